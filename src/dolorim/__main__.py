@@ -1,0 +1,7 @@
+"""`python -m dolorim`."""
+
+import sys
+
+from dolorim.cli import main
+
+sys.exit(main())

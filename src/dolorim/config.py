@@ -1,0 +1,177 @@
+"""Every knob there is. A run is one frozen `Config`; it is written to the run folder and can be read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from dolorim.core.errors import UserError
+
+_STRICT = ConfigDict(extra="forbid")
+
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Size = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class DataConfig:
+    """Where the data are and how they are to be read."""
+
+    videos: Path | None = None
+    """Folder with the videos."""
+    annotations: Path | None = None
+    """Folder with the label files, prediction_<video>_<trial>.csv."""
+    classes: Path | None = None
+    """Ethogram: a .toml or a table id,name[,merged]. Without it: the eight pain behaviors, merged into six."""
+    recordings: Path | None = None
+    """Table video,animal[,...] that says whose each video is."""
+    animal_pattern: str = r"(?<![A-Za-z0-9.])\d+(?:\.\d+)?[MF](?![A-Za-z0-9])"
+    """Where there is no such table: what in a file name is the animal (267M). Else each video is an animal."""
+    trial_layout: Literal["auto", "fixed", "cumulative"] = "auto"
+    """Where trial k lies in its video: at (k-1)*trial_length, or behind the trials before it."""
+    trial_length: Positive = 360
+    """Frames of a trial in the fixed layout."""
+    label_context: NotNegative = 15
+    """Frames that a shorter label file lacks at the front of its trial (360 - 345)."""
+    crop: Literal["follow", "none"] = "follow"
+    """Look at a window that follows the animal, or at the whole picture."""
+    crop_scale: Annotated[float, Field(gt=0)] = 2.0
+    """Side of the follow crop in body lengths."""
+    image_size: Annotated[int, Field(ge=16, le=1024)] = 128
+    """Side in pixels of the picture that the network sees."""
+    mask: str = ""
+    """Regions of the picture to blank: x0,y0,x1,y1 in pixels; several divided by ';'."""
+    cache: Path | None = None
+    """Folder of the frame cache. Without it: the user's cache folder."""
+    allow_damaged: bool = False
+    """Train on the readable part of damaged videos too."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ModelConfig:
+    """The network."""
+
+    model_type: Literal["standard", "light"] = "light"
+    """3D CNN of about 3 million parameters, or of about 0.6 million."""
+    clip_length: Positive = 16
+    """Frames that one decision sees."""
+    dropout: Share = 0.3
+    appearance_dropout: Share = 0.5
+    """Share of training windows that are learned from shape and motion alone, without the picture itself."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class AugmentConfig:
+    """Random changes to training windows; 0 switches one off."""
+
+    aug_brightness: Size = 0.2
+    aug_contrast: Size = 0.4
+    aug_gamma: Size = 0.5
+    aug_invert: Share = 0.5
+    """Share of windows turned to their negative: a coat must not tell the behavior."""
+    aug_noise: Size = 0.006
+    aug_shift: Size = 0.08
+    """Shift, in shares of the picture."""
+    aug_scale: Size = 0.2
+    aug_rotate: Share = 1.0
+    """Share of a full turn: from below, a mouse has no upright."""
+    aug_flip: Share = 0.5
+    """Share of windows mirrored; classes that name a side (lick_L, lick_R) are exchanged."""
+    aug_stretch: Size = 0.3
+    """Time stretch: 0.3 is from exp(-0.3) to exp(0.3)."""
+    aug_border: Share = 0.5
+    """Share of windows that are given a recording's beginning or end at a random frame."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TrainConfig:
+    """The training loop."""
+
+    epochs: Positive = 30
+    batch_size: Positive = 12
+    window: Positive = 8
+    """Labelled frames in a training window; the network sees clip_length - 1 more around them."""
+    lr: Size = 2e-3
+    weight_decay: Size = 0.05
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    lr_schedule: Literal["cosine", "plateau"] = "cosine"
+    warmup_epochs: Size = 1.0
+    class_weights: Literal["inverse", "none"] = "inverse"
+    """Weight of a class in the loss: the inverse of its share of frames, or 1."""
+    focal_gamma: Size = 0.0
+    """Focal loss; instead of class weights, not on top of them."""
+    logit_adjustment: Size = 0.0
+    """Tau of logit adjustment; instead of class weights, not on top of them."""
+    label_smoothing: Share = 0.0
+    early_stopping_patience: NotNegative = 10
+    """Epochs without a better validation macro-F1 before training stops; 0 never stops."""
+    use_ema: bool = True
+    ema_decay: Share = 0.99
+    grad_clip: Size = 1.0
+    seed: NotNegative = 0
+    val_animals: str | None = None
+    """Animals that choose the checkpoint: a,b or none. Without it they are drawn."""
+    test_animals: str | None = None
+    """Animals that are scored once at the end: a,b or none. Without it they are drawn."""
+    max_minutes: Annotated[float, Field(gt=0)] | None = None
+    """End training early, at a good place, when this much time has passed."""
+    num_workers: NotNegative = 0
+    accelerator: str = "auto"
+    devices: str = "auto"
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    """auto: bf16 where the hardware has the instructions, else 32."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Config:
+    """A whole run."""
+
+    approach: str = "video"
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def read_config(path: Path) -> Config:
+    """Read a run's settings. Raises `UserError` for an unknown key, a wrong type and a value out of range."""
+    try:
+        data = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML ({error})") from None
+    try:
+        return TypeAdapter(Config).validate_python(data)
+    except ValidationError as error:
+        raise UserError(f"{path}: {explain(error)}") from None
+
+
+def config_toml(config: Config) -> str:
+    """The settings as TOML; what is None is left out, which reads back as None."""
+    return tomli_w.dumps(_plain(dataclasses.asdict(config)))
+
+
+def explain(error: ValidationError) -> str:
+    """The first problem of a validation in one line."""
+    first = error.errors()[0]
+    where = ".".join(str(p) for p in first["loc"]) or "settings"
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"unknown key {where}"
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return f"{where}: {message}, found {first['input']!r}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if v is not None}
+    return value.as_posix() if isinstance(value, Path) else value

@@ -1,0 +1,17 @@
+"""The colors of classes, the same in every figure, page and video, and told apart by color-blind eyes.
+
+After Okabe & Ito (2008) and Tol (2021); the first class, usually rest, is gray so that the others stand out.
+"""
+
+from __future__ import annotations
+
+_HEX = (
+    "9a9a9a", "d55e00", "0072b2", "e69f00", "009e73", "56b4e9", "cc79a7", "f0e442",
+    "882255", "44aa99", "332288", "999933", "aa4499", "88ccee", "117733", "ddcc77",
+)  # fmt: skip
+
+
+def class_colors(n: int) -> list[tuple[int, int, int]]:
+    """RGB, 0-255, of `n` classes; beyond sixteen they repeat."""
+    colors = [tuple(bytes.fromhex(h)) for h in _HEX]
+    return [(r, g, b) for r, g, b in (colors[i % len(colors)] for i in range(n))]

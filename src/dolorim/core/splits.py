@@ -1,0 +1,82 @@
+"""Splits by animal: no animal stands on both sides, whatever its number of videos and trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dolorim.core.errors import UserError
+
+_TRIES = 500
+
+
+@dataclass(frozen=True)
+class Split:
+    """Names of the animals in each part; `val` chooses the checkpoint, `test` is scored once."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+    def part_of(self, animal: str) -> str | None:
+        """`train`, `val` or `test`; None for an animal that the split does not know."""
+        return next((part for part in ("train", "val", "test") if animal in getattr(self, part)), None)
+
+
+def split_animals(
+    frames: Mapping[str, np.ndarray],
+    *,
+    val: Sequence[str] | None = None,
+    test: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Split:
+    """Divide animals about 60/20/20, classes spread as evenly as whole animals allow.
+
+    `frames[animal]` `(classes,)` counts its labelled frames. `val` and `test` fix a part by name; an empty sequence
+    leaves it out. Of fewer than three animals to divide, none goes to validation: training needs them more.
+    Raises `UserError` for a name that is not there and when nothing is left to train on.
+    """
+    names = sorted(frames)
+    for part, given in (("validation", val), ("test", test)):
+        for name in given or ():
+            if name not in frames:
+                raise UserError(f"no animal is called {name!r} (for {part}); there are {', '.join(names)}")
+    both = set(val or ()) & set(test or ())
+    if both:
+        raise UserError(f"animal {sorted(both)[0]!r} is named for validation and for test; it can only be one")
+    rest = [n for n in names if n not in {*(val or ()), *(test or ())}]
+    if not rest:
+        raise UserError(f"no animal is left to train on; there are {', '.join(names)}")
+    n_test = 0 if test is not None else _share(len(rest), 0.2, at_least=2)
+    share = 0.2 if test is None else 0.25
+    n_val = 0 if val is not None else _share(len(rest), share, at_least=3)
+    order = _spread([frames[n] for n in rest], n_test, n_val, seed)
+    drawn = [rest[i] for i in order]
+    return Split(
+        train=tuple(sorted(drawn[n_test + n_val :])),
+        val=tuple(sorted(drawn[n_test : n_test + n_val] if val is None else val)),
+        test=tuple(sorted(drawn[:n_test] if test is None else test)),
+    )
+
+
+def _share(n: int, share: float, at_least: int) -> int:
+    return max(1, round(share * n)) if n >= at_least else 0
+
+
+def _spread(counts: Sequence[np.ndarray], n_test: int, n_val: int, seed: int) -> np.ndarray:
+    """The order of animals (test first, then val, then train) that leaves the classes spread most evenly."""
+    rng = np.random.default_rng(seed)
+    table = np.asarray(counts, float).reshape(len(counts), -1)
+    total = np.maximum(table.sum(0), 1)
+    edges = [0, n_test, n_test + n_val, len(counts)]
+
+    def unevenness(order: np.ndarray) -> float:
+        parts = [table[order[a:b]].sum(0) / total for a, b in zip(edges, edges[1:], strict=False)]
+        wanted = [(b - a) / len(counts) for a, b in zip(edges, edges[1:], strict=False)]
+        missing = np.sum((parts[-1] == 0) & (table.sum(0) > 0))  # a class that cannot be learned weighs most
+        return 100 * missing + sum(np.square(p - w).sum() for p, w in zip(parts, wanted, strict=True))
+
+    orders = [rng.permutation(len(counts)) for _ in range(_TRIES if n_test + n_val else 1)]
+    return min(orders, key=unevenness)

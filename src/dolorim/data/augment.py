@@ -1,0 +1,67 @@
+"""Random changes to a batch of windows, on whatever device it lies. Each window is changed alike in all its frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from dolorim.config import AugmentConfig
+from dolorim.data.windows import Batch
+
+
+def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int], seed: int) -> Batch:
+    """A changed copy of a batch: `frames` `(batch, time, size, size)` uint8 become float32 from 0 to 1.
+
+    Turning, mirroring, scaling and shifting move pixels and track together; a mirrored window's labels become those
+    of the `mirrored` classes.
+    """
+    frames, track, labels = batch["frames"].float() / 255, batch["track"], batch["labels"]
+    draw = _Draw(len(frames), seed, frames.device)
+    turn = 2 * math.pi * draw.uniform(-0.5, 0.5) * config.aug_rotate
+    scale = torch.exp(draw.uniform(-1, 1) * config.aug_scale)
+    flip = draw.chance(config.aug_flip)
+    side = torch.where(flip, -1.0, 1.0)
+    cos, sin = torch.cos(turn), torch.sin(turn)
+    shift = config.aug_shift * torch.stack([draw.uniform(-1, 1), draw.uniform(-1, 1)], 1)
+    # Where an output pixel comes from: the output is turned by -turn, then mirrored.
+    back = torch.stack([scale * side * cos, -scale * sin, scale * side * sin, scale * cos], 1).view(-1, 2, 2)
+    theta = torch.cat([back, shift[..., None]], 2)
+    grid = F.affine_grid(theta, list(frames.shape), align_corners=False)
+    frames = F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
+    track = track @ torch.linalg.inv(back).transpose(1, 2)
+    exchange = torch.as_tensor(mirrored, device=labels.device)
+    labels = torch.where(flip[:, None] & (labels >= 0), exchange[labels.clamp(min=0)], labels)
+    return {**batch, "frames": _photometric(frames, config, draw), "track": track, "labels": labels}
+
+
+def _photometric(frames: torch.Tensor, config: AugmentConfig, draw: _Draw) -> torch.Tensor:
+    def column(values: torch.Tensor) -> torch.Tensor:
+        return values[:, None, None, None]
+
+    frames = torch.where(column(draw.chance(config.aug_invert)), 1 - frames, frames)
+    frames = frames.clamp(1e-3, 1) ** column(torch.exp(draw.uniform(-1, 1) * config.aug_gamma))
+    contrast = column(torch.exp(draw.uniform(-1, 1) * config.aug_contrast))
+    frames = (frames - 0.5) * contrast + 0.5 + column(draw.uniform(-1, 1) * config.aug_brightness)
+    if config.aug_noise:
+        frames = frames + draw.normal(frames.shape) * column(draw.uniform(0, 1) * config.aug_noise)
+    return frames.clamp(0, 1)
+
+
+class _Draw:
+    """One random number a window, from a generator of its own: the same seed gives the same batch anywhere."""
+
+    def __init__(self, n: int, seed: int, device: torch.device) -> None:
+        self._n, self._device = n, device
+        self._generator = torch.Generator(device).manual_seed(seed)
+
+    def uniform(self, low: float, high: float) -> torch.Tensor:
+        return low + (high - low) * torch.rand(self._n, generator=self._generator, device=self._device)
+
+    def chance(self, share: float) -> torch.Tensor:
+        return self.uniform(0, 1) < share
+
+    def normal(self, shape: torch.Size) -> torch.Tensor:
+        return torch.randn(shape, generator=self._generator, device=self._device)

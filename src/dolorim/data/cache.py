@@ -1,0 +1,131 @@
+"""The frame cache: every video decoded, cropped and shrunk once, for training to read at random.
+
+An entry is a folder: `images.u8` (time, size, size), `centers.npy`, `time_s.npy` and, written last, `meta.json`. It is
+built under another name and renamed when complete, so a half-written entry is never taken for a whole one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+from dolorim.config import DataConfig
+from dolorim.core.errors import UserError
+from dolorim.data.crop import plan_view, read_crops
+from dolorim.data.video import VideoInfo, probe
+
+_VERSION = 1  # of what an entry holds; another number makes all old entries stale
+_VIEW_KNOBS = ("crop", "crop_scale", "image_size", "mask")
+
+
+@dataclass(frozen=True)
+class CachedVideo:
+    """A video as training reads it: `images` `(time, size, size)` uint8 on disk, `centers` `(time, 2)`, `time_s`."""
+
+    video: Path
+    images: np.ndarray
+    centers: np.ndarray
+    time_s: np.ndarray
+    damage: str | None
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.time_s)
+
+
+def cache_folder(config: DataConfig) -> Path:
+    return config.cache or Path(os.environ.get("DOLORIM_CACHE") or platformdirs.user_cache_path("dolorim"))
+
+
+def load(video: Path, config: DataConfig) -> CachedVideo | None:
+    """The video's entry; None where there is none, or a stale or damaged one."""
+    folder = _entry(video, config)
+    try:
+        meta = json.loads((folder / "meta.json").read_text("utf-8"))
+        if meta["fingerprint"] != fingerprint(video) or meta["version"] != _VERSION:
+            return None
+        shape = (meta["n_frames"], config.image_size, config.image_size)
+        if (folder / "images.u8").stat().st_size != np.prod(shape):
+            return None
+        images = np.memmap(folder / "images.u8", np.uint8, "r", shape=shape)
+        centers, time_s = (np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("centers", "time_s"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if len(centers) != shape[0] or len(time_s) != shape[0]:
+        return None
+    return CachedVideo(video, images, centers, time_s, meta["damage"])
+
+
+def build(video: Path, config: DataConfig, progress: Callable[[int], object] = lambda n: None) -> CachedVideo:
+    """Decode, crop and store a video, replacing what stood there. `progress` is told the frames of each block."""
+    folder = _entry(video, config)
+    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        _write(video, config, part, progress)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: the frame cache cannot be written ({error.strerror}); choose another folder with --cache DIR"
+        ) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    entry = load(video, config)
+    if entry is None:
+        raise UserError(f"{video}: changed while it was read; run again")
+    return entry
+
+
+def bytes_needed(info: VideoInfo, config: DataConfig) -> int:
+    """Disk that an entry will take, by the header's word."""
+    return max(info.header_frames, 1) * config.image_size**2
+
+
+def fingerprint(video: Path) -> dict[str, Any]:
+    """Tells one state of a file from another without reading all of it: size, time and a hash of both ends."""
+    status = video.stat()
+    with open(video, "rb") as file:
+        ends = file.read(1 << 16)
+        file.seek(max(0, status.st_size - (1 << 16)))
+        ends += file.read()
+    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "ends": hashlib.sha256(ends).hexdigest()[:16]}
+
+
+def _write(video: Path, config: DataConfig, folder: Path, progress: Callable[[int], object]) -> None:
+    before = fingerprint(video)
+    stream, blocks = read_crops(video, plan_view(video, config, probe(video)))
+    centers, times = [np.empty((0, 2), np.float32)], [np.empty(0)]
+    with open(folder / "images.u8", "wb") as file:
+        for block in blocks:
+            file.write(block.images.data)
+            centers.append(block.centers)
+            times.append(block.time_s)
+            progress(len(block.images))
+    if stream.decoded == 0:
+        raise UserError(f"{video}: no frame of it decodes")
+    np.save(folder / "centers.npy", np.concatenate(centers))
+    np.save(folder / "time_s.npy", np.concatenate(times))
+    meta = {
+        "version": _VERSION,
+        "video": str(video),
+        "fingerprint": before,
+        "n_frames": stream.decoded,
+        "damage": str(stream.damage) if stream.damage else None,
+    }
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+
+
+def _entry(video: Path, config: DataConfig) -> Path:
+    knobs = {name: getattr(config, name) for name in _VIEW_KNOBS}
+    key = json.dumps([str(video.resolve()), knobs], sort_keys=True)
+    return cache_folder(config) / f"{video.stem[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

@@ -1,0 +1,175 @@
+"""The follow crop: a window of constant size that goes with the animal, or the whole picture, as small squares.
+
+A crop is a stream: frames go in, blocks of small pictures come out a little later, in constant memory. The center
+at a frame depends on the frames within about half a second around it and on nothing else, so that a video gives the
+same crops however it is cut into blocks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from dolorim.config import DataConfig
+from dolorim.core.errors import UserError
+from dolorim.data import localize
+from dolorim.data.video import Frame, FrameStream, VideoInfo, full_range, probe, sample_frames
+
+_KNOT_HZ = 15.0  # how often the animal is located; between these knots its way is straight
+_MEDIAN, _SIGMA = 7, 1.5  # knots
+_REACH = _MEDIAN // 2 + 4  # knots on either side that a smoothed knot depends on
+_BATCH = 16  # knots that are smoothed at a time
+
+
+@dataclass(frozen=True)
+class View:
+    """How a recording is looked at: `side_px` of the source window, `size` of the small picture, blanked boxes."""
+
+    side_px: float
+    size: int
+    center_px: tuple[float, float]
+    scene: localize.Scene | None
+    masks: tuple[tuple[int, int, int, int], ...] = ()
+    mask_luma: int = 0
+    knot: int = 1  # frames between two knots
+
+
+@dataclass(frozen=True)
+class Crops:
+    """A block of consecutive frames: `images` `(time, size, size)` uint8, full range.
+
+    `centers` `(time, 2)` float32 are window centers `(x, y)` in units of the window's side; `time_s` `(time,)`.
+    """
+
+    start: int
+    images: np.ndarray
+    centers: np.ndarray
+    time_s: np.ndarray
+
+
+def parse_masks(text: str) -> tuple[tuple[int, int, int, int], ...]:
+    """Boxes `(x0, y0, x1, y1)` from `x0,y0,x1,y1;...`."""
+    boxes = []
+    for part in filter(None, text.split(";")):
+        try:
+            x0, y0, x1, y1 = (int(v) for v in part.split(","))
+        except ValueError:
+            raise UserError(f"--mask {text}: expected x0,y0,x1,y1 in whole pixels, found {part!r}") from None
+        if not (0 <= x0 < x1 and 0 <= y0 < y1):
+            raise UserError(f"--mask {text}: expected x0 < x1 and y0 < y1, found {part!r}")
+        boxes.append((x0, y0, x1, y1))
+    return tuple(boxes)
+
+
+def plan_view(path: Path, config: DataConfig, info: VideoInfo | None = None) -> View:
+    """Decide how to look at a video; for a follow crop, from a few of its frames."""
+    info = info or probe(path)
+    masks = parse_masks(config.mask)
+    middle = (info.width_px / 2, info.height_px / 2)
+    longest = float(max(info.width_px, info.height_px))
+    if config.crop == "none" and not masks:
+        return View(longest, config.image_size, middle, None)
+    frames = [f.luma for f in sample_frames(path)]
+    frames = [f for f in frames if f.shape == frames[0].shape]
+    mask_luma = int(np.median(np.stack([f[::8, ::8] for f in frames])))
+    if config.crop == "none":
+        return View(longest, config.image_size, middle, None, masks, mask_luma)
+    factor = localize.factor_for(frames[0].shape)
+    small = np.stack([localize.shrink(_blank(f, masks, mask_luma), factor) for f in frames])
+    scene = localize.survey(small, factor)
+    side = config.crop_scale * scene.body_length_px
+    knot = max(1, round(info.header_rate_hz / _KNOT_HZ))
+    return View(side, config.image_size, scene.home_px, scene, masks, mask_luma, knot)
+
+
+def crop_frames(frames: Iterable[Frame], view: View) -> Iterator[Crops]:
+    """Cut the window out of every frame."""
+    waiting: deque[Frame] = deque()
+    knots: list[tuple[float, float]] = []  # raw positions from knot `first` on
+    first = done = 0  # knots forgotten; frames that have left
+    for frame in frames:
+        if view.masks:
+            luma = _blank(frame.luma, view.masks, view.mask_luma)
+            frame = Frame(frame.index, frame.time_s, luma, frame.video_range)
+        waiting.append(frame)
+        n_in = done + len(waiting)
+        if (n_in - 1) % view.knot:
+            continue
+        knots.append(_locate(view, frame))
+        last = first + len(knots) - 1
+        if last - done // view.knot >= _BATCH + _REACH + 1:
+            path = _way(knots, view.knot)
+            stop = (last - _REACH) * view.knot
+            yield _cut(waiting, path[done - first * view.knot : stop - first * view.knot], view, done)
+            done = stop
+            forget = max(0, done // view.knot - _REACH - first)
+            del knots[:forget]
+            first += forget
+    if waiting:
+        path = _way(knots, view.knot, len(waiting) + done - first * view.knot)
+        yield _cut(waiting, path[done - first * view.knot :], view, done)
+
+
+def read_crops(path: Path, view: View) -> tuple[FrameStream, Iterator[Crops]]:
+    """All of a video through a view, with the stream that tells about damage once it has run to its end."""
+    stream = FrameStream(path)
+    return stream, crop_frames(stream, view)
+
+
+def _locate(view: View, frame: Frame) -> tuple[float, float]:
+    if view.scene is None:
+        return view.center_px
+    small = localize.shrink(frame.luma, view.scene.factor)
+    if small.shape != view.scene.median.shape:  # the picture changes its size within the file
+        return view.center_px
+    return localize.locate(view.scene, small)
+
+
+def _way(knots: list[tuple[float, float]], knot: int, n_frames: int | None = None) -> np.ndarray:
+    """Smoothed positions at frames, `(frames, 2)`, the first at the first knot."""
+    raw = np.asarray(knots)
+    smooth = ndimage.median_filter(raw, (_MEDIAN, 1), mode="nearest")
+    smooth = ndimage.gaussian_filter1d(smooth, _SIGMA, axis=0, mode="nearest", radius=4)
+    at = np.arange((len(raw) - 1) * knot + 1 if n_frames is None else n_frames) / knot
+    return np.stack([np.interp(at, np.arange(len(raw)), smooth[:, i]) for i in (0, 1)], axis=1)
+
+
+def _cut(waiting: deque[Frame], path: np.ndarray, view: View, start: int) -> Crops:
+    images = np.empty((len(path), view.size, view.size), np.uint8)
+    times = np.empty(len(path))
+    for i, (x, y) in enumerate(path.tolist()):
+        frame = waiting.popleft()
+        images[i] = _window(frame, x - view.side_px / 2, y - view.side_px / 2, view.side_px, view.size)
+        times[i] = frame.time_s
+    return Crops(start, images, (path / view.side_px).astype(np.float32), times)
+
+
+def _window(frame: Frame, x0: float, y0: float, side: float, size: int) -> np.ndarray:
+    """The square with corner `(x0, y0)` resampled to `size`; beyond the picture its edge is repeated."""
+    height, width = frame.luma.shape
+    left, top = int(np.floor(x0)) - 1, int(np.floor(y0)) - 1
+    right, bottom = int(np.ceil(x0 + side)) + 1, int(np.ceil(y0 + side)) + 1
+    if left < 0 or top < 0 or right > width or bottom > height:
+        rows = np.clip(np.arange(top, bottom), 0, height - 1)
+        columns = np.clip(np.arange(left, right), 0, width - 1)
+        source = frame.luma[rows][:, columns]
+    else:
+        source = np.ascontiguousarray(frame.luma[top:bottom, left:right])
+    box = (x0 - left, y0 - top, x0 - left + side, y0 - top + side)
+    small = Image.fromarray(source).resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return full_range(np.asarray(small), frame.video_range)
+
+
+def _blank(luma: np.ndarray, masks: tuple[tuple[int, int, int, int], ...], value: int) -> np.ndarray:
+    if not masks:
+        return luma
+    luma = np.array(luma)
+    for x0, y0, x1, y1 in masks:
+        luma[y0:y1, x0:x1] = value
+    return luma

@@ -1,0 +1,144 @@
+"""Find the animal without any pose: where it is, and how long its body is.
+
+The picture is shrunk to about 128 pixels and its logarithm taken, so that a dark animal on a light floor and bright
+paws on a dark one differ from their surroundings by like amounts. Two kinds of evidence are joined:
+
+- *change*: how far a pixel is from its median over the recording,
+- *contrast*: how far it is from the mean of its surroundings in the same frame.
+
+Either alone fails: change finds nothing of an animal that never moves and leaves a ghost where one sat for long;
+contrast finds every edge of the arena. Contrast near change is the animal. Where an animal hardly moves at all,
+places that varied at least a little during the recording stand in for change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+_LONG_SIDE = 128  # pixels of the shrunk picture
+_ANIMAL = 0.12  # a typical body length in shares of the picture's long side; sets the scale of all filters
+_DARK = 16.0  # luma added before the logarithm: noise in the dark is not evidence
+_CAP = 0.7  # evidence saturates here (natural log units, a factor of two in luma), so that a bright tail cannot outvote a body
+_WINDOW = 40  # frames of a survey that are searched for the animal
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a recording looks like, learned from a few of its frames. Maps are `(height, width)` of the shrunk picture."""
+
+    factor: int
+    median: np.ndarray
+    noise: float
+    prior: np.ndarray
+    usual_change: float
+    body_length_px: float
+    home_px: tuple[float, float]
+
+
+def shrink(luma: np.ndarray, factor: int) -> np.ndarray:
+    """Block means of a picture `(height, width)` uint8 as log luma, float32; a rest below one block is left out."""
+    height, width = (s // factor * factor for s in luma.shape)
+    rows = luma[:height:factor, :width].astype(np.uint16)
+    for i in range(1, factor):
+        rows += luma[i:height:factor, :width]
+    total = rows[:, ::factor].astype(np.float32)
+    for i in range(1, factor):
+        total += rows[:, i::factor]
+    return np.log(total / (factor * factor) + np.float32(_DARK))
+
+
+def factor_for(shape: tuple[int, ...]) -> int:
+    """By how much a picture of this shape is shrunk."""
+    return max(1, round(max(shape) / _LONG_SIDE))
+
+
+def survey(frames: np.ndarray, factor: int) -> Scene:
+    """Learn a scene from shrunk frames `(n, height, width)` spread over the recording."""
+    frames = frames - np.median(frames, axis=(1, 2), keepdims=True)
+    median = np.median(frames, axis=0)
+    noise = 1.48 * float(np.median(np.abs(frames - median))) + 1e-3
+    restless = _blur(np.maximum(frames.std(axis=0) - 3 * noise, 0))
+    picked = frames[:: max(1, len(frames) // _WINDOW)]
+
+    def peak(frame: np.ndarray) -> tuple[float, float]:
+        """The strongest change in a frame, alone and as a share of the contrast there."""
+        change, contrast = _evidence(frame, median, noise)
+        blurred = _blur(change)
+        at = np.unravel_index(blurred.argmax(), blurred.shape)
+        return float(blurred[at]), float(blurred[at] / (_blur(contrast)[at] + 1e-6))
+
+    peaks = np.array([peak(f) for f in picked])
+    # An animal that leaves its place changes by its whole contrast; one that only twitches by a part of it.
+    stillness = float(np.clip(1.5 - 2 * np.median(peaks[:, 1]), 0, 1))
+    prior = stillness * (0.1 + 0.9 * restless / (restless.max() + 1e-6))
+    scene = Scene(factor, median, noise, prior, 0.5 * float(np.median(peaks[:, 0])), 0.0, (0.0, 0.0))
+    saliencies = [_saliency(scene, f) for f in picked]
+    length = float(np.percentile([_length(s) for s in saliencies], 75)) * factor
+    height, width = (s * factor for s in median.shape)
+    length = float(np.clip(length, 0.06 * max(height, width), 0.4 * max(height, width)))
+    found = np.array([_center(s, factor) or (width / 2, height / 2) for s in saliencies])
+    home = np.median(found, axis=0)
+    return Scene(factor, median, noise, prior, scene.usual_change, length, (float(home[0]), float(home[1])))
+
+
+def locate(scene: Scene, frame: np.ndarray) -> tuple[float, float]:
+    """The animal's center `(x, y)` in pixels of the full picture, in one shrunk frame `(height, width)`."""
+    level = np.float32(np.median(frame[::2, ::2]))
+    return _center(_saliency(scene, frame - level), scene.factor) or scene.home_px
+
+
+def _evidence(frame: np.ndarray, median: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    size = int(2 * _ANIMAL * max(frame.shape)) | 1
+    contrast = np.abs(frame - ndimage.uniform_filter(frame, size, mode="nearest"))
+    contrast = np.maximum(contrast - 3 * noise, 0)
+    change = np.maximum(np.abs(frame - median) - 3 * noise, 0)
+    return np.minimum(change, contrast), contrast  # change without contrast is the ghost of a place it has left
+
+
+def _saliency(scene: Scene, frame: np.ndarray) -> np.ndarray:
+    change, contrast = _evidence(frame, scene.median, scene.noise)
+    near = _blur(change)
+    near = np.minimum(near / max(0.5 * float(near.max()), scene.usual_change, 1e-6), 1)
+    return np.minimum(contrast * np.maximum(near, scene.prior) + change, _CAP)
+
+
+def _blur(image: np.ndarray) -> np.ndarray:
+    size = int(0.075 * max(image.shape)) | 1
+    once = ndimage.uniform_filter(image, size, mode="constant")
+    return ndimage.uniform_filter(once, size, mode="constant")
+
+
+def _center(saliency: np.ndarray, factor: int) -> tuple[float, float] | None:
+    blurred = _blur(saliency)
+    y, x = np.unravel_index(blurred.argmax(), blurred.shape)
+    top = blurred[y, x]
+    if top <= 1e-4:
+        return None
+    reach = max(2, round(0.6 * _ANIMAL * max(saliency.shape)))
+    y0, x0 = max(0, y - reach), max(0, x - reach)
+    weight = np.maximum(blurred[y0 : y + reach + 1, x0 : x + reach + 1] - 0.6 * top, 0)
+    rows, columns = weight.sum(1), weight.sum(0)
+    center_y = y0 + float(rows @ np.arange(len(rows)) / rows.sum())
+    center_x = x0 + float(columns @ np.arange(len(columns)) / columns.sum())
+    return (center_x + 0.5) * factor, (center_y + 0.5) * factor
+
+
+def _length(saliency: np.ndarray) -> float:
+    """Body length in shrunk pixels, from the area of the thick part around the peak (a tail is thin)."""
+    blurred = _blur(saliency)
+    y, x = np.unravel_index(blurred.argmax(), blurred.shape)
+    around = np.s_[max(0, y - 4) : y + 5, max(0, x - 4) : x + 5]
+    smooth = ndimage.gaussian_filter(saliency, 0.8)
+    blobs, _ = ndimage.label(smooth > 0.3 * np.percentile(saliency[around], 80))
+    if not blobs[y, x]:
+        return 0.0
+    blob = ndimage.binary_fill_holes(ndimage.binary_closing(blobs == blobs[y, x]))
+    depth = ndimage.distance_transform_edt(blob)
+    radius = 0.4 * depth[around].max()
+    opened = blob & (ndimage.distance_transform_edt(depth <= radius) <= radius + 0.5)
+    parts, _ = ndimage.label(opened)
+    area = np.sum(parts == parts[y, x]) if parts[y, x] else opened.sum()
+    return 1.6 * float(np.sqrt(area))  # an ellipse twice as long as wide: length = sqrt(8 area / pi)

@@ -1,0 +1,256 @@
+"""Read video truthfully: every frame in decode order, gray, upright, with its own timestamp.
+
+The container's header is never believed. What counts is what decodes. Decoding stops at the first packet that
+does not decode: behind it, frame numbers mean nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+
+from dolorim.core.errors import UserError
+
+# Planar or semi-planar formats whose first plane is luma, and their bit depth. All others go through the scaler.
+_LUMA_BITS = {
+    **{f"yuv{s}p": 8 for s in ("420", "422", "444", "440", "411", "410")},
+    **{f"yuvj{s}p": 8 for s in ("420", "422", "444", "440", "411")},
+    **{f"yuv{s}p{b}le": b for s in ("420", "422", "444", "440") for b in (9, 10, 12, 14, 16)},
+    **{f"gray{b}le": b for b in (9, 10, 12, 14, 16)},
+    "nv12": 8,
+    "nv21": 8,
+    "nv16": 8,
+    "gray": 8,
+}
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+
+# Video-range luma (16-235) stretched to 0-255, so that the same scene reads the same from either kind of file.
+_STRETCH = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the header says. `header_frames` is a hint and often wrong; sizes are those of the upright picture."""
+
+    width_px: int
+    height_px: int
+    header_frames: int
+    header_rate_hz: float
+    codec: str
+    pixel_format: str
+    rotation_deg: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame: `luma` `(height, width)` uint8, upright, as coded; read-only.
+
+    Video-range luma (`video_range`) runs from 16 to 235; `gray` is the same picture stretched to 0-255. Stretching a
+    small cut-out with `full_range` afterwards costs less.
+    """
+
+    index: int
+    time_s: float
+    luma: np.ndarray
+    video_range: bool
+
+    @property
+    def gray(self) -> np.ndarray:
+        return full_range(self.luma, self.video_range)
+
+
+def full_range(luma: np.ndarray, video_range: bool) -> np.ndarray:
+    """Coded luma of any shape as gray values from 0 to 255."""
+    return _STRETCH[luma] if video_range else luma
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Where a file stops being readable: `frames` decode before it."""
+
+    frames: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"damaged: {self.frames} frames decode, then {self.reason}"
+
+
+class FrameStream(Iterable[Frame]):
+    """All frames of a video from `start` on, once; `damage` and `decoded` are final when the iteration has ended.
+
+    `start` counts decoded frames from the file's first one, so a stream from the middle decodes what lies before it.
+    """
+
+    def __init__(self, path: Path, start: int = 0, stop: int | None = None) -> None:
+        self.path, self.start, self.stop = Path(path), start, stop
+        self.decoded = 0
+        self.damage: Damage | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        with _open(self.path) as container:
+            stream = container.streams.video[0]
+            fallback_s = 1 / _rate_hz(stream)
+            for raw in self._decode(container, stream):
+                index = self.decoded
+                self.decoded += 1
+                if self.stop is not None and index >= self.stop:
+                    self.decoded = index
+                    return
+                if index >= self.start:
+                    time_s = index * fallback_s if raw.time is None else float(raw.time)
+                    yield Frame(index, time_s, *_luma_of(raw))
+
+    def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[VideoFrame]:
+        try:
+            for raw in container.decode(stream):
+                if raw.is_corrupt:
+                    self.damage = Damage(self.decoded, "a frame that refers to data that are not there")
+                    return
+                yield raw
+        except av.error.FFmpegError as error:
+            self.damage = Damage(self.decoded, _reason(error))
+
+
+def probe(path: Path) -> VideoInfo:
+    """Read the header and the first frame. Raises `UserError` where there is no picture to be had."""
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        try:
+            first = next(container.decode(stream))
+        except (StopIteration, av.error.FFmpegError):
+            raise UserError(f"{path}: no frame of it decodes; copy the file again from its source") from None
+        height, width = _luma_of(first)[0].shape
+        return VideoInfo(
+            width_px=width,
+            height_px=height,
+            header_frames=stream.frames,
+            header_rate_hz=_rate_hz(stream),
+            codec=stream.codec_context.name,
+            pixel_format=first.format.name,
+            rotation_deg=_rotation(first),
+        )
+
+
+def read_frames(path: Path, indices: Iterable[int]) -> np.ndarray:
+    """Frames by exact index, `(len(indices), height, width)` uint8, decoded from the file's beginning."""
+    wanted = list(indices)
+    found: dict[int, np.ndarray] = {}
+    if wanted:
+        keep = set(wanted)
+        for frame in FrameStream(path, stop=max(wanted) + 1):
+            if frame.index in keep:
+                found[frame.index] = np.array(frame.gray)
+    missing = [i for i in wanted if i not in found]
+    if missing:
+        raise UserError(f"{path}: frame {missing[0]} does not exist; fewer frames decode")
+    return np.stack([found[i] for i in wanted]) if wanted else np.empty((0, 0, 0), np.uint8)
+
+
+def sample_frames(path: Path, n: int = 32) -> list[Frame]:
+    """About `n` frames spread over a video, cheaply: some from behind each of a number of key frames.
+
+    Which frames come depends on the file alone. Their indices are not known and are given as -1.
+    """
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        length_s = _duration_s(container, stream)
+        expected = stream.frames or int(length_s * _rate_hz(stream))
+        keys = _key_times(container, stream, n) if container.duration else [None]
+        per_key = math.ceil(n / len(keys))
+        budget = max(400, int(0.15 * expected))  # frames that may be decoded for this
+        step = max(1, min(expected // len(keys) // per_key, budget // (len(keys) * per_key)))
+        frames: list[Frame] = []
+        for key, following in itertools.zip_longest(keys, keys[1:]):
+            if key is not None:
+                container.seek(key, stream=stream)
+            with contextlib.suppress(av.error.FFmpegError):
+                for i, raw in enumerate(container.decode(stream)):
+                    if following is not None and raw.pts is not None and raw.pts >= following:
+                        break
+                    if i % step == 0:
+                        luma, video_range = _luma_of(raw)
+                        frames.append(Frame(-1, float(raw.time or 0), np.array(luma), video_range))
+                    if i >= step * (per_key - 1):
+                        break
+        return frames
+
+
+def _key_times(container: av.container.InputContainer, stream: av.VideoStream, n: int) -> list[int | None]:
+    """Timestamps of up to `n` key frames, evenly spread."""
+    start, length = stream.start_time or 0, stream.duration
+    if not length:
+        length = int(_duration_s(container, stream) / stream.time_base) if stream.time_base else 0
+    times: dict[int, None] = {}
+    for i in range(n):
+        try:
+            container.seek(start + length * i // n, stream=stream)
+            packet = next(p for p in container.demux(stream) if p.size)
+        except (av.error.FFmpegError, StopIteration):
+            break
+        if packet.pts is not None:
+            times[packet.pts] = None
+    return sorted(times) or [None]
+
+
+def _duration_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else 0.0
+
+
+def _luma_of(frame: VideoFrame) -> tuple[np.ndarray, bool]:
+    """The luma of a decoded frame, `(height, width)` uint8 and upright, and whether it is in video range."""
+    name = frame.format.name
+    bits = _LUMA_BITS.get(name)
+    video_range = bits is not None and not name.startswith(("yuvj", "gray")) and frame.color_range != _FULL_RANGE
+    if bits is None:
+        luma = frame.reformat(format="gray", dst_color_range="JPEG").to_ndarray()
+    else:
+        plane = frame.planes[0]
+        dtype, size = (np.uint8, 1) if bits == 8 else (np.dtype("<u2"), 2)
+        luma = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // size)[: frame.height, : frame.width]
+        if bits > 8:
+            luma = (luma >> (bits - 8)).astype(np.uint8)
+    turns = _rotation(frame) // 90 % 4
+    return (np.rot90(luma, turns) if turns else luma), video_range
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such video file")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: the file is empty (0 bytes); copy it again from its source")
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, OSError) as error:
+        raise UserError(f"{path}: cannot be opened as a video ({_reason(error)})") from None
+    if not container.streams.video:
+        container.close()
+        raise UserError(f"{path}: holds no video stream")
+    stream = container.streams.video[0]
+    stream.thread_type = "SLICE"  # frame threads cost more processor time and give damage away later
+    return container
+
+
+def _rate_hz(stream: av.VideoStream) -> float:
+    rate = stream.average_rate or stream.guessed_rate or Fraction(30)
+    return float(rate) if rate > 0 else 30.0
+
+
+def _rotation(frame: VideoFrame) -> int:
+    return round(frame.rotation / 90) * 90
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text[0].lower() + text[1:]

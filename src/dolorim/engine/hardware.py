@@ -1,0 +1,40 @@
+"""What the machine can do: precision, device, threads."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Literal
+
+import torch
+
+Precision = Literal["32", "bf16", "16"]
+
+
+def pick_device(accelerator: str = "auto") -> torch.device:
+    """The device that inference runs on."""
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda")
+    if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def pick_precision(asked: str, device: torch.device) -> Precision:
+    """`auto` is bf16 where the hardware computes in it, else 32 bits; emulated bf16 is slower than 32 bits."""
+    if asked in ("32", "bf16", "16"):
+        return asked
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "16"
+    return "bf16" if device.type == "cpu" and _cpu_has_bf16() else "32"
+
+
+def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[None]:
+    if precision == "32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def _cpu_has_bf16() -> bool:
+    # PyTorch has no public question for this: its public one says yes where bf16 is only emulated.
+    questions = (getattr(torch.cpu, name, lambda: False) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(question() for question in questions)

@@ -1,0 +1,143 @@
+"""The run folder: everything that a trained model is, in files that anyone can open and nothing has to be unpickled."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from dolorim.config import Config, config_toml, read_config
+from dolorim.core.errors import UserError
+from dolorim.core.ethogram import Ethogram
+from dolorim.core.splits import Split
+from dolorim.formats.ethogram_file import read_ethogram, write_ethogram
+from dolorim.formats.table import write_text
+from dolorim.models.build import build_recognizer
+from dolorim.models.recognizer import Recognizer
+
+_ARGMAX = {"decoder": "argmax"}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run. Nothing is read or written before it is asked for."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.json"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    def predictions(self, part: str) -> Path:
+        """Folder of the predictions of held-out recordings."""
+        return self.path / "predictions" / part
+
+    def start(self, config: Config, ethogram: Ethogram, split: Split) -> bool:
+        """Make the folder for a new run, or return True where an unfinished one with these settings can go on.
+
+        Raises `UserError` where the folder holds a finished run, or one with other settings.
+        """
+        if self.config.exists():
+            self._refuse_other(config)
+            if self.metrics.exists():
+                raise UserError(f"{self.path}: holds a finished run; choose another --run or delete the folder")
+        write_text(self.config, config_toml(config))
+        write_ethogram(self.path / "ethogram.toml", ethogram)
+        self.write_json("splits.json", asdict(split))
+        return self.last_checkpoint.exists()
+
+    def write_json(self, name: str, data: Any) -> None:
+        write_text(self.path / name, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        try:
+            return json.loads((self.path / name).read_text("utf-8"))
+        except OSError as error:
+            raise UserError(f"{self.path / name}: cannot be read ({error.strerror}); is {self.path} a run folder?") from None
+        except ValueError as error:
+            raise UserError(f"{self.path / name}: not valid JSON ({error}); train again") from None
+
+    def read_config(self) -> Config:
+        if not self.config.exists():
+            raise UserError(f"{self.path}: not a run folder (it has no config.toml); name one that train has written")
+        return read_config(self.config)
+
+    def read_split(self) -> Split:
+        data = self.read_json("splits.json")
+        try:
+            return Split(**{k: tuple(map(str, v)) for k, v in data.items()})
+        except (TypeError, AttributeError):
+            raise UserError(f"{self.path / 'splits.json'}: expected train, val and test with names of animals") from None
+
+    def read_ethogram(self) -> Ethogram:
+        return read_ethogram(self.path / "ethogram.toml")
+
+    def read_decoder(self) -> dict[str, Any]:
+        return dict(self.read_json("decoder.json"))
+
+    def save_model(self, model: Recognizer) -> None:
+        """Write weights and decoder."""
+        part = self.weights.with_suffix(".part")
+        safetensors.torch.save_file({k: v.contiguous() for k, v in model.state_dict().items()}, str(part))
+        part.replace(self.weights)
+        self.write_json("decoder.json", _ARGMAX)
+
+    def load_model(self) -> Recognizer:
+        """Build the run's network and load its weights strictly. Raises `UserError` for whatever does not fit."""
+        config, ethogram = self.read_config(), self.read_ethogram()
+        model = build_recognizer(config.model, len(ethogram))
+        if not self.weights.exists():
+            raise UserError(f"{self.weights}: there is no such file; the run has not finished training")
+        try:
+            tensors = safetensors.torch.load_file(str(self.weights))
+        except (safetensors.SafetensorError, OSError) as error:
+            raise UserError(f"{self.weights}: cannot be read ({error}); copy the run folder again") from None
+        load_strictly(model, tensors, self.weights)
+        return model.eval()
+
+    def _refuse_other(self, config: Config) -> None:
+        before, now = asdict(self.read_config()), asdict(config)
+        for section, values in now.items():
+            for key in values if isinstance(values, dict) else [None]:
+                old, new = (d[section] if key is None else d[section][key] for d in (before, now))
+                if old != new:
+                    name = key or section
+                    raise UserError(
+                        f"{self.path}: holds a run with {name} = {old}, not {new}; choose another --run, or give the "
+                        f"same settings to go on with it"
+                    )
+
+
+def load_strictly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:
+    """Load weights that must fit in every name and shape."""
+    wanted = model.state_dict()
+    for name in [*wanted, *tensors]:
+        if name not in tensors:
+            raise UserError(f"{source}: lacks {name}, which the network in config.toml has")
+        if name not in wanted:
+            raise UserError(f"{source}: holds {name}, which the network in config.toml does not have")
+        if wanted[name].shape != tensors[name].shape:
+            shapes = f"{tuple(wanted[name].shape)}, found {tuple(tensors[name].shape)}"
+            raise UserError(f"{source}: expected {name} of shape {shapes}")
+    model.load_state_dict(tensors)

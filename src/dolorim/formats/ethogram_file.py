@@ -1,0 +1,89 @@
+"""Ethograms as files: `classes.csv` (`id,name[,merged]`) and `ethogram.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from dolorim.core.errors import UserError
+from dolorim.core.ethogram import Ethogram, RawClass
+from dolorim.formats.table import read_table, read_text, write_text
+
+_KEYS = {"classes", "indicator", "background", "raw"}
+
+
+def read_ethogram(path: Path) -> Ethogram:
+    """Read an ethogram from TOML or a table. Raises `UserError` for an unknown key, a missing or a doubtful entry."""
+    return _from_toml(path) if path.suffix.casefold() == ".toml" else _from_table(path)
+
+
+def write_ethogram(path: Path, ethogram: Ethogram) -> None:
+    """Write TOML that `read_ethogram` reads back to an equal ethogram."""
+    data = {
+        "classes": list(ethogram.classes),
+        **({"indicator": ethogram.indicator} if ethogram.indicator else {}),
+        "background": list(ethogram.background),
+        "raw": [{"id": r.id, "name": r.name, "merged": r.merged} for r in ethogram.raw],
+    }
+    write_text(path, tomli_w.dumps(data))
+
+
+def _from_toml(path: Path) -> Ethogram:
+    try:
+        data = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML ({error})") from None
+    unknown = set(data) - _KEYS
+    if unknown:
+        raise UserError(f"{path}: unknown key {sorted(unknown)[0]!r}; known are {', '.join(sorted(_KEYS))}")
+    rows = data.get("raw", [])
+    classes = data.get("classes", [])
+    if not _strings(classes) or not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
+        raise UserError(f"{path}: expected classes = [\"...\"] and [[raw]] tables with id, name and merged")
+    if not rows:  # the short form: names alone, counted from 0
+        rows = [{"id": i, "name": n} for i, n in enumerate(classes)]
+    raw = tuple(_raw_class(path, row) for row in rows)
+    names = tuple(classes) or tuple(dict.fromkeys(r.merged for r in raw))
+    indicator, background = data.get("indicator"), data.get("background", [])
+    if not _strings(background) or not isinstance(indicator, str | None):
+        raise UserError(f"{path}: expected indicator = \"...\" and background = [\"...\"]")
+    return _checked(path, raw, names, indicator, tuple(background))
+
+
+def _raw_class(path: Path, row: dict[str, Any]) -> RawClass:
+    ident, name = row.get("id"), row.get("name")
+    merged = row.get("merged", name)
+    if set(row) - {"id", "name", "merged"} or type(ident) is not int or not _strings([name, merged]):
+        raise UserError(f"{path}: expected a [[raw]] table with id (a number), name and merged, found {row}")
+    return RawClass(ident, name, merged)  # type: ignore[arg-type]
+
+
+def _from_table(path: Path) -> Ethogram:
+    table = read_table(path)
+    ident, name = table.column("id", "raw_id"), table.column("name", "class", "behavior", "behaviour")
+    merged = table.column("merged", "merged_name", "merged_class")
+    if ident is None or name is None:
+        raise UserError(f"{path}: expected the columns id,name[,merged], found {', '.join(table.header)}")
+    raw = []
+    for line, row in zip(table.lines, table.rows, strict=True):
+        if not row[ident].isdecimal() or not row[name]:
+            raise UserError(f"{path}, line {line}: expected a number and a name, found {row[ident]!r}, {row[name]!r}")
+        raw.append(RawClass(int(row[ident]), row[name], row[name] if merged is None else row[merged] or row[name]))
+    names = tuple(dict.fromkeys(r.merged for r in raw))
+    return _checked(path, tuple(raw), names, None, ())
+
+
+def _checked(
+    path: Path, raw: tuple[RawClass, ...], names: tuple[str, ...], indicator: str | None, background: tuple[str, ...]
+) -> Ethogram:
+    try:
+        return Ethogram(raw, names, indicator, background)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _strings(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(v, str) and v for v in values)

@@ -1,0 +1,99 @@
+"""Label files: one row a frame, `Frame,Action`, for one trial or for a whole video."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dolorim.core.errors import UserError
+from dolorim.core.ethogram import Ethogram
+from dolorim.core.recording import TrialLabels
+from dolorim.formats.table import read_table, write_table
+
+_FRAME = ("frame", "frames", "frame_number", "frame number", "frame_index", "index")
+_ACTION = ("action", "behavior", "behaviour", "label", "class", "annotation")
+_TRIAL_NAME = re.compile(r"prediction_(?P<video>.+)_(?P<trial>\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """A label file as written: `frames` `(rows,)` ascending, in the file's own counting; `labels` class indices."""
+
+    path: Path
+    trial: int | None
+    frames: np.ndarray
+    labels: np.ndarray
+
+    def counted_from_zero(self, trial_length: int, context: int, others: Sequence[LabelFile] = ()) -> TrialLabels:
+        """The same labels with frames counted from 0.
+
+        A file that holds frame 0 counts from 0, one that reaches exactly a trial's length counts from 1. What is
+        left (no frame 0, first rows perhaps missing) follows the other files of the project, which one tool wrote.
+        """
+        last = int(self.frames[-1])
+        lengths = (trial_length, trial_length - context)
+        if self.frames[0] == 0 or (self.trial is not None and last + 1 in lengths):
+            base = 0
+        elif self.trial is not None and last in lengths:
+            base = 1
+        else:
+            base = int(self.frames[0] == 1 and not any(f.frames[0] == 0 for f in others))
+        return TrialLabels(self.path, self.trial, self.frames - base, self.labels)
+
+
+def parse_name(path: Path) -> tuple[str, int | None]:
+    """The video's name and the trial number that a label file's name carries: `prediction_<video>_<trial>.csv`."""
+    match = _TRIAL_NAME.fullmatch(path.stem)
+    return (match["video"], int(match["trial"])) if match else (path.stem, None)
+
+
+def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
+    """Read a label file. Raises `UserError` that names the row for whatever cannot be understood."""
+    table = read_table(path)
+    frame_column, action_column = table.column(*_FRAME), table.column(*_ACTION)
+    if frame_column is None or action_column is None:
+        raise UserError(f"{path}: expected the columns Frame and Action, found {', '.join(table.header)}")
+    if not table.rows:
+        raise UserError(f"{path}: has a header but no rows; label at least one frame or remove the file")
+    ids: dict[str, int] = {}
+    frames, raw = [], []
+    for line, row in zip(table.lines, table.rows, strict=True):
+        word = row[action_column]
+        if word not in ids:
+            try:
+                ids[word] = ethogram.raw_id(word)
+            except ValueError as error:
+                raise UserError(f"{path}, line {line}, column {table.header[action_column]}: {error}") from None
+        frames.append(_frame_number(path, line, row[frame_column]))
+        raw.append(ids[word])
+    numbers = np.asarray(frames, np.int64)
+    order = np.argsort(numbers, kind="stable")
+    twice = np.flatnonzero(np.diff(numbers[order]) == 0)
+    if twice.size:
+        one, two = sorted(order[twice[0] : twice[0] + 2].tolist())
+        raise UserError(
+            f"{path}: frame {frames[one]} stands on line {table.lines[one]} and again on line {table.lines[two]}; "
+            f"keep one of them"
+        )
+    labels = ethogram.merge(np.asarray(raw))
+    return LabelFile(path, parse_name(path)[1], numbers[order], labels[order])
+
+
+def write_labels(path: Path, labels: np.ndarray, ethogram: Ethogram) -> None:
+    """Write class indices `(time,)` as a label file of class names, frames counted from 0; -1 is written as None."""
+    names = np.array([*ethogram.classes, "None"])
+    write_table(path, ("Frame", "Action"), enumerate(names[labels].tolist()))
+
+
+def _frame_number(path: Path, line: int, text: str) -> int:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if number < 0 or number != int(number):
+        raise UserError(f"{path}, line {line}, column Frame: expected a frame number, found {text!r}")
+    return int(number)

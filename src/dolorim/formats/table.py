@@ -1,0 +1,92 @@
+"""Small tables as spreadsheets save them: comma, semicolon or tab, with or without a byte-order mark."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dolorim.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text. `lines[i]` is the line of the file on which row i stands, counted from 1."""
+
+    path: Path
+    header: tuple[str, ...]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def column(self, *names: str) -> int | None:
+        """Index of the first column that carries one of these names, letter case aside."""
+        known = [h.casefold() for h in self.header]
+        return next((known.index(n) for n in names if n in known), None)
+
+
+def read_table(path: Path) -> Table:
+    """Read a table with one header line. Raises `UserError` for an empty file and for a row with too few cells."""
+    text = read_text(path)
+    first = next((line for line in text.splitlines() if line.strip()), None)
+    if first is None:
+        raise UserError(f"{path}: the file is empty; expected a table with a header line")
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    header: tuple[str, ...] | None = None
+    rows, lines = [], []
+    try:
+        for cells in reader:
+            if not any(c.strip() for c in cells):
+                continue
+            if header is None:
+                header = tuple(c.strip() for c in cells)
+                continue
+            if len(cells) < len(header):
+                raise UserError(
+                    f"{path}, line {reader.line_num}: expected {len(header)} cells ({', '.join(header)}), "
+                    f"found {len(cells)}"
+                )
+            rows.append([c.strip() for c in cells])
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        raise UserError(f"{path}, line {reader.line_num}: not a table that can be read ({error})") from None
+    return Table(path, header or (), rows, lines)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, UTF-16 (with its mark) or Latin-1, whichever it is."""
+    try:
+        raw = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return raw.decode("utf-16", errors="replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a comma-separated table whole or not at all."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all: under another name first, then renamed over the old one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written ({error.strerror}); free some space or choose another folder") from None

@@ -1,0 +1,136 @@
+"""The 3D CNN: dense in time, so that one pass over T frames gives T decisions.
+
+Kernels are factored into space and time, (2+1)D as in Tran et al. (2018, A Closer Look at Spatiotemporal Convolutions).
+In time nothing is padded and nothing skipped: the output at frame t is a function of the `clip_length` frames around t
+and of no other, whether they come alone, in chunks or with the whole video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dolorim.models.kinematics import Kinematics
+from dolorim.models.maps import MotionMaps, lags_within
+
+_KERNEL = 3  # frames, of the convolutions over time
+
+
+class Cnn3d(nn.Module):
+    """Frames to features: `(batch, 1, time, height, width)` from 0 to 1 -> `(batch, time, width)`.
+
+    `track` `(batch, time, 2)` are the crop's centers in units of its side (zeros where there is no follow crop).
+    With `halo=True` the frames carry `clip_length - 1` more, as context, and come back without them; otherwise the
+    first and the last frame are repeated. `stages` are channels after each halving of the picture.
+    """
+
+    def __init__(
+        self, stages: Sequence[int], clip_length: int, width: int, dropout: float, appearance_dropout: float
+    ) -> None:
+        super().__init__()
+        self.clip_length = clip_length
+        self.before, self.after = clip_length // 2, clip_length - 1 - clip_length // 2
+        lags = lags_within(clip_length)
+        self.maps = MotionMaps(lags)
+        self.kinematics = Kinematics(lags)
+        self.kinematics_norm = nn.BatchNorm1d(self.kinematics.width)
+        self.appearance_dropout = appearance_dropout
+        self.stem = nn.Sequential(
+            nn.Conv2d(3 + len(lags), stages[0], 5, 2, 2, bias=False), nn.BatchNorm2d(stages[0]), nn.ReLU(inplace=True)
+        )
+        room = clip_length - 1 - 2 * self.maps.reach
+        blocks = []
+        for depth, (inputs, outputs) in enumerate(zip(stages, stages[1:], strict=False)):
+            in_time = depth > 0 and room >= _KERNEL - 1
+            room -= (_KERNEL - 1) * in_time
+            blocks.append(Block(inputs, outputs, in_time))
+        self.blocks = nn.ModuleList(blocks)
+        self.pooled_norm = nn.BatchNorm1d(2 * stages[-1])
+        self.seen_length = room + 1  # frames that a summary goes over
+        self.numbers_length = clip_length - 2 * self.maps.reach
+        summary = 2 * 2 * stages[-1] + 4 * self.kinematics.width
+        self.project = nn.Sequential(
+            nn.BatchNorm1d(summary), nn.Dropout(dropout), nn.Conv1d(summary, width, 1), nn.ReLU(), nn.Dropout(dropout)
+        )
+
+    def forward(self, frames: torch.Tensor, track: torch.Tensor | None = None, halo: bool = False) -> torch.Tensor:
+        frames = frames.squeeze(1)
+        if track is None:
+            track = frames.new_zeros((*frames.shape[:2], 2))
+        if not halo:
+            frames, track = self._with_halo(frames), self._with_halo(track)
+        with torch.autocast(frames.device.type, enabled=False):  # small differences of large numbers
+            maps = self.maps(frames)
+            numbers = self.kinematics_norm(self.kinematics(maps, track).transpose(1, 2)).clamp(-5, 5)
+            picture = maps.inner_picture
+            channels = [torch.tanh(picture.abs()), *maps.motion, maps.flicker, self._appearance(picture)]
+        seen = self._look(torch.stack(channels, 2))
+        with torch.autocast(frames.device.type, enabled=False):
+            summary = [_mean_and_spread(seen.float(), self.seen_length), *_summaries(numbers, self.numbers_length)]
+            return self.project(torch.cat(summary, 1)).transpose(1, 2)
+
+    def _look(self, channels: torch.Tensor) -> torch.Tensor:
+        """Maps `(batch, time, channel, height, width)` to pooled features `(batch, 2 * last stage, fewer frames)`."""
+        batch = len(channels)
+        images = channels.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        images = self.stem(images)
+        for block in self.blocks:
+            images = block(images, batch)
+        pooled = torch.cat([images.mean((2, 3)), images.amax((2, 3))], 1)
+        return self.pooled_norm(pooled.view(batch, -1, pooled.shape[1]).transpose(1, 2))
+
+    def _appearance(self, picture: torch.Tensor) -> torch.Tensor:
+        """The picture itself, hidden from the network in a share of the training windows."""
+        if not self.training or not self.appearance_dropout:
+            return picture
+        keep = torch.rand(len(picture), 1, 1, 1, device=picture.device) >= self.appearance_dropout
+        return picture * keep
+
+    def _with_halo(self, values: torch.Tensor) -> torch.Tensor:
+        parts = [values[:, :1].expand(-1, self.before, *values.shape[2:]), values]
+        return torch.cat([*parts, values[:, -1:].expand(-1, self.after, *values.shape[2:])], 1)
+
+
+class Block(nn.Module):
+    """Residual block that halves the picture; with `in_time`, a second residual step over three frames follows."""
+
+    def __init__(self, inputs: int, outputs: int, in_time: bool) -> None:
+        super().__init__()
+        self.space = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs),
+        )  # fmt: skip
+        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs))
+        self.time = (
+            nn.Sequential(nn.Conv2d(outputs, outputs, (_KERNEL, 1), bias=False), nn.BatchNorm2d(outputs))
+            if in_time
+            else None
+        )
+
+    def forward(self, images: torch.Tensor, batch: int) -> torch.Tensor:
+        """`(batch * time, inputs, height, width)` -> `(batch * fewer frames, outputs, height / 2, width / 2)`."""
+        images = F.relu(self.space(images) + self.shortcut(images))
+        if self.time is None:
+            return images
+        # Channels lie innermost, so that space can be folded into one axis and time convolved without a copy.
+        frames, channels, height, width = images.shape
+        folded = images.permute(0, 2, 3, 1).reshape(batch, frames // batch, height * width, channels).permute(0, 3, 1, 2)
+        folded = F.relu(self.time(folded) + folded[:, :, 1:-1])
+        return folded.permute(0, 2, 3, 1).reshape(-1, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _mean_and_spread(values: torch.Tensor, length: int) -> torch.Tensor:
+    """Sliding mean and standard deviation over `length` frames: `(batch, c, time)` -> `(batch, 2 c, fewer frames)`."""
+    mean = F.avg_pool1d(values, length, 1)
+    variance = F.avg_pool1d(values * values, length, 1) - mean * mean
+    return torch.cat([mean, (variance.clamp(min=0) + 1e-4).sqrt()], 1)
+
+
+def _summaries(values: torch.Tensor, length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Sliding mean and spread, maximum, and mean size of the change from frame to frame, over `length` frames."""
+    steps = values[:, :, 1:] - values[:, :, :-1] if length > 1 else torch.zeros_like(values)
+    pace = F.avg_pool1d(steps.abs(), max(1, length - 1), 1)
+    return _mean_and_spread(values, length), F.max_pool1d(values, length, 1), pace

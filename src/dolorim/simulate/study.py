@@ -1,0 +1,110 @@
+"""A simulated study as a lab would hand it over: videos, label files of both kinds, DeepLabCut tables, who is who."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from dolorim.data.video_writer import VideoWriter
+from dolorim.formats.dlc import write_dlc
+from dolorim.formats.table import write_table
+from dolorim.simulate.mouse import KEYPOINTS, Mouse, draw_cage, draw_labels, keypoints, move, render
+
+SCORER = "DLC_resnet50_simulatedMay7shuffle1_500000"
+_MISSING = np.array([0.08, 0.35, 0.35, 0.12, 0.12, 0.05])  # share of frames below 0.9 likelihood, by keypoint
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """How large the study is. `vigor` below 1 makes the movements of the paws harder to see."""
+
+    animals: int = 8
+    trials: int = 4
+    trial_length: int = 360
+    rate_hz: float = 30.0
+    size_px: int = 384
+    vigor: float = 1.0
+    seed: int = 0
+
+
+def simulate_study(
+    folder: Path, plan: StudyPlan = StudyPlan(), workers: int = 1, progress: Callable[[int], object] = lambda n: None
+) -> Path:
+    """Write the study below `folder` and return it. `progress` is told the frames of each finished video.
+
+    Every other animal's label files have 345 rows: the first 15 frames of a trial are not labelled there.
+    """
+    jobs = [(folder, plan, i) for i in range(plan.animals)]
+    if workers > 1:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            rows = []
+            for row in pool.map(_simulate_animal, *zip(*jobs, strict=True)):
+                rows.append(row)
+                progress(plan.trials * plan.trial_length)
+    else:
+        rows = [_simulate_animal(*job) for job in jobs]
+    write_table(folder / "recordings.csv", ("video", "animal", "group"), rows)
+    return folder
+
+
+def _simulate_animal(folder: Path, plan: StudyPlan, number: int) -> tuple[str, str, str]:
+    rng = np.random.default_rng([plan.seed, number])
+    sex = "MF"[number % 2]
+    animal, group = f"{201 + number}{sex}", ("CFA", "saline")[number // 2 % 2]
+    name = f"sim_2023-10-25_{group}_{number + 1:03d}_{animal}_tracking"
+    mouse = draw_mouse(plan, rng)
+    n_frames = plan.trials * plan.trial_length
+    labels = draw_labels(n_frames, plan.rate_hz, rng)
+    motion = move(labels, mouse, plan.size_px, plan.rate_hz, rng)
+    cage = draw_cage(mouse, plan.size_px, rng)
+    with VideoWriter(folder / "Videos" / f"{name}.mp4", plan.size_px, plan.size_px, plan.rate_hz) as video:
+        for frame in range(n_frames):
+            video.write(render(motion, mouse, cage, frame))
+    context = 15 if number % 2 else 0
+    for trial in range(plan.trials):
+        rows = labels[trial * plan.trial_length + context : (trial + 1) * plan.trial_length]
+        path = folder / "Annotations" / f"prediction_{name}.mp4_{trial + 1}.csv"
+        write_table(path, ("Frame", "Action"), enumerate(rows.tolist()))
+    points, likelihood = track(keypoints(motion, mouse), rng)
+    write_dlc(folder / "DLC" / f"{name}{SCORER}.csv", SCORER, KEYPOINTS, points, likelihood)
+    return f"{name}.mp4", animal, group
+
+
+def draw_mouse(plan: StudyPlan, rng: np.random.Generator) -> Mouse:
+    """An animal of its own size, coat and brightness; some are filmed in the dark with bright paws."""
+    infrared = rng.random() < 0.3
+    return Mouse(
+        length_px=plan.size_px * rng.uniform(0.18, 0.24),
+        floor=rng.uniform(18, 30) if infrared else rng.uniform(105, 165),
+        coat=rng.uniform(45, 70) if infrared else rng.uniform(35, 85),
+        paw=rng.uniform(170, 220) if infrared else rng.uniform(145, 190),
+        patchiness=rng.uniform(0, 0.3),
+        noise=rng.uniform(1.5, 4),
+        side=int(rng.choice([-1, 1])),
+        vigor=plan.vigor,
+    )
+
+
+def track(truth: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """What a tracker would make of true points `(time, 6, 2)`: points with jitter and misses, and likelihoods `(time, 6)`.
+
+    Misses come in runs; a missed point is either a little or wildly off.
+    """
+    n, k = truth.shape[:2]
+    missing = np.zeros((n, k), bool)
+    for j, share in enumerate(_MISSING):
+        length = 8
+        starts = rng.random(n) < share / length / (1 - share / 2)
+        for start in np.flatnonzero(starts):
+            missing[start : start + 1 + rng.geometric(1 / length), j] = True
+    points = truth + rng.normal(0, 0.6, truth.shape)
+    wild = missing & (rng.random((n, k)) < 0.3)
+    points += np.where(missing, 6.0, 0.0)[..., None] * rng.normal(size=truth.shape)
+    points += np.where(wild, 60.0, 0.0)[..., None] * rng.normal(size=truth.shape)
+    likelihood = np.where(missing, rng.beta(1.2, 2.5, (n, k)) * 0.9, 1 - rng.beta(1, 60, (n, k)))
+    return points, likelihood
