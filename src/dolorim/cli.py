@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -134,7 +136,9 @@ def extract(arguments: list[str]) -> int:
     for entry in found.values():
         if entry.damage:
             warn(f"{entry.video}: {entry.damage}")
-    say(f"{len(found)} of {len(videos)} videos are in the frame cache, {sum(e.n_frames for e in found.values())} frames")
+    say(
+        f"{len(found)} of {len(videos)} videos are in the frame cache, {sum(e.n_frames for e in found.values())} frames"
+    )
     return _report_failures(failures)
 
 
@@ -214,11 +218,13 @@ def predict(arguments: list[str]) -> int:
 
     _settle(given.quiet)
     run = RunFolder(given.run)
+    run.read_config()  # a wrong run folder is said first
     out = given.out or run.predictions("new")
     outcome = predict_videos(run, find_videos(given.videos), out, overlay=given.overlay, overwrite=given.overwrite)
     skipped = f", {len(outcome.skipped)} were done before" if outcome.skipped else ""
     say(f"{len(outcome.done)} videos labelled{skipped}; results in {out}")
-    return max(_report_failures(outcome.failed), _report_failures(outcome.damaged, "damaged"))
+    code = max(_report_failures(outcome.failed), _report_failures(outcome.damaged, "damaged"))
+    return code if outcome.done or outcome.skipped else 2
 
 
 @dataclass(frozen=True)
@@ -253,7 +259,7 @@ def inspect(arguments: list[str]) -> int:
 
 @dataclass(frozen=True)
 class _Demo:
-    """Simulate a small study, train on it, evaluate on animals held out, predict new videos, and show it on one page."""
+    """Simulate a small study, train, evaluate on held-out animals, predict new videos, and show it all on one page."""
 
     out: Path = Path("dolorim-demo")
     """Folder for everything that the demo makes."""
@@ -293,11 +299,19 @@ def demo(arguments: list[str]) -> int:
 
 
 def _parse(kind: type[T], arguments: Sequence[str], program: str, default: T | None = None) -> T:
-    flat = tyro.conf.OmitArgPrefixes[kind]  # type: ignore[valid-type]
+    given: dict[str, Any] = {} if default is None else {"default": default}
+    said = io.StringIO()
     try:
-        return tyro.cli(flat, args=list(arguments), prog=program, default=default)
-    except ValidationError as error:
-        raise UserError(explain(error)) from None
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(kind, args=list(arguments), prog=program, config=(tyro.conf.OmitArgPrefixes,), **given)
+    except SystemExit as stopped:
+        problem: BaseException | None = stopped
+        while problem is not None and not isinstance(problem, ValidationError):
+            problem = problem.__cause__ or problem.__context__
+        if problem is not None:
+            raise UserError(explain(problem)) from None
+        print(said.getvalue(), end="", file=sys.stderr)
+        raise
 
 
 def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
@@ -311,10 +325,9 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
 
 
 def _settle(quiet: bool) -> None:
-    if quiet:
-        from dolorim.engine.talk import be_quiet
+    from dolorim.engine.talk import be_quiet
 
-        be_quiet()
+    be_quiet(quiet)
 
 
 def _show_run(run: RunFolder) -> dict[str, Any]:
@@ -325,13 +338,13 @@ def _show_run(run: RunFolder) -> dict[str, Any]:
 
 def _show_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
     """Tables on the terminal, figures in the run folder."""
-    from dolorim.engine.talk import console, say
+    from dolorim.engine.talk import say, show
     from dolorim.report.figures import draw_evaluation
     from dolorim.report.tables import metrics_table
 
     ethogram = run.read_ethogram()
     for part, found in metrics.items():
-        console.print(metrics_table(part, found, ethogram.indicator))
+        show(metrics_table(part, found, ethogram.indicator))
         draw_evaluation(found, run.predictions(part), ethogram, run.figures, part)
     say(f"run: {run.path} (figures in {run.figures})")
 

@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from dolorim.core.errors import UserError
 
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
@@ -67,6 +67,8 @@ class ModelConfig:
     dropout: Share = 0.3
     appearance_dropout: Share = 0.5
     """Share of training windows that are learned from shape and motion alone, without the picture itself."""
+    convolution_dropout: Share = 0.5
+    """Share of training windows that are learned from the numbers of shape and motion, without the convolutions."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -145,7 +147,7 @@ class Config:
 def read_config(path: Path) -> Config:
     """Read a run's settings. Raises `UserError` for an unknown key, a wrong type and a value out of range."""
     try:
-        data = tomllib.loads(Path(path).read_text("utf-8"))
+        data = tomllib.loads(Path(path).read_text("utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

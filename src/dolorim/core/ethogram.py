@@ -46,6 +46,9 @@ class Ethogram:
                 raise UserError(f"ethogram: raw id {r.id} of {r.name!r} is negative; -1 means unlabelled")
             if r.merged not in self.classes:
                 raise UserError(f"ethogram: {r.name!r} is merged into {r.merged!r}, which is not among {self.classes}")
+        for name in (*self.classes, *(r.name for r in self.raw)):
+            if name.strip().casefold() in _UNLABELED_WORDS:
+                raise UserError(f"ethogram: {name!r} means unlabelled in a label file; give the class another name")
         for name in (*self.background, *filter(None, [self.indicator])):
             if name not in self.classes:
                 raise UserError(f"ethogram: {name!r} is not among the classes {', '.join(self.classes)}")

@@ -5,6 +5,7 @@ All ranges are half-open `[start, stop)` in frames of the video, counted from 0 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,13 +90,16 @@ def place_trials(
             other = next(f for f in files if f is not whole[0])
             raise UserError(f"{whole[0].source} labels the whole video, and {other.source} labels it too; keep one")
         return _lay(files, [0], [n_frames], n_frames, "whole")
+    if not files:
+        return Placement(np.full(n_frames, UNLABELED, np.int16), (), layout)
     files = sorted(files, key=lambda f: f.number or 0)
-    for one, two in zip(files, files[1:], strict=False):
+    for one, two in itertools.pairwise(files):
         if one.number == two.number:
             raise UserError(f"{one.source} and {two.source} both label trial {one.number}; keep one of them")
 
     def fixed() -> Placement:
-        starts = [((f.number or 1) - 1) * length for f in files]
+        first = min(1, files[0].number or 0)  # some count their trials from 0
+        starts = [((f.number or 0) - first) * length for f in files]
         offsets = _context_offsets(files, length, context)
         return _lay(files, starts, [s + length for s in starts], n_frames, "fixed", offsets)
 
@@ -111,7 +115,7 @@ def place_trials(
 def _choose(
     fixed: Placement, cumulative: Placement, files: Sequence[TrialLabels], n_frames: int, length: int
 ) -> Placement:
-    if np.array_equal(fixed.labels, cumulative.labels) and not fixed.skipped and not cumulative.skipped:
+    if np.array_equal(fixed.labels, cumulative.labels) and len(fixed.skipped) == len(cumulative.skipped):
         return fixed if n_frames % length == 0 else cumulative
     total = sum(f.span for f in files)
     spare = n_frames - total
@@ -128,7 +132,7 @@ def _choose(
         spans = ", ".join(f"{f.number}: {f.span}" for f in files)
         verb = "fit both" if fixed_fits else "fit neither"
         raise UserError(
-            f"{files[0].source.parent}: the label files of a video with {n_frames} frames (frames per trial: {spans}) "
+            f"{files[0].source}: the label files of its video with {n_frames} frames (frames per trial: {spans}) "
             f"{verb} the fixed layout ({length} frames a trial) {'and' if fixed_fits else 'nor'} the cumulative one; "
             f"say which with --trial-layout fixed or --trial-layout cumulative"
         )
@@ -158,12 +162,10 @@ def _lay(
         first, last = start + offset, start + offset + file.span
         if last > n_frames or start >= n_frames:
             end = max(last, first + 1)
-            skipped.append(
-                f"{file.source}: labels frames [{first}, {end}) of a video that has only {n_frames} frames"
-            )
+            skipped.append(f"{file.source}: labels frames [{first}, {end}) of a video that has only {n_frames} frames")
         elif last > stop:
             skipped.append(f"{file.source}: labels {file.span} frames, but a trial has {stop - start}")
         else:
             labels[first + file.frames] = file.labels
-            trials.append(Trial(file.number or 1, start, min(stop, n_frames)))
+            trials.append(Trial(1 if file.number is None else file.number, start, min(stop, n_frames)))
     return Placement(labels, tuple(trials), layout, tuple(skipped))

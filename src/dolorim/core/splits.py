@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -73,8 +74,8 @@ def _spread(counts: Sequence[np.ndarray], n_test: int, n_val: int, seed: int) ->
     edges = [0, n_test, n_test + n_val, len(counts)]
 
     def unevenness(order: np.ndarray) -> float:
-        parts = [table[order[a:b]].sum(0) / total for a, b in zip(edges, edges[1:], strict=False)]
-        wanted = [(b - a) / len(counts) for a, b in zip(edges, edges[1:], strict=False)]
+        parts = [table[order[a:b]].sum(0) / total for a, b in itertools.pairwise(edges)]
+        wanted = [(b - a) / len(counts) for a, b in itertools.pairwise(edges)]
         missing = np.sum((parts[-1] == 0) & (table.sum(0) > 0))  # a class that cannot be learned weighs most
         return 100 * missing + sum(np.square(p - w).sum() for p, w in zip(parts, wanted, strict=True))
 

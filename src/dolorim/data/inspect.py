@@ -52,10 +52,15 @@ def contact_sheet(video: Path, config: DataConfig, path: Path) -> None:
     picked = np.linspace(0, len(crops) - 1, _TILES).round().astype(int)
     rows = -(-_TILES // _COLUMNS)
     scale = rows * _SIDE / first.shape[0]
-    overview = Image.fromarray(np.ascontiguousarray(first)).resize((round(first.shape[1] * scale), rows * _SIDE)).convert("RGB")
+    overview = (
+        Image.fromarray(np.ascontiguousarray(first))
+        .resize((round(first.shape[1] * scale), rows * _SIDE))
+        .convert("RGB")
+    )
     draw = ImageDraw.Draw(overview)
     draw.line([tuple(p) for p in (way * scale).tolist()], fill=(213, 94, 0), width=2)
-    x, y, half = *(way[0] * scale), view.side_px * scale / 2
+    x, y = way[0] * scale
+    half = view.side_px * scale / 2
     draw.rectangle((x - half, y - half, x + half, y + half), outline=(0, 114, 178), width=2)
     sheet = Image.new("RGB", (overview.width + _COLUMNS * _SIDE, rows * _SIDE))
     sheet.paste(overview, (0, 0))

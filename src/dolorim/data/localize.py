@@ -21,13 +21,13 @@ from scipy import ndimage
 _LONG_SIDE = 128  # pixels of the shrunk picture
 _ANIMAL = 0.12  # a typical body length in shares of the picture's long side; sets the scale of all filters
 _DARK = 16.0  # luma added before the logarithm: noise in the dark is not evidence
-_CAP = 0.7  # evidence saturates here (natural log units, a factor of two in luma), so that a bright tail cannot outvote a body
+_CAP = 0.7  # evidence saturates here (natural log, a factor of two in luma): a bright tail must not outvote a body
 _WINDOW = 40  # frames of a survey that are searched for the animal
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a recording looks like, learned from a few of its frames. Maps are `(height, width)` of the shrunk picture."""
+    """What a recording looks like, learned from a few frames. Maps are `(height, width)` of the shrunk picture."""
 
     factor: int
     median: np.ndarray

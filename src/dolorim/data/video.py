@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -167,7 +167,8 @@ def sample_frames(path: Path, n: int = 32) -> list[Frame]:
         keys = _key_times(container, stream, n) if container.duration else [None]
         per_key = math.ceil(n / len(keys))
         budget = max(400, int(0.15 * expected))  # frames that may be decoded for this
-        step = max(1, min(expected // len(keys) // per_key, budget // (len(keys) * per_key)))
+        wanted = len(keys) * per_key
+        step = max(1.0, min(expected, budget) / wanted)  # not rounded: the film's last frames must be reached too
         frames: list[Frame] = []
         for key, following in itertools.zip_longest(keys, keys[1:]):
             if key is not None:
@@ -176,7 +177,7 @@ def sample_frames(path: Path, n: int = 32) -> list[Frame]:
                 for i, raw in enumerate(container.decode(stream)):
                     if following is not None and raw.pts is not None and raw.pts >= following:
                         break
-                    if i % step == 0:
+                    if i % step < 1:
                         luma, video_range = _luma_of(raw)
                         frames.append(Frame(-1, float(raw.time or 0), np.array(luma), video_range))
                     if i >= step * (per_key - 1):
@@ -184,7 +185,7 @@ def sample_frames(path: Path, n: int = 32) -> list[Frame]:
         return frames
 
 
-def _key_times(container: av.container.InputContainer, stream: av.VideoStream, n: int) -> list[int | None]:
+def _key_times(container: av.container.InputContainer, stream: av.VideoStream, n: int) -> Sequence[int | None]:
     """Timestamps of up to `n` key frames, evenly spread."""
     start, length = stream.start_time or 0, stream.duration
     if not length:
@@ -213,11 +214,11 @@ def _luma_of(frame: VideoFrame) -> tuple[np.ndarray, bool]:
     bits = _LUMA_BITS.get(name)
     video_range = bits is not None and not name.startswith(("yuvj", "gray")) and frame.color_range != _FULL_RANGE
     if bits is None:
-        luma = frame.reformat(format="gray", dst_color_range="JPEG").to_ndarray()
+        luma: np.ndarray = frame.reformat(format="gray", dst_color_range="JPEG").to_ndarray()
     else:
         plane = frame.planes[0]
-        dtype, size = (np.uint8, 1) if bits == 8 else (np.dtype("<u2"), 2)
-        luma = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // size)[: frame.height, : frame.width]
+        coded: np.ndarray = np.frombuffer(memoryview(plane), np.uint8 if bits == 8 else np.dtype("<u2"))
+        luma = coded.reshape(-1, plane.line_size // coded.itemsize)[: frame.height, : frame.width]
         if bits > 8:
             luma = (luma >> (bits - 8)).astype(np.uint8)
     turns = _rotation(frame) // 90 % 4

@@ -52,9 +52,7 @@ class Windows(Dataset[Batch]):
     units of the window's side) and `labels` `(length,)` int64, -1 where there is no label.
     """
 
-    def __init__(
-        self, recordings: Sequence[Recording], videos: Sequence[CachedVideo], length: int, halo: Halo
-    ) -> None:
+    def __init__(self, recordings: Sequence[Recording], videos: Sequence[CachedVideo], length: int, halo: Halo) -> None:
         self.recordings, self.videos = list(recordings), list(videos)
         self.length, self.halo = length, halo
 
@@ -102,7 +100,7 @@ class BoutSampler(Sampler[WindowSpec]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self.windows_per_epoch // self._world_size)
+        return (self.windows_per_epoch + self._world_size - 1) // self._world_size
 
     def __iter__(self) -> Iterator[WindowSpec]:
         rng = np.random.default_rng([self._seed, self.epoch, self._rank])
@@ -117,7 +115,11 @@ class BoutSampler(Sampler[WindowSpec]):
         if rng.random() >= self._augment.aug_border:
             return WindowSpec(recording, spec_start, speed)
         # Pretend that the recording begins or ends here: a frozen edge must not tell the class of short recordings.
-        edge = center - rng.integers(0, self._length + 8) if rng.random() < 0.5 else center + rng.integers(self._length + 8)
+        edge = (
+            center - rng.integers(0, self._length + 8)
+            if rng.random() < 0.5
+            else center + rng.integers(self._length + 8)
+        )
         edge = int(np.clip(edge, 0, self._ends[recording]))
         if edge <= center:
             return WindowSpec(recording, spec_start, speed, first=edge)

@@ -102,4 +102,6 @@ def evaluate_project(run: RunFolder, data: DataConfig, folder: Path, seen_too: b
 def _refuse_other_classes(run: RunFolder, material: Material) -> None:
     mine, theirs = run.read_ethogram().classes, material.project.ethogram.classes
     if mine != theirs:
-        raise UserError(f"the run knows the classes {', '.join(mine)}, the project has {', '.join(theirs)}; give --classes")
+        raise UserError(
+            f"the run knows the classes {', '.join(mine)}, the project has {', '.join(theirs)}; give --classes"
+        )

@@ -20,7 +20,7 @@ Failures = list[tuple[Path, str]]
 
 
 def extract(videos: Sequence[Path], config: DataConfig, workers: int = 1) -> tuple[dict[Path, CachedVideo], Failures]:
-    """Cache entries of all videos, those that are missing or stale built anew; and the videos that have none, and why."""
+    """Cache entries of all videos, missing and stale ones built anew; and the videos that have none, and why."""
     found: dict[Path, CachedVideo] = {}
     missing: list[Path] = []
     failures: Failures = []
@@ -49,9 +49,7 @@ def extract(videos: Sequence[Path], config: DataConfig, workers: int = 1) -> tup
     return {v: found[v] for v in videos if v in found}, failures
 
 
-def _build_all(
-    videos: Sequence[Path], config: DataConfig, workers: int
-) -> Iterator[tuple[Path, CachedVideo | str]]:
+def _build_all(videos: Sequence[Path], config: DataConfig, workers: int) -> Iterator[tuple[Path, CachedVideo | str]]:
     workers = min(workers, len(videos))
     if workers <= 1:
         for video in videos:
@@ -79,7 +77,9 @@ def _announce(missing: Sequence[Path], needed: int, config: DataConfig) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another folder with --cache DIR") from None
+        raise UserError(
+            f"{folder}: cannot be made ({error.strerror}); choose another folder with --cache DIR"
+        ) from None
     free = shutil.disk_usage(folder).free
     size = f"{needed / 1e9:.2f} GB" if needed >= 1e8 else f"{needed / 1e6:.0f} MB"
     say(f"extracting frames of {len(missing)} videos to {folder} (about {size} of {free / 1e9:.0f} GB free)")

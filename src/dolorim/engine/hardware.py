@@ -21,8 +21,9 @@ def pick_device(accelerator: str = "auto") -> torch.device:
 
 def pick_precision(asked: str, device: torch.device) -> Precision:
     """`auto` is bf16 where the hardware computes in it, else 32 bits; emulated bf16 is slower than 32 bits."""
-    if asked in ("32", "bf16", "16"):
-        return asked
+    match asked:
+        case "32" | "bf16" | "16":
+            return asked
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "16"
     return "bf16" if device.type == "cpu" and _cpu_has_bf16() else "32"
@@ -36,5 +37,7 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
 
 def _cpu_has_bf16() -> bool:
     # PyTorch has no public question for this: its public one says yes where bf16 is only emulated.
-    questions = (getattr(torch.cpu, name, lambda: False) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    questions = (
+        getattr(torch.cpu, name, lambda: False) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
     return any(question() for question in questions)

@@ -29,6 +29,9 @@ class FrameLoss(nn.Module):
     Focal: Lin et al. 2017. Logit adjustment: Menon et al. 2021, tau times the log share is added to the logits.
     """
 
+    weights: torch.Tensor
+    adjustment: torch.Tensor
+
     def __init__(self, config: TrainConfig, shares: np.ndarray) -> None:
         super().__init__()
         weights = class_weights(shares) if config.class_weights == "inverse" else np.ones_like(shares)

@@ -23,8 +23,8 @@ def write_model_card(run: RunFolder, recordings: Sequence[Recording], metrics: d
     lines = [
         f"# {run.path.name}",
         "",
-        f"A dolorim `{config.approach}` model ({config.model.model_type}, clips of {config.model.clip_length} frames) that "
-        f"tells {len(ethogram)} behaviors apart: {', '.join(ethogram.classes)}.",
+        f"A dolorim `{config.approach}` model ({config.model.model_type}, clips of {config.model.clip_length} frames) "
+        f"that tells {len(ethogram)} behaviors apart: {', '.join(ethogram.classes)}.",
         "",
         "## Data",
         "",
@@ -36,15 +36,19 @@ def write_model_card(run: RunFolder, recordings: Sequence[Recording], metrics: d
         mine = [r for r in recordings if r.animal in animals]
         frames = sum(int(np.sum(r.labels >= 0)) for r in mine)
         lines.append(f"| {part} | {', '.join(animals) or '-'} | {len(mine)} | {frames} |")
-    lines += ["", "No animal stands in two parts. Only the test animals were seen by nobody before they were scored.", ""]
+    lines += [
+        "",
+        "No animal stands in two parts. Only the test animals were seen by nobody before they were scored.",
+        "",
+    ]
     lines += ["## Figures", ""]
     if not metrics:
         lines.append("None: no animals were held out.")
     for part, found in metrics.items():
         lines += [
-            f"**{part}** ({found['frames']} frames of {', '.join(found['animals'])}): accuracy {found['accuracy']:.3f}, macro-F1 "
-            f"{found['macro_f1']:.3f}, kappa {found['kappa']:.3f}, segment F1@50 {found['segments']['f1_50']:.1f}, edit "
-            f"{found['segments']['edit']:.1f}.",
+            f"**{part}** ({found['frames']} frames of {', '.join(found['animals'])}): "
+            f"accuracy {found['accuracy']:.3f}, macro-F1 {found['macro_f1']:.3f}, kappa {found['kappa']:.3f}, "
+            f"segment F1@50 {found['segments']['f1_50']:.1f}, edit {found['segments']['edit']:.1f}.",
             "",
             "| class | precision | recall | F1 | frames |",
             "|---|---|---|---|---|",
@@ -53,5 +57,10 @@ def write_model_card(run: RunFolder, recordings: Sequence[Recording], metrics: d
             lines.append(f"| {name} | {c['precision']:.3f} | {c['recall']:.3f} | {c['f1']:.3f} | {c['support']} |")
         lines.append("")
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-    lines += ["## Made with", "", f"dolorim {__version__}, Python {platform.python_version()}, {libraries}; seed {config.train.seed}.", ""]
+    lines += [
+        "## Made with",
+        "",
+        f"dolorim {__version__}, Python {platform.python_version()}, {libraries}; seed {config.train.seed}.",
+        "",
+    ]
     write_text(run.path / "model_card.md", "\n".join(lines))

@@ -46,14 +46,17 @@ class Learner(pl.LightningModule):
         self._counts = self._no_counts()
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
-        seed = int(np.random.SeedSequence([self.config.train.seed, self.global_step, self.global_rank]).generate_state(1)[0])
+        seed = int(
+            np.random.SeedSequence([self.config.train.seed, self.global_step, self.global_rank]).generate_state(1)[0]
+        )
         torch.manual_seed(seed)  # for dropout
         batch = augment(batch, self.config.augment, self.ethogram.mirrored, seed)
         loss = self.loss(self.model(batch["frames"][:, None], batch["track"], halo=True), batch["labels"])
         if not torch.isfinite(loss):
             raise UserError(
-                f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step {self.global_step}; the checkpoint of "
-                f"the epoch before is kept. Try a lower --lr (now {self.config.train.lr:g}) or --precision 32"
+                f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step {self.global_step}; "
+                f"the checkpoint of the epoch before is kept. "
+                f"Try a lower --lr (now {self.config.train.lr:g}) or --precision 32"
             )
         self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["labels"]))
         return loss

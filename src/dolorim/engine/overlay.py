@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dolorim.core.palette import class_colors
 from dolorim.core.predictions import Predictions
 from dolorim.data.video import FrameStream
 from dolorim.data.video_writer import VideoWriter
-from dolorim.core.palette import class_colors
 
 _SIDE = 640  # pixels of the longer side at least, so that the text can be read
 

@@ -107,7 +107,9 @@ def unique_stems(videos: Sequence[Path]) -> list[str]:
     for name in names:
         if names.count(name) > 1:
             one, two = [v for v, n in zip(videos, names, strict=True) if n == name][:2]
-            raise UserError(f"{one} and {two} would write the same files; predict them into different folders with --out")
+            raise UserError(
+                f"{one} and {two} would write the same files; predict them into different folders with --out"
+            )
     return names
 
 
@@ -131,7 +133,7 @@ def _in_background(blocks: Iterator[Crops]) -> Iterator[Crops]:
                 if not put(block):
                     return
             put(None)
-        except BaseException as error:  # it is raised again where the blocks are used
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the blocks are used
             put(error)
 
     thread = threading.Thread(target=work, daemon=True)
@@ -164,7 +166,11 @@ def _is_done(out: Path, stem: str, meta: dict[str, Any]) -> bool:
 
 
 def _rate_hz(time_s: np.ndarray) -> float | None:
-    return round((len(time_s) - 1) / float(time_s[-1] - time_s[0]), 4) if len(time_s) > 1 and time_s[-1] > time_s[0] else None
+    return (
+        round((len(time_s) - 1) / float(time_s[-1] - time_s[0]), 4)
+        if len(time_s) > 1 and time_s[-1] > time_s[0]
+        else None
+    )
 
 
 def _summary(predictions: Predictions) -> str:

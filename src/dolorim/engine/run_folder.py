@@ -74,7 +74,9 @@ class RunFolder:
         try:
             return json.loads((self.path / name).read_text("utf-8"))
         except OSError as error:
-            raise UserError(f"{self.path / name}: cannot be read ({error.strerror}); is {self.path} a run folder?") from None
+            raise UserError(
+                f"{self.path / name}: cannot be read ({error.strerror}); is {self.path} a run folder?"
+            ) from None
         except ValueError as error:
             raise UserError(f"{self.path / name}: not valid JSON ({error}); train again") from None
 
@@ -88,7 +90,9 @@ class RunFolder:
         try:
             return Split(**{k: tuple(map(str, v)) for k, v in data.items()})
         except (TypeError, AttributeError):
-            raise UserError(f"{self.path / 'splits.json'}: expected train, val and test with names of animals") from None
+            raise UserError(
+                f"{self.path / 'splits.json'}: expected train, val and test with names of animals"
+            ) from None
 
     def read_ethogram(self) -> Ethogram:
         return read_ethogram(self.path / "ethogram.toml")

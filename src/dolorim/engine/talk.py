@@ -7,21 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 _quiet = False
 
 
-def be_quiet() -> None:
-    """Say nothing but warnings from here on."""
+def be_quiet(quiet: bool) -> None:
+    """Say nothing but warnings from here on, or talk again."""
     global _quiet
-    _quiet = True
+    _quiet = quiet
 
 
 def say(text: str) -> None:
     if not _quiet:
         console.print(text, markup=False)
+
+
+def show(table: Table) -> None:
+    if not _quiet:
+        console.print(table)
 
 
 def warn(text: str) -> None:
@@ -37,7 +43,7 @@ def watched() -> bool:
 def progress(what: str, total: int | None) -> Iterator[_Bar]:
     """A bar that counts to `total`; without a terminal it says nothing."""
     if not watched():
-        yield _Bar(None, 0)
+        yield _Bar(None, TaskID(0))
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as shown:
@@ -45,9 +51,9 @@ def progress(what: str, total: int | None) -> Iterator[_Bar]:
 
 
 class _Bar:
-    def __init__(self, shown: Progress | None, task: int) -> None:
+    def __init__(self, shown: Progress | None, task: TaskID) -> None:
         self._shown, self._task = shown, task
 
     def __call__(self, steps: int) -> None:
         if self._shown is not None:
-            self._shown.update(self._task, advance=steps)  # type: ignore[arg-type]
+            self._shown.update(self._task, advance=steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -25,7 +25,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.splits import Split, split_animals
 from dolorim.data.windows import Batch, BoutSampler, Halo, Windows, WindowSpec, class_shares, dense_specs
 from dolorim.engine.evaluate import evaluate_held_out
-from dolorim.engine.hardware import pick_device, pick_precision
+from dolorim.engine.hardware import Precision, pick_device, pick_precision
 from dolorim.engine.material import Material, gather
 from dolorim.engine.model_card import write_model_card
 from dolorim.engine.module import Learner
@@ -34,6 +34,11 @@ from dolorim.engine.talk import say, warn, watched
 from dolorim.models.build import build_recognizer
 
 _VAL_WINDOW = 64  # frames; validation is dense, so that this is only a matter of speed
+_LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
 
 
 def train(config: Config, run: RunFolder) -> RunFolder:
@@ -61,7 +66,7 @@ def train(config: Config, run: RunFolder) -> RunFolder:
 
 
 def _split(config: Config, material: Material) -> Split:
-    counts = {}
+    counts: dict[str, np.ndarray] = {}
     for recording in material.recordings:
         known = recording.labels[recording.labels >= 0]
         found = np.bincount(known, minlength=len(material.project.ethogram))
@@ -110,7 +115,9 @@ def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner,
     return Learner(model, config, ethogram, shares, settings.epochs * len(loaders[0])), tuple(loaders)
 
 
-def _loader(windows: Windows, sampler: Sampler[WindowSpec] | list[WindowSpec], batch: int, workers: int) -> DataLoader[Batch]:
+def _loader(
+    windows: Windows, sampler: Sampler[WindowSpec] | list[WindowSpec], batch: int, workers: int
+) -> DataLoader[Batch]:
     return DataLoader(
         windows,
         batch_size=batch,
@@ -122,7 +129,9 @@ def _loader(windows: Windows, sampler: Sampler[WindowSpec] | list[WindowSpec], b
     )
 
 
-def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLoader[Batch], ...], resume: bool) -> None:
+def _fit(
+    config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLoader[Batch], ...], resume: bool
+) -> None:
     settings, validated = config.train, len(loaders) > 1
     precision = pick_precision(settings.precision, pick_device(settings.accelerator))
     callbacks: list[Callback] = [_TimeLimit(), _checkpoints(run, validated)]
@@ -140,7 +149,7 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
             max_epochs=settings.epochs,
             accelerator=settings.accelerator,
             devices=settings.devices if settings.devices == "auto" else int(settings.devices),
-            precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[precision],
+            precision=_LIGHTNING_PRECISION[precision],
             gradient_clip_val=settings.grad_clip or None,
             logger=TensorBoardLogger(run.path, name="", version="logs"),
             callbacks=callbacks,
@@ -154,8 +163,14 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
         checkpoint = run.last_checkpoint if resume else None
         if resume:
             say(f"going on from {checkpoint}")
+        val = loaders[1] if validated else None
         try:
-            trainer.fit(learner, *loaders, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(learner, loaders[0], val, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            if trainer.interrupted:
+                say(f"the same command goes on from the last finished epoch in {run.path}")
+                raise KeyboardInterrupt from None
+            raise
         except RuntimeError as error:
             if "out of memory" not in str(error).casefold() and "can't allocate memory" not in str(error):
                 raise
@@ -181,8 +196,8 @@ def _checkpoints(run: RunFolder, validated: bool) -> ModelCheckpoint:
 class _TimeLimit(Callback):
     """Ends training when `--max_minutes` have passed; the learning rate has been brought down by then."""
 
-    def on_train_batch_end(self, trainer: pl.Trainer, learner: Learner, *_: Any) -> None:  # type: ignore[override]
-        if learner.time_share >= 1:
+    def on_train_batch_end(self, trainer: pl.Trainer, learner: pl.LightningModule, *_: Any) -> None:
+        if isinstance(learner, Learner) and learner.time_share >= 1:
             trainer.should_stop = True
 
 

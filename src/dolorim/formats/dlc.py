@@ -11,7 +11,10 @@ from dolorim.formats.table import write_table
 
 
 def write_dlc(path: Path, scorer: str, names: Sequence[str], points: np.ndarray, likelihood: np.ndarray) -> None:
-    """Write the usual CSV with three header rows. `points` `(time, keypoint, xy)` in pixels, `likelihood` `(time, keypoint)`."""
+    """Write the usual CSV with three header rows.
+
+    `points` is `(time, keypoint, xy)` in pixels, `likelihood` `(time, keypoint)`.
+    """
     columns = [(n, c) for n in names for c in ("x", "y", "likelihood")]
     header = ["scorer", *[scorer] * len(columns)]
     table = np.concatenate([points, likelihood[..., None]], axis=-1).reshape(len(points), -1)

@@ -42,14 +42,14 @@ def _from_toml(path: Path) -> Ethogram:
     rows = data.get("raw", [])
     classes = data.get("classes", [])
     if not _strings(classes) or not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
-        raise UserError(f"{path}: expected classes = [\"...\"] and [[raw]] tables with id, name and merged")
+        raise UserError(f'{path}: expected classes = ["..."] and [[raw]] tables with id, name and merged')
     if not rows:  # the short form: names alone, counted from 0
         rows = [{"id": i, "name": n} for i, n in enumerate(classes)]
     raw = tuple(_raw_class(path, row) for row in rows)
     names = tuple(classes) or tuple(dict.fromkeys(r.merged for r in raw))
     indicator, background = data.get("indicator"), data.get("background", [])
     if not _strings(background) or not isinstance(indicator, str | None):
-        raise UserError(f"{path}: expected indicator = \"...\" and background = [\"...\"]")
+        raise UserError(f'{path}: expected indicator = "..." and background = ["..."]')
     return _checked(path, raw, names, indicator, tuple(background))
 
 
@@ -58,7 +58,7 @@ def _raw_class(path: Path, row: dict[str, Any]) -> RawClass:
     merged = row.get("merged", name)
     if set(row) - {"id", "name", "merged"} or type(ident) is not int or not _strings([name, merged]):
         raise UserError(f"{path}: expected a [[raw]] table with id (a number), name and merged, found {row}")
-    return RawClass(ident, name, merged)  # type: ignore[arg-type]
+    return RawClass(ident, str(name), str(merged))
 
 
 def _from_table(path: Path) -> Ethogram:

@@ -41,7 +41,8 @@ class LabelFile:
         elif self.trial is not None and last in lengths:
             base = 1
         else:
-            base = int(self.frames[0] == 1 and not any(f.frames[0] == 0 for f in others))
+            first = {int(f.frames[0]) for f in (self, *others)}
+            base = int(1 in first and 0 not in first)
         return TrialLabels(self.path, self.trial, self.frames - base, self.labels)
 
 
@@ -84,9 +85,17 @@ def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
 
 
 def write_labels(path: Path, labels: np.ndarray, ethogram: Ethogram) -> None:
-    """Write class indices `(time,)` as a label file of class names, frames counted from 0; -1 is written as None."""
-    names = np.array([*ethogram.classes, "None"])
+    """Write class indices `(time,)` as a label file of names, frames counted from 0; -1 is written as None.
+
+    A class that was merged from behaviors of other names is written as the first of these, so that it reads back.
+    """
+    names = np.array([*(_written(name, ethogram) for name in ethogram.classes), "None"])
     write_table(path, ("Frame", "Action"), enumerate(names[labels].tolist()))
+
+
+def _written(name: str, ethogram: Ethogram) -> str:
+    behaviors = [r.name for r in ethogram.raw if r.merged == name]
+    return name if name in behaviors or not behaviors else behaviors[0]
 
 
 def _frame_number(path: Path, line: int, text: str) -> int:
@@ -94,6 +103,6 @@ def _frame_number(path: Path, line: int, text: str) -> int:
         number = float(text)
     except ValueError:
         number = -1.0
-    if number < 0 or number != int(number):
+    if not 0 <= number < 2**31 or number != int(number):  # the first part is false for nan too
         raise UserError(f"{path}, line {line}, column Frame: expected a frame number, found {text!r}")
     return int(number)

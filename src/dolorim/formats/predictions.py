@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.predictions import Predictions
-from dolorim.formats.table import read_table, write_table, write_text
+from dolorim.formats.table import read_table, read_text, write_table, write_text
 
 
 def meta_path(folder: Path, stem: str) -> Path:
@@ -26,7 +27,9 @@ def write_predictions(folder: Path, predictions: Predictions) -> None:
     bouts = []
     for bout, probability in predictions.bouts():
         start_s, stop_s = predictions.interval_s(bout)
-        bouts.append((bout.start, bout.stop, f"{start_s:.4f}", f"{stop_s:.4f}", names[bout.label], f"{probability:.4f}"))
+        bouts.append(
+            (bout.start, bout.stop, f"{start_s:.4f}", f"{stop_s:.4f}", names[bout.label], f"{probability:.4f}")
+        )
     header = ("start_frame", "stop_frame", "start_s", "stop_s", "label", "mean_probability")
     write_table(folder / f"{predictions.name}.bouts.csv", header, bouts)
     meta = {**predictions.meta, "classes": names, "n_frames": len(predictions.labels)}
@@ -37,19 +40,35 @@ def read_predictions(path: Path) -> Predictions:
     """Read `<stem>.predictions.csv` with what lies beside it. Raises `UserError` for what is not such a file."""
     table = read_table(path)
     if table.header[:3] != ("frame", "time_s", "label") or not all(h.startswith("p_") for h in table.header[3:]):
-        raise UserError(f"{path}: expected the columns frame,time_s,label,p_<class>..., found {', '.join(table.header)}")
+        raise UserError(
+            f"{path}: expected the columns frame,time_s,label,p_<class>..., found {', '.join(table.header)}"
+        )
     classes = tuple(h.removeprefix("p_") for h in table.header[3:])
     codes = {name: i for i, name in enumerate(classes)} | {"None": -1}
     try:
         labels = np.array([codes[row[2]] for row in table.rows], np.int16)
-        numbers = np.array([[row[1], *row[3:]] for row in table.rows], float).reshape(len(labels), -1)
+        numbers = np.array([[*row[:2], *row[3:]] for row in table.rows], float).reshape(len(labels), -1)
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: holds something that is no prediction ({error})") from None
+    wrong = np.flatnonzero(numbers[:, 0] != np.arange(len(numbers)))
+    if wrong.size:
+        line, found = table.lines[wrong[0]], table.rows[wrong[0]][0]
+        raise UserError(f"{path}, line {line}: expected frame {wrong[0]}, found {found}; predict the video again")
     name = path.name.removesuffix(".predictions.csv")
-    meta = {}
-    if meta_path(path.parent, name).exists():
-        meta = json.loads(meta_path(path.parent, name).read_text("utf-8"))
-    return Predictions(name, classes, labels, numbers[:, 1:].astype(np.float32), numbers[:, 0], meta)
+    meta = _read_meta(meta_path(path.parent, name))
+    return Predictions(name, classes, labels, numbers[:, 2:].astype(np.float32), numbers[:, 1], meta)
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        meta = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); predict the video again") from None
+    if not isinstance(meta, dict):
+        raise UserError(f"{path}: not a JSON object; predict the video again")
+    return meta
 
 
 def _rows(predictions: Predictions) -> Iterator[list[str]]:

@@ -20,8 +20,29 @@ from dolorim.formats.labels import LabelFile, parse_name, read_labels
 from dolorim.formats.table import read_table
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .avi .mov .mkv .m4v .mpg .mpeg .wmv .webm .flv .ts .mts .m2ts .mjpeg .mjpg .h264 .264 .hevc .h265 .ogv "
-    ".3gp".split()
+    [
+        ".mp4",
+        ".avi",
+        ".mov",
+        ".mkv",
+        ".m4v",
+        ".mpg",
+        ".mpeg",
+        ".wmv",
+        ".webm",
+        ".flv",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".mjpeg",
+        ".mjpg",
+        ".h264",
+        ".264",
+        ".hevc",
+        ".h265",
+        ".ogv",
+        ".3gp",
+    ]
 )
 
 
@@ -84,7 +105,7 @@ def in_project(folder: Path, config: DataConfig) -> DataConfig:
 
 
 def with_project_files(config: DataConfig) -> DataConfig:
-    """The same settings with the tables that lie beside the folders of videos and of label files, where none are named."""
+    """The same settings with the tables beside the folders of videos and of label files, where none are named."""
     if config.videos is None or config.annotations is None:
         return config
     home = config.videos.resolve().parent
@@ -103,10 +124,13 @@ def _inside(folder: Path, name: str) -> Path | None:
 
 
 def find_videos(places: Iterable[Path]) -> list[Path]:
-    """Video files among the given files and below the given folders, sorted; hidden files are passed over."""
+    """Video files among the given files and below the given folders, sorted; hidden files are passed over.
+
+    A file that is named is taken for a video, even one that is not there: whoever opens it will say so.
+    """
     found: dict[Path, None] = {}
     for place in places:
-        if place.is_file():
+        if place.is_file() or (place.suffix.casefold() in VIDEO_SUFFIXES and not place.exists()):
             found[place] = None
             continue
         here = [p for p in _files_below(place) if p.suffix.casefold() in VIDEO_SUFFIXES]
@@ -118,8 +142,11 @@ def find_videos(places: Iterable[Path]) -> list[Path]:
 
 def animal_of(video: Path, pattern: str) -> str:
     """The animal's name: what the pattern finds in the file name (`267M`), else the file name itself."""
-    match = re.search(pattern, video.stem)
-    return match[0] if match else video.stem
+    try:
+        match = re.search(pattern, video.stem)
+    except re.error as error:
+        raise UserError(f"animal_pattern: {pattern} is not a regular expression ({error})") from None
+    return (match[0] if match else "") or video.stem
 
 
 def _files_below(folder: Path) -> list[Path]:
@@ -187,8 +214,8 @@ def _read_recordings(path: Path, videos: list[Path], findings: list[Finding]) ->
 def _video_key(name: str) -> str:
     """A video's name as people write it, with or without its suffix, to what it is found by."""
     name = name.casefold()
-    stem, suffix = os.path.splitext(name)
-    return stem if suffix in VIDEO_SUFFIXES else name
+    suffix = Path(name).suffix
+    return name.removesuffix(suffix) if suffix in VIDEO_SUFFIXES else name
 
 
 def _by_name(videos: list[Path]) -> dict[str, list[Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -82,11 +83,14 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all: under another name first, then renamed over the old one."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8", newline="\n")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({error.strerror}); free some space or choose another folder") from None
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
+        ) from None

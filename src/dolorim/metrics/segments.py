@@ -40,7 +40,8 @@ def count_segments(
     F1 pools all sequences; the edit score is a mean over them. A predicted segment is right when it overlaps a true
     one of its class, not taken yet, by at least the given share of their union.
     """
-    total = SegmentCounts(*np.zeros((3, len(OVERLAPS))), edits=[])
+    tp, fp, fn = np.zeros((3, len(OVERLAPS)))
+    total = SegmentCounts(tp, fp, fn, edits=[])
     for truth, predicted in sequences:
         if len(truth) == 0:
             continue

@@ -13,6 +13,7 @@ FEATURES, HIDDEN = 512, 256
 
 
 def build_recognizer(config: ModelConfig, n_classes: int) -> Recognizer:
+    stages: tuple[int, ...]
     match config.model_type:
         case "light":
             stages = (8, 16, 32, 64)
@@ -20,5 +21,7 @@ def build_recognizer(config: ModelConfig, n_classes: int) -> Recognizer:
             stages = (24, 48, 96, 192, 320)
         case _:
             assert_never(config.model_type)
-    visual = Cnn3d(stages, config.clip_length, FEATURES, config.dropout, config.appearance_dropout)
+    visual = Cnn3d(
+        stages, config.clip_length, FEATURES, config.dropout, config.appearance_dropout, config.convolution_dropout
+    )
     return Recognizer(visual, ActionHead(FEATURES, HIDDEN, n_classes, config.dropout))

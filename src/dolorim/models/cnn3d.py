@@ -7,6 +7,7 @@ and of no other, whether they come alone, in chunks or with the whole video.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -28,7 +29,13 @@ class Cnn3d(nn.Module):
     """
 
     def __init__(
-        self, stages: Sequence[int], clip_length: int, width: int, dropout: float, appearance_dropout: float
+        self,
+        stages: Sequence[int],
+        clip_length: int,
+        width: int,
+        dropout: float,
+        appearance_dropout: float,
+        convolution_dropout: float,
     ) -> None:
         super().__init__()
         self.clip_length = clip_length
@@ -37,13 +44,13 @@ class Cnn3d(nn.Module):
         self.maps = MotionMaps(lags)
         self.kinematics = Kinematics(lags)
         self.kinematics_norm = nn.BatchNorm1d(self.kinematics.width)
-        self.appearance_dropout = appearance_dropout
+        self.appearance_dropout, self.convolution_dropout = appearance_dropout, convolution_dropout
         self.stem = nn.Sequential(
             nn.Conv2d(3 + len(lags), stages[0], 5, 2, 2, bias=False), nn.BatchNorm2d(stages[0]), nn.ReLU(inplace=True)
         )
         room = clip_length - 1 - 2 * self.maps.reach
         blocks = []
-        for depth, (inputs, outputs) in enumerate(zip(stages, stages[1:], strict=False)):
+        for depth, (inputs, outputs) in enumerate(itertools.pairwise(stages)):
             in_time = depth > 0 and room >= _KERNEL - 1
             room -= (_KERNEL - 1) * in_time
             blocks.append(Block(inputs, outputs, in_time))
@@ -51,10 +58,9 @@ class Cnn3d(nn.Module):
         self.pooled_norm = nn.BatchNorm1d(2 * stages[-1])
         self.seen_length = room + 1  # frames that a summary goes over
         self.numbers_length = clip_length - 2 * self.maps.reach
-        summary = 2 * 2 * stages[-1] + 4 * self.kinematics.width
-        self.project = nn.Sequential(
-            nn.BatchNorm1d(summary), nn.Dropout(dropout), nn.Conv1d(summary, width, 1), nn.ReLU(), nn.Dropout(dropout)
-        )
+        summary = 2 * 2 * stages[-1] + 3 * self.kinematics.width
+        self.summary_norm = nn.BatchNorm1d(summary)
+        self.project = nn.Sequential(nn.Dropout(dropout), nn.Conv1d(summary, width, 1), nn.ReLU(), nn.Dropout(dropout))
 
     def forward(self, frames: torch.Tensor, track: torch.Tensor | None = None, halo: bool = False) -> torch.Tensor:
         frames = frames.squeeze(1)
@@ -66,11 +72,25 @@ class Cnn3d(nn.Module):
             maps = self.maps(frames)
             numbers = self.kinematics_norm(self.kinematics(maps, track).transpose(1, 2)).clamp(-5, 5)
             picture = maps.inner_picture
-            channels = [torch.tanh(picture.abs()), *maps.motion, maps.flicker, self._appearance(picture)]
+            channels = [
+                torch.tanh(picture.abs()),
+                *maps.motion,
+                maps.flicker,
+                self._hidden_at_times(picture, self.appearance_dropout),
+            ]
         seen = self._look(torch.stack(channels, 2))
         with torch.autocast(frames.device.type, enabled=False):
-            summary = [_mean_and_spread(seen.float(), self.seen_length), *_summaries(numbers, self.numbers_length)]
-            return self.project(torch.cat(summary, 1)).transpose(1, 2)
+            convolved = _mean_and_spread(seen.float(), self.seen_length)
+            measured = _mean_and_extremes(numbers, self.numbers_length)
+            summary = self.summary_norm(torch.cat([convolved, measured], 1))
+            summary = torch.cat(
+                [
+                    self._hidden_at_times(summary[:, : convolved.shape[1]], self.convolution_dropout),
+                    summary[:, convolved.shape[1] :],
+                ],
+                1,
+            )
+            return self.project(summary).transpose(1, 2)
 
     def _look(self, channels: torch.Tensor) -> torch.Tensor:
         """Maps `(batch, time, channel, height, width)` to pooled features `(batch, 2 * last stage, fewer frames)`."""
@@ -82,12 +102,12 @@ class Cnn3d(nn.Module):
         pooled = torch.cat([images.mean((2, 3)), images.amax((2, 3))], 1)
         return self.pooled_norm(pooled.view(batch, -1, pooled.shape[1]).transpose(1, 2))
 
-    def _appearance(self, picture: torch.Tensor) -> torch.Tensor:
-        """The picture itself, hidden from the network in a share of the training windows."""
-        if not self.training or not self.appearance_dropout:
-            return picture
-        keep = torch.rand(len(picture), 1, 1, 1, device=picture.device) >= self.appearance_dropout
-        return picture * keep
+    def _hidden_at_times(self, values: torch.Tensor, share: float) -> torch.Tensor:
+        """The values `(batch, ...)`, in training set to zero for a share of the windows."""
+        if not self.training or not share:
+            return values
+        keep = torch.rand(len(values), *[1] * (values.dim() - 1), device=values.device) >= share
+        return values * keep
 
     def _with_halo(self, values: torch.Tensor) -> torch.Tensor:
         parts = [values[:, :1].expand(-1, self.before, *values.shape[2:]), values]
@@ -117,7 +137,9 @@ class Block(nn.Module):
             return images
         # Channels lie innermost, so that space can be folded into one axis and time convolved without a copy.
         frames, channels, height, width = images.shape
-        folded = images.permute(0, 2, 3, 1).reshape(batch, frames // batch, height * width, channels).permute(0, 3, 1, 2)
+        folded = (
+            images.permute(0, 2, 3, 1).reshape(batch, frames // batch, height * width, channels).permute(0, 3, 1, 2)
+        )
         folded = F.relu(self.time(folded) + folded[:, :, 1:-1])
         return folded.permute(0, 2, 3, 1).reshape(-1, height, width, channels).permute(0, 3, 1, 2)
 
@@ -129,8 +151,10 @@ def _mean_and_spread(values: torch.Tensor, length: int) -> torch.Tensor:
     return torch.cat([mean, (variance.clamp(min=0) + 1e-4).sqrt()], 1)
 
 
-def _summaries(values: torch.Tensor, length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Sliding mean and spread, maximum, and mean size of the change from frame to frame, over `length` frames."""
-    steps = values[:, :, 1:] - values[:, :, :-1] if length > 1 else torch.zeros_like(values)
-    pace = F.avg_pool1d(steps.abs(), max(1, length - 1), 1)
-    return _mean_and_spread(values, length), F.max_pool1d(values, length, 1), pace
+def _mean_and_extremes(values: torch.Tensor, length: int) -> torch.Tensor:
+    """Sliding mean over `length` frames, and the largest and the smallest mean of three neighbors among them."""
+    smooth = F.avg_pool1d(values, min(3, length), 1)
+    room = length - min(3, length) + 1
+    return torch.cat(
+        [F.avg_pool1d(values, length, 1), F.max_pool1d(smooth, room, 1), -F.max_pool1d(-smooth, room, 1)], 1
+    )

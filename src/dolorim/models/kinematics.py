@@ -30,7 +30,8 @@ class Kinematics(nn.Module):
         self.width = 5 + 14 * len(lags) + (2 if lags else 0)
 
     def forward(self, maps: Maps, track: torch.Tensor) -> torch.Tensor:
-        basis = _basis(*_shrunk(maps.picture).shape[2:], maps.picture.device, maps.picture.dtype)
+        height, width = _shrunk(maps.picture).shape[2:]
+        basis = _basis(height, width, maps.picture.device, maps.picture.dtype)
         body = F.avg_pool2d((_shrunk(maps.picture).abs() - 0.3).clamp(0, 1), 3, 1, 1)
         shape = _Shape(body.flatten(2) @ basis, track)
         inner = shape.shifted(0, maps.reach)

@@ -16,9 +16,7 @@ class Recognizer(nn.Module):
         super().__init__()
         self.visual, self.action = visual, action
 
-    def forward(
-        self, frames: torch.Tensor, track: torch.Tensor | None = None, *, halo: bool = False
-    ) -> torch.Tensor:
+    def forward(self, frames: torch.Tensor, track: torch.Tensor | None = None, *, halo: bool = False) -> torch.Tensor:
         """Frames `(batch, 1, time, height, width)` from 0 to 1 -> logits `(batch, time, classes)`.
 
         `track` `(batch, time, 2)` are the crop's centers in sides of the crop. With `halo=True` the frames carry the

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.palette import class_colors
@@ -21,7 +22,13 @@ from dolorim.formats.labels import read_labels
 from dolorim.formats.predictions import read_predictions
 
 _ROWS = 12  # recordings in the raster at most
-_STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none", "figure.dpi": 110}
+_STYLE: dict[Any, Any] = {  # Matplotlib's own type for the keys lists every setting by name
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.fonttype": "none",
+    "figure.dpi": 110,
+}
 
 
 def draw_evaluation(metrics: dict[str, Any], predictions: Path, ethogram: Ethogram, out: Path, part: str) -> list[Path]:
@@ -109,7 +116,7 @@ def _raster(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], names: Sequence
         axes.set_title(name, fontsize=7, loc="left", pad=2)
         axes.tick_params(length=0, labelsize=7)
     all_axes[-1, 0].set_xlabel("frame")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=c) for c in colors]
+    handles = [Rectangle((0, 0), 1, 1, color=c) for c in colors]
     figure.legend(handles, names, ncols=min(len(names), 6), loc="outside upper center", frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=9)
     return figure

@@ -29,7 +29,9 @@ def write_run_page(path: Path, run: Path, metrics: dict[str, Any], predictions: 
     """Write the page: scores on held-out animals, their figures, and the behaviors found in newly predicted videos."""
     parts = ["<h1>dolorim</h1>", f'<p class="lead">Run {escape(run.name)}</p>']
     if simulated:
-        parts.append('<p class="note">Simulated data: this shows that everything works, and nothing about accuracy.</p>')
+        parts.append(
+            '<p class="note">Simulated data: this shows that everything works, and nothing about accuracy.</p>'
+        )
     for part, found in reversed(metrics.items()):
         what = "Test animals" if part == "test" else "Validation animals"
         parts.append(f"<h2>{what}: {escape(', '.join(found['animals']))}</h2>{_scores(found)}")
@@ -38,16 +40,17 @@ def write_run_page(path: Path, run: Path, metrics: dict[str, Any], predictions: 
     if found:
         parts.append(f"<h2>New videos</h2>{_key(found[0].classes)}")
         parts += [_track(p) for p in found]
+    head = f'<meta charset="utf-8"><title>dolorim</title><style>{_STYLE}</style>'
     body = "\n".join(parts)
-    write_text(path, f'<!doctype html><html lang="en"><meta charset="utf-8"><title>dolorim</title><style>{_STYLE}</style>{body}</html>')
+    write_text(path, f'<!doctype html><html lang="en">{head}{body}</html>')
     return path
 
 
 def _scores(found: dict[str, Any]) -> str:
     s = found["segments"]
     lead = (
-        f"<p>macro-F1 <b>{found['macro_f1']:.2f}</b>, accuracy {found['accuracy']:.2f}, segment F1@50 {s['f1_50']:.0f}, "
-        f"edit {s['edit']:.0f}; {found['frames']} frames</p>"
+        f"<p>macro-F1 <b>{found['macro_f1']:.2f}</b>, accuracy {found['accuracy']:.2f}, "
+        f"segment F1@50 {s['f1_50']:.0f}, edit {s['edit']:.0f}; {found['frames']} frames</p>"
     )
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td>{c['precision']:.2f}</td><td>{c['recall']:.2f}</td><td>{c['f1']:.2f}</td>"
@@ -67,13 +70,19 @@ def _track(predictions: Predictions) -> str:
     )
     counts = np.bincount(predictions.labels, minlength=len(predictions.classes)) / max(n, 1)
     budget = ", ".join(f"{escape(c)} {100 * s:.1f} %" for c, s in zip(predictions.classes, counts, strict=True))
-    strip = f'<svg class="track" viewBox="0 0 {n} 1" preserveAspectRatio="none" shape-rendering="crispEdges">{blocks}</svg>'
+    strip = (
+        f'<svg class="track" viewBox="0 0 {n} 1" preserveAspectRatio="none" shape-rendering="crispEdges">{blocks}</svg>'
+    )
     return f"<h3>{escape(predictions.name)}</h3>{strip}<p>{budget}</p>"
 
 
 def _key(classes: Sequence[str]) -> str:
     items = zip(classes, class_colors(len(classes)), strict=True)
-    return '<p class="key">' + "".join(f'<span><i style="background:rgb{c}"></i>{escape(n)}</span>' for n, c in items) + "</p>"
+    return (
+        '<p class="key">'
+        + "".join(f'<span><i style="background:rgb{c}"></i>{escape(n)}</span>' for n, c in items)
+        + "</p>"
+    )
 
 
 def _image(path: Path) -> str:

@@ -11,12 +11,14 @@ def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> 
     """The figures of one split; the sign of pain comes first."""
     s = metrics["segments"]
     title = (
-        f"{part}: macro-F1 {metrics['macro_f1']:.3f}, accuracy {metrics['accuracy']:.3f}, kappa {metrics['kappa']:.3f}; "
+        f"{part}: macro-F1 {metrics['macro_f1']:.3f}, accuracy {metrics['accuracy']:.3f}, "
+        f"kappa {metrics['kappa']:.3f}; "
         f"segments F1@10/25/50 {s['f1_10']:.1f}/{s['f1_25']:.1f}/{s['f1_50']:.1f}, edit {s['edit']:.1f} "
         f"({metrics['frames']} frames of {', '.join(metrics['animals'])})"
     )
     if metrics.get("seen_in_training"):
-        title += f"\nSEEN IN TRAINING: {', '.join(metrics['seen_in_training'])} - these figures say nothing about new animals"
+        seen = ", ".join(metrics["seen_in_training"])
+        title += f"\nSEEN IN TRAINING: {seen} - these figures say nothing about new animals"
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in ("class", "precision", "recall", "F1", "frames"):
         table.add_column(column, justify="left" if column == "class" else "right")

@@ -82,9 +82,7 @@ def draw_labels(n_frames: int, rate_hz: float, rng: np.random.Generator) -> np.n
     return labels
 
 
-def move(
-    labels: np.ndarray, mouse: Mouse, size_px: int, rate_hz: float, rng: np.random.Generator
-) -> Motion:
+def move(labels: np.ndarray, mouse: Mouse, size_px: int, rate_hz: float, rng: np.random.Generator) -> Motion:
     """Kinematics `(time, ...)` that show the given behaviors in a square cage of `size_px`."""
     n = len(labels)
     t = np.arange(n) / rate_hz

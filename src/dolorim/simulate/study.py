@@ -91,9 +91,9 @@ def draw_mouse(plan: StudyPlan, rng: np.random.Generator) -> Mouse:
 
 
 def track(truth: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """What a tracker would make of true points `(time, 6, 2)`: points with jitter and misses, and likelihoods `(time, 6)`.
+    """What a tracker would make of true points `(time, 6, 2)`: points with jitter and misses, and their likelihoods.
 
-    Misses come in runs; a missed point is either a little or wildly off.
+    Likelihoods are `(time, 6)`. Misses come in runs; a missed point is either a little or wildly off.
     """
     n, k = truth.shape[:2]
     missing = np.zeros((n, k), bool)

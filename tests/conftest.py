@@ -1,0 +1,49 @@
+"""What more than one test file needs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dolorim.cli import main
+from dolorim.simulate.study import StudyPlan, simulate_study
+
+torch.set_num_threads(1)  # tests run side by side; threads on top of that only wait for each other
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of public recordings beside the repository; a test that asks for it is skipped where it is absent."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real data here (shared/data)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated study of five small mice, two trials of 90 frames each: `Videos/`, `Annotations/`, `recordings.csv`."""
+    plan = StudyPlan(animals=5, trials=2, trial_length=90, size_px=160, seed=3)
+    return simulate_study(tmp_path_factory.mktemp("study"), plan)
+
+
+@pytest.fixture(scope="session")
+def trained(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder, trained for two quick epochs on the simulated study through the command line."""
+    folder = tmp_path_factory.mktemp("trained")
+    command = ["train", "video", "--videos", str(study / "Videos"), "--annotations", str(study / "Annotations")]
+    command += ["--run", str(folder / "run"), "--cache", str(folder / "cache"), "--trial_length", "90", "--quiet"]
+    command += [
+        "--image_size",
+        "32",
+        "--clip_length",
+        "8",
+        "--epochs",
+        "2",
+        "--batch_size",
+        "8",
+        "--accelerator",
+        "cpu",
+    ]
+    assert main(command) == 0
+    return folder / "run"

@@ -1,0 +1,244 @@
+"""Training end to end on a small simulated study: what it leaves behind, how it goes on, and how it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig, read_config
+from dolorim.core.errors import UserError
+from dolorim.engine.evaluate import evaluate_held_out, evaluate_project
+from dolorim.engine.losses import FrameLoss, class_weights
+from dolorim.engine.module import Learner, Plateau
+from dolorim.engine.run_folder import RunFolder, load_strictly
+from dolorim.engine.train import train
+from dolorim.models.build import build_recognizer
+
+
+def settings(study: Path, cache: Path, **changes: object) -> Config:
+    data = DataConfig(
+        videos=study / "Videos", annotations=study / "Annotations", recordings=study / "recordings.csv",
+        trial_length=90, image_size=32, cache=cache,
+    )  # fmt: skip
+    loop = TrainConfig(epochs=2, batch_size=8, accelerator="cpu", **changes)  # type: ignore[arg-type]
+    return Config(data=data, model=ModelConfig(clip_length=8), train=loop)
+
+
+@pytest.fixture(scope="module")
+def run(study: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = tmp_path_factory.mktemp("trained")
+    return train(settings(study, folder / "cache"), RunFolder(folder / "run"))
+
+
+def test_a_run_folder_holds_all_that_the_design_names(run: RunFolder) -> None:
+    for name in (
+        "config.toml", "ethogram.toml", "splits.json", "model.safetensors", "decoder.json", "metrics.json",
+        "model_card.md", "checkpoints/last.ckpt",
+    ):  # fmt: skip
+        assert (run.path / name).is_file(), name
+    assert any((run.path / "logs").iterdir())
+
+
+def test_the_settings_in_a_run_folder_are_those_that_it_was_trained_with(run: RunFolder, study: Path) -> None:
+    cache = run.path.parent / "cache"
+    assert read_config(run.config) == settings(study, cache)
+
+
+def test_metrics_json_has_the_agreed_shape_and_names_the_animals(run: RunFolder) -> None:
+    metrics, split = json.loads(run.metrics.read_text()), run.read_split()
+    assert set(metrics) == {"val", "test"}
+    for part, found in metrics.items():
+        assert found["animals"] == sorted(getattr(split, part))
+        assert set(found["segments"]) == {"f1_10", "f1_25", "f1_50", "edit"}
+        assert {"frames", "accuracy", "macro_f1", "weighted_f1", "kappa", "per_class", "decoder"} <= set(found)
+        assert sum(c["support"] for c in found["per_class"].values()) == found["frames"]
+        assert 0 <= found["macro_f1"] <= 1
+
+
+def test_no_animal_is_on_two_sides(run: RunFolder) -> None:
+    split = run.read_split()
+    parts = [set(split.train), set(split.val), set(split.test)]
+    assert all(parts)
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 5
+
+
+def test_unlabelled_frames_do_not_count(run: RunFolder) -> None:
+    metrics, split = json.loads(run.metrics.read_text()), run.read_split()
+    for part in ("val", "test"):
+        short = sum(int(a[:-1]) % 2 == 0 for a in getattr(split, part))  # 202F, 204F: 2 trials of 75 frames, not 90
+        assert metrics[part]["frames"] == 180 * len(getattr(split, part)) - 30 * short
+
+
+def test_the_same_seed_gives_the_same_weights(run: RunFolder, study: Path, tmp_path: Path) -> None:
+    again = train(settings(study, run.path.parent / "cache"), RunFolder(tmp_path / "again"))
+    one, two = load_file(run.weights), load_file(again.weights)
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    other = train(settings(study, run.path.parent / "cache", seed=1), RunFolder(tmp_path / "other"))
+    assert any(not torch.equal(one[k], v) for k, v in load_file(other.weights).items())
+
+
+def test_a_run_that_was_killed_ends_as_one_that_was_not(
+    run: RunFolder, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, folder = settings(study, run.path.parent / "cache"), RunFolder(tmp_path / "killed")
+    step = Learner.training_step
+
+    def killed(self: Learner, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
+        if self.current_epoch == 1 and index == 2:  # in the middle of the second epoch
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    monkeypatch.setattr(Learner, "training_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, folder)
+    assert folder.last_checkpoint.exists()
+    assert not folder.weights.exists()
+    monkeypatch.undo()
+    train(config, folder)
+    one, two = load_file(run.weights), load_file(folder.weights)
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], atol=1e-6, rtol=1e-5)
+    same = [json.loads(f.metrics.read_text())["test"]["macro_f1"] for f in (run, folder)]
+    assert same[0] == pytest.approx(same[1], abs=1e-9)
+
+
+def test_a_finished_run_is_not_trained_over(run: RunFolder, study: Path) -> None:
+    with pytest.raises(UserError, match="finished"):
+        train(settings(study, run.path.parent / "cache"), run)
+
+
+def test_going_on_with_other_settings_is_refused(run: RunFolder, study: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "begun")
+    folder.start(settings(study, tmp_path), run.read_ethogram(), run.read_split())
+    with pytest.raises(UserError, match=r"lr = 0\.002, not 0\.1"):
+        folder.start(settings(study, tmp_path, lr=0.1), run.read_ethogram(), run.read_split())
+
+
+def test_a_loss_that_is_not_a_number_stops_training_and_keeps_the_last_checkpoint(
+    run: RunFolder, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = FrameLoss.forward
+    calls = []
+
+    def broken(self: FrameLoss, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return forward(self, logits, labels) * (float("nan") if len(calls) > 10 else 1.0)
+
+    monkeypatch.setattr(FrameLoss, "forward", broken)
+    folder = RunFolder(tmp_path / "nan")
+    with pytest.raises(UserError, match=r"loss became nan in epoch 2, step \d+.*--lr"):
+        train(settings(study, run.path.parent / "cache"), folder)
+    state = torch.load(folder.last_checkpoint, weights_only=True)["state_dict"]
+    assert all(torch.isfinite(v).all() for v in state.values())
+
+
+def test_running_out_of_memory_names_the_flags_that_help(
+    run: RunFolder, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> torch.Tensor:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    monkeypatch.setattr(FrameLoss, "forward", full)
+    with pytest.raises(UserError, match="--batch_size .*--model_type light"):
+        train(settings(study, run.path.parent / "cache"), RunFolder(tmp_path / "full"))
+
+
+def test_training_on_a_damaged_video_is_refused_unless_told_otherwise(real_data: Path, tmp_path: Path) -> None:
+    videos, labels = tmp_path / "Videos", tmp_path / "Annotations"
+    videos.mkdir()
+    labels.mkdir()
+    for name in ("corrupted", "h264_10bits", "video_0"):
+        source = next((real_data / "odd_videos").glob(f"{name}.*"))
+        (videos / source.name).write_bytes(source.read_bytes())
+        (labels / f"{name}.csv").write_text("Frame,Action\n" + "\n".join(f"{i},{i % 2}" for i in range(3)))
+    data = DataConfig(videos=videos, annotations=labels, image_size=16, cache=tmp_path / "cache")
+    loop = TrainConfig(epochs=1, accelerator="cpu")
+    config = Config(data=data, model=ModelConfig(clip_length=4), train=loop)
+    with pytest.raises(UserError, match=r"corrupted\.mp4: damaged: 28 frames decode.*--allow_damaged"):
+        train(config, RunFolder(tmp_path / "run"))
+    allowed = dataclasses.replace(config, data=dataclasses.replace(data, allow_damaged=True))
+    assert train(allowed, RunFolder(tmp_path / "run2")).weights.exists()
+
+
+def test_weights_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
+    model = build_recognizer(ModelConfig(clip_length=4), 3)
+    state = model.state_dict()
+    first = next(iter(state))
+    with pytest.raises(UserError, match=f"lacks {first}"):
+        load_strictly(model, {k: v for k, v in state.items() if k != first}, tmp_path)
+    with pytest.raises(UserError, match="holds surplus"):
+        load_strictly(model, {**state, "surplus": torch.zeros(1)}, tmp_path)
+    with pytest.raises(UserError, match="of shape"):
+        load_strictly(model, {**state, first: torch.zeros(1, 1)}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["splits.json", "ethogram.toml", "model.safetensors", "decoder.json", "config.toml"])
+def test_a_run_folder_with_a_missing_file_is_refused_by_the_files_name(
+    run: RunFolder, tmp_path: Path, name: str
+) -> None:
+    import shutil
+
+    copy = RunFolder(tmp_path / "copy")
+    shutil.copytree(run.path, copy.path)
+    (copy.path / name).unlink()
+    with pytest.raises(UserError, match=name.replace(".", r"\.")):
+        evaluate_held_out(copy)
+
+
+def test_evaluating_again_gives_the_same_figures(run: RunFolder) -> None:
+    assert json.loads(json.dumps(evaluate_held_out(run))) == json.loads(run.metrics.read_text())
+
+
+def test_scoring_animals_that_the_run_has_learned_from_must_be_asked_for(run: RunFolder, tmp_path: Path) -> None:
+    data = run.read_config().data
+    with pytest.raises(UserError, match="--seen_animals_too"):
+        evaluate_project(run, data, tmp_path, seen_too=False)
+    found = evaluate_project(run, data, tmp_path, seen_too=True)
+    split = run.read_split()
+    assert found["seen_in_training"] == sorted({*split.train, *split.val})
+
+
+def test_classes_are_weighted_by_the_inverse_of_their_share_and_not_without_limit() -> None:
+    weights = class_weights(np.array([0.9, 0.1, 0.0]))
+    assert weights[1] / weights[0] == pytest.approx(9)
+    assert weights[2] == 0
+    assert (weights * [0.9, 0.1, 0]).sum() == pytest.approx(1)
+    extreme = class_weights(np.array([0.9999, 0.0001]))
+    assert extreme[1] / extreme[0] == pytest.approx(30)
+
+
+def test_unlabelled_frames_have_no_part_in_the_loss() -> None:
+    loss = FrameLoss(TrainConfig(class_weights="none"), np.array([0.5, 0.5]))
+    logits = torch.tensor([[[2.0, 0.0], [0.0, 9.0]]])
+    assert float(loss(logits, torch.tensor([[0, -1]]))) == pytest.approx(float(np.log1p(np.exp(-2))))
+
+
+def test_focal_loss_forgives_what_is_right_already() -> None:
+    shares = np.array([0.5, 0.5])
+    plain = FrameLoss(TrainConfig(class_weights="none"), shares)
+    focal = FrameLoss(TrainConfig(class_weights="none", focal_gamma=2.0), shares)
+    right, wrong = torch.tensor([[[4.0, 0.0]]]), torch.tensor([[[0.0, 4.0]]])
+    label = torch.tensor([[0]])
+    assert float(focal(right, label)) < 0.01 * float(plain(right, label))
+    assert float(focal(wrong, label)) > 0.9 * float(plain(wrong, label))
+
+
+def test_logit_adjustment_adds_tau_times_the_log_share() -> None:
+    shares = np.array([0.9, 0.1])
+    adjusted = FrameLoss(TrainConfig(class_weights="none", logit_adjustment=1.0), shares)
+    assert float(adjusted(torch.zeros(1, 1, 2), torch.tensor([[1]]))) == pytest.approx(-np.log(0.1), rel=1e-5)
+
+
+def test_the_plateau_schedule_waits_four_epochs_and_then_lowers_the_rate() -> None:
+    state = Plateau().after(0.5)
+    for _ in range(3):
+        state = state.after(0.4)
+        assert state.factor == 1
+    assert state.after(0.4).factor == pytest.approx(0.3)
+    assert state.after(0.6) == Plateau(1.0, 0.6, 0)
