@@ -22,7 +22,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated study of five small mice, two trials of 90 frames each: `Videos/`, `Annotations/`, `recordings.csv`."""
+    """A simulated study: five small mice with two trials of 90 frames each."""
     plan = StudyPlan(animals=5, trials=2, trial_length=90, size_px=160, seed=3)
     return simulate_study(tmp_path_factory.mktemp("study"), plan)
 

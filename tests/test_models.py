@@ -138,7 +138,7 @@ def test_the_numbers_of_shape_and_motion_do_not_depend_on_heading_or_on_which_is
 
 def test_the_convolutions_can_be_hidden_in_training_only() -> None:
     torch.manual_seed(0)
-    net = Cnn3d((4, 8, 8), 8, 16, dropout=0.0, appearance_dropout=0.0, convolution_dropout=1.0)
+    net = Cnn3d((8, 8, 16), 8, 16, dropout=0.0, appearance_dropout=0.0, convolution_dropout=1.0)
     images, track = video(12)
     net.train()
     net(images.expand(2, -1, -1, -1, -1) * torch.rand(2, 1, 1, 1, 1), track.expand(2, -1, -1)).sum().backward()

@@ -145,7 +145,7 @@ def test_running_out_of_memory_names_the_flags_that_help(
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
 
     monkeypatch.setattr(FrameLoss, "forward", full)
-    with pytest.raises(UserError, match="--batch_size .*--model_type light"):
+    with pytest.raises(UserError, match=r"--batch_size .*--model_type light"):
         train(settings(study, run.path.parent / "cache"), RunFolder(tmp_path / "full"))
 
 

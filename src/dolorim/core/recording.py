@@ -119,14 +119,13 @@ def _choose(
         return fixed if n_frames % length == 0 else cumulative
     total = sum(f.span for f in files)
     spare = n_frames - total
-    fixed_fits = n_frames % length == 0 and bool(fixed.trials)
+    cannot_be_fixed = any(f.span > length for f in files) or n_frames < length
+    fixed_fits = n_frames % length == 0 and bool(fixed.trials) and not cannot_be_fixed
     cumulative_fits = 0 <= spare <= _EXACT
     if fixed_fits and cumulative_fits and bool(fixed.skipped) != bool(cumulative.skipped):
         fixed_fits, cumulative_fits = not fixed.skipped, not cumulative.skipped
     if not fixed_fits and not cumulative_fits:
-        # The video's length is not a whole number of trials either way: what lies inside it may still decide.
-        cannot_be_fixed = any(f.span > length for f in files) or n_frames < length
-        fixed_fits = not fixed.skipped and spare < 0
+        # The video is longer than its trials: that they cannot lie in the one way may still decide for the other.
         cumulative_fits = cannot_be_fixed and not cumulative.skipped
     if fixed_fits == cumulative_fits:
         spans = ", ".join(f"{f.number}: {f.span}" for f in files)

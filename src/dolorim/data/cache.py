@@ -23,7 +23,7 @@ from dolorim.core.errors import UserError
 from dolorim.data.crop import plan_view, read_crops
 from dolorim.data.video import VideoInfo, probe
 
-_VERSION = 1  # of what an entry holds; another number makes all old entries stale
+_VERSION = 2  # of what an entry holds; another number makes all old entries stale
 _VIEW_KNOBS = ("crop", "crop_scale", "image_size", "mask")
 
 
@@ -58,7 +58,7 @@ def load(video: Path, config: DataConfig) -> CachedVideo | None:
             return None
         images = np.memmap(folder / "images.u8", np.uint8, "r", shape=shape)
         centers, time_s = (np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("centers", "time_s"))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     if len(centers) != shape[0] or len(time_s) != shape[0]:
         return None

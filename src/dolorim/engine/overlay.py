@@ -46,7 +46,10 @@ def _paint(gray: np.ndarray, predictions: Predictions, index: int, colors: list[
     font = ImageFont.load_default(size)
     label = int(predictions.labels[index])
     draw.rectangle((0, 0, width - 1, height - 1), outline=colors[label], width=3)
-    draw.text((8, 6), predictions.classes[label], fill=colors[label], font=font, stroke_width=2, stroke_fill=(0, 0, 0))
+    draw.rectangle((3, 3, 15 + draw.textlength(predictions.classes[label], font), size + 14), fill=colors[label])
+    draw.text(
+        (9, 6), predictions.classes[label], fill=(0, 0, 0) if sum(colors[label]) > 380 else (255, 255, 255), font=font
+    )
     clock = f"frame {index}   {predictions.time_s[index]:.2f} s"
     draw.text((8, height - size - 10), clock, fill=(255, 255, 255), font=font, stroke_width=2, stroke_fill=(0, 0, 0))
     row = min(size * 2 + 8, (height - 16) // len(predictions.classes))

@@ -173,13 +173,15 @@ def _label_files(
     if not tables:
         raise UserError(f"{folder}: no label file in this folder (looked for prediction_<video>_<trial>.csv)")
     for path in tables:
-        matches = names.get(path.stem.casefold()) or names.get(_video_key(parse_name(path)[0]), [])
+        whole = names.get(path.stem.casefold())
+        matches = whole or _named(parse_name(path)[0], names)
         if len(matches) > 1:
             raise UserError(f"{path}: its name fits {matches[0]} and {matches[1]}; rename one of the videos")
         if not matches:
             findings.append(Finding("warning", str(path), "labels a video that is not there", "left out"))
             continue
-        found[matches[0]].append(read_labels(path, ethogram))
+        file = read_labels(path, ethogram)
+        found[matches[0]].append(dataclasses.replace(file, trial=None) if whole else file)
     if not found:
         raise UserError(
             f"{folder}: none of its {len(tables)} label files belongs to a video here; {tables[0].name} "
@@ -196,7 +198,7 @@ def _read_recordings(path: Path, videos: list[Path], findings: list[Finding]) ->
     names = _by_name(videos)
     rows: dict[Path, dict[str, str]] = {}
     for line, cells in zip(table.lines, table.rows, strict=True):
-        matches = names.get(_video_key(cells[video]), [])
+        matches = _named(cells[video], names)
         if not cells[animal]:
             raise UserError(f"{path}, line {line}: the animal of {cells[video]} is missing")
         for match in matches:
@@ -211,11 +213,11 @@ def _read_recordings(path: Path, videos: list[Path], findings: list[Finding]) ->
     return rows
 
 
-def _video_key(name: str) -> str:
-    """A video's name as people write it, with or without its suffix, to what it is found by."""
+def _named(name: str, names: dict[str, list[Path]]) -> list[Path]:
+    """The videos that people mean by a name, written with or without its suffix."""
     name = name.casefold()
     suffix = Path(name).suffix
-    return name.removesuffix(suffix) if suffix in VIDEO_SUFFIXES else name
+    return names.get(name) or (names.get(name.removesuffix(suffix), []) if suffix in VIDEO_SUFFIXES else [])
 
 
 def _by_name(videos: list[Path]) -> dict[str, list[Path]]:

@@ -72,31 +72,24 @@ class Cnn3d(nn.Module):
             maps = self.maps(frames)
             numbers = self.kinematics_norm(self.kinematics(maps, track).transpose(1, 2)).clamp(-5, 5)
             picture = maps.inner_picture
-            channels = [
-                torch.tanh(picture.abs()),
-                *maps.motion,
-                maps.flicker,
-                self._hidden_at_times(picture, self.appearance_dropout),
-            ]
-        seen = self._look(torch.stack(channels, 2))
+            outline = picture.abs() / (1 + picture.abs())
+            hidden = self._hidden_at_times(picture, self.appearance_dropout)
+            channels = torch.stack([outline, *maps.motion, maps.flicker, hidden], -1)
+        seen = self._look(channels)
         with torch.autocast(frames.device.type, enabled=False):
             convolved = _mean_and_spread(seen.float(), self.seen_length)
             measured = _mean_and_extremes(numbers, self.numbers_length)
             summary = self.summary_norm(torch.cat([convolved, measured], 1))
-            summary = torch.cat(
-                [
-                    self._hidden_at_times(summary[:, : convolved.shape[1]], self.convolution_dropout),
-                    summary[:, convolved.shape[1] :],
-                ],
-                1,
-            )
-            return self.project(summary).transpose(1, 2)
+            convolved, measured = summary.split([convolved.shape[1], measured.shape[1]], 1)
+            convolved = self._hidden_at_times(convolved, self.convolution_dropout)
+            return self.project(torch.cat([convolved, measured], 1)).transpose(1, 2)
 
     def _look(self, channels: torch.Tensor) -> torch.Tensor:
-        """Maps `(batch, time, channel, height, width)` to pooled features `(batch, 2 * last stage, fewer frames)`."""
+        """Maps `(batch, time, height, width, channel)` to pooled features `(batch, 2 * last stage, fewer frames)`."""
         batch = len(channels)
-        images = channels.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        images = self.stem(images)
+        images = self.stem(
+            channels.flatten(0, 1).permute(0, 3, 1, 2)
+        )  # channels innermost: convolutions are fastest so
         for block in self.blocks:
             images = block(images, batch)
         pooled = torch.cat([images.mean((2, 3)), images.amax((2, 3))], 1)

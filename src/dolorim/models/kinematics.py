@@ -134,5 +134,15 @@ def _basis(height: int, width: int, device: torch.device, dtype: torch.dtype) ->
 
 
 def _shrunk(maps: torch.Tensor) -> torch.Tensor:
+    """Block means that leave a side of about `_SIDE`; sums of slices are several times faster than pooling."""
     factor = max(1, round(maps.shape[-1] / _SIDE))
-    return F.avg_pool2d(maps, factor) if factor > 1 else maps
+    if factor == 1:
+        return maps
+    height, width = (side // factor * factor for side in maps.shape[-2:])
+    rows = maps[..., 0:height:factor, :width]
+    for i in range(1, factor):
+        rows = rows + maps[..., i:height:factor, :width]
+    blocks = rows[..., ::factor]
+    for i in range(1, factor):
+        blocks = blocks + rows[..., i::factor]
+    return blocks / factor**2

@@ -117,6 +117,6 @@ def _raster(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], names: Sequence
         axes.tick_params(length=0, labelsize=7)
     all_axes[-1, 0].set_xlabel("frame")
     handles = [Rectangle((0, 0), 1, 1, color=c) for c in colors]
-    figure.legend(handles, names, ncols=min(len(names), 6), loc="outside upper center", frameon=False, fontsize=8)
+    figure.legend(handles, names, ncols=min(len(names), 6), loc="outside lower center", frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=9)
     return figure

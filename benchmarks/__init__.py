@@ -1,0 +1,1 @@
+"""Measurements on real data and real hardware; what they found lies in `results/`."""

@@ -1,0 +1,89 @@
+"""Accuracy on real bottom-view video, animals (coat) or sessions held out: the figures of results/bottomview.md.
+
+Each fold is one call of `dolorim train video` with the flags in `FLAGS`; the test fold is scored once, by that call.
+
+    python -m benchmarks.bottomview [--protocol coat] [--seeds 0 1 2] [--jobs 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.common import RESULTS, machine, real_data
+
+PROTOCOLS = {
+    "coat": ("recordings.csv", ("agouti", "black")),
+    "session": ("recordings_by_session.csv", ("session0", "session1", "session2")),
+}
+FLAGS = (
+    "--image_size 64 --clip_length 32 --epochs 12 --val_animals none --label_smoothing 0.1 --ema_decay 0.98 "
+    "--dropout 0.5 --convolution_dropout 0.8"
+)
+
+
+def run_fold(work: Path, protocol: str, fold: str, seed: int, threads: int) -> dict[str, float]:
+    data, (table, _) = real_data("bottomview"), PROTOCOLS[protocol]
+    run = work / f"{protocol}_{fold}_{seed}"
+    command = [sys.executable, "-m", "dolorim", "train", "video", "--videos", str(data / "Videos")]
+    command += ["--annotations", str(data / "Annotations"), "--classes", str(data / "classes.csv")]
+    command += ["--recordings", str(data / table), "--test_animals", fold, "--seed", str(seed)]
+    command += ["--run", str(run), "--cache", str(work / "cache"), "--quiet", *FLAGS.split()]
+    started = time.monotonic()
+    if not (run / "metrics.json").exists():
+        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    found = json.loads((run / "metrics.json").read_text("utf-8"))["test"]
+    votes = []
+    for path in sorted((run / "predictions" / "test").glob("*.predictions.csv")):
+        with path.open(encoding="utf-8") as file:
+            label, _ = Counter(row["label"] for row in csv.DictReader(file)).most_common(1)[0]
+        votes.append(label == path.name.split(".")[0].split("_", 1)[1])  # session0_body_groom
+    minutes = (time.monotonic() - started) / 60
+    scores = {"macro_f1": found["macro_f1"], "votes": float(np.mean(votes)), "accuracy": found["accuracy"]}
+    print(protocol, fold, seed, {k: round(v, 3) for k, v in scores.items()}, f"{minutes:.1f} min", flush=True)
+    return {**scores, "minutes": minutes}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--protocol", choices=PROTOCOLS, action="append")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=1, help="folds at a time; processors are divided among them")
+    parser.add_argument("--work", type=Path, default=Path("runs/bottomview"))
+    given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
+    threads = max(1, (os.cpu_count() or 1) // given.jobs)
+    everything: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for protocol in given.protocol or PROTOCOLS:
+        folds = PROTOCOLS[protocol][1]
+        jobs = [(fold, seed) for seed in given.seeds for fold in folds]
+        first = run_fold(given.work, protocol, *jobs[0], threads)  # alone: it fills the frame cache
+        with ThreadPoolExecutor(given.jobs) as pool:
+            found = list(pool.map(lambda job, p=protocol: run_fold(given.work, p, *job, threads), jobs[1:]))
+            found = [first, *found]
+        everything[protocol] = {fold: [r for (f, _), r in zip(jobs, found, strict=True) if f == fold] for fold in folds}
+    report = {
+        "command": f"dolorim train video {FLAGS}",
+        **machine(),
+        "seeds": given.seeds,
+        "folds": everything,
+    }
+    (RESULTS / "bottomview.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    for protocol, by_fold in everything.items():
+        for score in ("macro_f1", "votes", "accuracy"):
+            per_seed = np.mean([[r[score] for r in rows] for rows in by_fold.values()], axis=0)
+            print(f"{protocol} {score}: {per_seed.mean():.3f} +- {per_seed.std():.3f} over seeds {given.seeds}")
+
+
+if __name__ == "__main__":
+    main()

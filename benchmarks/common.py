@@ -1,0 +1,77 @@
+"""What the benchmarks share."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Literal
+
+import av
+import torch
+
+from dolorim import __version__
+from dolorim.config import Config, ModelConfig, TrainConfig
+from dolorim.core.ethogram import PAIN
+from dolorim.core.splits import Split
+from dolorim.engine.run_folder import RunFolder
+from dolorim.models.build import build_recognizer
+from dolorim.simulate.study import StudyPlan, simulate_study
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def real_data(name: str) -> Path:
+    """A folder of the public recordings that lie beside the repository."""
+    folder = Path(__file__).parents[2] / "shared" / "data" / name
+    if not folder.is_dir():
+        sys.exit(f"{folder}: not here; this benchmark needs it")
+    return folder
+
+
+def machine() -> dict[str, str]:
+    """Where and when a figure was measured."""
+    name = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        if line.startswith("model name"):
+            name = line.split(":", 1)[1].strip()
+            break
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cpu": f"{name}, {os.cpu_count()} cores",
+        "versions": f"dolorim {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+    }
+
+
+def random_run(folder: Path, kind: Literal["light", "standard"], device: str = "cpu") -> RunFolder:
+    """A run folder with random weights: how good they are changes nothing about speed and memory."""
+    config = Config(model=ModelConfig(model_type=kind), train=TrainConfig(accelerator=device))
+    run = RunFolder(folder)
+    run.start(config, PAIN, Split(train=("none",)))
+    run.save_model(build_recognizer(config.model, len(PAIN)))
+    return run
+
+
+def long_video(folder: Path, seconds: float) -> Path:
+    """A simulated 512x512 H.264 video of any length: one of 60 s, repeated without being encoded again."""
+    plan = StudyPlan(animals=1, trials=5, size_px=512)
+    minute = next((simulate_study(folder, plan) / "Videos").iterdir())
+    if seconds <= 60:
+        return minute
+    path = folder / "long.mp4"
+    with av.open(str(path), "w") as target:
+        written = None
+        for round_ in range(round(seconds / 60)):
+            with av.open(str(minute)) as source:
+                stream = source.streams.video[0]
+                if written is None:
+                    written = target.add_stream_from_template(stream)
+                for packet in source.demux(stream):
+                    if packet.pts is not None and packet.dts is not None:
+                        packet.pts += round_ * stream.duration
+                        packet.dts += round_ * stream.duration
+                        packet.stream = written
+                        target.mux(packet)
+    return path

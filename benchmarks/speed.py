@@ -1,0 +1,112 @@
+"""Speed of `dolorim predict` from file to CSV, against decoding alone and against the network run clip by clip.
+
+60 s of simulated 512x512 H.264 video at 30 frames/s; weights are random, which changes nothing about speed.
+
+    python -m benchmarks.speed [--device cuda]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.common import RESULTS, long_video, machine, random_run
+from dolorim.core.predictions import Predictions
+from dolorim.data.crop import Crops, crop_frames, plan_view
+from dolorim.data.video import FrameStream
+from dolorim.engine.infer import Predictor
+from dolorim.engine.predict import predict_videos
+from dolorim.formats.predictions import write_predictions
+
+SECONDS, REPEATS = 60, 5
+CLIPS = 60  # clip by clip is slow: this many frames, the rest is scaled
+
+
+def seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Median of a few runs after one that warms up."""
+    work()
+    found = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - started)
+    return float(np.median(found))
+
+
+def clip_by_clip(predictor: Predictor, images: np.ndarray, centers: np.ndarray) -> None:
+    """The same weights as a sliding window would use them: one clip, one decision."""
+    length = predictor.before + 1 + predictor.after
+    with torch.inference_mode():
+        for start in range(CLIPS):
+            clip = torch.from_numpy(images[start : start + length]).to(predictor.device)[None, None].float() / 255
+            track = torch.from_numpy(centers[start : start + length]).to(predictor.device)[None]
+            predictor.model(clip, track, halo=True).softmax(-1).cpu()
+
+
+def measure(kind: str, video: Path, folder: Path, device: str) -> dict[str, float]:
+    run = random_run(folder / kind, kind, device)
+    config, ethogram = run.read_config(), run.read_ethogram()
+    blocks = list(crop_frames(FrameStream(video), plan_view(video, config.data)))
+    images, centers = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("images", "centers"))
+    frames = len(images)
+    predictor = Predictor(run.load_model(), torch.device(device), config.train.precision)
+
+    def again() -> Iterator[Crops]:
+        yield from blocks
+
+    def crop() -> None:
+        for _ in crop_frames(FrameStream(video), plan_view(video, config.data)):
+            pass
+
+    def decode() -> None:
+        for _ in FrameStream(video):
+            pass
+
+    probabilities = predictor(again())
+    predictions = Predictions("x", ethogram.classes, probabilities.argmax(1), probabilities, np.arange(frames) / 30)
+    network_s = seconds(lambda: predictor(again()))
+    clip_s = seconds(lambda: clip_by_clip(predictor, images, centers), 2) / CLIPS
+    decode_s, crop_s = seconds(decode), seconds(crop)
+    whole_s = seconds(lambda: predict_videos(run, [video], folder / "out"))
+    one_by_one_s = crop_s + clip_s * frames
+    return {
+        "frames": frames,
+        "end_to_end_fps": frames / whole_s,
+        "decode_only_fps": frames / decode_s,
+        "share_of_decode_only": decode_s / whole_s,
+        "times_clip_by_clip": one_by_one_s / whole_s,
+        "clip_by_clip_end_to_end_fps": frames / one_by_one_s,
+        "decode_s": decode_s,
+        "localize_and_crop_s": crop_s - decode_s,
+        "network_s": network_s,
+        "write_s": seconds(lambda: write_predictions(folder / "written", predictions)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        video = long_video(folder / "video", SECONDS)
+        found = {kind: measure(kind, video, folder, given.device) for kind in ("light", "standard")}
+    report = {
+        "command": f"python -m benchmarks.speed --device {given.device}",
+        **machine(),
+        "simulated video": True,
+        **found,
+    }
+    (RESULTS / f"speed_{given.device}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

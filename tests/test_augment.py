@@ -1,0 +1,162 @@
+"""Random changes to a batch: pixels, track and labels change together, or not at all."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dolorim.config import AugmentConfig
+from dolorim.data.augment import augment
+
+NOTHING = AugmentConfig(**{f.name: 0 for f in dataclasses.fields(AugmentConfig)})
+MIRRORED = [0, 2, 1]  # class 1 is on the left, class 2 on the right
+B, T, S = 24, 5, 48
+
+
+def only(**knobs):
+    return dataclasses.replace(NOTHING, **knobs)
+
+
+def batch_of(frames, track=None, labels=None):
+    """`frames` `(batch, time, size, size)` uint8 with a track at rest and no labels, unless given."""
+    frames = torch.as_tensor(frames, dtype=torch.uint8)
+    shape = frames.shape[:2]
+    return {
+        "frames": frames,
+        "track": torch.zeros(*shape, 2) if track is None else torch.as_tensor(track, dtype=torch.float32),
+        "labels": torch.full(shape, -1) if labels is None else torch.as_tensor(labels),
+    }
+
+
+def noise(n=B, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, T, S, S))
+
+
+def dots(at):
+    """Pictures of a soft dot each, at `(x, y)` `(batch, time, 2)` in sides of the window, 0 its middle."""
+    grid = (np.arange(S) + 0.5) / S - 0.5
+    dx, dy = grid[None, None, None, :] - at[..., 0, None, None], grid[None, None, :, None] - at[..., 1, None, None]
+    return np.round(250 * np.exp(-(dx**2 + dy**2) / (2 * 0.05**2)))
+
+
+def places(frames):
+    """Where the dots are, `(batch, time, 2)` in sides of the window."""
+    light, grid = frames.numpy(), (np.arange(S) + 0.5) / S - 0.5
+    light = np.where(light > 0.05, light, 0)
+    total = light.sum(axis=(2, 3))
+    return np.stack([light.sum(axis=2) @ grid, light.sum(axis=3) @ grid], -1) / total[..., None]
+
+
+def test_with_all_knobs_at_zero_nothing_changes_but_the_scale_of_the_gray():
+    rng = np.random.default_rng(0)
+    batch = batch_of(noise(), rng.normal(size=(B, T, 2)), rng.integers(-1, 3, (B, T)))
+    changed = augment(batch, NOTHING, MIRRORED, seed=3)
+    assert (changed["frames"] * 255 - batch["frames"]).abs().max() < 0.5
+    assert torch.allclose(changed["track"], batch["track"])
+    assert torch.equal(changed["labels"], batch["labels"])
+
+
+def test_the_same_seed_gives_the_same_batch_and_another_one_another():
+    batch = batch_of(noise(), labels=np.ones((B, T), np.int64))
+    one, again, other = (augment(batch, AugmentConfig(), MIRRORED, seed) for seed in (7, 7, 8))
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    assert not torch.equal(one["frames"], other["frames"])
+    assert not torch.equal(one["labels"], other["labels"])
+
+
+def test_the_batch_that_came_in_is_left_as_it_was():
+    batch = batch_of(noise(), np.ones((B, T, 2)), np.ones((B, T), np.int64))
+    before = {key: value.clone() for key, value in batch.items()}
+    augment(batch, AugmentConfig(), MIRRORED, seed=0)
+    assert all(torch.equal(batch[key], before[key]) for key in batch)
+
+
+def test_pictures_stay_between_black_and_white():
+    wild = AugmentConfig(aug_brightness=2, aug_contrast=2, aug_gamma=2, aug_noise=1)
+    frames = augment(batch_of(noise()), wild, MIRRORED, seed=0)["frames"]
+    assert frames.dtype == torch.float32
+    assert 0 <= frames.min() < frames.max() <= 1
+
+
+def test_a_mirrored_window_exchanges_left_and_right_and_the_others_keep_their_labels():
+    at = np.tile([-0.25, 0.1], (B, T, 1))
+    labels = np.tile([0, 1, 2, 1, -1], (B, 1))
+    changed = augment(batch_of(dots(at), labels=labels), only(aug_flip=0.5), MIRRORED, seed=1)
+    mirrored = places(changed["frames"])[:, 0, 0] > 0
+    assert 0 < mirrored.sum() < B
+    expected = np.where(mirrored[:, None], [0, 2, 1, 2, -1], labels)
+    assert np.array_equal(changed["labels"].numpy(), expected)
+
+
+def test_where_nothing_is_mirrored_left_stays_left_however_it_is_turned():
+    labels = np.ones((B, T), np.int64)
+    config = AugmentConfig(aug_flip=0)
+    assert torch.all(augment(batch_of(noise(), labels=labels), config, MIRRORED, seed=0)["labels"] == 1)
+
+
+def handedness(config, seed):
+    """Which side of a turned picture the small one of three dots lies on: -1 where it changed sides."""
+    big, small = np.array([0.0, 0.25]), np.array([0.2, 0.0])
+    changed = [
+        places(augment(batch_of(dots(np.tile(at, (B, T, 1)))), config, MIRRORED, seed)["frames"])[:, 0]
+        for at in (big, small)
+    ]
+    a, b = changed
+    return np.sign(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) * np.sign(big[0] * small[1] - big[1] * small[0])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_picture_changes_hands_exactly_where_its_labels_do(seed):
+    config = only(aug_flip=0.5, aug_rotate=1.0)
+    labels = augment(batch_of(noise(), labels=np.ones((B, T), np.int64)), config, MIRRORED, seed)["labels"][:, 0]
+    assert np.array_equal(handedness(config, seed) < 0, labels.numpy() == 2)
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 1000), flip=st.sampled_from([0.0, 1.0]), rotate=st.floats(0, 1), scale=st.floats(0, 0.2))
+def test_a_thing_at_rest_on_the_floor_stays_at_rest_while_the_window_passes_over_it(seed, flip, rotate, scale):
+    rng = np.random.default_rng(seed)
+    thing = rng.uniform(-0.1, 0.1, (B, 1, 2))
+    track = np.cumsum(rng.uniform(-0.06, 0.06, (B, T, 2)), axis=1)
+    track -= track[:, :1]
+    config = only(aug_flip=flip, aug_rotate=rotate, aug_scale=scale)
+    changed = augment(batch_of(dots(thing - track), track), config, MIRRORED, seed)
+    on_floor = places(changed["frames"]) + changed["track"].numpy()
+    assert np.ptp(on_floor, axis=1).max() < 0.01  # of the window's side; the track itself goes about ten times as far
+    assert np.ptp(changed["track"].numpy(), axis=1).max() > 0.05
+
+
+@pytest.mark.parametrize("knob", ["aug_rotate", "aug_scale", "aug_shift", "aug_invert", "aug_gamma", "aug_contrast"])
+def test_all_frames_of_a_window_change_alike(knob):
+    frames = np.repeat(noise()[:, :1], T, axis=1)
+    changed = augment(batch_of(frames), only(**{knob: 0.4}), MIRRORED, seed=0)["frames"]
+    assert torch.all(changed == changed[:, :1])
+    assert not torch.allclose(changed[:, 0], torch.as_tensor(frames[:, 0]) / 255, atol=0.01)
+
+
+def test_windows_of_a_batch_change_each_in_its_own_way():
+    frames = np.repeat(noise(1), B, axis=0)
+    changed = augment(batch_of(frames), AugmentConfig(), MIRRORED, seed=0)["frames"]
+    assert len({c.numpy().tobytes() for c in changed}) == B
+
+
+def test_the_sensors_noise_differs_from_frame_to_frame():
+    changed = augment(batch_of(np.full((B, T, S, S), 128)), only(aug_noise=0.1), MIRRORED, seed=0)["frames"]
+    steps = (changed[:, 1:] - changed[:, :-1]).std(dim=(2, 3))
+    assert torch.all(steps > 0)
+
+
+def test_a_shift_moves_the_picture_by_no_more_than_asked_and_leaves_the_track():
+    at = np.zeros((B, T, 2))
+    changed = augment(batch_of(dots(at), at + 1), only(aug_shift=0.2), MIRRORED, seed=0)
+    moved = np.abs(places(changed["frames"]))
+    assert 0.05 < moved.max() < 0.205
+    assert torch.all(changed["track"] == 1)
+
+
+def test_a_negative_is_a_negative():
+    changed = augment(batch_of(noise()), only(aug_invert=1.0), MIRRORED, seed=0)["frames"]
+    assert np.abs(changed.numpy() * 255 - (255 - noise())).max() < 0.5

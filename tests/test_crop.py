@@ -1,0 +1,181 @@
+"""The follow crop: a window of constant size that goes with the animal, whatever way the video is cut into blocks."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dolorim.config import DataConfig
+from dolorim.core.errors import UserError
+from dolorim.data import crop, localize
+from dolorim.data.crop import View, crop_frames, parse_masks, plan_view, read_crops
+from dolorim.data.video import Frame, FrameStream
+from dolorim.simulate.mouse import Mouse
+from films import LOSSLESS, mouse_film, write_film
+
+SIZE, RADIUS = 64, 5
+
+
+def collect(frames, view):
+    """Images, centers in pixels and times of all frames."""
+    blocks = list(crop_frames(frames, view))
+    starts = [b.start for b in blocks]
+    assert starts == [sum(len(b.images) for b in blocks[:i]) for i in range(len(blocks))]
+    images, centers, times = (np.concatenate([getattr(b, f) for b in blocks]) for f in ("images", "centers", "time_s"))
+    return images, centers * view.side_px, times
+
+
+@cache
+def wandering_disc(seed, n=150):
+    """Frames of a bright disc that wanders over a gray floor, its way, and the scene they make."""
+    rng = np.random.default_rng(seed)
+    way = np.clip(32 + np.cumsum(rng.normal(0, 1.5, (n, 2)), axis=0), 10, SIZE - 10)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    frames = []
+    for i, (a, b) in enumerate(way):
+        inside = np.clip(RADIUS + 0.5 - np.hypot(x - a, y - b), 0, 1)
+        frames.append(Frame(i, i / 15, (60 + 140 * inside).astype(np.uint8), False))
+    scene = localize.survey(np.stack([localize.shrink(f.luma, 1) for f in frames[::5]]), 1)
+    return tuple(frames), way, scene
+
+
+def disc_view(seed, knot=1, size=SIZE, side=32.0):
+    return View(side, size, (SIZE / 2, SIZE / 2), wandering_disc(seed)[2], knot=knot)
+
+
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(1, 150), knot=st.integers(1, 3), batch=st.integers(1, 40), seed=st.integers(0, 2))
+def test_the_crops_are_the_same_wherever_one_block_ends_and_the_next_begins(n, knot, batch, seed):
+    frames, view = wandering_disc(seed)[0][:n], disc_view(seed, knot, size=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crop, "_BATCH", 1000)
+        whole = collect(frames, view)
+        patch.setattr(crop, "_BATCH", batch)
+        parts = collect(frames, view)
+    assert len(whole[0]) == n
+    assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
+
+
+def test_a_long_video_leaves_in_blocks_before_it_has_been_read_to_its_end():
+    read = []
+    stream = (read.append(frame.index) or frame for frame in wandering_disc(0)[0])
+    first = next(iter(crop_frames(stream, disc_view(0, size=16))))
+    assert len(first.images) < 40
+    assert len(read) < 60
+
+
+@settings(max_examples=20, deadline=None)
+@given(n=st.integers(20, 149), knot=st.integers(1, 3), seed=st.integers(0, 2))
+def test_what_happens_later_than_half_a_second_does_not_change_a_crop(n, knot, seed):
+    frames, view = wandering_disc(seed)[0], disc_view(seed, knot, size=16)
+    early = max(0, n - 8 * knot)  # at 15 knots a second
+    whole, start = collect(frames, view), collect(frames[:n], view)
+    assert all(np.array_equal(a[:early], b[:early]) for a, b in zip(whole, start, strict=True))
+
+
+def test_the_window_goes_with_the_animal():
+    frames, way, _ = wandering_disc(1)
+    _, centers, times = collect(frames, disc_view(1))
+    assert np.hypot(*(centers - 0.5 - way).T).max() < RADIUS
+    assert times.tolist() == [f.time_s for f in frames]
+
+
+def test_a_point_of_the_picture_lies_in_the_crop_where_the_center_says_and_keeps_its_size():
+    frames, way, _ = wandering_disc(2)
+    view = disc_view(2, size=96, side=32.0)
+    images, centers, _ = collect(frames, view)
+    light = images.astype(float) - 60
+    total = light.sum(axis=(1, 2))
+    at = np.arange(96) + 0.5
+    seen = np.stack([light.sum(axis=1) @ at, light.sum(axis=2) @ at], 1) / total[:, None]  # (x, y) in the crop
+    expected = (way + 0.5 - (centers - view.side_px / 2)) * 96 / view.side_px
+    assert np.abs(seen - expected).max() < 0.5  # half a pixel of the crop, a sixth of one of the picture
+    area = total / 140 * (view.side_px / 96) ** 2
+    assert area == pytest.approx(np.full(len(area), np.pi * RADIUS**2), rel=0.05)
+
+
+@settings(max_examples=25, deadline=None)
+@given(x=st.integers(-40, 100), y=st.integers(-40, 100), height=st.integers(9, 70), width=st.integers(9, 70))
+def test_beyond_the_pictures_edge_its_edge_is_repeated(x, y, height, width):
+    luma = np.random.default_rng(0).integers(0, 256, (height, width), np.uint8)
+    view = View(32.0, 32, (float(x), float(y)), None)
+    images, _, _ = collect([Frame(0, 0.0, luma, False)], view)
+    rows = np.clip(np.arange(y - 16, y + 16), 0, height - 1)
+    columns = np.clip(np.arange(x - 16, x + 16), 0, width - 1)
+    assert np.array_equal(images[0], luma[rows][:, columns])
+
+
+def test_crops_of_a_limited_range_video_run_from_black_to_white():
+    luma = np.tile(np.array([16, 235], np.uint8), (32, 16))
+    images, _, _ = collect([Frame(0, 0.0, luma, True)], View(32.0, 32, (16.0, 16.0), None))
+    assert np.array_equal(images[0], np.where(luma == 16, 0, 255))
+
+
+def test_the_window_is_as_many_body_lengths_wide_as_asked(tmp_path):
+    mouse_film(tmp_path / "a.mp4", Mouse(length_px=34))
+    sides = [plan_view(tmp_path / "a.mp4", DataConfig(crop_scale=scale)).side_px for scale in (1.0, 2.0, 3.0)]
+    assert sides[1:] == pytest.approx([2 * sides[0], 3 * sides[0]])
+    assert 0.7 * 34 < sides[0] < 1.3 * 34
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (96, 64), (64, 64)])
+def test_without_a_crop_the_whole_picture_is_kept_and_its_short_sides_are_padded(tmp_path, height, width):
+    y, x = np.mgrid[:height, :width]
+    picture = (30 + 2 * y + x // 2).astype(np.uint8)
+    path = write_film(tmp_path / "a.mp4", [picture] * 3, options=LOSSLESS)
+    longest = max(height, width)
+    config = DataConfig(crop="none", image_size=longest)
+    images, centers, _ = collect(FrameStream(path), plan_view(path, config))
+    rows = np.clip(np.arange(longest) - (longest - height) // 2, 0, height - 1)
+    columns = np.clip(np.arange(longest) - (longest - width) // 2, 0, width - 1)
+    assert np.abs(images.astype(int) - picture[rows][:, columns]).max() <= 1
+    assert np.all(centers == [width / 2, height / 2])
+
+
+def test_a_masked_region_is_blank_and_nothing_else_is_touched(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = [np.full((64, 64), 100, np.uint8) for _ in range(8)]
+    for picture in pictures:
+        picture[4:20, 30:60] = rng.integers(0, 256, (16, 30))
+        picture[40:44, 8:20] = 200
+    path = write_film(tmp_path / "a.mp4", pictures, options=LOSSLESS)
+    config = DataConfig(crop="none", image_size=64, mask="30,4,60,20;0,60,5,64")
+    images, _, _ = collect(FrameStream(path), plan_view(path, config))
+    expected = np.full((64, 64), 100)
+    expected[40:44, 8:20] = 200
+    assert np.abs(images.astype(int) - expected).max() <= 1
+
+
+def test_a_mask_may_reach_beyond_the_picture(tmp_path):
+    path = write_film(tmp_path / "a.mp4", [np.full((64, 64), 100, np.uint8)] * 3, options=LOSSLESS)
+    config = DataConfig(crop="none", image_size=64, mask="50,50,500,500")
+    images, _, _ = collect(FrameStream(path), plan_view(path, config))
+    assert images.shape == (3, 64, 64)
+
+
+def test_masks_are_boxes_divided_by_semicolons():
+    assert parse_masks("") == ()
+    assert parse_masks("1,2,30,40; 0,0,5,6;") == ((1, 2, 30, 40), (0, 0, 5, 6))
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "1.5,2,3,4", "9,2,3,4", "1,9,3,4", "-1,2,3,4"])
+def test_a_mask_that_is_no_box_is_refused_in_one_line(text):
+    with pytest.raises(UserError, match=r"^--mask .*: expected .* found [^\n]*$"):
+        parse_masks(text)
+
+
+def test_a_picture_that_changes_its_size_amid_the_file_is_still_cropped():
+    frames, _, scene = wandering_disc(0)
+    odd = [*frames[:20], *(Frame(20 + i, 2.0 + i, np.full((48, 40), 90, np.uint8), False) for i in range(20))]
+    images, _, _ = collect(odd, View(32.0, 16, (32.0, 32.0), scene))
+    assert images.shape == (40, 16, 16)
+    assert np.all(images[-1] == 90)
+
+
+def test_reading_crops_tells_about_damage_at_the_end(real_data):
+    path = real_data / "odd_videos" / "corrupted.mp4"
+    stream, blocks = read_crops(path, View(720.0, 16, (640.0, 360.0), None))
+    assert sum(len(b.images) for b in blocks) == 28 == stream.decoded
+    assert stream.damage is not None

@@ -1,0 +1,80 @@
+"""One look at a video tells what it really holds."""
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from dolorim.config import DataConfig
+from dolorim.core.errors import UserError
+from dolorim.data.inspect import contact_sheet, look_at
+from dolorim.simulate.mouse import Mouse
+from films import mouse_film, numbered, write_film
+
+
+def test_a_look_tells_the_frames_that_decode_beside_those_that_the_header_claims(tmp_path):
+    path = write_film(tmp_path / "a.mp4", numbered(40), rate=25, options={"bf": "0"})
+    seen = look_at(path, DataConfig(crop="none", image_size=64))
+    assert (seen["frames"], seen["frames in the header"], seen["damage"]) == (40, 40, None)
+    assert (seen["size"], seen["rate_hz"], seen["rate"]) == ("96 x 64", 25, "constant")
+    assert (seen["codec"], seen["rotation"]) == ("h264, yuv420p", "0 degrees")
+    assert seen["crop"] == "96 px to 64 px"
+    with av.open(str(path)) as container:
+        packet = [p for p in container.demux(video=0) if p.size][30]
+    raw = bytearray(path.read_bytes())
+    raw[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    path.write_bytes(raw)
+    seen = look_at(path, DataConfig(crop="none"))
+    assert (seen["frames"], seen["frames in the header"]) == (30, 40)
+    assert seen["damage"].startswith("damaged: 30 frames decode")
+
+
+def test_a_look_tells_a_varying_rate(tmp_path):
+    times_ms = [40 * i + 15 * (i % 2) for i in range(31)]
+    path = write_film(tmp_path / "a.mkv", numbered(31), times_ms=times_ms)
+    seen = look_at(path, DataConfig(crop="none"))
+    assert seen["rate"] == "variable"
+    assert seen["rate_hz"] == pytest.approx(25)
+
+
+def test_a_look_tells_how_long_the_animal_is(tmp_path):
+    mouse_film(tmp_path / "a.mp4", Mouse(length_px=34))
+    length, unit = look_at(tmp_path / "a.mp4", DataConfig())["body length"].split()
+    assert 0.7 * 34 < float(length) < 1.3 * 34
+    assert unit == "px"
+
+
+def test_a_look_at_a_single_frame_is_possible(tmp_path):
+    path = write_film(tmp_path / "a.mp4", numbered(1))
+    assert look_at(path, DataConfig())["frames"] == 1
+    contact_sheet(path, DataConfig(), tmp_path / "a.png")
+    assert (tmp_path / "a.png").is_file()
+
+
+def test_a_look_at_what_is_no_video_is_refused(tmp_path):
+    (tmp_path / "a.mp4").write_text("no film")
+    with pytest.raises(UserError, match="cannot be opened as a video"):
+        look_at(tmp_path / "a.mp4", DataConfig())
+    with pytest.raises(UserError, match="cannot be opened as a video"):
+        contact_sheet(tmp_path / "a.mp4", DataConfig(), tmp_path / "a.png")
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize(("name", "frames", "header"), [("corrupted.mp4", 28, 50), ("flipping_a_pancake.mkv", 310, 0)])
+def test_a_look_at_real_files_with_lying_headers_tells_the_truth(real_data, name, frames, header):
+    seen = look_at(real_data / "odd_videos" / name, DataConfig(crop="none"))
+    assert (seen["frames"], seen["frames in the header"]) == (frames, header)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (96, 64), (80, 80)])
+def test_a_contact_sheet_is_the_first_frame_and_eight_by_three_crops_spread_over_the_film(tmp_path, height, width):
+    path = write_film(tmp_path / "a.mp4", [np.full((height, width), 40 + 4 * i, np.uint8) for i in range(47)])
+    contact_sheet(path, DataConfig(crop="none"), tmp_path / "sheets" / "a.png")
+    with Image.open(tmp_path / "sheets" / "a.png") as image:
+        sheet = np.asarray(image.convert("L")).astype(int)
+    overview = round(480 * width / height)
+    assert sheet.shape == (480, overview + 8 * 160)
+    middles = sheet[80::160, overview + 80 :: 160].ravel()
+    frames = np.arange(24) * 46 / 23
+    assert middles == pytest.approx(40 + 4 * frames, abs=3)
+    assert sheet[30, overview // 4] == pytest.approx(40, abs=3)

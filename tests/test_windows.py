@@ -1,0 +1,190 @@
+"""Training windows: the recording's own frames and labels, real context around them, every bout equally often."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dolorim.config import AugmentConfig
+from dolorim.core.recording import Recording
+from dolorim.data.cache import CachedVideo
+from dolorim.data.windows import BoutSampler, Halo, Windows, WindowSpec, class_shares, dense_specs
+
+HALO = Halo(3, 4)
+USUAL, PLAIN = AugmentConfig(), AugmentConfig(aug_stretch=0, aug_border=0)
+
+
+def recording(labels, name="a"):
+    return Recording(Path(f"{name}.mp4"), "1M", np.asarray(labels, np.int16))
+
+
+def video_of(rec):
+    """A video in which the picture at frame i is i everywhere and the window's center is at (i, -i)."""
+    i = np.arange(rec.n_frames)
+    images = np.repeat(i.astype(np.uint8), 4).reshape(-1, 2, 2)
+    return CachedVideo(rec.video, images, np.stack([i, -i], 1).astype(np.float32), i / 30, None)
+
+
+def windows_on(*recordings, length=8, halo=HALO):
+    return Windows(recordings, [video_of(r) for r in recordings], length, halo)
+
+
+def some_labels(n, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.repeat(rng.integers(-1, 3, n), rng.integers(1, 9, n))[:n]
+
+
+label_lists = st.lists(st.integers(-1, 2), min_size=1, max_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(labels=label_lists, start=st.integers(-20, 70), length=st.integers(1, 12), clip=st.integers(1, 9))
+def test_a_window_holds_the_recordings_frames_and_labels_and_at_the_ends_the_last_frame_unscored(
+    labels, start, length, clip
+):
+    rec, halo = recording(labels), Halo.around(clip)
+    item = windows_on(rec, length=length, halo=halo)[WindowSpec(0, float(start))]
+    wanted = range(start - halo.before, start + length + halo.after)
+    shown = [min(max(i, 0), len(labels) - 1) for i in wanted]
+    assert item["frames"][:, 0, 0].tolist() == shown
+    assert item["track"].tolist() == [[i, -i] for i in shown]
+    inside = range(start, start + length)
+    assert item["labels"].tolist() == [labels[i] if 0 <= i < len(labels) else -1 for i in inside]
+
+
+@given(st.integers(1, 40))
+def test_the_context_around_a_frame_makes_one_clip(clip_length):
+    halo = Halo.around(clip_length)
+    assert halo.before + 1 + halo.after == clip_length
+    assert 0 <= halo.before - halo.after <= 1
+
+
+def test_a_pretended_beginning_freezes_the_frames_before_it_and_takes_their_score():
+    rec = recording(np.arange(40) % 3)
+    item = windows_on(rec)[WindowSpec(0, 10.0, first=12)]
+    assert item["frames"][:, 0, 0].tolist() == [12] * 6 + list(range(13, 22))
+    assert item["labels"].tolist() == [-1, -1, *rec.labels[12:18].tolist()]
+
+
+def test_a_pretended_end_freezes_the_frames_behind_it_and_takes_their_score():
+    rec = recording(np.arange(40) % 3)
+    item = windows_on(rec)[WindowSpec(0, 10.0, last=14)]
+    assert item["frames"][:, 0, 0].tolist() == list(range(7, 15)) + [14] * 7
+    assert item["labels"].tolist() == [*rec.labels[10:15].tolist(), -1, -1, -1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(start=st.floats(0, 60), speed=st.floats(0.5, 2))
+def test_in_stretched_time_a_frame_and_its_label_still_belong_together(start, speed):
+    rec = recording(np.arange(200) % 3)
+    item = windows_on(rec)[WindowSpec(0, start, speed)]
+    frames = item["frames"][3:-4, 0, 0].numpy().astype(int)
+    assert item["labels"].tolist() == rec.labels[frames].tolist()
+    assert np.abs(frames - (start + np.arange(8) * speed)).max() <= 0.5
+
+
+def test_windows_of_two_recordings_do_not_mix():
+    one, two = recording(np.zeros(50)), recording(np.ones(30), "b")
+    windows = windows_on(one, two)
+    assert set(windows[WindowSpec(0, 45.0)]["labels"].tolist()) == {0, -1}
+    assert set(windows[WindowSpec(1, 25.0)]["labels"].tolist()) == {1, -1}
+    assert windows[WindowSpec(1, 25.0)]["frames"].max() == 29
+
+
+@settings(max_examples=60, deadline=None)
+@given(recordings=st.lists(label_lists, min_size=1, max_size=3), length=st.integers(1, 12))
+def test_windows_side_by_side_cover_every_labelled_frame_exactly_once(recordings, length):
+    recs = [recording(labels) for labels in recordings]
+    covered = Counter(
+        (spec.recording, int(spec.start) + i) for spec in dense_specs(recs, length) for i in range(length)
+    )
+    for r, labels in enumerate(recordings):
+        assert all(covered[r, i] == 1 for i, label in enumerate(labels) if label >= 0)
+    assert max(covered.values(), default=1) == 1
+    windows = windows_on(*recs, length=length)
+    scored = sum(int((windows[spec]["labels"] >= 0).sum()) for spec in dense_specs(recs, length))
+    assert scored == sum(label >= 0 for labels in recordings for label in labels)
+
+
+def sampler(seed=0, rank=0, world_size=1, augment=USUAL):
+    recs = [recording(some_labels(300)), recording(some_labels(200, 1), "b")]
+    return BoutSampler(recs, 8, augment, seed, rank, world_size)
+
+
+def drawn(bouts, epoch=0):
+    bouts.set_epoch(epoch)
+    return list(bouts)
+
+
+def test_an_epoch_is_the_same_whenever_it_is_drawn():
+    assert drawn(sampler(), 3) == drawn(sampler(), 3)
+    resumed = sampler()
+    drawn(resumed, 1)
+    assert drawn(resumed, 3) == drawn(sampler(), 3)
+
+
+def test_another_epoch_another_seed_and_another_rank_draw_other_windows():
+    epochs = [drawn(sampler(), 0), drawn(sampler(), 1), drawn(sampler(seed=1), 0), drawn(sampler(rank=1), 0)]
+    assert len({tuple(e) for e in epochs}) == 4
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_the_ranks_of_a_run_share_an_epoch_equally(world_size):
+    lengths = [len(drawn(sampler(rank=rank, world_size=world_size))) for rank in range(world_size)]
+    assert len(set(lengths)) == 1
+    assert len(sampler(world_size=world_size)) == lengths[0]
+    assert 0 <= sum(lengths) - sampler().windows_per_epoch < world_size
+
+
+@settings(max_examples=25, deadline=None)
+@given(labels=label_lists.filter(lambda x: max(x) >= 0), seed=st.integers(0, 99), length=st.integers(1, 12))
+def test_every_window_that_is_drawn_holds_a_labelled_frame(labels, seed, length):
+    rec = recording(labels)
+    windows = windows_on(rec, length=length)
+    for spec in BoutSampler([rec], length, USUAL, seed):
+        assert windows[spec]["labels"].max() >= 0
+
+
+def test_a_bout_comes_as_often_as_another_however_short_it_is():
+    rec = recording([0] * 400 + [1] * 4 + [0] * 400 + [2] * 40 + [-1] * 50)
+    bouts = BoutSampler([rec], 1, PLAIN, seed=0)
+    labels = [int(windows_on(rec, length=1)[spec]["labels"]) for epoch in range(5) for spec in drawn(bouts, epoch)]
+    shares = np.bincount(labels, minlength=3) / len(labels)
+    assert len(labels) == 5 * 844
+    assert shares == pytest.approx([0.5, 0.25, 0.25], abs=0.03)
+
+
+def test_without_stretch_and_borders_windows_keep_the_recordings_own_time():
+    specs = drawn(sampler(augment=PLAIN))
+    assert all(spec.speed == 1 and spec.start == int(spec.start) for spec in specs)
+    assert {(spec.first, spec.last) for spec in specs} == {(0, 1 << 60)}
+
+
+def test_time_is_stretched_by_no_more_than_asked_and_borders_come_as_often_as_asked():
+    specs = [s for epoch in range(10) for s in drawn(sampler(augment=AugmentConfig(aug_stretch=0.3)), epoch)]
+    speeds = np.log([s.speed for s in specs])
+    assert np.abs(speeds).max() <= 0.3
+    assert speeds.min() < -0.2 < 0.2 < speeds.max()
+    bordered = np.mean([s.first > 0 or s.last < 1 << 60 for s in specs])
+    assert bordered == pytest.approx(0.5, abs=0.1)
+
+
+@settings(max_examples=15, deadline=None)
+@given(labels=label_lists.filter(lambda x: max(x) >= 0), seed=st.integers(0, 9))
+def test_the_shares_of_the_classes_sum_to_one_and_classes_that_never_come_have_none(labels, seed):
+    rec = recording(labels)
+    shares = class_shares(windows_on(rec), BoutSampler([rec], 8, USUAL, seed), 4, draws=100)
+    assert shares.shape == (4,)
+    assert shares.sum() == pytest.approx(1)
+    assert np.all((shares > 0) <= np.isin(np.arange(4), labels))
+
+
+def test_the_shares_are_those_of_the_frames_that_training_sees():
+    rec = recording([0] * 300 + [1] * 5 + [0] * 300 + [2] * 30 + [-1] * 20)
+    windows, bouts = windows_on(rec), BoutSampler([rec], 8, USUAL, seed=5)
+    seen = np.concatenate([windows[s]["labels"].numpy() for epoch in range(20) for s in drawn(bouts, epoch)])
+    expected = np.bincount(seen[seen >= 0], minlength=3) / (seen >= 0).sum()
+    assert class_shares(windows, bouts, 3) == pytest.approx(expected, abs=0.04)
