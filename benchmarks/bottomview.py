@@ -27,7 +27,7 @@ PROTOCOLS = {
     "session": ("recordings_by_session.csv", ("session0", "session1", "session2")),
 }
 FLAGS = (
-    "--image_size 64 --clip_length 32 --epochs 12 --val_animals none --label_smoothing 0.1 --ema_decay 0.98 "
+    "--body_length_px 60 --image_size 64 --clip_length 48 --epochs 10 --val_animals none --label_smoothing 0.1 --ema_decay 0.98 "
     "--dropout 0.5 --convolution_dropout 0.8"
 )
 

@@ -120,6 +120,11 @@ def test_the_window_is_as_many_body_lengths_wide_as_asked(tmp_path):
     assert 0.7 * 34 < sides[0] < 1.3 * 34
 
 
+def test_a_body_length_that_is_given_is_taken_instead_of_the_estimate(tmp_path):
+    mouse_film(tmp_path / "a.mp4", Mouse(length_px=34))
+    assert plan_view(tmp_path / "a.mp4", DataConfig(crop_scale=2.0, body_length_px=51)).side_px == pytest.approx(102)
+
+
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (96, 64), (64, 64)])
 def test_without_a_crop_the_whole_picture_is_kept_and_its_short_sides_are_padded(tmp_path, height, width):
     y, x = np.mgrid[:height, :width]

@@ -152,6 +152,13 @@ def test_in_real_films_the_crop_stays_on_the_animal_that_a_trained_tracker_sees(
     assert hits(np.hypot(*(way[seen] - middle).T) / length) >= 0.95
 
 
+def test_a_real_animal_that_hardly_moves_is_found_in_a_cage_full_of_edges(real_data):
+    (path,) = real_data.rglob("bottomview/Videos/session2_inactive.mp4")
+    way, length = way_of(path)
+    assert len(way) == 72
+    assert hits(np.hypot(*(way - (259, 218)).T) / length) >= 0.95  # where a person sees it lie
+
+
 def test_the_burnt_in_clock_of_real_films_does_not_attract_the_crop(real_data):
     films = sorted((real_data / "formalin").rglob("*.mp4"))
     assert len(films) >= 10

@@ -44,8 +44,11 @@ class DataConfig:
     """Frames that a shorter label file lacks at the front of its trial (360 - 345)."""
     crop: Literal["follow", "none"] = "follow"
     """Look at a window that follows the animal, or at the whole picture."""
-    crop_scale: Annotated[float, Field(gt=0)] = 2.0
+    crop_scale: Annotated[float, Field(gt=0)] = 1.6
     """Side of the follow crop in body lengths."""
+    body_length_px: Annotated[float, Field(gt=0)] | None = None
+    """Body length of a stretched animal. Without it: estimated anew for each video. One number is better where one
+    camera took all videos, the more so where they are short."""
     image_size: Annotated[int, Field(ge=16, le=1024)] = 128
     """Side in pixels of the picture that the network sees."""
     mask: str = ""
@@ -128,7 +131,8 @@ class TrainConfig:
     """End training early, at a good place, when this much time has passed."""
     num_workers: NotNegative = 0
     accelerator: str = "auto"
-    devices: str = "auto"
+    devices: str = "1"
+    """How many devices train together, or auto for all there are."""
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     """auto: bf16 where the hardware has the instructions, else 32."""
 

@@ -24,7 +24,7 @@ from dolorim.data.crop import plan_view, read_crops
 from dolorim.data.video import VideoInfo, probe
 
 _VERSION = 2  # of what an entry holds; another number makes all old entries stale
-_VIEW_KNOBS = ("crop", "crop_scale", "image_size", "mask")
+_VIEW_KNOBS = ("crop", "crop_scale", "body_length_px", "image_size", "mask")
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def plan_view(path: Path, config: DataConfig, info: VideoInfo | None = None) -> 
     factor = localize.factor_for(frames[0].shape)
     small = np.stack([localize.shrink(_blank(f, masks, mask_luma), factor) for f in frames])
     scene = localize.survey(small, factor)
-    side = config.crop_scale * scene.body_length_px
+    side = config.crop_scale * (config.body_length_px or scene.body_length_px)
     knot = max(1, round(info.header_rate_hz / _KNOT_HZ))
     return View(side, config.image_size, scene.home_px, scene, masks, mask_luma, knot)
 

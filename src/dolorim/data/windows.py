@@ -91,7 +91,7 @@ class BoutSampler(Sampler[WindowSpec]):
         self._bouts = np.array([(i, b.start, b.stop) for i, b in bouts], np.int64).reshape(-1, 3)
         self._ends = [r.n_frames - 1 for r in recordings]
         self._length, self._augment, self._seed = length, augment, seed
-        self._rank, self._world_size = rank, world_size
+        self.rank, self.world_size = rank, world_size
         labelled = sum(int((r.labels >= 0).sum()) for r in recordings)
         self.windows_per_epoch = max(1, round(labelled / length))
         self.epoch = 0
@@ -100,10 +100,10 @@ class BoutSampler(Sampler[WindowSpec]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return (self.windows_per_epoch + self._world_size - 1) // self._world_size
+        return (self.windows_per_epoch + self.world_size - 1) // self.world_size
 
     def __iter__(self) -> Iterator[WindowSpec]:
-        rng = np.random.default_rng([self._seed, self.epoch, self._rank])
+        rng = np.random.default_rng([self._seed, self.epoch, self.rank])
         return (self._draw(rng) for _ in range(len(self)))
 
     def _draw(self, rng: np.random.Generator) -> WindowSpec:

@@ -34,12 +34,10 @@ class Learner(pl.LightningModule):
         config: Config,
         ethogram: Ethogram,
         shares: np.ndarray,
-        total_steps: int,
     ) -> None:
         super().__init__()
         self.model, self.config, self.ethogram = model, config, ethogram
         self.loss = FrameLoss(config.train, shares)
-        self.total_steps = total_steps
         self.plateau = Plateau()
         self._spent_s = 0.0  # in earlier sessions of this run
         self._started = time.monotonic()
@@ -80,20 +78,20 @@ class Learner(pl.LightningModule):
         settings = self.config.train
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
         optimizer = kind(self.parameters(), settings.lr, weight_decay=settings.weight_decay)
-        steps_per_epoch = max(1, self.total_steps // settings.epochs)
-        warm_up = max(1, round(settings.warmup_epochs * steps_per_epoch))
+        total = int(self.trainer.estimated_stepping_batches)
+        warm_up = max(1, round(settings.warmup_epochs * total / settings.epochs))
 
         def factor(step: int) -> float:
-            return min(1.0, (step + 1) / warm_up) * self._annealing(step)
+            return min(1.0, (step + 1) / warm_up) * self._annealing(step / total)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _annealing(self, step: int) -> float:
-        """Half a cosine from 1 to almost 0 over the steps or over the time allowed, whichever ends first."""
+    def _annealing(self, share: float) -> float:
+        """Half a cosine from 1 to almost 0 over the share of the steps or of the time allowed, whichever is ahead."""
         if self.config.train.lr_schedule == "plateau":
             return self.plateau.factor
-        return 0.5 + 0.49 * math.cos(math.pi * min(1.0, max(step / self.total_steps, self.time_share)))
+        return 0.5 + 0.49 * math.cos(math.pi * min(1.0, max(share, self.time_share)))
 
     @property
     def time_share(self) -> float:

@@ -49,10 +49,14 @@ def train(config: Config, run: RunFolder) -> RunFolder:
     material = gather(config.data)
     ethogram = material.project.ethogram
     split = _split(config, material)
+    if config.train.lr_schedule == "plateau" and not split.val:
+        raise UserError("--lr_schedule plateau needs validation animals; name some with --val_animals, or use cosine")
     resume = run.start(config, ethogram, split)
     _say_split(material, split)
     learner, loaders = _prepare(config, material, split)
     _fit(config, run, learner, loaders, resume)
+    if learner.global_rank:  # with several devices, the first process does the rest
+        raise SystemExit(0)
     model = learner.model
     best = run.path / "checkpoints" / "best.ckpt"
     if split.val and best.exists():
@@ -112,7 +116,7 @@ def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner,
         loaders.append(_loader(val, dense_specs(val.recordings, _VAL_WINDOW), 1, 0))
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     model = build_recognizer(config.model, len(ethogram))
-    return Learner(model, config, ethogram, shares, settings.epochs * len(loaders[0])), tuple(loaders)
+    return Learner(model, config, ethogram, shares), tuple(loaders)
 
 
 def _loader(
@@ -132,16 +136,15 @@ def _loader(
 def _fit(
     config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLoader[Batch], ...], resume: bool
 ) -> None:
-    settings, validated = config.train, len(loaders) > 1
+    settings, validated, sampler = config.train, len(loaders) > 1, loaders[0].sampler
+    assert isinstance(sampler, BoutSampler)
     precision = pick_precision(settings.precision, pick_device(settings.accelerator))
-    callbacks: list[Callback] = [_TimeLimit(), _checkpoints(run, validated)]
+    callbacks: list[Callback] = [_Ranks(sampler), _TimeLimit(), _checkpoints(run, validated)]
     callbacks.append(RichProgressBar(console_kwargs={"stderr": True}) if watched() else _Lines())
     if settings.use_ema:
         callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
     if validated and settings.early_stopping_patience:
         callbacks.append(EarlyStopping("val/macro_f1", mode="max", patience=settings.early_stopping_patience))
-    if settings.lr_schedule == "plateau" and not validated:
-        raise UserError("--lr_schedule plateau needs validation animals; name some with --val_animals, or use cosine")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning|torch")
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -191,6 +194,16 @@ def _checkpoints(run: RunFolder, validated: bool) -> ModelCheckpoint:
         save_last=True,
         enable_version_counter=False,
     )
+
+
+class _Ranks(Callback):
+    """Gives every process its own windows where several devices train together."""
+
+    def __init__(self, sampler: BoutSampler) -> None:
+        self._sampler = sampler
+
+    def setup(self, trainer: pl.Trainer, learner: pl.LightningModule, stage: str) -> None:
+        self._sampler.rank, self._sampler.world_size = trainer.global_rank, trainer.world_size
 
 
 class _TimeLimit(Callback):

@@ -101,7 +101,8 @@ def move(labels: np.ndarray, mouse: Mouse, size_px: int, rate_hz: float, rng: np
             up = _envelope(bout, rate_hz, 0.06, 0.12)
             paws[at, hurt] += vigor * up[:, None] * (0.12, -0.09 * sign)
             contact[at, hurt] -= 0.9 * up
-            turn[at] += 0.5 * sign * np.gradient(up) * rate_hz * 0.1
+            if len(bout) > 1:  # the recording's end may cut it to one frame
+                turn[at] += 0.5 * sign * np.gradient(up) * rate_hz * 0.1
         elif bout.label == FLINCH:
             up = _envelope(bout, rate_hz, 0.05, 0.1)
             stretch[at] -= 0.08 * vigor * up

@@ -1,0 +1,29 @@
+"""The house keeps its own rules."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HOME = Path(__file__).parents[1]
+
+
+def test_who_may_import_whom_is_as_agreed() -> None:
+    lint = Path(sys.executable).with_name("lint-imports")
+    found = subprocess.run([lint, "--no-cache"], cwd=HOME, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
+
+
+def test_no_file_has_outgrown_its_room() -> None:
+    sizes = {p: len(p.read_text("utf-8").splitlines()) for p in (HOME / "src").rglob("*.py")}
+    assert len(sizes) > 30
+    assert {p: n for p, n in sizes.items() if n > 400} == {}
+    assert sum(sizes.values()) < 8000
+
+
+def test_the_readme_explains_every_verb_and_every_folder_of_the_package() -> None:
+    text = (HOME / "README.md").read_text("utf-8")
+    folders = [p.name for p in (HOME / "src" / "dolorim").iterdir() if p.is_dir() and (p / "__init__.py").exists()]
+    assert all(f"  {name}/" in text for name in folders)
+    assert all(f"dolorim {verb}" in text for verb in ("demo", "train", "predict", "evaluate", "inspect"))
