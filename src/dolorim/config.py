@@ -85,7 +85,7 @@ class AugmentConfig:
     """Share of windows turned to their negative: a coat must not tell the behavior."""
     aug_noise: Size = 0.006
     aug_shift: Size = 0.08
-    """Shift, in shares of the picture."""
+    """Shift, in halves of the picture's side."""
     aug_scale: Size = 0.2
     aug_rotate: Share = 1.0
     """Share of a full turn: from below, a mouse has no upright."""

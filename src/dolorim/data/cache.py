@@ -23,7 +23,7 @@ from dolorim.core.errors import UserError
 from dolorim.data.crop import plan_view, read_crops
 from dolorim.data.video import VideoInfo, probe
 
-_VERSION = 2  # of what an entry holds; another number makes all old entries stale
+_VERSION = 3  # of what an entry holds; another number makes all old entries stale
 _VIEW_KNOBS = ("crop", "crop_scale", "body_length_px", "image_size", "mask")
 
 
@@ -88,7 +88,7 @@ def build(video: Path, config: DataConfig, progress: Callable[[int], object] = l
 
 def bytes_needed(info: VideoInfo, config: DataConfig) -> int:
     """Disk that an entry will take, by the header's word."""
-    return max(info.header_frames, 1) * config.image_size**2
+    return max(info.expected_frames, 1) * config.image_size**2
 
 
 def fingerprint(video: Path) -> dict[str, Any]:

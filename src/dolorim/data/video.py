@@ -39,11 +39,13 @@ _STRETCH = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What the header says. `header_frames` is a hint and often wrong; sizes are those of the upright picture."""
+    """What the header says. `header_frames` is a hint, often wrong and at times 0; `expected_frames` falls back on the
+    duration then. Sizes are those of the upright picture."""
 
     width_px: int
     height_px: int
     header_frames: int
+    expected_frames: int
     header_rate_hz: float
     codec: str
     pixel_format: str
@@ -133,6 +135,7 @@ def probe(path: Path) -> VideoInfo:
             width_px=width,
             height_px=height,
             header_frames=stream.frames,
+            expected_frames=_expected_frames(container, stream),
             header_rate_hz=_rate_hz(stream),
             codec=stream.codec_context.name,
             pixel_format=first.format.name,
@@ -162,8 +165,7 @@ def sample_frames(path: Path, n: int = 32) -> list[Frame]:
     """
     with _open(path) as container:
         stream = container.streams.video[0]
-        length_s = _duration_s(container, stream)
-        expected = stream.frames or int(length_s * _rate_hz(stream))
+        expected = _expected_frames(container, stream)
         keys = _key_times(container, stream, n) if container.duration else [None]
         per_key = math.ceil(n / len(keys))
         budget = max(400, int(0.15 * expected))  # frames that may be decoded for this
@@ -202,6 +204,10 @@ def _key_times(container: av.container.InputContainer, stream: av.VideoStream, n
     return sorted(times) or [None]
 
 
+def _expected_frames(container: av.container.InputContainer, stream: av.VideoStream) -> int:
+    return stream.frames or int(_duration_s(container, stream) * _rate_hz(stream))
+
+
 def _duration_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
@@ -220,7 +226,9 @@ def _luma_of(frame: VideoFrame) -> tuple[np.ndarray, bool]:
         coded: np.ndarray = np.frombuffer(memoryview(plane), np.uint8 if bits == 8 else np.dtype("<u2"))
         luma = coded.reshape(-1, plane.line_size // coded.itemsize)[: frame.height, : frame.width]
         if bits > 8:
-            luma = (luma >> (bits - 8)).astype(np.uint8)
+            # Video range scales by whole powers of two, so it is rounded; full range repeats its upper bits below.
+            half = (1 << (bits - 9)) if video_range else 0
+            luma = ((np.minimum(luma, (1 << bits) - 1 - half) + half) >> (bits - 8)).astype(np.uint8)
     turns = _rotation(frame) // 90 % 4
     return (np.rot90(luma, turns) if turns else luma), video_range
 

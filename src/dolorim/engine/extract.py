@@ -30,7 +30,7 @@ def extract(videos: Sequence[Path], config: DataConfig, workers: int = 1) -> tup
             entry = cache.load(video, config)
             if entry is None:
                 info = probe(video)
-                frames += info.header_frames
+                frames += info.expected_frames
                 needed += cache.bytes_needed(info, config)
                 missing.append(video)
             else:

@@ -81,7 +81,7 @@ def predict_video(
     times: list[np.ndarray] = []
 
     def watched_blocks() -> Iterator[Crops]:
-        with progress(video.name, info.header_frames or None) as bar:
+        with progress(video.name, info.expected_frames or None) as bar:
             for block in _in_background(blocks):
                 times.append(block.time_s)
                 bar(len(block.images))

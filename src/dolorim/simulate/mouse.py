@@ -5,6 +5,7 @@ Lengths are in body lengths in the animal's own frame: x to the snout, y to its 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,10 +76,12 @@ def draw_labels(n_frames: int, rate_hz: float, rng: np.random.Generator) -> np.n
             deck = [b for b, count in _DECK.items() for _ in range(count)]
             rng.shuffle(deck)
         behavior = deck.pop()
-        length = rng.uniform(*_DURATION_S[behavior])
-        start, stop = round(at * rate_hz), round((at + length) * rate_hz)
-        labels[start : max(stop, start + 3)] = behavior
-        at += length + rng.uniform(*_REST_S)
+        shortest_s, longest_s = _DURATION_S[behavior]
+        length_s = rng.uniform(shortest_s, longest_s)
+        frames = max(round(length_s * rate_hz), math.ceil(shortest_s * rate_hz))
+        start = round(at * rate_hz)
+        labels[start : start + min(frames, int(longest_s * rate_hz))] = behavior
+        at += length_s + rng.uniform(*_REST_S)
     return labels
 
 
