@@ -27,8 +27,8 @@ PROTOCOLS = {
     "session": ("recordings_by_session.csv", ("session0", "session1", "session2")),
 }
 FLAGS = (
-    "--body_length_px 60 --image_size 64 --clip_length 48 --epochs 10 --val_animals none --label_smoothing 0.1 --ema_decay 0.98 "
-    "--dropout 0.5 --convolution_dropout 0.8"
+    "--body_length_px 56 --image_size 64 --clip_length 64 --convolution_dropout 1 --dropout 0.5 --label_smoothing 0.1 "
+    "--ema_decay 0.98 --epochs 16 --val_animals none"
 )
 
 

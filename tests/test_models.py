@@ -138,7 +138,7 @@ def test_the_numbers_of_shape_and_motion_do_not_depend_on_heading_or_on_which_is
 
 def test_the_convolutions_can_be_hidden_in_training_only() -> None:
     torch.manual_seed(0)
-    net = Cnn3d((8, 8, 16), 8, 16, dropout=0.0, appearance_dropout=0.0, convolution_dropout=1.0)
+    net = Cnn3d((8, 8, 16), 8, 16, dropout=0.0, appearance_dropout=0.0, convolution_dropout=0.999999)
     images, track = video(12)
     net.train()
     net(images.expand(2, -1, -1, -1, -1) * torch.rand(2, 1, 1, 1, 1), track.expand(2, -1, -1)).sum().backward()
@@ -147,3 +147,15 @@ def test_the_convolutions_can_be_hidden_in_training_only() -> None:
     net.zero_grad()
     net(images, track).sum().backward()
     assert float(net.stem[0].weight.grad.abs().max()) > 0
+
+
+def test_convolutions_that_are_never_learned_from_are_not_computed() -> None:
+    torch.manual_seed(0)
+    model = build_recognizer(ModelConfig(clip_length=12, convolution_dropout=1.0), CLASSES).eval()
+    images, track = video(20)
+    with torch.no_grad():
+        before = model(images, track)
+        for parameter in (*model.visual.stem.parameters(), *model.visual.blocks.parameters()):
+            parameter.fill_(float("nan"))
+        torch.testing.assert_close(model(images, track), before)
+    assert before.shape == (1, 20, CLASSES)

@@ -71,7 +71,8 @@ class ModelConfig:
     appearance_dropout: Share = 0.5
     """Share of training windows that are learned from shape and motion alone, without the picture itself."""
     convolution_dropout: Share = 0.5
-    """Share of training windows that are learned from the numbers of shape and motion, without the convolutions."""
+    """Share of training windows that are learned from measured shape and motion, without the convolutions; with 1 the
+    convolutions are left out, which is best where there are only a few bouts of each behavior."""
 
 
 @dataclass(frozen=True, config=_STRICT)

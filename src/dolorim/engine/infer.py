@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -69,7 +70,7 @@ def fold_normalization(model: Recognizer) -> Recognizer:
     model = copy.deepcopy(model).eval()
     for module in model.modules():
         if isinstance(module, nn.Sequential):
-            for i, (one, two) in enumerate(zip(list(module), list(module)[1:], strict=False)):
+            for i, (one, two) in enumerate(itertools.pairwise(list(module))):
                 if isinstance(one, nn.Conv2d) and isinstance(two, nn.BatchNorm2d):
                     module[i], module[i + 1] = fuse_conv_bn_eval(one, two), nn.Identity()
     return model

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dolorim.models.kinematics import Kinematics
-from dolorim.models.maps import MotionMaps, lags_within
+from dolorim.models.maps import Maps, MotionMaps, lags_within
 
 _KERNEL = 3  # frames, of the convolutions over time
 
@@ -58,6 +58,7 @@ class Cnn3d(nn.Module):
         self.pooled_norm = nn.BatchNorm1d(2 * stages[-1])
         self.seen_length = room + 1  # frames that a summary goes over
         self.numbers_length = clip_length - 2 * self.maps.reach
+        self.lost = self.numbers_length - self.seen_length  # frames that the convolutions over time cost
         summary = 2 * 2 * stages[-1] + 3 * self.kinematics.width
         self.summary_norm = nn.BatchNorm1d(summary)
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Conv1d(summary, width, 1), nn.ReLU(), nn.Dropout(dropout))
@@ -71,11 +72,10 @@ class Cnn3d(nn.Module):
         with torch.autocast(frames.device.type, enabled=False):  # small differences of large numbers
             maps = self.maps(frames)
             numbers = self.kinematics_norm(self.kinematics(maps, track).transpose(1, 2)).clamp(-5, 5)
-            picture = maps.inner_picture
-            outline = picture.abs() / (1 + picture.abs())
-            hidden = self._hidden_at_times(picture, self.appearance_dropout)
-            channels = torch.stack([outline, *maps.motion, maps.flicker, hidden], -1)
-        seen = self._look(channels)
+        if self.convolution_dropout < 1:
+            seen = self._look(self._channels(maps))
+        else:  # nothing would be learned from them
+            seen = numbers.new_zeros(len(numbers), self.pooled_norm.num_features, numbers.shape[2] - self.lost)
         with torch.autocast(frames.device.type, enabled=False):
             convolved = _mean_and_spread(seen.float(), self.seen_length)
             measured = _mean_and_extremes(numbers, self.numbers_length)
@@ -84,12 +84,18 @@ class Cnn3d(nn.Module):
             convolved = self._hidden_at_times(convolved, self.convolution_dropout)
             return self.project(torch.cat([convolved, measured], 1)).transpose(1, 2)
 
+    def _channels(self, maps: Maps) -> torch.Tensor:
+        """What the convolutions look at, `(batch, time, height, width, channel)`."""
+        picture = maps.inner_picture
+        with torch.autocast(picture.device.type, enabled=False):
+            outline = picture.abs() / (1 + picture.abs())
+            hidden = self._hidden_at_times(picture, self.appearance_dropout)
+            return torch.stack([outline, *maps.motion, maps.flicker, hidden], -1)
+
     def _look(self, channels: torch.Tensor) -> torch.Tensor:
         """Maps `(batch, time, height, width, channel)` to pooled features `(batch, 2 * last stage, fewer frames)`."""
         batch = len(channels)
-        images = self.stem(
-            channels.flatten(0, 1).permute(0, 3, 1, 2)
-        )  # channels innermost: convolutions are fastest so
+        images = self.stem(channels.flatten(0, 1).permute(0, 3, 1, 2))  # channels innermost is fastest
         for block in self.blocks:
             images = block(images, batch)
         pooled = torch.cat([images.mean((2, 3)), images.amax((2, 3))], 1)
