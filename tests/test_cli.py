@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +81,27 @@ def test_a_folder_without_videos_is_refused(capsys: pytest.CaptureFixture[str], 
     line = refused(capsys, *train_on(videos, tmp_path, tmp_path / "run"))
     assert str(videos) in line
     assert "no video" in line
+
+
+def test_a_folder_that_may_not_be_read_is_refused(
+    capsys: pytest.CaptureFixture[str], study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    scandir = os.scandir
+
+    def closed(folder: Path) -> object:
+        if Path(folder) == locked:  # permissions do not bind every user that tests run as
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    for line in (
+        refused(capsys, *train_on(locked, tmp_path, tmp_path / "run")),
+        refused(capsys, *train_on(study / "Videos", locked, tmp_path / "run")),
+    ):
+        assert str(locked) in line
+        assert "Permission denied" in line
 
 
 def test_a_folder_without_labels_is_refused(capsys: pytest.CaptureFixture[str], study: Path, tmp_path: Path) -> None:
