@@ -136,6 +136,17 @@ def test_a_video_that_has_changed_is_predicted_again(run: RunFolder, study: Path
     assert outcome.done == [copy]
 
 
+def test_another_camera_can_be_told_its_own_body_length_and_mask(run: RunFolder, video: Path, tmp_path: Path) -> None:
+    predict_videos(run, [video], tmp_path)
+    usual = read_predictions(tmp_path / f"{video.stem}.predictions.csv").probabilities
+    outcome = predict_videos(run, [video], tmp_path, overwrite=False, body_length_px=60.0, mask="0,0,30,160")
+    assert outcome.done == [video]  # what was there had been seen otherwise
+    other = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
+    assert np.abs(other.probabilities - usual).max() > 1e-3
+    assert other.meta["view"]["body_length_px"] == 60
+    assert predict_videos(run, [video], tmp_path, overwrite=False, body_length_px=60.0, mask="0,0,30,160").done == []
+
+
 def test_the_overlay_has_as_many_frames_as_the_video_and_room_for_the_probabilities(
     run: RunFolder, video: Path, tmp_path: Path
 ) -> None:

@@ -201,6 +201,10 @@ class _Predict:
     """Folder for the results; RUN/predictions/new without it."""
     overlay: bool = False
     """Also write a copy of each video with labels and probabilities painted on it."""
+    body_length_px: float | None = None
+    """Body length in these videos, where the run has a fixed one and the camera is another."""
+    mask: str | None = None
+    """Regions of these videos to blank, where they differ from those that the run has learned from."""
     overwrite: bool = True
     """--no-overwrite skips videos whose results are complete, to go on with a batch that was stopped."""
     quiet: bool = False
@@ -220,7 +224,8 @@ def predict(arguments: list[str]) -> int:
     run = RunFolder(given.run)
     run.read_config()  # a wrong run folder is said first
     out = given.out or run.predictions("new")
-    outcome = predict_videos(run, find_videos(given.videos), out, overlay=given.overlay, overwrite=given.overwrite)
+    knobs = {name: getattr(given, name) for name in ("overlay", "overwrite", "body_length_px", "mask")}
+    outcome = predict_videos(run, find_videos(given.videos), out, **knobs)
     skipped = f", {len(outcome.skipped)} were done before" if outcome.skipped else ""
     say(f"{len(outcome.done)} videos labelled{skipped}; results in {out}")
     code = max(_report_failures(outcome.failed), _report_failures(outcome.damaged, "damaged"))

@@ -24,7 +24,7 @@ from dolorim.data.crop import plan_view, read_crops
 from dolorim.data.video import VideoInfo, probe
 
 _VERSION = 3  # of what an entry holds; another number makes all old entries stale
-_VIEW_KNOBS = ("crop", "crop_scale", "body_length_px", "image_size", "mask")
+VIEW_KNOBS = ("crop", "crop_scale", "body_length_px", "image_size", "mask")
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,6 @@ def _write(video: Path, config: DataConfig, folder: Path, progress: Callable[[in
 
 
 def _entry(video: Path, config: DataConfig) -> Path:
-    knobs = {name: getattr(config, name) for name in _VIEW_KNOBS}
+    knobs = {name: getattr(config, name) for name in VIEW_KNOBS}
     key = json.dumps([str(video.resolve()), knobs], sort_keys=True)
     return cache_folder(config) / f"{video.stem[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

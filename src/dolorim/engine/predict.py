@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import queue
 import threading
@@ -13,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from dolorim import __version__
-from dolorim.config import Config
+from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.predictions import Predictions
-from dolorim.data.cache import fingerprint
+from dolorim.data.cache import VIEW_KNOBS, fingerprint
 from dolorim.data.crop import Crops, plan_view, read_crops
 from dolorim.data.video import probe
 from dolorim.engine.hardware import pick_device
@@ -41,22 +42,43 @@ class Outcome:
 
 
 def predict_videos(
-    run: RunFolder, videos: Sequence[Path], out: Path, *, overlay: bool = False, overwrite: bool = True
+    run: RunFolder,
+    videos: Sequence[Path],
+    out: Path,
+    *,
+    overlay: bool = False,
+    overwrite: bool = True,
+    body_length_px: float | None = None,
+    mask: str | None = None,
 ) -> Outcome:
     """Label videos and write their files to `out`. One that fails is reported and does not stop the others.
+
+    `body_length_px` and `mask` replace those of the run, for videos of another camera.
 
     With `overwrite=False`, videos whose predictions are complete and made by this run from this very file are skipped.
     """
     config, ethogram = run.read_config(), run.read_ethogram()
+    data = dataclasses.replace(
+        config.data,
+        body_length_px=body_length_px or config.data.body_length_px,
+        mask=config.data.mask if mask is None else mask,
+    )
+    view = {name: getattr(data, name) for name in VIEW_KNOBS}
     predictor = Predictor(run.load_model(), pick_device(config.train.accelerator), config.train.precision)
     outcome = Outcome()
     for video, stem in zip(videos, unique_stems(videos), strict=True):
         try:
-            meta = {"dolorim": __version__, "run": str(run.path.resolve()), "video": str(video), **_identity(video)}
+            meta = {
+                "dolorim": __version__,
+                "run": str(run.path.resolve()),
+                "video": str(video),
+                "view": view,
+                **_identity(video),
+            }
             if not overwrite and _is_done(out, stem, meta):
                 outcome.skipped.append(video)
                 continue
-            predictions, damage = predict_video(predictor, video, stem, config, ethogram, meta)
+            predictions, damage = predict_video(predictor, video, stem, data, ethogram, meta)
             write_predictions(out, predictions)
             if overlay:
                 write_overlay(video, predictions, out / f"{stem}.overlay.mp4")
@@ -73,11 +95,11 @@ def predict_videos(
 
 
 def predict_video(
-    predictor: Predictor, video: Path, stem: str, config: Config, ethogram: Ethogram, meta: dict[str, Any]
+    predictor: Predictor, video: Path, stem: str, data: DataConfig, ethogram: Ethogram, meta: dict[str, Any]
 ) -> tuple[Predictions, str | None]:
     """Label one video; also says where a damaged one stops."""
     info = probe(video)
-    stream, blocks = read_crops(video, plan_view(video, config.data, info))
+    stream, blocks = read_crops(video, plan_view(video, data, info))
     times: list[np.ndarray] = []
 
     def watched_blocks() -> Iterator[Crops]:
@@ -162,7 +184,7 @@ def _is_done(out: Path, stem: str, meta: dict[str, Any]) -> bool:
         before = json.loads(meta_path(out, stem).read_text("utf-8"))
     except (OSError, ValueError):
         return False
-    return all(before.get(key) == meta[key] for key in ("run", "fingerprint"))
+    return all(before.get(key) == meta[key] for key in ("run", "view", "fingerprint"))
 
 
 def _rate_hz(time_s: np.ndarray) -> float | None:
