@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -45,6 +46,8 @@ dolorim VERB --help tells all about one of them.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 some inputs failed, 2 the user must act, 130 stopped."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # Threads that wait for each other must not keep the processor from the thread that decodes. Read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     verbs: dict[str, Callable[[list[str]], int]] = {
         "demo": demo, "extract": extract, "train": train, "evaluate": evaluate, "predict": predict, "inspect": inspect,
     }  # fmt: skip

@@ -18,6 +18,7 @@ from dolorim.models.kinematics import Kinematics
 from dolorim.models.maps import Maps, MotionMaps, lags_within
 
 _KERNEL = 3  # frames, of the convolutions over time
+_SLICE = 16  # frames
 
 
 class Cnn3d(nn.Module):
@@ -73,7 +74,7 @@ class Cnn3d(nn.Module):
             maps = self.maps(frames)
             numbers = self.kinematics_norm(self.kinematics(maps, track).transpose(1, 2)).clamp(-5, 5)
         if self.convolution_dropout < 1:
-            seen = self._look(self._channels(maps))
+            seen = self._look(maps)
         else:  # nothing would be learned from them
             seen = numbers.new_zeros(len(numbers), self.pooled_norm.num_features, numbers.shape[2] - self.lost)
         with torch.autocast(frames.device.type, enabled=False):
@@ -84,22 +85,29 @@ class Cnn3d(nn.Module):
             convolved = self._hidden_at_times(convolved, self.convolution_dropout)
             return self.project(torch.cat([convolved, measured], 1)).transpose(1, 2)
 
-    def _channels(self, maps: Maps) -> torch.Tensor:
-        """What the convolutions look at, `(batch, time, height, width, channel)`."""
-        picture = maps.inner_picture
-        with torch.autocast(picture.device.type, enabled=False):
-            outline = picture.abs() / (1 + picture.abs())
-            hidden = self._hidden_at_times(picture, self.appearance_dropout)
-            return torch.stack([outline, *maps.motion, maps.flicker, hidden], -1)
-
-    def _look(self, channels: torch.Tensor) -> torch.Tensor:
-        """Maps `(batch, time, height, width, channel)` to pooled features `(batch, 2 * last stage, fewer frames)`."""
-        batch = len(channels)
-        images = self.stem(channels.flatten(0, 1).permute(0, 3, 1, 2))  # channels innermost is fastest
+    def _look(self, maps: Maps) -> torch.Tensor:
+        """Maps to pooled features `(batch, 2 * last stage, fewer frames)`."""
+        hidden = self._hidden_at_times(maps.inner_picture, self.appearance_dropout)
+        layers = [maps.inner_picture, *maps.motion, maps.flicker, hidden]
+        batch, frames = hidden.shape[:2]
+        # The first layers are done a few frames at a time, as long as nothing is averaged over frames: what lies in
+        # the processor's cache is several times faster. Channels lie innermost for the same reason.
+        size = frames if self.training else _SLICE
+        seen = [self._begin([m[:, i : i + size] for m in layers]) for i in range(0, frames, size)]
+        images = torch.cat(seen, 1).flatten(0, 1).permute(0, 3, 1, 2)
         for block in self.blocks:
             images = block(images, batch)
         pooled = torch.cat([images.mean((2, 3)), images.amax((2, 3))], 1)
         return self.pooled_norm(pooled.view(batch, -1, pooled.shape[1]).transpose(1, 2))
+
+    def _begin(self, layers: list[torch.Tensor]) -> torch.Tensor:
+        """Maps, each `(batch, time, height, width)`, to `(batch, time, height / 2, width / 2, first stage)`."""
+        with torch.autocast(layers[0].device.type, enabled=False):
+            outline = layers[0].abs()
+            images = torch.stack([outline / (1 + outline), *layers[1:]], -1)
+        batch = len(images)
+        seen = self.stem(images.flatten(0, 1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return seen.reshape(batch, -1, *seen.shape[1:])
 
     def _hidden_at_times(self, values: torch.Tensor, share: float) -> torch.Tensor:
         """The values `(batch, ...)`, in training set to zero for a share of the windows."""
