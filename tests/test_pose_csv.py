@@ -205,6 +205,7 @@ def test_frames_counted_from_1_are_counted_from_0_and_it_is_said(tmp_path):
         (DLC.replace(",8.25,0.6\n", ""), "line 5: expected 7 cells, found 5; was the file cut off"),
         (DLC.replace("\n1,5", "\n0,5"), "line 5: found frame 0 after frame 0; expected each frame once"),
         (DLC.replace("\n1,5", "\nx,5"), "line 5: expected a frame number in the first column, found 'x'"),
+        ('"' + DLC, "found the columns scorer,net,net"),
         (DLC.replace("\n1,5", "\n1000000,5"), "goes up to 1000000 in 2 rows; expected frame numbers"),
         (DLC.replace("tail_base", "mouth"), "x of mouth has two columns"),
         (TWO.replace("bert", "anna"), "x of nose of anna has two columns"),

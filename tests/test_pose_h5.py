@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
@@ -113,6 +113,21 @@ def test_a_file_that_is_no_hdf5_is_refused_in_one_line(tmp_path, content):
         read_pose(path)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(path))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=20))
+def test_whatever_bytes_have_changed_a_file_is_read_or_refused_in_one_line(tmp_path_factory, changes):
+    path = table_file(tmp_path_factory.mktemp("damaged") / "vDLC.h5")
+    raw = bytearray(path.read_bytes())
+    for at, byte in changes:
+        raw[at % len(raw)] = byte
+    path.write_bytes(raw)
+    try:
+        told = [f"{p.source}: read" for p in read_poses(path)]
+    except UserError as refusal:
+        told = [str(refusal)]
+    assert all(t.startswith(f"{path}") and "\n" not in t for t in told)
 
 
 def test_hdf5_of_something_else_is_refused_by_what_is_in_it(tmp_path):

@@ -59,7 +59,7 @@ def read_pose_csv(path: Path) -> tuple[Pose, ...]:
         width = len(header["coords"])
     else:
         stop = 1
-        header_cells = [c.strip() for c in top[0][1]]
+        header_cells = [" ".join(c.split()) for c in top[0][1]]
         columns = _flat_columns(header_cells)
         known = [c.casefold() for c in header_cells]
         index = next((known.index(n) for n in _FRAME if n in known), -1)
@@ -67,7 +67,7 @@ def read_pose_csv(path: Path) -> tuple[Pose, ...]:
         if not columns:
             raise UserError(
                 f"{path}: expected a pose table (header rows scorer, bodyparts, coords; or columns <part>_x, <part>_y, "
-                f"<part>_likelihood), found the columns {', '.join(header_cells[:8])}"
+                f"<part>_likelihood), found the columns {', '.join(header_cells[:8])[:200]}"
             )
     values, frames, lines = _numbers(path, itertools.chain(top[stop:], rows), columns, index, width)
     notes: list[str] = []
@@ -90,7 +90,7 @@ def _stacked_columns(header: dict[str, list[str]], first: int) -> dict[int, Colu
 
 def _without_suffixes(row: Sequence[str]) -> list[str]:
     """Labels as they were before pandas made them unique: nose, nose.1, nose.2."""
-    row = [c.strip() for c in row]
+    row = [" ".join(c.split()) for c in row]  # a line break in a name would tear an error message
     if len(set(row)) < len(row):  # each label of a true header stands at least twice, above x and y
         return row
     bases = set(row)
@@ -147,7 +147,7 @@ def _is_number(text: str) -> bool:
 
 def _frame(path: Path, line: int, text: str) -> int:
     if not _is_number(text) or abs(float(text)) >= 2**31:
-        raise UserError(f"{path}, line {line}: expected a frame number in the first column, found {text!r}")
+        raise UserError(f"{path}, line {line}: expected a frame number in the first column, found {text[:40]!r}")
     return int(float(text))
 
 
@@ -159,5 +159,6 @@ def _number(path: Path, line: int, text: str, column: Column) -> float:
         return float(text.replace(",", "."))  # a decimal comma, where semicolons divide the cells
     except ValueError:
         raise UserError(
-            f"{path}, line {line}, {column.coordinate} of {column.part}: expected a number or nothing, found {text!r}"
+            f"{path}, line {line}, {column.coordinate} of {column.part}: expected a number or nothing, "
+            f"found {text[:40]!r}"
         ) from None

@@ -20,6 +20,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.pose import Pose, tracked
 from dolorim.formats.pose_columns import Column, by_frame, coordinate, to_poses
 
+_DAMAGE = (LookupError, TypeError, ValueError, RuntimeError, MemoryError)  # what h5py raises where bytes have changed
 _LEVELS = {3: (None, 1, 2), 4: (1, 2, 3)}  # of labels: where individual, part and coordinate stand
 
 
@@ -30,14 +31,15 @@ def read_pose_h5(path: Path) -> tuple[Pose, ...]:
             if "tracks" in file and "node_names" in file:
                 return _sleap(path, file)
             return _pandas(path, file)
-    except KeyError as error:
-        raise UserError(f"{path}: a part of the pose table is not there ({error.args[0]}); export it again") from None
     except OSError as error:
         if not Path(path).is_file():
             raise UserError(f"{path}: cannot be read ({error.strerror or 'there is no such file'})") from None
         size = Path(path).stat().st_size
         what = "an empty file" if size == 0 else f"{size} bytes that are not HDF5, or only a part of it"
         raise UserError(f"{path}: expected a pose file in HDF5, found {what}; copy or export it again") from None
+    except _DAMAGE as error:
+        what = " ".join(str(error).split())[:120]
+        raise UserError(f"{path}: a damaged or unusual pose file ({what}); export it again, or as CSV") from error
 
 
 def _pandas(path: Path, file: h5py.File) -> tuple[Pose, ...]:
