@@ -10,7 +10,10 @@ from dolorim.core.errors import UserError
 from dolorim.core.keypoints import KEYPOINTS, with_our_names
 from dolorim.core.pose import Pose
 from dolorim.core.pose_cleaning import body_length_px, clean, gate, since_seen
+from dolorim.formats.dlc import write_dlc
 from dolorim.formats.pose import read_pose
+from dolorim.simulate.mouse import draw_labels, keypoints, move
+from dolorim.simulate.study import StudyPlan, draw_mouse, track
 
 BODY_PX = 100.0
 
@@ -99,11 +102,13 @@ def test_after_a_true_leap_the_animal_stays_where_it_went():
     np.testing.assert_array_equal(found.pose.points, points)
 
 
-def test_what_is_seen_again_elsewhere_after_a_while_has_not_jumped():
-    points = walk()
-    points[15:25] = np.nan
-    points[25:] += 300
-    assert not clean(one_point(points), BODY_PX, max_jump=0.5).jumped.any()
+@pytest.mark.parametrize(("away", "frames", "jumped"), [(29, 1, False), (31, 1, True), (59, 4, False), (61, 4, True)])
+def test_the_longer_a_point_was_not_seen_the_farther_away_it_may_be_seen_again(away, frames, jumped):
+    """A point stands still, is lost, and at the end of the recording is seen once: 0.3 body lengths times sqrt(n)."""
+    points = np.full((20 + frames, 1, 2), 50.0)
+    points[20:] = np.nan
+    points[-1] = [50 + away, 50]
+    assert clean(one_point(points), BODY_PX).jumped.tolist() == [[False]] * (19 + frames) + [[jumped]]
 
 
 def test_a_gap_of_five_frames_is_bridged_and_one_of_six_is_not():
@@ -171,6 +176,29 @@ def test_no_frames_and_never_seen_points_are_no_trouble():
     assert np.isinf(found.since_seen).all()
     with pytest.raises(ValueError, match="above 0"):
         clean(Pose(("a",), np.ones((3, 1, 2))), 0.0)
+
+
+def test_a_simulated_pose_file_reads_back_exactly_and_cleaning_brings_it_nearer_to_the_truth(tmp_path):
+    rng = np.random.default_rng(4)
+    plan = StudyPlan(animals=1, trials=1, size_px=256)
+    mouse = draw_mouse(plan, rng)
+    truth = keypoints(move(draw_labels(900, plan.rate_hz, rng), mouse, 256, plan.rate_hz, rng), mouse)
+    points, likelihood = track(truth, rng)
+    write_dlc(tmp_path / "vDLC.csv", "net", KEYPOINTS, points, likelihood)
+    pose = read_pose(tmp_path / "vDLC.csv")
+    np.testing.assert_array_equal(pose.points, points)
+    np.testing.assert_array_equal(pose.likelihood, likelihood)
+    length = body_length_px(pose)
+    assert length == pytest.approx(np.percentile(np.hypot(*(truth[:, 0] - truth[:, 5]).T), 95), rel=0.05)
+    found = clean(pose, length)
+    error = np.hypot(*np.moveaxis(found.pose.points - truth, -1, 0)) / length
+    raw = np.hypot(*np.moveaxis(points - truth, -1, 0)) / length
+    wild = raw > 0.5
+    assert (wild & gate(pose, 0.6)).sum() > 10
+    assert (wild & found.seen).sum() < 0.4 * (wild & gate(pose, 0.6)).sum()
+    assert (found.jumped & (raw < 0.15)).sum() < 0.001 * found.seen.sum()
+    assert np.nanquantile(error, 0.95) < 0.5 * np.quantile(raw, 0.95)
+    assert found.pose.missing.mean() < found.doubted.mean()
 
 
 def test_a_real_bottom_view_mouse_has_one_length_and_few_jumps_and_its_paws_come_back(real_data):

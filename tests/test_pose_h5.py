@@ -24,10 +24,10 @@ class Bomb:
         return Path.touch, (Path("exploded"),)
 
 
-def table_file(path, labels=LABELS, values=VALUES, index=None, pickled=None):
+def table_file(path, labels=LABELS, values=VALUES, index=None, pickled=None, order=None):
     """What pandas writes through PyTables with format="table"."""
     pickled = pickle.dumps(labels, 0) if pickled is None else pickled
-    axes = pickle.dumps([(1, labels)], 0)
+    axes = pickle.dumps([(1, labels if order is None else order)], 0)
     rows = np.empty(len(values), [("index", "<i8"), ("values_block_0", "<f8", (values.shape[1],))])
     rows["index"] = np.arange(len(values)) if index is None else index
     rows["values_block_0"] = values
@@ -64,6 +64,12 @@ def test_the_animals_of_a_table_with_four_levels_are_told_apart(tmp_path):
     path = table_file(tmp_path / "vDLC.h5", labels)
     assert [p.individual for p in read_poses(path)] == ["anna", "bert", "carl"]
     np.testing.assert_array_equal(read_pose(path, "bert").points[:, 0], VALUES[:, 3:5])
+
+
+def test_keypoints_stand_in_the_order_of_the_table_not_in_that_in_which_it_was_stored(tmp_path):
+    pose = read_pose(table_file(tmp_path / "vDLC.h5", order=LABELS[6:] + LABELS[:6]))
+    assert pose.names == (NAMES[2], NAMES[0], NAMES[1])
+    np.testing.assert_array_equal(pose.xy(NAMES[0]), VALUES[:, :2])
 
 
 def test_frames_without_a_row_are_missing(tmp_path):
@@ -142,8 +148,9 @@ def test_hdf5_of_something_else_is_refused_by_what_is_in_it(tmp_path):
 @pytest.mark.parametrize("layout", ["as saved", "transposed", "transposed with names"])
 def test_sleap_tracks_are_read_in_either_order_of_their_dimensions(tmp_path, nodes, layout):
     rng = np.random.default_rng(0)
-    tracks, scores = rng.uniform(1, 99, (3, 2, nodes, 7)), rng.uniform(size=(3, nodes, 7))
-    tracks[1, :, 0, 4] = np.nan
+    n = 3 if layout == "transposed with names" else 7  # as many frames as tracks: only the names can tell
+    tracks, scores = rng.uniform(1, 99, (3, 2, nodes, n)), rng.uniform(size=(3, nodes, n))
+    tracks[1, :, 0, 2] = np.nan
     names, attributes = ["a", "b", "c"], {}
     data = (tracks, scores) if layout == "as saved" else (tracks.transpose(3, 2, 1, 0), scores.transpose(2, 1, 0))
     if layout == "transposed with names":

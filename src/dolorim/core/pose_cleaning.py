@@ -74,15 +74,16 @@ def clean(
     body_length: float,
     *,
     likelihood: float = 0.6,
-    max_jump: float = 0.5,
+    max_jump: float = 0.3,
     max_glitch: int = 5,
     max_gap: int = 5,
 ) -> CleanPose:
     """Drop doubtful points and tracking errors, and bridge gaps of up to `max_gap` frames by straight lines.
 
-    A point below the `likelihood` is not believed. Where a point moves faster than `max_jump` body lengths (of
-    `body_length` pixels) per frame, its track is cut; pieces that last no more than `max_glitch` frames are not
-    believed, longer ones are: after a true leap the animal stays where it went. In bottom-view video of 15 and 30
+    A point below the `likelihood` is not believed. Where a point moves farther than `max_jump` body lengths (of
+    `body_length` pixels) from one frame to the next, its track is cut; after n frames without it, farther than
+    sqrt(n) times that, for nobody keeps up the pace of a step. Pieces that last no more than `max_glitch` frames are
+    not believed, longer ones are: after a true leap the animal stays where it went. In bottom-view video of 15 and 30
     frames/s, 99 % of the steps of confident paws are below 0.25 body lengths.
     """
     if not body_length > 0:
@@ -119,7 +120,7 @@ def _glitches(points: np.ndarray, believed: np.ndarray, reach_px: float, max_gli
         if len(at) < 2:
             return bad
         step = np.hypot(*np.diff(points[at], axis=0).T)
-        piece = np.concatenate(([0], np.cumsum(step > reach_px * np.diff(at))))
+        piece = np.concatenate(([0], np.cumsum(step > reach_px * np.sqrt(np.diff(at)))))
         sizes = np.bincount(piece)
         shortest = sizes.min()
         if len(sizes) == 1 or shortest > max_glitch:
