@@ -6,7 +6,7 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,31 +30,36 @@ class Table:
 
 def read_table(path: Path) -> Table:
     """Read a table with one header line. Raises `UserError` for an empty file and for a row with too few cells."""
-    text = read_text(path)
-    first = next((line for line in text.splitlines() if line.strip()), None)
-    if first is None:
-        raise UserError(f"{path}: the file is empty; expected a table with a header line")
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     header: tuple[str, ...] | None = None
     rows, lines = [], []
+    for line, cells in read_cells(path):
+        if not any(c.strip() for c in cells):
+            continue
+        if header is None:
+            header = tuple(c.strip() for c in cells)
+            continue
+        if len(cells) < len(header):
+            raise UserError(
+                f"{path}, line {line}: expected {len(header)} cells ({', '.join(header)}), found {len(cells)}"
+            )
+        rows.append([c.strip() for c in cells])
+        lines.append(line)
+    if header is None:
+        raise UserError(f"{path}: the file is empty; expected a table with a header line")
+    return Table(path, header, rows, lines)
+
+
+def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a table that hold anything, a delimiter at least, as (line number, cells)."""
+    text = read_text(path)
+    first = next((line for line in io.StringIO(text, newline=None) if line.strip()), "")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     try:
         for cells in reader:
-            if not any(c.strip() for c in cells):
-                continue
-            if header is None:
-                header = tuple(c.strip() for c in cells)
-                continue
-            if len(cells) < len(header):
-                raise UserError(
-                    f"{path}, line {reader.line_num}: expected {len(header)} cells ({', '.join(header)}), "
-                    f"found {len(cells)}"
-                )
-            rows.append([c.strip() for c in cells])
-            lines.append(reader.line_num)
+            if len(cells) > 1 or "".join(cells).strip():
+                yield reader.line_num, cells
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: not a table that can be read ({error})") from None
-    return Table(path, header or (), rows, lines)
 
 
 def read_text(path: Path) -> str:
