@@ -1,5 +1,7 @@
 """One look at a video tells what it really holds."""
 
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
@@ -78,3 +80,27 @@ def test_a_contact_sheet_is_the_first_frame_and_eight_by_three_crops_spread_over
     frames = np.arange(24) * 46 / 23
     assert middles == pytest.approx(40 + 4 * frames, abs=3)
     assert sheet[30, overview // 4] == pytest.approx(40, abs=3)
+
+
+def test_a_label_file_is_told_by_its_columns_and_counted(study: Path) -> None:
+    file = sorted((study / "Annotations").iterdir())[0]
+    found = look_at(file, DataConfig())
+    assert found["trial"] == 1
+    assert found["rows"] == 90
+    assert found["frames"] == "0 to 89"
+    assert sum(n for key, n in found.items() if key.startswith("rows of ")) == 90
+
+
+def test_a_pose_file_is_told_with_how_much_of_each_keypoint_can_be_believed(study: Path) -> None:
+    file = sorted((study / "DLC").iterdir())[0]
+    found = look_at(file, DataConfig())
+    assert (found["rows"], found["individuals"]) == (180, 1)
+    assert found["keypoints"].startswith("mouth, L_frontpaw")
+    assert "below 0.9 likelihood" in found["L_frontpaw"]
+
+
+def test_a_file_that_is_neither_is_refused_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "notes.csv"
+    file.write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match=r"notes\.csv"):
+        look_at(file, DataConfig())

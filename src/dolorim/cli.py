@@ -37,7 +37,7 @@ usage: dolorim VERB ...
   train     learn a lab's behaviors:  dolorim train video --videos Videos --annotations Annotations --run RUN
   evaluate  score a run on its held-out animals, or on another project
   predict   label new videos:  dolorim predict RUN VIDEO...
-  inspect   what is in this video, in one screen
+  inspect   what is in this video, label file or pose file, in one screen
 
 dolorim VERB --help tells all about one of them.
 """
@@ -237,22 +237,22 @@ def predict(arguments: list[str]) -> int:
 
 @dataclass(frozen=True)
 class _Inspect:
-    """What is in a video, in one screen."""
+    """What is in a video, a label file or a pose file, in one screen."""
 
-    video: tyro.conf.Positional[Path]
+    file: tyro.conf.Positional[Path]
     crops: Path | None = None
-    """Draw a contact sheet of the follow crop to this PNG file."""
+    """For a video: draw a contact sheet of the follow crop to this PNG file."""
     data: DataConfig = field(default_factory=DataConfig)
     json: bool = False
     """Print the findings as JSON to stdout."""
 
 
 def inspect(arguments: list[str]) -> int:
-    """`dolorim inspect VIDEO`"""
+    """`dolorim inspect FILE`"""
     given = _parse(_Inspect, arguments, "dolorim inspect")
     from dolorim.data.inspect import contact_sheet, look_at
 
-    found = look_at(given.video, given.data)
+    found = look_at(given.file, given.data)
     if given.json:
         print(json.dumps(found, indent=1))
     else:
@@ -260,9 +260,9 @@ def inspect(arguments: list[str]) -> int:
         for key, value in found.items():
             print(f"{key:{width}}  {value}")
     if given.crops is not None:
-        contact_sheet(given.video, given.data, given.crops)
+        contact_sheet(given.file, given.data, given.crops)
         print(f"contact sheet: {given.crops}", file=sys.stderr)
-    return 1 if found["damage"] else 0
+    return 1 if found.get("damage") else 0
 
 
 @dataclass(frozen=True)

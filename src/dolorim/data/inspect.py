@@ -1,4 +1,4 @@
-"""One look at a video: what its header says, what it really holds, and where the animal is."""
+"""One look at a file: what a video holds and where the animal is in it, what a label file or a pose file says."""
 
 from __future__ import annotations
 
@@ -10,14 +10,65 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from dolorim.config import DataConfig
+from dolorim.core.bouts import to_bouts
+from dolorim.core.errors import UserError
+from dolorim.core.ethogram import PAIN, Ethogram
+from dolorim.core.keypoints import match_keypoints
 from dolorim.data.crop import crop_frames, plan_view
 from dolorim.data.video import FrameStream, probe
+from dolorim.formats.ethogram_file import read_ethogram
+from dolorim.formats.labels import is_label_file, parse_name, read_labels
+from dolorim.formats.pose import READERS, read_poses
 
 _TILES, _COLUMNS, _SIDE = 24, 8, 160
+_SURE = 0.9  # likelihood
 
 
-def look_at(video: Path, config: DataConfig) -> dict[str, Any]:
-    """Decode a video once and say what is in it."""
+def look_at(file: Path, config: DataConfig) -> dict[str, Any]:
+    """Say what is in a video (which is decoded once), in a label file or in a pose file."""
+    if file.suffix.casefold() not in READERS:
+        return _look_at_video(file, config)
+    if file.suffix.casefold() in (".csv", ".tsv", ".txt") and is_label_file(file):
+        return _look_at_labels(file, PAIN if config.classes is None else read_ethogram(config.classes))
+    return _look_at_poses(file)
+
+
+def _look_at_labels(file: Path, ethogram: Ethogram) -> dict[str, Any]:
+    labels = read_labels(file, ethogram)
+    counts = np.bincount(labels.labels[labels.labels >= 0], minlength=len(ethogram))
+    return {
+        "label file": str(file),
+        "labels the video": parse_name(file)[0],
+        "trial": labels.trial,
+        "rows": len(labels.frames),
+        "frames": f"{labels.frames[0]} to {labels.frames[-1]}",
+        "unlabelled rows": int(np.sum(labels.labels < 0)),
+        "bouts": len(to_bouts(labels.labels)),
+        **{f"rows of {name}": int(n) for name, n in zip(ethogram.classes, counts, strict=True)},
+    }
+
+
+def _look_at_poses(file: Path) -> dict[str, Any]:
+    poses = read_poses(file)
+    found: dict[str, Any] = {"pose file": str(file), "rows": len(poses[0]), "individuals": len(poses)}
+    for pose in poses:
+        who = f"{pose.individual}: " if pose.individual else ""
+        for i, name in enumerate(pose.names):
+            text = f"{100 * float(pose.missing[:, i].mean()):.1f} % missing"
+            if pose.likelihood is not None:
+                doubtful = float(np.mean(~(pose.likelihood[:, i] >= _SURE)))
+                text += f", {100 * doubtful:.1f} % missing or below {_SURE} likelihood"
+            found[f"{who}{name}"] = text
+        found |= {f"{who}note {i + 1}": note for i, note in enumerate(pose.notes)}
+    try:
+        matches = ", ".join(str(m) for m in match_keypoints(poses[0].names))
+    except UserError:
+        matches = "not all of the six default ones can be told by name"
+    found["keypoints"] = matches
+    return found
+
+
+def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
     info = probe(video)
     stream = FrameStream(video)
     times = np.array([frame.time_s for frame in stream])

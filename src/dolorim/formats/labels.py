@@ -84,6 +84,12 @@ def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
     return LabelFile(path, parse_name(path)[1], numbers[order], labels[order])
 
 
+def is_label_file(path: Path) -> bool:
+    """Does the table have the columns of a label file?"""
+    table = read_table(path)
+    return table.column(*_FRAME) is not None and table.column(*_ACTION) is not None
+
+
 def write_labels(path: Path, labels: np.ndarray, ethogram: Ethogram) -> None:
     """Write class indices `(time,)` as a label file of names, frames counted from 0; -1 is written as None.
 
