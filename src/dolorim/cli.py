@@ -46,8 +46,6 @@ dolorim VERB --help tells all about one of them.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 some inputs failed, 2 the user must act, 130 stopped."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # Threads that wait for each other must not keep the processor from the thread that decodes. Read when torch loads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     verbs: dict[str, Callable[[list[str]], int]] = {
         "demo": demo, "extract": extract, "train": train, "evaluate": evaluate, "predict": predict, "inspect": inspect,
     }  # fmt: skip
@@ -218,6 +216,8 @@ def predict(arguments: list[str]) -> int:
     given = _parse(_Predict, arguments, "dolorim predict")
     if not given.videos:
         raise UserError("no videos given; usage: dolorim predict RUN VIDEO...")
+    # Threads that wait for each other must not keep the processor from the thread that decodes. Read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from dolorim.engine.predict import predict_videos
     from dolorim.engine.run_folder import RunFolder
     from dolorim.engine.talk import say

@@ -64,7 +64,7 @@ class ModelConfig:
     """The network."""
 
     model_type: Literal["standard", "light"] = "light"
-    """3D CNN of about 3 million parameters, or of about 0.6 million."""
+    """3D CNN of about 3.5 million parameters, or of about 0.4 million."""
     clip_length: Positive = 16
     """Frames that one decision sees."""
     dropout: Share = 0.3
