@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN, Ethogram, RawClass
 from dolorim.formats.ethogram_file import read_ethogram, write_ethogram
+from ethograms import unmerged
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).map(lambda w: f"b{w}".strip())
 
@@ -90,14 +91,14 @@ def test_a_class_that_is_called_like_an_unlabelled_frame_is_refused():
 
 def test_a_mirror_turns_left_into_right_and_leaves_the_rest():
     names = ("walk", "lick_L", "lick_R", "orient left", "orient right", "guard_L", "level")
-    assert Ethogram.unmerged(names).mirrored == (0, 2, 1, 4, 3, 5, 6)
+    assert unmerged(names).mirrored == (0, 2, 1, 4, 3, 5, 6)
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(["l", "r", "lick_L", "lick_R", "L_R", "R_L", "turn-left", "turn-right", "rest"]),
                 min_size=2, unique=True))  # fmt: skip
 def test_a_mirror_image_of_a_mirror_image_is_the_behavior_itself(names):
-    mirrored = Ethogram.unmerged(names).mirrored
+    mirrored = unmerged(names).mirrored
     assert [mirrored[i] for i in mirrored] == list(range(len(names)))
 
 
@@ -120,7 +121,7 @@ def test_every_raw_behavior_is_found_by_its_id_and_by_its_name(ethogram, data):
 
 def test_a_table_of_ids_and_names_makes_every_behavior_a_class_of_its_own(tmp_path):
     path = written(tmp_path, "classes.csv", "id,name\n3,walk\n1,rest\n")
-    assert read_ethogram(path) == Ethogram.unmerged(["walk", "rest"], [3, 1])
+    assert read_ethogram(path) == unmerged(["walk", "rest"], [3, 1])
 
 
 def test_a_table_may_merge_behaviors_and_an_empty_cell_merges_nothing(tmp_path):

@@ -11,15 +11,10 @@ from dolorim.core.errors import UserError
 from dolorim.core.keypoints import KEYPOINTS, SPELLINGS, match_keypoints, parse_kp_names, with_our_names
 from dolorim.core.pose import Pose
 from dolorim.formats.pose import read_pose
-from dolorim.simulate import mouse
 
 
 def matched(names, **how):
     return {m.ours: m.theirs for m in match_keypoints(names, **how)}
-
-
-def test_the_simulated_mouse_has_the_six_keypoints():
-    assert mouse.KEYPOINTS == KEYPOINTS
 
 
 @pytest.mark.parametrize(

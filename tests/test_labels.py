@@ -17,6 +17,7 @@ from dolorim.formats.dlc import write_dlc
 from dolorim.formats.ethogram_file import write_ethogram
 from dolorim.formats.labels import parse_name, read_labels, write_labels
 from dolorim.formats.table import write_table
+from ethograms import unmerged
 
 LICKS = Ethogram(
     (RawClass(0, "rest", "rest"), RawClass(1, "lick_L", "lick"), RawClass(2, "lick_R", "lick")), ("rest", "lick")
@@ -101,7 +102,7 @@ def test_the_order_of_the_rows_does_not_matter(tmp_path):
 def test_what_spreadsheets_save_is_read_whatever_its_delimiter_encoding_and_line_end(
     tmp_path, delimiter, encoding, line_end
 ):
-    ethogram = Ethogram.unmerged(["rest", "lèche"])
+    ethogram = unmerged(["rest", "lèche"])
     text = rows(range(4), ["rest", "lèche", "LÈCHE", "1"], delimiter).replace("\n", line_end)
     assert read_labels(label_file(tmp_path, text, encoding=encoding), ethogram).labels.tolist() == [0, 1, 1, 1]
 

@@ -6,9 +6,10 @@ import pytest
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN, Ethogram
+from dolorim.core.ethogram import PAIN
 from dolorim.formats.project import find_videos, in_project, open_project, with_project_files
 from dolorim.formats.table import read_table
+from ethograms import unmerged
 
 ROWS = "Frame,Action\n" + "".join(f"{i},{i % 8}\n" for i in range(20))
 
@@ -203,7 +204,7 @@ def test_the_classes_beside_the_videos_replace_the_built_in_ones(tmp_path):
     names = [f"c{i}" for i in range(8)]
     table = "id,name\n" + "".join(f"{i},{n}\n" for i, n in enumerate(names))
     folder = project(tmp_path, ["a.mp4"], ["prediction_a_1.csv"], classes_csv=table)
-    assert opened(folder).ethogram == Ethogram.unmerged(names)
+    assert opened(folder).ethogram == unmerged(names)
     given = DataConfig(videos=folder / "Videos", annotations=folder / "Annotations")
     assert open_project(given).ethogram == PAIN
     assert with_project_files(given).classes == folder / "classes.csv"

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from dolorim.core.bouts import to_bouts
 from dolorim.core.ethogram import PAIN
+from dolorim.core.keypoints import KEYPOINTS
 from dolorim.data.video import FrameStream
-from dolorim.simulate.mouse import KEYPOINTS, REST, SHAKE, WALK, WITHDRAW, Mouse, draw_cage, draw_labels, move, render
+from dolorim.simulate.mouse import REST, SHAKE, WALK, WITHDRAW, Mouse, draw_cage, draw_labels, move, render
 from dolorim.simulate.mouse import keypoints as true_points
 from dolorim.simulate.study import StudyPlan, draw_mouse, simulate_study, track
 

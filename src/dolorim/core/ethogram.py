@@ -58,12 +58,6 @@ class Ethogram:
     def __len__(self) -> int:
         return len(self.classes)
 
-    @classmethod
-    def unmerged(cls, names: Sequence[str], ids: Sequence[int] | None = None) -> Ethogram:
-        """Every behavior is its own class."""
-        ids = range(len(names)) if ids is None else ids
-        return cls(tuple(RawClass(i, n, n) for i, n in zip(ids, names, strict=True)), tuple(names))
-
     def raw_id(self, text: str) -> int:
         """The raw id that a cell of a label file means: a number or a class name. Raises `ValueError` otherwise."""
         word = text.strip()

@@ -19,31 +19,10 @@ from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.labels import LabelFile, parse_name, read_labels
 from dolorim.formats.table import read_table
 
-VIDEO_SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".avi",
-        ".mov",
-        ".mkv",
-        ".m4v",
-        ".mpg",
-        ".mpeg",
-        ".wmv",
-        ".webm",
-        ".flv",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".mjpeg",
-        ".mjpg",
-        ".h264",
-        ".264",
-        ".hevc",
-        ".h265",
-        ".ogv",
-        ".3gp",
-    ]
-)
+VIDEO_SUFFIXES = frozenset((
+    ".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".webm", ".flv", ".ts", ".mts", ".m2ts",
+    ".mjpeg", ".mjpg", ".h264", ".264", ".hevc", ".h265", ".ogv", ".3gp",
+))  # fmt: skip
 
 
 @dataclass(frozen=True)

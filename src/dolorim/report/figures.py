@@ -54,12 +54,11 @@ def draw_evaluation(metrics: dict[str, Any], predictions: Path, ethogram: Ethogr
 
 
 def _truth_and_prediction(folder: Path, ethogram: Ethogram) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    classes = Ethogram.unmerged(ethogram.classes)
     pairs = []
     for path in sorted(folder.glob("*.truth.csv"))[:_ROWS]:
         name = path.name.removesuffix(".truth.csv")
         predicted = read_predictions(folder / f"{name}.predictions.csv")
-        pairs.append((name, read_labels(path, classes).labels, predicted.labels))
+        pairs.append((name, read_labels(path, ethogram).labels, predicted.labels))
     return pairs
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dolorim.core.keypoints import KEYPOINTS
 from dolorim.data.video_writer import VideoWriter
 from dolorim.formats.dlc import write_dlc
 from dolorim.formats.table import write_table
-from dolorim.simulate.mouse import KEYPOINTS, Mouse, draw_cage, draw_labels, keypoints, move, render
+from dolorim.simulate.mouse import Mouse, draw_cage, draw_labels, keypoints, move, render
 
 SCORER = "DLC_resnet50_simulatedMay7shuffle1_500000"
 _MISSING = np.array([0.08, 0.35, 0.35, 0.12, 0.12, 0.05])  # share of frames below 0.9 likelihood, by keypoint

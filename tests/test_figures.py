@@ -1,0 +1,31 @@
+"""Figures are drawn from the files that an evaluation leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dolorim.core.ethogram import Ethogram, RawClass
+from dolorim.core.predictions import Predictions
+from dolorim.core.recording import Recording
+from dolorim.engine.evaluate import score
+from dolorim.formats.labels import write_labels
+from dolorim.formats.predictions import write_predictions
+from dolorim.report.figures import draw_evaluation
+
+
+def test_an_evaluation_is_drawn_where_no_behavior_carries_the_name_of_its_class(tmp_path: Path) -> None:
+    raw = (RawClass(0, "still", "calm"), RawClass(1, "sleep", "calm"), RawClass(2, "lick", "pain"))
+    ethogram = Ethogram(raw, ("calm", "pain"))
+    truth = np.array([0, 0, 1, 1, -1, 0], np.int16)
+    found = np.array([0, 1, 1, 1, 1, 0], np.int16)
+    folder = tmp_path / "predictions"
+    write_labels(folder / "v.truth.csv", truth, ethogram)
+    write_predictions(
+        folder, Predictions("v", ethogram.classes, found, np.eye(2, dtype=np.float32)[found], np.arange(6))
+    )
+    metrics = score([Recording(Path("v.mp4"), "m", truth)], [found], ethogram, "argmax")
+    paths = draw_evaluation(metrics, folder, ethogram, tmp_path / "figures", "test")
+    assert [p.name for p in paths] == [f"test_{n}.png" for n in ("confusion", "classes", "distribution", "raster")]
+    assert all(p.stat().st_size > 1000 for p in paths)
