@@ -1,0 +1,69 @@
+"""What the verbs share: reading the command line, showing figures, naming what failed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import tyro
+from pydantic import ValidationError
+
+from dolorim.config import explain
+from dolorim.core.errors import UserError
+
+if TYPE_CHECKING:
+    from dolorim.engine.run_folder import RunFolder
+
+T = TypeVar("T")
+
+
+def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | None = None) -> T:
+    given: dict[str, Any] = {} if default is None else {"default": default}
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(kind, args=list(arguments), prog=program, config=(tyro.conf.OmitArgPrefixes,), **given)
+    except SystemExit as stopped:
+        problem: BaseException | None = stopped
+        while problem is not None and not isinstance(problem, ValidationError):
+            problem = problem.__cause__ or problem.__context__
+        if problem is not None:
+            raise UserError(explain(problem)) from None
+        print(said.getvalue(), end="", file=sys.stderr)
+        raise
+
+
+def settle(quiet: bool) -> None:
+    from dolorim.engine.talk import be_quiet
+
+    be_quiet(quiet)
+
+
+def show_run(run: RunFolder) -> dict[str, Any]:
+    metrics = run.read_json("metrics.json")
+    show_metrics(run, metrics)
+    return metrics
+
+
+def show_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
+    """Tables on the terminal, figures in the run folder."""
+    from dolorim.engine.talk import say, show
+    from dolorim.report.figures import draw_evaluation
+    from dolorim.report.tables import metrics_table
+
+    ethogram = run.read_ethogram()
+    for part, found in metrics.items():
+        show(metrics_table(part, found, ethogram.indicator))
+        draw_evaluation(found, run.predictions(part), ethogram, run.figures, part)
+    say(f"run: {run.path} (figures in {run.figures})")
+
+
+def report_failures(failures: Sequence[tuple[Path, str]], what: str = "failed") -> int:
+    for video, reason in failures:
+        text = reason if str(video) in reason else f"{video}: {reason}"
+        print(f"{what}: {text}", file=sys.stderr)
+    return 1 if failures else 0

@@ -1,0 +1,52 @@
+"""`dolorim demo`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from dolorim.cli.common import parse, show_run
+from dolorim.core.errors import UserError
+from dolorim.formats.project import in_project
+
+
+@dataclass(frozen=True)
+class _Demo:
+    """Simulate a small study, train, evaluate on held-out animals, predict new videos, and show it all on one page."""
+
+    out: Path = Path("dolorim-demo")
+    """Folder for everything that the demo makes."""
+    minutes: float = 2.0
+    """Training time."""
+    seed: int = 0
+
+
+def run(arguments: list[str]) -> int:
+    """`dolorim demo`"""
+    given = parse(_Demo, arguments, "dolorim demo")
+    from dolorim.engine.extract import usual_workers
+    from dolorim.engine.predict import predict_videos
+    from dolorim.engine.run_folder import RunFolder
+    from dolorim.engine.talk import progress, say
+    from dolorim.engine.train import train as run_training
+    from dolorim.presets import DEMO
+    from dolorim.report.page import write_run_page
+    from dolorim.simulate.study import StudyPlan, simulate_study
+
+    run = RunFolder(given.out / "run")
+    if run.config.exists():
+        raise UserError(f"{given.out}: holds a demo already; delete the folder or choose another with --out")
+    plan, new = StudyPlan(seed=given.seed), StudyPlan(animals=1, trials=1, seed=given.seed + 1000)
+    say(f"simulating {plan.animals} mice ({plan.animals * plan.trials * plan.trial_length} frames) in {given.out}")
+    with progress("simulating", plan.animals * plan.trials * plan.trial_length) as bar:
+        simulate_study(given.out / "study", plan, usual_workers(), bar)
+    simulate_study(given.out / "new", new)
+    data = in_project(given.out / "study", dataclasses.replace(DEMO.data, cache=given.out / "cache"))
+    settings = dataclasses.replace(DEMO.train, max_minutes=given.minutes, seed=given.seed)
+    run_training(dataclasses.replace(DEMO, data=data, train=settings), run)
+    metrics = show_run(run)
+    predict_videos(run, sorted((given.out / "new" / "Videos").iterdir()), given.out / "predictions", overlay=True)
+    page = write_run_page(given.out / "demo.html", run.path, metrics, given.out / "predictions", simulated=True)
+    say(f"open {page}")
+    return 0

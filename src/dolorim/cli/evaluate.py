@@ -1,0 +1,63 @@
+"""`dolorim evaluate`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from dolorim.cli.common import parse, settle, show_metrics
+from dolorim.core.errors import UserError
+from dolorim.formats.project import in_project, with_project_files
+from dolorim.formats.table import write_text
+
+
+@dataclass(frozen=True)
+class _Evaluate:
+    """Score a run: on its own held-out animals, or on another project."""
+
+    run: tyro.conf.Positional[Path]
+    """Run folder."""
+    project: tyro.conf.Positional[Path | None] = None
+    """Folder with Videos/ and Annotations/ of other animals; without it, the run's own held-out ones."""
+    videos: Path | None = None
+    annotations: Path | None = None
+    recordings: Path | None = None
+    trial_layout: Literal["auto", "fixed", "cumulative"] | None = None
+    """For another project: as in train."""
+    seen_animals_too: bool = False
+    """Score animals that the run has learned from as well; the figures will say so."""
+    json: Path | None = None
+    """Write the figures to this file too."""
+    quiet: bool = False
+
+
+def run(arguments: list[str]) -> int:
+    """`dolorim evaluate RUN [PROJECT]`"""
+    given = parse(_Evaluate, arguments, "dolorim evaluate")
+    from dolorim.engine.evaluate import evaluate_held_out, evaluate_project
+    from dolorim.engine.run_folder import RunFolder
+
+    settle(given.quiet)
+    run = RunFolder(given.run)
+    data = run.read_config().data
+    if given.project is None and given.videos is None:
+        metrics = evaluate_held_out(run)
+        if not metrics:
+            raise UserError(f"{run.path}: no animals were held out of this run; name another project to score it on")
+    else:
+        other = dataclasses.replace(
+            data, videos=given.videos, annotations=given.annotations, recordings=given.recordings,
+            trial_layout=given.trial_layout or data.trial_layout,
+        )  # fmt: skip
+        other = in_project(given.project, other) if given.project else with_project_files(other)
+        other = dataclasses.replace(other, classes=data.classes if other.classes is None else other.classes)
+        metrics = {"other": evaluate_project(run, other, run.predictions("other"), given.seen_animals_too)}
+    show_metrics(run, metrics)
+    if given.json is not None:
+        write_text(given.json, json.dumps(metrics, indent=1) + "\n")
+    return 0

@@ -1,0 +1,57 @@
+"""`dolorim predict`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from dolorim.cli.common import parse, report_failures, settle
+from dolorim.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class _Predict:
+    """Label videos that the run has not learned from."""
+
+    run: tyro.conf.Positional[Path]
+    """Run folder."""
+    videos: tyro.conf.Positional[tuple[Path, ...]]
+    """Videos, or folders of videos."""
+    out: Path | None = None
+    """Folder for the results; RUN/predictions/new without it."""
+    overlay: bool = False
+    """Also write a copy of each video with labels and probabilities painted on it."""
+    body_length_px: float | None = None
+    """Body length in these videos, where the run has a fixed one and the camera is another."""
+    mask: str | None = None
+    """Regions of these videos to blank, where they differ from those that the run has learned from."""
+    overwrite: bool = True
+    """--no-overwrite skips videos whose results are complete, to go on with a batch that was stopped."""
+    quiet: bool = False
+
+
+def run(arguments: list[str]) -> int:
+    """`dolorim predict RUN VIDEO...`"""
+    given = parse(_Predict, arguments, "dolorim predict")
+    if not given.videos:
+        raise UserError("no videos given; usage: dolorim predict RUN VIDEO...")
+    # Threads that wait for each other must not keep the processor from the thread that decodes. Read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from dolorim.engine.predict import predict_videos
+    from dolorim.engine.run_folder import RunFolder
+    from dolorim.engine.talk import say
+    from dolorim.formats.project import find_videos
+
+    settle(given.quiet)
+    run = RunFolder(given.run)
+    run.read_config()  # a wrong run folder is said first
+    out = given.out or run.predictions("new")
+    knobs = {name: getattr(given, name) for name in ("overlay", "overwrite", "body_length_px", "mask")}
+    outcome = predict_videos(run, find_videos(given.videos), out, **knobs)
+    skipped = f", {len(outcome.skipped)} were done before" if outcome.skipped else ""
+    say(f"{len(outcome.done)} videos labelled{skipped}; results in {out}")
+    code = max(report_failures(outcome.failed), report_failures(outcome.damaged, "damaged"))
+    return code if outcome.done or outcome.skipped else 2

@@ -1,0 +1,67 @@
+"""`dolorim train`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from dolorim.cli.common import parse, settle, show_run
+from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig, read_config
+from dolorim.core.errors import UserError
+from dolorim.formats.project import with_project_files
+
+
+@dataclass(frozen=True)
+class _Train:
+    """Learn behaviors from labelled videos. A run that was interrupted goes on when the same command is given again."""
+
+    run: Path
+    """Folder that the run is written to."""
+    data: DataConfig
+    model: ModelConfig
+    augment: AugmentConfig
+    train: TrainConfig
+    config: Path | None = None
+    """Settings of an earlier run (RUN/config.toml) to start from; flags still override them."""
+    quiet: bool = False
+
+
+def run(arguments: list[str]) -> int:
+    """`dolorim train APPROACH ...`"""
+    from dolorim.presets import PRESETS
+
+    if not arguments or arguments[0] not in PRESETS:
+        raise UserError(f"usage: dolorim train {'|'.join(PRESETS)} --videos DIR --annotations DIR --run DIR")
+    approach = arguments[0]
+    base = PRESETS[approach]
+    source = _value_of("--config", arguments)
+    if source is not None:
+        base = read_config(Path(source))
+        if base.approach != approach:
+            raise UserError(f"{source}: holds settings of {base.approach}, not of {approach}")
+    parts = {name: getattr(base, name) for name in ("data", "model", "augment", "train")}
+    given = parse(_Train, arguments[1:], f"dolorim train {approach}", default=_Train(run=tyro.MISSING, **parts))
+    from dolorim.engine.run_folder import RunFolder
+    from dolorim.engine.train import train as run_training
+
+    settle(given.quiet)
+    config = dataclasses.replace(
+        base, data=with_project_files(given.data), model=given.model, augment=given.augment, train=given.train
+    )
+    run = run_training(config, RunFolder(given.run))
+    show_run(run)
+    return 0
+
+
+def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
+    """The value of a flag that has to be known before the others can be read."""
+    for word, following in zip(arguments, [*arguments[1:], None], strict=True):
+        if word == flag:
+            return following
+        if word.startswith(flag + "="):
+            return word.split("=", 1)[1]
+    return None
