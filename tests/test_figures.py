@@ -25,7 +25,7 @@ def test_an_evaluation_is_drawn_where_no_behavior_carries_the_name_of_its_class(
     write_predictions(
         folder, Predictions("v", ethogram.classes, found, np.eye(2, dtype=np.float32)[found], np.arange(6))
     )
-    metrics = score([Recording(Path("v.mp4"), "m", truth)], [found], ethogram, "argmax")
+    metrics = score([Recording("v", "m", truth)], [found], ethogram, "argmax")
     paths = draw_evaluation(metrics, folder, ethogram, tmp_path / "figures", "test")
     assert [p.name for p in paths] == [f"test_{n}.png" for n in ("confusion", "classes", "distribution", "raster")]
     assert all(p.stat().st_size > 1000 for p in paths)

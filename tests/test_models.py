@@ -74,7 +74,8 @@ def test_prediction_in_chunks_equals_prediction_of_the_whole_video(chunk: int, b
         pictures = torch.from_numpy(images)[None, None].float() / 255
         whole = model(pictures, torch.from_numpy(track)[None])[0].softmax(-1).numpy()
     blocks = [
-        Crops(s, images[s : s + block], track[s : s + block], np.arange(n)[s : s + block]) for s in range(0, n, block)
+        Crops(s, images[s : s + block], track[s : s + block], np.arange(n)[s : s + block], np.zeros(block))
+        for s in range(0, n, block)
     ]
     found = Predictor(model, torch.device("cpu"), "32", chunk)(blocks)
     np.testing.assert_allclose(found, whole, atol=2e-5)
@@ -84,7 +85,7 @@ def test_a_video_shorter_than_a_clip_gets_a_decision_for_every_frame() -> None:
     predictor = Predictor(recognizer(16), torch.device("cpu"), "32")
     for n in (1, 2, 7):
         images, track = np.full((n, SIZE, SIZE), 90, np.uint8), np.zeros((n, 2), np.float32)
-        assert predictor([Crops(0, images, track, np.arange(n))]).shape == (n, CLASSES)
+        assert predictor([Crops(0, images, track, np.arange(n), np.zeros(n))]).shape == (n, CLASSES)
     assert list(predictor.stream([])) == []
 
 

@@ -176,7 +176,9 @@ def test_the_chunk_that_is_decided_at_a_time_does_not_grow_with_the_video(run: R
 
     def blocks():  # type: ignore[no-untyped-def]
         for i in range(40):
-            yield Crops(i * 50, np.zeros((50, 32, 32), np.uint8), np.zeros((50, 2), np.float32), np.zeros(50))
+            yield Crops(
+                i * 50, np.zeros((50, 32, 32), np.uint8), np.zeros((50, 2), np.float32), np.zeros(50), np.zeros(50)
+            )
 
     assert sum(len(p) for p in predictor.stream(blocks())) == 2000
     assert max(sizes) == 16 + 7

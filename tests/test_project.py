@@ -33,11 +33,11 @@ def opened(folder, **settings):
 
 def labels_of(found):
     """Label files by video."""
-    return {s.video.name: sorted(f.path.name for f in s.labels) for s in found.sources}
+    return {s.file.name: sorted(f.path.name for f in s.labels) for s in found.sources}
 
 
 def animals_of(found):
-    return {s.video.name: s.animal for s in found.sources}
+    return {s.file.name: s.animal for s in found.sources}
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_the_labels_of_a_project_are_counted_alike(tmp_path):
     recording, placement = found.place(found.sources[0], 4, DataConfig())
     assert recording.labels.tolist() == [-1, -1, 2, -1]
     assert recording.trials == placement.trials
-    assert (recording.video.name, recording.animal) == ("a.mp4", "a")
+    assert (recording.file.name, recording.animal) == ("a.mp4", "a")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_every_label_file_of_the_real_projects_lies_on_its_video(real_data, fold
     assert {s.animal for s in found.sources} == animals
     assert found.findings == ()
     for source in found.sources:
-        recording, placement = found.place(source, n_frames[source.video.name], config)
+        recording, placement = found.place(source, n_frames[source.file.name], config)
         assert placement.layout in layouts
         assert placement.skipped == ()
         assert len(placement.trials) == len(source.labels)

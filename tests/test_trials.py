@@ -175,5 +175,5 @@ def test_no_label_is_lost_or_overwritten_whatever_the_order_of_the_files(trials,
 
 
 def test_a_recording_is_named_after_its_video_and_is_as_long_as_its_labels():
-    recording = Recording(Path("day 1", "267M.left.mp4"), "267M", np.zeros(12, np.int16))
+    recording = Recording("267M.left", "267M", np.zeros(12, np.int16))
     assert (recording.name, recording.n_frames) == ("267M.left", 12)

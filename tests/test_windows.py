@@ -18,14 +18,15 @@ USUAL, PLAIN = AugmentConfig(), AugmentConfig(aug_stretch=0, aug_border=0)
 
 
 def recording(labels, name="a"):
-    return Recording(Path(f"{name}.mp4"), "1M", np.asarray(labels, np.int16))
+    return Recording(name, "1M", np.asarray(labels, np.int16))
 
 
 def video_of(rec):
     """A video in which the picture at frame i is i everywhere and the window's center is at (i, -i)."""
     i = np.arange(rec.n_frames)
     images = np.repeat(i.astype(np.uint8), 4).reshape(-1, 2, 2)
-    return CachedVideo(rec.video, images, np.stack([i, -i], 1).astype(np.float32), i / 30, None)
+    centers, turns = np.stack([i, -i], 1).astype(np.float32), np.zeros(len(i), np.float32)
+    return CachedVideo(Path(f"{rec.name}.mp4"), images, centers, i / 30, None, 100.0, turns)
 
 
 def windows_on(*recordings, length=8, halo=HALO):

@@ -32,6 +32,8 @@ class DataConfig:
     """Folder with the label files, prediction_<video>_<trial>.csv."""
     classes: Path | None = None
     """Ethogram: a .toml or a table id,name[,merged]. Without it: the eight pain behaviors, merged into six."""
+    dlc: Path | None = None
+    """Folder with the pose files, <video>DLC_....csv or .h5. Without it: those that lie beside the videos."""
     recordings: Path | None = None
     """Table video,animal[,...] that says whose each video is."""
     animal_pattern: str = r"(?<![A-Za-z0-9.])\d+(?:\.\d+)?[MF](?![A-Za-z0-9])"
@@ -42,8 +44,20 @@ class DataConfig:
     """Frames of a trial in the fixed layout."""
     label_context: NotNegative = 15
     """Frames that a shorter label file lacks at the front of its trial (360 - 345)."""
-    crop: Literal["follow", "none"] = "follow"
-    """Look at a window that follows the animal, or at the whole picture."""
+    kp_names: str = ""
+    """Keypoints by the names in the pose file: theirs=ours,... for those that are not understood by themselves."""
+    individual: str | None = None
+    """Where a pose file tracks several animals: whose points are meant; all for every animal's."""
+    kp_likelihood_thr: Share = 0.6
+    """Points with a lower likelihood are taken for missing."""
+    pose_lag: int = 0
+    """Frames by which the pose is late: row t belongs to frame t - pose_lag. `dolorim check` estimates it."""
+    rate_hz: Annotated[float, Field(gt=0)] = 30.0
+    """Frames per second of recordings that have a pose and no video."""
+    crop: Literal["follow", "pose", "none"] = "follow"
+    """Look at a window that follows the animal, found in the picture or by its pose, or at the whole picture."""
+    align: Literal["none", "heading"] = "none"
+    """heading: with --crop pose, turn the window so that the animal looks upwards."""
     crop_scale: Annotated[float, Field(gt=0)] = 1.6
     """Side of the follow crop in body lengths."""
     body_length_px: Annotated[float, Field(gt=0)] | None = None

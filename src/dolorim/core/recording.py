@@ -57,17 +57,17 @@ class Placement:
 
 @dataclass(frozen=True)
 class Recording:
-    """One video with what is known about it. `labels` `(n_frames,)` int16 class indices, -1 unlabelled."""
+    """A recording with what is known about it. `labels` `(n_frames,)` int16 class indices, -1 unlabelled.
 
-    video: Path
+    `name` is the stem of its video, or what its pose file says that it tracks; `file` the video, else the pose file.
+    """
+
+    name: str
     animal: str
     labels: np.ndarray
     trials: tuple[Trial, ...] = ()
     columns: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return self.video.stem
+    file: Path | None = None
 
     @property
     def n_frames(self) -> int:

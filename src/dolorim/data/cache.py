@@ -1,6 +1,7 @@
 """The frame cache: every video decoded, cropped and shrunk once, for training to read at random.
 
-An entry is a folder: `images.u8` (time, size, size), `centers.npy`, `time_s.npy` and, written last, `meta.json`. It is
+An entry is a folder: `images.u8` (time, size, size), `centers.npy`, `turns.npy`, `time_s.npy` and, written last,
+`meta.json`. It is
 built under another name and renamed when complete, so a half-written entry is never taken for a whole one.
 """
 
@@ -10,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,25 @@ from dolorim.core.errors import UserError
 from dolorim.data.crop import plan_view, read_crops
 from dolorim.data.video import VideoInfo, probe
 
-_VERSION = 3  # of what an entry holds; another number makes all old entries stale
-VIEW_KNOBS = ("crop", "crop_scale", "body_length_px", "image_size", "mask")
+_VERSION = 4  # of what an entry holds; another number makes all old entries stale
+VIEW_KNOBS = ("crop", "align", "crop_scale", "body_length_px", "image_size", "mask")
+_POSE_KNOBS = ("kp_names", "individual", "kp_likelihood_thr", "pose_lag")  # they move a window that follows a pose
 
 
 @dataclass(frozen=True)
 class CachedVideo:
-    """A video as training reads it: `images` `(time, size, size)` uint8 on disk, `centers` `(time, 2)`, `time_s`."""
+    """A video as training reads it: `images` `(time, size, size)` uint8 on disk, `centers` `(time, 2)`, `time_s`.
+
+    `side_px` is the side of the windows that the images show; `turns` `(time,)` says how they are turned (`Crops`).
+    """
 
     video: Path
     images: np.ndarray
     centers: np.ndarray
     time_s: np.ndarray
     damage: str | None
+    side_px: float
+    turns: np.ndarray
 
     @property
     def n_frames(self) -> int:
@@ -46,32 +52,35 @@ def cache_folder(config: DataConfig) -> Path:
     return config.cache or Path(os.environ.get("DOLORIM_CACHE") or platformdirs.user_cache_path("dolorim"))
 
 
-def load(video: Path, config: DataConfig) -> CachedVideo | None:
+def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVideo | None:
     """The video's entry; None where there is none, or a stale or damaged one."""
-    folder = _entry(video, config)
+    folder = _entry(video, config, pose)
     try:
         meta = json.loads((folder / "meta.json").read_text("utf-8"))
-        if meta["fingerprint"] != fingerprint(video) or meta["version"] != _VERSION:
+        if meta["fingerprint"] != _state(video, config, pose) or meta["version"] != _VERSION:
             return None
         shape = (meta["n_frames"], config.image_size, config.image_size)
         if (folder / "images.u8").stat().st_size != np.prod(shape):
             return None
         images = np.memmap(folder / "images.u8", np.uint8, "r", shape=shape)
-        centers, time_s = (np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("centers", "time_s"))
+        centers, time_s, turns = (
+            np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("centers", "time_s", "turns")
+        )
+        side_px = float(meta["side_px"])
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
-    if len(centers) != shape[0] or len(time_s) != shape[0]:
+    if any(len(a) != shape[0] for a in (centers, time_s, turns)):
         return None
-    return CachedVideo(video, images, centers, time_s, meta["damage"])
+    return CachedVideo(video, images, centers, time_s, meta["damage"], side_px, turns)
 
 
-def build(video: Path, config: DataConfig, progress: Callable[[int], object] = lambda n: None) -> CachedVideo:
-    """Decode, crop and store a video, replacing what stood there. `progress` is told the frames of each block."""
-    folder = _entry(video, config)
+def build(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVideo:
+    """Decode, crop and store a video, replacing what stood there."""
+    folder = _entry(video, config, pose)
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     try:
         part.mkdir(parents=True, exist_ok=True)
-        _write(video, config, part, progress)
+        _write(video, config, pose, part)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
     except OSError as error:
@@ -80,7 +89,7 @@ def build(video: Path, config: DataConfig, progress: Callable[[int], object] = l
         ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    entry = load(video, config)
+    entry = load(video, config, pose)
     if entry is None:
         raise UserError(f"{video}: changed while it was read; run again")
     return entry
@@ -101,31 +110,42 @@ def fingerprint(video: Path) -> dict[str, Any]:
     return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "ends": hashlib.sha256(ends).hexdigest()[:16]}
 
 
-def _write(video: Path, config: DataConfig, folder: Path, progress: Callable[[int], object]) -> None:
-    before = fingerprint(video)
-    stream, blocks = read_crops(video, plan_view(video, config, probe(video)))
-    centers, times = [np.empty((0, 2), np.float32)], [np.empty(0)]
+def _write(video: Path, config: DataConfig, pose: Path | None, folder: Path) -> None:
+    before = _state(video, config, pose)
+    view = plan_view(video, config, probe(video), pose)
+    stream, blocks = read_crops(video, view)
+    centers, times, turns = [np.empty((0, 2), np.float32)], [np.empty(0)], [np.empty(0, np.float32)]
     with open(folder / "images.u8", "wb") as file:
         for block in blocks:
             file.write(block.images.data)
             centers.append(block.centers)
             times.append(block.time_s)
-            progress(len(block.images))
+            turns.append(block.turns)
     if stream.decoded == 0:
         raise UserError(f"{video}: no frame of it decodes")
     np.save(folder / "centers.npy", np.concatenate(centers))
     np.save(folder / "time_s.npy", np.concatenate(times))
+    np.save(folder / "turns.npy", np.concatenate(turns))
     meta = {
         "version": _VERSION,
         "video": str(video),
         "fingerprint": before,
         "n_frames": stream.decoded,
+        "side_px": view.side_px,
         "damage": str(stream.damage) if stream.damage else None,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
 
 
-def _entry(video: Path, config: DataConfig) -> Path:
+def _state(video: Path, config: DataConfig, pose: Path | None) -> dict[str, Any]:
+    """What the windows were cut from: the video, and the pose where they follow one."""
+    state = fingerprint(video)
+    return {**state, "pose": fingerprint(pose)} if pose is not None and config.crop == "pose" else state
+
+
+def _entry(video: Path, config: DataConfig, pose: Path | None) -> Path:
     knobs = {name: getattr(config, name) for name in VIEW_KNOBS}
+    if pose is not None and config.crop == "pose":
+        knobs |= {"pose": str(pose.resolve()), **{name: getattr(config, name) for name in _POSE_KNOBS}}
     key = json.dumps([str(video.resolve()), knobs], sort_keys=True)
     return cache_folder(config) / f"{video.stem[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

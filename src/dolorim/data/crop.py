@@ -7,6 +7,7 @@ same crops however it is cut into blocks.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,17 +20,23 @@ from scipy import ndimage
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.data import localize
+from dolorim.data.track import read_any_track
 from dolorim.data.video import Frame, FrameStream, VideoInfo, full_range, probe, sample_frames
 
 _KNOT_HZ = 15.0  # how often the animal is located; between these knots its way is straight
 _MEDIAN, _SIGMA = 7, 1.5  # knots
 _REACH = _MEDIAN // 2 + 4  # knots on either side that a smoothed knot depends on
 _BATCH = 16  # knots that are smoothed at a time
+_BLOCK = 64  # frames that are cut at a time where the way is known
 
 
 @dataclass(frozen=True)
 class View:
-    """How a recording is looked at: `side_px` of the source window, `size` of the small picture, blanked boxes."""
+    """How a recording is looked at: `side_px` of the source window, `size` of the small picture, blanked boxes.
+
+    Where the way of the window is known beforehand, from a pose, `centers_px` `(time, 2)` holds it, and `turns`
+    `(time,)` the radians by which the window is turned, so that an animal looks upwards in it.
+    """
 
     side_px: float
     size: int
@@ -38,19 +45,23 @@ class View:
     masks: tuple[tuple[int, int, int, int], ...] = ()
     mask_luma: int = 0
     knot: int = 1  # frames between two knots
+    centers_px: np.ndarray | None = None
+    turns: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Crops:
     """A block of consecutive frames: `images` `(time, size, size)` uint8, full range.
 
-    `centers` `(time, 2)` float32 are window centers `(x, y)` in units of the window's side; `time_s` `(time,)`.
+    `centers` `(time, 2)` float32 are window centers `(x, y)` in units of the window's side; `time_s` `(time,)`;
+    `turns` `(time,)` float32 radians by which the windows are turned, 0 for upright ones.
     """
 
     start: int
     images: np.ndarray
     centers: np.ndarray
     time_s: np.ndarray
+    turns: np.ndarray
 
 
 def parse_masks(text: str) -> tuple[tuple[int, int, int, int], ...]:
@@ -67,12 +78,14 @@ def parse_masks(text: str) -> tuple[tuple[int, int, int, int], ...]:
     return tuple(boxes)
 
 
-def plan_view(path: Path, config: DataConfig, info: VideoInfo | None = None) -> View:
-    """Decide how to look at a video; for a follow crop, from a few of its frames."""
+def plan_view(path: Path, config: DataConfig, info: VideoInfo | None = None, pose: Path | None = None) -> View:
+    """Decide how to look at a video: for a follow crop, from a few of its frames, or from its pose."""
     info = info or probe(path)
     masks = parse_masks(config.mask)
     middle = (info.width_px / 2, info.height_px / 2)
     longest = float(max(info.width_px, info.height_px))
+    if config.align == "heading" and config.crop != "pose":
+        raise UserError("--align heading turns the window by the pose; use it with --crop pose")
     if config.crop == "none" and not masks:
         return View(longest, config.image_size, middle, None)
     frames = [f.luma for f in sample_frames(path)]
@@ -80,6 +93,14 @@ def plan_view(path: Path, config: DataConfig, info: VideoInfo | None = None) -> 
     mask_luma = int(np.median(np.stack([f[::8, ::8] for f in frames])))
     if config.crop == "none":
         return View(longest, config.image_size, middle, None, masks, mask_luma)
+    if config.crop == "pose":
+        if pose is None:
+            raise UserError(f"{path}: has no pose file that --crop pose could go by; name its folder with --dlc DIR")
+        track = read_any_track(pose, config, info.header_rate_hz)
+        centers, heading = track.way()
+        turns = heading + np.pi / 2 if config.align == "heading" else None
+        side = config.crop_scale * track.length_px
+        return View(side, config.image_size, middle, None, masks, mask_luma, 1, centers, turns)
     factor = localize.factor_for(frames[0].shape)
     small = np.stack([localize.shrink(_blank(f, masks, mask_luma), factor) for f in frames])
     scene = localize.survey(small, factor)
@@ -99,6 +120,11 @@ def crop_frames(frames: Iterable[Frame], view: View) -> Iterator[Crops]:
             frame = Frame(frame.index, frame.time_s, luma, frame.video_range)
         waiting.append(frame)
         n_in = done + len(waiting)
+        if view.centers_px is not None:
+            if len(waiting) == _BLOCK:
+                yield _cut(waiting, _known_way(view, done, n_in), view, done)
+                done = n_in
+            continue
         if (n_in - 1) % view.knot:
             continue
         knots.append(_locate(view, frame))
@@ -111,7 +137,9 @@ def crop_frames(frames: Iterable[Frame], view: View) -> Iterator[Crops]:
             forget = max(0, done // view.knot - _REACH - first)
             del knots[:forget]
             first += forget
-    if waiting:
+    if waiting and view.centers_px is not None:
+        yield _cut(waiting, _known_way(view, done, done + len(waiting)), view, done)
+    elif waiting:
         path = _way(knots, view.knot, len(waiting) + done - first * view.knot)
         yield _cut(waiting, path[done - first * view.knot :], view, done)
 
@@ -140,14 +168,36 @@ def _way(knots: list[tuple[float, float]], knot: int, n_frames: int | None = Non
     return np.stack([np.interp(at, np.arange(len(raw)), smooth[:, i]) for i in (0, 1)], axis=1)
 
 
+def _known_way(view: View, start: int, stop: int) -> np.ndarray:
+    """Centers of frames `[start, stop)`; behind the pose's last row the window stays where it is."""
+    assert view.centers_px is not None
+    return view.centers_px[np.minimum(np.arange(start, stop), len(view.centers_px) - 1)]
+
+
 def _cut(waiting: deque[Frame], path: np.ndarray, view: View, start: int) -> Crops:
     images = np.empty((len(path), view.size, view.size), np.uint8)
-    times = np.empty(len(path))
+    times, turns = np.empty(len(path)), np.zeros(len(path), np.float32)
+    if view.turns is not None:
+        turns[:] = view.turns[np.minimum(start + np.arange(len(path)), len(view.turns) - 1)]
     for i, (x, y) in enumerate(path.tolist()):
         frame = waiting.popleft()
-        images[i] = _window(frame, x - view.side_px / 2, y - view.side_px / 2, view.side_px, view.size)
+        images[i] = _upright(frame, x, y, view) if view.turns is None else _turned(frame, x, y, float(turns[i]), view)
         times[i] = frame.time_s
-    return Crops(start, images, (path / view.side_px).astype(np.float32), times)
+    return Crops(start, images, (path / view.side_px).astype(np.float32), times, turns)
+
+
+def _upright(frame: Frame, x: float, y: float, view: View) -> np.ndarray:
+    return _window(frame, x - view.side_px / 2, y - view.side_px / 2, view.side_px, view.size)
+
+
+def _turned(frame: Frame, x: float, y: float, turn: float, view: View) -> np.ndarray:
+    """The window around `(x, y)` turned by `turn` radians: a larger upright one, turned, and cut to size."""
+    size = 2 * math.ceil(view.size * math.sqrt(0.5)) + view.size % 2
+    side = view.side_px * size / view.size
+    wide = Image.fromarray(_window(frame, x - side / 2, y - side / 2, side, size))
+    rim = (size - view.size) // 2
+    whole = wide.rotate(math.degrees(turn), Image.Resampling.BILINEAR)
+    return np.asarray(whole.crop((rim, rim, rim + view.size, rim + view.size)))
 
 
 def _window(frame: Frame, x0: float, y0: float, side: float, size: int) -> np.ndarray:

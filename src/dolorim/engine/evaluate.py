@@ -35,9 +35,9 @@ def evaluate_recordings(
     found = []
     with progress("predicting", sum(v.n_frames for v in videos)) as bar:
         for recording, video in zip(recordings, videos, strict=True):
-            probabilities = predictor(blocks_of(video.images, video.centers, video.time_s))
+            probabilities = predictor(blocks_of(video))
             labels = probabilities.argmax(1)
-            meta = {"dolorim": __version__, "run": str(run.path), "video": recording.video.name}
+            meta = {"dolorim": __version__, "run": str(run.path), "video": str(recording.file)}
             predictions = Predictions(recording.name, ethogram.classes, labels, probabilities, video.time_s, meta)
             write_predictions(folder, predictions)
             write_labels(folder / f"{recording.name}.truth.csv", recording.labels, ethogram)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,15 +19,24 @@ from dolorim.engine.talk import progress, say
 Failures = list[tuple[Path, str]]
 
 
-def extract(videos: Sequence[Path], config: DataConfig, workers: int = 1) -> tuple[dict[Path, CachedVideo], Failures]:
-    """Cache entries of all videos, missing and stale ones built anew; and the videos that have none, and why."""
+Poses = Mapping[Path, Path | None]
+
+
+def extract(
+    videos: Poses | Sequence[Path], config: DataConfig, workers: int = 1
+) -> tuple[dict[Path, CachedVideo], Failures]:
+    """Cache entries of all videos, missing and stale ones built anew; and the videos that have none, and why.
+
+    A mapping gives the pose file of each video, for windows that follow it.
+    """
+    poses: Poses = videos if isinstance(videos, Mapping) else dict.fromkeys(videos)
     found: dict[Path, CachedVideo] = {}
     missing: list[Path] = []
     failures: Failures = []
     frames = needed = 0
     for video in videos:
         try:
-            entry = cache.load(video, config)
+            entry = cache.load(video, config, poses[video])
             if entry is None:
                 info = probe(video)
                 frames += info.expected_frames
@@ -40,7 +49,7 @@ def extract(videos: Sequence[Path], config: DataConfig, workers: int = 1) -> tup
     if missing:
         _announce(missing, needed, config)
         with progress("extracting frames", frames or None) as bar:
-            for video, entry_or_reason in _build_all(missing, config, workers):
+            for video, entry_or_reason in _build_all({v: poses[v] for v in missing}, config, workers):
                 if isinstance(entry_or_reason, str):
                     failures.append((video, entry_or_reason))
                 else:
@@ -49,24 +58,24 @@ def extract(videos: Sequence[Path], config: DataConfig, workers: int = 1) -> tup
     return {v: found[v] for v in videos if v in found}, failures
 
 
-def _build_all(videos: Sequence[Path], config: DataConfig, workers: int) -> Iterator[tuple[Path, CachedVideo | str]]:
+def _build_all(videos: Poses, config: DataConfig, workers: int) -> Iterator[tuple[Path, CachedVideo | str]]:
     workers = min(workers, len(videos))
     if workers <= 1:
-        for video in videos:
-            reason = _build(video, config)
-            yield video, reason or cache.load(video, config) or "its cache entry disappeared; run again"
+        for video, pose in videos.items():
+            reason = _build(video, config, pose)
+            yield video, reason or cache.load(video, config, pose) or "its cache entry disappeared; run again"
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = {pool.submit(_build, video, config): video for video in videos}
+        jobs = {pool.submit(_build, video, config, pose): video for video, pose in videos.items()}
         for job in as_completed(jobs):
             video = jobs[job]
             reason = job.result()
-            yield video, reason or cache.load(video, config) or "its cache entry disappeared; run again"
+            yield video, reason or cache.load(video, config, videos[video]) or "its cache entry disappeared; run again"
 
 
-def _build(video: Path, config: DataConfig) -> str | None:
+def _build(video: Path, config: DataConfig, pose: Path | None) -> str | None:
     try:
-        cache.build(video, config)
+        cache.build(video, config, pose)
     except UserError as error:
         return str(error)
     return None

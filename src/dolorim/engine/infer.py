@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from dolorim.data.cache import CachedVideo
 from dolorim.data.crop import Crops
 from dolorim.engine.hardware import Precision, autocast, pick_precision
 from dolorim.models.recognizer import Recognizer
@@ -76,11 +77,12 @@ def fold_normalization(model: Recognizer) -> Recognizer:
     return model
 
 
-def blocks_of(images: np.ndarray, centers: np.ndarray, time_s: np.ndarray, size: int = 256) -> Iterator[Crops]:
+def blocks_of(video: CachedVideo, size: int = 256) -> Iterator[Crops]:
     """A cached video as the stream that a decoded one would be."""
+    images, centers, time_s, turns = video.images, video.centers, video.time_s, video.turns
     for start in range(0, len(images), size):
         part = slice(start, start + size)
-        yield Crops(start, np.asarray(images[part]), centers[part], time_s[part])
+        yield Crops(start, np.asarray(images[part]), centers[part], time_s[part], turns[part])
 
 
 def _repeat(frame: np.ndarray, times: int) -> np.ndarray:

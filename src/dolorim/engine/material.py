@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.core.recording import Recording
-from dolorim.data.cache import CachedVideo
 from dolorim.engine.extract import extract, usual_workers
 from dolorim.engine.talk import warn
 from dolorim.formats.project import Project, open_project
@@ -16,16 +14,18 @@ from dolorim.formats.project import Project, open_project
 
 @dataclass(frozen=True)
 class Material:
-    """Labelled recordings with their frames."""
+    """A project's labelled recordings with their frames and points."""
 
     project: Project
-    recordings: tuple[Recording, ...]
-    videos: tuple[CachedVideo, ...]
+    footage: tuple[Footage, ...]
 
-    def part(self, animals: Sequence[str]) -> tuple[list[Recording], list[CachedVideo]]:
+    def part(self, animals: Sequence[str]) -> list[Footage]:
         """Recordings of some animals."""
-        pairs = [(r, v) for r, v in zip(self.recordings, self.videos, strict=True) if r.animal in animals]
-        return [r for r, _ in pairs], [v for _, v in pairs]
+        return [f for f in self.footage if f.recording.animal in animals]
+
+    @property
+    def animals(self) -> list[str]:
+        return sorted({f.recording.animal for f in self.footage})
 
 
 def gather(config: DataConfig) -> Material:

@@ -18,6 +18,7 @@ from dolorim.core.recording import Placement, Recording, place_trials
 from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.labels import LabelFile, parse_name, read_labels
 from dolorim.formats.table import read_table
+from dolorim.formats.tracking import find_poses, is_pose_name, recording_stem
 
 VIDEO_SUFFIXES = frozenset((
     ".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".webm", ".flv", ".ts", ".mts", ".m2ts",
@@ -27,12 +28,21 @@ VIDEO_SUFFIXES = frozenset((
 
 @dataclass(frozen=True)
 class Source:
-    """A video with its label files, before anybody has counted its frames."""
+    """A recording with its files, before anybody has counted its frames: `file` is its video, else its pose file."""
 
-    video: Path
+    file: Path
     animal: str
     labels: tuple[LabelFile, ...] = ()
     columns: dict[str, str] = field(default_factory=dict)
+    pose: Path | None = None
+
+    @property
+    def video(self) -> Path | None:
+        return None if self.file == self.pose else self.file
+
+    @property
+    def name(self) -> str:
+        return recording_stem(self.file) if self.video is None else self.file.stem
 
 
 @dataclass(frozen=True)
@@ -48,47 +58,70 @@ class Project:
         placement = place_trials(
             trials, n_frames, config.trial_layout, length=config.trial_length, context=config.label_context
         )
-        recording = Recording(source.video, source.animal, placement.labels, placement.trials, source.columns)
+        recording = Recording(
+            source.name, source.animal, placement.labels, placement.trials, source.columns, source.file
+        )
         return recording, placement
 
 
 def open_project(config: DataConfig) -> Project:
-    """Find a project's files and read its tables. Raises `UserError` where nothing could be learned from it."""
-    if config.videos is None:
-        raise UserError("no videos given; name their folder with --videos DIR")
+    """Find a project's files and read its tables. Raises `UserError` where nothing could be learned from it.
+
+    Without videos, the pose files are the recordings.
+    """
+    if config.videos is None and config.dlc is None:
+        raise UserError("no videos given; name their folder with --videos DIR (or that of pose files with --dlc DIR)")
     ethogram = PAIN if config.classes is None else read_ethogram(config.classes)
-    videos = find_videos([config.videos])
     findings: list[Finding] = []
-    files = _label_files(config.annotations, videos, ethogram, findings)
-    columns = {} if config.recordings is None else _read_recordings(config.recordings, videos, findings)
+    if config.videos is not None:
+        videos = find_videos([config.videos])
+        places = [config.dlc] if config.dlc else {v.parent for v in videos}
+        poses = find_poses(_pose_files(places), [v.stem for v in videos], findings)
+        if config.dlc and not poses:
+            what = f"no pose file here belongs to a video (looked for {videos[0].stem}DLC_*.csv)"
+            findings.append(Finding("warning", str(config.dlc), what))
+        names = {v: v.stem for v in videos}
+    else:
+        assert config.dlc is not None
+        files = _pose_files([config.dlc])
+        poses = find_poses(files, [recording_stem(f) for f in files], findings)
+        if not poses:
+            raise UserError(f"{config.dlc}: no pose file in this folder (looked for <recording>DLC_*.csv or .h5)")
+        names = {poses[stem]: stem for stem in sorted(poses)}
+    labels = _label_files(config.annotations, names, ethogram, findings)
+    columns = {} if config.recordings is None else _read_recordings(config.recordings, names, findings)
     sources = []
-    for video in videos:
-        row = columns.get(video, {})
-        animal = row.get("animal") or animal_of(video, config.animal_pattern)
-        sources.append(Source(video, animal, tuple(files.get(video, ())), row))
+    for file, name in names.items():
+        row = columns.get(file, {})
+        animal = row.get("animal") or animal_of(name, config.animal_pattern)
+        sources.append(Source(file, animal, tuple(labels.get(file, ())), row, poses.get(name)))
     return Project(ethogram, tuple(sources), tuple(findings))
 
 
 def in_project(folder: Path, config: DataConfig) -> DataConfig:
     """The same settings with the paths of a project folder: Videos/, Annotations/ and the tables beside them.
 
-    A folder without Videos/ is taken for a folder of videos.
+    A folder with neither Videos/ nor DLC/ is taken for a folder of videos.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder")
-    videos, annotations = _inside(folder, "videos"), _inside(folder, "annotations")
-    config = dataclasses.replace(
-        config, videos=config.videos or videos or folder, annotations=config.annotations or annotations
-    )
+    videos, dlc = config.videos or _inside(folder, "videos"), config.dlc or _inside(folder, "dlc")
+    annotations = config.annotations or _inside(folder, "annotations")
+    if videos is None and (dlc is None or any(_is_video(f) for f in folder.iterdir())):
+        videos = folder
+    config = dataclasses.replace(config, videos=videos, dlc=dlc, annotations=annotations)
     return _with_tables(folder, config)
 
 
 def with_project_files(config: DataConfig) -> DataConfig:
-    """The same settings with the tables beside the folders of videos and of label files, where none are named."""
-    if config.videos is None or config.annotations is None:
+    """The same settings with the tables and poses beside the folders of videos and label files."""
+    data = config.videos or config.dlc
+    if data is None or config.annotations is None:
         return config
-    home = config.videos.resolve().parent
-    return _with_tables(home, config) if home == config.annotations.resolve().parent else config
+    home = data.resolve().parent
+    if home != config.annotations.resolve().parent:
+        return config
+    return _with_tables(home, dataclasses.replace(config, dlc=config.dlc or _inside(home, "dlc")))
 
 
 def _with_tables(folder: Path, config: DataConfig) -> DataConfig:
@@ -112,20 +145,28 @@ def find_videos(places: Iterable[Path]) -> list[Path]:
         if place.is_file() or (place.suffix.casefold() in VIDEO_SUFFIXES and not place.exists()):
             found[place] = None
             continue
-        here = [p for p in _files_below(place) if p.suffix.casefold() in VIDEO_SUFFIXES]
+        here = [p for p in _files_below(place) if _is_video(p)]
         if not here:
             raise UserError(f"{place}: no video in this folder (looked for *.mp4, *.avi, *.mov, *.mkv and the like)")
         found.update(dict.fromkeys(here))
     return list(found)
 
 
-def animal_of(video: Path, pattern: str) -> str:
-    """The animal's name: what the pattern finds in the file name (`267M`), else the file name itself."""
+def _is_video(path: Path) -> bool:
+    return path.suffix.casefold() in VIDEO_SUFFIXES
+
+
+def animal_of(name: str, pattern: str) -> str:
+    """The animal's name: what the pattern finds in the recording's name (`267M`), else that name itself."""
     try:
-        match = re.search(pattern, video.stem)
+        match = re.search(pattern, name)
     except re.error as error:
         raise UserError(f"animal_pattern: {pattern} is not a regular expression ({error})") from None
-    return (match[0] if match else "") or video.stem
+    return (match[0] if match else "") or name
+
+
+def _pose_files(folders: Iterable[Path]) -> list[Path]:
+    return sorted({f for folder in folders for f in _files_below(folder) if is_pose_name(f)})
 
 
 def _files_below(folder: Path) -> list[Path]:
@@ -142,11 +183,11 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _label_files(
-    folder: Path | None, videos: list[Path], ethogram: Ethogram, findings: list[Finding]
+    folder: Path | None, recordings: dict[Path, str], ethogram: Ethogram, findings: list[Finding]
 ) -> dict[Path, list[LabelFile]]:
     if folder is None:
         return {}
-    names = _by_name(videos)
+    names = _by_name(recordings)
     found: dict[Path, list[LabelFile]] = defaultdict(list)
     tables = [p for p in _files_below(folder) if p.suffix.casefold() in (".csv", ".tsv", ".txt")]
     if not tables:
@@ -169,12 +210,12 @@ def _label_files(
     return found
 
 
-def _read_recordings(path: Path, videos: list[Path], findings: list[Finding]) -> dict[Path, dict[str, str]]:
+def _read_recordings(path: Path, recordings: dict[Path, str], findings: list[Finding]) -> dict[Path, dict[str, str]]:
     table = read_table(path)
     video, animal = table.column("video", "file", "recording"), table.column("animal", "subject", "mouse")
     if video is None or animal is None:
         raise UserError(f"{path}: expected the columns video,animal[,...], found {', '.join(table.header)}")
-    names = _by_name(videos)
+    names = _by_name(recordings)
     rows: dict[Path, dict[str, str]] = {}
     for line, cells in zip(table.lines, table.rows, strict=True):
         matches = _named(cells[video], names)
@@ -186,7 +227,7 @@ def _read_recordings(path: Path, videos: list[Path], findings: list[Finding]) ->
             rows[match] = {**dict(zip(table.header, cells, strict=False)), "animal": cells[animal]}
         if not matches:
             findings.append(Finding("warning", f"{path}, line {line}", f"{cells[video]} is not among the videos"))
-    missing = [v for v in videos if v not in rows]
+    missing = [r for r in recordings if r not in rows]
     if missing:
         raise UserError(f"{path}: {missing[0].name} has no line; add its animal (and those of {len(missing) - 1} more)")
     return rows
@@ -199,8 +240,8 @@ def _named(name: str, names: dict[str, list[Path]]) -> list[Path]:
     return names.get(name) or (names.get(name.removesuffix(suffix), []) if suffix in VIDEO_SUFFIXES else [])
 
 
-def _by_name(videos: list[Path]) -> dict[str, list[Path]]:
+def _by_name(recordings: dict[Path, str]) -> dict[str, list[Path]]:
     names: dict[str, list[Path]] = defaultdict(list)
-    for video in videos:
-        names[video.stem.casefold()].append(video)
+    for file, name in recordings.items():
+        names[name.casefold()].append(file)
     return names
