@@ -20,6 +20,8 @@ Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[float, Field(ge=0)]
+Visual = Literal["cnn3d", "vit_2d", "videomae2_3d", "none"]
+PoseKind = Literal["none", "graph", "full", "generic"]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -75,13 +77,47 @@ class DataConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class ModelConfig:
-    """The network."""
+    """The network: streams that see, what joins them, what looks along time, and heads."""
 
+    visual: Visual = "cnn3d"
+    """What looks at the video: the 3D CNN, a 2D transformer or ConvNet frame by frame, VideoMAE clip by clip, or
+    nothing."""
+    pose: PoseKind = "none"
+    """What is taken from a pose: the 18 lengths and angles of the six keypoints, these and more, what any skeleton
+    and any number of animals gives, or nothing."""
+    fusion: Literal["concat", "gated", "late"] = "concat"
+    """How video and pose are joined: side by side, weighed against each other, or late, by the mean of decisions."""
+    temporal: Literal["none", "tcn"] = "none"
+    """What looks along time, beyond a clip: nothing, or a dilated temporal convolution network."""
+    tasks: Literal["action_only", "multitask"] = "action_only"
+    """Learn behaviors alone, or keypoints too."""
     model_type: Literal["standard", "light"] = "light"
     """3D CNN of about 3.5 million parameters, or of about 0.4 million."""
     clip_length: Positive = 16
     """Frames that one decision sees."""
+    encoder_name: str = ""
+    """Pretrained network: a timm name for vit_2d, a hub name or VideoMAE2 small/base for videomae2_3d."""
+    encoder_weights: str = "hub"
+    """Its weights: hub (local hub cache, else downloaded), a file, or random."""
+    freeze_backbone_epochs: int = -1
+    """Epochs in which a pretrained network stays as it is; -1 for all, so that its features are computed only once."""
+    unfreeze_last: NotNegative = 0
+    """Of a pretrained network that thaws, train only this many last blocks; 0 trains all."""
+    width: Positive = 256
+    """Features that each stream hands on, where there are several or a temporal network."""
+    hidden_dim: Positive = 64
+    """Channels of the temporal network."""
+    tcn_layers: Positive = 9
+    """Its layers; each doubles how far it sees."""
+    causal: bool = False
+    """The temporal network looks only back."""
+    refine_stages: NotNegative = 0
+    """Further temporal networks that each refine the decisions of the one before."""
+    pose_reach: NotNegative = 16
+    """Frames to either side that the pose stream attends to; 0 leaves attention out."""
     dropout: Share = 0.3
+    modality_dropout: Share = 0.2
+    """Share of training batches that lack one of two streams, so that a run also serves videos without pose."""
     appearance_dropout: Share = 0.5
     """Share of training windows that are learned from shape and motion alone, without the picture itself."""
     convolution_dropout: Share = 0.5
@@ -108,6 +144,12 @@ class AugmentConfig:
     """Share of windows mirrored; classes that name a side (lick_L, lick_R) are exchanged."""
     aug_stretch: Size = 0.3
     """Time stretch: 0.3 is from exp(-0.3) to exp(0.3)."""
+    kp_jitter_std: Size = 0.02
+    """Noise on keypoints, in body lengths."""
+    kp_hide: Share = 0.1
+    """Share of keypoints hidden in a window; for two animals also the chance that one of them is."""
+    aug_temporal_drop: Share = 0.0
+    """Share of frames in a window replaced by the one before."""
     aug_border: Share = 0.5
     """Share of windows that are given a recording's beginning or end at a random frame."""
 
@@ -118,8 +160,12 @@ class TrainConfig:
 
     epochs: Positive = 30
     batch_size: Positive = 12
-    window: Positive = 8
-    """Labelled frames in a training window; the network sees clip_length - 1 more around them."""
+    train_T: Positive = 8  # noqa: N815 - the name that users know
+    """Labelled frames in a training window; the network sees as many more around them as a decision needs."""
+    val_T: NotNegative = 0  # noqa: N815
+    """Frames that are validated at a time; 0 takes whole recordings. It has no influence on the scores."""
+    min_frames: NotNegative = 0
+    """Trials with fewer labelled frames are left out; 0 leaves none out."""
     lr: Size = 2e-3
     weight_decay: Size = 0.05
     optimizer: Literal["adamw", "adam"] = "adamw"
@@ -131,12 +177,26 @@ class TrainConfig:
     """Focal loss; instead of class weights, not on top of them."""
     logit_adjustment: Size = 0.0
     """Tau of logit adjustment; instead of class weights, not on top of them."""
+    rare_threshold_share: Share = 0.0
+    """Classes with a smaller share of labelled frames count as rare and are boosted; 0 boosts none."""
+    rare_boost_cap: Annotated[float, Field(ge=1)] = 30.0
+    """A rare class is boosted by at most this factor."""
     label_smoothing: Share = 0.0
+    soft_boundaries: NotNegative = 0
+    """Frames to either side of a label's change over which it is taught as a mixture of both."""
+    lambda_smooth: Size = 0.0
+    """Weight of the truncated squared change of log probabilities between neighboring frames of one label."""
+    lambda_kp: Size = 1.0
+    """Weight of the keypoints' loss, with --tasks multitask."""
     early_stopping_patience: NotNegative = 10
     """Epochs without a better validation macro-F1 before training stops; 0 never stops."""
     use_ema: bool = True
     ema_decay: Share = 0.99
     grad_clip: Size = 1.0
+    sampling: Literal["bouts", "frames"] = "bouts"
+    """Draw every bout equally often, or every frame."""
+    decoder: Literal["auto", "argmax"] = "auto"
+    """auto: thresholds and shortest durations, fitted on validation animals; argmax: the likeliest class of a frame."""
     seed: NotNegative = 0
     val_animals: str | None = None
     """Animals that choose the checkpoint: a,b or none. Without it they are drawn."""
@@ -148,8 +208,21 @@ class TrainConfig:
     accelerator: str = "auto"
     devices: str = "1"
     """How many devices train together, or auto for all there are."""
+    num_nodes: Positive = 1
+    strategy: str = "auto"
+    """How several devices work together, in Lightning's words."""
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     """auto: bf16 where the hardware has the instructions, else 32."""
+    compile: bool = False
+    """Compile the network; where that fails, it is said, and the run goes on without."""
+    warm_start: Path | None = None
+    """Run folder whose weights training starts from."""
+    use_wandb: bool = False
+    """Log to Weights & Biases instead of TensorBoard (WANDB_MODE=offline works too)."""
+    wandb_entity: str | None = None
+    wandb_project: str = "dolorim"
+    wandb_run_name: str | None = None
+    """Without it: the run folder's name and the time."""
 
 
 @dataclass(frozen=True, config=_STRICT)

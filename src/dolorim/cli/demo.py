@@ -26,7 +26,7 @@ def run(arguments: list[str]) -> int:
     """`dolorim demo`"""
     given = parse(_Demo, arguments, "dolorim demo")
     from dolorim.engine.extract import usual_workers
-    from dolorim.engine.predict import predict_videos
+    from dolorim.engine.predict import find_jobs, predict_videos
     from dolorim.engine.run_folder import RunFolder
     from dolorim.engine.talk import progress, say
     from dolorim.engine.train import train as run_training
@@ -46,7 +46,7 @@ def run(arguments: list[str]) -> int:
     settings = dataclasses.replace(DEMO.train, max_minutes=given.minutes, seed=given.seed)
     run_training(dataclasses.replace(DEMO, data=data, train=settings), run)
     metrics = show_run(run)
-    predict_videos(run, sorted((given.out / "new" / "Videos").iterdir()), given.out / "predictions", overlay=True)
+    predict_videos(run, find_jobs(run, [given.out / "new" / "Videos"]), given.out / "predictions", overlay=True)
     page = write_run_page(given.out / "demo.html", run.path, metrics, given.out / "predictions", simulated=True)
     say(f"open {page}")
     return 0

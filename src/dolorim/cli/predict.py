@@ -20,6 +20,8 @@ class _Predict:
     """Run folder."""
     videos: tyro.conf.Positional[tuple[Path, ...]]
     """Videos, or folders of videos."""
+    dlc: Path | None = None
+    """Folder with pose files, for a run that has learned from poses. Without it: those beside the videos."""
     out: Path | None = None
     """Folder for the results; RUN/predictions/new without it."""
     overlay: bool = False
@@ -40,17 +42,16 @@ def run(arguments: list[str]) -> int:
         raise UserError("no videos given; usage: dolorim predict RUN VIDEO...")
     # Threads that wait for each other must not keep the processor from the thread that decodes. Read when torch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from dolorim.engine.predict import predict_videos
+    from dolorim.engine.predict import find_jobs, predict_videos
     from dolorim.engine.run_folder import RunFolder
     from dolorim.engine.talk import say
-    from dolorim.formats.project import find_videos
 
     settle(given.quiet)
     run = RunFolder(given.run)
     run.read_config()  # a wrong run folder is said first
     out = given.out or run.predictions("new")
     knobs = {name: getattr(given, name) for name in ("overlay", "overwrite", "body_length_px", "mask")}
-    outcome = predict_videos(run, find_videos(given.videos), out, **knobs)
+    outcome = predict_videos(run, find_jobs(run, given.videos, given.dlc), out, **knobs)
     skipped = f", {len(outcome.skipped)} were done before" if outcome.skipped else ""
     say(f"{len(outcome.done)} videos labelled{skipped}; results in {out}")
     code = max(report_failures(outcome.failed), report_failures(outcome.damaged, "damaged"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from dolorim.core.errors import UserError
+from dolorim.core.mirror import mirrored_order
 
 UNLABELED = -1
 _UNLABELED_WORDS = frozenset({"", "none", "nan", "na", "n/a", "null", "unlabeled", "unlabelled"})
@@ -83,9 +83,7 @@ class Ethogram:
     @cached_property
     def mirrored(self) -> tuple[int, ...]:
         """For each class the one that it becomes in a mirror: `lick_L` becomes `lick_R` where both exist."""
-        swapped = [_swap_sides(n.casefold()) for n in self.classes]
-        known = {n.casefold(): i for i, n in enumerate(self.classes)}
-        return tuple(known.get(s, i) for i, s in enumerate(swapped))
+        return mirrored_order(self.classes)
 
     @cached_property
     def _ids_by_name(self) -> dict[str, int]:
@@ -95,12 +93,6 @@ class Ethogram:
     @cached_property
     def _merged_by_id(self) -> dict[int, int]:
         return {r.id: self.classes.index(r.merged) for r in self.raw}
-
-
-def _swap_sides(name: str) -> str:
-    swapped = {"l": "r", "left": "right", "r": "l", "right": "left"}
-    parts = re.split(r"([^a-z])", name)
-    return "".join(swapped.get(p, p) for p in parts)
 
 
 def _refuse_twice(what: str, values: Sequence[object]) -> None:

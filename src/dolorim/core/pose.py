@@ -9,6 +9,17 @@ from pathlib import Path
 import numpy as np
 
 
+@dataclass(frozen=True)
+class Skeleton:
+    """Which keypoints a pose has, in order, and of how many animals."""
+
+    keypoints: tuple[str, ...] = ()
+    animals: int = 1
+
+
+NO_SKELETON = Skeleton()
+
+
 @dataclass(frozen=True, eq=False)
 class Pose:
     """The tracked points of one animal; row t is frame t of the video.

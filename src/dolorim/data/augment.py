@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -12,17 +13,21 @@ from dolorim.config import AugmentConfig
 from dolorim.data.windows import Batch
 
 
-def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int], seed: int) -> Batch:
+def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int]) -> Batch:
     """A changed copy of a batch: `frames` `(batch, time, size, size)` uint8 become float32 from 0 to 1.
 
-    Turning, mirroring, scaling and shifting move pixels and track together; a mirrored window's labels become those
-    of the `mirrored` classes.
+    Turning, mirroring, scaling and shifting move pixels, track and points together; the labels of windows that are
+    `mirrored` become those of the `mirrored` classes.
     """
-    frames, track, labels = batch["frames"].float() / 255, batch["track"], batch["labels"]
-    draw = _Draw(len(frames), seed, frames.device)
+    flip, labels = batch["mirrored"], batch["labels"]
+    exchange = torch.as_tensor(mirrored, device=labels.device)
+    labels = torch.where(flip[:, None] & (labels >= 0), exchange[labels.clamp(min=0)], labels)
+    if "frames" not in batch:
+        return {**batch, "labels": labels}
+    frames, track = batch["frames"].float() / 255, batch["track"]
+    draw = _Draw(batch["seed"].tolist(), frames.device)
     turn = 2 * math.pi * draw.uniform(-0.5, 0.5) * config.aug_rotate
     scale = torch.exp(draw.uniform(-1, 1) * config.aug_scale)
-    flip = draw.chance(config.aug_flip)
     side = torch.where(flip, -1.0, 1.0)
     cos, sin = torch.cos(turn), torch.sin(turn)
     shift = config.aug_shift * torch.stack([draw.uniform(-1, 1), draw.uniform(-1, 1)], 1)
@@ -32,9 +37,11 @@ def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int], seed: 
     grid = F.affine_grid(theta, list(frames.shape), align_corners=False)
     frames = F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
     track = track @ torch.linalg.inv(back).transpose(1, 2)
-    exchange = torch.as_tensor(mirrored, device=labels.device)
-    labels = torch.where(flip[:, None] & (labels >= 0), exchange[labels.clamp(min=0)], labels)
-    return {**batch, "frames": _photometric(frames, config, draw), "track": track, "labels": labels}
+    moved = {"frames": _photometric(frames, config, draw), "track": track, "labels": labels}
+    if "points" in batch:
+        away = batch["points"] - shift[:, None, None]
+        moved["points"] = away @ torch.linalg.inv(back).transpose(1, 2)[:, None]
+    return {**batch, **moved}
 
 
 def _photometric(frames: torch.Tensor, config: AugmentConfig, draw: _Draw) -> torch.Tensor:
@@ -51,17 +58,19 @@ def _photometric(frames: torch.Tensor, config: AugmentConfig, draw: _Draw) -> to
 
 
 class _Draw:
-    """One random number a window, from a generator of its own: the same seed gives the same batch anywhere."""
+    """One random number a window, from the window's own seed: it is changed alike whatever it is batched with."""
 
-    def __init__(self, n: int, seed: int, device: torch.device) -> None:
-        self._n, self._device = n, device
-        self._generator = torch.Generator(device).manual_seed(seed)
+    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
+        self._device, self._seeds = device, seeds
+        self._rngs = [np.random.default_rng(seed) for seed in seeds]
 
     def uniform(self, low: float, high: float) -> torch.Tensor:
-        return low + (high - low) * torch.rand(self._n, generator=self._generator, device=self._device)
+        drawn = [low + (high - low) * rng.random() for rng in self._rngs]
+        return torch.tensor(drawn, dtype=torch.float32, device=self._device)
 
     def chance(self, share: float) -> torch.Tensor:
         return self.uniform(0, 1) < share
 
     def normal(self, shape: torch.Size) -> torch.Tensor:
-        return torch.randn(shape, generator=self._generator, device=self._device)
+        generators = [torch.Generator(self._device).manual_seed(seed) for seed in self._seeds]
+        return torch.stack([torch.randn(shape[1:], generator=g, device=self._device) for g in generators])

@@ -42,6 +42,7 @@ class CachedVideo:
     damage: str | None
     side_px: float
     turns: np.ndarray
+    folder: Path = Path()
 
     @property
     def n_frames(self) -> int:
@@ -71,7 +72,7 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
         return None
     if any(len(a) != shape[0] for a in (centers, time_s, turns)):
         return None
-    return CachedVideo(video, images, centers, time_s, meta["damage"], side_px, turns)
+    return CachedVideo(video, images, centers, time_s, meta["damage"], side_px, turns, folder)
 
 
 def build(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVideo:
@@ -93,6 +94,11 @@ def build(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVi
     if entry is None:
         raise UserError(f"{video}: changed while it was read; run again")
     return entry
+
+
+def feature_file(entry: CachedVideo, key: str) -> Path:
+    """Where features of an encoder are kept: in the entry, so that they go when it becomes stale."""
+    return entry.folder / f"features-{key}.npy"
 
 
 def bytes_needed(info: VideoInfo, config: DataConfig) -> int:

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.core.pose import Pose
+from dolorim.core.pose import Pose, Skeleton
 from dolorim.core.pose_cleaning import BODY, body_length_px, clean, gate
 from dolorim.formats.tracking import load_poses
 
@@ -38,6 +38,24 @@ class PoseTrack:
     @property
     def n_frames(self) -> int:
         return len(self.points)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return Skeleton(self.names, self.points.shape[1])
+
+    def at(self, wanted: np.ndarray, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Points and frames since they were seen at places `(time,)` between frames, on straight lines.
+
+        Beyond the frames `[first, last]` nothing is known.
+        """
+        inside = (wanted >= first) & (wanted <= last)
+        place = np.clip(wanted, first, last)
+        low = np.floor(place).astype(np.int64)
+        high, share = np.minimum(low + 1, last), (place - low).astype(np.float32)[:, None, None, None]
+        points = np.where(share == 0, self.points[low], (1 - share) * self.points[low] + share * self.points[high])
+        since = self.since_seen[np.round(place).astype(np.int64)]
+        points[~inside] = np.nan
+        return points, np.where(inside[:, None, None], since, np.inf)
 
     def on(self, n_frames: int) -> PoseTrack:
         """The same on `n_frames`: rows behind the last frame go, frames behind the last row have no pose."""

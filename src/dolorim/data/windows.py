@@ -1,156 +1,155 @@
-"""Training windows: stretches of a cached video with a label for each frame and real context around them."""
+"""Training windows: stretches of a recording with a label for each frame and real context around them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from dolorim.config import AugmentConfig
-from dolorim.core.bouts import to_bouts
 from dolorim.core.ethogram import UNLABELED
-from dolorim.core.recording import Recording
+from dolorim.core.mirror import mirrored_order
+from dolorim.core.pose_features import REACH
 from dolorim.data.cache import CachedVideo
+from dolorim.data.footage import Footage, Needs, crop_points
+from dolorim.data.sampling import WindowSpec
+from dolorim.data.track import PoseTrack
 
 Batch = dict[str, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Halo:
-    """Frames of context that a network needs before and after those that it decides on."""
-
-    before: int
-    after: int
-
-    @classmethod
-    def around(cls, clip_length: int) -> Halo:
-        """The clip around frame t is `[t - clip_length // 2, t - clip_length // 2 + clip_length)`."""
-        return cls(clip_length // 2, clip_length - 1 - clip_length // 2)
-
-
-@dataclass(frozen=True)
-class WindowSpec:
-    """Which frames make a window: output frame i is frame `round(start + i * speed)` of the recording.
-
-    Frames outside `[first, last]` are replaced by the nearest one inside, as at a recording's ends, and not scored.
-    """
-
-    recording: int
-    start: float
-    speed: float = 1.0
-    first: int = 0
-    last: int = 1 << 60
 
 
 class Windows(Dataset[Batch]):
     """Windows of `length` frames out of labelled recordings, by `WindowSpec`.
 
-    An item holds `frames` `(length + halo, size, size)` uint8, `track` `(length + halo, 2)` float32 (window centers in
-    units of the window's side) and `labels` `(length,)` int64, -1 where there is no label.
-    """
+    An item holds `labels` `(length,)` int64, -1 where there is no label, `valid` `(length,)` bool, false beyond the
+    recording, and what the network needs:
 
-    def __init__(self, recordings: Sequence[Recording], videos: Sequence[CachedVideo], length: int, halo: Halo) -> None:
-        self.recordings, self.videos = list(recordings), list(videos)
-        self.length, self.halo = length, halo
+    - `frames` `(length + halo, size, size)` uint8 and `track` `(length + halo, 2)` float32 (window centers in units of
+      the window's side); or `features` `(length, width)`, which stand for them,
+    - `pose` `(length + halo, features)` float32, NaN where missing, and `inside` `(length + halo,)` bool,
+    - `points` `(length, keypoint, 2)` float32, keypoints in the crop (`crop_points`), NaN where missing, and `hidden`
+      `(keypoint,)` bool, those that the network is not shown.
 
-    def __getitem__(self, spec: WindowSpec) -> Batch:
-        video, labels = self.videos[spec.recording], self.recordings[spec.recording].labels
-        offsets = np.arange(-self.halo.before, self.length + self.halo.after)
-        wanted = np.round(spec.start + offsets * spec.speed).astype(np.int64)
-        first, last = max(spec.first, 0), min(spec.last, video.n_frames - 1)
-        frames = np.clip(wanted, first, last)
-        inside = wanted[self.halo.before : self.halo.before + self.length]
-        scored = (inside >= first) & (inside <= last)
-        target = np.where(scored, labels[np.clip(inside, first, last)], UNLABELED)
-        return {
-            "frames": torch.from_numpy(_take(video.images, frames)),
-            "track": torch.from_numpy(video.centers[frames]),
-            "labels": torch.from_numpy(target.astype(np.int64)),
-        }
-
-
-class BoutSampler(Sampler[WindowSpec]):
-    """Draws windows around random frames of random bouts: every bout, short or long, comes equally often.
-
-    What an epoch draws depends on the seed, the epoch and the rank alone, so that a resumed run sees the same windows.
+    `seed` settles what is random in it, and `mirrored` says whether it is to be seen in a mirror. Its pose is already,
+    and its points go by the names that they have in the mirror; where frames and points are is for `augment` to mirror.
     """
 
     def __init__(
-        self,
-        recordings: Sequence[Recording],
-        length: int,
-        augment: AugmentConfig,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
+        self, footage: Sequence[Footage], length: int, needs: Needs, augment: AugmentConfig | None = None
     ) -> None:
-        bouts = [(i, b) for i, r in enumerate(recordings) for b in to_bouts(r.labels)]
-        self._bouts = np.array([(i, b.start, b.stop) for i, b in bouts], np.int64).reshape(-1, 3)
-        self._ends = [r.n_frames - 1 for r in recordings]
-        self._length, self._augment, self._seed = length, augment, seed
-        self.rank, self.world_size = rank, world_size
-        labelled = sum(int((r.labels >= 0).sum()) for r in recordings)
-        self.windows_per_epoch = max(1, round(labelled / length))
-        self.epoch = 0
+        self.footage, self.length, self.needs, self.augment = list(footage), length, needs, augment
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+    def __getitem__(self, spec: WindowSpec) -> Batch:
+        footage, needs = self.footage[spec.recording], self.needs
+        first, last = max(spec.first, 0), min(spec.last, footage.n_frames - 1)
+        rng = np.random.default_rng(spec.seed)
+        offsets = np.arange(self.length)
+        dropped = self.augment is not None and spec.seed is not None and self.augment.aug_temporal_drop
+        if dropped:
+            gone = rng.random(self.length) < dropped
+            gone[0] = False
+            offsets = np.maximum.accumulate(np.where(gone, 0, offsets))
+        at = spec.start + offsets * spec.speed
+        whole = np.round(at).astype(np.int64)
+        valid = (whole >= first) & (whole <= last)
+        labels = np.where(valid, footage.recording.labels[np.clip(whole, first, last)], UNLABELED)
+        item: Batch = {
+            "labels": torch.from_numpy(labels.astype(np.int64)),
+            "valid": torch.from_numpy(valid),
+            "mirrored": torch.tensor(spec.mirrored),
+            "seed": torch.tensor(spec.seed or 0),
+        }
+        if footage.features is not None:
+            item["features"] = torch.from_numpy(footage.features[np.clip(whole, first, last)].astype(np.float32))
+        elif needs.visual is not None and footage.video is not None:
+            halo = needs.visual
+            places = _with_halo(at, halo.before, halo.after, spec.speed)
+            frames = np.clip(np.round(places).astype(np.int64), first, last)
+            item["frames"] = torch.from_numpy(_take(footage.video.images, frames))
+            item["track"] = torch.from_numpy(footage.video.centers[frames])
+        if needs.pose is not None or needs.points:
+            item |= self._pose(footage, spec, at, first, last, rng)
+        return item
 
-    def __len__(self) -> int:
-        return (self.windows_per_epoch + self.world_size - 1) // self.world_size
-
-    def __iter__(self) -> Iterator[WindowSpec]:
-        rng = np.random.default_rng([self._seed, self.epoch, self.rank])
-        return (self._draw(rng) for _ in range(len(self)))
-
-    def _draw(self, rng: np.random.Generator) -> WindowSpec:
-        recording, start, stop = self._bouts[rng.integers(len(self._bouts))].tolist()
-        stretch = self._augment.aug_stretch
-        speed = float(np.exp(rng.uniform(-stretch, stretch)))
-        center = rng.integers(start, stop)
-        spec_start = center - rng.integers(self._length) * speed
-        if rng.random() >= self._augment.aug_border:
-            return WindowSpec(recording, spec_start, speed)
-        # Pretend that the recording begins or ends here: a frozen edge must not tell the class of short recordings.
-        edge = (
-            center - rng.integers(0, self._length + 8)
-            if rng.random() < 0.5
-            else center + rng.integers(self._length + 8)
-        )
-        edge = int(np.clip(edge, 0, self._ends[recording]))
-        if edge <= center:
-            return WindowSpec(recording, spec_start, speed, first=edge)
-        return WindowSpec(recording, spec_start, speed, last=edge)
-
-
-def dense_specs(recordings: Sequence[Recording], length: int) -> list[WindowSpec]:
-    """Windows side by side that cover every labelled frame of every recording once."""
-    specs = []
-    for i, recording in enumerate(recordings):
-        known = np.flatnonzero(recording.labels >= 0)
-        covered = -1
-        for frame in known.tolist():
-            if frame > covered:
-                specs.append(WindowSpec(i, float(frame)))
-                covered = frame + length - 1
-    return specs
+    def _pose(
+        self, footage: Footage, spec: WindowSpec, at: np.ndarray, first: int, last: int, rng: np.random.Generator
+    ) -> Batch:
+        needs, track, skeleton = self.needs, footage.track, self.needs.skeleton
+        before, after = (0, 0) if needs.pose is None else (needs.pose.before, needs.pose.after)
+        places = _with_halo(at, before + REACH, after + REACH, spec.speed)
+        if track is None:
+            shape = (len(places), skeleton.animals, len(skeleton.keypoints))
+            points, since = np.full((*shape, 2), np.nan, np.float32), np.full(shape, np.inf, np.float32)
+        else:
+            points, since = track.at(places, first, last)
+        inner = slice(before + REACH, before + REACH + self.length)
+        item: Batch = {}
+        if needs.points:
+            places_in_crop = _crop_points(points[inner, 0], footage.video, at, first, last)
+            order = mirrored_order(skeleton.keypoints) if spec.mirrored else slice(None)
+            item["points"] = torch.from_numpy(np.ascontiguousarray(places_in_crop[:, order]))
+        hidden = np.zeros(points.shape[1:3], bool)
+        if self.augment is not None and spec.seed is not None and track is not None:
+            points, hidden = _disturbed(points, track, self.augment, spec.mirrored, rng)
+            since = np.where(hidden, np.inf, since[..., mirrored_order(track.names)] if spec.mirrored else since)
+        if needs.pose is not None:
+            found = (
+                needs.features_of(track, points, since.astype(np.float32))
+                if track is not None
+                else np.full((self.length + before + after, needs.n_features), np.nan, np.float32)
+            )
+            inside = np.round(places[REACH : len(places) - REACH])
+            item["pose"] = torch.from_numpy(found)
+            item["inside"] = torch.from_numpy((inside >= first) & (inside <= last))
+        if needs.points:
+            item["hidden"] = torch.from_numpy(hidden[0])
+        return item
 
 
-def class_shares(windows: Windows, sampler: BoutSampler, n_classes: int, draws: int = 2000) -> np.ndarray:
-    """Share of each class among the frames that the sampler draws, `(classes,)`, estimated from labels alone."""
-    rng = np.random.default_rng(0)
-    counts = np.zeros(n_classes)
-    for _ in range(draws):
-        spec = sampler._draw(rng)
-        labels = windows.recordings[spec.recording].labels
-        frames = np.round(spec.start + np.arange(windows.length) * spec.speed).astype(np.int64)
-        frames = frames[(frames >= max(spec.first, 0)) & (frames <= min(spec.last, len(labels) - 1))]
-        drawn = labels[frames]
-        counts += np.bincount(drawn[drawn >= 0], minlength=n_classes)
-    return counts / max(counts.sum(), 1)
+def pose_statistics(windows: Windows, stretch: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation `(features,)` of the known pose features of the training recordings."""
+    needs, found = windows.needs, []
+    for footage in windows.footage:
+        if footage.track is not None:
+            for start in range(0, footage.n_frames, 4 * stretch):
+                places = np.arange(start - REACH, min(start + stretch, footage.n_frames) + REACH)
+                found.append(needs.features_of(footage.track, *footage.track.at(places, 0, footage.n_frames - 1)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a feature that is never known has no mean
+        known = np.concatenate(found)
+        mean, std = np.nanmean(known, 0), np.nanstd(known, 0)
+    return torch.from_numpy(mean), torch.from_numpy(std)
+
+
+def _disturbed(
+    points: np.ndarray, track: PoseTrack, augment: AugmentConfig, mirrored: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points as another day, another tracker or a mirror would show them, and which are hidden `(animal, keypoint)`."""
+    animals, keypoints = points.shape[1:3]
+    offset = rng.normal(0, augment.kp_jitter_std * track.length_px, (animals, keypoints, 2))
+    hidden = rng.random((animals, keypoints)) < augment.kp_hide
+    if animals > 1 and rng.random() < augment.kp_hide:
+        hidden[rng.integers(animals)] = True
+    points = points + offset.astype(np.float32)
+    if mirrored:
+        points = points[:, :, mirrored_order(track.names)] * np.array([-1, 1], np.float32)
+    return np.where(hidden[..., None], np.float32(np.nan), points), hidden
+
+
+def _crop_points(points: np.ndarray, video: CachedVideo | None, at: np.ndarray, first: int, last: int) -> np.ndarray:
+    if video is None:
+        return np.full(points.shape, np.nan, np.float32)
+    frames = np.clip(np.round(at).astype(np.int64), first, last)
+    return crop_points(points, video.centers[frames], video.turns[frames], video.side_px)
+
+
+def _with_halo(at: np.ndarray, before: int, after: int, speed: float) -> np.ndarray:
+    """Places `(time,)` with so many more before and after them, in equal steps."""
+    head, tail = at[0] - speed * np.arange(before, 0, -1), at[-1] + speed * np.arange(1, after + 1)
+    return np.concatenate([head, at, tail])
 
 
 def _take(images: np.ndarray, frames: np.ndarray) -> np.ndarray:

@@ -1,69 +1,179 @@
-"""Frames in, probabilities out, for a video of any length in constant memory."""
+"""Frames and points in, decisions out, for a recording of any length in constant memory."""
 
 from __future__ import annotations
 
 import copy
 import itertools
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from dolorim.core.pose_features import REACH
 from dolorim.data.cache import CachedVideo
 from dolorim.data.crop import Crops
+from dolorim.data.footage import Footage, Needs, crop_points
+from dolorim.data.track import PoseTrack
 from dolorim.engine.hardware import Precision, autocast, pick_precision
-from dolorim.models.recognizer import Recognizer
+from dolorim.models.recognizer import Inputs, Recognizer, Streams
+
+_READ = 1024  # frames that are read at a time; a temporal network needs as many around them as it sees
+
+
+class Decisions(NamedTuple):
+    """Of consecutive frames: `probabilities` `(time, classes)` float32, `keypoints` `(time, keypoint, 2)` in the crop,
+    from -1 to 1, or None."""
+
+    probabilities: np.ndarray
+    keypoints: np.ndarray | None
 
 
 class Predictor:
-    """A trained recognizer made ready to predict: normalizations folded into convolutions, on its device.
+    """A recognizer made ready to predict, on its device.
 
-    `chunk` frames are decided at a time. Their number has no influence on the result: each chunk comes with the real
-    frames around it, and only a video's own ends are padded with its outermost frames.
+    `chunk` frames are encoded at a time. Their number has no influence on the result: each chunk comes with the real
+    frames around it, and only a video's own ends are padded with its outermost frames. `fold` copies the recognizer and
+    folds normalizations into convolutions; without it, the recognizer is used as it stands.
     """
 
-    def __init__(self, model: Recognizer, device: torch.device, precision: str = "auto", chunk: int = 64) -> None:
-        self.model = fold_normalization(model).to(device)
-        self.device, self.chunk = device, chunk
+    def __init__(
+        self,
+        model: Recognizer,
+        needs: Needs,
+        device: torch.device,
+        precision: str = "auto",
+        chunk: int = 64,
+        fold: bool = True,
+    ) -> None:
+        self.model = fold_normalization(model).to(device) if fold else model
+        self.needs, self.device, self.chunk = needs, device, chunk
         self.precision: Precision = pick_precision(precision, device)
-        self.before, self.after = model.visual.before, model.visual.after
 
-    def stream(self, blocks: Iterable[Crops]) -> Iterator[np.ndarray]:
-        """Probabilities `(frames, classes)` float32 of consecutive frames, a chunk at a time."""
-        images: np.ndarray | None = None
-        centers = np.empty((0, 2), np.float32)
+    def __call__(self, footage: Footage) -> Decisions:
+        """Decisions on a whole recording."""
+        if footage.features is not None:
+            return _joined(self._read(self._stored(footage)))
+        blocks = None if footage.video is None else blocks_of(footage.video)
+        side_px = 1.0 if footage.video is None else footage.video.side_px
+        return _joined(self.stream(blocks, footage.track, side_px))
+
+    def stream(
+        self, blocks: Iterable[Crops] | None, track: PoseTrack | None = None, side_px: float = 1.0
+    ) -> Iterator[Decisions]:
+        """Decisions on consecutive frames, some at a time.
+
+        Without `blocks` of crops (whose windows are `side_px` wide), the pose alone decides, on all its frames. A
+        recognizer that could use a pose does without where there is no `track`.
+        """
+        seen = self._encode(blocks, track, side_px) if blocks is not None else self._encode_pose(track)
+        yield from self._read(seen)
+
+    def features(self, blocks: Iterable[Crops], track: PoseTrack | None, side_px: float) -> Iterator[np.ndarray]:
+        """What the visual encoder alone sees of consecutive frames, `(time, width)` float16, for a cache."""
+        for streams in self._encode(blocks, track, side_px):
+            assert streams.visual is not None
+            yield streams.visual[0].half().cpu().numpy()
+
+    def _encode(self, blocks: Iterable[Crops], track: PoseTrack | None, side_px: float) -> Iterator[Streams]:
+        before, after = self._context()
+        waiting: Crops | None = None
+        start = 0
         for block in blocks:
             if len(block.images) == 0:
                 continue
-            if images is None:
-                images, centers = (_repeat(a[:1], self.before) for a in (block.images, block.centers))
-            images = np.concatenate([images, block.images])
-            centers = np.concatenate([centers, block.centers])
-            while len(images) >= self.chunk + self.before + self.after:
-                yield self._decide(images, centers, self.chunk)
-                images, centers = images[self.chunk :], centers[self.chunk :]
-        if images is None:
+            waiting = _joined_crops(_repeated(block, 0, before) if waiting is None else waiting, block)
+            while len(waiting.images) >= self.chunk + before + after:
+                yield self._see(waiting, start, self.chunk, track, side_px)
+                waiting, start = _from(waiting, self.chunk), start + self.chunk
+        if waiting is None:
             return
-        images = np.concatenate([images, _repeat(images[-1:], self.after)])
-        centers = np.concatenate([centers, _repeat(centers[-1:], self.after)])
-        while (left := len(images) - self.before - self.after) > 0:
-            yield self._decide(images, centers, min(self.chunk, left))
-            images, centers = images[self.chunk :], centers[self.chunk :]
+        waiting = _joined_crops(waiting, _repeated(waiting, -1, after))
+        while (left := len(waiting.images) - before - after) > 0:
+            yield self._see(waiting, start, min(self.chunk, left), track, side_px)
+            waiting, start = _from(waiting, self.chunk), start + self.chunk
 
-    def __call__(self, blocks: Iterable[Crops]) -> np.ndarray:
-        """Probabilities `(time, classes)` of a whole video."""
-        return np.concatenate([*self.stream(blocks)])
+    def _encode_pose(self, track: PoseTrack | None) -> Iterator[Streams]:
+        if track is None:
+            raise ValueError("neither frames nor a pose to decide by")
+        for start in range(0, track.n_frames, _READ):
+            yield self._encoded(self._pose(track, start, min(_READ, track.n_frames - start)))
+
+    def _see(self, crops: Crops, start: int, frames: int, track: PoseTrack | None, side_px: float) -> Streams:
+        before, after = self._context()
+        stop = frames + before + after
+        pictures = torch.from_numpy(crops.images[:stop]).to(self.device, non_blocking=True)
+        inputs = {
+            "frames": pictures[None, None].float() / 255,
+            "track": torch.from_numpy(crops.centers[:stop]).to(self.device, non_blocking=True)[None],
+        }
+        if track is not None:
+            inputs |= self._pose(track, start, frames)
+            if self.needs.points:
+                inner = slice(before, before + frames)
+                points, _ = track.at(np.arange(start, start + frames), 0, track.n_frames - 1)
+                places = crop_points(points[:, 0], crops.centers[inner], crops.turns[inner], side_px)
+                inputs["points"] = torch.from_numpy(places)[None].to(self.device)
+        return self._encoded(inputs)
+
+    def _pose(self, track: PoseTrack, start: int, frames: int) -> dict[str, torch.Tensor]:
+        halo = self.needs.pose
+        if halo is None:
+            return {}
+        places = np.arange(start - halo.before - REACH, start + frames + halo.after + REACH)
+        found = self.needs.features_of(track, *track.at(places, 0, track.n_frames - 1))
+        inside = places[REACH : len(places) - REACH]
+        return {
+            "pose": torch.from_numpy(found)[None].to(self.device),
+            "pose_inside": torch.from_numpy((inside >= 0) & (inside < track.n_frames))[None].to(self.device),
+        }
 
     @torch.inference_mode()
-    def _decide(self, images: np.ndarray, centers: np.ndarray, frames: int) -> np.ndarray:
-        stop = frames + self.before + self.after
-        pictures = torch.from_numpy(images[:stop]).to(self.device, non_blocking=True)
-        track = torch.from_numpy(centers[:stop]).to(self.device, non_blocking=True)
+    def _encoded(self, inputs: dict[str, torch.Tensor]) -> Streams:
         with autocast(self.device, self.precision):
-            logits = self.model(pictures[None, None].float() / 255, track[None], halo=True)
-        return logits[0].float().softmax(-1).cpu().numpy()
+            return self.model.encode(Inputs(**inputs), halo=True)
+
+    def _stored(self, footage: Footage) -> Iterator[Streams]:
+        """Streams of a recording whose visual features have been computed before."""
+        assert footage.features is not None
+        for start in range(0, footage.n_frames, _READ):
+            stored = torch.from_numpy(footage.features[start : start + _READ].astype(np.float32))[None].to(self.device)
+            inputs = {"features": stored}
+            if footage.track is not None:
+                inputs |= self._pose(footage.track, start, stored.shape[1])
+            yield self._encoded(inputs)
+
+    def _read(self, streams: Iterable[Streams]) -> Iterator[Decisions]:
+        before, after = self.model.before, self.model.after
+        if before == after == 0:
+            for seen in streams:
+                yield self._decide(seen, 0, _length(seen))
+            return
+        waiting: Streams | None = None
+        context = 0  # frames of `waiting` that have been decided on and stay as context
+        for seen in streams:
+            waiting = seen if waiting is None else _laid_together(waiting, seen)
+            while _length(waiting) - context >= _READ + after:
+                yield self._decide(waiting, context, _READ)
+                drop = max(0, context + _READ - before)
+                waiting, context = _cut(waiting, drop), context + _READ - drop
+        if waiting is not None and _length(waiting) > context:
+            yield self._decide(waiting, context, _length(waiting) - context)
+
+    @torch.inference_mode()
+    def _decide(self, streams: Streams, first: int, frames: int) -> Decisions:
+        with autocast(self.device, self.precision):
+            found = self.model.read(streams)
+        inner = slice(first, first + frames)
+        probabilities = found.actions[0, inner].float().softmax(-1).cpu().numpy()
+        keypoints = None if found.keypoints is None else found.keypoints[0, inner].float().cpu().numpy()
+        return Decisions(probabilities, keypoints)
+
+    def _context(self) -> tuple[int, int]:
+        halo = self.needs.visual
+        return (0, 0) if halo is None else (halo.before, halo.after)
 
 
 def fold_normalization(model: Recognizer) -> Recognizer:
@@ -79,11 +189,41 @@ def fold_normalization(model: Recognizer) -> Recognizer:
 
 def blocks_of(video: CachedVideo, size: int = 256) -> Iterator[Crops]:
     """A cached video as the stream that a decoded one would be."""
-    images, centers, time_s, turns = video.images, video.centers, video.time_s, video.turns
-    for start in range(0, len(images), size):
+    for start in range(0, video.n_frames, size):
         part = slice(start, start + size)
-        yield Crops(start, np.asarray(images[part]), centers[part], time_s[part], turns[part])
+        yield Crops(
+            start, np.asarray(video.images[part]), video.centers[part], video.time_s[part], video.turns[part]
+        )  # fmt: skip
 
 
-def _repeat(frame: np.ndarray, times: int) -> np.ndarray:
-    return np.repeat(frame, times, axis=0)
+def _joined(parts: Iterable[Decisions]) -> Decisions:
+    probabilities, keypoints = zip(*parts, strict=True)
+    return Decisions(np.concatenate(probabilities), None if keypoints[0] is None else np.concatenate(keypoints))
+
+
+def _arrays(crops: Crops) -> tuple[np.ndarray, ...]:
+    return crops.images, crops.centers, crops.time_s, crops.turns
+
+
+def _joined_crops(one: Crops, two: Crops) -> Crops:
+    return Crops(one.start, *(np.concatenate(pair) for pair in zip(_arrays(one), _arrays(two), strict=True)))
+
+
+def _repeated(crops: Crops, frame: int, times: int) -> Crops:
+    return Crops(crops.start, *(np.repeat(a[[frame]], times, axis=0) for a in _arrays(crops)))
+
+
+def _from(crops: Crops, frame: int) -> Crops:
+    return Crops(crops.start + frame, *(a[frame:] for a in _arrays(crops)))
+
+
+def _length(streams: Streams) -> int:
+    return next(s.shape[1] for s in streams if s is not None)
+
+
+def _laid_together(one: Streams, two: Streams) -> Streams:
+    return Streams(*(None if a is None or b is None else torch.cat([a, b], 1) for a, b in zip(one, two, strict=True)))
+
+
+def _cut(streams: Streams, frames: int) -> Streams:
+    return Streams(*(None if s is None else s[:, frames:] for s in streams))

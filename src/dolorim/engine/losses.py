@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from torch import nn
 from dolorim.config import TrainConfig
 
 _MOST = 30.0  # a class is never weighted more than this many times another
+_STEP = 4.0  # largest change of a log probability that smoothness is asked of (Farha and Gall 2019, MS-TCN)
 
 
 def class_weights(shares: np.ndarray) -> np.ndarray:
@@ -24,9 +27,11 @@ def class_weights(shares: np.ndarray) -> np.ndarray:
 
 
 class FrameLoss(nn.Module):
-    """Mean loss over labelled frames, from logits `(batch, time, classes)` and labels `(batch, time)`, -1 unlabelled.
+    """Mean loss over labelled frames, from logits `(stages, batch, time, classes)`, summed over stages.
 
-    Focal: Lin et al. 2017. Logit adjustment: Menon et al. 2021, tau times the log share is added to the logits.
+    Labels are `(batch, time)`, -1 unlabelled. Focal: Lin et al. 2017. Logit adjustment: Menon et al. 2021, tau times
+    the log share is added to the logits. Smoothness: Farha and Gall 2019, the truncated squared change of log
+    probabilities between neighboring frames of one label.
     """
 
     weights: torch.Tensor
@@ -38,14 +43,59 @@ class FrameLoss(nn.Module):
         adjustment = config.logit_adjustment * np.log(np.maximum(shares, 1e-4))
         self.register_buffer("weights", torch.as_tensor(weights, dtype=torch.float32), persistent=False)
         self.register_buffer("adjustment", torch.as_tensor(adjustment, dtype=torch.float32), persistent=False)
-        self.gamma, self.smoothing = config.focal_gamma, config.label_smoothing
+        self.config = config
 
-    def forward(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, stages: torch.Tensor, labels: torch.Tensor, over_all: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """`over_all` averages over the processes that train together: theirs is then the loss of their whole batch."""
+        targets = soft_targets(labels, len(self.weights), self.config.soft_boundaries)
         known = labels >= 0
-        logits, labels = logits[known].float() + self.adjustment, labels[known]
-        weights = self.weights[labels]
-        loss = F.cross_entropy(logits, labels, reduction="none", label_smoothing=self.smoothing)
-        if self.gamma:
-            right = logits.log_softmax(-1).gather(-1, labels[:, None])[:, 0].exp()
-            loss = loss * (1 - right) ** self.gamma
-        return (loss * weights).sum() / weights.sum().clamp(min=1e-6)
+        total = over_all((targets[known] @ self.weights).sum()).clamp(min=1e-6)
+        return torch.stack([self._of_stage(logits.float(), labels, targets, total) for logits in stages]).sum()
+
+    def _of_stage(
+        self, logits: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor, total: torch.Tensor
+    ) -> torch.Tensor:
+        known = labels >= 0
+        log = (logits + self.adjustment).log_softmax(-1)[known]
+        target, smoothing = targets[known], self.config.label_smoothing
+        loss = -((target * (1 - smoothing) + smoothing / len(self.weights)) * log).sum(-1)
+        if self.config.focal_gamma:
+            loss = loss * (1 - (target * log.exp()).sum(-1)).clamp(min=0) ** self.config.focal_gamma
+        mean = (loss * (target @ self.weights)).sum() / total
+        if self.config.lambda_smooth:
+            mean = mean + self.config.lambda_smooth * _unsteadiness(logits.log_softmax(-1), labels)
+        return mean
+
+
+def soft_targets(labels: torch.Tensor, n_classes: int, reach: int) -> torch.Tensor:
+    """Labels `(batch, time)` as shares `(batch, time, classes)`, averaged over `reach` frames to either side.
+
+    Unlabelled frames count for nothing, and are all zeros themselves where there is no label near.
+    """
+    known = labels >= 0
+    one_hot = F.one_hot(labels.clamp(min=0), n_classes).float() * known[..., None]
+    if not reach:
+        return one_hot
+    sums = F.avg_pool1d(one_hot.transpose(1, 2), 2 * reach + 1, 1, reach).transpose(1, 2)
+    return sums / sums.sum(-1, keepdim=True).clamp(min=1e-6)
+
+
+def keypoint_loss(
+    found: torch.Tensor, visibility: torch.Tensor, points: torch.Tensor, valid: torch.Tensor
+) -> torch.Tensor:
+    """Smooth L1 distance of keypoints `(batch, time, keypoint, 2)` that are in the crop, plus a tenth of the cross
+    entropy of whether they are there. `valid` `(batch, time)` is false beyond the recording.
+    """
+    there = ~points.isnan().any(-1) & valid[..., None]
+    inside = there & (points.abs() <= 1).all(-1)
+    place = F.smooth_l1_loss(found.float(), points.nan_to_num(0.0), reduction="none", beta=0.05).sum(-1)
+    seen = F.binary_cross_entropy_with_logits(visibility.float(), inside.float(), reduction="none").mean(-1)
+    return (place * inside).sum() / inside.sum().clamp(min=1) + 0.1 * (seen * valid).sum() / valid.sum().clamp(min=1)
+
+
+def _unsteadiness(log: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    same = (labels[:, 1:] == labels[:, :-1]) & (labels[:, 1:] >= 0)
+    change = (log[:, 1:] - log[:, :-1].detach()).abs().clamp(max=_STEP) ** 2
+    return (change.mean(-1) * same).sum() / same.sum().clamp(min=1)

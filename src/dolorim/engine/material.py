@@ -1,15 +1,23 @@
-"""Bring together what training and evaluation need: labelled recordings with their frames."""
+"""Bring together what training and evaluation need: labelled recordings with their frames and points."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dolorim.config import DataConfig
+import numpy as np
+
+from dolorim.config import Config, DataConfig
 from dolorim.core.errors import UserError
+from dolorim.core.ethogram import UNLABELED
+from dolorim.core.pose import NO_SKELETON, Skeleton
+from dolorim.core.recording import Recording
+from dolorim.data.cache import CachedVideo
+from dolorim.data.footage import Footage
+from dolorim.data.track import PoseTrack, read_track
 from dolorim.engine.extract import extract, usual_workers
-from dolorim.engine.talk import warn
-from dolorim.formats.project import Project, open_project
+from dolorim.engine.talk import say, warn
+from dolorim.formats.project import Project, Source, open_project
 
 
 @dataclass(frozen=True)
@@ -27,33 +35,121 @@ class Material:
     def animals(self) -> list[str]:
         return sorted({f.recording.animal for f in self.footage})
 
+    @property
+    def recordings(self) -> list[Recording]:
+        return [f.recording for f in self.footage]
 
-def gather(config: DataConfig) -> Material:
-    """Open the project, fill the cache and lay the labels on the frames. Says what is left out, and why."""
-    project = open_project(config)
+    @property
+    def skeleton(self) -> Skeleton:
+        """The skeleton that all poses have; an empty one where there are none. Raises `UserError` where they differ."""
+        found = {f.track.skeleton: f.recording.name for f in self.footage if f.track is not None}
+        if len(found) > 1:
+            (one, a), (two, b) = list(found.items())[:2]
+            names = " and ".join(f"{', '.join(s.keypoints)} of {s.animals} in {n}" for s, n in ((one, a), (two, b)))
+            raise UserError(f"the poses have different keypoints: {names}; choose some with --kp_names")
+        return next(iter(found), NO_SKELETON)
+
+
+def wants_pose(config: Config) -> bool:
+    return config.model.pose != "none" or config.model.tasks == "multitask"
+
+
+def gather(config: Config) -> Material:
+    """Open the project, fill the cache, read the poses, lay labels on frames. Says what is left out, and why."""
+    data = config.data
+    project = open_project(data)
     for finding in project.findings:
         warn(str(finding))
     labelled = [s for s in project.sources if s.labels]
     if not labelled:
-        raise UserError(f"{config.videos}: no video here has labels; name their folder with --annotations DIR")
-    cached, failures = extract([s.video for s in labelled], config, usual_workers())
-    for video, reason in failures:
-        warn(f"{video.name} is left out: {reason}")
-    recordings, videos = [], []
+        raise UserError(f"{data.videos or data.dlc}: nothing here has labels; name their folder with --annotations DIR")
+    cached = _cached(labelled, config)
+    footage = []
     for source in labelled:
-        entry = cached.get(source.video)
-        if entry is None:
+        video = None if cached is None or source.video is None else cached.get(source.video)
+        if cached is not None and video is None:
             continue
-        if entry.damage and not config.allow_damaged:
+        track = _track(source, config, video) if wants_pose(config) else None
+        if video is None and track is None:
+            warn(f"{source.name} is left out: it has no pose file")
+            continue
+        found = _labelled(project, source, data, video, track)
+        found = replace(found, recording=_without_short_trials(found.recording, config.train.min_frames))
+        if (found.recording.labels >= 0).any():
+            footage.append(found)
+    if not footage:
+        raise UserError(f"{data.annotations}: no frame of any recording is labelled; see the warnings above")
+    material = Material(project, tuple(footage))
+    if wants_pose(config):
+        lacking = sum(f.track is None for f in footage)
+        if lacking == len(footage):
             raise UserError(
-                f"{source.video}: {entry.damage}; mend or remove it, or train on what decodes with --allow_damaged"
+                f"{data.dlc or data.videos}: no labelled video has a pose file; name their folder with --dlc"
             )
-        recording, placement = project.place(source, entry.n_frames, config)
-        for reason in placement.skipped:
-            warn(f"trial left out: {reason}")
-        if (recording.labels >= 0).any():
-            recordings.append(recording)
-            videos.append(entry)
-    if not recordings:
-        raise UserError(f"{config.annotations}: no frame of any video is labelled; see the warnings above")
-    return Material(project, tuple(recordings), tuple(videos))
+        skeleton = material.skeleton
+        say(f"pose: {', '.join(skeleton.keypoints)} of {skeleton.animals} animal{'s' * (skeleton.animals > 1)}"
+            f"{f'; {lacking} of {len(footage)} videos have none' if lacking else ''}")  # fmt: skip
+    return material
+
+
+def _cached(sources: Sequence[Source], config: Config) -> dict | None:
+    """The cached videos; None where the network does not look at any."""
+    if config.model.visual == "none":
+        return None
+    videos = {s.video: s.pose for s in sources if s.video is not None}
+    if not videos:
+        raise UserError("there are no videos; name their folder with --videos DIR, or learn from poses: --visual none")
+    cached, failures = extract(videos, config.data, usual_workers())
+    for path, reason in failures:
+        warn(f"{path.name} is left out: {reason}")
+    for entry in cached.values():
+        if entry.damage and not config.data.allow_damaged:
+            raise UserError(
+                f"{entry.video}: {entry.damage}; mend or remove it, or train on what decodes with --allow_damaged"
+            )
+    return cached
+
+
+def _track(source: Source, config: Config, video: CachedVideo | None) -> PoseTrack | None:
+    if source.pose is None:
+        return None
+    rate_hz = config.data.rate_hz if video is None else rate_of(video.time_s)
+    try:
+        track = read_track(source.pose, config.data, config.model.pose == "generic", rate_hz)
+    except UserError as error:
+        if video is None:
+            warn(f"{source.name} is left out: {error}")
+        else:
+            warn(f"{source.name} goes without pose: {error}")
+        return None
+    return track if video is None else track.on(video.n_frames)
+
+
+def _labelled(
+    project: Project, source: Source, data: DataConfig, video: CachedVideo | None, track: PoseTrack | None
+) -> Footage:
+    n_frames = track.n_frames if video is None and track is not None else video.n_frames if video is not None else 0
+    recording, placement = project.place(source, n_frames, data)
+    for reason in placement.skipped:
+        warn(f"trial left out: {reason}")
+    for note in track.notes if track is not None else ():
+        warn(f"{source.name}: {note}")
+    return Footage(recording, video, track)
+
+
+def _without_short_trials(recording: Recording, min_frames: int) -> Recording:
+    labels = recording.labels.copy()
+    for trial in recording.trials:
+        part = labels[trial.start : trial.stop]
+        known = int((part >= 0).sum())
+        if 0 < known < min_frames:
+            part[:] = UNLABELED
+            warn(f"{recording.name}, trial {trial.number} is left out: {known} labelled frames, wanted {min_frames}")
+    return replace(recording, labels=labels)
+
+
+def rate_of(time_s: np.ndarray) -> float:
+    """Frames per second, from the usual step between timestamps."""
+    steps = np.diff(time_s)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    return 1 / usual if usual > 0 else 30.0

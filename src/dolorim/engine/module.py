@@ -5,24 +5,30 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from dolorim.config import Config
+from dolorim.config import Config, ModelConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.data.augment import augment
+from dolorim.data.footage import Footage, Needs
 from dolorim.data.windows import Batch
-from dolorim.engine.losses import FrameLoss
+from dolorim.engine.infer import Predictor
+from dolorim.engine.losses import FrameLoss, keypoint_loss
 from dolorim.metrics.frames import confusion, frame_scores
-from dolorim.models.recognizer import Recognizer
+from dolorim.models.recognizer import Inputs, Recognizer
+from dolorim.models.videomae import VideoMae3d
+from dolorim.models.vit import Vit2d
+from dolorim.models.weights import freeze
 
 
 class Learner(pl.LightningModule):
-    """Trains a recognizer. `shares` `(classes,)` are those among drawn frames.
+    """Trains a recognizer. `shares` `(classes,)` are those among drawn frames; `val` are recordings to validate on.
 
     Whatever is random in a step follows from the seed, the epoch, the step and the rank, not from what went before,
     so that a run that was interrupted ends as one that was not.
@@ -34,9 +40,11 @@ class Learner(pl.LightningModule):
         config: Config,
         ethogram: Ethogram,
         shares: np.ndarray,
+        needs: Needs,
+        val: Sequence[Footage] = (),
     ) -> None:
         super().__init__()
-        self.model, self.config, self.ethogram = model, config, ethogram
+        self.model, self.config, self.ethogram, self.needs, self.val = model, config, ethogram, needs, val
         self.loss = FrameLoss(config.train, shares)
         self.plateau = Plateau()
         self._spent_s = 0.0  # in earlier sessions of this run
@@ -48,8 +56,14 @@ class Learner(pl.LightningModule):
             np.random.SeedSequence([self.config.train.seed, self.global_step, self.global_rank]).generate_state(1)[0]
         )
         torch.manual_seed(seed)  # for dropout
-        batch = augment(batch, self.config.augment, self.ethogram.mirrored, seed)
-        loss = self.loss(self.model(batch["frames"][:, None], batch["track"], halo=True), batch["labels"])
+        batch = augment(batch, self.config.augment, self.ethogram.mirrored)
+        inputs = self._with_one_stream_left_out(inputs_of(batch), seed)
+        found = self.model(inputs, batch["valid"], halo=True)
+        loss = self.loss(found.stages, batch["labels"], self._over_all)
+        if found.keypoints is not None and found.visibility is not None and self.config.train.lambda_kp:
+            points = keypoint_loss(found.keypoints, found.visibility, batch["points"], batch["valid"])
+            self.log("train/keypoints", points, on_step=False, on_epoch=True, batch_size=len(batch["labels"]))
+            loss = loss + self.config.train.lambda_kp * points
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step {self.global_step}; "
@@ -59,12 +73,34 @@ class Learner(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["labels"]))
         return loss
 
-    def validation_step(self, batch: Batch, index: int) -> None:
-        logits = self.model(batch["frames"][:, None].float() / 255, batch["track"], halo=True)
-        truth, guess = batch["labels"].cpu().numpy(), logits.argmax(-1).cpu().numpy()
-        self._counts += confusion(truth, guess, len(self.ethogram))
+    def _with_one_stream_left_out(self, inputs: Inputs, seed: int) -> Inputs:
+        """The same, but for a share of the batches that lack the pose or the picture."""
+        share = self.config.model.modality_dropout
+        both = inputs.pose is not None and (inputs.frames is not None or inputs.features is not None)
+        drawn = np.random.default_rng(seed).random()
+        if not both or drawn >= share:
+            return inputs
+        if drawn < share / 2:
+            return dataclasses.replace(inputs, pose=None, points=None)
+        return dataclasses.replace(inputs, frames=None, features=None, points=None)
+
+    def _over_all(self, value: torch.Tensor) -> torch.Tensor:
+        """The mean of a value over the processes that train together."""
+        return value if self.trainer.world_size == 1 else self.trainer.strategy.reduce(value.detach(), reduce_op="mean")
+
+    def on_train_epoch_start(self) -> None:
+        thaw(self.model.visual, self.config.model, self.current_epoch)
+
+    def validation_step(self, recording: int, index: int) -> None:
+        footage = self.val[recording]
+        predictor = Predictor(self.model, self.needs, self.device, self.config.train.precision, fold=False)
+        guess = predictor(footage).probabilities.argmax(1)
+        self._counts += confusion(footage.recording.labels, guess, len(self.ethogram))
 
     def on_validation_epoch_end(self) -> None:
+        if self.trainer.world_size > 1:
+            together = self.trainer.strategy.reduce(torch.from_numpy(self._counts).to(self.device), reduce_op="sum")
+            self._counts = together.cpu().numpy()
         scores = frame_scores(self._counts, self.ethogram.classes)
         self._counts = self._no_counts()
         self.log("val/macro_f1", scores["macro_f1"], prog_bar=True)
@@ -113,6 +149,34 @@ class Learner(pl.LightningModule):
 
     def _no_counts(self) -> np.ndarray:
         return np.zeros((len(self.ethogram), len(self.ethogram)), np.int64)
+
+
+def inputs_of(batch: Batch) -> Inputs:
+    """What the network sees of a batch of windows (`Windows`), after augmentation."""
+    points = batch.get("points")
+    if points is not None and "hidden" in batch:
+        points = points.masked_fill(batch["hidden"][:, None, :, None], math.nan)
+    frames = batch.get("frames")
+    return Inputs(
+        None if frames is None else frames[:, None],
+        batch.get("track"),
+        batch.get("pose"),
+        batch.get("inside"),
+        points,
+        batch.get("features"),
+    )
+
+
+def thaw(visual: torch.nn.Module | None, config: ModelConfig, epoch: int) -> None:
+    """Let a pretrained encoder learn, or keep it as it is, as the settings say for this epoch."""
+    if not isinstance(visual, Vit2d | VideoMae3d):
+        return
+    if config.freeze_backbone_epochs < 0 or epoch < config.freeze_backbone_epochs:
+        freeze(visual, visual.blocks, 0)
+    elif config.unfreeze_last:
+        freeze(visual, visual.blocks, config.unfreeze_last)
+    else:
+        visual.requires_grad_(True)
 
 
 @dataclasses.dataclass(frozen=True)

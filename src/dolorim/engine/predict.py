@@ -14,26 +14,45 @@ from typing import Any
 import numpy as np
 
 from dolorim import __version__
-from dolorim.config import DataConfig
+from dolorim.config import Config
+from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
+from dolorim.core.findings import Finding
 from dolorim.core.predictions import Predictions
 from dolorim.data.cache import VIEW_KNOBS, fingerprint
 from dolorim.data.crop import Crops, plan_view, read_crops
+from dolorim.data.track import PoseTrack, read_track
 from dolorim.data.video import probe
-from dolorim.engine.hardware import pick_device
-from dolorim.engine.infer import Predictor
+from dolorim.engine.evaluate import predictor_of
+from dolorim.engine.infer import Decisions, Predictor
+from dolorim.engine.material import rate_of
 from dolorim.engine.overlay import write_overlay
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress, say, warn
 from dolorim.formats.predictions import meta_path, write_predictions
+from dolorim.formats.project import find_pose_files, find_videos, pose_files_below
+from dolorim.formats.tracking import find_poses, recording_stem
 
 _WAITING = 4  # blocks of crops that may wait for the network
 
 
+@dataclass(frozen=True)
+class Job:
+    """A recording to label: its video, its pose, or both; `stem` names its files."""
+
+    file: Path
+    stem: str
+    pose: Path | None = None
+
+    @property
+    def video(self) -> Path | None:
+        return None if self.file == self.pose else self.file
+
+
 @dataclass
 class Outcome:
-    """What became of a batch of videos."""
+    """What became of a batch of recordings."""
 
     done: list[Path] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
@@ -41,9 +60,31 @@ class Outcome:
     failed: list[tuple[Path, str]] = field(default_factory=list)
 
 
+def find_jobs(run: RunFolder, places: Sequence[Path], dlc: Path | None = None) -> list[Job]:
+    """What there is to label for a run below some places: videos, with poses from `dlc` or beside them, or poses alone.
+
+    Raises `UserError` where there is nothing.
+    """
+    model = run.read_config().model
+    if model.visual == "none":
+        poses = find_pose_files(places)
+        names = unique_stems([p.with_name(recording_stem(p) + p.suffix) for p in poses])
+        return [Job(p, name, p) for p, name in zip(poses, names, strict=True)]
+    videos = find_videos(places)
+    stems = unique_stems(videos)
+    if not run.read_skeleton().keypoints and run.read_config().data.crop != "pose":
+        return [Job(v, s) for v, s in zip(videos, stems, strict=True)]
+    folders = [dlc] if dlc is not None else sorted({v.parent for v in videos})
+    findings: list[Finding] = []
+    found = find_poses(pose_files_below(folders), [v.stem for v in videos], findings)
+    for finding in findings:
+        warn(str(finding))
+    return [Job(v, s, found.get(v.stem)) for v, s in zip(videos, stems, strict=True)]
+
+
 def predict_videos(
     run: RunFolder,
-    videos: Sequence[Path],
+    jobs: Sequence[Job],
     out: Path,
     *,
     overlay: bool = False,
@@ -51,72 +92,111 @@ def predict_videos(
     body_length_px: float | None = None,
     mask: str | None = None,
 ) -> Outcome:
-    """Label videos and write their files to `out`. One that fails is reported and does not stop the others.
+    """Label recordings and write their files to `out`. One that fails is reported and does not stop the others.
 
     `body_length_px` and `mask` replace those of the run, for videos of another camera.
 
-    With `overwrite=False`, videos whose predictions are complete and made by this run from this very file are skipped.
+    With `overwrite=False`, recordings whose predictions are complete and made by this run from these very files are
+    skipped.
     """
-    config, ethogram = run.read_config(), run.read_ethogram()
+    config = run.read_config()
     data = dataclasses.replace(
         config.data,
         body_length_px=body_length_px or config.data.body_length_px,
         mask=config.data.mask if mask is None else mask,
     )
     view = {name: getattr(data, name) for name in VIEW_KNOBS}
-    predictor = Predictor(run.load_model(), pick_device(config.train.accelerator), config.train.precision)
+    labeler = Labeler(
+        predictor_of(run), run.read_decoder(), run.read_ethogram(), dataclasses.replace(config, data=data)
+    )
     outcome = Outcome()
-    for video, stem in zip(videos, unique_stems(videos), strict=True):
+    for job in jobs:
         try:
             meta = {
                 "dolorim": __version__,
                 "run": str(run.path.resolve()),
-                "video": str(video),
+                "video": str(job.file),
                 "view": view,
-                **_identity(video),
+                **_identity(job),
             }
-            if not overwrite and _is_done(out, stem, meta):
-                outcome.skipped.append(video)
+            if not overwrite and _is_done(out, job.stem, meta):
+                outcome.skipped.append(job.file)
                 continue
-            predictions, damage = predict_video(predictor, video, stem, data, ethogram, meta)
+            predictions, damage = labeler(job, meta)
             write_predictions(out, predictions)
-            if overlay:
-                write_overlay(video, predictions, out / f"{stem}.overlay.mp4")
+            if overlay and job.video is not None:
+                write_overlay(job.video, predictions, out / f"{job.stem}.overlay.mp4")
         except UserError as error:
-            outcome.failed.append((video, str(error)))
+            outcome.failed.append((job.file, str(error)))
             warn(str(error))
             continue
-        outcome.done.append(video)
+        outcome.done.append(job.file)
         if damage:
-            outcome.damaged.append((video, damage))
-            warn(f"{video}: {damage}; the frames before that are labelled")
-        say(f"{video.name}: {len(predictions.labels)} frames, {_summary(predictions)}")
+            outcome.damaged.append((job.file, damage))
+            warn(f"{job.file}: {damage}; the frames before that are labelled")
+        used = f" from {' and '.join(predictions.meta['seen'])}" if config.model.pose != "none" else ""
+        say(f"{job.file.name}: {len(predictions.labels)} frames{used}, {_summary(predictions)}")
     return outcome
 
 
-def predict_video(
-    predictor: Predictor, video: Path, stem: str, data: DataConfig, ethogram: Ethogram, meta: dict[str, Any]
-) -> tuple[Predictions, str | None]:
-    """Label one video; also says where a damaged one stops."""
-    info = probe(video)
-    stream, blocks = read_crops(video, plan_view(video, data, info))
-    times: list[np.ndarray] = []
+@dataclass(frozen=True)
+class Labeler:
+    """All that is needed to label one recording after another."""
 
-    def watched_blocks() -> Iterator[Crops]:
-        with progress(video.name, info.expected_frames or None) as bar:
-            for block in _in_background(blocks):
-                times.append(block.time_s)
-                bar(len(block.images))
-                yield block
+    predictor: Predictor
+    decoder: Decoder
+    ethogram: Ethogram
+    config: Config
 
-    probabilities = [*predictor.stream(watched_blocks())]
-    if not probabilities:
-        raise UserError(f"{video}: no frame of it decodes")
-    whole, time_s = np.concatenate(probabilities), np.concatenate(times)
-    damage = str(stream.damage) if stream.damage else None
-    meta = {**meta, "n_frames": len(time_s), "fps": _rate_hz(time_s), "damage": damage}
-    labels = whole.argmax(1).astype(np.int16)
-    return Predictions(stem, ethogram.classes, labels, whole, time_s, meta), damage
+    def __call__(self, job: Job, meta: dict[str, Any]) -> tuple[Predictions, str | None]:
+        """Label one recording; also says where a damaged video stops. `meta["seen"]` says what was looked at."""
+        if job.video is None:
+            track = self._track(job, self.config.data.rate_hz)
+            if track is None:
+                raise UserError(f"{job.file}: not a pose file that this run can read")
+            decided, damage = [*self.predictor.stream(None, track)], None
+            time_s = np.arange(track.n_frames) / track.rate_hz
+        else:
+            decided, time_s, damage, track = self._watch(job, job.video)
+        seen = [name for name, there in (("video", job.video), ("pose", track)) if there is not None]
+        probabilities = np.concatenate([d.probabilities for d in decided])
+        rate_hz = rate_of(time_s)
+        meta = {**meta, "n_frames": len(time_s), "fps": round(rate_hz, 4), "damage": damage, "seen": seen}
+        labels = self.decoder.decode(probabilities, rate_hz)
+        probabilities = self.decoder.calibrated(probabilities)
+        return Predictions(job.stem, self.ethogram.classes, labels, probabilities, time_s, meta), damage
+
+    def _watch(self, job: Job, video: Path) -> tuple[list[Decisions], np.ndarray, str | None, PoseTrack | None]:
+        info = probe(video)
+        track = self._track(job, info.header_rate_hz) if self.predictor.needs.pose is not None else None
+        view = plan_view(video, self.config.data, info, job.pose)
+        stream, blocks = read_crops(video, view)
+        times: list[np.ndarray] = []
+
+        def watched_blocks() -> Iterator[Crops]:
+            with progress(video.name, info.expected_frames or None) as bar:
+                for block in _in_background(blocks):
+                    times.append(block.time_s)
+                    bar(len(block.images))
+                    yield block
+
+        decided = [*self.predictor.stream(watched_blocks(), track, view.side_px)]
+        if not decided:
+            raise UserError(f"{video}: no frame of it decodes")
+        return decided, np.concatenate(times), str(stream.damage) if stream.damage else None, track
+
+    def _track(self, job: Job, rate_hz: float) -> PoseTrack | None:
+        """The recording's pose, where it has one with the keypoints that the run has learned from."""
+        if job.pose is None:
+            return None
+        track = read_track(job.pose, self.config.data, self.config.model.pose == "generic", rate_hz)
+        wanted = self.predictor.needs.skeleton
+        if track.skeleton != wanted:
+            raise UserError(
+                f"{job.pose}: expected {', '.join(wanted.keypoints)} of {wanted.animals}, found "
+                f"{', '.join(track.names)} of {track.skeleton.animals}; the run has learned from other points"
+            )
+        return track
 
 
 def unique_stems(videos: Sequence[Path]) -> list[str]:
@@ -170,13 +250,16 @@ def _in_background(blocks: Iterator[Crops]) -> Iterator[Crops]:
         thread.join()
 
 
-def _identity(video: Path) -> dict[str, Any]:
-    if not video.is_file():
-        raise UserError(f"{video}: there is no such video file")
+def _identity(job: Job) -> dict[str, Any]:
+    if not job.file.is_file():
+        raise UserError(f"{job.file}: there is no such {'video' if job.video else 'pose'} file")
     try:
-        return {"fingerprint": fingerprint(video)}
+        found = {"fingerprint": fingerprint(job.file)}
+        return (
+            found if job.pose is None else {**found, "pose": str(job.pose), "pose_fingerprint": fingerprint(job.pose)}
+        )
     except OSError as error:
-        raise UserError(f"{video}: cannot be read ({error.strerror})") from None
+        raise UserError(f"{job.file}: cannot be read ({error.strerror})") from None
 
 
 def _is_done(out: Path, stem: str, meta: dict[str, Any]) -> bool:
@@ -184,15 +267,7 @@ def _is_done(out: Path, stem: str, meta: dict[str, Any]) -> bool:
         before = json.loads(meta_path(out, stem).read_text("utf-8"))
     except (OSError, ValueError):
         return False
-    return all(before.get(key) == meta[key] for key in ("run", "view", "fingerprint"))
-
-
-def _rate_hz(time_s: np.ndarray) -> float | None:
-    return (
-        round((len(time_s) - 1) / float(time_s[-1] - time_s[0]), 4)
-        if len(time_s) > 1 and time_s[-1] > time_s[0]
-        else None
-    )
+    return all(before.get(key) == meta.get(key) for key in ("run", "view", "fingerprint", "pose_fingerprint"))
 
 
 def _summary(predictions: Predictions) -> str:

@@ -12,15 +12,15 @@ import safetensors.torch
 import torch
 
 from dolorim.config import Config, config_toml, read_config
+from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
+from dolorim.core.pose import NO_SKELETON, Skeleton
 from dolorim.core.splits import Split
 from dolorim.formats.ethogram_file import read_ethogram, write_ethogram
 from dolorim.formats.table import write_text
 from dolorim.models.build import build_recognizer
 from dolorim.models.recognizer import Recognizer
-
-_ARGMAX = {"decoder": "argmax"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RunFolder:
         """Folder of the predictions of held-out recordings."""
         return self.path / "predictions" / part
 
-    def start(self, config: Config, ethogram: Ethogram, split: Split) -> bool:
+    def start(self, config: Config, ethogram: Ethogram, split: Split, skeleton: Skeleton = NO_SKELETON) -> bool:
         """Make the folder for a new run, or return True where an unfinished one with these settings can go on.
 
         Raises `UserError` where the folder holds a finished run, or one with other settings.
@@ -65,6 +65,7 @@ class RunFolder:
         write_text(self.config, config_toml(config))
         write_ethogram(self.path / "ethogram.toml", ethogram)
         self.write_json("splits.json", asdict(split))
+        self.write_json("skeleton.json", asdict(skeleton))
         return self.last_checkpoint.exists()
 
     def write_json(self, name: str, data: Any) -> None:
@@ -94,23 +95,32 @@ class RunFolder:
                 f"{self.path / 'splits.json'}: expected train, val and test with names of animals"
             ) from None
 
+    def read_skeleton(self) -> Skeleton:
+        """What the run's poses look like; without keypoints where it has learned from none."""
+        if not (self.path / "skeleton.json").exists():
+            return NO_SKELETON
+        data = self.read_json("skeleton.json")
+        try:
+            return Skeleton(tuple(map(str, data["keypoints"])), int(data["animals"]))
+        except (TypeError, KeyError, ValueError):
+            raise UserError(f"{self.path / 'skeleton.json'}: expected keypoints and animals; train again") from None
+
     def read_ethogram(self) -> Ethogram:
         return read_ethogram(self.path / "ethogram.toml")
 
-    def read_decoder(self) -> dict[str, Any]:
-        return dict(self.read_json("decoder.json"))
+    def read_decoder(self) -> Decoder:
+        return Decoder.from_dict(self.read_json("decoder.json"))
 
     def save_model(self, model: Recognizer) -> None:
-        """Write weights and decoder."""
+        """Write the weights."""
         part = self.weights.with_suffix(".part")
         safetensors.torch.save_file({k: v.contiguous() for k, v in model.state_dict().items()}, str(part))
         part.replace(self.weights)
-        self.write_json("decoder.json", _ARGMAX)
 
     def load_model(self) -> Recognizer:
         """Build the run's network and load its weights strictly. Raises `UserError` for whatever does not fit."""
         config, ethogram = self.read_config(), self.read_ethogram()
-        model = build_recognizer(config.model, len(ethogram))
+        model = build_recognizer(config.model, len(ethogram), self.read_skeleton(), config.data.image_size)
         if not self.weights.exists():
             raise UserError(f"{self.weights}: there is no such file; the run has not finished training")
         try:

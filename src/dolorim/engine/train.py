@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 import warnings
+from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -17,23 +19,33 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     RichProgressBar,
 )
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch.utils.data import DataLoader, Sampler
 
-from dolorim.config import Config
+from dolorim.config import Config, TrainConfig
+from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
+from dolorim.core.ethogram import Ethogram
 from dolorim.core.splits import Split, split_animals
-from dolorim.data.windows import Batch, BoutSampler, Halo, Windows, WindowSpec, class_shares, dense_specs
-from dolorim.engine.evaluate import evaluate_held_out
+from dolorim.data.augment import augment
+from dolorim.data.footage import Footage
+from dolorim.data.sampling import BoutSampler, Turns, WindowSpec, rare_boost
+from dolorim.data.windows import Batch, Windows, pose_statistics
+from dolorim.engine.evaluate import evaluate_held_out, predictor_of
+from dolorim.engine.features import needs_only_features, with_features
 from dolorim.engine.hardware import Precision, pick_device, pick_precision
-from dolorim.engine.material import Material, gather
+from dolorim.engine.material import Material, gather, rate_of
 from dolorim.engine.model_card import write_model_card
-from dolorim.engine.module import Learner
+from dolorim.engine.module import Learner, inputs_of
+from dolorim.engine.needs import needs_of
 from dolorim.engine.run_folder import RunFolder, load_strictly
 from dolorim.engine.talk import say, warn, watched
+from dolorim.metrics.tune import fit_decoder
 from dolorim.models.build import build_recognizer
+from dolorim.models.videomae import VideoMae3d
+from dolorim.models.vit import Vit2d
+from dolorim.models.weights import load_encoder
 
-_VAL_WINDOW = 64  # frames; validation is dense, so that this is only a matter of speed
 _LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
     "bf16": "bf16-mixed",
@@ -46,12 +58,17 @@ def train(config: Config, run: RunFolder) -> RunFolder:
 
     An unfinished run with the same settings goes on where it stopped.
     """
-    material = gather(config.data)
-    ethogram = material.project.ethogram
+    material = gather(config)
     split = _split(config, material)
+    return train_on(config, run, material, split)
+
+
+def train_on(config: Config, run: RunFolder, material: Material, split: Split) -> RunFolder:
+    """The same on material that has been gathered, with a split that has been made."""
+    ethogram = material.project.ethogram
     if config.train.lr_schedule == "plateau" and not split.val:
         raise UserError("--lr_schedule plateau needs validation animals; name some with --val_animals, or use cosine")
-    resume = run.start(config, ethogram, split)
+    resume = run.start(config, ethogram, split, material.skeleton)
     _say_split(material, split)
     learner, loaders = _prepare(config, material, split)
     _fit(config, run, learner, loaders, resume)
@@ -63,10 +80,25 @@ def train(config: Config, run: RunFolder) -> RunFolder:
         state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
         load_strictly(model, {k.removeprefix("model."): v for k, v in state.items()}, best)
     run.save_model(model)
+    run.write_json("decoder.json", _fitted_decoder(config, run, learner).to_dict())
     metrics = evaluate_held_out(run, material)
     run.write_json("metrics.json", metrics)
     write_model_card(run, material.recordings, metrics)
     return run
+
+
+def _fitted_decoder(config: Config, run: RunFolder, learner: Learner) -> Decoder:
+    """What turns probabilities into labels, fitted on the validation animals alone."""
+    if config.train.decoder == "argmax" or not learner.val:
+        return Decoder()
+    predictor = predictor_of(run, learner.model)
+    probabilities = [predictor(f).probabilities for f in learner.val]
+    rates = [rate_of(f.time_s) for f in learner.val]
+    decoder = fit_decoder(
+        probabilities, [f.recording.labels for f in learner.val], rates, learner.ethogram.classes
+    )  # fmt: skip
+    say(f"decoder, fitted on the validation animals: {decoder}")
+    return decoder
 
 
 def _split(config: Config, material: Material) -> Split:
@@ -89,7 +121,7 @@ def _names(text: str | None) -> list[str] | None:
 def _say_split(material: Material, split: Split) -> None:
     classes = material.project.ethogram.classes
     for part in ("train", "val", "test"):
-        recordings, _ = material.part(getattr(split, part))
+        recordings = [f.recording for f in material.part(getattr(split, part))]
         labels = np.concatenate([r.labels[r.labels >= 0] for r in recordings] or [np.empty(0, np.int16)])
         shares = np.bincount(labels, minlength=len(classes)) / max(len(labels), 1)
         text = ", ".join(f"{n} {100 * s:.1f}%" for n, s in zip(classes, shares, strict=True))
@@ -101,27 +133,36 @@ def _say_split(material: Material, split: Split) -> None:
         warn("no test animals: the run will have no honest figure of its accuracy")
 
 
-def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner, tuple[DataLoader[Batch], ...]]:
-    ethogram, settings = material.project.ethogram, config.train
-    halo = Halo.around(config.model.clip_length)
-    windows = Windows(*material.part(split.train), settings.window, halo)
-    sampler = BoutSampler(windows.recordings, settings.window, config.augment, settings.seed)
-    shares = class_shares(windows, sampler, len(ethogram))
+def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner, tuple[DataLoader[Any], ...]]:
+    ethogram, settings, skeleton = material.project.ethogram, config.train, material.skeleton
+    pl.seed_everything(settings.seed, workers=True, verbose=False)
+    model = build_recognizer(config.model, len(ethogram), skeleton, config.data.image_size)
+    needs = needs_of(model, config.model, skeleton)
+    footage, val = material.part(split.train), material.part(split.val)
+    if isinstance(model.visual, Vit2d | VideoMae3d):
+        say(f"{config.model.visual}: {load_encoder(model.visual, config.model.encoder_weights)}")
+        if needs_only_features(config.model):
+            footage, val = (with_features(part, model, needs, config) for part in (footage, val))
+    if settings.warm_start is not None:
+        load_strictly(model, RunFolder(settings.warm_start).load_model().state_dict(), settings.warm_start)
+        say(f"starting from the weights of {settings.warm_start}")
+    windows = Windows(footage, settings.train_T, needs, config.augment)
+    sampler = BoutSampler([f.recording for f in footage], settings, config.augment, _boost(config, footage, ethogram))
+    shares = sampler.class_shares(len(ethogram))
     for name, share in zip(ethogram.classes, shares, strict=True):
         if share == 0:
             warn(f"no training animal shows {name}; the run cannot learn it")
-    loaders = [_loader(windows, sampler, settings.batch_size, settings.num_workers)]
-    if split.val:
-        val = Windows(*material.part(split.val), _VAL_WINDOW, halo)
-        loaders.append(_loader(val, dense_specs(val.recordings, _VAL_WINDOW), 1, 0))
-    pl.seed_everything(settings.seed, workers=True, verbose=False)
-    model = build_recognizer(config.model, len(ethogram))
-    return Learner(model, config, ethogram, shares), tuple(loaders)
+    if model.pose is not None:
+        model.pose.fit(*pose_statistics(windows))
+    loaders: list[DataLoader[Any]] = [_loader(windows, sampler, settings.batch_size, settings.num_workers)]
+    if val:
+        loaders.append(DataLoader(range(len(val)), batch_size=None, sampler=Turns(len(val))))
+    learner = Learner(model, config, ethogram, shares, needs, val)
+    _try_one_batch(learner, loaders[0], config)
+    return learner, tuple(loaders)
 
 
-def _loader(
-    windows: Windows, sampler: Sampler[WindowSpec] | list[WindowSpec], batch: int, workers: int
-) -> DataLoader[Batch]:
+def _loader(windows: Windows, sampler: Sampler[WindowSpec], batch: int, workers: int) -> DataLoader[Batch]:
     return DataLoader(
         windows,
         batch_size=batch,
@@ -133,13 +174,44 @@ def _loader(
     )
 
 
-def _fit(
-    config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLoader[Batch], ...], resume: bool
-) -> None:
+def _boost(config: Config, footage: Sequence[Footage], ethogram: Ethogram) -> np.ndarray | None:
+    """How much more often the bouts of each class are drawn; says what becomes of the classes' shares."""
+    settings, n = config.train, len(ethogram)
+    labels = np.concatenate([f.recording.labels for f in footage])
+    counts = np.bincount(labels[labels >= 0], minlength=n)
+    boost = rare_boost(counts, settings.rare_threshold_share, settings.rare_boost_cap)
+    recordings = [f.recording for f in footage]
+    drawn = BoutSampler(recordings, settings, config.augment, boost).class_shares(n)
+    text = [f"{name} {100 * a:.1f} -> {100 * b:.1f}" for name, a, b in
+            zip(ethogram.classes, counts / max(counts.sum(), 1), drawn, strict=True)]  # fmt: skip
+    say(f"share of frames in %, labelled -> drawn: {', '.join(text)}")
+    return boost
+
+
+def _try_one_batch(learner: Learner, loader: DataLoader[Batch], config: Config) -> None:
+    """Run one batch through the network before the first epoch, and name the shapes."""
+    batch = next(iter(loader))
+    mode = learner.model.training
+    learner.model.eval()
+    with torch.inference_mode():
+        found = learner.model(
+            inputs_of(augment(batch, config.augment, learner.ethogram.mirrored)), batch["valid"], halo=True
+        )
+    learner.model.train(mode)
+    shapes = {k: tuple(v.shape) for k, v in batch.items() if v.dim() > 1}
+    say(f"one batch: {', '.join(f'{k} {s}' for k, s in shapes.items())} -> actions {tuple(found.actions.shape)}"
+        + (f", keypoints {tuple(found.keypoints.shape)}" if found.keypoints is not None else ""))  # fmt: skip
+    seen = learner.model.before + 1 + learner.model.after
+    if seen > 1:
+        say(f"a decision sees {seen} frames")
+
+
+def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLoader[Any], ...], resume: bool) -> None:
     settings, validated, sampler = config.train, len(loaders) > 1, loaders[0].sampler
     assert isinstance(sampler, BoutSampler)
     precision = pick_precision(settings.precision, pick_device(settings.accelerator))
-    callbacks: list[Callback] = [_Ranks(sampler), _TimeLimit(), _checkpoints(run, validated)]
+    turns = [loader.sampler for loader in loaders if isinstance(loader.sampler, BoutSampler | Turns)]
+    callbacks: list[Callback] = [_Ranks(turns), _TimeLimit(), _checkpoints(run, validated)]
     callbacks.append(RichProgressBar(console_kwargs={"stderr": True}) if watched() else _Lines())
     if settings.use_ema:
         callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
@@ -152,9 +224,11 @@ def _fit(
             max_epochs=settings.epochs,
             accelerator=settings.accelerator,
             devices=settings.devices if settings.devices == "auto" else int(settings.devices),
+            num_nodes=settings.num_nodes,
+            strategy=_strategy(settings),
             precision=_LIGHTNING_PRECISION[precision],
             gradient_clip_val=settings.grad_clip or None,
-            logger=TensorBoardLogger(run.path, name="", version="logs"),
+            logger=_logger(config, run),
             callbacks=callbacks,
             enable_progress_bar=watched(),
             enable_model_summary=False,
@@ -183,6 +257,24 @@ def _fit(
             ) from None
 
 
+def _strategy(settings: TrainConfig) -> str:
+    several = settings.devices != "1" or settings.num_nodes > 1
+    # A batch that lacks one stream leaves that stream's weights without gradient.
+    return "ddp_find_unused_parameters_true" if several and settings.strategy == "auto" else settings.strategy
+
+
+def _logger(config: Config, run: RunFolder) -> Logger:
+    settings = config.train
+    if not settings.use_wandb:
+        return TensorBoardLogger(run.path, name="", version="logs")
+    if find_spec("wandb") is None:
+        raise UserError("--use_wandb needs Weights & Biases; install it with: pip install dolorim[wandb]")
+    name = settings.wandb_run_name or f"{run.path.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = run.path / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return WandbLogger(name, folder, project=settings.wandb_project, entity=settings.wandb_entity)
+
+
 def _checkpoints(run: RunFolder, validated: bool) -> ModelCheckpoint:
     if not validated:
         return ModelCheckpoint(run.last_checkpoint.parent, "last", enable_version_counter=False)
@@ -197,13 +289,14 @@ def _checkpoints(run: RunFolder, validated: bool) -> ModelCheckpoint:
 
 
 class _Ranks(Callback):
-    """Gives every process its own windows where several devices train together."""
+    """Gives every process its own windows and recordings where several devices train together."""
 
-    def __init__(self, sampler: BoutSampler) -> None:
-        self._sampler = sampler
+    def __init__(self, samplers: Sequence[BoutSampler | Turns]) -> None:
+        self._samplers = samplers
 
     def setup(self, trainer: pl.Trainer, learner: pl.LightningModule, stage: str) -> None:
-        self._sampler.rank, self._sampler.world_size = trainer.global_rank, trainer.world_size
+        for sampler in self._samplers:
+            sampler.rank, sampler.world_size = trainer.global_rank, trainer.world_size
 
 
 class _TimeLimit(Callback):

@@ -76,14 +76,14 @@ def open_project(config: DataConfig) -> Project:
     if config.videos is not None:
         videos = find_videos([config.videos])
         places = [config.dlc] if config.dlc else {v.parent for v in videos}
-        poses = find_poses(_pose_files(places), [v.stem for v in videos], findings)
+        poses = find_poses(pose_files_below(places), [v.stem for v in videos], findings)
         if config.dlc and not poses:
             what = f"no pose file here belongs to a video (looked for {videos[0].stem}DLC_*.csv)"
             findings.append(Finding("warning", str(config.dlc), what))
         names = {v: v.stem for v in videos}
     else:
         assert config.dlc is not None
-        files = _pose_files([config.dlc])
+        files = pose_files_below([config.dlc])
         poses = find_poses(files, [recording_stem(f) for f in files], findings)
         if not poses:
             raise UserError(f"{config.dlc}: no pose file in this folder (looked for <recording>DLC_*.csv or .h5)")
@@ -165,8 +165,18 @@ def animal_of(name: str, pattern: str) -> str:
     return (match[0] if match else "") or name
 
 
-def _pose_files(folders: Iterable[Path]) -> list[Path]:
+def pose_files_below(folders: Iterable[Path]) -> list[Path]:
+    """Pose files, as far as their names say so, below some folders."""
     return sorted({f for folder in folders for f in _files_below(folder) if is_pose_name(f)})
+
+
+def findpose_files_below(places: Iterable[Path]) -> list[Path]:
+    """One pose file for each recording among the given files and below the given folders, sorted."""
+    files = [p for place in places for p in ([place] if not place.is_dir() else pose_files_below([place]))]
+    found = find_poses(files, [recording_stem(f) for f in files], [])
+    if not found:
+        raise UserError(f"{next(iter(places))}: no pose file here (looked for <recording>DLC_*.csv or .h5)")
+    return sorted(found.values())
 
 
 def _files_below(folder: Path) -> list[Path]:

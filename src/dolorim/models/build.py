@@ -5,23 +5,74 @@ from __future__ import annotations
 from typing import assert_never
 
 from dolorim.config import ModelConfig
+from dolorim.core.errors import UserError
+from dolorim.core.pose import NO_SKELETON, Skeleton
+from dolorim.core.pose_features import feature_names
+from dolorim.models import videomae, vit
 from dolorim.models.cnn3d import Cnn3d
-from dolorim.models.heads import ActionHead
-from dolorim.models.recognizer import Recognizer
+from dolorim.models.heads import ActionHead, SpatialKeypointHead
+from dolorim.models.paws import PawBrightness
+from dolorim.models.pose import PoseEncoder
+from dolorim.models.recognizer import Fusion, Recognizer
+from dolorim.models.tcn import Refinement, Tcn
+from dolorim.models.videomae import VideoMae3d
+from dolorim.models.vit import Vit2d
 
-FEATURES, HIDDEN = 512, 256
+FEATURES, HIDDEN = 512, 256  # of the 3D CNN alone, and of the hidden layer behind it
 
 
-def build_recognizer(config: ModelConfig, n_classes: int) -> Recognizer:
-    stages: tuple[int, ...]
-    match config.model_type:
-        case "light":
-            stages = (8, 16, 32, 64)
-        case "standard":
-            stages = (24, 48, 96, 192, 320)
+def build_recognizer(
+    config: ModelConfig, n_classes: int, skeleton: Skeleton = NO_SKELETON, image_size: int = 128
+) -> Recognizer:
+    """The network that `config` says, for pictures of a size and poses of a `skeleton`, with random weights.
+
+    Raises `UserError` for settings that make no network.
+    """
+    if config.visual == config.pose == "none":
+        raise UserError("--visual none and --pose none leave nothing to learn from; choose one of them")
+    if config.tasks == "multitask" and (config.visual == "none" or not skeleton.keypoints):
+        raise UserError("--tasks multitask learns keypoints from video and pose files; name both, or use action_only")
+    n_keypoints = len(skeleton.keypoints)
+    joined = config.visual != "none" and config.pose != "none"
+    alone = config.visual == "cnn3d" and not joined and config.temporal == "none"
+    visual = _visual(config, FEATURES if alone else config.width, n_keypoints if joined else 0, image_size)
+    pose = paws = None
+    if config.pose != "none":
+        n_features = len(feature_names(config.pose, skeleton.keypoints, skeleton.animals))
+        pose = PoseEncoder(n_features, config.width, reach=config.pose_reach, dropout=config.dropout)
+        paws = PawBrightness(n_keypoints) if config.visual == "cnn3d" and skeleton.animals == 1 else None
+    widths = (visual.width if visual else 0, (pose.width if pose else 0) + (paws.width if paws else 0))
+    fusion = None if alone else Fusion(widths, config.width, config.fusion, config.dropout)
+    temporal = refine = None
+    if config.temporal == "tcn":
+        temporal = Tcn(config.width, config.hidden_dim, config.tcn_layers, config.dropout, config.causal)
+    if config.refine_stages:
+        refine = Refinement(n_classes, config.hidden_dim, config.tcn_layers, config.dropout, config.refine_stages)
+    width = config.hidden_dim if temporal else FEATURES if alone else config.width
+    action = ActionHead(width, HIDDEN, n_classes, config.dropout)
+    keypoints = None
+    if config.tasks == "multitask":
+        assert visual is not None
+        keypoints = SpatialKeypointHead(visual.map_channels, 64, n_keypoints)
+    return Recognizer(visual, pose, fusion, temporal, action, refine, keypoints, paws)
+
+
+def _visual(config: ModelConfig, width: int, n_keypoints: int, image_size: int) -> Cnn3d | Vit2d | VideoMae3d | None:
+    match config.visual:
+        case "none":
+            return None
+        case "cnn3d":
+            return Cnn3d(
+                (8, 16, 32, 64) if config.model_type == "light" else (24, 48, 96, 192, 320),
+                config.clip_length,
+                width,
+                config.dropout,
+                config.appearance_dropout,
+                config.convolution_dropout,
+            )
+        case "vit_2d":
+            return Vit2d(config.encoder_name or vit.DEFAULT, image_size, n_keypoints)
+        case "videomae2_3d":
+            return VideoMae3d(config.encoder_name or videomae.DEFAULT, image_size)
         case _:
-            assert_never(config.model_type)
-    visual = Cnn3d(
-        stages, config.clip_length, FEATURES, config.dropout, config.appearance_dropout, config.convolution_dropout
-    )
-    return Recognizer(visual, ActionHead(FEATURES, HIDDEN, n_classes, config.dropout))
+            assert_never(config.visual)

@@ -1,33 +1,166 @@
-"""The one model: streams that see, joined and read by heads."""
+"""The one model: streams that see, fusion that joins them, what looks along time, and heads that read."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from dolorim.models.cnn3d import Cnn3d
-from dolorim.models.heads import ActionHead
+from dolorim.models.heads import ActionHead, SpatialKeypointHead
+from dolorim.models.paws import PawBrightness
+from dolorim.models.pose import PoseEncoder
+from dolorim.models.tcn import Refinement, Tcn
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the streams see of a stretch of `time` frames. A stream that has nothing to see has None.
+
+    `frames` `(batch, 1, time, height, width)` from 0 to 1, `track` `(batch, time, 2)` centers of the crop in sides of
+    the crop, both with the visual encoder's halo; `pose` `(batch, time, features)`, NaN where missing, with the pose
+    encoder's halo, and `pose_inside` `(batch, time)`, false beyond the recording; `points` `(batch, time, keypoint, 2)`
+    in the crop, from -1 to 1, NaN where missing, without halo. `features` `(batch, time, width)` stand for frames that
+    a frozen visual encoder has seen before.
+    """
+
+    frames: torch.Tensor | None = None
+    track: torch.Tensor | None = None
+    pose: torch.Tensor | None = None
+    pose_inside: torch.Tensor | None = None
+    points: torch.Tensor | None = None
+    features: torch.Tensor | None = None
+
+
+class Streams(NamedTuple):
+    """What the streams have seen, `(batch, time, width of the stream)`; None where a stream was left out.
+
+    `maps` `(batch, time, channels, height, width)` are what is left of the picture, for keypoints.
+    """
+
+    visual: torch.Tensor | None
+    pose: torch.Tensor | None
+    maps: torch.Tensor | None = None
+
+
+class Output(NamedTuple):
+    """`actions` logits `(batch, time, classes)`, the last of `stages` `(stages, batch, time, classes)`.
+
+    `keypoints` `(batch, time, keypoint, 2)` in the crop, from -1 to 1; `visibility` logits `(batch, time, keypoint)`.
+    """
+
+    actions: torch.Tensor
+    stages: torch.Tensor
+    keypoints: torch.Tensor | None = None
+    visibility: torch.Tensor | None = None
 
 
 class Recognizer(nn.Module):
-    """A visual stream and an action head. `encode` sees, `read` decides; what lies between can be stored."""
+    """`encode` sees, `read` decides; what lies between can be stored.
 
-    def __init__(self, visual: Cnn3d, action: ActionHead) -> None:
+    Keypoints are read from the picture alone, never from the pose stream, so that they cannot be copied. A visual
+    encoder has `before`, `after` (frames of context), `width`, and maps frames, track and points (`Inputs`) to
+    `(batch, time, width)`. The recognizer's own `before` and `after` are how far `read` looks along time.
+    """
+
+    def __init__(
+        self,
+        visual: nn.Module | None,
+        pose: PoseEncoder | None,
+        fusion: Fusion | None,
+        temporal: Tcn | None,
+        action: ActionHead,
+        refine: Refinement | None = None,
+        keypoints: SpatialKeypointHead | None = None,
+        paws: PawBrightness | None = None,
+    ) -> None:
         super().__init__()
-        self.visual, self.action = visual, action
+        self.visual, self.pose, self.fusion, self.temporal, self.paws = visual, pose, fusion, temporal, paws
+        self.action, self.refine, self.keypoints = action, refine, keypoints
+        self.before, self.after = (
+            sum(getattr(part, side) for part in (temporal, refine) if part is not None) for side in ("before", "after")
+        )
 
-    def forward(self, frames: torch.Tensor, track: torch.Tensor | None = None, *, halo: bool = False) -> torch.Tensor:
-        """Frames `(batch, 1, time, height, width)` from 0 to 1 -> logits `(batch, time, classes)`.
+    def forward(self, inputs: Inputs, valid: torch.Tensor | None = None, *, halo: bool = False) -> Output:
+        """Decide on every frame. With `halo=True` the inputs carry the streams' context."""
+        return self.read(self.encode(inputs, halo=halo), valid)
 
-        `track` `(batch, time, 2)` are the crop's centers in sides of the crop. With `halo=True` the frames carry the
-        context that the first and the last decision need; without it the outermost frames are repeated.
-        """
-        return self.read(self.encode(frames, track, halo=halo))
+    def encode(self, inputs: Inputs, *, halo: bool = False) -> Streams:
+        """Inputs to the features of each stream."""
+        visual, pose, maps = inputs.features, None, None
+        if self.visual is not None and inputs.frames is not None:
+            where = {"halo": halo, "points": inputs.points}
+            if self.keypoints is None:
+                visual = self.visual(inputs.frames, inputs.track, **where)
+            else:
+                visual, maps = self.visual(inputs.frames, inputs.track, maps=True, **where)
+        if self.pose is not None and inputs.pose is not None:
+            pose = self.pose(inputs.pose, inputs.pose_inside, halo=halo)
+            if self.paws is not None:
+                pose = torch.cat([pose, self._brightness(inputs, pose, halo)], -1)
+        return Streams(visual, pose, maps)
 
-    def encode(self, frames: torch.Tensor, track: torch.Tensor | None = None, *, halo: bool = False) -> torch.Tensor:
-        """Frames to features `(batch, time, width)`."""
-        return self.visual(frames, track, halo=halo)
+    def _brightness(self, inputs: Inputs, pose: torch.Tensor, halo: bool) -> torch.Tensor:
+        assert self.paws is not None
+        if inputs.frames is None or inputs.points is None or self.visual is None:
+            return pose.new_zeros(*pose.shape[:2], self.paws.width)
+        frames = inputs.frames.squeeze(1)
+        if halo:
+            frames = frames[:, self.visual.before : frames.shape[1] - self.visual.after]
+        return self.paws(frames, inputs.points)
 
-    def read(self, features: torch.Tensor) -> torch.Tensor:
-        """Features to logits."""
-        return self.action(features)
+    def read(self, streams: Streams, valid: torch.Tensor | None = None) -> Output:
+        """Features to decisions. `valid` `(batch, time)` is false beyond the recording; there is no context there."""
+        seen = [next(s for s in streams if s is not None)] if self.fusion is None else self.fusion(streams)
+        found = [self._decide(features, valid) for features in seen]
+        stages = found[0] if len(found) == 1 else torch.stack([f.log_softmax(-1) for f in found]).mean(0)
+        if self.keypoints is None or streams.maps is None:
+            return Output(stages[-1], stages)
+        return Output(stages[-1], stages, *self.keypoints(streams.maps))
+
+    def _decide(self, features: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        if self.temporal is not None:
+            features = self.temporal(features, valid)
+        actions = self.action(features)
+        return actions[None] if self.refine is None else self.refine(actions, valid)
+
+
+class Fusion(nn.Module):
+    """Joins what the streams have seen: `Streams` -> a list of `(batch, time, width)`, one entry but for `late`.
+
+    `widths` are those of the visual and of the pose stream, 0 for one that the model does not have. A stream that it
+    has, and that is left out, is replaced by a learned vector. `concat` lays the streams side by side before a hidden
+    layer, `gated` weighs them against each other frame by frame, `late` lets each decide alone.
+    """
+
+    def __init__(self, widths: tuple[int, int], width: int, how: str, dropout: float) -> None:
+        super().__init__()
+        self.how, self.width = how, width
+        self.scale = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(w), nn.Linear(w, width), nn.ReLU(), nn.Dropout(dropout)) for w in widths if w
+        )
+        self.has = tuple(w > 0 for w in widths)
+        both = all(self.has)
+        self.absent = nn.ParameterList(nn.Parameter(torch.zeros(width)) for w in widths if w) if both else None
+        self.mix = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU()) if both and how == "concat" else None
+        self.gate = nn.Linear(2 * width, width) if both and how == "gated" else None
+
+    def forward(self, streams: Streams) -> list[torch.Tensor]:
+        mine = [s for s, has in zip(streams[:2], self.has, strict=True) if has]
+        there = [s for s in mine if s is not None]
+        if not there:
+            raise ValueError("no stream has anything to see")
+        seen = [None if s is None else scale(s) for s, scale in zip(mine, self.scale, strict=True)]
+        if self.absent is None or self.how == "late":
+            return [s for s in seen if s is not None]
+        batch, time = there[0].shape[:2]
+        one, two = (
+            a.expand(batch, time, self.width) if s is None else s for s, a in zip(seen, self.absent, strict=True)
+        )
+        pair = torch.cat([one, two], -1)
+        if self.mix is not None:
+            return [self.mix(pair)]
+        assert self.gate is not None
+        share = torch.sigmoid(self.gate(pair))
+        return [share * one + (1 - share) * two]

@@ -1,0 +1,127 @@
+"""Which windows are learned from, and how often."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from dolorim.config import AugmentConfig, TrainConfig
+from dolorim.core.bouts import to_bouts
+from dolorim.core.recording import Recording
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """Which frames make a window: output frame i is at `start + i * speed` of the recording.
+
+    Frames outside `[first, last]` are replaced by the nearest one inside, as at a recording's ends, and not scored.
+    A `mirrored` window shows everything in a mirror. `seed` settles what else is random in it.
+    """
+
+    recording: int
+    start: float
+    speed: float = 1.0
+    first: int = 0
+    last: int = 1 << 60
+    mirrored: bool = False
+    seed: int | None = None
+
+
+class BoutSampler(Sampler[WindowSpec]):
+    """Draws windows around random frames of random bouts: every bout, short or long, comes equally often.
+
+    With `sampling = "frames"` a bout comes as often as it is long. `boost` `(classes,)` multiplies the chance of the
+    bouts of a class. What an epoch draws depends on the seed and the epoch alone, and the processes that train together
+    take turns, so that a resumed run sees the same windows, and so does one on another number of devices.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        settings: TrainConfig,
+        augment: AugmentConfig,
+        boost: np.ndarray | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        bouts = [(i, b) for i, r in enumerate(recordings) for b in to_bouts(r.labels)]
+        self._bouts = np.array([(i, b.start, b.stop) for i, b in bouts], np.int64).reshape(-1, 3)
+        chance = np.array([len(b) if settings.sampling == "frames" else 1 for _, b in bouts], float)
+        if boost is not None:
+            chance *= boost[[b.label for _, b in bouts]]
+        self._cumulative = np.cumsum(chance / chance.sum())
+        self._ends = [r.n_frames - 1 for r in recordings]
+        self._labels = [r.labels for r in recordings]
+        self._length, self._augment, self._seed = settings.train_T, augment, settings.seed
+        self.rank, self.world_size = rank, world_size
+        labelled = sum(int((r.labels >= 0).sum()) for r in recordings)
+        self.windows_per_epoch = max(1, round(labelled / self._length))
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return (self.windows_per_epoch + self.world_size - 1) // self.world_size
+
+    def __iter__(self) -> Iterator[WindowSpec]:
+        rng = np.random.default_rng([self._seed, self.epoch])
+        everybodys = (self._draw(rng) for _ in range(len(self) * self.world_size))
+        return itertools.islice(everybodys, self.rank, None, self.world_size)
+
+    def class_shares(self, n_classes: int, draws: int = 2000) -> np.ndarray:
+        """Share of each class among the frames that are drawn, `(classes,)`, estimated from labels alone."""
+        rng = np.random.default_rng(0)
+        counts = np.zeros(n_classes)
+        for _ in range(draws):
+            spec = self._draw(rng)
+            labels = self._labels[spec.recording]
+            frames = np.round(spec.start + np.arange(self._length) * spec.speed).astype(np.int64)
+            frames = frames[(frames >= max(spec.first, 0)) & (frames <= min(spec.last, len(labels) - 1))]
+            drawn = labels[frames]
+            counts += np.bincount(drawn[drawn >= 0], minlength=n_classes)
+        return counts / max(counts.sum(), 1)
+
+    def _draw(self, rng: np.random.Generator) -> WindowSpec:
+        at = min(int(np.searchsorted(self._cumulative, rng.random(), "right")), len(self._bouts) - 1)
+        recording, start, stop = self._bouts[at].tolist()
+        stretch = self._augment.aug_stretch
+        speed = float(np.exp(rng.uniform(-stretch, stretch)))
+        center = int(rng.integers(start, stop))
+        spec_start = center - int(rng.integers(self._length)) * speed
+        mirrored, seed = bool(rng.random() < self._augment.aug_flip), int(rng.integers(1 << 31))
+        if rng.random() >= self._augment.aug_border:
+            return WindowSpec(recording, spec_start, speed, mirrored=mirrored, seed=seed)
+        # Pretend that the recording begins or ends here: a frozen edge must not tell the class of short recordings.
+        away = int(rng.integers(0, self._length + 8))
+        edge = center - away if rng.random() < 0.5 else center + away
+        edge = int(np.clip(edge, 0, self._ends[recording]))
+        if edge <= center:
+            return WindowSpec(recording, spec_start, speed, first=edge, mirrored=mirrored, seed=seed)
+        return WindowSpec(recording, spec_start, speed, last=edge, mirrored=mirrored, seed=seed)
+
+
+def rare_boost(counts: np.ndarray, threshold: float, cap: float) -> np.ndarray:
+    """Factors `(classes,)` by which rare classes are drawn more often: threshold over share, at most `cap`, at least 1.
+
+    `counts` `(classes,)` are labelled frames.
+    """
+    shares = counts / max(counts.sum(), 1)
+    return np.clip(threshold / np.maximum(shares, 1e-12), 1.0, cap)
+
+
+class Turns(Sampler[int]):
+    """Numbers from 0 up to `n`, of which the processes that work together take turns."""
+
+    def __init__(self, n: int) -> None:
+        self.n, self.rank, self.world_size = n, 0, 1
+
+    def __len__(self) -> int:
+        return len(range(self.rank, self.n, self.world_size))
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.rank, self.n, self.world_size))

@@ -1,0 +1,70 @@
+"""Features of a frozen encoder, computed once for each video and kept beside the frame cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from dolorim.config import Config, ModelConfig
+from dolorim.core.errors import UserError
+from dolorim.data.cache import feature_file
+from dolorim.data.footage import Footage, Needs
+from dolorim.engine.hardware import pick_device
+from dolorim.engine.infer import Predictor, blocks_of
+from dolorim.engine.talk import progress, say
+from dolorim.models.recognizer import Recognizer
+
+
+def needs_only_features(config: ModelConfig) -> bool:
+    """Can heads be trained on stored features? Where the encoder never learns and nothing else looks at pictures."""
+    pretrained = config.visual in ("vit_2d", "videomae2_3d")
+    return pretrained and config.freeze_backbone_epochs < 0 and config.tasks == "action_only"
+
+
+def with_features(footage: Sequence[Footage], model: Recognizer, needs: Needs, config: Config) -> list[Footage]:
+    """The same recordings with the features of the model's visual encoder, computed where they are not stored yet."""
+    assert model.visual is not None
+    key = encoder_key(model.visual, config)
+    predictor: Predictor | None = None
+    found = []
+    with progress("computing features", sum(f.n_frames for f in footage)) as bar:
+        for one in footage:
+            assert one.video is not None
+            path = feature_file(one.video, f"{key}-{_pose_key(one, needs)}")
+            if not path.exists():
+                if predictor is None:
+                    say(f"computing the features of {config.model.visual} once")
+                    predictor = Predictor(model, needs, pick_device(config.train.accelerator), config.train.precision)
+                parts = [*predictor.features(blocks_of(one.video), one.track, one.video.side_px)]
+                part = path.with_suffix(".part.npy")
+                try:
+                    np.save(part, np.concatenate(parts))
+                    part.replace(path)
+                except OSError as error:
+                    raise UserError(
+                        f"{path}: cannot be written ({error.strerror}); choose another --cache DIR"
+                    ) from None
+            found.append(dataclasses.replace(one, features=np.load(path, mmap_mode="r", allow_pickle=False)))
+            bar(one.n_frames)
+    return found
+
+
+def encoder_key(encoder: torch.nn.Module, config: Config) -> str:
+    """A short hash of the encoder's weights and of what its features depend on beside them."""
+    digest = hashlib.sha256(json.dumps([config.model.visual, config.data.image_size, config.train.precision]).encode())
+    for name, tensor in encoder.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _pose_key(footage: Footage, needs: Needs) -> str:
+    """What the features depend on of the pose: where its keypoints are."""
+    if not needs.points or footage.track is None:
+        return "plain"
+    return hashlib.sha256(np.ascontiguousarray(footage.track.points).tobytes()).hexdigest()[:16]

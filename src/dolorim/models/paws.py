@@ -1,0 +1,32 @@
+"""How bright the paws are from below: what bears weight lies on the glass and is bright."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+_SPOT = 0.06  # side of the spot that counts as a paw, in sides of the crop
+_DARK = 16.0 / 255  # luma added before the logarithm: noise in the dark is no signal
+
+
+class PawBrightness(nn.Module):
+    """Frames `(batch, time, height, width)` and points `(batch, time, keypoint, 2)` -> `(batch, time, 2 keypoints)`.
+
+    For each keypoint the log of its brightness over that of all keypoints of the frame, 0 where the point is missing,
+    and whether it is there. Has nothing to learn.
+    """
+
+    def __init__(self, n_keypoints: int) -> None:
+        super().__init__()
+        self.width = 2 * n_keypoints
+
+    def forward(self, frames: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+        known = ~points.isnan().any(-1)
+        size = max(1, round(frames.shape[-1] * _SPOT)) // 2 * 2 + 1
+        spots = F.avg_pool2d(frames.flatten(0, 1)[:, None], size, 1, size // 2, count_include_pad=False)
+        places = points.nan_to_num(0.0).flatten(0, 1)[:, None].to(spots.dtype)
+        seen = F.grid_sample(spots, places, padding_mode="border", align_corners=False)[:, 0, 0].view(known.shape)
+        log = (seen + _DARK).log()
+        usual = (log * known).sum(-1, keepdim=True) / known.sum(-1, keepdim=True).clamp(min=1)
+        return torch.cat([(log - usual) * known, known.to(log.dtype)], -1)
