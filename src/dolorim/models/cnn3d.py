@@ -26,7 +26,8 @@ class Cnn3d(nn.Module):
 
     `track` `(batch, time, 2)` are the crop's centers in units of its side (zeros where there is no follow crop).
     With `halo=True` the frames carry `clip_length - 1` more, as context, and come back without them; otherwise the
-    first and the last frame are repeated. `stages` are channels after each halving of the picture.
+    first and the last frame are repeated. `stages` are channels after each halving of the picture. `points` are not
+    used.
     """
 
     def __init__(
@@ -39,7 +40,8 @@ class Cnn3d(nn.Module):
         convolution_dropout: float,
     ) -> None:
         super().__init__()
-        self.clip_length = clip_length
+        self.clip_length, self.width = clip_length, width
+        self.map_channels = sum(stages[1:])
         self.before, self.after = clip_length // 2, clip_length - 1 - clip_length // 2
         lags = lags_within(clip_length)
         self.maps = MotionMaps(lags)
@@ -64,18 +66,28 @@ class Cnn3d(nn.Module):
         self.summary_norm = nn.BatchNorm1d(summary)
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Conv1d(summary, width, 1), nn.ReLU(), nn.Dropout(dropout))
 
-    def forward(self, frames: torch.Tensor, track: torch.Tensor | None = None, halo: bool = False) -> torch.Tensor:
+    def forward(
+        self,
+        frames: torch.Tensor,
+        track: torch.Tensor | None = None,
+        *,
+        halo: bool = False,
+        points: torch.Tensor | None = None,
+        maps: bool = False,
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """With `maps=True` also what the blocks see, `(batch, time, map_channels, height / 4, width / 4)`."""
         frames = frames.squeeze(1)
         if track is None:
             track = frames.new_zeros((*frames.shape[:2], 2))
         if not halo:
             frames, track = self._with_halo(frames), self._with_halo(track)
         with torch.autocast(frames.device.type, enabled=False):  # small differences of large numbers
-            maps = self.maps(frames)
-            numbers = self.kinematics_norm(self.kinematics(maps, track).transpose(1, 2)).clamp(-5, 5)
-        if self.convolution_dropout < 1:
-            seen = self._look(maps)
-        else:  # nothing would be learned from them
+            shown = self.maps(frames)
+            numbers = self.kinematics_norm(self.kinematics(shown, track).transpose(1, 2)).clamp(-5, 5)
+        levels: list[torch.Tensor] | None = [] if maps else None
+        if self.convolution_dropout < 1 or maps:
+            seen = self._look(shown, levels)
+        if self.convolution_dropout >= 1:  # nothing would be learned from them
             seen = numbers.new_zeros(len(numbers), self.pooled_norm.num_features, numbers.shape[2] - self.lost)
         with torch.autocast(frames.device.type, enabled=False):
             convolved = _mean_and_spread(seen.float(), self.seen_length)
@@ -83,10 +95,11 @@ class Cnn3d(nn.Module):
             summary = self.summary_norm(torch.cat([convolved, measured], 1))
             convolved, measured = summary.split([convolved.shape[1], measured.shape[1]], 1)
             convolved = self._hidden_at_times(convolved, self.convolution_dropout)
-            return self.project(torch.cat([convolved, measured], 1)).transpose(1, 2)
+            features = self.project(torch.cat([convolved, measured], 1)).transpose(1, 2)
+        return features if levels is None else (features, self._stacked(levels, *features.shape[:2]))
 
-    def _look(self, maps: Maps) -> torch.Tensor:
-        """Maps to pooled features `(batch, 2 * last stage, fewer frames)`."""
+    def _look(self, maps: Maps, levels: list[torch.Tensor] | None) -> torch.Tensor:
+        """Maps to pooled features `(batch, 2 * last stage, fewer frames)`; `levels` collects what each block gives."""
         hidden = self._hidden_at_times(maps.inner_picture, self.appearance_dropout)
         layers = [maps.inner_picture, *maps.motion, maps.flicker, hidden]
         batch, frames = hidden.shape[:2]
@@ -97,6 +110,8 @@ class Cnn3d(nn.Module):
         images = torch.cat(seen, 1).flatten(0, 1).permute(0, 3, 1, 2)
         for block in self.blocks:
             images = block(images, batch)
+            if levels is not None:
+                levels.append(images)
         pooled = torch.cat([images.mean((2, 3)), images.amax((2, 3))], 1)
         return self.pooled_norm(pooled.view(batch, -1, pooled.shape[1]).transpose(1, 2))
 
@@ -108,6 +123,17 @@ class Cnn3d(nn.Module):
         batch = len(images)
         seen = self.stem(images.flatten(0, 1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return seen.reshape(batch, -1, *seen.shape[1:])
+
+    def _stacked(self, levels: list[torch.Tensor], batch: int, time: int) -> torch.Tensor:
+        """What all blocks see, at the size of the first and at the frames asked for."""
+        size = levels[0].shape[2:]
+        same = []
+        for level in levels:
+            images = level.reshape(batch, -1, *level.shape[1:])
+            lost = (time + self.clip_length - 1 - images.shape[1]) // 2  # at either end, to lags and to convolutions
+            images = images[:, self.before - lost : self.before - lost + time].flatten(0, 1)
+            same.append(F.interpolate(images.float(), size, mode="bilinear"))
+        return torch.cat(same, 1).view(batch, time, self.map_channels, *size)
 
     def _hidden_at_times(self, values: torch.Tensor, share: float) -> torch.Tensor:
         """The values `(batch, ...)`, in training set to zero for a share of the windows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -17,3 +18,48 @@ class ActionHead(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return self.layers(features)
+
+
+class KeypointHead(nn.Module):
+    """Keypoints from pooled features: `(batch, time, width)` -> coordinates and visibility.
+
+    Coordinates `(batch, time, keypoint, 2)` are x, y in the crop from -1 to 1, as grid_sample counts them (-1 is the
+    outer edge of the first pixel); visibility `(batch, time, keypoint)` are logits. Pooled features have lost most of
+    what says *where*; `SpatialKeypointHead` is exact.
+    """
+
+    def __init__(self, width: int, hidden: int, n_keypoints: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 3 * n_keypoints))
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found = self.layers(features).view(*features.shape[:2], -1, 3)
+        return found[..., :2], found[..., 2]
+
+
+class SpatialKeypointHead(nn.Module):
+    """Keypoints from maps `(batch, time, channels, height, width)`, returned as `KeypointHead` does.
+
+    Each keypoint's coordinates are the mean position under a heat map (integral regression, Sun et al. 2018,
+    arXiv:1711.08229), so that they are finer than the map's cells; whether it is visible is read from what lies there.
+    Needs the maps that an encoder returns with `maps=True`; it cannot point outside of the crop.
+    """
+
+    def __init__(self, channels: int, hidden: int, n_keypoints: int) -> None:
+        super().__init__()
+        self.reduce = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.GroupNorm(1, hidden), nn.ReLU())
+        self.look = nn.Sequential(nn.Conv2d(hidden, hidden, 3, padding=1), nn.ReLU())
+        self.heat = nn.Conv2d(hidden, n_keypoints, 1)
+        self.visible = nn.Parameter(torch.zeros(n_keypoints, hidden + 1))
+
+    def forward(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        batch, time = maps.shape[:2]
+        seen = self.reduce(maps.flatten(0, 1))
+        seen = self.look(F.interpolate(seen, scale_factor=2, mode="bilinear", align_corners=False))
+        heat = self.heat(seen).float()
+        share = heat.flatten(2).softmax(-1).view_as(heat)
+        y, x = (torch.arange(n, device=heat.device) * (2 / n) + (1 / n - 1) for n in heat.shape[2:])
+        where = torch.stack([(share.sum(2) * x).sum(-1), (share.sum(3) * y).sum(-1)], -1)
+        there = torch.einsum("nkhw,nchw->nkc", share, seen.float())
+        visible = (there * self.visible[:, :-1]).sum(-1) + self.visible[:, -1]
+        return where.view(batch, time, -1, 2), visible.view(batch, time, -1)

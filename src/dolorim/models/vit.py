@@ -1,0 +1,128 @@
+"""Pretrained image networks, one frame at a time: any of timm's, DINOv2 (Oquab et al. 2023, arXiv:2304.07193) first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dolorim.core.errors import UserError
+from dolorim.models.weights import Picture, Source, State, load_strictly
+
+DEFAULT = "vit_small_patch14_dinov2.lvd142m"
+_CHUNK = 64  # frames at a time: memory stays bounded
+
+
+class Vit2d(nn.Module):
+    """Frames to features: `(batch, 1, time, height, width)` from 0 to 1 -> `(batch, time, width)`.
+
+    A frame's features are its class token (where the network has one) and the mean of its patch tokens; with
+    `n_keypoints`, after these, for each keypoint the patch tokens at its `points` `(batch, time, keypoint, 2)`,
+    interpolated, and a 1. A keypoint that is missing (NaN) gives zeros and a 0: nothing of the encoder is learned
+    beside the network itself, so that features of a frozen network can be stored. No context is needed.
+    """
+
+    before = after = 0
+    net: Any  # timm's networks have attributes that nn.Module does not
+
+    def __init__(self, name: str = DEFAULT, img_size: int = 112, n_keypoints: int = 0) -> None:
+        super().__init__()
+        self.net = _network(name)
+        config = self.net.pretrained_cfg
+        self.source = Source(config.get("hf_hub_id") or f"timm/{name}", licence=config.get("license") or Source.licence)
+        self.picture = Picture(img_size, config["mean"], config["std"])
+        self.map_channels = int(self.net.num_features)
+        self.n_prefix = int(getattr(self.net, "num_prefix_tokens", 0) or 0)
+        self.has_class_token = getattr(self.net, "cls_token", None) is not None
+        _check_size(self.net, name, img_size)
+        self.n_keypoints = n_keypoints
+        self.width = (1 + self.has_class_token) * self.map_channels + n_keypoints * (self.map_channels + 1)
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """The network's parts, from the first to the last, for `freeze`; the last norm belongs to the last."""
+        return [*next((getattr(self.net, n) for n in ("blocks", "stages", "layers") if hasattr(self.net, n)), [])]
+
+    def adopt(self, state: State, where: str) -> None:
+        """Take over a checkpoint in timm's layout (DINOv2's own files have it too). Raises `UserError`."""
+        named = self.net.pretrained_cfg.get("classifier") or "head"
+        heads = [named] if isinstance(named, str) else [*named]
+        dropped = ("mask_token", *(f"{n}." for n in heads))
+        load_strictly(self.net, {k: v for k, v in state.items() if not k.startswith(dropped)}, where)
+
+    def forward(
+        self,
+        frames: torch.Tensor,
+        track: torch.Tensor | None = None,
+        *,
+        halo: bool = False,
+        points: torch.Tensor | None = None,
+        maps: bool = False,
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """With `maps=True` also the patch tokens `(batch, time, map_channels, rows, columns)`."""
+        batch, time = frames.shape[0], frames.shape[2]
+        images = frames.transpose(1, 2).flatten(0, 1)
+        if points is None:
+            points = frames.new_full((batch, time, self.n_keypoints, 2), math.nan)
+        points = points.flatten(0, 1)
+        features, grids = [], []
+        for i in range(0, len(images), _CHUNK):
+            pooled, grid = self._tokens(self.picture(images[i : i + _CHUNK]))
+            features.append(torch.cat([pooled, self._at(grid, points[i : i + _CHUNK])], -1))
+            if maps:
+                grids.append(grid)
+        found = torch.cat(features).view(batch, time, self.width)
+        return (found, torch.cat(grids).view(batch, time, *grids[0].shape[1:])) if maps else found
+
+    def _tokens(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pictures to pooled features `(n, width)` and a grid `(n, channels, rows, columns)`, both float32."""
+        tokens = self.net.forward_features(images).float()
+        if tokens.dim() == 4:  # a network without tokens; some have channels last
+            grid = tokens if tokens.shape[1] == self.map_channels else tokens.permute(0, 3, 1, 2)
+            return grid.mean((2, 3)), grid
+        patches = tokens[:, self.n_prefix :]
+        pooled = patches.mean(1)
+        if self.has_class_token:
+            pooled = torch.cat([tokens[:, 0], pooled], -1)
+        rows = math.isqrt(patches.shape[1])
+        return pooled, patches.transpose(1, 2).reshape(len(tokens), self.map_channels, rows, -1)
+
+    def _at(self, grid: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+        """What lies at points `(n, keypoint, 2)`: `(n, keypoint * (channels + 1))`."""
+        known = ~points.isnan().any(-1, keepdim=True)
+        where = points.nan_to_num(0.0)[:, :, None].to(grid.dtype)
+        with torch.autocast(grid.device.type, enabled=False):
+            there = F.grid_sample(grid, where, padding_mode="border", align_corners=False)
+        return torch.cat([there[..., 0].transpose(1, 2) * known, known.to(grid.dtype)], -1).flatten(1)
+
+
+def _network(name: str) -> Any:
+    try:
+        try:
+            return timm.create_model(name, num_classes=0, dynamic_img_size=True)
+        except TypeError:  # a ConvNet: it takes any size, but not that word
+            return timm.create_model(name, num_classes=0)
+    except (RuntimeError, ValueError) as error:
+        near = ", ".join(timm.list_pretrained(f"*{name.split('.')[0].split('_')[0]}*")[:3]) or DEFAULT
+        raise UserError(f"--encoder_name {name}: timm has no such network ({error}); it has {near}, ...") from None
+
+
+def _check_size(net: Any, name: str, img_size: int) -> None:
+    patch = getattr(getattr(net, "patch_embed", None), "patch_size", (1, 1))[0]
+    if img_size < 1 or img_size % patch:
+        fits = max(round(img_size / patch), 1) * patch
+        raise UserError(
+            f"--img_size {img_size}: {name} needs a multiple of its patch of {patch} pixels, such as {fits}"
+        )
+    try:
+        with torch.no_grad():
+            net.eval().forward_features(torch.zeros(1, 3, img_size, img_size))
+    except (AssertionError, RuntimeError) as error:
+        size = net.pretrained_cfg["input_size"][-1]
+        raise UserError(f"--img_size {img_size}: {name} cannot take it ({error}); it was made for {size}") from None
+    net.train()
