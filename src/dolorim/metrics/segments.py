@@ -69,14 +69,11 @@ def edit_score(one: np.ndarray, two: np.ndarray) -> float:
     longest = max(len(one), len(two))
     if longest == 0:
         return 100.0
-    row = np.arange(len(two) + 1)
+    at = np.arange(len(two) + 1)
+    row = at
     for i, label in enumerate(one.tolist(), 1):
-        above = row
-        row = np.empty_like(above)
-        row[0] = i
-        best = np.minimum(above[1:] + 1, above[:-1] + (two != label))
-        for j in range(1, len(row)):
-            row[j] = min(best[j - 1], row[j - 1] + 1)
+        best = np.concatenate(([i], np.minimum(row[1:] + 1, row[:-1] + (two != label))))
+        row = np.minimum.accumulate(best - at) + at  # insertions: one more for each step to the right
     return 100.0 * (1 - float(row[-1]) / longest)
 
 
