@@ -6,9 +6,48 @@ import dataclasses
 
 from dolorim.config import Config
 
+_PLAIN = Config()
+
 VIDEO = Config(approach="video")
 
-PRESETS = {"video": VIDEO}
+MULTIMODAL = Config(
+    approach="multimodal",
+    model=dataclasses.replace(_PLAIN.model, pose="full"),
+)
+
+# Seven of a trial's frames in eight lie in a window, so that the temporal network sees what it will see of a whole one.
+MULTITASK = Config(
+    approach="multitask",
+    data=dataclasses.replace(_PLAIN.data, image_size=112),  # a multiple of the patches of both kinds of transformer
+    model=dataclasses.replace(_PLAIN.model, pose="full", temporal="tcn", tasks="multitask"),
+    train=dataclasses.replace(_PLAIN.train, train_T=180, batch_size=2, lr=1e-3),
+)
+
+PRESETS = {c.approach: c for c in (VIDEO, MULTIMODAL, MULTITASK)}
+
+# The recipe of the pipeline that dolorim was built to outdo, for comparison: many corrections at once.
+CLASSIC = {
+    "train": {
+        "focal_gamma": 2.5,
+        "label_smoothing": 0.1,
+        "lambda_smooth": 0.15,
+        "rare_threshold_share": 0.05,
+        "rare_boost_cap": 30.0,
+        "class_weights": "inverse",
+        "sampling": "frames",
+        "lr": 5e-5,
+        "weight_decay": 5e-2,
+        "warmup_epochs": 2.0,
+        "ema_decay": 0.999,
+        "early_stopping_patience": 20,
+        "min_frames": 345,
+        "epochs": 50,
+        "decoder": "argmax",
+    },
+    "augment": {"kp_jitter_std": 0.02, "aug_temporal_drop": 0.05, "kp_hide": 0.0},
+    "model": {"modality_dropout": 0.0},
+    "data": {"kp_likelihood_thr": 0.9},
+}
 
 # Small and quick, for the simulated study: it shows that everything works, not how well.
 DEMO = dataclasses.replace(VIDEO, data=dataclasses.replace(VIDEO.data, image_size=64))

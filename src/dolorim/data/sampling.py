@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 from dolorim.config import AugmentConfig, TrainConfig
 from dolorim.core.bouts import to_bouts
@@ -112,6 +112,19 @@ def rare_boost(counts: np.ndarray, threshold: float, cap: float) -> np.ndarray:
     """
     shares = counts / max(counts.sum(), 1)
     return np.clip(threshold / np.maximum(shares, 1e-12), 1.0, cap)
+
+
+class Numbers(Dataset[int]):
+    """The numbers from 0 up to `n`, for a loader of things that are in memory anyway."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __getitem__(self, i: int) -> int:
+        return i
+
+    def __len__(self) -> int:
+        return self.n
 
 
 class Turns(Sampler[int]):

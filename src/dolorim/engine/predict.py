@@ -106,9 +106,8 @@ def predict_videos(
         mask=config.data.mask if mask is None else mask,
     )
     view = {name: getattr(data, name) for name in VIEW_KNOBS}
-    labeler = Labeler(
-        predictor_of(run), run.read_decoder(), run.read_ethogram(), dataclasses.replace(config, data=data)
-    )
+    config = dataclasses.replace(config, data=data)
+    labeler = Labeler(predictor_of(run), run.read_decoder(), run.read_ethogram(), config)
     outcome = Outcome()
     for job in jobs:
         try:

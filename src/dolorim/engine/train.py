@@ -29,7 +29,7 @@ from dolorim.core.ethogram import Ethogram
 from dolorim.core.splits import Split, split_animals
 from dolorim.data.augment import augment
 from dolorim.data.footage import Footage
-from dolorim.data.sampling import BoutSampler, Turns, WindowSpec, rare_boost
+from dolorim.data.sampling import BoutSampler, Numbers, Turns, WindowSpec, rare_boost
 from dolorim.data.windows import Batch, Windows, pose_statistics
 from dolorim.engine.evaluate import evaluate_held_out, predictor_of
 from dolorim.engine.features import needs_only_features, with_features
@@ -156,7 +156,7 @@ def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner,
         model.pose.fit(*pose_statistics(windows))
     loaders: list[DataLoader[Any]] = [_loader(windows, sampler, settings.batch_size, settings.num_workers)]
     if val:
-        loaders.append(DataLoader(range(len(val)), batch_size=None, sampler=Turns(len(val))))
+        loaders.append(DataLoader(Numbers(len(val)), batch_size=None, sampler=Turns(len(val))))
     learner = Learner(model, config, ethogram, shares, needs, val)
     _try_one_batch(learner, loaders[0], config)
     return learner, tuple(loaders)

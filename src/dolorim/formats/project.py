@@ -132,6 +132,8 @@ def _with_tables(folder: Path, config: DataConfig) -> DataConfig:
 
 def _inside(folder: Path, name: str) -> Path | None:
     """The folder's entry of this name, letter case aside."""
+    if not folder.is_dir():
+        return None
     return next((p for p in sorted(folder.iterdir()) if p.name.casefold() == name), None)
 
 
@@ -170,7 +172,7 @@ def pose_files_below(folders: Iterable[Path]) -> list[Path]:
     return sorted({f for folder in folders for f in _files_below(folder) if is_pose_name(f)})
 
 
-def findpose_files_below(places: Iterable[Path]) -> list[Path]:
+def find_pose_files(places: Iterable[Path]) -> list[Path]:
     """One pose file for each recording among the given files and below the given folders, sorted."""
     files = [p for place in places for p in ([place] if not place.is_dir() else pose_files_below([place]))]
     found = find_poses(files, [recording_stem(f) for f in files], [])

@@ -8,7 +8,7 @@ from dolorim.config import ModelConfig
 from dolorim.core.errors import UserError
 from dolorim.core.pose import NO_SKELETON, Skeleton
 from dolorim.core.pose_features import feature_names
-from dolorim.models import videomae, vit
+from dolorim.models import vit
 from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.heads import ActionHead, SpatialKeypointHead
 from dolorim.models.paws import PawBrightness
@@ -73,6 +73,6 @@ def _visual(config: ModelConfig, width: int, n_keypoints: int, image_size: int) 
         case "vit_2d":
             return Vit2d(config.encoder_name or vit.DEFAULT, image_size, n_keypoints)
         case "videomae2_3d":
-            return VideoMae3d(config.encoder_name or videomae.DEFAULT, image_size)
+            return VideoMae3d(config.encoder_name or "videomae2_small", image_size)
         case _:
             assert_never(config.visual)

@@ -8,10 +8,13 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.heads import ActionHead, SpatialKeypointHead
 from dolorim.models.paws import PawBrightness
 from dolorim.models.pose import PoseEncoder
 from dolorim.models.tcn import Refinement, Tcn
+from dolorim.models.videomae import VideoMae3d
+from dolorim.models.vit import Vit2d
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Recognizer(nn.Module):
 
     def __init__(
         self,
-        visual: nn.Module | None,
+        visual: Cnn3d | Vit2d | VideoMae3d | None,
         pose: PoseEncoder | None,
         fusion: Fusion | None,
         temporal: Tcn | None,
