@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from dolorim.core.errors import UserError
 from dolorim.models.cnn3d import Cnn3d
@@ -15,20 +13,9 @@ from dolorim.models.heads import KeypointHead, SpatialKeypointHead
 
 with warnings.catch_warnings():  # what they import is not ours to mend
     warnings.simplefilter("ignore")
-    from dolorim.models.videomae import VideoMae3d
     from dolorim.models.vit import Vit2d
 
-SHAPE = (24, 2, 3)  # width, layers, heads
 VIT = "test_vit.r160_in1k"
-
-
-def videomae(img_size: int = 32) -> VideoMae3d:
-    torch.manual_seed(0)
-    model = VideoMae3d("videomae2_small", img_size, SHAPE).eval()
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias"):
-            torch.nn.init.normal_(parameter, std=0.3)
-    return model
 
 
 def vit(img_size: int = 32, n_keypoints: int = 0) -> Vit2d:
@@ -45,104 +32,6 @@ def cnn3d(clip_length: int = 8, convolution_dropout: float = 0.0) -> Cnn3d:
 
 def video(time: int, side: int = 32) -> torch.Tensor:
     return torch.rand(1, 1, time, side, side, generator=torch.Generator().manual_seed(5))
-
-
-def original_tokens(state: dict[str, torch.Tensor], clip: torch.Tensor, layers: int, heads: int) -> torch.Tensor:
-    """VideoMAE2 as published, written anew: `(batch, 3, 16, height, width)` -> tokens `(batch, token, width)`."""
-    kernel = state["patch_embed.proj.weight"]
-    patches = clip.unfold(2, 2, 2).unfold(3, 16, 16).unfold(4, 16, 16)  # batch, 3, t, y, x, 2, 16, 16
-    x = torch.einsum("bctyxijk,dcijk->btyxd", patches, kernel) + state["patch_embed.proj.bias"]
-    x = x.flatten(1, 3)
-    width = x.shape[2]
-    channel = torch.arange(width)
-    angle = torch.arange(x.shape[1]).double()[:, None] / 10000 ** (2 * (channel // 2).double() / width)
-    x = x + torch.where(channel % 2 == 0, angle.sin(), angle.cos()).float()
-    for i in range(layers):
-        part = {k.removeprefix(f"blocks.{i}."): v for k, v in state.items() if k.startswith(f"blocks.{i}.")}
-        y = F.layer_norm(x, (width,), part["norm1.weight"], part["norm1.bias"], 1e-6)
-        y = y @ part["attn.qkv.weight"].T
-        y = y + torch.cat([part["attn.q_bias"], torch.zeros(width), part["attn.v_bias"]])
-        q, k, v = (y[..., n * width : (n + 1) * width].reshape(*y.shape[:2], heads, -1) for n in range(3))
-        share = (torch.einsum("bnhc,bmhc->bhnm", q, k) / math.sqrt(width // heads)).softmax(-1)
-        y = torch.einsum("bhnm,bmhc->bnhc", share, v).flatten(2)
-        x = x + y @ part["attn.proj.weight"].T + part["attn.proj.bias"]
-        y = F.layer_norm(x, (width,), part["norm2.weight"], part["norm2.bias"], 1e-6)
-        y = y @ part["mlp.fc1.weight"].T + part["mlp.fc1.bias"]
-        y = 0.5 * y * (1 + torch.erf(y / math.sqrt(2)))
-        x = x + y @ part["mlp.fc2.weight"].T + part["mlp.fc2.bias"]
-    return x
-
-
-def original_state(width: int, layers: int, norm: str = "fc_norm") -> dict[str, torch.Tensor]:
-    """Random weights in the layout of the distilled VideoMAE2 files, classification head included."""
-    generator = torch.Generator().manual_seed(3)
-    shapes: dict[str, tuple[int, ...]] = {
-        "patch_embed.proj.weight": (width, 3, 2, 16, 16), "patch_embed.proj.bias": (width,),
-        f"{norm}.weight": (width,), f"{norm}.bias": (width,), "head.weight": (710, width), "head.bias": (710,),
-    }  # fmt: skip
-    for i in range(layers):
-        block: dict[str, tuple[int, ...]] = {
-            "norm1.weight": (width,), "norm1.bias": (width,), "attn.q_bias": (width,), "attn.v_bias": (width,),
-            "attn.qkv.weight": (3 * width, width), "attn.proj.weight": (width, width), "attn.proj.bias": (width,),
-            "norm2.weight": (width,), "norm2.bias": (width,), "mlp.fc1.weight": (4 * width, width),
-            "mlp.fc1.bias": (4 * width,), "mlp.fc2.weight": (width, 4 * width), "mlp.fc2.bias": (width,),
-        }  # fmt: skip
-        shapes |= {f"blocks.{i}.{name}": shape for name, shape in block.items()}
-    return {k: torch.randn(s, generator=generator) / max(s[-1], 10) ** 0.5 for k, s in shapes.items()}
-
-
-@pytest.mark.parametrize("norm", ["fc_norm", "norm"])
-@torch.no_grad()
-def test_the_mapped_weights_compute_what_the_original_layout_computes(norm: str) -> None:
-    width, layers, heads = SHAPE
-    state = original_state(width, layers, norm)
-    model = VideoMae3d("videomae2_small", 224, SHAPE).eval()  # at this size, positions are as in pretraining
-    model.adopt(state, "here")
-    video = torch.rand(24, 224, 224)
-    tokens = [original_tokens(state, model.picture(clip[:, None]).transpose(0, 1)[None], layers, heads)
-              for clip in (video[:16], video[8:])]  # fmt: skip
-    steps = [t.view(1, 8, -1, width) for t in tokens]
-    scale = (state[f"{norm}.weight"], state[f"{norm}.bias"])
-    if norm == "fc_norm":
-        means = [F.layer_norm(s.mean(2), (width,), *scale, 1e-6)[0] for s in steps]
-    else:
-        means = [F.layer_norm(s, (width,), *scale, 1e-6).mean(2)[0] for s in steps]
-    features, grid = model(video[None, None], halo=True, maps=True)
-    assert features.shape == (1, 8, width)
-    assert grid.shape == (1, 8, width, 14, 14)
-    for frame in range(8):  # by hand: frame f of the video is 8 + f in the first clip and f in the second
-        expected = torch.zeros(width)
-        for within, steps_of_clip in ((8 + frame, means[0]), (frame, means[1])):
-            place = min(max((within - 0.5) / 2, 0.0), 7.0)  # token k lies at 2k + 0.5
-            low, share = int(place), place - int(place)
-            value = steps_of_clip[low] * (1 - share) + steps_of_clip[min(low + 1, 7)] * share
-            expected += value * (1 - abs(within - 7.5) / 8)
-        torch.testing.assert_close(features[0, frame], expected, atol=1e-5, rtol=1e-5)
-
-
-@torch.no_grad()
-def test_videomae_in_chunks_from_multiples_of_8_equals_the_whole() -> None:
-    model, time = videomae(), 37
-    images = video(time)
-    whole, grids = model(images, maps=True)
-    assert whole.shape == (1, time, SHAPE[0])
-    assert grids.shape == (1, time, SHAPE[0], 2, 2)
-    for start, stop in ((0, 16), (16, 24), (8, 37), (32, 37)):
-        around = torch.arange(start - 8, stop + 8).clamp(0, time - 1)
-        torch.testing.assert_close(model(images[:, :, around], halo=True), whole[:, start:stop], atol=1e-5, rtol=1e-4)
-
-
-@torch.no_grad()
-def test_videomae_sees_time_within_its_16_frames_only() -> None:
-    model, images = videomae(), video(48)
-    changed = images.clone()
-    changed[:, :, 20] = 1 - changed[:, :, 20]
-    moved = (model(images) - model(changed)).abs().amax((0, 2)) > 1e-6
-    assert moved[16:24].all()
-    assert not moved[:8].any()
-    assert not moved[32:].any()
-    still = model(images[:, :, :1].expand(-1, -1, 48, -1, -1))
-    torch.testing.assert_close(still[:, 8:16], still[:, 24:32], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", [VIT, "test_convnext.r160_in1k"])
@@ -168,8 +57,6 @@ def test_dinov2_takes_sizes_that_are_multiples_of_14_and_no_others() -> None:
     assert "apache-2.0" in str(model.source)
     with pytest.raises(UserError, match=r"--img_size 100: .* multiple of 14 .* such as 98"):
         Vit2d(img_size=100)
-    with pytest.raises(UserError, match=r"--img_size 100: .* multiple of 16 .* such as 96"):
-        VideoMae3d(img_size=100, shape=SHAPE)
 
 
 @torch.no_grad()
@@ -189,21 +76,18 @@ def test_a_token_at_a_keypoint_is_the_patch_that_it_lies_in_and_a_missing_keypoi
 
 @torch.no_grad()
 def test_half_precision_changes_little() -> None:
-    for model, images in ((vit(32, 1), video(4)), (videomae(), video(9))):
-        points = torch.zeros(1, images.shape[2], 1, 2)
-        with torch.autocast("cpu", torch.bfloat16):
-            half = model(images, points=points)
-        assert half.dtype == torch.float32
-        full = model(images, points=points)
-        assert float((half - full).abs().max()) < 0.15 * float(full.std()) + 0.05
+    model, images, points = vit(32, 1), video(4), torch.zeros(1, 4, 1, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model(images, points=points)
+    assert half.dtype == torch.float32
+    full = model(images, points=points)
+    assert float((half - full).abs().max()) < 0.15 * float(full.std()) + 0.05
 
 
 @pytest.mark.parametrize("name", ["no_such_network", "vit_small_patch14_dinov2.no_such_tag"])
 def test_an_unknown_network_is_refused_and_known_ones_are_named(name: str) -> None:
     with pytest.raises(UserError, match=r"--encoder_name .* timm has no such network .* it has "):
         Vit2d(name)
-    with pytest.raises(UserError, match=r"expected videomae2_small, videomae2_base"):
-        VideoMae3d(name.replace("small", "tiny"))
 
 
 @pytest.mark.parametrize("clip_length", [1, 4, 9, 16])
