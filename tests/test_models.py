@@ -108,6 +108,13 @@ def test_the_head_goes_from_512_over_256_to_the_classes() -> None:
     assert shapes == [(256, 512), (6, 256)]
 
 
+def test_a_training_step_at_the_size_of_real_crops_gives_gradients() -> None:
+    torch.manual_seed(0)
+    model = build_recognizer(ModelConfig(clip_length=8, appearance_dropout=0.0, convolution_dropout=0.0), CLASSES)
+    model(torch.rand(2, 1, 4, 96, 96)).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
 def test_encode_and_read_are_the_two_halves_of_the_network() -> None:
     model = recognizer(8)
     images, track = video(12)

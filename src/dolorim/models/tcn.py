@@ -29,7 +29,7 @@ class Tcn(nn.Module):
             for i in range(layers)
         )
         reach = stages * sum(2 ** max(i, layers - 1 - i) for i in range(layers))
-        self.before, self.after = (2 * reach, 0) if causal else (reach, reach)
+        self.before, self.after = reach + reach * causal, reach * (not causal)
 
     @property
     def reach(self) -> int:

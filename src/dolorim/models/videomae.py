@@ -70,7 +70,7 @@ class VideoMae3d(nn.Module):
         if img_size < PATCH or img_size % PATCH:
             fits = max(round(img_size / PATCH), 1) * PATCH
             raise UserError(
-                f"--img_size {img_size}: {name} needs a multiple of its patch of {PATCH} pixels, such as {fits}"
+                f"--img_size {img_size}: {name} needs a multiple of {PATCH} pixels, its patch, such as {fits}"
             )
         self.width = self.map_channels = width
         self.picture = Picture(img_size, _MEAN, _STD)
@@ -155,8 +155,8 @@ class VideoMae3d(nn.Module):
     def _to_frames(self, steps: torch.Tensor, batch: int) -> torch.Tensor:
         """Steps of clips `(batch * clip, 8, n)` to frames `(batch, 8 * (clips - 1), n)`."""
         stretched = F.interpolate(steps.transpose(1, 2), scale_factor=TUBELET, mode="linear").transpose(1, 2)
-        first, second = (stretched * self.weight).view(batch, -1, *stretched.shape[1:]).split(HOP, 2)
-        return (second[:, :-1] + first[:, 1:]).flatten(1, 2)
+        weighted = (stretched * self.weight).view(batch, -1, *stretched.shape[1:])
+        return (weighted[:, :-1, HOP:] + weighted[:, 1:, :HOP]).flatten(1, 2)
 
 
 def _renamed(state: State, norm: str, where: str) -> dict[str, torch.Tensor]:

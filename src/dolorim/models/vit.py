@@ -116,9 +116,7 @@ def _check_size(net: Any, name: str, img_size: int) -> None:
     patch = getattr(getattr(net, "patch_embed", None), "patch_size", (1, 1))[0]
     if img_size < 1 or img_size % patch:
         fits = max(round(img_size / patch), 1) * patch
-        raise UserError(
-            f"--img_size {img_size}: {name} needs a multiple of its patch of {patch} pixels, such as {fits}"
-        )
+        raise UserError(f"--img_size {img_size}: {name} needs a multiple of {patch} pixels, its patch, such as {fits}")
     try:
         with torch.no_grad():
             net.eval().forward_features(torch.zeros(1, 3, img_size, img_size))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import struct
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ State = Mapping[str, torch.Tensor]
 
 _WRAPPERS = ("module", "model", "state_dict")  # what a checkpoint may keep its tensors under
 _PICKLED = {".pt", ".pth", ".bin"}
+_UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
         if suffix not in _PICKLED:
             raise UserError(f"{path}: expected a .safetensors, .pt, .pth or .bin file, found {suffix or 'no suffix'}")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # about how it was pickled; what matters of that is raised
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
         raise UserError(f"{path}: not a safetensors file ({_one_line(error)}); download it again") from None
     except pickle.UnpicklingError as error:
@@ -110,7 +115,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             f"{path}: holds Python objects, not only tensors, and is not opened ({_one_line(error)}); save its "
             "state_dict alone, best as .safetensors"
         ) from None
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except _UNREADABLE as error:  # whatever a damaged file makes of the unpickler
         raise UserError(f"{path}: not a PyTorch checkpoint ({_one_line(error)}); download it again") from None
     for name in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
@@ -150,7 +155,7 @@ def fingerprint(state: nn.Module | State) -> str:
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 
