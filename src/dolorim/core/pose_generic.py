@@ -106,10 +106,9 @@ def _add_relations(
     columns.add_each(["distance", "gap"], distances)
     columns.add_each(["distance mean", "gap mean"], rolling_mean(distances, clock.roll))
     columns.add_each(["distance std", "gap std"], rolling_std(distances, clock.roll))
+    calm = rolling_mean(distances, clock.smooth)
     for i, lag in enumerate(clock.lags):
-        columns.add_each(
-            [f"distance change {i}", f"gap change {i}"], clock.velocity(rolling_mean(distances, clock.smooth), lag)
-        )
+        columns.add_each([f"distance change {i}", f"gap change {i}"], clock.velocity(calm, lag))
     for i, v in enumerate(velocities):
         columns.add_each([f"relative speed {i}"], length(v[:, b] - v[:, a])[..., None])
     toward = unit(between)

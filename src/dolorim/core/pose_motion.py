@@ -1,6 +1,6 @@
 """Local arithmetic on tracks with gaps: smoothing, velocities, rolling statistics, coordinates along the body.
 
-Time is always the first axis. At the ends of an array windows are cut off, and a difference takes the last frame there is.
+Time is the first axis. At the ends of an array windows are cut off, and a difference takes the last frame there is.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def turning(heading: np.ndarray, clock: Clock) -> np.ndarray:
 
 
 def unseen_s(since_seen: np.ndarray, clock: Clock) -> np.ndarray:
-    """Seconds since something was last seen, from frames; what is longer ago than `_UNSEEN_S` is as good as forgotten."""
+    """Seconds since something was last seen, from frames; longer ago than `_UNSEEN_S` is all the same."""
     return np.minimum(since_seen / clock.rate_hz, _UNSEEN_S)
 
 
