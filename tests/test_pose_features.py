@@ -244,3 +244,13 @@ def test_features_are_fast_enough_to_be_computed_while_training(kind):
         features(kind, KEYPOINTS, points, unseen)
         taken.append(time.perf_counter() - started)
     assert min(taken) < 0.003
+
+
+def test_a_point_that_was_interpolated_is_there_but_was_not_seen():
+    points, unseen = walk(0, 4, 2, 5, missing=0), np.zeros((4, 2, 5))
+    unseen[2, 1] = 60
+    found = of("generic", RAT, points, unseen=unseen)
+    assert found["animals seen"].tolist() == [2, 2, 1, 2]
+    assert found["seen:min"].tolist() == [1, 1, 0, 1]
+    assert found["top unseen_s:max"][2] == 2
+    assert np.isfinite(found["distance"]).all()

@@ -58,7 +58,7 @@ def add_generic(
 
     one, two = np.triu_indices(len(keypoints), 1)
     columns.add_each(
-        [f"{keypoints[i]}-{keypoints[j]}" for i, j in zip(one, two, strict=True)],
+        [f"{i}-{j}" for i, j in combinations(keypoints, 2)],  # in the order of the indices above
         length(points[:, :, one] - points[:, :, two]),
     )
     away = points - points[:, :, [back]]
@@ -74,10 +74,11 @@ def add_generic(
         ["speed mean", "speed std"], np.stack([rolling_mean(speed, clock.roll), rolling_std(speed, clock.roll)], -1)
     )
     seconds = unseen_s(since_seen, clock)
-    seen = np.isfinite(points[..., 0])
+    seen = since_seen == 0  # a point that was interpolated is there, but was not seen
     columns.add_each([f"{k} unseen_s" for k in keypoints], seconds)
     columns.add_each(["seen", "unseen_s"], np.stack([seen.mean(2), seconds.min(2)], -1))
     if points.shape[1] > 1:
+        columns.add(["animals seen"], seen.any(2).sum(1, keepdims=True))
         _add_relations(columns, keypoints, points, center, heading, velocities, clock)
 
 
@@ -95,7 +96,7 @@ def _add_relations(
     apart = length(points[:, a, :, None] - points[:, b, None, :])  # (time, pair, keypoint, keypoint)
     same = np.arange(len(keypoints))
     one, two = np.triu_indices(len(keypoints), 1)
-    names = [f"{keypoints[i]}~{keypoints[j]}" for i, j in zip(one, two, strict=True)]
+    names = [f"{i}~{j}" for i, j in combinations(keypoints, 2)]
     columns.add_each([f"{k}~{k}" for k in keypoints], apart[:, :, same, same])
     columns.add_each([f"{n} near" for n in names], np.fmin(apart[:, :, one, two], apart[:, :, two, one]))
     columns.add_each([f"{n} far" for n in names], np.fmax(apart[:, :, one, two], apart[:, :, two, one]))
@@ -121,5 +122,3 @@ def _add_relations(
         columns.add_each([f"{name} less"], np.fmin.reduce(both, axis=-1, keepdims=True))
         columns.add_each([f"{name} more"], np.fmax.reduce(both, axis=-1, keepdims=True))
     columns.add_each(["aligned"], dot(heading[:, a], heading[:, b])[..., None])
-    seen = np.isfinite(center[..., 0])
-    columns.add(["animals seen"], seen.sum(1, keepdims=True) / 1.0)
