@@ -21,7 +21,7 @@ def ethograms(draw):
     classes = tuple(draw(st.lists(WORDS, min_size=2, max_size=6, unique=True)))
     names = draw(st.lists(WORDS, min_size=1, max_size=8, unique_by=str.casefold))
     ids = draw(st.lists(st.integers(0, 99), min_size=len(names), max_size=len(names), unique=True))
-    merged = draw(st.lists(st.sampled_from(classes), min_size=len(names), max_size=len(names)))
+    merged = draw(st.lists(st.none() | st.sampled_from(classes), min_size=len(names), max_size=len(names)))
     raw = tuple(RawClass(*row) for row in zip(ids, names, merged, strict=True))
     background = draw(st.lists(st.sampled_from(classes), unique=True))
     return Ethogram(raw, classes, draw(st.none() | st.sampled_from(classes)), tuple(background))
@@ -116,7 +116,8 @@ def test_an_ethogram_that_is_written_and_read_is_the_same(ethogram):
 def test_every_raw_behavior_is_found_by_its_id_and_by_its_name(ethogram, data):
     raw = data.draw(st.sampled_from(ethogram.raw))
     assert ethogram.raw_id(str(raw.id)) == ethogram.raw_id(f" {raw.name}\t") == raw.id
-    assert ethogram.classes[int(ethogram.merge(np.array(raw.id)))] == raw.merged
+    learned = int(ethogram.merge(np.array(raw.id)))
+    assert raw.merged == (None if learned == -1 else ethogram.classes[learned])
 
 
 def test_a_table_of_ids_and_names_makes_every_behavior_a_class_of_its_own(tmp_path):
@@ -129,6 +130,23 @@ def test_a_table_may_merge_behaviors_and_an_empty_cell_merges_nothing(tmp_path):
     ethogram = read_ethogram(path)
     assert ethogram.classes == ("rest", "lick")
     assert ethogram.merge(np.arange(3)).tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("classes.csv", "id,name,merged\n0,base,none\n1,social,\n2,nonsocial,\n3,bite,None\n"),
+        ("ethogram.toml", '[[raw]]\nid = 0\nname = "base"\nmerged = "none"\n[[raw]]\nid = 1\nname = "social"\n'
+         '[[raw]]\nid = 2\nname = "nonsocial"\n[[raw]]\nid = 3\nname = "bite"\nmerged = "None"\n'),
+    ],
+)  # fmt: skip
+def test_a_behavior_that_is_merged_into_none_is_known_but_its_frames_are_unlabelled(tmp_path, name, text):
+    ethogram = read_ethogram(written(tmp_path, name, text))
+    assert ethogram.classes == ("social", "nonsocial")
+    assert ethogram.raw_id("Base") == 0
+    assert ethogram.merge(np.array([0, 1, 2, 3, -1])).tolist() == [-1, 0, 1, -1, -1]
+    write_ethogram(tmp_path / "again.toml", ethogram)
+    assert read_ethogram(tmp_path / "again.toml") == ethogram
 
 
 def test_a_toml_file_may_name_classes_alone_and_they_are_counted_from_0(tmp_path):

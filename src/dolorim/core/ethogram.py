@@ -17,11 +17,11 @@ _UNLABELED_WORDS = frozenset({"", "none", "nan", "na", "n/a", "null", "unlabeled
 
 @dataclass(frozen=True)
 class RawClass:
-    """A behavior as it stands in a label file, and the name of the class that it is learned as."""
+    """A behavior as it stands in a label file, and the class that it is learned as; None: not at all (-1)."""
 
     id: int
     name: str
-    merged: str
+    merged: str | None
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Ethogram:
         for r in self.raw:
             if r.id < 0:
                 raise UserError(f"ethogram: raw id {r.id} of {r.name!r} is negative; -1 means unlabelled")
-            if r.merged not in self.classes:
+            if r.merged is not None and r.merged not in self.classes:
                 raise UserError(f"ethogram: {r.name!r} is merged into {r.merged!r}, which is not among {self.classes}")
         for name in (*self.classes, *(r.name for r in self.raw)):
-            if name.strip().casefold() in _UNLABELED_WORDS:
+            if means_unlabelled(name):
                 raise UserError(f"ethogram: {name!r} means unlabelled in a label file; give the class another name")
         for name in (*self.background, *filter(None, [self.indicator])):
             if name not in self.classes:
@@ -61,7 +61,7 @@ class Ethogram:
     def raw_id(self, text: str) -> int:
         """The raw id that a cell of a label file means: a number or a class name. Raises `ValueError` otherwise."""
         word = text.strip()
-        if word.casefold() in _UNLABELED_WORDS:
+        if means_unlabelled(word):
             return UNLABELED
         if word.casefold() in self._ids_by_name:
             return self._ids_by_name[word.casefold()]
@@ -75,7 +75,7 @@ class Ethogram:
         return int(number)
 
     def merge(self, raw_ids: np.ndarray) -> np.ndarray:
-        """Raw ids of any shape to class indices (int16), -1 staying -1."""
+        """Raw ids of any shape to class indices (int16); -1, and what is left out, to -1."""
         ids, codes = np.unique(raw_ids, return_inverse=True)
         merged = [UNLABELED if i == UNLABELED else self._merged_by_id[int(i)] for i in ids]
         return np.asarray(merged, np.int16)[codes].reshape(np.shape(raw_ids))
@@ -92,7 +92,12 @@ class Ethogram:
 
     @cached_property
     def _merged_by_id(self) -> dict[int, int]:
-        return {r.id: self.classes.index(r.merged) for r in self.raw}
+        return {r.id: UNLABELED if r.merged is None else self.classes.index(r.merged) for r in self.raw}
+
+
+def means_unlabelled(text: str) -> bool:
+    """Whether a word in a file stands for no class: an empty cell, none, NaN and the like."""
+    return text.strip().casefold() in _UNLABELED_WORDS
 
 
 def _refuse_twice(what: str, values: Sequence[object]) -> None:

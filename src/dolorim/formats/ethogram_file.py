@@ -1,17 +1,22 @@
-"""Ethograms as files: `classes.csv` (`id,name[,merged]`) and `ethogram.toml`."""
+"""Ethograms as files: `classes.csv` (`id,name[,merged]`) and `ethogram.toml`.
+
+A behavior that is merged into `none` is left out: its frames are unlabelled.
+"""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import Ethogram, RawClass
+from dolorim.core.ethogram import Ethogram, RawClass, means_unlabelled
 from dolorim.formats.table import read_table, read_text, write_text
 
+_LEFT_OUT = "none"
 _KEYS = {"classes", "indicator", "background", "raw"}
 
 
@@ -26,7 +31,7 @@ def write_ethogram(path: Path, ethogram: Ethogram) -> None:
         "classes": list(ethogram.classes),
         **({"indicator": ethogram.indicator} if ethogram.indicator else {}),
         "background": list(ethogram.background),
-        "raw": [{"id": r.id, "name": r.name, "merged": r.merged} for r in ethogram.raw],
+        "raw": [{"id": r.id, "name": r.name, "merged": r.merged or _LEFT_OUT} for r in ethogram.raw],
     }
     write_text(path, tomli_w.dumps(data))
 
@@ -46,7 +51,7 @@ def _from_toml(path: Path) -> Ethogram:
     if not rows:  # the short form: names alone, counted from 0
         rows = [{"id": i, "name": n} for i, n in enumerate(classes)]
     raw = tuple(_raw_class(path, row) for row in rows)
-    names = tuple(classes) or tuple(dict.fromkeys(r.merged for r in raw))
+    names = tuple(classes) or _merged(raw)
     indicator, background = data.get("indicator"), data.get("background", [])
     if not _strings(background) or not isinstance(indicator, str | None):
         raise UserError(f'{path}: expected indicator = "..." and background = ["..."]')
@@ -58,7 +63,7 @@ def _raw_class(path: Path, row: dict[str, Any]) -> RawClass:
     merged = row.get("merged", name)
     if set(row) - {"id", "name", "merged"} or type(ident) is not int or not _strings([name, merged]):
         raise UserError(f"{path}: expected a [[raw]] table with id (a number), name and merged, found {row}")
-    return RawClass(ident, str(name), str(merged))
+    return RawClass(ident, str(name), None if means_unlabelled(str(merged)) else str(merged))
 
 
 def _from_table(path: Path) -> Ethogram:
@@ -71,9 +76,14 @@ def _from_table(path: Path) -> Ethogram:
     for line, row in zip(table.lines, table.rows, strict=True):
         if not row[ident].isdecimal() or not row[name]:
             raise UserError(f"{path}, line {line}: expected a number and a name, found {row[ident]!r}, {row[name]!r}")
-        raw.append(RawClass(int(row[ident]), row[name], row[name] if merged is None else row[merged] or row[name]))
-    names = tuple(dict.fromkeys(r.merged for r in raw))
-    return _checked(path, tuple(raw), names, None, ())
+        learned = (row[merged] if merged is not None else "") or row[name]  # an empty cell merges nothing
+        left_out = learned != row[name] and means_unlabelled(learned)
+        raw.append(RawClass(int(row[ident]), row[name], None if left_out else learned))
+    return _checked(path, tuple(raw), _merged(raw), None, ())
+
+
+def _merged(raw: Sequence[RawClass]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(r.merged for r in raw if r.merged is not None))
 
 
 def _checked(

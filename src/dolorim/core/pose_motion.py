@@ -1,0 +1,124 @@
+"""Local arithmetic on tracks with gaps: smoothing, velocities, rolling statistics, coordinates along the body.
+
+Time is the first axis. At the ends of an array windows are cut off, and a difference takes the last frame there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+REACH = 32
+"""Frames on either side that a feature may depend on. Smoothing, lags and rolling windows share them."""
+_SMOOTH, _LAG, _ROLL = 4, 12, 16
+_SMOOTH_S, _LAGS_S, _ROLL_S = 0.07, (0.05, 0.15, 0.4), 0.5
+_UNSEEN_S = 2.0
+
+
+class Clock:
+    """How many frames the windows have at a frame rate: those in seconds above, at least 1 and within `REACH`."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self.rate_hz = rate_hz
+        self.smooth = _frames(_SMOOTH_S, rate_hz, _SMOOTH)
+        self.lags = tuple(_frames(s, rate_hz, _LAG) for s in _LAGS_S)
+        self.roll = _frames(_ROLL_S, rate_hz, _ROLL)
+
+    def velocity(self, x: np.ndarray, lag: int) -> np.ndarray:
+        """Change per second from `lag` frames before to `lag` frames after; NaN where there is but one frame."""
+        before, after, seconds = self.around(len(x), lag)
+        return _ratio(x[after] - x[before], seconds.reshape(-1, *[1] * (x.ndim - 1)))
+
+    def around(self, frames: int, lag: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For each frame the one `lag` before it, the one `lag` after it, and the seconds between the two."""
+        at = np.arange(frames)
+        before, after = np.maximum(at - lag, 0), np.minimum(at + lag, frames - 1)
+        return before, after, (after - before) / self.rate_hz
+
+
+def rolling_mean(x: np.ndarray, half: int) -> np.ndarray:
+    """Mean of what is there within `half` frames on either side, NaN where nothing is."""
+    known = np.isfinite(x)
+    return _ratio(_rolling_sum(np.where(known, x, 0.0), half), _rolling_sum(known.astype(np.float64), half))
+
+
+def rolling_std(x: np.ndarray, half: int) -> np.ndarray:
+    """Standard deviation (of the population) of what is there within `half` frames on either side."""
+    return np.sqrt(np.maximum(rolling_mean(x * x, half) - rolling_mean(x, half) ** 2, 0.0))
+
+
+def mean_seen(x: np.ndarray, axis: int) -> np.ndarray:
+    """Mean over an axis of what is there, NaN where nothing is."""
+    known = np.isfinite(x)
+    return _ratio(np.where(known, x, 0.0).sum(axis), known.sum(axis))
+
+
+def length(vectors: np.ndarray) -> np.ndarray:
+    """Lengths of vectors `(..., xy)`."""
+    return np.hypot(vectors[..., 0], vectors[..., 1])
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors `(..., xy)` of length 1; NaN where there is no direction."""
+    return _ratio(vectors, length(vectors)[..., None])
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1]
+
+
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Positive where b is clockwise of a in a picture (y down)."""
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+
+def turning(heading: np.ndarray, clock: Clock) -> np.ndarray:
+    """Radians per second between the directions `(time, animal, xy)` a lag before and after, `(time, animal)`."""
+    before, after, seconds = clock.around(len(heading), clock.lags[1])
+    angle = np.arctan2(cross(heading[before], heading[after]), dot(heading[before], heading[after]))
+    return _ratio(angle, seconds[:, None])
+
+
+def unseen_s(since_seen: np.ndarray, clock: Clock) -> np.ndarray:
+    """Seconds since something was last seen, from frames; longer ago than `_UNSEEN_S` is all the same."""
+    return np.minimum(since_seen / clock.rate_hz, _UNSEEN_S)
+
+
+def _frames(seconds: float, rate_hz: float, most: int) -> int:
+    return max(1, min(most, round(seconds * rate_hz)))
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.divide(a, b, out=np.full(np.broadcast_shapes(a.shape, b.shape), np.nan), where=b > 0)
+
+
+def _rolling_sum(x: np.ndarray, half: int) -> np.ndarray:
+    total = np.concatenate([np.zeros((1, *x.shape[1:])), np.cumsum(x, axis=0)])
+    at = np.arange(len(x))
+    return total[np.minimum(at + half + 1, len(x))] - total[np.maximum(at - half, 0)]
+
+
+class Columns:
+    """Named features in the making."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.blocks: list[np.ndarray] = []
+
+    def add(self, names: Sequence[str], block: np.ndarray) -> None:
+        """`block` `(time, names)`."""
+        self.names += names
+        self.blocks.append(block.reshape(len(block), len(names)))
+
+    def add_each(self, names: Sequence[str], block: np.ndarray) -> None:
+        """`block` `(time, animal or pair, names)`: of several, which have no order, the least and the largest value."""
+        if block.shape[1] == 1:
+            self.add(names, block[:, 0])
+        elif block.shape[1] > 1:
+            self.add([f"{n}:min" for n in names], np.fmin.reduce(block, axis=1))
+            self.add([f"{n}:max" for n in names], np.fmax.reduce(block, axis=1))
+
+    def array(self) -> np.ndarray:
+        """`(time, features)` float32."""
+        return np.concatenate(self.blocks, axis=1).astype(np.float32)
