@@ -12,6 +12,7 @@ import json
 
 import numpy as np
 from scipy import stats
+from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.common import RESULTS, machine
 from dolorim.metrics.conformal import abstain, calibrate_conformal
@@ -37,10 +38,10 @@ def simulated_animal(rng: np.random.Generator, seconds: float = SECONDS) -> Scor
     while len(truth) < n:
         truth = np.concatenate((truth, truth))
     truth = truth[:n]
-    noise = rng.normal(size=(n + 40, classes))
-    slow = np.apply_along_axis(np.convolve, 0, noise, np.ones(9) / 3, "same")[20 : 20 + n]
+    slow = gaussian_filter1d(rng.normal(size=(n, classes)), 5, axis=0)
+    noise = slow / slow.std() + 0.2 * rng.normal(size=(n, classes))
     quality, confused = rng.normal(2.6, 0.5), rng.normal(0, 0.5, (classes, classes))
-    scores = quality * np.eye(classes)[truth] + confused[truth] + slow + 0.7 * noise[20 : 20 + n]
+    scores = quality * np.eye(classes)[truth] + confused[truth] + noise
     e = np.exp(1.5 * scores)
     probabilities = e / e.sum(1, keepdims=True)
     return Scored("", truth, probabilities.argmax(1), probabilities, np.arange(n) / RATE_HZ)
@@ -60,11 +61,12 @@ def expanded(found: np.ndarray, point: float, jackknife: np.ndarray) -> tuple[fl
 def bca(found: np.ndarray, point: float, jackknife: np.ndarray) -> tuple[float, float]:
     """Bias-corrected and accelerated (Efron 1987)."""
     centered = jackknife.mean() - jackknife
-    acceleration = np.sum(centered**3) / (6 * np.sum(centered**2) ** 1.5)
+    acceleration = np.sum(centered**3) / (6 * max(np.sum(centered**2) ** 1.5, 1e-30))
     below = np.mean(found < point) + np.mean(found == point) / 2
     bias = stats.norm.ppf(np.clip(below, 1e-3, 1 - 1e-3))
     z = bias + stats.norm.ppf([0.025, 0.975])
-    return tuple(np.nanquantile(found, stats.norm.cdf(bias + z / (1 - acceleration * z))))
+    levels = np.nan_to_num(stats.norm.cdf(bias + z / (1 - acceleration * z)), nan=0.5)
+    return tuple(np.nanquantile(found, levels))
 
 
 BOOTSTRAPS = {"percentile": percentile, "expanded percentile": expanded, "BCa": bca}

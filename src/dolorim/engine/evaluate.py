@@ -22,8 +22,7 @@ from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress
 from dolorim.formats.labels import write_labels
 from dolorim.formats.predictions import write_predictions
-from dolorim.metrics.frames import confusion, frame_scores
-from dolorim.metrics.segments import count_segments, labelled_stretches
+from dolorim.metrics.summary import Scored, summarize
 
 
 def evaluate_recordings(
@@ -32,7 +31,7 @@ def evaluate_recordings(
     """Predict every recording, write predictions and truth to `folder`, and score the ones against the other."""
     config, ethogram = run.read_config(), run.read_ethogram()
     predictor = Predictor(run.load_model(), pick_device(config.train.accelerator), config.train.precision)
-    found = []
+    found, raw = [], []
     with progress("predicting", sum(v.n_frames for v in videos)) as bar:
         for recording, video in zip(recordings, videos, strict=True):
             probabilities = predictor(blocks_of(video.images, video.centers, video.time_s))
@@ -42,30 +41,39 @@ def evaluate_recordings(
             write_predictions(folder, predictions)
             write_labels(folder / f"{recording.name}.truth.csv", recording.labels, ethogram)
             found.append(labels)
+            raw.append(probabilities)
             bar(video.n_frames)
-    return score(recordings, found, ethogram, run.read_decoder()["decoder"])
+    return score(recordings, found, ethogram, run.read_decoder()["decoder"], raw, [v.time_s for v in videos])
 
 
 def score(
-    recordings: Sequence[Recording], predicted: Sequence[np.ndarray], ethogram: Ethogram, decoder: str
+    recordings: Sequence[Recording],
+    predicted: Sequence[np.ndarray],
+    ethogram: Ethogram,
+    decoder: str,
+    probabilities: Sequence[np.ndarray] | None = None,
+    times_s: Sequence[np.ndarray] | None = None,
 ) -> dict[str, Any]:
-    """All figures of one split, as `metrics.json` holds them. `predicted` are class indices `(time,)` per recording."""
-    n = len(ethogram)
-    pairs = [(r.labels, np.asarray(p)) for r, p in zip(recordings, predicted, strict=True)]
-    counts = sum((confusion(truth, guess, n) for truth, guess in pairs), np.zeros((n, n), np.int64))
-    sequences = []
-    for recording, (truth, guess) in zip(recordings, pairs, strict=True):
-        borders = [(t.start, t.stop) for t in recording.trials] or [(0, len(truth))]
-        sequences += [(truth[s], guess[s]) for s in labelled_stretches(truth, borders)]
-    background = [ethogram.classes.index(name) for name in ethogram.background]
-    return {
-        **frame_scores(counts, ethogram.classes),
-        "confusion": counts.tolist(),
-        "segments": count_segments(sequences).scores,
-        "segments_without_background": count_segments(sequences, background).scores if background else None,
-        "animals": sorted({r.animal for r in recordings}),
-        "decoder": decoder,
-    }
+    """All figures of one split, as `metrics.json` holds them. `predicted` are class indices `(time,)` per recording.
+
+    With calibrated `probabilities` `(time, classes)` there are ranking and calibration, with `times_s` events too.
+    """
+    found = summarize(scored(recordings, predicted, probabilities, times_s), ethogram.classes, ethogram.background)
+    return {**found, "decoder": decoder}
+
+
+def scored(
+    recordings: Sequence[Recording],
+    predicted: Sequence[np.ndarray],
+    probabilities: Sequence[np.ndarray] | None = None,
+    times_s: Sequence[np.ndarray] | None = None,
+) -> list[Scored]:
+    """Recordings with what was predicted for them, as `summarize` and `compare` take them."""
+    none = [None] * len(recordings)
+    rows = zip(recordings, predicted, probabilities or none, times_s or none, strict=True)
+    return [
+        Scored(r.animal, r.labels, np.asarray(g), p, t, [(x.start, x.stop) for x in r.trials]) for r, g, p, t in rows
+    ]
 
 
 def evaluate_held_out(run: RunFolder, material: Material | None = None) -> dict[str, Any]:
