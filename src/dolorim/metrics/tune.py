@@ -141,8 +141,8 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def fit_biases(scores: np.ndarray, labels: np.ndarray, tuned: Sequence[int]) -> np.ndarray:
     """Biases `(classes,)` for log probabilities `(frames, classes)` that raise macro-F1, by coordinate ascent.
 
-    Only classes in `tuned` get one, and it is pulled to 0. For each class, all values of the grid are scored from one histogram: of the frames
-    by the bias at which they would fall to the class, by truth and by the class that has them otherwise.
+    Only classes in `tuned` get one, and it is pulled to 0. For each class, all values of the grid are scored from one
+    histogram: of the frames by the bias at which they would fall to the class, by truth, and by who has them otherwise.
     """
     n, classes = scores.shape
     biases = np.zeros(classes)
