@@ -113,7 +113,7 @@ def coverage_of_intervals(sums: Sums, sizes: tuple[int, ...] = SIZES) -> list[di
                 for key, (low, high) in intervals.items():
                     inside.setdefault((method, name_of(key)), []).append((low <= truth[key] <= high, high - low))
         for (method, figure), values in inside.items():
-            covered, width = np.mean(values, axis=0)
+            covered, width = np.nanmean(values, axis=0)
             rows.append(
                 {
                     "animals": n,
@@ -150,7 +150,7 @@ def coverage_of_sets(population: list[Scored]) -> list[dict[str, object]]:
                         if (r.truth == c).any():
                             by_class[c].append(member[r.truth == c, c].mean())
             rows.append({
-                "animals": n, "alpha": alpha, "guaranteed": all(sets.guaranteed),
+                "animals": n, "alpha": alpha, "guaranteed": sum(sets.guaranteed) == len(CLASSES),
                 "covered": {c: round(float(np.mean(v)), 3) for c, v in zip(CLASSES, by_class, strict=True)},
                 "classes_in_a_set": round(float(np.mean(size)), 2), "frames_kept": round(float(np.mean(kept)), 3),
                 "accuracy_of_kept": round(float(np.nanmean(right)), 3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -63,12 +64,12 @@ def run(arguments: list[str]) -> int:
 
         from dolorim.report.tables import agreement_table
 
-        Console(stderr=True).print(agreement_table(pairs, ethogram.indicator))
+        Console().print(agreement_table(pairs, ethogram.indicator))
     if given.json is not None:
         found = {"pairs": pairs, "videos": [r.video for r in rated], "notes": notes}
         write_text(given.json, json.dumps(found, indent=1, allow_nan=False) + "\n")
     for note in notes:
-        report_failures([(Path(note), note)], "note")
+        print(f"note: {note}", file=sys.stderr)
     return report_failures([failure for r in raters for failure in r.failed])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def rank_bouts(
     read-out: of the indicator's predicted time plus of its predicted bouts, over all videos together.
     Raises `ValueError` for an indicator that is not a class.
     """
-    found: list[BoutToCheck] = []
+    found: list[dict[str, Any]] = []
     total_s, total_bouts = 0.0, 0
     for p in predictions:
         if indicator is not None and indicator not in p.classes:
@@ -50,19 +51,19 @@ def rank_bouts(
         target = None if indicator is None else p.classes.index(indicator)
         for bout, confidence in p.bouts():
             start_s, stop_s = p.interval_s(bout)
-            mean = np.nanmean(p.probabilities[bout.start : bout.stop], axis=0, dtype=float)
-            others = np.where(np.arange(len(mean)) == bout.label, -1.0, mean)
-            rival = int(others.argmax())
-            doubt = 1 - mean[bout.label] if target in (None, bout.label) else mean[target]
-            if target in (None, bout.label):
+            mean = np.nan_to_num(p.probabilities[bout.start : bout.stop].mean(0, dtype=float))
+            rival = int(np.where(np.arange(len(mean)) == bout.label, -1.0, mean).argmax())
+            counted = target is None or target == bout.label
+            doubt = float(1 - mean[bout.label] if counted else mean[target])
+            if counted:
                 total_s, total_bouts = total_s + stop_s - start_s, total_bouts + 1
-            seconds = float(doubt) * (stop_s - start_s)
-            found.append(
-                BoutToCheck(
-                    p.name, bout, p.classes[bout.label], p.classes[rival], start_s, stop_s, confidence,
-                    float(mean[bout.label] - mean[rival]), seconds, float(doubt), 0.0,
-                )
-            )  # fmt: skip
-    score = {id(b): 100 * (b.seconds / (total_s or 1.0) + b.bouts / (total_bouts or 1)) for b in found}
-    ranked = sorted(found, key=lambda b: -score[id(b)])[:limit]
-    return [BoutToCheck(**{**vars(b), "score": score[id(b)]}) for b in ranked]
+            found.append({
+                "name": p.name, "bout": bout, "label": p.classes[bout.label], "rival": p.classes[rival],
+                "start_s": start_s, "stop_s": stop_s, "confidence": confidence,
+                "margin": float(mean[bout.label] - mean[rival]), "seconds": doubt * (stop_s - start_s), "bouts": doubt,
+            })  # fmt: skip
+    ranked = [
+        BoutToCheck(**row, score=100 * (row["seconds"] / (total_s or 1.0) + row["bouts"] / (total_bouts or 1)))
+        for row in found
+    ]
+    return sorted(ranked, key=lambda b: -b.score)[:limit]

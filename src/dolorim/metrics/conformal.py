@@ -3,9 +3,9 @@
 What is guaranteed: animals being exchangeable, a frame of class c, drawn from a new animal that shows c, has c in its
 set with a probability of at least 1 - alpha. That is a mean over animals and over their frames, each animal weighing
 the same (hierarchical conformal prediction, Lee, Barber & Willett 2023, arXiv:2306.06342); it promises nothing about
-the worst animal, nor about neighboring frames. It takes at least 1/alpha - 1 animals that show the class. With fewer
-nothing but "any class" could be guaranteed: then the threshold of the most difficult animal is taken, and `guaranteed`
-is false.
+the worst animal, nor about neighboring frames. Of n animals, 1/(n+1) of alpha goes to what the new one may be like.
+Where that is more than half of it, sets would hold nearly everything: then the threshold of the most difficult animal
+is taken, and `guaranteed` is false.
 """
 
 from __future__ import annotations
@@ -76,8 +76,11 @@ def calibrate_conformal(
         scores = [np.sort(np.concatenate(parts)) for parts in by_animal.values()]
         counts.append(len(scores))
         thresholds.append(_threshold(scores, alpha))
-    enough = tuple(n + 1 >= 1 / alpha - 1e-9 for n in counts)
-    return Conformal(alpha, tuple(thresholds), tuple(counts), enough)
+    return Conformal(alpha, tuple(thresholds), tuple(counts), tuple(_enough(n, alpha) for n in counts))
+
+
+def _enough(animals: int, alpha: float) -> bool:
+    return animals + 1 >= 2 / alpha - 1e-9
 
 
 def _threshold(scores: Sequence[np.ndarray], alpha: float) -> float:
@@ -85,7 +88,7 @@ def _threshold(scores: Sequence[np.ndarray], alpha: float) -> float:
     n = len(scores)
     if n == 0:
         return 0.0  # never seen: it can be anywhere
-    if n + 1 < 1 / alpha - 1e-9:
+    if not _enough(n, alpha):
         return min(float(s[int(alpha * len(s))]) for s in scores)
     values = np.concatenate(scores)
     weights = np.concatenate([np.full(len(s), 1 / (len(s) * (n + 1))) for s in scores])
