@@ -25,7 +25,12 @@ def test_an_evaluation_is_drawn_where_no_behavior_carries_the_name_of_its_class(
     write_predictions(
         folder, Predictions("v", ethogram.classes, found, np.eye(2, dtype=np.float32)[found], np.arange(6))
     )
-    metrics = score([Recording(Path("v.mp4"), "m", truth)], [found], ethogram, "argmax")
+    recordings, probabilities = [Recording(Path("v.mp4"), "m", truth)], np.eye(2)[found] * 0.6 + 0.2
+    names = ["confusion", "classes", "distribution", "raster"]
+    metrics = score(recordings, [found], ethogram, "argmax")
+    paths = draw_evaluation(metrics, folder, ethogram, tmp_path / "figures", "val")
+    assert [p.name for p in paths] == [f"val_{n}.png" for n in names]
+    metrics = score(recordings, [found], ethogram, "argmax", [probabilities])
     paths = draw_evaluation(metrics, folder, ethogram, tmp_path / "figures", "test")
-    assert [p.name for p in paths] == [f"test_{n}.png" for n in ("confusion", "classes", "distribution", "raster")]
+    assert [p.name for p in paths] == [f"test_{n}.png" for n in [*names, "reliability"]]
     assert all(p.stat().st_size > 1000 for p in paths)
