@@ -8,10 +8,9 @@ import numpy as np
 
 from dolorim.core.ethogram import Ethogram, RawClass
 from dolorim.core.predictions import Predictions
-from dolorim.core.recording import Recording
-from dolorim.engine.evaluate import score
 from dolorim.formats.labels import write_labels
 from dolorim.formats.predictions import write_predictions
+from dolorim.metrics.summary import Scored, summarize
 from dolorim.report.figures import draw_evaluation
 
 
@@ -25,7 +24,12 @@ def test_an_evaluation_is_drawn_where_no_behavior_carries_the_name_of_its_class(
     write_predictions(
         folder, Predictions("v", ethogram.classes, found, np.eye(2, dtype=np.float32)[found], np.arange(6))
     )
-    metrics = score([Recording("v", "m", truth)], [found], ethogram, "argmax")
+    probabilities = np.eye(2)[found] * 0.6 + 0.2
+    names = ["confusion", "classes", "distribution", "raster"]
+    metrics = summarize([Scored("m", truth, found)], ethogram.classes)
+    paths = draw_evaluation(metrics, folder, ethogram, tmp_path / "figures", "val")
+    assert [p.name for p in paths] == [f"val_{n}.png" for n in names]
+    metrics = summarize([Scored("m", truth, found, probabilities)], ethogram.classes)
     paths = draw_evaluation(metrics, folder, ethogram, tmp_path / "figures", "test")
-    assert [p.name for p in paths] == [f"test_{n}.png" for n in ("confusion", "classes", "distribution", "raster")]
+    assert [p.name for p in paths] == [f"test_{n}.png" for n in [*names, "reliability"]]
     assert all(p.stat().st_size > 1000 for p in paths)

@@ -15,6 +15,7 @@ VERBS = {
     "extract": "decode a project once into the frame cache that training reads",
     "train": "learn a lab's behaviors:  dolorim train video --videos Videos --annotations Annotations --run RUN",
     "evaluate": "score a run on its held-out animals, or on another project",
+    "agree": "two raters, and a model with both:  dolorim agree RATER_A RATER_B [RUN]",
     "predict": "label new videos:  dolorim predict RUN VIDEO...",
 }
 

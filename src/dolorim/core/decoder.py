@@ -8,6 +8,7 @@ in time.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -179,7 +180,7 @@ def _trace(
 
 def _pieces(n: int, breaks: Sequence[int]) -> list[tuple[int, int]]:
     edges = sorted({0, n, *(b for b in breaks if 0 < b < n)})
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def _last_known(known: np.ndarray) -> np.ndarray:
@@ -208,5 +209,3 @@ def _is_number(value: Any, negative: bool = False) -> bool:
         and math.isfinite(value)
         and (negative or value >= 0)
     )
-
-

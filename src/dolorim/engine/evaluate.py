@@ -71,7 +71,8 @@ def score(
     found["decoder"] = decoder.kind
     if decoder != Decoder():
         plain = [_scored(f, p, p.argmax(1)) for f, p in zip(footage, probabilities, strict=True)]
-        found["argmax"] = summarize(plain, ethogram.classes, ethogram.background, resamples=0)
+        beside = summarize(plain, ethogram.classes, ethogram.background)
+        found["argmax"] = {k: v for k, v in beside.items() if k not in ("intervals", "calibration", "confusion")}
     return found
 
 

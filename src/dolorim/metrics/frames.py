@@ -34,7 +34,7 @@ def frame_figures(counts: np.ndarray, names: Sequence[str]) -> Figures:
     correct = hits.sum(1)
     chance = (support * claimed).sum(1)
     spread = (total**2 - (support**2).sum(1)) * (total**2 - (claimed**2).sum(1))
-    figures = {
+    figures: Figures = {
         ("accuracy",): divide(correct, total),
         ("macro_f1",): mean_of_known(f1),
         ("weighted_f1",): divide((np.nan_to_num(f1) * support).sum(1), total),

@@ -46,11 +46,10 @@ def count_segments(
         if len(truth) == 0:
             continue
         true, found = _segments(truth, background), _segments(predicted, background)
-        for i, overlap in enumerate(OVERLAPS):
-            hits = _hits(true, found, overlap)
-            total.tp[i] += hits
-            total.fp[i] += len(found) - hits
-            total.fn[i] += len(true) - hits
+        hits = np.array(_hits(true, found))
+        total.tp += hits
+        total.fp += len(found) - hits
+        total.fn += len(true) - hits
         total.edits.append(edit_score(true[:, 2], found[:, 2]))
     return total
 
@@ -83,15 +82,17 @@ def _segments(labels: np.ndarray, background: Collection[int]) -> np.ndarray:
     return segments[~np.isin(segments[:, 2], list(background))]
 
 
-def _hits(true: np.ndarray, found: np.ndarray, overlap: float) -> int:
-    if len(true) == 0:
-        return 0
-    taken = np.zeros(len(true), bool)
-    for start, stop, label in found:
-        shared = np.minimum(stop, true[:, 1]) - np.maximum(start, true[:, 0])
-        union = np.maximum(stop, true[:, 1]) - np.minimum(start, true[:, 0])
-        share = np.where(true[:, 2] == label, shared / union, 0)
-        best = int(share.argmax())
-        if share[best] >= overlap and not taken[best]:
-            taken[best] = True
-    return int(taken.sum())
+def _hits(true: np.ndarray, found: np.ndarray) -> list[int]:
+    """For each of `OVERLAPS` the true segments that are found: each found one speaks for the true one that it overlaps
+    best, be it taken or not, as in the reference."""
+    first = np.searchsorted(true[:, 1], found[:, 0], "right")  # only true ones in [first, last) share a frame with it
+    last = np.searchsorted(true[:, 0], found[:, 1])
+    many = np.maximum(last - first, 0)
+    i = np.repeat(np.arange(len(found)), many)
+    j = np.arange(len(i)) - np.repeat(np.cumsum(many) - many - first, many)
+    shared = np.minimum(found[i, 1], true[j, 1]) - np.maximum(found[i, 0], true[j, 0])
+    union = np.maximum(found[i, 1], true[j, 1]) - np.minimum(found[i, 0], true[j, 0])
+    share = np.where(found[i, 2] == true[j, 2], shared / union, 0)
+    order = np.lexsort((j, -share, i))
+    best = order[np.append(True, np.diff(i[order]) != 0)] if len(order) else order
+    return [len(np.unique(j[best][share[best] >= o])) for o in OVERLAPS]

@@ -45,6 +45,8 @@ def draw_evaluation(metrics: dict[str, Any], predictions: Path, ethogram: Ethogr
             "distribution": _distribution(counts, names, title),
             "raster": _raster(pairs, names, title),
         }
+        if "calibration" in metrics:
+            figures["reliability"] = _reliability(metrics["calibration"], title)
         paths = []
         for name, figure in figures.items():
             paths.append(out / f"{part}_{name}.png")
@@ -99,6 +101,19 @@ def _distribution(counts: np.ndarray, names: Sequence[str], title: str) -> Figur
     axes.set_xticks(at, names, rotation=45, ha="right")
     axes.set(ylabel="% of frames", title=f"{title}\nclass distribution")
     axes.legend(frameon=False)
+    return figure
+
+
+def _reliability(calibration: dict[str, Any], title: str) -> Figure:
+    rows = calibration["reliability"]
+    figure, axes = plt.subplots(figsize=(3.6, 3.6))
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle="--", label="perfect")
+    axes.plot([r["confidence"] for r in rows], [r["accuracy"] for r in rows], "o-", color="#0072b2", markersize=4,
+              label="observed")  # fmt: skip
+    heading = f"{title}\ncalibration error {calibration['ece']:.3f} ({len(rows)} bins of equal mass)"
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of right frames", title=heading)
+    axes.set_aspect("equal")
+    axes.legend(frameon=False, loc="upper left")
     return figure
 
 

@@ -9,21 +9,77 @@ from rich.table import Table
 
 def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> Table:
     """The figures of one split; the sign of pain comes first."""
-    s = metrics["segments"]
+    s, intervals = metrics["segments"], metrics.get("intervals", {})
     title = (
-        f"{part}: macro-F1 {metrics['macro_f1']:.3f}, accuracy {metrics['accuracy']:.3f}, "
-        f"kappa {metrics['kappa']:.3f}; "
+        f"{part}: macro-F1 {metrics['macro_f1']:.3f}{_interval(intervals.get('macro_f1'))}, "
+        f"accuracy {metrics['accuracy']:.3f}, kappa {metrics['kappa']:.3f}; "
         f"segments F1@10/25/50 {s['f1_10']:.1f}/{s['f1_25']:.1f}/{s['f1_50']:.1f}, edit {s['edit']:.1f} "
         f"({metrics['frames']} frames of {', '.join(metrics['animals'])})"
     )
+    if "events" in metrics:
+        near, far = (_number(metrics["events"][k]["f1"]) for k in ("100ms", "200ms"))
+        false = metrics["events"]["false_per_minute"]
+        title += f"\nevents F1 within 100/200 ms {near}/{far}, {_number(false, 1)} false bouts a minute"
+    if "calibration" in metrics:
+        title += f"; PR-AUC {_number(metrics['pr_auc'])}, calibration error {_number(metrics['calibration']['ece'])}"
     if metrics.get("seen_in_training"):
         seen = ", ".join(metrics["seen_in_training"])
         title += f"\nSEEN IN TRAINING: {seen} - these figures say nothing about new animals"
     table = Table(title=title, title_justify="left", title_style="bold")
-    for column in ("class", "precision", "recall", "F1", "frames"):
+    for column in ("class", "precision", "recall", "F1", "95 %", "frames"):
         table.add_column(column, justify="left" if column == "class" else "right")
     rows = sorted(metrics["per_class"].items(), key=lambda item: item[0] != indicator)
     for name, c in rows:
         style = "bold" if name == indicator else None
-        table.add_row(name, *(f"{c[k]:.3f}" for k in ("precision", "recall", "f1")), str(c["support"]), style=style)
+        interval = _interval(intervals.get("per_class", {}).get(name, {}).get("f1")).strip()
+        figures = [f"{c[k]:.3f}" for k in ("precision", "recall", "f1")]
+        table.add_row(name, *figures, interval or "-", str(c["support"]), style=style)
     return table
+
+
+_AGREEMENT = (
+    ("accuracy", ("accuracy",), 3),
+    ("kappa", ("kappa",), 3),
+    ("MCC", ("mcc",), 3),
+    ("macro-F1", ("macro_f1",), 3),
+    ("balanced accuracy", ("balanced_accuracy",), 3),
+    ("segment F1@10", ("segments", "f1_10"), 1),
+    ("segment F1@25", ("segments", "f1_25"), 1),
+    ("segment F1@50", ("segments", "f1_50"), 1),
+    ("edit score", ("segments", "edit"), 1),
+    ("event F1 within 100 ms", ("events", "100ms", "f1"), 3),
+    ("event F1 within 200 ms", ("events", "200ms", "f1"), 3),
+    ("onsets apart (ms)", ("events", "200ms", "onset_error_ms"), 0),
+    ("offsets apart (ms)", ("events", "200ms", "offset_error_ms"), 0),
+)
+
+
+def agreement_table(pairs: dict[str, dict[str, Any]], indicator: str | None) -> Table:
+    """Figures of pairs of raters side by side, with 95 % intervals over animals."""
+    first = next(iter(pairs.values()))
+    table = Table(title=f"{first['frames']} frames that all have labelled", title_justify="left", title_style="bold")
+    table.add_column("", justify="left")
+    for pair in pairs:
+        table.add_column(pair, justify="right")
+    classes = sorted(first["per_class"], key=lambda name: name != indicator)
+    rows = [*_AGREEMENT, *((f"F1 {name}", ("per_class", name, "f1"), 3) for name in classes)]
+    for title, path, digits in rows:
+        cells = [(_at(found, path), _at(found["intervals"], path)) for found in pairs.values()]
+        if any(value is not None for value, _ in cells):
+            table.add_row(title, *(f"{_number(v, digits)}{_interval(ends, digits)}" for v, ends in cells))
+    return table
+
+
+def _at(tree: Any, path: tuple[str, ...]) -> Any:
+    for step in path:
+        tree = None if tree is None else tree.get(step)
+    return tree
+
+
+def _interval(ends: list[float] | None, digits: int = 2) -> str:
+    digits = min(digits, 2)
+    return f" ({ends[0]:.{digits}f}-{ends[1]:.{digits}f})" if ends else ""
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

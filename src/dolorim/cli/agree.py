@@ -1,0 +1,81 @@
+"""`dolorim agree`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+
+from dolorim.cli.common import parse, report_failures
+from dolorim.config import DataConfig
+from dolorim.core.ethogram import PAIN
+from dolorim.formats.ethogram_file import read_ethogram
+from dolorim.formats.project import animal_of
+from dolorim.formats.ratings import Rated, lay_side_by_side, read_ratings
+from dolorim.formats.table import write_text
+from dolorim.metrics.summary import Scored, summarize
+
+
+@dataclass(frozen=True)
+class _Agree:
+    """How well do two raters agree, and how well does a model agree with each of them? The same figures for all."""
+
+    rater_a: tyro.conf.Positional[str]
+    """Label files of one rater: a folder, a file, or FILE.npz:RATER. Names say which video they label."""
+    rater_b: tyro.conf.Positional[str]
+    """Label files of another. Of each pair, the first one is taken for the truth where that makes a difference."""
+    model: tyro.conf.Positional[str | None] = None
+    """A run, or a folder of predictions."""
+    classes: Path | None = None
+    """Ethogram; without it, that of the run, else the eight pain behaviors."""
+    rate_hz: float | None = None
+    """Frames per second, for events in milliseconds where no predictions tell the times."""
+    trial_layout: Literal["auto", "fixed", "cumulative"] = "auto"
+    trial_length: int = 360
+    """Where label files are of trials and a model labels whole videos: as in train."""
+    json: Path | None = None
+    """Write all figures to this file."""
+    quiet: bool = False
+
+
+def run(arguments: list[str]) -> int:
+    """`dolorim agree RATER_A RATER_B [MODEL]`"""
+    given = parse(_Agree, arguments, "dolorim agree")
+    ethogram_path = given.classes
+    if ethogram_path is None and given.model is not None and (Path(given.model) / "ethogram.toml").exists():
+        ethogram_path = Path(given.model) / "ethogram.toml"
+    ethogram = PAIN if ethogram_path is None else read_ethogram(ethogram_path)
+    places = [given.rater_a, given.rater_b, *([given.model] if given.model else [])]
+    raters = [read_ratings(place, ethogram) for place in places]
+    config = DataConfig(trial_layout=given.trial_layout, trial_length=given.trial_length)
+    rated, notes = lay_side_by_side(raters, config)
+    pairs = {}
+    for i, j in itertools.combinations(range(len(raters)), 2):
+        scored = [_scored(r, i, j, given.rate_hz, config.animal_pattern) for r in rated]
+        pairs[f"{raters[i].name} - {raters[j].name}"] = summarize(scored, ethogram.classes, ethogram.background)
+    if not given.quiet:
+        from rich.console import Console
+
+        from dolorim.report.tables import agreement_table
+
+        Console().print(agreement_table(pairs, ethogram.indicator))
+    if given.json is not None:
+        found = {"pairs": pairs, "videos": [r.video for r in rated], "notes": notes}
+        write_text(given.json, json.dumps(found, indent=1, allow_nan=False) + "\n")
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    return report_failures([failure for r in raters for failure in r.failed])
+
+
+def _scored(rated: Rated, truth: int, predicted: int, rate_hz: float | None, animal_pattern: str) -> Scored:
+    time_s = rated.time_s
+    if time_s is None and rate_hz is not None:
+        time_s = np.arange(rated.labels.shape[1]) / rate_hz
+    animal = animal_of(Path(f"{rated.video}.mp4").stem, animal_pattern)
+    return Scored(animal, rated.labels[truth], rated.labels[predicted], None, time_s, rated.borders)

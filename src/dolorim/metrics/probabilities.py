@@ -1,0 +1,93 @@
+"""Are probabilities worth their name? Ranking (average precision) and calibration, on `(time, classes)`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dolorim.metrics.frames import Figures, divide, mean_of_known
+
+_BINS = 15
+_STEPS = 400  # at which the precision of a resample is looked at
+_LEAST = 1e-5
+
+
+def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Area under precision over recall, without interpolation, as scikit-learn's; NaN without a positive frame."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)  # frames of one score come together
+    hits = np.cumsum(positive[order])[last]
+    if len(hits) == 0 or hits[-1] == 0:
+        return float("nan")
+    return float(np.sum(np.diff(hits, prepend=0) * hits / (np.flatnonzero(last) + 1)) / hits[-1])
+
+
+def edges_of(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    """Where to cut probabilities `(frames, classes)` into bins: equal masses of confidence for calibration
+    (`confidence`, `(bins - 1,)`), and of each class's scores, on its own frames and on all, for average precision."""
+    levels = np.linspace(0, 1, _STEPS // 2 + 2)[1:-1]
+    scores = []
+    for c, p in enumerate(probabilities.T):
+        own = p[truth == c] if (truth == c).any() else p
+        scores.append(np.sort(np.concatenate((np.quantile(p, levels), np.quantile(own, levels)))))
+    return {
+        "confidence": np.quantile(probabilities.max(1), np.linspace(0, 1, _BINS + 1)[1:-1]),
+        "scores": np.stack(scores),
+    }
+
+
+def probability_sums(
+    truth: np.ndarray, probabilities: np.ndarray, edges: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Sums over labelled frames of one recording: `ranks` `(classes, steps, 2)` counts other and own frames by score;
+    `reliability` `(bins, 3)` sums frames, confidence and hits; `quality` `(3,)` frames, squared errors, log losses."""
+    n, classes = probabilities.shape
+    ranks = np.zeros((classes, _STEPS + 1, 2))
+    for c in range(classes):
+        cells = 2 * np.searchsorted(edges["scores"][c], probabilities[:, c], "right") + (truth == c)
+        ranks[c] = np.bincount(cells, minlength=2 * (_STEPS + 1))[: 2 * (_STEPS + 1)].reshape(-1, 2)
+    confidence, hit = probabilities.max(1), probabilities.argmax(1) == truth
+    at = np.searchsorted(edges["confidence"], confidence, "right")
+    columns = [np.bincount(at, weights, minlength=_BINS) for weights in (np.ones(n), confidence, hit)]
+    mine = probabilities[np.arange(n), truth]
+    squares = np.sum(probabilities**2) - 2 * mine.sum() + n  # sum over classes of (p - 1[true])^2
+    return {
+        "ranks": ranks,
+        "reliability": np.stack(columns, axis=1),
+        "quality": np.array([n, squares, -np.log(np.clip(mine, _LEAST, None)).sum()]),
+    }
+
+
+def probability_figures(totals: dict[str, np.ndarray], names: Sequence[str]) -> Figures:
+    """Figures of a batch of totals.
+
+    ECE is the mean distance between confidence and accuracy over bins of equal mass, the Brier score the mean over
+    frames of the squared error summed over classes (0-2), NLL the mean log loss in nats.
+    """
+    counts = totals["ranks"][:, :, ::-1].cumsum(2)  # from the highest score down
+    hits = counts[..., 1]
+    gained = np.diff(hits, axis=2, prepend=0.0)
+    precision = np.nan_to_num(divide(hits, counts.sum(-1)))
+    areas = divide((gained * precision).sum(2), hits[:, :, -1])
+    frames, confidence, hit = np.moveaxis(totals["reliability"], -1, 0)
+    n = totals["quality"][:, 0]
+    figures: Figures = {
+        ("pr_auc",): mean_of_known(areas),
+        ("calibration", "ece"): divide(np.abs(confidence - hit).sum(1), frames.sum(1)),
+        ("calibration", "brier"): divide(totals["quality"][:, 1], n),
+        ("calibration", "nll"): divide(totals["quality"][:, 2], n),
+    }
+    for c, name in enumerate(names):
+        figures["per_class", name, "average_precision"] = areas[:, c]
+    return figures
+
+
+def reliability_table(sums: np.ndarray) -> list[dict[str, Any]]:
+    """Rows of the reliability diagram from `reliability` `(bins, 3)`; empty bins are left out."""
+    return [
+        {"confidence": confidence / n, "accuracy": hits / n, "frames": int(n)}
+        for n, confidence, hits in sums.tolist()
+        if n
+    ]
