@@ -95,7 +95,10 @@ def test_refinement_keeps_the_first_logits_and_adds_a_stage_each() -> None:
     assert found.shape == (3, 2, 30, 4)
     torch.testing.assert_close(found[0], logits)
     torch.testing.assert_close(found[:, :, :20], refine(logits[:, :20]), atol=1e-6, rtol=0)
-    assert refine.reach == 2 * tcn(3).reach
+    assert refine.before == refine.after == 2 * tcn(3).reach
+    causal = Refinement(4, 8, 3, 0.0, stages=2, causal=True).eval()
+    assert (causal.before, causal.after) == (4 * tcn(3).reach, 0)
+    torch.testing.assert_close(causal(logits)[:, :, :9], causal(logits[:, :9]), atol=1e-6, rtol=0)
 
 
 @given(start=st.integers(0, 39), length=st.integers(1, 40), reach=st.sampled_from([0, 1, 5]))

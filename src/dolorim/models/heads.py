@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+_FINE = 20  # cells along a side: maps that have fewer are enlarged before a keypoint is sought in them
+
 
 class ActionHead(nn.Module):
     """A decision for every frame: `(batch, time, width)` -> logits `(batch, time, classes)`."""
@@ -55,7 +57,9 @@ class SpatialKeypointHead(nn.Module):
     def forward(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         batch, time = maps.shape[:2]
         seen = self.reduce(maps.flatten(0, 1))
-        seen = self.look(F.interpolate(seen, scale_factor=2, mode="bilinear", align_corners=False))
+        if min(seen.shape[2:]) < _FINE:
+            seen = F.interpolate(seen, scale_factor=2, mode="bilinear", align_corners=False)
+        seen = self.look(seen)
         heat = self.heat(seen).float()
         share = heat.flatten(2).softmax(-1).view_as(heat)
         y, x = (torch.arange(n, device=heat.device) * (2 / n) + (1 / n - 1) for n in heat.shape[2:])

@@ -53,13 +53,15 @@ class Refinement(nn.Module):
     """Logits `(batch, time, classes)` -> logits of all stages `(1 + stages, batch, time, classes)`, the last the best.
 
     Each stage reads the probabilities of the one before. The loss is summed over the first axis; a decision is `[-1]`.
-    It sees `reach` frames to either side, on top of what the logits have seen.
+    It sees `before` and `after` frames around, on top of what the logits have seen; with `causal`, none after.
     """
 
-    def __init__(self, n_classes: int, hidden_dim: int, layers: int, dropout: float, stages: int) -> None:
+    def __init__(
+        self, n_classes: int, hidden_dim: int, layers: int, dropout: float, stages: int, causal: bool = False
+    ) -> None:
         super().__init__()
-        tcns = [Tcn(n_classes, hidden_dim, layers, dropout) for _ in range(stages)]
-        self.reach = sum(tcn.reach for tcn in tcns)
+        tcns = [Tcn(n_classes, hidden_dim, layers, dropout, causal) for _ in range(stages)]
+        self.before, self.after = (sum(getattr(tcn, side) for tcn in tcns) for side in ("before", "after"))
         self.tcns = nn.ModuleList(tcns)
         self.decide = nn.ModuleList(nn.Linear(hidden_dim, n_classes) for _ in range(stages))
 

@@ -130,14 +130,12 @@ class VideoMae3d(nn.Module):
         time = frames.shape[2] - (self.before + self.after) * halo
         left, right = (0, 0) if halo else (self.before, self.after)
         index = torch.arange(-left, frames.shape[2] + right + -time % HOP, device=frames.device)
-        images = self.picture(frames.transpose(1, 2).flatten(0, 1))
-        images = images.view(batch, -1, *images.shape[1:])
-        images = images[:, index.clamp(0, frames.shape[2] - 1)]
-        clips = images.unfold(1, CLIP, HOP).permute(0, 1, 5, 2, 3, 4)  # (batch, clip, frame, 3, height, width)
-        clips = clips.flatten(0, 1)
+        clips = frames[:, :, index.clamp(0, frames.shape[2] - 1)].unfold(2, CLIP, HOP)
+        clips = clips.permute(0, 2, 5, 1, 3, 4).flatten(0, 1)  # (batch * clip, frame, 1, height, width)
         found, grids = [], []
         for i in range(0, len(clips), _CHUNK):
-            tokens = self.net(clips[i : i + _CHUNK].contiguous()).last_hidden_state.float()
+            images = self.picture(clips[i : i + _CHUNK].flatten(0, 1))
+            tokens = self.net(images.view(-1, CLIP, *images.shape[1:])).last_hidden_state.float()
             tokens = tokens.view(len(tokens), CLIP // TUBELET, -1, self.width)  # (clip, step, place, width)
             if self.norms_tokens:
                 tokens = self.norm(tokens)
