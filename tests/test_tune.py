@@ -30,7 +30,7 @@ def test_on_new_animals_it_raises_segment_f1_and_keeps_macro_f1(animals):
 
 
 def test_with_perfect_or_meaningless_probabilities_it_does_no_harm():
-    labels = [evidence(s)[1] for s in range(3)]
+    labels = [evidence(s, 1500)[1] for s in range(3)]
     perfect = [np.eye(4)[y] * 0.96 + 0.01 for y in labels]
     assert scores_on(fit_decoder(perfect, labels, RATE_HZ, CLASSES), [(perfect[0], labels[0])]) == (1.0, 100.0)
     flat = [np.full((len(y), 4), 0.25) for y in labels]
