@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,11 @@ def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | No
             raise UserError(explain(problem)) from None
         print(said.getvalue(), end="", file=sys.stderr)
         raise
+
+
+def wait_politely() -> None:
+    """Let threads that wait for each other sleep and leave the processor to others. To be called before torch loads."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def settle(quiet: bool) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from dolorim.cli.common import parse, report_failures, settle
+from dolorim.cli.common import parse, report_failures, settle, wait_politely
 from dolorim.core.errors import UserError
 
 
@@ -40,8 +39,7 @@ def run(arguments: list[str]) -> int:
     given = parse(_Predict, arguments, "dolorim predict")
     if not given.videos:
         raise UserError("no videos given; usage: dolorim predict RUN VIDEO...")
-    # Threads that wait for each other must not keep the processor from the thread that decodes. Read when torch loads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_politely()
     from dolorim.engine.predict import find_jobs, predict_videos
     from dolorim.engine.run_folder import RunFolder
     from dolorim.engine.talk import say

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from dolorim.cli.common import parse, settle, show_run
+from dolorim.cli.common import parse, settle, show_run, wait_politely
 from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig, read_config
 from dolorim.core.errors import UserError
 from dolorim.formats.project import with_project_files
@@ -45,6 +45,7 @@ def run(arguments: list[str]) -> int:
             raise UserError(f"{source}: holds settings of {base.approach}, not of {approach}")
     parts = {name: getattr(base, name) for name in ("data", "model", "augment", "train")}
     given = parse(_Train, arguments[1:], f"dolorim train {approach}", default=_Train(run=tyro.MISSING, **parts))
+    wait_politely()
     from dolorim.engine.run_folder import RunFolder
     from dolorim.engine.train import train as run_training
 

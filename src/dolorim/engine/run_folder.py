@@ -109,7 +109,9 @@ class RunFolder:
         return read_ethogram(self.path / "ethogram.toml")
 
     def read_decoder(self) -> Decoder:
-        return Decoder.from_dict(self.read_json("decoder.json"))
+        return Decoder.from_dict(
+            self.read_json("decoder.json"), len(self.read_ethogram()), str(self.path / "decoder.json")
+        )
 
     def save_model(self, model: Recognizer) -> None:
         """Write the weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import warnings
@@ -94,10 +95,12 @@ def _fitted_decoder(config: Config, run: RunFolder, learner: Learner) -> Decoder
     predictor = predictor_of(run, learner.model)
     probabilities = [predictor(f).probabilities for f in learner.val]
     rates = [rate_of(f.time_s) for f in learner.val]
+    recordings = [f.recording for f in learner.val]
     decoder = fit_decoder(
-        probabilities, [f.recording.labels for f in learner.val], rates, learner.ethogram.classes
+        probabilities, [r.labels for r in recordings], rates, learner.ethogram.classes,
+        animals=[r.animal for r in recordings], borders=[[(t.start, t.stop) for t in r.trials] for r in recordings],
     )  # fmt: skip
-    say(f"decoder, fitted on the validation animals: {decoder}")
+    say(f"decoder, fitted on the validation animals: {json.dumps(decoder.to_dict())}")
     return decoder
 
 

@@ -47,7 +47,9 @@ def build_recognizer(
     if config.temporal == "tcn":
         temporal = Tcn(config.width, config.hidden_dim, config.tcn_layers, config.dropout, config.causal)
     if config.refine_stages:
-        refine = Refinement(n_classes, config.hidden_dim, config.tcn_layers, config.dropout, config.refine_stages)
+        refine = Refinement(
+            n_classes, config.hidden_dim, config.tcn_layers, config.dropout, config.refine_stages, config.causal
+        )
     width = config.hidden_dim if temporal else FEATURES if alone else config.width
     action = ActionHead(width, HIDDEN, n_classes, config.dropout)
     keypoints = None
