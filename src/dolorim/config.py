@@ -107,7 +107,7 @@ class ModelConfig:
     """Features that each stream hands on, where there are several or a temporal network."""
     hidden_dim: Positive = 64
     """Channels of the temporal network."""
-    tcn_layers: Positive = 9
+    tcn_layers: Positive = 6
     """Its layers; each doubles how far it sees."""
     causal: bool = False
     """The temporal network looks only back."""
