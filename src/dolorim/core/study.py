@@ -74,7 +74,9 @@ class Study:
                 f"others were treated on"
             )
         renamed = {s: [_sided(name, s) for name in self.classes] for s in "lr"}
-        names = tuple(dict.fromkeys(n for pair in zip(renamed["l"], renamed["r"], strict=True) for n in sorted(pair)[::-1]))
+        names = tuple(
+            dict.fromkeys(n for pair in zip(renamed["l"], renamed["r"], strict=True) for n in sorted(pair)[::-1])
+        )
         codes = {s: np.array([names.index(n) for n in of]) for s, of in renamed.items()}
         tracks = []
         for track in self.tracks:
@@ -119,7 +121,9 @@ def check_animals(study: Study) -> list[Finding]:
         n = sum(group in groups for groups in memberships.values())
         if n < 3:
             animals = "animal" if n == 1 else "animals"
-            findings.append(Finding("warning", f"group {group}", f"only {n} {animals}", "too few for any test or interval"))
+            findings.append(
+                Finding("warning", f"group {group}", f"only {n} {animals}", "too few for any test or interval")
+            )
     return findings
 
 

@@ -92,7 +92,11 @@ def read_study(
 def read_stimuli(path: Path, study: Study) -> dict[tuple[str, str], list[float]]:
     """Times of stimuli in seconds by (video, trial), from `video,onset_s[,trial]`."""
     table = read_table(path)
-    video, onset, trial = table.column("video", "file", "recording"), table.column("onset_s", "time_s"), table.column("trial")
+    video, onset, trial = (
+        table.column("video", "file", "recording"),
+        table.column("onset_s", "time_s"),
+        table.column("trial"),
+    )
     if video is None or onset is None:
         raise UserError(f"{path}: expected the columns video,onset_s[,trial], found {', '.join(table.header)}")
     known = {(_key(t.video), t.trial): (t.video, t.trial) for t in study.tracks}
@@ -105,7 +109,9 @@ def read_stimuli(path: Path, study: Study) -> dict[tuple[str, str], list[float]]
         except ValueError:
             seconds = -1.0
         if not 0 <= seconds < 1e7:
-            raise UserError(f"{path}, line {line}, column {table.header[onset]}: expected seconds, found {row[onset]!r}")
+            raise UserError(
+                f"{path}, line {line}, column {table.header[onset]}: expected seconds, found {row[onset]!r}"
+            )
         if place is not None:
             found[place].append(seconds)
     return {place: sorted(times) for place, times in found.items()}
@@ -117,7 +123,9 @@ def _read_groups(path: Path) -> tuple[Rows, Rows]:
     file, group = table.column("file", "video", "recording", "name"), table.column("group", "treatment", "condition")
     animal = table.column("animal", "subject", "mouse")
     if group is None or (file is None and animal is None):
-        raise UserError(f"{path}: expected the columns file,animal,group (or animal,group), found {', '.join(table.header)}")
+        raise UserError(
+            f"{path}: expected the columns file,animal,group (or animal,group), found {', '.join(table.header)}"
+        )
     by_file: Rows = {}
     by_animal: Rows = {}
     for line, cells in zip(table.lines, table.rows, strict=True):
@@ -183,7 +191,9 @@ def _read_bouts(folder: Path, stem: str) -> tuple[np.ndarray, np.ndarray, tuple[
         numbers = np.array([c[:3] for c in cells], float).reshape(-1, 3)
         labels = np.array([classes.index(c[3]) for c in cells], np.int64)
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a table of bouts as predict writes it ({error}); predict the video again") from None
+        raise UserError(
+            f"{path}: not a table of bouts as predict writes it ({error}); predict the video again"
+        ) from None
     first_s = numbers[0, 1] if len(numbers) and numbers[0, 0] == 0 else 0.0
     times = numbers[:, 1:] - first_s
     length_s = n_frames / float(rate_hz) if rate_hz else 0.0

@@ -54,9 +54,20 @@ class Assay:
     windows: tuple[Window, ...] = (WHOLE,)
     primary: tuple[str, ...] = ("whole",)
     """Windows that answer the question."""
-    readout: Literal["time_percent", "time_s", "bouts", "bouts_per_min", "bout_mean_s", "latency_s", "response"] = "time_percent"
+    readout: Literal["time_percent", "time_s", "bouts", "bouts_per_min", "bout_mean_s", "latency_s", "response"] = (
+        "time_percent"
+    )
     """Read-out that answers the question."""
-    indicator: tuple[str, ...] = ("*withdraw*", "*lick*ipsi*", "*lick*", "*bite*", "*biting*", "*flinch*", "*shak*", "*guard*")
+    indicator: tuple[str, ...] = (
+        "*withdraw*",
+        "*lick*ipsi*",
+        "*lick*",
+        "*bite*",
+        "*biting*",
+        "*flinch*",
+        "*shak*",
+        "*guard*",
+    )
     """Patterns of class names, the best sign of pain first. Whatever fits one of them is a pain behavior."""
     locomotion: tuple[str, ...] = ("walk*", "*locomot*", "*ambulat*", "run*", "active", "*rear*")
     bin_s: Seconds = 60.0
@@ -72,7 +83,9 @@ class Assay:
             if name not in names:
                 raise UserError(f"primary = {name!r} is not among the windows {', '.join(names)}")
         if len(set(names)) < len(names) or not names or not self.primary:
-            raise UserError(f"expected windows with names of their own and one of them as primary, found {', '.join(names)}")
+            raise UserError(
+                f"expected windows with names of their own and one of them as primary, found {', '.join(names)}"
+            )
         if any(w.stop_s <= w.start_s for w in self.windows) or self.bin_s <= 0:
             raise UserError("windows and bins must last longer than nothing")
 

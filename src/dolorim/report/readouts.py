@@ -12,6 +12,7 @@ import pandas as pd
 from dolorim.core.study import Study, Track
 from dolorim.formats.table import write_table
 from dolorim.report.assays import Assay
+from dolorim.report.statistics import interval
 
 UNITS = {
     "time_percent": "%", "time_s": "s", "bouts": "count", "bouts_per_min": "1/min", "bout_mean_s": "s", "bout_median_s": "s",
@@ -45,7 +46,8 @@ def measure(track: Track, n_classes: int) -> dict[str, np.ndarray]:
     }
     if observed <= 0:
         found = {name: np.full(n_classes, np.nan) for name in found}
-    return {**found, "event": bouts > 0}
+    # Sums of seconds carry rounding noise, and rank tests would take it for an order among equal animals.
+    return {**{name: values.round(9) for name, values in found.items()}, "event": bouts > 0}
 
 
 def curve(track: Track, n_classes: int, bin_s: float) -> np.ndarray:
@@ -103,7 +105,9 @@ def collect(study: Study, assay: Assay, factors: Sequence[str] = ()) -> dict[str
                 ]
         for (i, k), share in np.ndenumerate(shares):
             stop_s = min((i + 1) * assay.bin_s, track.length_s)
-            bins.append({**who, "start_s": i * assay.bin_s, "stop_s": stop_s, "behavior": names[k], "time_percent": share})
+            bins.append(
+                {**who, "start_s": i * assay.bin_s, "stop_s": stop_s, "behavior": names[k], "time_percent": share}
+            )
         for (i, j), count in np.ndenumerate(transitions(track, n)):
             if i != j:
                 moves.append({**who, "before": names[i], "after": names[j], "count": count})
@@ -136,7 +140,11 @@ def _by_group(animals: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         n="count", mean="mean", sd="std", sem="sem", median="median",
         q25=lambda v: v.quantile(0.25), q75=lambda v: v.quantile(0.75),
     ).reset_index()  # fmt: skip
-    return found.assign(unit=found.readout.map(UNITS))
+    rng = np.random.default_rng(0)
+    bounds = [interval(v.to_numpy(float), rng) for _, v in grouped]
+    return found.assign(
+        mean_low=[b[0] for b in bounds], mean_high=[b[1] for b in bounds], unit=found.readout.map(UNITS)
+    )
 
 
 def write_tidy(path: Path, table: pd.DataFrame) -> None:

@@ -14,7 +14,6 @@ from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.duration.survfunc import survdiff
 from statsmodels.formula.api import mixedlm, ols
 from statsmodels.stats.anova import anova_lm
-from statsmodels.stats.multitest import multipletests
 
 RESAMPLES = 4999
 _PAIR = " (pair)"
@@ -109,7 +108,9 @@ def _hedges(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if min(n, m) < 2:
         return np.full(len(a), np.nan)
     pooled = np.sqrt(((n - 1) * a.var(-1, ddof=1) + (m - 1) * b.var(-1, ddof=1)) / free)
-    return np.divide(_difference(a, b), pooled, out=np.full(len(a), np.nan), where=pooled > 0) * (1 - 3 / (4 * free - 1))
+    return np.divide(_difference(a, b), pooled, out=np.full(len(a), np.nan), where=pooled > 0) * (
+        1 - 3 / (4 * free - 1)
+    )
 
 
 def log_rank(times: Sequence[np.ndarray], events: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -165,7 +166,15 @@ def mixed_model(table: pd.DataFrame) -> list[Row]:
         spelled = {"group": "C(group, Sum)", "time": "C(time, Sum)"}.get(term, "C(group, Sum):C(time, Sum)")
         chi2, df = float(terms.loc[spelled, "statistic"]), float(terms.loc[spelled, "df_constraint"])
         note = f"F({df:g}, {free})" + ("" if fit.converged else "; the fit has not converged")
-        rows.append({"test": "mixed model", "compared": term, "statistic": chi2 / df, "p": float(stats.f.sf(chi2 / df, df, free)), "note": note})
+        rows.append(
+            {
+                "test": "mixed model",
+                "compared": term,
+                "statistic": chi2 / df,
+                "p": float(stats.f.sf(chi2 / df, df, free)),
+                "note": note,
+            }
+        )
     return rows
 
 
@@ -207,7 +216,9 @@ def compare(
     return adjust(table, correction)
 
 
-_EFFECTS = [f"{e}{end}" for e in ("difference", "cliffs_delta", "hedges_g", "hazard_ratio") for end in ("", "_low", "_high")]
+_EFFECTS = [
+    f"{e}{end}" for e in ("difference", "cliffs_delta", "hedges_g", "hazard_ratio") for end in ("", "_low", "_high")
+]
 _COLUMNS = ["window", "behavior", "readout", "test", "compared", "n", "statistic", "p", "p_adjusted", *_EFFECTS, "note"]
 
 
@@ -220,13 +231,29 @@ def adjust(table: pd.DataFrame, correction: str) -> pd.DataFrame:
     table["p_adjusted"] = np.nan
     tested = table[table.p.notna()]
     pair = tested.test.str.endswith(_PAIR)
-    family = [tested.window, tested.readout, tested.test, tested.compared.mask(pair, ""), tested.behavior.where(pair, "")]
+    family = [
+        tested.window,
+        tested.readout,
+        tested.test,
+        tested.compared.mask(pair, ""),
+        tested.behavior.where(pair, ""),
+    ]
     for _, rows in tested.groupby(family, sort=False):
-        table.loc[rows.index, "p_adjusted"] = multipletests(rows.p, method={"holm": "holm", "fdr": "fdr_bh"}[correction])[1]
+        p = rows.p.to_numpy(float)
+        table.loc[rows.index, "p_adjusted"] = holm(p) if correction == "holm" else stats.false_discovery_control(p)
     return table
 
 
-def _between(cell: pd.DataFrame, groups: Sequence[str], paired: bool, censored: bool, rng: np.random.Generator) -> list[Row]:
+def holm(p: np.ndarray) -> np.ndarray:
+    """Step-down Bonferroni of `(tests,)` (Holm 1979, Scand J Stat 6:65-70)."""
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return np.minimum(stepped, 1)[np.argsort(order)]
+
+
+def _between(
+    cell: pd.DataFrame, groups: Sequence[str], paired: bool, censored: bool, rng: np.random.Generator
+) -> list[Row]:
     values = cell.pivot(index="animal", columns="group", values="value").reindex(columns=list(groups))
     values = values.dropna() if paired else values
     samples = [values[g].dropna().to_numpy() for g in groups]
@@ -279,6 +306,8 @@ def _repeated(
             if all(isinstance(t, (int, float)) for t in whole.columns):
                 areas = [np.trapezoid(s, whole.columns.to_numpy(float), axis=1) for s in samples]
                 name, statistic, p = omnibus(areas)
-                found.append({"test": f"{name} (area)", **row, "compared": "all groups", "statistic": statistic, "p": p})
+                found.append(
+                    {"test": f"{name} (area)", **row, "compared": "all groups", "statistic": statistic, "p": p}
+                )
         rows += [{**where, **row} for row in found]
     return rows
