@@ -16,7 +16,7 @@ VERBS = {
     "train": "learn a lab's behaviors:  dolorim train video --videos Videos --annotations Annotations --run RUN",
     "evaluate": "score a run on its held-out animals, or on another project",
     "predict": "label new videos:  dolorim predict RUN VIDEO...",
-    "report": "time budgets, bouts, latencies, statistics between groups, one page:  dolorim report PREDICTIONS --groups groups.csv",
+    "report": "read-outs and statistics between groups:  dolorim report PREDICTIONS --groups groups.csv",
 }
 
 

@@ -28,7 +28,7 @@ class _Report:
     bin: str | None = None
     """Bins of the time course: 30s, 5min, 1h."""
     control: str | None = None
-    """The group that others are compared with; else one called control, vehicle, saline, sham or the like, else the first."""
+    """The group that others are compared with; else one called control, vehicle or the like, else the first."""
     pain: tuple[str, ...] = ()
     """Pain behaviors, the most telling first; else by name (lick, withdraw, flinch, shake, guard)."""
     second_factor: str | None = None
@@ -38,7 +38,7 @@ class _Report:
     stimuli: Path | None = None
     """Table video,onset_s[,trial] with the times of stimuli."""
     run: Path | None = None
-    """The run that has made the predictions: its scores on held-out animals stand in the report and correct time budgets."""
+    """The run that has made the predictions: its scores on held-out animals are reported and correct time budgets."""
     classes: Path | None = None
     """For label files: the ethogram, as in train."""
     rate_hz: float | None = None

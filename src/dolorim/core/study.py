@@ -88,7 +88,7 @@ class Study:
     def after_stimuli(self, onsets_s: Mapping[tuple[str, str], Sequence[float]], response_s: float) -> Study:
         """One track for each stimulus of a video: the `response_s` seconds that follow it.
 
-        `onsets_s[(video, trial)]`, trial "" for a recording that is one piece. Recordings without a stimulus are left out and named.
+        `onsets_s[(video, trial)]`, trial "" for a recording that is one piece. One without a stimulus is left out.
         """
         tracks, findings = [], list(self.findings)
         for track in self.tracks:
@@ -114,8 +114,8 @@ def check_animals(study: Study) -> list[Finding]:
         for animal, groups in memberships.items():
             if len(groups) > 1:
                 raise UserError(
-                    f"animal {animal} is in the groups {' and '.join(sorted(groups))}, others are in one only; groups are "
-                    f"compared between animals, or, where every animal is in every group, within animals"
+                    f"animal {animal} is in the groups {' and '.join(sorted(groups))}, others are not; groups are compared "
+                    f"between animals, or, where every animal is in every group, within animals"
                 )
     for group in study.groups:
         n = sum(group in groups for groups in memberships.values())

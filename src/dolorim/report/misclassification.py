@@ -23,6 +23,7 @@ from dolorim.formats.table import read_text
 from dolorim.metrics.frames import confusion
 
 _DRAWS = 1000
+Trust = tuple[str, dict[str, Any], list[np.ndarray]]
 
 
 def corrected(shares: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -41,7 +42,7 @@ def corrected(shares: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def corrected_budgets(
     animals: pd.DataFrame, classes: Sequence[str], confusions: Sequence[np.ndarray], seed: int = 0
 ) -> pd.DataFrame:
-    """Mean shares of time by group (in percent, whole recordings): as predicted, corrected, and with a 95 % interval.
+    """Mean shares of time by group (percent, first window): as predicted, corrected, and with a 95 % interval.
 
     Each draw resamples the animals of a group and the recordings that the confusion was counted on (frames of one
     recording err together). With fewer than three of either there is no interval.
@@ -72,7 +73,7 @@ def corrected_budgets(
     return pd.DataFrame(rows)
 
 
-def read_trust(run: Path, classes: Sequence[str]) -> tuple[str, dict[str, Any], list[np.ndarray]]:
+def read_trust(run: Path, classes: Sequence[str]) -> Trust:
     """A run's scores: the split they come from, its part of `metrics.json`, and the confusion of each scored recording.
 
     Scores on test animals come first; validation animals chose the checkpoint. Where the scored recordings are gone, the

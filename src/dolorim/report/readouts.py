@@ -15,15 +15,15 @@ from dolorim.report.assays import Assay
 from dolorim.report.statistics import interval
 
 UNITS = {
-    "time_percent": "%", "time_s": "s", "bouts": "count", "bouts_per_min": "1/min", "bout_mean_s": "s", "bout_median_s": "s",
-    "latency_s": "s", "response": "share of recordings", "auc": "% min",
+    "time_percent": "%", "time_s": "s", "bouts": "count", "bouts_per_min": "1/min", "bout_mean_s": "s",
+    "bout_median_s": "s",    "latency_s": "s", "response": "share of recordings", "auc": "% min",
 }  # fmt: skip
 WHO = ["animal", "group"]
 WHAT = ["window", "behavior", "readout"]
 
 
 def measure(track: Track, n_classes: int) -> dict[str, np.ndarray]:
-    """All read-outs of a track, each `(classes,)`; NaN where nothing was labelled. `event` is 0 where a latency is censored.
+    """All read-outs of a track, each `(classes,)`; NaN where nothing was labelled. `event` is 0 for a censored latency.
 
     Time counts whatever lies inside the track; bouts, their durations and latencies count the bouts that begin inside.
     """

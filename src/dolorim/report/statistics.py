@@ -77,8 +77,8 @@ def permutation_p(samples: Sequence[np.ndarray], rng: np.random.Generator, n: in
 def effects(a: np.ndarray, b: np.ndarray, rng: np.random.Generator, paired: bool = False) -> Row:
     """How much more `b` is than `a`, `(animals,)` each, with 95 % intervals by resampling the animals of each group.
 
-    Difference of means; Cliff's delta, P(b > a) - P(b < a) (Cliff 1993); Hedges' g (Hedges 1981). Fewer than three animals
-    in a group have no interval.
+    Difference of means; Cliff's delta, P(b > a) - P(b < a) (Cliff 1993); Hedges' g (Hedges 1981). Fewer than three
+    animals in a group have no interval.
     """
     enough = min(len(a), len(b)) >= 3
     draws = 2000 if enough else 0
@@ -166,29 +166,24 @@ def mixed_model(table: pd.DataFrame) -> list[Row]:
         spelled = {"group": "C(group, Sum)", "time": "C(time, Sum)"}.get(term, "C(group, Sum):C(time, Sum)")
         chi2, df = float(terms.loc[spelled, "statistic"]), float(terms.loc[spelled, "df_constraint"])
         note = f"F({df:g}, {free})" + ("" if fit.converged else "; the fit has not converged")
-        rows.append(
-            {
-                "test": "mixed model",
-                "compared": term,
-                "statistic": chi2 / df,
-                "p": float(stats.f.sf(chi2 / df, df, free)),
-                "note": note,
-            }
-        )
+        p = float(stats.f.sf(chi2 / df, df, free))
+        rows.append({"test": "mixed model", "compared": term, "statistic": chi2 / df, "p": p, "note": note})
     return rows
 
 
 def two_factors(table: pd.DataFrame, second: str) -> list[Row]:
     """Type II analysis of variance of `value` by group and a second factor between animals."""
-    counts = table.groupby(["group", second])["value"].size()
-    if len(counts) < table.group.nunique() * table[second].nunique() or counts.min() < 2 or table.value.std() == 0:
-        return [{"test": "two-way ANOVA", "note": f"needs two animals in every cell of group x {second}"}]
-    found = anova_lm(ols(f"value ~ C(group, Sum) * C(Q({second!r}), Sum)", table).fit(), typ=2)
-    names = ("group", second, f"group x {second}")
-    return [
-        {"test": "two-way ANOVA", "compared": name, "statistic": float(f), "p": float(p), "note": f"F({df:g}, {found.df.iloc[3]:g})"}
-        for name, f, p, df in zip(names, found.F.iloc[:3], found["PR(>F)"].iloc[:3], found.df.iloc[:3], strict=True)
-    ]  # fmt: skip
+    table = table.rename(columns={second: "second"})
+    counts = table.groupby(["group", "second"])["value"].size()
+    cells = table.group.nunique() * table.second.nunique()
+    if len(counts) < cells or counts.min() < 2 or table.value.std() == 0:
+        return [{"test": "two-way ANOVA", "note": f"needs two animals that differ in every cell of group x {second}"}]
+    found = anova_lm(ols("value ~ C(group, Sum) * C(second, Sum)", table).fit(), typ=2)
+    rows: list[Row] = []
+    for name, (_, line) in zip(("group", second, f"group x {second}"), found.iterrows(), strict=False):
+        note = f"F({line.df:g}, {found.df.iloc[-1]:g})"
+        rows.append({"test": "two-way ANOVA", "compared": name, "statistic": line.F, "p": line["PR(>F)"], "note": note})
+    return rows
 
 
 def compare(
@@ -288,7 +283,7 @@ def _between(
 def _repeated(
     animals: pd.DataFrame, groups: Sequence[str], within: str, second: str | None, rng: np.random.Generator
 ) -> list[Row]:
-    """Tests over occasions for the share of time: a mixed model, a permutation of whole animals, and area under the curve."""
+    """Tests over occasions for the share of time: mixed model, permutation of whole animals, area under the curve."""
     rows: list[Row] = []
     chosen = animals[animals.readout == "time_percent"].dropna(subset="value")
     for (window, behavior), cell in chosen.groupby(["window", "behavior"], sort=False):

@@ -35,7 +35,8 @@ _COLUMNS_PX = 1400  # of a raster: about one for each dot of a printed column
 _MARKERS = "osD^vP*X"
 LABELS = {
     "time_percent": "% of time", "time_s": "time (s)", "bouts": "bouts", "bouts_per_min": "bouts per minute",
-    "bout_mean_s": "mean bout (s)", "latency_s": "latency (s)", "response": "share with a response", "auc": "area (% min)",
+    "bout_mean_s": "mean bout (s)", "latency_s": "latency (s)",
+    "response": "share with a response", "auc": "area (% min)",
 }  # fmt: skip
 
 
@@ -79,8 +80,8 @@ def draw_study(
     return paths
 
 
-def _rgb(n: int) -> list[tuple[float, ...]]:
-    return [tuple(v / 255 for v in c) for c in class_colors(n)]
+def _rgb(n: int) -> list[tuple[float, float, float]]:
+    return [(r / 255, g / 255, b / 255) for r, g, b in class_colors(n)]
 
 
 def _grid(n: int, width: float = 2.35, height: float = 2.3, most: int = 4) -> tuple[Figure, list[Axes]]:
@@ -171,7 +172,12 @@ def _raster(study: Study) -> Figure:
         rows = [i for i, g in enumerate(of) if g == group]
         if rows:
             axes.text(
-                -0.01, np.mean(rows) + 0.5, shown(group), transform=axes.get_yaxis_transform(), ha="right", va="center"
+                -0.01,
+                float(np.mean(rows)) + 0.5,
+                shown(group),
+                transform=axes.get_yaxis_transform(),
+                ha="right",
+                va="center",
             )
             axes.axhline(rows[-1] + 1, color="white", lw=3)
     axes.set_yticks([])
@@ -273,7 +279,7 @@ def _sessions(study: Study, assay: Assay, animals: pd.DataFrame, behaviors: Sequ
 
 
 def _latency(study: Study, assay: Assay, animals: pd.DataFrame, pain: Sequence[str]) -> Figure | None:
-    """Kaplan-Meier: the share of animals that have begun; an animal that never does leaves at the end of its recording."""
+    """Kaplan-Meier: the share of animals that have begun; one that never does leaves at the end of its recording."""
     from statsmodels.duration.survfunc import SurvfuncRight
 
     figure, all_axes = _grid(len(pain[:3]), 3.1, 2.4, 3)
@@ -322,7 +328,7 @@ def _transitions(study: Study, moves: pd.DataFrame) -> Figure | None:
         return None
     figure, all_axes = _grid(len(study.groups), 3.1, 2.3, 3)
     angle = np.pi / 2 - 2 * np.pi * np.arange(n) / n
-    at = np.stack([np.cos(angle), np.sin(angle)], 1)
+    at = [(float(np.cos(a)), float(np.sin(a))) for a in angle]
     colors = _rgb(n)
     wide = moves.groupby(["group", "before", "after"])["count"].sum()
     for axes, group in zip(all_axes, study.groups, strict=True):

@@ -21,6 +21,7 @@ from dolorim.core.study import Study
 from dolorim.formats.table import write_text
 from dolorim.metrics.frames import frame_scores
 from dolorim.report.assays import Assay
+from dolorim.report.misclassification import Trust
 from dolorim.report.study_figures import LABELS, shown
 from dolorim.report.verdict import find, number, p_value
 
@@ -32,8 +33,9 @@ _CAPTIONS = {
     "sessions": "Session by session: mean and 95 % interval over animals.",
     "latency": "Latency to the first bout (Kaplan-Meier). An animal that never begins counts until its recording ends.",
     "bouts": "How long bouts last. All bouts of a group together: a description, not a test.",
-    "transitions": "What follows what. Width: probability of the next behavior, bouts of a group pooled; below 5 % not drawn.",
+    "transitions": "What follows what. Width: probability of the next behavior, a group's bouts pooled; 5 % and more.",
 }
+_KEY = "Mean [95 % interval] over animals; p: rank test of all groups; corrected: over all behaviors. Bold: the main question."
 _HEADINGS = {
     "raster": "Ethograms", "budget": "Time budgets", "timecourse": "Time courses", "sessions": "Sessions",
     "latency": "Latency", "bouts": "Bouts", "transitions": "Transitions",
@@ -42,8 +44,7 @@ _HEADINGS = {
 
 def write_study_page(
     path: Path, title: str, study: Study, assay: Assay, tables: dict[str, pd.DataFrame], said: Sequence[str],
-    pain: Sequence[str], locomotion: Sequence[str], figures: Sequence[Path], trust: tuple[str, dict[str, Any], list[np.ndarray]] | None,
-    settings: dict[str, Any],
+    pain: Sequence[str], locomotion: Sequence[str], figures: Sequence[Path], trust: Trust | None, settings: dict[str, Any],
 ) -> Path:  # fmt: skip
     """Write the page. `tables` are those of `collect` with `statistics`, and `corrected` where a run is known."""
     drawn = {p.stem: p for p in figures}
@@ -88,6 +89,11 @@ def _range(low: float, high: float) -> str:
     return f" <small>[{number(low)}, {number(high)}]</small>" if low == low else ""
 
 
+def _effect(row: Any, name: str) -> str:
+    value, low, high = (getattr(row, f"{name}{end}") for end in ("", "_low", "_high"))
+    return number(value) + _range(low, high) if value == value else ""
+
+
 def _word(name: str) -> str:
     return escape(shown(name))
 
@@ -99,7 +105,8 @@ def _answer_table(
     wanted = [(pain[0], w.name, assay.readout) for w in assay.windows]
     wanted += [(b, w, assay.readout) for b in pain[1:4] for w in assay.primary[-1:]]
     wanted += [(b, w, "time_percent") for b in locomotion for w in assay.primary[-1:]]
-    rows, strong = [], []
+    rows: list[list[str]] = []
+    strong: list[int] = []
     for behavior, window, readout in wanted:
         here = groups[(groups.window == window) & (groups.behavior == behavior) & (groups.readout == readout)]
         if not len(here):
@@ -108,52 +115,35 @@ def _answer_table(
         for group in study.groups:
             of = here[here.group == group]
             one = len(of) == 1
-            cells.append(
-                number(float(of["mean"].mean())) + (_range(of.mean_low.iloc[0], of.mean_high.iloc[0]) if one else "")
-            )
+            bounds = _range(of.mean_low.iloc[0], of.mean_high.iloc[0]) if one else ""
+            cells.append(number(float(of["mean"].mean())) + bounds)
         test = find(statistics, window, behavior, readout).head(1)
-        cells += (
-            [f"{p_value(test.p.iloc[0])}", f"{p_value(test.p_adjusted.iloc[0])}", test.n.iloc[0]]
-            if len(test)
-            else ["–"] * 3
-        )
+        cells += [p_value(test.p.iloc[0]), p_value(test.p_adjusted.iloc[0]), test.n.iloc[0]] if len(test) else ["-"] * 3
         if behavior == pain[0] and window in assay.primary:
             strong.append(len(rows))
         rows.append(cells)
     header = ["behavior", "window", "read-out", *(_word(g) for g in study.groups), "p", "p corrected", "n"]
-    return _table(header, rows, 3, strong)
+    return _table(header, rows, 3, strong) + f"<p><small>{_KEY}</small></p>"
 
 
 def _pairs_table(study: Study, assay: Assay, statistics: pd.DataFrame, pain: Sequence[str]) -> str:
     rows = []
     for window in assay.primary:
-        for _, r in find(statistics, window, pain[0], assay.readout).iterrows():
+        for r in find(statistics, window, pain[0], assay.readout).itertuples():
             if r.difference == r.difference:
-                rows.append([
-                    _word(pain[0]), escape(window), escape(r.compared), number(r.difference) + _range(r.difference_low, r.difference_high),
-                    number(r.cliffs_delta) + _range(r.cliffs_delta_low, r.cliffs_delta_high),
-                    number(r.hedges_g) + _range(r.hedges_g_low, r.hedges_g_high), p_value(r.p), p_value(r.p_adjusted), escape(r.n),
-                ])  # fmt: skip
-    header = [
-        "behavior",
-        "window",
-        "groups",
-        f"difference ({escape(LABELS[assay.readout])})",
-        "Cliff's delta",
-        "Hedges' g",
-        "p",
-        "p corrected",
-        "n",
-    ]
-    return _table(header, rows, 3) if rows else ""
+                sizes = [_effect(r, name) for name in ("difference", "cliffs_delta", "hedges_g")]
+                p = [p_value(r.p), p_value(r.p_adjusted)]
+                rows.append([_word(pain[0]), escape(window), escape(r.compared), *sizes, *p, escape(r.n)])
+    effects = [f"difference ({escape(LABELS[assay.readout])})", "Cliff's delta", "Hedges' g"]
+    return _table(["behavior", "window", "groups", *effects, "p", "p corrected", "n"], rows, 3) if rows else ""
 
 
 def _groups_table(study: Study) -> str:
     rows = []
     for group in study.groups:
         tracks = [t for t in study.tracks if t.group == group]
-        lengths = sorted({f"{t.length_s / 60:.1f}" for t in tracks}, key=float)
-        spread = lengths[0] if len(lengths) == 1 else f"{lengths[0]}–{lengths[-1]}"
+        lengths = sorted({f"{t.length_s / 60:.3g}" for t in tracks}, key=float)
+        spread = lengths[0] if len(lengths) == 1 else f"{lengths[0]}-{lengths[-1]}"
         rows.append([_word(group), str(len({t.animal for t in tracks})), str(len(tracks)), spread])
     classes = f"<p>Behaviors: {', '.join(_word(c) for c in study.classes)}.</p>"
     return _table(["group", "animals", "recordings", "minutes each"], rows) + classes
@@ -165,11 +155,11 @@ def _findings(study: Study) -> str:
     return f'<div class="note"><ul>{"".join(items)}</ul></div>' if items else ""
 
 
-def _trust(
-    trust: tuple[str, dict[str, Any], list[np.ndarray]] | None, budgets: pd.DataFrame | None, study: Study
-) -> str:
+def _trust(trust: Trust | None, budgets: pd.DataFrame | None, study: Study) -> str:
     if trust is None:
-        return "<p>Nothing is known here about the errors of the labels. If a run of dolorim has made them, name it with --run.</p>"
+        return (
+            "<p>Nothing is known here about the errors of the labels. A run that has made them is named with --run.</p>"
+        )
     part, found, confusions = trust
     rng = np.random.default_rng(0)
     stacked = np.stack(confusions) if confusions else np.zeros((0, 1, 1))
@@ -181,18 +171,19 @@ def _trust(
     def bounds(values: list[float]) -> str:
         return _range(*map(float, np.percentile(values, [2.5, 97.5]))) if values else ""
 
-    chose = "" if part != "val" else " They chose the checkpoint, so the scores flatter."
+    scored = f"{part}: {', '.join(map(str, found.get('animals', [])))}"
     text = (
-        f"<p>Scored on animals that the run has not learned from ({escape(part)}: {escape(', '.join(map(str, found.get('animals', []))))}):"
-        f" macro-F1 <b>{found['macro_f1']:.2f}</b>{bounds([d['macro_f1'] for d in draws])}, accuracy {found['accuracy']:.2f}, "
-        f"kappa {found.get('kappa', np.nan):.2f}; {found['frames']} frames. Intervals: recordings resampled.{chose}</p>"
+        f"<p>Scored on animals that the run has not learned from ({escape(scored)}): macro-F1 <b>{found['macro_f1']:.2f}</b>"
+        f"{bounds([d['macro_f1'] for d in draws])}, accuracy {found['accuracy']:.2f}, {found['frames']} frames. "
+        f"Intervals: recordings resampled.{' They chose the checkpoint, so the scores flatter.' * (part == 'val')}</p>"
     )
     if found.get("seen_in_training"):
-        text += f"<p class=note>Seen in training: {escape(', '.join(found['seen_in_training']))}; these scores say nothing about new animals.</p>"
-    rows = [
-        [_word(n), f"{s['precision']:.2f}", f"{s['recall']:.2f}", f"{s['f1']:.2f}{bounds([d['per_class'][n]['f1'] for d in draws])}", str(s["support"])]
-        for n, s in found["per_class"].items()
-    ]  # fmt: skip
+        seen = escape(", ".join(found["seen_in_training"]))
+        text += f"<p class=note>Seen in training: {seen}; these scores say nothing about new animals.</p>"
+    rows = []
+    for n, s in found["per_class"].items():
+        f1 = f"{s['f1']:.2f}{bounds([d['per_class'][n]['f1'] for d in draws])}"
+        rows.append([_word(n), f"{s['precision']:.2f}", f"{s['recall']:.2f}", f1, str(s["support"])])
     text += _table(["behavior", "precision", "recall", "F1", "frames"], rows)
     if budgets is not None:
         rows = [
@@ -212,34 +203,24 @@ def _statistics_table(assay: Assay, statistics: pd.DataFrame, pain: Sequence[str
     kept = main & (first | ~statistics.test.str.endswith("(pair)"))
     kept |= (readout == "latency_s") & (statistics.test == "log-rank") & statistics.behavior.isin(pain)
     kept |= readout.str.contains(" by ", regex=False) & first
-    rows = [
-        [_word(r.behavior), escape(r.window), escape(LABELS.get(r.readout, r.readout)), escape(r.test), escape(str(r.compared)),
-         escape(str(r.n)) if r.n == r.n else "", number(r.statistic), p_value(r.p), p_value(r.p_adjusted),
-         number(r.cliffs_delta) + _range(r.cliffs_delta_low, r.cliffs_delta_high) if r.cliffs_delta == r.cliffs_delta else "",
-         escape(r.note) if isinstance(r.note, str) else ""]
-        for r in statistics[kept].itertuples()
-    ]  # fmt: skip
-    header = [
-        "behavior",
-        "window",
-        "read-out",
-        "test",
-        "compared",
-        "n",
-        "statistic",
-        "p",
-        "p corrected",
-        "Cliff's delta",
-        "note",
-    ]
+    rows = []
+    for r in statistics[kept].itertuples():
+        what = [_word(r.behavior), r.window, LABELS.get(r.readout, r.readout), r.test, str(r.compared)]
+        p = [number(r.statistic), p_value(r.p), p_value(r.p_adjusted), _effect(r, "cliffs_delta")]
+        n, note = (escape(v) if isinstance(v, str) else "" for v in (r.n, r.note))
+        rows.append([what[0], *map(escape, what[1:]), n, *p, note])
+    header = ["behavior", "window", "read-out", "test", "compared", "n", "statistic"]
+    header += ["p", "p corrected", "Cliff's delta", "note"]
     lead = f"<p>The read-outs that this page shows; all {len(statistics)} tests are in statistics.csv.</p>"
-    return lead + _table(header, rows, 5)
+    return f"{lead}<div class=small>{_table(header, rows, 5)}</div>"
 
 
 def _figure(path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    caption = _CAPTIONS[path.stem]
-    return f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}"><figcaption>{escape(caption)}</figcaption></figure>'
+    raw, caption = path.read_bytes(), escape(_CAPTIONS[path.stem])
+    share = min(100, int.from_bytes(raw[16:20]) / 16)  # PNG: the width; figures that are narrower stay so
+    data = base64.b64encode(raw).decode()
+    image = f'<img alt="{caption}" style="width:{share:.0f}%" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 def methods(study: Study, assay: Assay, settings: dict[str, Any]) -> str:
@@ -247,27 +228,25 @@ def methods(study: Study, assay: Assay, settings: dict[str, Any]) -> str:
     windows = ", ".join(
         f"{w.name} ({w.start_s / 60:g}-{w.stop_s / 60:g} min)" for w in assay.windows if w.stop_s != float("inf")
     )
-    k = len(study.groups)
-    test = {
-        (True, False): "the Mann-Whitney U test",
-        (False, False): "the Kruskal-Wallis test, pairs with the Mann-Whitney U test",
-    }
-    test |= {
-        (True, True): "the Wilcoxon signed-rank test",
-        (False, True): "the Friedman test, pairs with the Wilcoxon test",
-    }
+    two = len(study.groups) == 2
+    tests = ("the Wilcoxon signed-rank test", "the Friedman test, pairs by the Wilcoxon test")
+    if not study.paired:
+        tests = ("the Mann-Whitney U test", "the Kruskal-Wallis test, pairs by the Mann-Whitney U test")
+    more = " and by permutation of animals, latencies also by the log-rank test with Cox hazard ratios" * (
+        not study.paired
+    )
     correction = {"holm": "Holm", "fdr": "Benjamini-Hochberg"}[settings["correction"]]
     versions = ", ".join(f"{n} {version(n)}" for n in ("numpy", "scipy", "statsmodels", "pandas", "matplotlib"))
-    sentences = [
-        f"Behavior was analysed frame by frame with dolorim {__version__} ({assay.title})."
-        + (f" Windows: {windows}." if windows else ""),
-        f"Responses were counted within {assay.response_s:g} s of a stimulus." if assay.response_s else "",
-        "Animals are the samples; recordings of one animal were averaged.",
-        f"Groups were compared by {test[k == 2, study.paired]}" + (" and by permutation of animals" if not study.paired else "")
-        + ", latencies also by the log-rank test with Cox hazard ratios (censored where a behavior did not occur)." if k > 1 else "",
-        f"p were corrected by {correction} over behaviors, of pairs over pairs." if k > 1 else "",
-        "Effect sizes are differences of means, Cliff's delta and Hedges' g; 95 % intervals are percentiles of a bootstrap over animals.",
-        f"Python {platform.python_version()}, {versions}.",
-        f"Cite: The dolorim authors, dolorim: pain behaviors of mice, frame by frame, from video (version {__version__}).",
-    ]  # fmt: skip
-    return " ".join(s for s in sentences if s)
+    sentences = [f"Behavior was analysed frame by frame with dolorim {__version__} ({assay.title})."]
+    sentences += [f"Windows: {windows}."] * bool(windows)
+    if assay.response_s is not None:
+        sentences.append(f"A response began within {assay.response_s:g} s after a stimulus.")
+    sentences.append("Animals are the samples; recordings of one animal were averaged.")
+    if len(study.groups) > 1:
+        sentences += [f"Groups were compared by {tests[not two]}{more}."]
+        sentences += [f"p were corrected over behaviors, and of pairs over pairs ({correction})."]
+        sentences += ["Effect sizes are differences of means, Cliff's delta and Hedges' g."]
+    sentences += ["95 % intervals are percentiles of a bootstrap over animals."]
+    sentences += [f"Python {platform.python_version()}, {versions}."]
+    cite = f"The dolorim authors, dolorim: pain behaviors of mice, frame by frame, from video, version {__version__}"
+    return " ".join([*sentences, f"Cite: {cite}."])

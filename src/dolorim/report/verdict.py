@@ -10,29 +10,27 @@ import pandas as pd
 from dolorim.core.findings import Finding
 from dolorim.core.study import Study
 from dolorim.report.assays import Assay
-from dolorim.report.readouts import UNITS
 from dolorim.report.statistics import holm, omnibus
 from dolorim.report.study_figures import shown
 
 ALPHA = 0.05
 _WORDS = {
-    "time_percent": ("% of the time with", " percentage points"), "time_s": ("s of", " s"), "bouts": ("bouts of", ""),
-    "bouts_per_min": ("bouts a minute of", ""), "bout_mean_s": ("s a bout of", " s"), "latency_s": ("s until", " s"),
-    "response": ("of the stimuli answered with", ""), "auc": ("% min of", " % min"),
+    "time_percent": "% of the time with", "time_s": "s of", "bouts": "bouts of", "bouts_per_min": "bouts a minute of",
+    "bout_mean_s": "s a bout of", "latency_s": "s until", "response": "of the stimuli answered with",
 }  # fmt: skip
 
 
 def number(value: float) -> str:
     """Three figures that count, without exponents."""
     if value != value:
-        return "–"
+        return "-"
     digits = 0 if value == 0 else max(0, 2 - int(np.floor(np.log10(abs(value)))))
     return f"{value:.{min(digits, 2 if abs(value) >= 0.1 else 3)}f}"
 
 
 def p_value(p: float) -> str:
     if p != p:
-        return "–"
+        return "-"
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
@@ -68,8 +66,8 @@ def verdict(
     differ, alike = [w for w in p if p[w] < ALPHA], [w for w in p if p[w] >= ALPHA]
 
     def where(windows: Sequence[str]) -> str:
-        named = [p_text(p[w]) if w == "whole" else f"{w}: {p_text(p[w])}" for w in windows]
-        return f"{'; '.join(named)}; {tests[windows[0]].n.iloc[0]} animals"
+        named = [p_text(p[w]) if w == "whole" else f"{w} {p_text(p[w])}" for w in windows]
+        return f"{', '.join(named)}; {tests[windows[0]].n.iloc[0]} animals"
 
     said = []
     if differ:
@@ -77,7 +75,7 @@ def verdict(
     if alike:
         also = "No difference was found there in" if differ else "No difference between the groups was found in"
         said.append(f"{also} {indicator} ({where(alike)}). That is no proof that there is none: look at the intervals.")
-    unit, points = _WORDS[assay.readout]
+    unit = _WORDS[assay.readout]
     for window in tests:
         means = groups[(groups.window == window) & (groups.behavior == pain[0]) & (groups.readout == assay.readout)]
         mean = means.groupby("group")["mean"].mean()
@@ -85,11 +83,12 @@ def verdict(
             other = next((g for g in study.groups[1:] if row.compared == f"{g} - {study.groups[0]}"), None)
             if other is None:
                 continue
-            scale = "" if window == "whole" else f"{window[0].upper()}{window[1:]}: "
+            start = "" if window == "whole" else f"{window[0].upper()}{window[1:]}, "
+            corrected = row.p_adjusted if len(study.groups) > 2 else row.p
             said.append(
-                f"{scale}{shown(other)} {number(mean[other])} {unit} {indicator}, {shown(study.groups[0])} "
-                f"{number(mean[study.groups[0]])} (difference {number(row.difference)}{points}, 95 % interval "
-                f"{number(row.difference_low)} to {number(row.difference_high)}; {p_text(row.p_adjusted if len(study.groups) > 2 else row.p)})."
+                f"{start}{shown(other)} against {shown(study.groups[0])}: {number(mean[other])} against "
+                f"{number(mean[study.groups[0]])} {unit} {indicator}; difference {number(row.difference)} "
+                f"[{number(row.difference_low)}, {number(row.difference_high)}], {p_text(corrected)}."
             )
     return said + _locomotion(study, assay, statistics, locomotion)
 
@@ -132,11 +131,10 @@ def repeated_recordings(study: Study, assay: Assay, recordings: pd.DataFrame, pa
     if len(samples) > 1 and not study.paired and min(map(len, samples)) > 1:
         name, _, p = omnibus(samples)
         means = "/".join(number(s.mean()) for s in samples)
-        wrong = f"; recordings counted as if they were animals would give {means} {UNITS['time_percent']} {shown(pain[0])} and {name} p = {p:.1e}"
-    more = f" and {len(twice) - 5} more" if len(twice) > 5 else ""
-    return [
-        Finding(
-            "warning", "several recordings of one animal", f"{', '.join(twice[:5])}{more}: averaged, so that each animal "
-            f"counts once ({len(counts)} animals, {len(study.tracks)} recordings){wrong}"
+        wrong = (
+            f"; recordings counted as if they were animals would give {means} % {shown(pain[0])}, {name} p = {p:.1e}"
         )
-    ]  # fmt: skip
+    more = f" and {len(twice) - 5} more" if len(twice) > 5 else ""
+    what = f"{', '.join(twice[:5])}{more}: averaged, so that each animal counts once "
+    what += f"({len({a for a, _ in counts})} animals, {len(study.tracks)} recordings){wrong}"
+    return [Finding("warning", "several recordings of one animal", what)]
