@@ -114,8 +114,8 @@ def check_animals(study: Study) -> list[Finding]:
         for animal, groups in memberships.items():
             if len(groups) > 1:
                 raise UserError(
-                    f"animal {animal} is in the groups {' and '.join(sorted(groups))}, others are not; groups are compared "
-                    f"between animals, or, where every animal is in every group, within animals"
+                    f"animal {animal} is in the groups {' and '.join(sorted(groups))}, others not; give each animal "
+                    f"one group, or every animal every group (then groups are compared within animals)"
                 )
     for group in study.groups:
         n = sum(group in groups for groups in memberships.values())

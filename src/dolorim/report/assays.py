@@ -97,8 +97,9 @@ class Assay:
         return list(dict.fromkeys(found))
 
     def locomotion_behaviors(self, classes: tuple[str, ...]) -> list[str]:
+        """Two classes at most that tell how much an animal moves."""
         found = [c for pattern in self.locomotion for c in classes if fnmatchcase(c.casefold(), pattern)]
-        return list(dict.fromkeys(found))[:1]
+        return list(dict.fromkeys(found))[:2]
 
 
 def built_in() -> list[str]:

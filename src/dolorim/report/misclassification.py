@@ -76,7 +76,7 @@ def corrected_budgets(
 def read_trust(run: Path, classes: Sequence[str]) -> Trust:
     """A run's scores: the split they come from, its part of `metrics.json`, and the confusion of each scored recording.
 
-    Scores on test animals come first; validation animals chose the checkpoint. Where the scored recordings are gone, the
+    Scores on test animals come first; validation animals chose the checkpoint. Where the recordings are gone, the
     one matrix of `metrics.json` stands for them. Raises `UserError` for a run with other classes.
     """
     try:

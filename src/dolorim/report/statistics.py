@@ -157,6 +157,7 @@ def mixed_model(table: pd.DataFrame) -> list[Row]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
+            table = table.assign(value=(table.value - table.value.mean()) / table.value.std())  # F does not change
             fit = mixedlm(formula, table, groups=table["animal"]).fit(reml=True)
             terms = fit.wald_test_terms(scalar=True).table
         except _FAILED:
@@ -165,7 +166,7 @@ def mixed_model(table: pd.DataFrame) -> list[Row]:
     for term, free in (("group", between), ("time", within), ("group x time", within)):
         spelled = {"group": "C(group, Sum)", "time": "C(time, Sum)"}.get(term, "C(group, Sum):C(time, Sum)")
         chi2, df = float(terms.loc[spelled, "statistic"]), float(terms.loc[spelled, "df_constraint"])
-        note = f"F({df:g}, {free})" + ("" if fit.converged else "; the fit has not converged")
+        note = f"F({df:g}, {free})" + ("" if fit.converged else "; fit not converged")
         p = float(stats.f.sf(chi2 / df, df, free))
         rows.append({"test": "mixed model", "compared": term, "statistic": chi2 / df, "p": p, "note": note})
     return rows

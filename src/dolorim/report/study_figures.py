@@ -40,10 +40,10 @@ LABELS = {
 }  # fmt: skip
 
 
-def shown(name: str) -> str:
+def shown(name: str, most: int = 28) -> str:
     """A name in a figure or a table: underscores read as spaces, and a long one is cut."""
     name = name.replace("_", " ").strip() or name
-    return name if len(name) <= 28 else f"{name[:26]}…"
+    return name if len(name) <= most else f"{name[: most - 2]}…"
 
 
 def draw_study(
@@ -142,9 +142,9 @@ def _answer(
     study: Study, assay: Assay, animals: pd.DataFrame, pain: Sequence[str], locomotion: Sequence[str]
 ) -> Figure:
     panels = [(window, pain[0], assay.readout) for window in assay.primary]
-    panels += [(assay.primary[-1], b, assay.readout) for b in pain[1:2]]
+    panels += [(assay.primary[-1], b, assay.readout) for b in pain[1:2] if len(assay.primary) < 3]
     panels += [(assay.primary[-1], b, "time_percent") for b in locomotion]
-    figure, all_axes = _grid(len(panels))
+    figure, all_axes = _grid(len(panels), 2.0, 2.4, 5)
     for axes, (window, behavior, readout) in zip(all_axes, panels, strict=True):
         cell = animals[(animals.window == window) & (animals.behavior == behavior) & (animals.readout == readout)]
         cell = cell.groupby(["animal", "group"], sort=False)["value"].mean().reset_index()
@@ -165,7 +165,7 @@ def _raster(study: Study) -> Figure:
             seen = (at >= 0) & (moments < np.minimum(track.stop_s[at], track.length_s))
             image[row] = colors[np.where(seen, track.labels[at] + 1, 0)]
     scale, unit = (60, "min") if longest > 180 else (1, "s")
-    figure, axes = plt.subplots(figsize=(9, 1.5 + 0.16 * len(tracks)))
+    figure, axes = plt.subplots(figsize=(9, 1.5 + min(0.16 * len(tracks), 6.5)))
     axes.imshow(image, aspect="auto", interpolation="nearest", extent=(0, longest / scale, len(tracks), 0))
     of = [t.group for t in tracks]
     for group in study.groups:
@@ -345,7 +345,7 @@ def _transitions(study: Study, moves: pd.DataFrame) -> Figure | None:
         for k, (x, y) in enumerate(at):
             axes.plot(x, y, "o", ms=13, color=colors[k], mec="white", zorder=3)
             side = "center" if abs(x) < 0.2 else "left" if x > 0 else "right"
-            axes.text(1.22 * x, 1.25 * y, shown(study.classes[k]), ha=side, va="center", fontsize=7.5)
+            axes.text(1.22 * x, 1.25 * y, shown(study.classes[k], 18), ha=side, va="center", fontsize=7.5)
         axes.set(xlim=(-2.3, 2.3), ylim=(-1.4, 1.4), title=shown(group), aspect="equal")
         axes.axis("off")
     return figure

@@ -35,7 +35,8 @@ _CAPTIONS = {
     "bouts": "How long bouts last. All bouts of a group together: a description, not a test.",
     "transitions": "What follows what. Width: probability of the next behavior, a group's bouts pooled; 5 % and more.",
 }
-_KEY = "Mean [95 % interval] over animals; p: rank test of all groups; corrected: over all behaviors. Bold: the main question."
+_KEY = "Mean [95 % interval] over animals; "
+_KEY += "p: rank test of all groups; corrected: over all behaviors. Bold: the main question."
 _HEADINGS = {
     "raster": "Ethograms", "budget": "Time budgets", "timecourse": "Time courses", "sessions": "Sessions",
     "latency": "Latency", "bouts": "Bouts", "transitions": "Transitions",
@@ -44,13 +45,15 @@ _HEADINGS = {
 
 def write_study_page(
     path: Path, title: str, study: Study, assay: Assay, tables: dict[str, pd.DataFrame], said: Sequence[str],
-    pain: Sequence[str], locomotion: Sequence[str], figures: Sequence[Path], trust: Trust | None, settings: dict[str, Any],
+    pain: Sequence[str], locomotion: Sequence[str], figures: Sequence[Path], trust: Trust | None,
+    settings: dict[str, Any],
 ) -> Path:  # fmt: skip
     """Write the page. `tables` are those of `collect` with `statistics`, and `corrected` where a run is known."""
     drawn = {p.stem: p for p in figures}
     animals = len({t.animal for t in study.tracks})
     hours = sum(t.length_s for t in study.tracks) / 3600
-    lead = f"{assay.title}; {animals} animals, {len(study.tracks)} recordings, {hours:.1f} hours; dolorim {__version__}"
+    lead = f"{assay.title}: {animals} animals, {len(study.tracks)} recordings, {hours:.1f} h; dolorim {__version__}"
+    written = "\n".join(f"{k} = {json.dumps(v, default=str)}" for k, v in settings.items())
     parts = [
         '<div class="answer">'
         + "".join(f"<p{' class=verdict' if i == 0 else ''}>{escape(s)}</p>" for i, s in enumerate(said))
@@ -67,7 +70,7 @@ def write_study_page(
         "<h2>Statistics</h2>",
         _statistics_table(assay, tables["statistics"], pain, locomotion),
         f"<h2>Methods</h2><p>{escape(methods(study, assay, settings))}</p>",
-        f"<h2>Settings</h2><pre>{escape(json.dumps(settings, indent=1, default=str))}</pre>",
+        f"<h2>Settings</h2><pre>{escape(written)}</pre>",
     ]
     page = Template((files("dolorim.report") / "templates" / "report.html").read_text("utf-8"))
     write_text(path, page.substitute(title=escape(title), lead=escape(lead), body="\n".join(parts)))
@@ -133,16 +136,17 @@ def _pairs_table(study: Study, assay: Assay, statistics: pd.DataFrame, pain: Seq
             if r.difference == r.difference:
                 sizes = [_effect(r, name) for name in ("difference", "cliffs_delta", "hedges_g")]
                 p = [p_value(r.p), p_value(r.p_adjusted)]
-                rows.append([_word(pain[0]), escape(window), escape(r.compared), *sizes, *p, escape(r.n)])
+                rows.append([escape(window), escape(r.compared.replace("_", " ")), *sizes, *p, escape(r.n)])
     effects = [f"difference ({escape(LABELS[assay.readout])})", "Cliff's delta", "Hedges' g"]
-    return _table(["behavior", "window", "groups", *effects, "p", "p corrected", "n"], rows, 3) if rows else ""
+    header = [f"{_word(pain[0])}, window", "groups", *effects, "p", "p corrected over pairs", "n"]
+    return _table(header, rows, 2) if rows else ""
 
 
 def _groups_table(study: Study) -> str:
     rows = []
     for group in study.groups:
         tracks = [t for t in study.tracks if t.group == group]
-        lengths = sorted({f"{t.length_s / 60:.3g}" for t in tracks}, key=float)
+        lengths = sorted({f"{t.length_s / 60:.2f}" for t in tracks}, key=float)
         spread = lengths[0] if len(lengths) == 1 else f"{lengths[0]}-{lengths[-1]}"
         rows.append([_word(group), str(len({t.animal for t in tracks})), str(len(tracks)), spread])
     classes = f"<p>Behaviors: {', '.join(_word(c) for c in study.classes)}.</p>"
@@ -173,9 +177,10 @@ def _trust(trust: Trust | None, budgets: pd.DataFrame | None, study: Study) -> s
 
     scored = f"{part}: {', '.join(map(str, found.get('animals', [])))}"
     text = (
-        f"<p>Scored on animals that the run has not learned from ({escape(scored)}): macro-F1 <b>{found['macro_f1']:.2f}</b>"
-        f"{bounds([d['macro_f1'] for d in draws])}, accuracy {found['accuracy']:.2f}, {found['frames']} frames. "
-        f"Intervals: recordings resampled.{' They chose the checkpoint, so the scores flatter.' * (part == 'val')}</p>"
+        f"<p>Scored on animals that the run has not learned from ({escape(scored)}): macro-F1 "
+        f"<b>{found['macro_f1']:.2f}</b>{bounds([d['macro_f1'] for d in draws])}, accuracy {found['accuracy']:.2f}, "
+        f"{found['frames']} frames. Intervals: recordings resampled."
+        f"{' They chose the checkpoint, so the scores flatter.' * (part == 'val')}</p>"
     )
     if found.get("seen_in_training"):
         seen = escape(", ".join(found["seen_in_training"]))
@@ -190,8 +195,10 @@ def _trust(trust: Trust | None, budgets: pd.DataFrame | None, study: Study) -> s
             [_word(r.group), _word(r.behavior), number(r.predicted), number(r.corrected) + _range(r.low, r.high)]
             for r in budgets.itertuples()
         ]
-        text += "<h3>Time budgets with the classifier's errors</h3><p>% of time. Corrected for the confusion above; the interval "
-        text += "includes animals and classifier errors. Everything else on this page is as predicted.</p>"
+        text += (
+            "<h3>Time budgets with the classifier's errors</h3><p>% of time. Corrected for the confusion above; the "
+        )
+        text += "interval includes animals and classifier errors. Everything else on this page is as predicted.</p>"
         text += _table(["group", "behavior", "as predicted", "corrected"], rows, 2)
     return text
 

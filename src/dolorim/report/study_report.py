@@ -23,8 +23,8 @@ from dolorim.report.verdict import repeated_recordings, verdict
 
 def report_study(
     *, predictions: Path, groups: Path, assay: str, out: Path, bin: str | None, control: str | None,
-    pain: tuple[str, ...], second_factor: str | None, within: str | None, stimuli: Path | None, run: Path | None, classes: Path | None,
-    rate_hz: float | None, correction: str, title: str | None, seed: int,
+    pain: tuple[str, ...], second_factor: str | None, within: str | None, stimuli: Path | None, run: Path | None,
+    classes: Path | None, rate_hz: float | None, correction: str, title: str | None, seed: int,
 ) -> tuple[Path, list[str], Study]:  # fmt: skip
     """Write `report.html`, tidy tables and figures to `out`; returns the page, the answer in words, and what was read.
 

@@ -55,7 +55,7 @@ def verdict(
 ) -> list[str]:
     """Plain sentences, the first of them the answer. p of several primary windows are corrected by Holm."""
     if len(study.groups) < 2:
-        return ["There is one group only, so nothing is compared.", *_locomotion(study, assay, statistics, locomotion)]
+        return ["There is one group only, so nothing is compared.", *_locomotion(assay, statistics, locomotion)]
     indicator = shown(pain[0])
     tests = {w: find(statistics, w, pain[0], assay.readout) for w in assay.primary}
     tests = {w: t for w, t in tests.items() if len(t)}
@@ -90,24 +90,24 @@ def verdict(
                 f"{number(mean[study.groups[0]])} {unit} {indicator}; difference {number(row.difference)} "
                 f"[{number(row.difference_low)}, {number(row.difference_high)}], {p_text(corrected)}."
             )
-    return said + _locomotion(study, assay, statistics, locomotion)
+    return said + _locomotion(assay, statistics, locomotion)
 
 
-def _locomotion(study: Study, assay: Assay, statistics: pd.DataFrame, locomotion: Sequence[str]) -> list[str]:
+def _locomotion(assay: Assay, statistics: pd.DataFrame, locomotion: Sequence[str]) -> list[str]:
     if not locomotion:
         return ["No class tells how much the animals move, so sedation cannot be told from analgesia."]
-    tests = [find(statistics, w, locomotion[0], "time_percent") for w in assay.primary]
-    p = [t.p.iloc[0] for t in tests if len(t)]
-    if not p:
-        return []
-    name, least = shown(locomotion[0]), min(p)
-    if least < ALPHA:
-        return [
-            f"The groups differ in {name} too ({p_text(least)}): what they do less of may be due to how much they move."
-        ]
-    return [
-        f"No difference was found in {name} ({p_text(least)}), so there is no sign that they only move less or more."
-    ]
+    least = {}
+    for name in locomotion:
+        tests = [find(statistics, w, name, "time_percent") for w in assay.primary]
+        p = holm(np.array([t.p.iloc[0] for t in tests if len(t)]))
+        least |= {shown(name): float(p.min())} if len(p) else {}
+    differ = [f"{name} ({p_text(p)})" for name, p in least.items() if p < ALPHA]
+    alike = [f"{name} ({p_text(p)})" for name, p in least.items() if p >= ALPHA]
+    said = f"Movement: no difference was found in {' and '.join(alike)}. " if alike else ""
+    if differ:
+        said += f"The groups differ in {' and '.join(differ)} too: "
+        said += "a change in pain behavior may come from moving less or more."
+    return [said.strip()] if said else []
 
 
 def repeated_recordings(study: Study, assay: Assay, recordings: pd.DataFrame, pain: Sequence[str]) -> list[Finding]:
