@@ -77,7 +77,7 @@ def row_shares(counts: np.ndarray) -> np.ndarray:
 
 
 def collect(study: Study, assay: Assay, factors: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
-    """Tidy tables: `recordings`, `animals`, `groups`, `bins`, `transitions`, `bouts`.
+    """Tidy tables: `recordings`, `animals`, `groups`, `overall` (groups without factors), `bins`, `transitions`, `bouts`.
 
     `factors` are further columns of the table of groups (sex, day). An animal with several recordings in one cell of
     the design counts once: by the mean over them, recordings without a value left out.
@@ -118,10 +118,12 @@ def collect(study: Study, assay: Assay, factors: Sequence[str] = ()) -> dict[str
     recordings = pd.DataFrame(values)
     keys = [*WHO, *factors]
     animals = _by_animal(recordings, [*keys, *WHAT])
+    overall = animals.groupby([*WHO, *WHAT], sort=False)["value"].mean().reset_index()
     return {
         "recordings": recordings.assign(unit=recordings.readout.map(UNITS)),
         "animals": animals.assign(unit=animals.readout.map(UNITS)),
         "groups": _by_group(animals, [*(k for k in keys if k != "animal"), *WHAT]),
+        "overall": _by_group(overall, ["group", *WHAT]),
         "bins": pd.DataFrame(bins),
         "transitions": pd.DataFrame(moves),
         "bouts": pd.DataFrame(bouts),

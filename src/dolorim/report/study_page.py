@@ -104,7 +104,7 @@ def _word(name: str) -> str:
 def _answer_table(
     study: Study, assay: Assay, tables: dict[str, pd.DataFrame], pain: Sequence[str], locomotion: Sequence[str]
 ) -> str:
-    groups, statistics = tables["groups"], tables["statistics"]
+    groups, statistics = tables["overall"], tables["statistics"]
     wanted = [(pain[0], w.name, assay.readout) for w in assay.windows]
     wanted += [(b, w, assay.readout) for b in pain[1:4] for w in assay.primary[-1:]]
     wanted += [(b, w, "time_percent") for b in locomotion for w in assay.primary[-1:]]
@@ -117,9 +117,7 @@ def _answer_table(
         cells = [_word(behavior), escape(window), escape(LABELS[readout])]
         for group in study.groups:
             of = here[here.group == group]
-            one = len(of) == 1
-            bounds = _range(of.mean_low.iloc[0], of.mean_high.iloc[0]) if one else ""
-            cells.append(number(float(of["mean"].mean())) + bounds)
+            cells.append(number(of["mean"].iloc[0]) + _range(of.mean_low.iloc[0], of.mean_high.iloc[0]) if len(of) else "-")
         test = find(statistics, window, behavior, readout).head(1)
         cells += [p_value(test.p.iloc[0]), p_value(test.p_adjusted.iloc[0]), test.n.iloc[0]] if len(test) else ["-"] * 3
         if behavior == pain[0] and window in assay.primary:

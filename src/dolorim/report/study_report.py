@@ -57,9 +57,9 @@ def report_study(
     )  # fmt: skip
     if trust is not None and trust[2]:
         tables["corrected"] = corrected_budgets(tables["animals"], study.classes, trust[2], seed)
-    for name, table in tables.items():
+    for name, table in tables.items() if factors else [(n, t) for n, t in tables.items() if n != "overall"]:
         write_tidy(out / f"{name}.csv", table)
-    said = verdict(study, plan, tables["groups"], tables["statistics"], painful, locomotion)
+    said = verdict(study, plan, tables["overall"], tables["statistics"], painful, locomotion)
     figures = draw_study(study, plan, tables, painful, locomotion, out / "figures")
     settings["assay"] = dataclasses.asdict(plan)
     name = title or f"{plan.title}: {predictions.resolve().name}"

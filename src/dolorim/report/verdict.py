@@ -78,7 +78,7 @@ def verdict(
     unit = _WORDS[assay.readout]
     for window in tests:
         means = groups[(groups.window == window) & (groups.behavior == pain[0]) & (groups.readout == assay.readout)]
-        mean = means.groupby("group")["mean"].mean()
+        mean = means.set_index("group")["mean"]
         for _, row in tests[window][tests[window].difference.notna()].iterrows():
             other = next((g for g in study.groups[1:] if row.compared == f"{g} - {study.groups[0]}"), None)
             if other is None:
