@@ -43,6 +43,10 @@ def test_rank_tests_are_those_of_scipy() -> None:
     assert omnibus([np.zeros(4), np.zeros(5)])[2] == 1
 
 
+def test_small_groups_with_equal_values_are_tested_exactly() -> None:
+    assert omnibus([np.array([0.0, 0, 0, 1]), np.array([2.0, 3, 3, 4])])[2] == pytest.approx(2 / 70)
+
+
 def test_a_permutation_of_two_groups_agrees_with_that_of_scipy() -> None:
     def difference(x: np.ndarray, y: np.ndarray) -> float:
         return abs(x.mean() - y.mean())
@@ -147,7 +151,9 @@ def test_two_factors_are_told_apart() -> None:
 
 def test_repeated_measures_are_tested_over_animals() -> None:
     rng = np.random.default_rng(2)
-    days = pd.concat([animals({"c": rng.normal(0, 1, 6), "x": rng.normal(4 * d, 1, 6)}).assign(day=float(d)) for d in range(3)])
+    days = pd.concat(
+        [animals({"c": rng.normal(0, 1, 6), "x": rng.normal(4 * d, 1, 6)}).assign(day=float(d)) for d in range(3)]
+    )
     found = compare(days, ("c", "x"), within="day")
     over = found[found.readout == "time_percent by day"]
     assert set(over.test) == {"mixed model", "permutation", "Mann-Whitney (area)"}

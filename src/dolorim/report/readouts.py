@@ -77,7 +77,7 @@ def row_shares(counts: np.ndarray) -> np.ndarray:
 
 
 def collect(study: Study, assay: Assay, factors: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
-    """Tidy tables: `recordings`, `animals`, `groups`, `overall` (groups without factors), `bins`, `transitions`, `bouts`.
+    """Tidy tables: `recordings`, `animals`, `groups`, `overall` (without factors), `bins`, `transitions`, `bouts`.
 
     `factors` are further columns of the table of groups (sex, day). An animal with several recordings in one cell of
     the design counts once: by the mean over them, recordings without a value left out.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from statsmodels.formula.api import mixedlm, ols
 from statsmodels.stats.anova import anova_lm
 
 RESAMPLES = 4999
+_EXACT = 4000  # orders of the animals that are all tried: up to seven against seven
 _PAIR = " (pair)"
 _FAILED = (np.linalg.LinAlgError, ValueError, ZeroDivisionError)
 _TESTED = ("time_percent", "bouts_per_min", "bout_mean_s", "latency_s", "response", "auc")
@@ -45,8 +47,16 @@ def omnibus(samples: Sequence[np.ndarray], paired: bool = False) -> tuple[str, f
     if paired:
         found = stats.wilcoxon(*samples) if two else stats.friedmanchisquare(*samples)
     else:
-        found = stats.mannwhitneyu(*samples) if two else stats.kruskal(*samples)
+        found = _mann_whitney(*samples) if two else stats.kruskal(*samples)
     return name, float(found.statistic), float(found.pvalue)
+
+
+def _mann_whitney(a: np.ndarray, b: np.ndarray) -> Any:
+    """SciPy's, which is exact for small groups only where no values are equal; here it is with equal ones too."""
+    orders = math.comb(len(a) + len(b), len(a))
+    tied = len(np.unique(np.concatenate([a, b]))) < len(a) + len(b)
+    exact = tied and orders <= _EXACT
+    return stats.mannwhitneyu(a, b, method=stats.PermutationMethod(n_resamples=_EXACT) if exact else "auto")
 
 
 def permutation_p(samples: Sequence[np.ndarray], rng: np.random.Generator, n: int = RESAMPLES) -> float:

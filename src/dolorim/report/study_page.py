@@ -117,7 +117,9 @@ def _answer_table(
         cells = [_word(behavior), escape(window), escape(LABELS[readout])]
         for group in study.groups:
             of = here[here.group == group]
-            cells.append(number(of["mean"].iloc[0]) + _range(of.mean_low.iloc[0], of.mean_high.iloc[0]) if len(of) else "-")
+            cells.append(
+                number(of["mean"].iloc[0]) + _range(of.mean_low.iloc[0], of.mean_high.iloc[0]) if len(of) else "-"
+            )
         test = find(statistics, window, behavior, readout).head(1)
         cells += [p_value(test.p.iloc[0]), p_value(test.p_adjusted.iloc[0]), test.n.iloc[0]] if len(test) else ["-"] * 3
         if behavior == pain[0] and window in assay.primary:
