@@ -279,7 +279,7 @@ def _between(
         row = {"test": name + _PAIR * (len(groups) > 2), "statistic": statistic, "p": p, "note": few}
         row |= {"compared": f"{groups[j]} - {groups[i]}", "n": f"{len(samples[j])}/{len(samples[i])}"}
         row |= effects(samples[i], samples[j], rng, paired)
-        if censored and not paired:
+        if censored and not paired and i == 0:
             ratio = hazard_ratio([samples[i], samples[j]], [events[i], events[j]])
             row |= dict(zip(("hazard_ratio", "hazard_ratio_low", "hazard_ratio_high"), ratio, strict=True))
         rows.append(row)

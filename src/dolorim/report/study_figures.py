@@ -73,6 +73,8 @@ def draw_study(
             figure = draw()
             if figure is None:
                 continue
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once, not again for every format
             for suffix in ("svg", "pdf", "png"):
                 figure.savefig(out / f"{name}.{suffix}", dpi=170)
             plt.close(figure)
