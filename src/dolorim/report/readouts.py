@@ -118,12 +118,13 @@ def collect(study: Study, assay: Assay, factors: Sequence[str] = ()) -> dict[str
     recordings = pd.DataFrame(values)
     keys = [*WHO, *factors]
     animals = _by_animal(recordings, [*keys, *WHAT])
+    groups = _by_group(animals, [*(k for k in keys if k != "animal"), *WHAT])
     overall = animals.groupby([*WHO, *WHAT], sort=False)["value"].mean().reset_index()
     return {
         "recordings": recordings.assign(unit=recordings.readout.map(UNITS)),
         "animals": animals.assign(unit=animals.readout.map(UNITS)),
-        "groups": _by_group(animals, [*(k for k in keys if k != "animal"), *WHAT]),
-        "overall": _by_group(overall, ["group", *WHAT]),
+        "groups": groups,
+        "overall": _by_group(overall, ["group", *WHAT]) if factors else groups,
         "bins": pd.DataFrame(bins),
         "transitions": pd.DataFrame(moves),
         "bouts": pd.DataFrame(bouts),
@@ -138,10 +139,9 @@ def _by_animal(recordings: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 def _by_group(animals: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     grouped = animals.groupby(keys, sort=False)["value"]
-    found = grouped.agg(
-        n="count", mean="mean", sd="std", sem="sem", median="median",
-        q25=lambda v: v.quantile(0.25), q75=lambda v: v.quantile(0.75),
-    ).reset_index()  # fmt: skip
+    found = grouped.agg(n="count", mean="mean", sd="std", sem="sem", median="median")
+    quarters = grouped.quantile([0.25, 0.75]).unstack().set_axis(["q25", "q75"], axis=1)
+    found = found.join(quarters).reset_index()
     rng = np.random.default_rng(0)
     bounds = [interval(v.to_numpy(float), rng) for _, v in grouped]
     return found.assign(
