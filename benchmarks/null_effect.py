@@ -12,6 +12,8 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -80,26 +82,31 @@ DESIGNS = {
 }
 
 
+def count(name: str, studies: int) -> dict[str, float]:
+    """How often each test rejects in the studies of one design."""
+    sizes, days, second = DESIGNS[name]
+    verdicts: dict[str, list[bool]] = defaultdict(list)
+    for seed in range(studies):
+        study = draw_study(sizes, np.random.default_rng([seed, *sizes, days]), days)
+        animals = pd.DataFrame([row for track in study.tracks for row in rows_of(track)])
+        tests = compare(animals, study.groups, within="day" if days > 1 else None, second=second, seed=seed)
+        for row in tests[tests.p.notna()].itertuples():
+            term = f" {row.compared}" if row.test in ("mixed model", "two-way ANOVA") else ""
+            if term != " time" and (second is None or row.test == "two-way ANOVA"):
+                verdicts[f"{row.test}{term}, {row.readout}"].append(row.p < 0.05)
+    return {test: round(float(np.mean(v)), 4) for test, v in verdicts.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--studies", type=int, default=1000)
+    parser.add_argument("--jobs", type=int, default=2, help="designs at a time")
     given = parser.parse_args()
-    found: dict[str, dict[str, float]] = {}
-    for name, (sizes, days, second) in DESIGNS.items():
-        verdicts: dict[str, list[bool]] = defaultdict(list)
-        for seed in range(given.studies):
-            rng = np.random.default_rng([seed, *sizes, days])
-            study = draw_study(sizes, rng, days)
-            animals = pd.DataFrame([row for track in study.tracks for row in rows_of(track)])
-            tests = compare(animals, study.groups, within="day" if days > 1 else None, second=second, seed=seed)
-            for row in tests[tests.p.notna()].itertuples():
-                term = row.compared if row.test in ("mixed model", "two-way ANOVA") else ""
-                if term != "time" and (second is None or row.test == "two-way ANOVA"):
-                    verdicts[f"{row.test} {term}, {row.readout}".replace(" ,", ",")].append(row.p < 0.05)
-        found[name] = {test: round(float(np.mean(v)), 4) for test, v in verdicts.items()}
-        print(name, json.dumps(found[name], indent=1), flush=True)
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        found = dict(zip(DESIGNS, pool.map(count, DESIGNS, [given.studies] * len(DESIGNS)), strict=True))
     report = {"command": f"python -m benchmarks.null_effect --studies {given.studies}", **machine(), "rejected": found}
     (RESULTS / "null_effect.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

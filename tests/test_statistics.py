@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,9 +92,16 @@ def test_fewer_than_three_animals_have_no_interval() -> None:
 def test_latencies_that_are_censored_count_as_such() -> None:
     soon, never = np.array([1.0, 2, 3, 4, 5]), np.array([60.0] * 5)
     yes, no = np.ones(5, bool), np.zeros(5, bool)
-    assert log_rank([soon, never], [yes, no])[1] == pytest.approx(stats.logrank(
-        stats.CensoredData(uncensored=soon), stats.CensoredData(right=never)).pvalue, rel=1e-6)  # fmt: skip
-    assert log_rank([never, never], [no, no])[1] == 1
+    rng = np.random.default_rng(0)
+    expected = stats.logrank(stats.CensoredData(uncensored=soon), stats.CensoredData(right=never))
+    statistic, p = log_rank([soon, never], [yes, no], rng)
+    assert statistic == pytest.approx(expected.statistic**2)
+    assert p == pytest.approx(2 / math.comb(10, 5), abs=0.004)  # the most extreme of all orders
+    times = [RNG.exponential(size=60), RNG.exponential(1.6, size=60)]  # of many animals, both ways agree
+    everyone = np.ones(60, bool)
+    chi_square = stats.logrank(*map(stats.CensoredData, times)).pvalue
+    assert log_rank(times, [everyone, everyone], rng)[1] == pytest.approx(chi_square, abs=0.02)
+    assert log_rank([never, never], [no, no], rng)[1] == 1
     assert np.isnan(hazard_ratio([soon, never], [yes, no])).all()
     late = np.array([3.0, 5, 7, 9, 60])
     ratio, low, high = hazard_ratio([late, soon], [np.array([1, 1, 1, 1, 0], bool), yes])

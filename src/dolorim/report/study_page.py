@@ -213,11 +213,14 @@ def _statistics_table(assay: Assay, statistics: pd.DataFrame, pain: Sequence[str
     rows = []
     for r in statistics[kept].itertuples():
         what = [_word(r.behavior), r.window, LABELS.get(r.readout, r.readout), r.test, str(r.compared)]
-        p = [number(r.statistic), p_value(r.p), p_value(r.p_adjusted), _effect(r, "cliffs_delta")]
         n, note = (escape(v) if isinstance(v, str) else "" for v in (r.n, r.note))
-        rows.append([what[0], *map(escape, what[1:]), n, *p, note])
+        statistic = " ".join(
+            [number(r.statistic)] * (r.statistic == r.statistic) + [f"<small>{note}</small>"] * bool(note)
+        )
+        p = [statistic, p_value(r.p), p_value(r.p_adjusted), _effect(r, "cliffs_delta")]
+        rows.append([what[0], *map(escape, what[1:]), n, *p])
     header = ["behavior", "window", "read-out", "test", "compared", "n", "statistic"]
-    header += ["p", "p corrected", "Cliff's delta", "note"]
+    header += ["p", "p corrected", "Cliff's delta"]
     lead = f"<p>The read-outs that this page shows; all {len(statistics)} tests are in statistics.csv.</p>"
     return f"{lead}<div class=small>{_table(header, rows, 5)}</div>"
 
@@ -239,7 +242,7 @@ def methods(study: Study, assay: Assay, settings: dict[str, Any]) -> str:
     tests = ("the Wilcoxon signed-rank test", "the Friedman test, pairs by the Wilcoxon test")
     if not study.paired:
         tests = ("the Mann-Whitney U test", "the Kruskal-Wallis test, pairs by the Mann-Whitney U test")
-    more = " and by permutation of animals, latencies also by the log-rank test with Cox hazard ratios" * (
+    more = " and by permutation of animals, latencies also by the log-rank test (permuted) with Cox hazard ratios" * (
         not study.paired
     )
     correction = {"holm": "Holm", "fdr": "Benjamini-Hochberg"}[settings["correction"]]

@@ -96,7 +96,7 @@ def verdict(
 def _locomotion(assay: Assay, statistics: pd.DataFrame, locomotion: Sequence[str]) -> list[str]:
     if not locomotion:
         return ["No class tells how much the animals move, so sedation cannot be told from analgesia."]
-    least = {}
+    least: dict[str, float] = {}
     for name in locomotion:
         tests = [find(statistics, w, name, "time_percent") for w in assay.primary]
         p = holm(np.array([t.p.iloc[0] for t in tests if len(t)]))
