@@ -254,6 +254,11 @@ def methods(study: Study, assay: Assay, settings: dict[str, Any]) -> str:
     sentences.append("Animals are the samples; recordings of one animal were averaged.")
     if len(study.groups) > 1:
         sentences += [f"Groups were compared by {tests[not two]}{more}."]
+        if assay.within is not None:
+            how = "mixed models (random intercept for each animal) and permutation of whole animals"
+            sentences += [f"Sessions ({assay.within}) were compared by {how}."]
+        if "second_factor" in settings:
+            sentences += [f"Group and {settings['second_factor']} were compared by two-way ANOVA (type II)."]
         sentences += [f"p were corrected over behaviors, and of pairs over pairs ({correction})."]
         sentences += ["Effect sizes are differences of means, Cliff's delta and Hedges' g."]
     sentences += ["95 % intervals are percentiles of a bootstrap over animals."]
