@@ -8,7 +8,6 @@ moves: with the right lag they are the same, with a wrong one the point lies bef
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy import ndimage
@@ -25,6 +24,7 @@ _MOVES = 0.2  # body lengths that a moving point travels within the compared fra
 _BLOCK = 30  # frames that are not independent of one another
 _ENOUGH_BLOCKS, _ENOUGH_POINTS = 8, 60
 _SURE = 0.95  # share of resamples that must agree
+_DEPTH = 0.8  # of the usual cost at most is that of the right lag: random costs have a least one, too
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,9 @@ def _decide(costs: np.ndarray, blocks: np.ndarray) -> Lag:
     agreement = float(np.mean(total[draws].sum(1).argmin(1) == best))
     mean = costs.mean(0)
     inside = 0 < best < len(LAGS) - 1
-    told = inside and agreement >= _SURE and len(total) >= _ENOUGH_BLOCKS and len(costs) >= _ENOUGH_POINTS
+    deep = mean[best] <= _DEPTH * np.median(mean)
+    enough = len(total) >= _ENOUGH_BLOCKS and len(costs) >= _ENOUGH_POINTS
+    told = inside and deep and enough and agreement >= _SURE
     return Lag(int(LAGS[best]) if told else None, agreement, len(costs), mean)
 
 

@@ -81,7 +81,11 @@ class PoseTrack:
 
 def read_track(path: Path, config: DataConfig, any_skeleton: bool, rate_hz: float) -> PoseTrack:
     """Read, clean and align the pose of a recording of this frame rate. Raises `UserError`."""
-    poses, _ = load_poses(path, config, any_skeleton)
+    return lay(load_poses(path, config, any_skeleton)[0], config, rate_hz)
+
+
+def lay(poses: Sequence[Pose], config: DataConfig, rate_hz: float) -> PoseTrack:
+    """Clean and align the poses of one file. Raises `UserError`."""
     six = set(BODY) <= set(poses[0].names) and len(poses) == 1
     measured = body_length_px(poses[0], config.kp_likelihood_thr) if six else None
     length = config.body_length_px or measured or skeleton_length_px(poses, config.kp_likelihood_thr)
