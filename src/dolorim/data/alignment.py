@@ -47,7 +47,7 @@ class LagEstimator:
     def __init__(self, points: np.ndarray, length_px: float) -> None:
         n = len(points)
         self._length = length_px
-        self._points = np.asarray(points, np.float64).reshape(n, -1, 2)
+        self._points = np.asarray(points, np.float64).reshape(n, int(np.prod(points.shape[1:-1])), 2)
         self._factor = max(1, round(length_px / _BODY))
         self._looks: dict[int, np.ndarray] = {}
         extent = _extents(self._points) / length_px

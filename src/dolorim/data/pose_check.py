@@ -96,7 +96,7 @@ def check_picture(where: str, pose: Pose, threshold: float, width_px: int, heigh
     if not len(points):
         return []
     beyond = np.asarray((points < -1) | (points > (width_px + 1, height_px + 1)))
-    outside = float(beyond.any(axis=1).mean())
+    outside = float(beyond.any(axis=-1).mean())
     if outside <= _OUTSIDE:
         return []
     x, y = np.percentile(points, 99, axis=0)
@@ -112,7 +112,7 @@ def check_swaps(where: str, pose: Pose, threshold: float, length_px: float) -> l
     for left, right in PAIRS:
         if not {left, right} <= set(pose.names):
             continue
-        both = believed[:, [pose.names.index(left), pose.names.index(right)]].all(axis=1)
+        both = believed[:, pose.names.index(left)] & believed[:, pose.names.index(right)]
         one, two = pose.xy(left), pose.xy(right)
         steps = both[1:] & both[:-1]
         stay = _far(one[1:], one[:-1]) + _far(two[1:], two[:-1])

@@ -192,6 +192,25 @@ def unclaimed_poses(config: DataConfig, project: Project) -> list[Path]:
     return [f for f in tracks if recording_stem(f).casefold() not in names]
 
 
+def pose_of(video: Path, config: DataConfig) -> Path | None:
+    """The pose file of a single video: --dlc (a file or a folder), else beside it or in the DLC/ beside its folder.
+
+    Raises `UserError` where there are several.
+    """
+    if config.dlc is not None and config.dlc.is_file():
+        return config.dlc
+    beside = [video.parent, _inside(video.resolve().parent.parent, "dlc")]
+    for place in [config.dlc] if config.dlc else beside:
+        findings: list[Finding] = []
+        files = [f for f in sorted(place.iterdir()) if is_pose_name(f)] if place and place.is_dir() else []
+        found = find_poses(files, [video.stem], findings)
+        if findings:
+            raise UserError(f"{place}: {findings[0].what}; name the one that is meant with --dlc FILE")
+        if found:
+            return found[video.stem]
+    return None
+
+
 def _pose_files(folders: Iterable[Path]) -> list[Path]:
     return sorted({f for folder in folders for f in _files_below(folder) if is_pose_name(f)})
 
