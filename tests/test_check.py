@@ -39,7 +39,7 @@ def pose_of_six(points: np.ndarray, likelihood: float = 1.0) -> Pose:
 
 
 def standing(n: int = 100, body: np.ndarray = BELOW) -> np.ndarray:
-    return np.tile(body + (100, 100), (n, 1, 1)) + np.random.default_rng(0).normal(0, 0.3, (n, 6, 2))
+    return np.tile(body + np.array([100, 100]), (n, 1, 1)) + np.random.default_rng(0).normal(0, 0.3, (n, 6, 2))
 
 
 def names(findings: list[Finding]) -> list[str]:
@@ -222,6 +222,9 @@ def project(study: Path, tmp_path: Path) -> Path:
             if any(f"_00{i}_" in file.name for i in (1, 2, 3)):
                 shutil.copy(file, tmp_path / folder / file.name)
     return tmp_path
+
+
+ALONE = ("--workers", "1", "--trial_length", "90")
 
 
 def check(project: Path, *flags: str) -> tuple[int, dict]:

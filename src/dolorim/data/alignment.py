@@ -22,7 +22,8 @@ _SCALES = (1.0, 2.5, 5.0, 10.0)  # blurs of the shrunk picture that tell what is
 _FRAMES = 200  # of each kind, moving and at rest, that are looked at
 _MOVES = 0.2  # body lengths that a moving point travels within the compared frames, at least
 _BLOCK = 30  # frames that are not independent of one another
-_ENOUGH_BLOCKS, _ENOUGH_POINTS = 8, 60
+_ENOUGH_BLOCKS, _ENOUGH_POINTS, _ENOUGH_RESTING = 8, 60, 20
+_CALM = 0.3  # share of looks that are taken for rest where none is
 _SURE = 0.95  # share of resamples that must agree
 _DEPTH = 0.8  # of the usual cost at most is that of the right lag: random costs have a least one, too
 
@@ -53,7 +54,7 @@ class LagEstimator:
         extent = _extents(self._points) / length_px
         self._moving = _spread(_typical(extent) > _MOVES)
         known = extent[np.isfinite(extent)]
-        calm = float(np.quantile(known, 0.3)) if known.size else 0.0
+        calm = float(np.quantile(known, _CALM)) if known.size else 0.0
         self._resting = _spread(_typical(extent) <= max(calm, 0.05))
         self._extent = extent
         self._calm = max(calm, 0.05)
@@ -86,25 +87,41 @@ class LagEstimator:
 
     def estimate(self) -> Lag:
         """What the frames that were looked at say."""
-        rows, blocks = [], []
         frames = np.array(sorted(self._looks), int)
-        extent = self._extent[frames]
-        for k in range(self._points.shape[1]):
-            looks = np.stack([self._looks[f][:, k] for f in frames.tolist()]) if len(frames) else np.empty((0, 17, 4))
-            known = np.isfinite(looks).all(axis=(1, 2))
-            resting = looks[known & (extent[:, k] <= self._calm)][:, REACH]
-            moving = known & (extent[:, k] > _MOVES)
-            if len(resting) < 20 or not moving.any():
+        looks = [
+            np.stack([self._looks[f][:, k] for f in frames.tolist()])
+            for k in range(self._points.shape[1])
+            if len(frames)
+        ]
+        # A point that rests still moves a little: its looks are taken at the lag that they lead to.
+        at, seen = REACH, set()
+        while at not in seen:
+            seen.add(at)
+            costs, blocks = self._costs(looks, frames, at)
+            if not len(costs):
+                return Lag(None, 0.0, 0, np.full(len(LAGS), np.nan))
+            at = int(costs.sum(0).argmin())
+        return _decide(costs, blocks)
+
+    def _costs(self, looks: list[np.ndarray], frames: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
+        """How unlike themselves moving points look, `(look, lag)`, and the block of time of each look.
+
+        `looks` are `(frame, lag, scale)` for each point; what it looks like at rest is taken from lag `at`.
+        """
+        rows, blocks = [np.empty((0, len(LAGS)))], [np.empty(0, int)]
+        for k, its in enumerate(looks):
+            extent, known = self._extent[frames, k], np.isfinite(its).all(axis=(1, 2))
+            resting = its[known & (extent <= self._calm)][:, at]
+            moving = known & (extent > _MOVES)
+            if len(resting) < _ENOUGH_RESTING:
                 continue
             usual = np.median(resting, axis=0)
             spread = np.cov(resting.T) + 1e-3 * np.eye(len(_SCALES))
-            off = looks[moving] - usual
+            off = its[moving] - usual
             distance = np.einsum("tli,ij,tlj->tl", off, np.linalg.inv(spread), off)
             rows.append(np.log1p(distance / len(_SCALES)))  # the logarithm: one reflection must not outvote the rest
             blocks.append(frames[moving] // _BLOCK)
-        if not rows:
-            return Lag(None, 0.0, 0, np.full(len(LAGS), np.nan))
-        return _decide(np.concatenate(rows), np.concatenate(blocks))
+        return np.concatenate(rows), np.concatenate(blocks)
 
 
 def _decide(costs: np.ndarray, blocks: np.ndarray) -> Lag:

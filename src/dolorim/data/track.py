@@ -65,8 +65,7 @@ class PoseTrack:
         if not enough.any():
             raise UserError("the pose has no frame with points that the crop could follow; use --crop follow")
         middle = np.full((len(points), 2), np.nan)
-        low, high = (np.where(there[..., None], points, f) for f in (np.inf, -np.inf))
-        middle[enough] = ((low.min(1) + high.max(1)) / 2)[enough]
+        middle[enough] = (np.nanmin(points[enough], 1) + np.nanmax(points[enough], 1)) / 2
         heading = self._heading(points)
         if heading is None:
             return _smooth(_filled(middle), self.rate_hz), np.zeros(len(points))
