@@ -103,7 +103,7 @@ def _look_at_animal(pose: Pose, config: DataConfig, threshold: float) -> dict[st
 
 
 def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
-    pose = pose_of(video, config)
+    pose, poses = _pose_beside(video, config)
     info = probe(video)
     stream = FrameStream(video)
     times = np.array([frame.time_s for frame in stream])
@@ -124,13 +124,24 @@ def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
         "rotation": f"{info.rotation_deg} degrees",
         "body length": "not estimated" if config.crop == "none" else f"{length:.0f} px",
         "crop": f"{view.side_px:.0f} px to {view.size} px",
-        "pose": str(pose) if pose else "none",
+        "pose": poses,
     }
+
+
+def _pose_beside(video: Path, config: DataConfig) -> tuple[Path | None, str]:
+    """The video's pose file, and what to say of it; a doubt stops only those who need it."""
+    try:
+        pose = pose_of(video, config)
+    except UserError as error:
+        if config.crop == "pose":
+            raise
+        return None, str(error)
+    return pose, str(pose) if pose else "none"
 
 
 def contact_sheet(video: Path, config: DataConfig, path: Path) -> None:
     """Draw crops spread over the video, and the first frame with the crop's window and the animal's way in it."""
-    view = plan_view(video, dataclasses.replace(config, image_size=_SIDE), pose=pose_of(video, config))
+    view = plan_view(video, dataclasses.replace(config, image_size=_SIDE), pose=_pose_beside(video, config)[0])
     first = next(iter(FrameStream(video, stop=1))).gray
     images, centers = [], []
     for block in crop_frames(FrameStream(video), view):
