@@ -7,6 +7,7 @@ moves: with the right lag they are the same, with a wrong one the point lies bef
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ _BODY = 40  # pixels of the shrunk picture that a body is long
 _SCALES = (1.0, 2.5, 5.0, 10.0)  # blurs of the shrunk picture that tell what is around a point
 _FRAMES = 200  # of each kind, moving and at rest, that are looked at
 _MOVES = 0.2  # body lengths that a moving point travels within the compared frames, at least
-_BLOCK = 30  # frames that are not independent of one another
+_BLOCK = 15  # frames in which a point does not do independent things
 _ENOUGH_BLOCKS, _ENOUGH_POINTS, _ENOUGH_RESTING = 8, 60, 20
 _CALM = 0.3  # share of looks that are taken for rest where none is
 _SURE = 0.95  # share of resamples that must agree
@@ -52,10 +53,10 @@ class LagEstimator:
         self._factor = max(1, round(length_px / _BODY))
         self._looks: dict[int, np.ndarray] = {}
         extent = _extents(self._points) / length_px
-        self._moving = _spread(_typical(extent) > _MOVES)
+        self._moving = _spread(_of_all(np.nanmax, extent) > _MOVES)
         known = extent[np.isfinite(extent)]
         calm = float(np.quantile(known, _CALM)) if known.size else 0.0
-        self._resting = _spread(_typical(extent) <= max(calm, 0.05))
+        self._resting = _spread(_of_all(np.nanmedian, extent) <= max(calm, 0.05))
         self._extent = extent
         self._calm = max(calm, 0.05)
 
@@ -104,7 +105,7 @@ class LagEstimator:
         return _decide(costs, blocks)
 
     def _costs(self, looks: list[np.ndarray], frames: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
-        """How unlike themselves moving points look, `(look, lag)`, and the block of time of each look.
+        """How unlike themselves moving points look, `(look, lag)`, and the block of each look: a point within a stretch of time.
 
         `looks` are `(frame, lag, scale)` for each point; what it looks like at rest is taken from lag `at`.
         """
@@ -120,12 +121,12 @@ class LagEstimator:
             off = its[moving] - usual
             distance = np.einsum("tli,ij,tlj->tl", off, np.linalg.inv(spread), off)
             rows.append(np.log1p(distance / len(_SCALES)))  # the logarithm: one reflection must not outvote the rest
-            blocks.append(frames[moving] // _BLOCK)
+            blocks.append((frames[moving] // _BLOCK) * len(looks) + k)
         return np.concatenate(rows), np.concatenate(blocks)
 
 
 def _decide(costs: np.ndarray, blocks: np.ndarray) -> Lag:
-    """The lag of least cost, from costs `(point, lag)` in blocks of time `(point,)`, if resampled blocks agree."""
+    """The lag of least cost, from costs `(point, lag)` in blocks `(point,)`, if resampled blocks agree."""
     _, block = np.unique(blocks, return_inverse=True)
     total = np.zeros((block.max() + 1, len(LAGS)))
     np.add.at(total, block, costs)
@@ -151,12 +152,12 @@ def _extents(points: np.ndarray) -> np.ndarray:
     return extents
 
 
-def _typical(extent: np.ndarray) -> np.ndarray:
-    """The median over the points that are there, `(time,)`; NaN where none is."""
+def _of_all(join: Callable[..., np.ndarray], extent: np.ndarray) -> np.ndarray:
+    """The extents `(time, point)` of the points that are there, joined `(time,)`; NaN where none is."""
     some = np.isfinite(extent).any(axis=1)
-    typical = np.full(len(extent), np.nan)
-    typical[some] = np.nanmedian(extent[some], axis=1)
-    return typical
+    joined = np.full(len(extent), np.nan)
+    joined[some] = join(extent[some], axis=1)
+    return joined
 
 
 def _spread(chosen: np.ndarray) -> frozenset[int]:
