@@ -109,7 +109,7 @@ def page(
         f"DeepLabCut file written anew {LATE[0]} to {LATE[-1]} frames late. False alarms at 0: {alarms} of "
         f"{sum(simulated[0].values())} videos.",
         f"Right over all: {total['right']} of {sum(total.values())}; wrong {total['wrong']}, silent {total['silent']}.",
-        f"With the pose of another video of the study it is silent in {others['silent']} of {sum(others.values())} cases.",
+        f"With the pose of another video it is silent in {others['silent']} of {sum(others.values())} cases.",
         "",
         "| late by | " + " | ".join(str(k) for k in simulated) + " |",
         "|---|" + "---|" * len(simulated),
@@ -118,11 +118,12 @@ def page(
         lines.append(f"| {word} | " + " | ".join(str(c[word]) for c in simulated.values()) + " |")
     lines += [
         "",
-        f"Beside decoding it took {np.median(seconds):.2f} s a video (at most {max(seconds):.2f}, on a busy machine); it looks",
-        "at up to 400 frames, however long the video is.",
+        f"Beside decoding it took {np.median(seconds):.2f} s a video (at most {max(seconds):.2f}, on a busy machine); it",
+        "looks at up to 400 frames, however long the video is.",
         "",
         "Real videos with a DeepLabCut pose, whole as they are, and cut in pieces with the pose shifted by",
-        f"{', '.join(map(str, PIECES_LATE))} more. Two videos are few, and two choices were made by looking at the pieces (below).",
+        f"{', '.join(map(str, PIECES_LATE))} more. Two videos are few, and two choices were made by looking at",
+        "the pieces (below).",
         "",
         "| | known lag | found | agreement | seconds | " + " | ".join(f"pieces of {n} frames" for n in PIECES) + " |",
         "|---|---|---|---|---|" + "---|" * len(PIECES),
@@ -149,11 +150,11 @@ animal hardly rests (openfield_keypoints, 600 frames, shifted by -2: silent); th
 lead to, until that stays. A stricter choice of resting frames (a tenth instead of three tenths) made it silent more
 often there (7 of 36 pieces), so three tenths stayed.
 Frames were first chosen by the middle point's motion, and resampled in stretches of 30 frames with all points: right
-in 143 of 220 simulated cases, silent in the others. Now a frame counts where any point moves, and each point's stretches
-of 15 frames are resampled by themselves.
+in 143 of 220 simulated cases, silent in the others. Now a frame counts where any point moves, and each point's
+stretches of 15 frames are resampled by themselves.
 
-It is silent, too, where the tracker trembles as far as the animal moves (4 px of noise on a body of 55 px), where points move
-in fewer than eight stretches of 15 frames, and beyond 7 frames.
+It is silent, too, where the tracker trembles as far as the animal moves (4 px of noise on a body of 55 px), where
+points move in fewer than eight stretches of 15 frames, and beyond 7 frames.
 """
 
 

@@ -105,9 +105,10 @@ class LagEstimator:
         return _decide(costs, blocks)
 
     def _costs(self, looks: list[np.ndarray], frames: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
-        """How unlike themselves moving points look, `(look, lag)`, and the block of each look: a point within a stretch of time.
+        """How unlike themselves moving points look, `(look, lag)`, and the block of each look.
 
-        `looks` are `(frame, lag, scale)` for each point; what it looks like at rest is taken from lag `at`.
+        A block is a point in a stretch of time. `looks` are `(frame, lag, scale)` for each point; what it looks like at
+        rest is taken from lag `at`.
         """
         rows, blocks = [np.empty((0, len(LAGS)))], [np.empty(0, int)]
         for k, its in enumerate(looks):
