@@ -11,6 +11,7 @@ from dolorim.core.errors import UserError
 
 VERBS = {
     "demo": "no data needed: simulate a small study, train, evaluate, predict, and show it on one page",
+    "check": "preflight: every video, label file and pose file of a project; what fits, what does not, why",
     "inspect": "what is in this video, label file or pose file, in one screen",
     "extract": "decode a project once into the frame cache that training reads",
     "train": "learn a lab's behaviors:  dolorim train video --videos Videos --annotations Annotations --run RUN",

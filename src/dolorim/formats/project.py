@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,10 +65,11 @@ class Project:
         return recording, placement
 
 
-def open_project(config: DataConfig) -> Project:
+def open_project(config: DataConfig, keep_going: bool = False) -> Project:
     """Find a project's files and read its tables. Raises `UserError` where nothing could be learned from it.
 
-    Without videos, the pose files are the recordings.
+    Without videos, the pose files are the recordings. With `keep_going`, a label file or a table that cannot be read is
+    a finding, and the rest is opened.
     """
     if config.videos is None and config.dlc is None:
         raise UserError("no videos given; name their folder with --videos DIR (or that of pose files with --dlc DIR)")
@@ -79,7 +81,7 @@ def open_project(config: DataConfig) -> Project:
         poses = find_poses(pose_files_below(places), [v.stem for v in videos], findings)
         if config.dlc and not poses:
             what = f"no pose file here belongs to a video (looked for {videos[0].stem}DLC_*.csv)"
-            findings.append(Finding("warning", str(config.dlc), what))
+            findings.append(Finding("warning", str(config.dlc), what, name="pose-without-video"))
         names = {v: v.stem for v in videos}
     else:
         assert config.dlc is not None
@@ -88,8 +90,13 @@ def open_project(config: DataConfig) -> Project:
         if not poses:
             raise UserError(f"{config.dlc}: no pose file in this folder (looked for <recording>DLC_*.csv or .h5)")
         names = {poses[stem]: stem for stem in sorted(poses)}
-    labels = _label_files(config.annotations, names, ethogram, findings)
-    columns = {} if config.recordings is None else _read_recordings(config.recordings, names, findings)
+    noted = findings if keep_going else None
+    labels: dict[Path, list[LabelFile]] = {}
+    columns: dict[Path, dict[str, str]] = {}
+    with _noting(noted, "labels-unreadable"):
+        labels = _label_files(config.annotations, names, ethogram, findings, noted)
+    with _noting(noted, "recordings-unreadable"):
+        columns = {} if config.recordings is None else _read_recordings(config.recordings, names, findings)
     sources = []
     for file, name in names.items():
         row = columns.get(file, {})
@@ -167,6 +174,45 @@ def animal_of(name: str, pattern: str) -> str:
     return (match[0] if match else "") or name
 
 
+@contextlib.contextmanager
+def _noting(findings: list[Finding] | None, name: str) -> Iterator[None]:
+    """A user's error becomes a finding, where findings are wanted."""
+    try:
+        yield
+    except UserError as error:
+        if findings is None:
+            raise
+        where, _, what = str(error).partition(": ")
+        findings.append(Finding("error", where, what, name=name))
+
+
+def unclaimed_poses(config: DataConfig, project: Project) -> list[Path]:
+    """Pose files that track none of a project's recordings."""
+    names = {s.name.casefold() for s in project.sources}
+    places = [config.dlc] if config.dlc else {s.file.parent for s in project.sources}
+    tracks = [f for f in pose_files_below(places) if not f.name.startswith("CollectedData")]  # points set by hand
+    return [f for f in tracks if recording_stem(f).casefold() not in names]
+
+
+def pose_of(video: Path, config: DataConfig) -> Path | None:
+    """The pose file of a single video: --dlc (a file or a folder), else beside it or in the DLC/ beside its folder.
+
+    Raises `UserError` where there are several.
+    """
+    if config.dlc is not None and config.dlc.is_file():
+        return config.dlc
+    beside = [video.parent, _inside(video.resolve().parent.parent, "dlc")]
+    for place in [config.dlc] if config.dlc else beside:
+        findings: list[Finding] = []
+        files = [f for f in sorted(place.iterdir()) if is_pose_name(f)] if place and place.is_dir() else []
+        found = find_poses(files, [video.stem], findings)
+        if findings:
+            raise UserError(f"{place}: {findings[0].what}; name the one that is meant with --dlc FILE")
+        if found:
+            return found[video.stem]
+    return None
+
+
 def pose_files_below(folders: Iterable[Path]) -> list[Path]:
     """Pose files, as far as their names say so, below some folders."""
     return sorted({f for folder in folders for f in _files_below(folder) if is_pose_name(f)})
@@ -195,7 +241,11 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _label_files(
-    folder: Path | None, recordings: dict[Path, str], ethogram: Ethogram, findings: list[Finding]
+    folder: Path | None,
+    recordings: dict[Path, str],
+    ethogram: Ethogram,
+    findings: list[Finding],
+    noted: list[Finding] | None,
 ) -> dict[Path, list[LabelFile]]:
     if folder is None:
         return {}
@@ -210,11 +260,13 @@ def _label_files(
         if len(matches) > 1:
             raise UserError(f"{path}: its name fits {matches[0]} and {matches[1]}; rename one of the videos")
         if not matches:
-            findings.append(Finding("warning", str(path), "labels a video that is not there", "left out"))
+            what = "labels a video that is not there"
+            findings.append(Finding("warning", str(path), what, "left out", "labels-without-video"))
             continue
-        file = read_labels(path, ethogram)
-        found[matches[0]].append(dataclasses.replace(file, trial=None) if whole else file)
-    if not found:
+        with _noting(noted, "labels-unreadable"):
+            file = read_labels(path, ethogram)
+            found[matches[0]].append(dataclasses.replace(file, trial=None) if whole else file)
+    if not found and not noted:
         raise UserError(
             f"{folder}: none of its {len(tables)} label files belongs to a video here; {tables[0].name} "
             f"would label {parse_name(tables[0])[0]}"
@@ -238,7 +290,8 @@ def _read_recordings(path: Path, recordings: dict[Path, str], findings: list[Fin
                 raise UserError(f"{path}, line {line}: {cells[video]} stands twice; keep one line")
             rows[match] = {**dict(zip(table.header, cells, strict=False)), "animal": cells[animal]}
         if not matches:
-            findings.append(Finding("warning", f"{path}, line {line}", f"{cells[video]} is not among the videos"))
+            what = f"{cells[video]} is not among the videos"
+            findings.append(Finding("warning", f"{path}, line {line}", what, name="recording-without-video"))
     missing = [r for r in recordings if r not in rows]
     if missing:
         raise UserError(f"{path}: {missing[0].name} has no line; add its animal (and those of {len(missing) - 1} more)")

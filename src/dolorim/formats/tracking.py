@@ -45,7 +45,8 @@ def find_poses(files: Iterable[Path], stems: Iterable[str], findings: list[Findi
         best = [f for f in several if f.stem.casefold().endswith("_filtered")] or several
         if len({f.stem for f in best}) > 1:
             what = f"{best[0].name} and {best[1].name} both track this recording"
-            findings.append(Finding("warning", stem, what, "keep one, or name a folder with --dlc; no pose is used"))
+            remedy = "keep one, or name a folder with --dlc; no pose is used"
+            findings.append(Finding("warning", stem, what, remedy, "two-poses"))
         else:
             chosen[stem] = min(best, key=lambda f: list(READERS).index(f.suffix.casefold()))
     return chosen
@@ -58,7 +59,13 @@ def load_poses(path: Path, config: DataConfig, any_skeleton: bool) -> tuple[tupl
     `UserError`.
     """
     every = config.individual is not None and config.individual.casefold() == ALL
-    poses = read_poses(path) if every else (read_pose(path, config.individual),)
+    return name_poses(read_poses(path) if every else (read_pose(path, config.individual),), config, any_skeleton)
+
+
+def name_poses(
+    poses: tuple[Pose, ...], config: DataConfig, any_skeleton: bool
+) -> tuple[tuple[Pose, ...], tuple[Match, ...]]:
+    """Poses with the six keypoints by our names, and what was matched; or, with `any_skeleton`, as they are."""
     given = parse_kp_names(config.kp_names)
     if any_skeleton and not given:
         return poses, ()
