@@ -21,12 +21,16 @@ _TRIAL_NAME = re.compile(r"prediction_(?P<video>.+)_(?P<trial>\d+)", re.IGNORECA
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A label file as written: `frames` `(rows,)` ascending, in the file's own counting; `labels` class indices."""
+    """A label file as written: `frames` `(rows,)` ascending, in the file's own counting; `labels` class indices.
+
+    `counts_from` is 0 or 1 where the format says so, and None where it has to be told from the numbers.
+    """
 
     path: Path
     trial: int | None
     frames: np.ndarray
     labels: np.ndarray
+    counts_from: int | None = None
 
     def counted_from_zero(self, trial_length: int, context: int, others: Sequence[LabelFile] = ()) -> TrialLabels:
         """The same labels with frames counted from 0.
@@ -34,6 +38,8 @@ class LabelFile:
         A file that holds frame 0 counts from 0, one that reaches exactly a trial's length counts from 1. What is
         left (no frame 0, first rows perhaps missing) follows the other files of the project, which one tool wrote.
         """
+        if self.counts_from is not None:
+            return TrialLabels(self.path, self.trial, self.frames - self.counts_from, self.labels)
         last = int(self.frames[-1])
         lengths = (trial_length, trial_length - context)
         if self.frames[0] == 0 or (self.trial is not None and last + 1 in lengths):
@@ -41,7 +47,7 @@ class LabelFile:
         elif self.trial is not None and last in lengths:
             base = 1
         else:
-            first = {int(f.frames[0]) for f in (self, *others)}
+            first = {int(f.frames[0]) for f in (self, *others) if f.counts_from is None}
             base = int(1 in first and 0 not in first)
         return TrialLabels(self.path, self.trial, self.frames - base, self.labels)
 
