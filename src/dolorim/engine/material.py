@@ -48,7 +48,9 @@ def gather(config: DataConfig) -> Material:
             raise UserError(
                 f"{source.video}: {entry.damage}; mend or remove it, or train on what decodes with --allow_damaged"
             )
-        recording, placement = project.place(source, entry.n_frames, config)
+        recording, placement = project.place(source, entry.n_frames, config, entry.time_s)
+        for finding in placement.findings:
+            warn(str(finding))
         for reason in placement.skipped:
             warn(f"trial left out: {reason}")
         if (recording.labels >= 0).any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,7 @@ class Events:
         if self.unit == "s":
             borders = self._borders(n_frames, time_s, conflicts)
             start, stop = _nearest(borders, start), _nearest(borders, stop)
+            start[start == n_frames] -= 1  # an event at the very end is part of the last frame
         start, stop = start.astype(np.int64), stop.astype(np.int64)
         stop = np.maximum(stop, start + 1)
         beyond = int(stop.max(initial=0))
@@ -91,29 +93,49 @@ class Events:
                 raise UserError(f"{self.path}: its labels are in seconds, and the rate of its video is not known")
             return np.arange(n_frames + 1) / self.rate_hz
         times = np.asarray(time_s, np.float64) - time_s[0]
-        rate_hz = (n_frames - 1) / times[-1] if times[-1] > 0 else 0.0
-        if self.rate_hz is not None and abs(self.rate_hz - rate_hz) > _OTHER_RATE * rate_hz:
+        step_s = float(np.median(np.diff(times)))
+        rate_hz = (n_frames - 1) / max(float(times[-1]), 1e-9)
+        rates_hz = (rate_hz, 1 / max(step_s, 1e-9))  # where the rate varies, tools call either of them the rate
+        if self.rate_hz is not None and all(abs(self.rate_hz - r) > _OTHER_RATE * r for r in rates_hz):
             conflicts.add(
                 self.path, f"was made on a video of {self.rate_hz:g} frames/s, but its video has {rate_hz:g}",
                 "give it the labels of this very video", "the times are believed",
             )  # fmt: skip
-        return np.append(times, times[-1] + np.median(np.diff(times)))
+        return np.append(times, times[-1] + step_s)
 
 
 def classes_of(
     path: Path, words: Sequence[str], lines: Sequence[int], ethogram: Ethogram, conflicts: Conflicts
 ) -> np.ndarray:
-    """Class indices `(words,)` int16 of behaviors; those that the ethogram does not know are conflicts, and -1."""
-    ids: dict[str, int] = {}
+    """Class indices `(words,)` int16 of behaviors; those that the ethogram does not know are conflicts, and -1.
+
+    A word is a raw behavior first, and else a class: what we export is written by class.
+    """
+    classes = {name.casefold(): i for i, name in enumerate(ethogram.classes)}
+    found: dict[str, int] = {}
     for word, line in zip(words, lines, strict=True):
-        if word not in ids:
+        if word not in found:
             try:
-                ids[word] = ethogram.raw_id(word)
+                found[word] = int(ethogram.merge(np.array([ethogram.raw_id(word)]))[0])
             except ValueError as error:
-                ids[word] = UNLABELED
-                what = " ".join(str(error).split())
-                conflicts.add(f"{path}, line {line}", what, "add it to the ethogram", "it is unlabelled")
-    return ethogram.merge(np.array([ids[word] for word in words], np.int64))
+                found[word] = classes.get(word.strip().casefold(), UNLABELED)
+                if found[word] == UNLABELED:
+                    what = " ".join(str(error).split())
+                    conflicts.add(f"{path}, line {line}", what, "add it to the ethogram", "it is unlabelled")
+    return np.array([found[word] for word in words], np.int16)
+
+
+def seconds(text: str) -> float | None:
+    """Seconds in a cell: 12.5, 12,5 or 1:02:03.5; None for anything else."""
+    parts = text.strip().replace(",", ".").split(":")
+    try:
+        numbers = [float(p) for p in parts]
+    except ValueError:
+        return None
+    total = 0.0
+    for number in numbers:
+        total = 60 * total + number
+    return total if len(parts) <= 3 and 0 <= total < 1e9 else None
 
 
 def _nearest(borders: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -145,3 +167,14 @@ def frame_count(events: Events) -> int:
     if last > _MOST_FRAMES:
         raise UserError(f"{events.path}: labels frame {last}, which no video has; was the file damaged?")
     return last
+
+
+def cut_to(file: LabelFile, n_frames: int, conflicts: Conflicts) -> LabelFile:
+    """The same labels for a video of `n_frames` frames, if the file claims to have a row for each of its frames."""
+    if file.n_frames is None or file.n_frames == n_frames:
+        return file
+    conflicts.add(
+        file.path, f"has rows for {file.n_frames} frames, but its video has {n_frames}",
+        "give it the labels of this video", "rows and frames are paired from the first one on",
+    )  # fmt: skip
+    return dataclasses.replace(file, frames=file.frames[:n_frames], labels=file.labels[:n_frames])

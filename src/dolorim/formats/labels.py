@@ -16,6 +16,10 @@ from dolorim.formats.table import read_table, write_table
 
 _FRAME = ("frame", "frames", "frame_number", "frame number", "frame_index", "index")
 _ACTION = ("action", "behavior", "behaviour", "label", "class", "annotation")
+_TOOLS = re.compile(
+    r"[._-](labels?|annot|annotations?|boris|bouts|events|aggregated|deepethogram|simba|targets_inserted|predictions|truth)$",
+    re.IGNORECASE,
+)
 _TRIAL_NAME = re.compile(r"prediction_(?P<video>.+)_(?P<trial>\d+)", re.IGNORECASE)
 
 
@@ -23,7 +27,8 @@ _TRIAL_NAME = re.compile(r"prediction_(?P<video>.+)_(?P<trial>\d+)", re.IGNORECA
 class LabelFile:
     """A label file as written: `frames` `(rows,)` ascending, in the file's own counting; `labels` class indices.
 
-    `counts_from` is 0 or 1 where the format says so, and None where it has to be told from the numbers.
+    `counts_from` is 0 or 1 where the format says so, and None where it has to be told from the numbers. `n_frames` is
+    the length of the video, where the file claims to have a row for each of its frames.
     """
 
     path: Path
@@ -31,6 +36,7 @@ class LabelFile:
     frames: np.ndarray
     labels: np.ndarray
     counts_from: int | None = None
+    n_frames: int | None = None
 
     def counted_from_zero(self, trial_length: int, context: int, others: Sequence[LabelFile] = ()) -> TrialLabels:
         """The same labels with frames counted from 0.
@@ -53,9 +59,12 @@ class LabelFile:
 
 
 def parse_name(path: Path) -> tuple[str, int | None]:
-    """The video's name and the trial number that a label file's name carries: `prediction_<video>_<trial>.csv`."""
+    """The video's name and the trial number that a label file's name carries: `prediction_<video>_<trial>.csv`.
+
+    What tools append to the video's name is taken away: `<video>_labels`, `<video>.boris`.
+    """
     match = _TRIAL_NAME.fullmatch(path.stem)
-    return (match["video"], int(match["trial"])) if match else (path.stem, None)
+    return (match["video"], int(match["trial"])) if match else (_TOOLS.sub("", path.stem) or path.stem, None)
 
 
 def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
@@ -90,10 +99,15 @@ def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
     return LabelFile(path, parse_name(path)[1], numbers[order], labels[order])
 
 
+def has_label_columns(header: Sequence[str]) -> bool:
+    """Are these the columns of a label file?"""
+    names = {h.strip().casefold() for h in header}
+    return not names.isdisjoint(_FRAME) and not names.isdisjoint(_ACTION)
+
+
 def is_label_file(path: Path) -> bool:
     """Does the table have the columns of a label file?"""
-    table = read_table(path)
-    return table.column(*_FRAME) is not None and table.column(*_ACTION) is not None
+    return has_label_columns(read_table(path).header)
 
 
 def write_labels(path: Path, labels: np.ndarray, ethogram: Ethogram) -> None:

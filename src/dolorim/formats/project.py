@@ -10,13 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN, Ethogram
 from dolorim.core.findings import Finding
 from dolorim.core.recording import Placement, Recording, place_trials
+from dolorim.formats.annotations import SUFFIXES, gap_class, read_annotations, sniff
 from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.labels import LabelFile, parse_name, read_labels
+from dolorim.formats.events import Conflicts, Events, cut_to
+from dolorim.formats.labels import LabelFile, parse_name
 from dolorim.formats.table import read_table
 
 VIDEO_SUFFIXES = frozenset((
@@ -31,7 +35,7 @@ class Source:
 
     video: Path
     animal: str
-    labels: tuple[LabelFile, ...] = ()
+    labels: tuple[LabelFile | Events, ...] = ()
     columns: dict[str, str] = field(default_factory=dict)
 
 
@@ -41,13 +45,24 @@ class Project:
     sources: tuple[Source, ...]
     findings: tuple[Finding, ...] = ()
 
-    def place(self, source: Source, n_frames: int, config: DataConfig) -> tuple[Recording, Placement]:
-        """Lay a source's label files on its true number of frames."""
-        everything = [f for s in self.sources for f in s.labels]
-        trials = [f.counted_from_zero(config.trial_length, config.label_context, everything) for f in source.labels]
+    def place(
+        self, source: Source, n_frames: int, config: DataConfig, time_s: np.ndarray | None = None
+    ) -> tuple[Recording, Placement]:
+        """Lay a source's label files on its true number of frames; labels with times need `time_s` `(n_frames,)`."""
+        everything = [f for s in self.sources for f in s.labels if isinstance(f, LabelFile)]
+        conflicts = Conflicts(config.on_conflict)
+        gaps = gap_class(config, self.ethogram)
+        files = [
+            cut_to(f, n_frames, conflicts)
+            if isinstance(f, LabelFile)
+            else f.on_frames(n_frames, time_s, gaps, conflicts)
+            for f in source.labels
+        ]
+        trials = [f.counted_from_zero(config.trial_length, config.label_context, everything) for f in files]
         placement = place_trials(
             trials, n_frames, config.trial_layout, length=config.trial_length, context=config.label_context
         )
+        placement = dataclasses.replace(placement, findings=tuple(conflicts.found))
         recording = Recording(source.video, source.animal, placement.labels, placement.trials, source.columns)
         return recording, placement
 
@@ -59,7 +74,7 @@ def open_project(config: DataConfig) -> Project:
     ethogram = PAIN if config.classes is None else read_ethogram(config.classes)
     videos = find_videos([config.videos])
     findings: list[Finding] = []
-    files = _label_files(config.annotations, videos, ethogram, findings)
+    files = _label_files(config, videos, ethogram, findings)
     columns = {} if config.recordings is None else _read_recordings(config.recordings, videos, findings)
     sources = []
     for video in videos:
@@ -142,31 +157,48 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _label_files(
-    folder: Path | None, videos: list[Path], ethogram: Ethogram, findings: list[Finding]
-) -> dict[Path, list[LabelFile]]:
+    config: DataConfig, videos: list[Path], ethogram: Ethogram, findings: list[Finding]
+) -> dict[Path, list[LabelFile | Events]]:
+    folder = config.annotations
     if folder is None:
         return {}
     names = _by_name(videos)
-    found: dict[Path, list[LabelFile]] = defaultdict(list)
-    tables = [p for p in _files_below(folder) if p.suffix.casefold() in (".csv", ".tsv", ".txt")]
+    found: dict[Path, list[LabelFile | Events]] = defaultdict(list)
+    tables = [p for p in _files_below(folder) if p.suffix.casefold() in SUFFIXES]
     if not tables:
         raise UserError(f"{folder}: no label file in this folder (looked for prediction_<video>_<trial>.csv)")
+    conflicts = Conflicts(config.on_conflict, findings)
     for path in tables:
         whole = names.get(path.stem.casefold())
-        matches = whole or _named(parse_name(path)[0], names)
-        if len(matches) > 1:
-            raise UserError(f"{path}: its name fits {matches[0]} and {matches[1]}; rename one of the videos")
-        if not matches:
+        by_name = whole or _named(parse_name(path)[0], names)
+        if not by_name and not _names_videos(path, config):
             findings.append(Finding("warning", str(path), "labels a video that is not there", "left out"))
             continue
-        file = read_labels(path, ethogram)
-        found[matches[0]].append(dataclasses.replace(file, trial=None) if whole else file)
+        wanted = (lambda _: True) if by_name else (lambda media: bool(_named(media, names)))
+        read = read_annotations(path, ethogram, config, conflicts, wanted)
+        inside = {media: _named(media, names) for media in read if _named(media, names)}
+        if not inside and len(read) > 1:
+            raise UserError(f"{path}: labels {', '.join(read)}, and none of them is a video here; rename the video")
+        if not inside and not by_name:
+            findings.append(Finding("warning", str(path), "labels no video that is there", "left out"))
+        for media, file in read.items():
+            matches = inside.get(media) or ([] if inside else by_name)
+            if len(matches) > 1:
+                raise UserError(f"{path}: its name fits {matches[0]} and {matches[1]}; rename one of the videos")
+            if matches:
+                trial = None if whole or isinstance(file, Events) else file.trial
+                found[matches[0]].append(file if isinstance(file, Events) else dataclasses.replace(file, trial=trial))
     if not found:
         raise UserError(
             f"{folder}: none of its {len(tables)} label files belongs to a video here; {tables[0].name} "
             f"would label {parse_name(tables[0])[0]}"
         )
     return found
+
+
+def _names_videos(path: Path, config: DataConfig) -> bool:
+    """Does a file of this format say itself which videos it labels?"""
+    return config.label_format == "boris" or (config.label_format == "auto" and sniff(path) == "boris")
 
 
 def _read_recordings(path: Path, videos: list[Path], findings: list[Finding]) -> dict[Path, dict[str, str]]:
