@@ -379,3 +379,12 @@ def test_export_to_nwb_finds_the_pose_of_each_video(tmp_path, pynwb):
         assert file.session_start_time.year == 2026
         assert "PoseEstimation" in file.processing["behavior"].data_interfaces
     assert main([*command, "--session_start", "yesterday"]) == 2
+
+
+def test_inspect_says_which_format_a_label_file_has_and_what_it_contradicts(tmp_path, capsys):
+    rows = "o,10,m,rest,STATE,0.2,0.4,/x/v.mp4\no,10,m,sniff,POINT,0.5,0.5,/x/v.mp4\n"
+    assert main(["inspect", str(label_file(tmp_path, AGGREGATED + rows)), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["format"].startswith("boris")
+    assert found["v.mp4: bouts of rest"] == 1
+    assert "no class is called 'sniff'" in found["conflict 1"]

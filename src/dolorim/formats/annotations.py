@@ -29,6 +29,8 @@ FORMATS = {
 }
 _LOOKED_AT = 60  # lines; the page in front of a BORIS table is as long as its independent variables
 
+_POSE = ("_x", "_y", "_p", "_likelihood")
+
 
 def sniff(path: Path) -> str | None:
     """The name of a label file's format, a key of `FORMATS`; None for a file of none of them. Raises `UserError`."""
@@ -48,10 +50,10 @@ def sniff(path: Path) -> str | None:
     if len(header) < 2 or not rows:
         return None
     flags = [all(one_hot.is_flag(r[i]) for r in rows) for i in range(len(header))]
-    if all(flags[1:]):
+    posed = [h.casefold().endswith(_POSE) for h in header]
+    if all(flags[1:]) and not any(posed):
         return "deepethogram" if one_hot.BACKGROUND in [h.casefold() for h in header[:2]] else "simba"
-    posed = sum(h.casefold().endswith(("_x", "_y")) for h in header)
-    return "simba" if posed >= 2 and flags[-1] else None
+    return "simba" if sum(posed) >= 2 and flags[-1] and not posed[-1] else None
 
 
 def read_annotations(

@@ -105,11 +105,6 @@ def has_label_columns(header: Sequence[str]) -> bool:
     return not names.isdisjoint(_FRAME) and not names.isdisjoint(_ACTION)
 
 
-def is_label_file(path: Path) -> bool:
-    """Does the table have the columns of a label file?"""
-    return has_label_columns(read_table(path).header)
-
-
 def write_labels(path: Path, labels: np.ndarray, ethogram: Ethogram) -> None:
     """Write class indices `(time,)` as a label file of names, frames counted from 0; -1 is written as None.
 
