@@ -1,5 +1,6 @@
 """Labels of other tools: what is read, what is said about contradictions, and that ours come back unchanged."""
 
+import dataclasses
 import json
 import tempfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN
 from dolorim.core.pose import Pose
 from dolorim.core.predictions import Predictions
+from dolorim.engine.material import gather
 from dolorim.formats.annotations import read_annotations, sniff
 from dolorim.formats.dlc import write_dlc
 from dolorim.formats.events import Conflicts, Events
@@ -388,3 +390,16 @@ def test_inspect_says_which_format_a_label_file_has_and_what_it_contradicts(tmp_
     assert found["format"].startswith("boris")
     assert found["v.mp4: bouts of rest"] == 1
     assert "no class is called 'sniff'" in found["conflict 1"]
+
+
+def test_a_study_that_was_scored_in_another_tool_gives_the_same_recordings(study, tmp_path):
+    data = DataConfig(cache=tmp_path / "cache", trial_length=90, image_size=16, crop="none")
+    own = gather(in_project(study, data))
+    for recording, video in zip(own.recordings, own.videos, strict=True):
+        nothing_known = np.full((video.n_frames, len(PAIN)), 1 / len(PAIN))
+        found = Predictions(recording.name, PAIN.classes, recording.labels, nothing_known, video.time_s)
+        export_predictions(tmp_path / "boris", found, "boris")
+    theirs = gather(in_project(study, dataclasses.replace(data, annotations=tmp_path / "boris")))
+    assert [r.name for r in theirs.recordings] == [r.name for r in own.recordings]
+    for one, two in zip(own.recordings, theirs.recordings, strict=True):
+        assert one.labels.tolist() == two.labels.tolist()
