@@ -98,7 +98,6 @@ def pynwb():
     return pytest.importorskip("pynwb")
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_an_nwb_file_holds_bouts_ethogram_probabilities_pose_and_where_they_come_from(tmp_path, pynwb):
     found = np.array([0, 0, 1, -1, 1], np.int16)
     predictions = Predictions("v", ("rest", "lick"), found, np.full((5, 2), 0.5), 2 + np.arange(5) / 10, {"run": "r1"})
@@ -368,7 +367,6 @@ def test_export_writes_every_prediction_with_its_provenance_and_names_what_it_ca
     assert main(["export", str(tmp_path / "p"), "--to", "boris", "--pose", "x.csv"]) == 2
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_export_to_nwb_finds_the_pose_of_each_video(tmp_path, pynwb):
     found = Predictions("a", ("rest", "s"), np.array([0, 1]), np.full((2, 2), 0.5), np.arange(2) / 10)
     write_predictions(tmp_path, found)

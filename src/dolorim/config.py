@@ -163,7 +163,7 @@ def read_config(path: Path) -> Config:
         data = tomllib.loads(Path(path).read_text("utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a number may have too many digits, brackets may go too deep
         raise UserError(f"{path}: not valid TOML ({error})") from None
     try:
         return TypeAdapter(Config).validate_python(data)

@@ -90,6 +90,8 @@ def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
     info = probe(video)
     stream = FrameStream(video)
     times = np.array([frame.time_s for frame in stream])
+    if not len(times):
+        raise UserError(f"{video}: no frame of it decodes; copy the file again from its source")
     steps = np.diff(times)
     constant = len(steps) < 2 or float(np.abs(steps - np.median(steps)).max()) < 0.1 * float(np.median(steps))
     view = plan_view(video, config, info)

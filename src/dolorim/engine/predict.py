@@ -182,9 +182,9 @@ def _identity(video: Path) -> dict[str, Any]:
 def _is_done(out: Path, stem: str, meta: dict[str, Any]) -> bool:
     try:
         before = json.loads(meta_path(out, stem).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
-    return all(before.get(key) == meta[key] for key in ("run", "view", "fingerprint"))
+    return isinstance(before, dict) and all(before.get(key) == meta[key] for key in ("run", "view", "fingerprint"))
 
 
 def _rate_hz(time_s: np.ndarray) -> float | None:

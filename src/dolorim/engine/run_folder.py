@@ -77,7 +77,7 @@ class RunFolder:
             raise UserError(
                 f"{self.path / name}: cannot be read ({error.strerror}); is {self.path} a run folder?"
             ) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{self.path / name}: not valid JSON ({error}); train again") from None
 
     def read_config(self) -> Config:
@@ -98,7 +98,10 @@ class RunFolder:
         return read_ethogram(self.path / "ethogram.toml")
 
     def read_decoder(self) -> dict[str, Any]:
-        return dict(self.read_json("decoder.json"))
+        data = self.read_json("decoder.json")
+        if not isinstance(data, dict) or not isinstance(data.get("decoder"), str):
+            raise UserError(f"{self.path / 'decoder.json'}: expected an object that names its decoder; train again")
+        return data
 
     def save_model(self, model: Recognizer) -> None:
         """Write weights and decoder."""

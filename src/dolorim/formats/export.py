@@ -63,4 +63,5 @@ def export_predictions(
 
 
 def _hash(origin: dict[str, Any]) -> str:
-    return str(origin.get("fingerprint") or origin.get("sha256") or "of unknown hash")
+    known = origin.get("fingerprint")
+    return str(known.get("ends") if isinstance(known, dict) else known or "of unknown hash")

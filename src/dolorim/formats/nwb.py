@@ -43,17 +43,24 @@ def write_nwb(
     about = "behaviors recognised in video by dolorim" + ("" if session_start else "; the start time is not known")
     origin = json.dumps(provenance, sort_keys=True, default=str)
     name = uuid.uuid5(uuid.NAMESPACE_URL, f"{predictions.name} {origin}")
-    file = pynwb.NWBFile(about, str(name), start, notes=origin)
-    module = file.create_processing_module("behavior", "behaviors, frame by frame, and how sure the model is of them")
-    ethogram = pynwb.core.DynamicTable("ethogram", "the classes that the model knows, in order")
-    ethogram.add_column("label", "name of the class")
+    file = pynwb.NWBFile(
+        session_description=about, identifier=str(name), session_start_time=start, notes=origin
+    )  # fmt: skip
+    module = file.create_processing_module(
+        name="behavior", description="behaviors, frame by frame, and how sure the model is of them"
+    )
+    ethogram = pynwb.core.DynamicTable(name="ethogram", description="the classes that the model knows, in order")
+    ethogram.add_column(name="label", description="name of the class")
     for label in predictions.classes:
         ethogram.add_row(label=label)
-    bouts = pynwb.epoch.TimeIntervals("behavior_bouts", "bouts, from the first frame to the one behind the last")
-    bouts.add_column("label", "class, as in the ethogram")
-    bouts.add_column("start_frame", "first frame, counted from 0 in decode order")
-    bouts.add_column("stop_frame", "the frame behind the last one")
-    bouts.add_column("mean_probability", "of the class, over the bout")
+    bouts = pynwb.epoch.TimeIntervals(name="behavior_bouts", description="bouts of the classes")
+    for column, description in (
+        ("label", "class, as in the ethogram"),
+        ("start_frame", "first frame, counted from 0 in decode order"),
+        ("stop_frame", "the frame behind the last one"),
+        ("mean_probability", "of the class, over the bout"),
+    ):
+        bouts.add_column(name=column, description=description)
     for bout, probability in predictions.bouts():
         start_s, stop_s = predictions.interval_s(bout)
         bouts.add_row(
@@ -61,7 +68,7 @@ def write_nwb(
             stop_frame=bout.stop, mean_probability=probability,
         )  # fmt: skip
     probabilities = pynwb.TimeSeries(
-        "behavior_probabilities", predictions.probabilities.astype(np.float32), "probability",
+        name="behavior_probabilities", data=predictions.probabilities.astype(np.float32), unit="probability",
         timestamps=predictions.time_s, description=f"one column a class: {', '.join(predictions.classes)}",
     )  # fmt: skip
     for item in (ethogram, bouts, probabilities):
@@ -69,7 +76,7 @@ def write_nwb(
     if pose is not None:
         _add_pose(module, pose, probabilities, len(predictions.labels))
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part.nwb")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with pynwb.NWBHDF5IO(str(part), "w") as io:

@@ -58,7 +58,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
         return {}
     try:
         meta = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); predict the video again") from None
     if not isinstance(meta, dict):
         raise UserError(f"{path}: not a JSON object; predict the video again")
