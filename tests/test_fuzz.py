@@ -1,5 +1,9 @@
 """Damaged files: whatever is in them, they are read, or refused in one line. `benchmarks.fuzz` does this at length."""
 
+import pickle
+from pathlib import Path
+
+import h5py
 import numpy as np
 import pytest
 
@@ -14,6 +18,7 @@ from dolorim.formats.events import Conflicts, Events
 from dolorim.formats.export import export_predictions
 from dolorim.formats.labels import write_labels
 from dolorim.formats.pose import read_poses
+from dolorim.formats.pose_h5 import _labels
 from dolorim.formats.predictions import read_predictions, write_predictions
 from mutations import mutate
 
@@ -92,6 +97,24 @@ def test_damaged_hdf5_is_refused_and_nothing_of_it_is_unpickled(tmp_path, real_d
     said = refusals(path, [p.read_bytes() for p in sounds], read_poses)
     assert said
     assert [s for s in said if str(path) not in s] == []
+
+
+def test_a_few_bytes_that_claim_to_be_terabytes_are_refused(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        shape, chunks = (1, 2, 1, 4 * 10**9), (1, 2, 1, 10**6)
+        file.create_dataset("tracks", shape, "f8", chunks=chunks, compression="gzip", fillvalue=1.0)
+        file["node_names"] = [b"nose"]
+    assert (tmp_path / "x.h5").stat().st_size < 10_000
+    with pytest.raises(UserError, match=r"tracks claims 6.4e\+10 bytes, more than the file can hold"):
+        read_poses(tmp_path / "x.h5")
+
+
+def test_labels_of_columns_that_would_be_endless_when_written_out_are_refused():
+    bomb = "x"
+    for _ in range(60):
+        bomb = (bomb, bomb)
+    with pytest.raises(UserError, match="something that is no label"):
+        _labels(Path("x.h5"), pickle.dumps([("scorer", bomb, "x")], protocol=2))
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "9" * 5000, '{"a": ' * 3000, "\x00", "[1]", "null"])

@@ -19,6 +19,7 @@ from dolorim.core.ethogram import Ethogram
 from dolorim.core.pose import Pose
 from dolorim.core.predictions import Predictions
 from dolorim.formats.events import Conflicts, Events, classes_of
+from dolorim.formats.pose_h5 import stored
 
 _DAMAGE = (LookupError, TypeError, ValueError, RuntimeError, MemoryError, AttributeError)
 _LABEL = ("label", "behavior", "behaviour", "action", "class", "annotation")
@@ -125,8 +126,8 @@ def read_nwb(path: Path, ethogram: Ethogram, conflicts: Conflicts) -> Events:
             table = next(iter(tables.values()))
             unit, first, last = next(p for p in _PAIRS if p[1] in table and p[2] in table)
             label = next(n for n in _LABEL if n in table)
-            start, stop = np.asarray(table[first], np.float64), np.asarray(table[last], np.float64)
-            words = [w.decode("utf-8", "replace") if isinstance(w, bytes) else str(w) for w in table[label][()]]
+            start, stop = stored(table[first], np.float64), stored(table[last], np.float64)
+            words = [w.decode("utf-8", "replace") if isinstance(w, bytes) else str(w) for w in stored(table[label])]
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or 'not HDF5, or damaged'}); copy it again") from None
     except _DAMAGE as error:
