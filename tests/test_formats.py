@@ -16,7 +16,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN
 from dolorim.core.pose import Pose
 from dolorim.core.predictions import Predictions
-from dolorim.engine.material import gather
+from dolorim.data.video import FrameStream
 from dolorim.formats.annotations import read_annotations, sniff
 from dolorim.formats.dlc import write_dlc
 from dolorim.formats.events import Conflicts, Events
@@ -283,7 +283,7 @@ def test_times_follow_the_videos_own_clock_where_its_rate_varies():
         events.on_frames(5)
 
 
-def project(folder, **files):
+def small_project(folder, **files):
     (folder / "Videos").mkdir()
     (folder / "Annotations").mkdir()
     for name in ("v.mp4", "w.mp4"):
@@ -296,7 +296,7 @@ def project(folder, **files):
 
 def test_a_project_may_mix_formats_and_one_boris_file_may_label_several_videos(tmp_path):
     both = AGGREGATED + "o,10,m,s,STATE,0.2,0.4,/x/v.mp4\nq,10,m,p,STATE,0,0.1,w.mp4\nr,10,m,x,STATE,0,0.1,other.mp4\n"
-    folder = project(tmp_path, all_events__csv=both)
+    folder = small_project(tmp_path, all_events__csv=both)
     found = open_project(in_project(folder, DataConfig()))
     placed = [found.place(s, 4, DataConfig(), np.arange(4) / 10)[0].labels.tolist() for s in found.sources]
     assert placed == [[-1, -1, 1, 1], [2, -1, -1, -1]]
@@ -390,14 +390,20 @@ def test_inspect_says_which_format_a_label_file_has_and_what_it_contradicts(tmp_
     assert "no class is called 'sniff'" in found["conflict 1"]
 
 
-def test_a_study_that_was_scored_in_another_tool_gives_the_same_recordings(study, tmp_path):
-    data = DataConfig(cache=tmp_path / "cache", trial_length=90, image_size=16, crop="none")
-    own = gather(in_project(study, data))
-    for recording, video in zip(own.recordings, own.videos, strict=True):
-        nothing_known = np.full((video.n_frames, len(PAIN)), 1 / len(PAIN))
-        found = Predictions(recording.name, PAIN.classes, recording.labels, nothing_known, video.time_s)
-        export_predictions(tmp_path / "boris", found, "boris")
-    theirs = gather(in_project(study, dataclasses.replace(data, annotations=tmp_path / "boris")))
-    assert [r.name for r in theirs.recordings] == [r.name for r in own.recordings]
-    for one, two in zip(own.recordings, theirs.recordings, strict=True):
-        assert one.labels.tolist() == two.labels.tolist()
+def recordings(config):
+    """Labels of a project's videos, as they lie on the frames that decode, and when these are."""
+    project, found = open_project(config), {}
+    for source in project.sources:
+        time_s = np.array([frame.time_s for frame in FrameStream(source.video)])
+        found[source.video.stem] = project.place(source, len(time_s), config, time_s)[0].labels.tolist(), time_s
+    return found
+
+
+def test_a_study_that_was_scored_in_another_tool_gives_the_same_labels(study, tmp_path):
+    config = in_project(study, DataConfig(trial_length=90))
+    own = recordings(config)
+    for name, (found, time_s) in own.items():
+        unsure = np.full((len(found), len(PAIN)), 1 / len(PAIN))
+        export_predictions(tmp_path, Predictions(name, PAIN.classes, np.array(found), unsure, time_s), "boris")
+    theirs = recordings(dataclasses.replace(config, annotations=tmp_path))
+    assert {n: found for n, (found, _) in theirs.items()} == {n: found for n, (found, _) in own.items()}

@@ -98,10 +98,7 @@ class RunFolder:
         return read_ethogram(self.path / "ethogram.toml")
 
     def read_decoder(self) -> dict[str, Any]:
-        data = self.read_json("decoder.json")
-        if not isinstance(data, dict) or not isinstance(data.get("decoder"), str):
-            raise UserError(f"{self.path / 'decoder.json'}: expected an object that names its decoder; train again")
-        return data
+        return dict(self.read_json("decoder.json"))
 
     def save_model(self, model: Recognizer) -> None:
         """Write weights and decoder."""
