@@ -4,6 +4,7 @@ import dataclasses
 import json
 import tempfile
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from dolorim.core.ethogram import PAIN
 from dolorim.core.pose import Pose
 from dolorim.core.predictions import Predictions
 from dolorim.data.video import FrameStream
-from dolorim.formats.annotations import read_annotations, sniff
+from dolorim.formats.annotations import FORMATS, read_annotations, sniff
 from dolorim.formats.dlc import write_dlc
 from dolorim.formats.events import Conflicts, Events
 from dolorim.formats.export import ENDINGS, export_predictions
@@ -311,6 +312,16 @@ def test_a_project_may_mix_formats_and_one_boris_file_may_label_several_videos(t
     assert "has rows for 2 frames, but its video has 3" in str(placement.findings[0])
     with pytest.raises(UserError, match="has rows for 2 frames"):
         found.place(found.sources[0], 3, DataConfig())
+
+
+def test_a_file_that_belongs_to_no_video_need_not_be_readable(tmp_path):
+    folder = small_project(tmp_path, v__csv="Frame,Action\n0,1\n", notes__csv='a,b\n"' + 200_000 * "x" + '",1\n')
+    findings = open_project(in_project(folder, DataConfig())).findings
+    assert [f.what for f in findings] == ["labels a video that is not there"]
+
+
+def test_every_format_can_be_named():
+    assert get_args(get_type_hints(DataConfig)["label_format"]) == ("auto", *FORMATS)
 
 
 def test_a_format_may_be_named_and_a_wrong_name_is_said(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -198,7 +199,11 @@ def _label_files(
 
 def _names_videos(path: Path, config: DataConfig) -> bool:
     """Does a file of this format say itself which videos it labels?"""
-    return config.label_format == "boris" or (config.label_format == "auto" and sniff(path) == "boris")
+    if config.label_format != "auto":
+        return config.label_format == "boris"
+    with contextlib.suppress(UserError):  # what belongs to no video need not be readable
+        return sniff(path) == "boris"
+    return False
 
 
 def _read_recordings(path: Path, videos: list[Path], findings: list[Finding]) -> dict[Path, dict[str, str]]:
