@@ -19,6 +19,7 @@ VERBS = {
     "agree": "two raters, and a model with both:  dolorim agree RATER_A RATER_B [RUN]",
     "predict": "label new videos:  dolorim predict RUN VIDEO...",
     "report": "read-outs and statistics between groups:  dolorim report PREDICTIONS --groups groups.csv",
+    "export": "write predictions for BORIS, DeepEthogram, SimBA, or as bouts or NWB",
 }
 
 

@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> int:
     from dolorim.engine.extract import extract as fill_cache
     from dolorim.engine.extract import usual_workers
     from dolorim.engine.talk import say, warn
-    from dolorim.formats.project import find_videos
+    from dolorim.formats.naming import find_videos
 
     settle(given.quiet)
     data = in_project(given.project, given.data)

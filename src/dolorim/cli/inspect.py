@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> int:
     from dolorim.data.inspect import contact_sheet, look_at
     from dolorim.data.pose_sheet import pose_sheet
     from dolorim.formats.pose import READERS
-    from dolorim.formats.project import pose_of
+    from dolorim.formats.tracking import pose_of
 
     drawn = given.crops or given.overlay
     if drawn is not None and given.file.suffix.casefold() in READERS:

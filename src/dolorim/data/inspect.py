@@ -20,10 +20,12 @@ from dolorim.data.crop import crop_frames, plan_view
 from dolorim.data.pose_check import sides
 from dolorim.data.track import lay
 from dolorim.data.video import FrameStream, probe
+from dolorim.formats.annotations import FORMATS, SUFFIXES, read_annotations, sniff
 from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.labels import is_label_file, parse_name, read_labels
+from dolorim.formats.events import Conflicts
+from dolorim.formats.labels import LabelFile, parse_name, read_labels
 from dolorim.formats.pose import READERS, read_poses
-from dolorim.formats.project import pose_of
+from dolorim.formats.tracking import pose_of
 
 _TILES, _COLUMNS, _SIDE = 24, 8, 160
 _SURE = 0.9  # likelihood
@@ -32,11 +34,14 @@ _QUANTILES = (0.05, 0.25, 0.5)
 
 def look_at(file: Path, config: DataConfig) -> dict[str, Any]:
     """Say what is in a video (which is decoded once), in a label file or in a pose file."""
-    if file.suffix.casefold() not in READERS:
+    kind = file.suffix.casefold()
+    if kind not in (*READERS, *SUFFIXES):
         return _look_at_video(file, config)
-    if file.suffix.casefold() in (".csv", ".tsv", ".txt") and is_label_file(file):
-        return _look_at_labels(file, PAIN if config.classes is None else read_ethogram(config.classes))
-    return _look_at_poses(file, config)
+    known = config.label_format if config.label_format != "auto" else sniff(file) if kind in SUFFIXES else None
+    if known is None:
+        return _look_at_poses(file, config)
+    ethogram = PAIN if config.classes is None else read_ethogram(config.classes)
+    return _look_at_labels(file, ethogram) if known == "frames" else _look_at_annotations(file, known, ethogram, config)
 
 
 def _look_at_labels(file: Path, ethogram: Ethogram) -> dict[str, Any]:
@@ -52,6 +57,19 @@ def _look_at_labels(file: Path, ethogram: Ethogram) -> dict[str, Any]:
         "bouts": len(to_bouts(labels.labels)),
         **{f"rows of {name}": int(n) for name, n in zip(ethogram.classes, counts, strict=True)},
     }
+
+
+def _look_at_annotations(file: Path, kind: str, ethogram: Ethogram, config: DataConfig) -> dict[str, Any]:
+    conflicts = Conflicts("warn")
+    found: dict[str, Any] = {"label file": str(file), "format": f"{kind}: {FORMATS[kind]}"}
+    for media, labels in read_annotations(file, ethogram, config, conflicts).items():
+        found["labels the video"] = media or parse_name(file)[0]
+        what = "rows" if isinstance(labels, LabelFile) else "bouts"
+        counts = np.bincount(labels.labels[labels.labels >= 0], minlength=len(ethogram))
+        about = {f"{what} of {n}": int(c) for n, c in zip(ethogram.classes, counts, strict=True) if c}
+        about[f"unlabelled {what}"] = int(np.sum(labels.labels < 0))
+        found |= {f"{media}: {key}" if media else key: value for key, value in about.items()}
+    return found | {f"conflict {i + 1}": str(f) for i, f in enumerate(conflicts.found)}
 
 
 def _look_at_poses(file: Path, config: DataConfig) -> dict[str, Any]:
@@ -107,6 +125,8 @@ def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
     info = probe(video)
     stream = FrameStream(video)
     times = np.array([frame.time_s for frame in stream])
+    if not len(times):
+        raise UserError(f"{video}: no frame of it decodes; copy the file again from its source")
     steps = np.diff(times)
     constant = len(steps) < 2 or float(np.abs(steps - np.median(steps)).max()) < 0.1 * float(np.median(steps))
     view = plan_view(video, config, info, pose)

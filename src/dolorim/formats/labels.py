@@ -18,17 +18,27 @@ from dolorim.formats.table import read_table, write_table
 
 _FRAME = ("frame", "frames", "frame_number", "frame number", "frame_index", "index")
 _ACTION = ("action", "behavior", "behaviour", "label", "class", "annotation")
+_TOOLS = re.compile(
+    r"[._-](labels?|annot|annotations?|boris|bouts|events|aggregated|deepethogram|simba|targets_inserted|predictions|truth)$",
+    re.IGNORECASE,
+)
 _TRIAL_NAME = re.compile(r"prediction_(?P<video>.+)_(?P<trial>\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A label file as written: `frames` `(rows,)` ascending, in the file's own counting; `labels` class indices."""
+    """A label file as written: `frames` `(rows,)` ascending, in the file's own counting; `labels` class indices.
+
+    `counts_from` is 0 or 1 where the format says so, and None where it has to be told from the numbers. `n_frames` is
+    the length of the video, where the file claims to have a row for each of its frames.
+    """
 
     path: Path
     trial: int | None
     frames: np.ndarray
     labels: np.ndarray
+    counts_from: int | None = None
+    n_frames: int | None = None
 
     def counted_from_zero(self, trial_length: int, context: int, others: Sequence[LabelFile] = ()) -> TrialLabels:
         """The same labels with frames counted from 0.
@@ -36,6 +46,8 @@ class LabelFile:
         A file that holds frame 0 counts from 0, one that reaches exactly a trial's length counts from 1. What is
         left (no frame 0, first rows perhaps missing) follows the other files of the project, which one tool wrote.
         """
+        if self.counts_from is not None:
+            return TrialLabels(self.path, self.trial, self.frames - self.counts_from, self.labels)
         last = int(self.frames[-1])
         lengths = (trial_length, trial_length - context)
         if self.frames[0] == 0 or (self.trial is not None and last + 1 in lengths):
@@ -43,15 +55,18 @@ class LabelFile:
         elif self.trial is not None and last in lengths:
             base = 1
         else:
-            first = {int(f.frames[0]) for f in (self, *others)}
+            first = {int(f.frames[0]) for f in (self, *others) if f.counts_from is None}
             base = int(1 in first and 0 not in first)
         return TrialLabels(self.path, self.trial, self.frames - base, self.labels)
 
 
 def parse_name(path: Path) -> tuple[str, int | None]:
-    """The video's name and the trial number that a label file's name carries: `prediction_<video>_<trial>.csv`."""
+    """The video's name and the trial number that a label file's name carries: `prediction_<video>_<trial>.csv`.
+
+    What tools append to the video's name is taken away: `<video>_labels`, `<video>.boris`.
+    """
     match = _TRIAL_NAME.fullmatch(path.stem)
-    return (match["video"], int(match["trial"])) if match else (path.stem, None)
+    return (match["video"], int(match["trial"])) if match else (_TOOLS.sub("", path.stem) or path.stem, None)
 
 
 def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
@@ -115,10 +130,10 @@ def _read_plain(path: Path, ethogram: Ethogram) -> LabelFile | None:
     return LabelFile(path, parse_name(path)[1], frames.copy(), ethogram.merge(raw))
 
 
-def is_label_file(path: Path) -> bool:
-    """Does the table have the columns of a label file?"""
-    table = read_table(path)
-    return table.column(*_FRAME) is not None and table.column(*_ACTION) is not None
+def has_label_columns(header: Sequence[str]) -> bool:
+    """Are these the columns of a label file?"""
+    names = {h.strip().casefold() for h in header}
+    return not names.isdisjoint(_FRAME) and not names.isdisjoint(_ACTION)
 
 
 def write_labels(path: Path, labels: np.ndarray, ethogram: Ethogram) -> None:

@@ -17,8 +17,9 @@ from dolorim.core.findings import Finding
 from dolorim.core.study import Study, Track
 from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.labels import read_labels
+from dolorim.formats.naming import VIDEO_SUFFIXES
 from dolorim.formats.predictions import read_predictions
-from dolorim.formats.project import VIDEO_SUFFIXES, animal_of
+from dolorim.formats.project import animal_of
 from dolorim.formats.table import read_table, read_text
 
 _CONTROL = re.compile(r"(?<![a-z])(control|ctrl|vehicle|saline|sham|na[iï]ve|untreated|placebo|baseline|wt)(?![a-z])")
@@ -54,7 +55,7 @@ def read_study(
     tracks, used = [], set()
     for path, video, trial in found:
         key = _key(video)
-        row = rows.get(key) or animals.get(animal_of(Path(video), DataConfig.animal_pattern).casefold())
+        row = rows.get(key) or animals.get(animal_of(video, DataConfig.animal_pattern).casefold())
         if row is None:
             findings.append(Finding("warning", path.name, f"is not in {groups.name}", "left out"))
             continue
@@ -130,7 +131,7 @@ def _read_groups(path: Path) -> tuple[Rows, Rows]:
     by_animal: Rows = {}
     for line, cells in zip(table.lines, table.rows, strict=True):
         name = cells[file] if file is not None else ""
-        who = cells[animal] if animal is not None else animal_of(Path(_key(name, False)), DataConfig.animal_pattern)
+        who = cells[animal] if animal is not None else animal_of(_key(name, False), DataConfig.animal_pattern)
         if not who or not cells[group] or (file is not None and not name):
             raise UserError(f"{path}, line {line}: a recording, an animal or a group is missing")
         row = {**dict(zip(table.header, cells, strict=False)), "animal": who, "group": cells[group]}
