@@ -16,6 +16,7 @@ VERBS = {
     "train": "learn a lab's behaviors:  dolorim train video --videos Videos --annotations Annotations --run RUN",
     "evaluate": "score a run on its held-out animals, or on another project",
     "predict": "label new videos:  dolorim predict RUN VIDEO...",
+    "review": "watch, correct and save labels in the browser:  dolorim review PREDICTIONS",
 }
 
 

@@ -36,7 +36,7 @@ class PacketList:
     keys: np.ndarray
     bytes: np.ndarray
 
-    def index(self, pts: int | None) -> int | None:
+    def index_of(self, pts: int | None) -> int | None:
         if pts is None:
             return None
         i = int(np.searchsorted(self.pts, pts))
@@ -68,7 +68,7 @@ def list_packets(path: Path) -> PacketList | None:
     return PacketList(sorted_pts, sorted_pts * float(base), np.sort(keys), np.asarray(sizes)[order])
 
 
-class _Disagreement(Exception):
+class _DisagreementError(Exception):
     """What decodes is not what the packets have promised."""
 
 
@@ -114,7 +114,7 @@ class _Decoder:
                 first = next(self._raw)
             except (av.error.FFmpegError, StopIteration):
                 continue
-            index = packets.index(first.pts)
+            index = packets.index_of(first.pts)
             if index is not None and index <= target:
                 self.position, self._pending = index, first
                 return True
@@ -124,10 +124,13 @@ class _Decoder:
         """All frames from the position on, with their index; on the way to a jump's target some are left out."""
         while (raw := self._pending or next(self._raw, None)) is not None:
             self._pending = None
-            index = self.position if packets is None and self.counting else packets and packets.index(raw.pts)
+            if packets is None:
+                index = self.position if self.counting else None
+            else:
+                index = packets.index_of(raw.pts)
             skipped = not self.counting and self._skipping
             if index is None or index < self.position or (index > self.position and not skipped):
-                raise _Disagreement
+                raise _DisagreementError
             self._skipping = self._is_early(raw.pts)
             self.position = index + 1
             yield index, raw
@@ -142,7 +145,7 @@ class FrameSource:
         self.damage: str | None = None
         self._lock = threading.Lock()
         self._list_lock = threading.Lock()
-        self._listed = False
+        self.listed = False  # has the packet list been read?
         self._packets: PacketList | None = None
         self._idle: list[_Decoder] = []
         self._rate_hz: float | None = None
@@ -157,8 +160,8 @@ class FrameSource:
     def packets(self) -> PacketList | None:
         """The packet list, read when it is first needed."""
         with self._list_lock:
-            if not self._listed:
-                self._packets, self._listed = list_packets(self.path), True
+            if not self.listed:
+                self._packets, self.listed = list_packets(self.path), True
             return self._packets
 
     @property
@@ -171,7 +174,7 @@ class FrameSource:
     def doubt(self) -> None:
         """Count from the beginning from now on."""
         with self._list_lock:
-            self._packets, self._listed = None, True
+            self._packets, self.listed = None, True
         self.close()
 
     def check(self, time_s: np.ndarray) -> bool:
@@ -229,7 +232,7 @@ class FrameSource:
                     break
             else:
                 decoder.close()
-        except (_Disagreement, av.error.FFmpegError) as error:
+        except (_DisagreementError, av.error.FFmpegError) as error:
             decoder.close()
             why = f" ({_reason(error)})" if isinstance(error, av.error.FFmpegError) else ""
         return (found if found and found[0].index == first else []), why
