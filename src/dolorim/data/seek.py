@@ -124,10 +124,8 @@ class _Decoder:
         """All frames from the position on, with their index; on the way to a jump's target some are left out."""
         while (raw := self._pending or next(self._raw, None)) is not None:
             self._pending = None
-            if packets is None:
-                index = self.position if self.counting else None
-            else:
-                index = packets.index_of(raw.pts)
+            counted = self.position if self.counting else None
+            index = counted if packets is None else packets.index_of(raw.pts)
             skipped = not self.counting and self._skipping
             if index is None or index < self.position or (index > self.position and not skipped):
                 raise _DisagreementError

@@ -75,8 +75,11 @@ class Opened:
         return True
 
     @cached_property
-    def predicted(self) -> np.ndarray | None:
-        return None if self.item.predictions is None else predicted_labels(self.item, self.review.ethogram)[1]
+    def bouts(self) -> list[list[float]] | None:
+        """Predicted bouts as [start, stop, label, mean probability]."""
+        if self.item.predictions is None:
+            return None
+        return [[b.start, b.stop, b.label, p] for b, p in predicted_labels(self.item, self.review.ethogram)[0]]
 
     @cached_property
     def probabilities(self) -> np.ndarray | None:
@@ -255,7 +258,6 @@ class Desk:
         if opened.source is not None and opened.source.damage:
             notes.append(opened.source.damage)
         self._count_later(number, opened)
-        predicted = opened.predicted
         rate = item.meta.get("fps") or (opened.source.rate_hz if opened.source else 30.0)
         return {
             "id": number,
@@ -265,7 +267,7 @@ class Desk:
             "rate_hz": rate,
             "trials": trials,
             "truth": None if truth is None or self.blinded else _runs(truth),
-            "predicted": None if predicted is None else _runs(predicted),
+            "predicted": opened.bouts,
             "points": None if points is None else {"names": points[0], "bones": points[1], "rows": len(points[2])},
             "problem": self.blind(number, item.problem),
             "notes": [self.blind(number, n) for n in notes],
