@@ -11,8 +11,21 @@ let report = null;
 
 // ---- recordings ----
 
+// What all names begin and end with tells nothing apart: shown on the list is what is between.
+function shortNames(names) {
+  const [one, ...others] = names;
+  if (!others.length) return names;
+  let a = 0, b = 0;
+  while (others.every((n) => n[a] === one[a] && a < one.length)) a++;
+  while (others.every((n) => n.at(-1 - b) === one.at(-1 - b) && b < one.length)) b++;
+  while (a && /[\p{L}\p{N}]/u.test(one[a - 1])) a--;
+  while (b && /[\p{L}\p{N}]/u.test(one[one.length - b])) b--;
+  return names.map((n) => (a > 6 ? "…" : n.slice(0, a)) + n.slice(a, n.length - (b > 3 ? b : 0)) + (b > 3 ? "…" : ""));
+}
+
 export function fillList() {
   const words = $("list-filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const short = shortNames(state.study.recordings.map((r) => r.name));
   const rows = state.study.recordings.filter((r) => {
     const text = `${r.name} ${r.animal ?? ""} ${r.group ?? ""} ${STATES[r.state][1]}`.toLowerCase();
     return words.every((w) => text.includes(w));
@@ -24,7 +37,7 @@ export function fillList() {
     const button = make("button", {
       type: "button", "data-id": r.id, class: r.state, "aria-current": r.id === state.rec?.id ? "true" : null,
       title: `${r.name}: ${meaning}${others ? ` (${others})` : ""}`, onclick: () => emit("open", { id: r.id }),
-    }, make("span", { class: "sign", "aria-label": meaning }, r.problem ? "!" : sign), make("span", { class: "name" }, r.name),
+    }, make("span", { class: "sign", "aria-label": meaning }, r.problem ? "!" : sign), make("span", { class: "name" }, short[r.id]),
     make("span", { class: "detail" }, detail));
     return make("li", {}, button);
   }));

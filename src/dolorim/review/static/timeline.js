@@ -107,7 +107,7 @@ function block(x, label, left, right, y, height, faint = false) {
     x.setLineDash([3, 3]);
     x.strokeRect(left + 0.5, y + 0.5, Math.max(0, width - 1), height - 1);
     x.setLineDash([]);
-    if (width > 14) text(x, width > 52 ? "unsure" : "?", left + 4, y + height / 2, colors.ink, width - 8);
+    if (width > 14) text(x, width > 52 ? "unsure" : "?", left + 4, y + height / 2, colors.ink);
     return;
   }
   const { color, name } = state.study.classes[label];
@@ -132,14 +132,12 @@ function block(x, label, left, right, y, height, faint = false) {
     x.restore();
   }
   x.globalAlpha = 1;
-  if (width > 26 && !faint) text(x, name, left + 5, y + height / 2, inkOn(color), width - 9);
+  if (faint || width < 13) return;
+  const fits = x.measureText(name).width < width - 9;
+  text(x, fits ? name : label < 9 ? String(label + 1) : "", left + (fits ? 5 : 3), y + height / 2, inkOn(color)); // else its key
 }
 
-function text(x, words, left, middle, color, room = 1e4) {
-  if (x.measureText(words).width > room) {
-    while (words.length > 1 && x.measureText(words + "…").width > room) words = words.slice(0, -1);
-    words = words.length > 1 ? words + "…" : "";
-  }
+function text(x, words, left, middle, color) {
   x.fillStyle = color;
   x.fillText(words, left, middle);
 }
@@ -281,10 +279,10 @@ function curves(x, all, width) {
     const n = data.length / channels;
     const classes = probabilities ? channels - 1 - (motion ? 1 : 0) : 0;
     for (let i = 0; i < n; i++) {
-      const left = Math.max(GUTTER, frameX(index * span + i * step));
-      const right = Math.min(width, frameX(index * span + (i + 1) * step));
-      if (right <= GUTTER || left >= width) continue;
-      const w = right - left + 0.4, base = i * channels;
+      const left = Math.max(GUTTER, Math.floor(frameX(index * span + i * step)));
+      const right = Math.min(width, Math.floor(frameX(index * span + (i + 1) * step)));
+      if (right <= left || left >= width) continue;
+      const w = right - left, base = i * channels;
       if (at.stack && classes) {
         let y = at.stack.y + at.stack.height;
         for (let c = 0; c < classes; c++) {
