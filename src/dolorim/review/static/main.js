@@ -12,6 +12,8 @@ import { fromRuns } from "./tracks.js";
 
 if (location.search) history.replaceState(null, "", "/"); // the token has done its work
 
+const last = Number(sessionStorage.getItem("recording")) || 0;
+let early = api.frames(last, 0, 1, 1, false).catch(() => null); // on its way before anything else is known
 let opening = 0;
 
 async function open({ id, frame = 0, then = () => {} }) {
@@ -68,7 +70,8 @@ async function open({ id, frame = 0, then = () => {} }) {
 // The picture need not wait for anything that has to be counted or parsed.
 async function firstPicture(id, frame, mine) {
   try {
-    const { found } = await api.frames(id, frame, 1, 1, false);
+    const { found } = (id === last && !frame && (await early)) || (await api.frames(id, frame, 1, 1, false));
+    early = null;
     const bitmap = await createImageBitmap(found[0].blob);
     if (mine !== opening || state.rec) return;
     const canvas = $("video");
@@ -109,7 +112,7 @@ async function boot() {
   listen();
   emit("switches");
   if (notes.length) emit("alert", notes.join("; "));
-  await open({ id: Number(sessionStorage.getItem("recording")) < recordings.length ? Number(sessionStorage.getItem("recording")) : 0 });
+  await open({ id: last < recordings.length ? last : 0 });
   loadProgress();
 }
 

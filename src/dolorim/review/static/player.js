@@ -283,8 +283,8 @@ function draw(i) {
   context.imageSmoothingEnabled = scale < 3;
   context.drawImage(bitmap, 0, 0);
   if (state.points && state.rec?.points) drawPoints(i);
+  if (!drawn.n++) performance.mark("first-picture");
   drawn.frame = i;
-  drawn.n++;
   canvas.dataset.frame = String(i);
   canvas.dataset.placed = `${placed.left},${placed.top},${scale}`;
   emit("drawn");
