@@ -132,6 +132,7 @@ export function stepBout(direction) {
   const next = direction > 0 ? list.find(([start]) => start > from) : list.findLast(([start]) => start < from);
   if (!next) return emit("alert", `There is no ${direction > 0 ? "further" : "earlier"} bout${label === null && sure >= 1 ? "" : " that the filter lets through"}.`);
   emit("alert", null);
+  state.queue = false;
   select({ start: next[0], stop: next[1], label: next[2], kind: "bout" });
   seek(next[0]);
 }

@@ -76,6 +76,7 @@ const TABLE = [
 function letGo() {
   if (state.paint) actions.stopPainting();
   else actions.select(null);
+  state.queue = false;
   emit("alert", null);
 }
 

@@ -53,6 +53,7 @@ async function open({ id, frame = 0, then = () => {} }) {
   $("empty").textContent = rec.problem ? `The video cannot be shown: ${rec.problem}` : "";
   emit("alert", rec.notes.length ? `Note: ${rec.notes.join("; ")}` : null);
   adopt(rec, rec.corrections);
+  $("sure-label").hidden = !rec.bouts;
   fitHeight();
   resize();
   const shown = Math.min(rec.n_frames, Math.max(30 * rec.rate_hz, 300)); // half a minute
@@ -136,16 +137,9 @@ on("neighbor", (d) => {
 on("queue", nextPiece);
 on("class", (label) => actions.setClass(label));
 on("accept", () => {
-  const piece = state.selection?.kind === "piece" || state.rec?.inQueue;
-  const was = actions.accept();
-  if (!was) return;
-  if (piece) nextPiece();
+  if (!actions.accept()) return;
+  if (state.queue) nextPiece();
   else actions.stepBout(1);
-});
-on("selection", () => {
-  if (!state.rec) return;
-  if (state.selection?.kind === "piece") state.rec.inQueue = true;
-  else if (!state.selection) state.rec.inQueue = false;
 });
 on("alert", (text) => {
   $("alert").hidden = !text;

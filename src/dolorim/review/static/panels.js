@@ -20,7 +20,7 @@ function shortNames(names) {
   while (others.every((n) => n.at(-1 - b) === one.at(-1 - b) && b < one.length)) b++;
   while (a && /[\p{L}\p{N}]/u.test(one[a - 1])) a--;
   while (b && /[\p{L}\p{N}]/u.test(one[one.length - b])) b--;
-  return names.map((n) => (a > 6 ? "…" : n.slice(0, a)) + n.slice(a, n.length - (b > 3 ? b : 0)) + (b > 3 ? "…" : ""));
+  return names.map((n) => (a > 12 ? "…" : n.slice(0, a)) + n.slice(a, n.length - (b > 3 ? b : 0)) + (b > 3 ? "…" : ""));
 }
 
 export function fillList() {
@@ -36,7 +36,10 @@ export function fillList() {
     const detail = [r.animal !== r.name ? r.animal : "", r.group, others].filter(Boolean).join(" · ");
     const button = make("button", {
       type: "button", "data-id": r.id, class: r.state, "aria-current": r.id === state.rec?.id ? "true" : null,
-      title: `${r.name}: ${meaning}${others ? ` (${others})` : ""}`, onclick: () => emit("open", { id: r.id }),
+      title: `${r.name}: ${meaning}${others ? ` (${others})` : ""}`, onclick: () => {
+        state.queue = false;
+        emit("open", { id: r.id });
+      },
     }, make("span", { class: "sign", "aria-label": meaning }, r.problem ? "!" : sign), make("span", { class: "name" }, short[r.id]),
     make("span", { class: "detail" }, detail));
     return make("li", {}, button);
@@ -113,18 +116,17 @@ export async function loadProgress() {
   }
 }
 
-const percent = (x) => `${(100 * x).toFixed(1)} %`;
+const percent = (x) => `${(100 * x).toFixed(1)}\u00a0%`;
 
 function showProgress() {
   $("queue-card").hidden = !report.total;
-  $("filter-card").hidden = false;
   if (!report.total) return;
   const { checked, total, accuracy, low, high, scores, moved } = report;
   const parts = [make("p", {}, make("meter", { min: 0, max: Math.min(total, 100), value: checked, "aria-label": "pieces checked" }), ` ${checked} of ${total} pieces checked`)];
   if (accuracy !== null) {
-    const range = low === null ? "too few for an interval" : `95 %: ${percent(low)} to ${percent(high)}`;
+    const range = low === null ? "too few for an interval" : `95\u00a0%\u00a0interval ${(100 * low).toFixed(1)}\u2013${percent(high)}`;
     parts.push(make("p", { title: "Estimated from the pieces that were drawn, weighted by how likely each was to be drawn: it speaks for all predicted frames." },
-      make("b", {}, percent(accuracy)), ` of all frames are right; ${range}`));
+      make("b", {}, percent(accuracy)), ` of all frames are right (${range})`));
   }
   if (scores) {
     const rows = Object.entries(scores.per_class).filter(([, c]) => c.support).map(([name, c]) => {
@@ -154,6 +156,7 @@ export async function nextPiece() {
   const piece = report.next.find((p) => !done(p));
   if (!piece) return emit("alert", "Everything in the queue has been checked.");
   const [id, start, stop, label] = piece;
+  state.queue = true;
   emit("open", { id, frame: start, then: () => select({ start, stop, label, kind: "piece" }) });
 }
 

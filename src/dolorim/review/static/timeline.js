@@ -23,10 +23,11 @@ export function resetTiles() {
 
 function rows() {
   const rec = state.rec;
-  const found = [["ruler", "", 18]];
-  if (!rec) return found;
+  if (!rec) return [["ruler", "", 18]];
+  const low = window.innerHeight < 720;
+  const found = [["ruler", "", rec.trials.length > 1 ? 30 : 18]];
   if (rec.hasMotion) found.push(["motion", "Motion", 20]);
-  if (rec.predicted) found.push(["stack", "Probability", 58], ["doubt", "Doubt", 18]);
+  if (rec.predicted) found.push(["stack", "Probability", low ? 34 : 58], ["doubt", "Doubt", 18]);
   if (rec.truth) found.push(["truth", "Before", 20]);
   if (rec.predicted) found.push(["predicted", "Predicted", 24]);
   found.push(["corrected", "Corrected", 32]);
@@ -197,7 +198,7 @@ function paintStill(width, height) {
     x.globalAlpha = 0.55;
     x.fillRect(at - 0.5, 12, 1, height - 12);
     x.globalAlpha = 1;
-    if ((frameX(start + 360) - at) > 56) text(x, `trial ${number}`, at + 4, 20, colors.quiet);
+    if ((frameX(start + 360) - at) > 56) text(x, `trial ${number}`, at + 4, 23, colors.quiet);
   }
 }
 
@@ -269,6 +270,8 @@ function playhead(x, height) {
 
 function curves(x, all, width) {
   const rec = state.rec;
+  const dpr = window.devicePixelRatio || 1;
+  const snap = (i) => Math.floor(frameX(i) * dpr) / dpr; // no seams between columns
   const at = Object.fromEntries(all.map((row) => [row.name, row]));
   const step = 2 ** Math.max(0, Math.floor(Math.log2((state.view.last - state.view.first) / (width - GUTTER))));
   const span = state.study.tile * step;
@@ -279,8 +282,8 @@ function curves(x, all, width) {
     const n = data.length / channels;
     const classes = probabilities ? channels - 1 - (motion ? 1 : 0) : 0;
     for (let i = 0; i < n; i++) {
-      const left = Math.max(GUTTER, Math.floor(frameX(index * span + i * step)));
-      const right = Math.min(width, Math.floor(frameX(index * span + (i + 1) * step)));
+      const left = Math.max(GUTTER, snap(index * span + i * step));
+      const right = Math.min(width, snap(index * span + (i + 1) * step));
       if (right <= left || left >= width) continue;
       const w = right - left, base = i * channels;
       if (at.stack && classes) {
