@@ -49,11 +49,12 @@ def read_predictions(path: Path) -> Predictions:
         line, found = table.lines[wrong[0]], table.rows[wrong[0]][0]
         raise UserError(f"{path}, line {line}: expected frame {wrong[0]}, found {found}; predict the video again")
     name = path.name.removesuffix(".predictions.csv")
-    meta = _read_meta(meta_path(path.parent, name))
+    meta = read_meta(meta_path(path.parent, name))
     return Predictions(name, classes, labels, numbers[:, 2:].astype(np.float32), numbers[:, 1], meta)
 
 
-def _read_meta(path: Path) -> dict[str, Any]:
+def read_meta(path: Path) -> dict[str, Any]:
+    """What is known about a video's predictions; empty where nothing was written. Raises `UserError`."""
     if not path.exists():
         return {}
     try:

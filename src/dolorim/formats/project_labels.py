@@ -74,9 +74,11 @@ def _labels_of(
         matches = inside.get(media) or ([] if inside else ours)
         if len(matches) > 1:
             raise UserError(f"{path}: its name fits {matches[0]} and {matches[1]}; rename one of the videos")
-        if matches:
-            whole_video = whole and isinstance(file, LabelFile)
-            found.append((matches[0], dataclasses.replace(file, trial=None) if whole_video else file))
+        if not matches:
+            continue
+        if whole and not isinstance(file, Events):
+            file = dataclasses.replace(file, trial=None)
+        found.append((matches[0], file))
     return found
 
 
