@@ -21,9 +21,10 @@ from dolorim.core.pose import Pose
 from dolorim.core.recording import Placement
 from dolorim.data.cache import fingerprint
 from dolorim.formats.ethogram_file import read_ethogram
+from dolorim.formats.naming import VIDEO_SUFFIXES, find_videos
 from dolorim.formats.pose import READERS, read_poses
 from dolorim.formats.predictions import meta_path, read_meta
-from dolorim.formats.project import VIDEO_SUFFIXES, Project, Source, animal_of, find_videos, in_project, open_project
+from dolorim.formats.project import Project, Source, animal_of, in_project, open_project
 from dolorim.formats.table import read_table
 
 _SUFFIX = ".predictions.csv"
@@ -219,7 +220,7 @@ def _predicted(
     found: dict[str, Path], metas: dict[str, dict[str, Any]], config: DataConfig, project: Project | None
 ) -> list[Item]:
     columns = _columns(config.recordings)
-    sources = {s.video.resolve(): s for s in project.sources} if project else {}
+    sources = {s.file.resolve(): s for s in project.sources} if project else {}
     there = {v.stem: v for v in find_videos([config.videos])} if config.videos else {}
     items = []
     for name, path in found.items():
@@ -227,7 +228,7 @@ def _predicted(
         video = there.get(Path(meta.get("video", name)).stem) or Path(meta.get("video", name))
         row = columns.get(video.stem.casefold(), {})
         source = sources.get(video.resolve())
-        animal = row.get("animal") or (source.animal if source else animal_of(video, config.animal_pattern))
+        animal = row.get("animal") or (source.animal if source else animal_of(video.stem, config.animal_pattern))
         items.append(
             Item(name, video, animal, row.get("group", ""), path, meta, source, _problem(video, meta, config.videos))
         )
@@ -238,14 +239,14 @@ def _of_project(
     project: Project | None, config: DataConfig, found: dict[str, Path], metas: dict[str, dict[str, Any]]
 ) -> list[Item]:
     assert project is not None
-    stems = [s.video.stem for s in project.sources]
+    stems = [s.file.stem for s in project.sources]
     items = []
     for source in project.sources:
-        name = source.video.stem if stems.count(source.video.stem) == 1 else source.video.name
+        name = source.file.stem if stems.count(source.file.stem) == 1 else source.file.name
         meta = metas.get(name, {})
-        problem = _problem(source.video, meta, config.videos)
+        problem = _problem(source.file, meta, config.videos)
         group = source.columns.get("group", "")
-        items.append(Item(name, source.video, source.animal, group, found.get(name), meta, source, problem))
+        items.append(Item(name, source.file, source.animal, group, found.get(name), meta, source, problem))
     return items
 
 
