@@ -321,9 +321,7 @@ def table(tallies: dict[str, Tally], command: str, began: float) -> str:
     about = (
         f"`{command}`, {where['date']}, {where['cpu']}, {where['versions']}, {(time.time() - began) / 60:.0f} minutes."
     )
-    limits = (
-        f"Each case has {LIMIT_S:.0f} s and its process {MEMORY / 2**30:.0f} GB of memory beyond the program itself."
-    )
+    limits = f"Each case has {LIMIT_S:.0f} s and its process {MEMORY / 2**30:.0f} GB of memory, the program included."
     return "\n".join(["# Damaged files", "", about, limits, "", *rows, "", *(left or ["No failure is left."]), ""])
 
 

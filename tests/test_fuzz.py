@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+import av
 import h5py
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from dolorim.config import Config, DataConfig, config_toml, read_config
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN
 from dolorim.core.predictions import Predictions
+from dolorim.data.video import probe
 from dolorim.formats.annotations import read_annotations, sniff
 from dolorim.formats.dlc import write_dlc
 from dolorim.formats.ethogram_file import read_ethogram, write_ethogram
@@ -20,6 +22,7 @@ from dolorim.formats.labels import write_labels
 from dolorim.formats.pose import read_poses
 from dolorim.formats.pose_h5 import _labels
 from dolorim.formats.predictions import read_predictions, write_predictions
+from films import numbered
 from mutations import mutate
 
 CASES = 60  # of each kind
@@ -144,3 +147,16 @@ def test_ids_and_brackets_that_no_ethogram_has_are_refused(tmp_path, name, text)
     (tmp_path / name).write_text(text, "utf-8")
     with pytest.raises(UserError, match=r"expected|not valid TOML"):
         read_ethogram(tmp_path / name)
+
+
+def test_a_video_whose_title_is_not_utf8_is_read(tmp_path):
+    tagged = tmp_path / "tagged.mkv"
+    with av.open(str(tagged), "w") as target:
+        target.metadata["title"] = "TITLE"
+        stream = target.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for image in numbered(5):
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="gray").reformat(format="yuv420p")))
+        target.mux(stream.encode(None))
+    tagged.write_bytes(tagged.read_bytes().replace(b"TITLE", b"T\xf3TL\xe9", 1))
+    assert probe(tagged).width_px == 96
