@@ -118,8 +118,8 @@ def page(
         lines.append(f"| {word} | " + " | ".join(str(c[word]) for c in simulated.values()) + " |")
     lines += [
         "",
-        f"Beside decoding it took {np.median(seconds):.2f} s a video (at most {max(seconds):.2f}, on a busy machine); it",
-        "looks at up to 400 frames, however long the video is.",
+        f"Beside decoding it took {np.median(seconds):.2f} s a video (at most {max(seconds):.2f}, on a busy machine);",
+        "it looks at up to 400 frames, however long the video is.",
         "",
         "Real videos with a DeepLabCut pose, whole as they are, and cut in pieces with the pose shifted by",
         f"{', '.join(map(str, PIECES_LATE))} more. Two videos are few, and two choices were made by looking at",
