@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import signal
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from dolorim.core.ethogram import PAIN
 from dolorim.formats.ethogram_file import write_ethogram
 from dolorim.formats.labels import read_labels
 from dolorim.formats.table import write_table
+from dolorim.review.desk import Desk
 from dolorim.review.project import open_review
 from films import number_in, numbered, write_film
 from reviewing import BOUT, N, predict, predicted_study, serving
@@ -303,3 +307,35 @@ def test_the_command_says_what_is_wrong(
     monkeypatch.chdir(place)
     assert main(["review", *arguments, "--no-browser"]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_blinded_rater_writes_nothing_but_what_is_the_raters(tmp_path: Path) -> None:
+    video = write_film(tmp_path / "Videos" / "x_204M.mp4", numbered(20))
+    write_table(tmp_path / "Annotations" / f"{video.stem}.csv", ("Frame", "Action"), [(i, 4) for i in range(20)])
+    review = open_review(tmp_path, DataConfig(), shuffle=0)
+    for blinded, rest in ((True, -1), (False, PAIN.classes.index("paw_shake"))):
+        desk = Desk(review, f"rater {blinded}", blinded=blinded)
+        desk.corrections(0).edit(0, [(0, 5, 0)])
+        desk.close()
+        labels = read_labels(review.home / f"rater {blinded}" / "x_204M.csv", PAIN).labels
+        assert labels.tolist() == [0] * 5 + [rest] * 15
+
+
+def test_the_command_serves_until_it_is_stopped_and_imports_no_torch(place: Path) -> None:
+    code = (
+        "import sys; from dolorim.cli import main; code = main(sys.argv[1:]); "
+        "assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    command = [sys.executable, "-c", code, "review", str(place), "--rater", "fred", "--no-browser"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    url = next(line.removeprefix("open ").strip() for line in process.stderr if line.startswith("open "))
+    with httpx.Client() as client:
+        assert client.get(url).status_code == 200
+        edit = {"version": 0, "ranges": [[0, 5, 2]]}
+        assert client.post(f"{url.partition('/?')[0]}/api/recording/0/edit", json=edit).status_code == 200
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    assert read_labels(place / "review" / "fred" / "a_201M.csv", PAIN).labels[:6].tolist() == [2] * 5 + [-1]

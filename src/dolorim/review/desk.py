@@ -230,7 +230,7 @@ class Desk:
         with self._lock:
             if number not in self._corrections:
                 opened = self.open(number)
-                truth = self.truth(opened)[0]
+                truth = None if self.blinded else self.truth(opened)[0]  # a blinded rater's file is the rater's alone
                 args = (self.folder, opened.item.name, self.rater, opened.n_frames, self.review.ethogram, truth)
                 self._corrections[number] = Corrections(*args)
             return self._corrections[number]
