@@ -21,9 +21,11 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN
 from dolorim.formats.ethogram_file import write_ethogram
 from dolorim.formats.labels import read_labels
+from dolorim.formats.project import open_project
 from dolorim.formats.table import write_table
 from dolorim.review.desk import Desk
 from dolorim.review.project import open_review
+from dolorim.review.store import UNSURE
 from films import number_in, numbered, write_film
 from reviewing import BOUT, N, predict, predicted_study, serving
 
@@ -283,6 +285,19 @@ def test_the_queue_counts_what_is_checked_in_its_order_and_rounds_are_compared(t
         assert moved["before"]["accuracy"] == pytest.approx(10 / 12)
         assert moved["now"]["accuracy"] == pytest.approx(2 / 12)
         assert moved["now"]["frames"] == moved["before"]["frames"] == 2 * N
+
+
+def test_a_project_with_the_corrections_as_its_labels_learns_from_them(tmp_path: Path) -> None:
+    place = predicted_study(tmp_path)
+    desk = Desk(open_review(place, DataConfig()), "ann")
+    desk.corrections(0).edit(0, [(10, 30, 3), (40, 45, UNSURE)])
+    desk.close()
+    config = DataConfig(videos=tmp_path / "Videos", annotations=place / "review" / "ann")
+    project = open_project(config)
+    labels = [project.place(source, N, config)[0].labels for source in project.sources]
+    assert np.flatnonzero(labels[0] == 3).tolist() == list(range(10, 30))
+    assert (np.delete(labels[0], np.arange(10, 30)) == -1).all()
+    assert (labels[1] == -1).all()
 
 
 def test_predictions_with_other_classes_than_the_given_ones_are_refused(place: Path, tmp_path: Path) -> None:

@@ -68,12 +68,11 @@ class Opened:
     def count(self) -> None:
         """Count the frames by decoding, whenever nobody waits for a picture."""
         if self.source is not None:
-            self.source.count(self._is_idle)
+            self.source.count(self._wait_until_idle)
 
-    def _is_idle(self) -> bool:
+    def _wait_until_idle(self) -> None:
         while time.monotonic() - self.last_asked < 1.0:
             time.sleep(0.2)
-        return True
 
     @cached_property
     def bouts(self) -> list[list[float]] | None:
