@@ -314,7 +314,20 @@ def test_the_queue_leads_from_piece_to_piece_and_tells_the_accuracy(place: Path,
         for n in range(1, 4):
             press(page, "Enter")
             page.wait_for_function("n => document.querySelector('#progress').textContent.includes(`${n} of 12`)", arg=n)
-        assert "100.0 %" in page.inner_text("#progress")
+        assert "100.0\u00a0%" in page.inner_text("#progress")
+
+
+def test_the_filter_lets_through_one_class(place: Path, go: Callable[[str], Page]) -> None:
+    with serving(place) as served:
+        page = go(served.url)
+        wait_frame(page, 0)
+        page.select_option("#filter-class", str(WALK))
+        page.evaluate("() => document.activeElement.blur()")
+        press(page, "ArrowDown")
+        wait_frame(page, WALK * BOUT)
+        assert page.inner_text("#selection").startswith("walk: frames 80 to 99")
+        press(page, "ArrowDown")
+        assert "no further bout" in page.inner_text("#alert")
 
 
 def test_a_server_that_is_gone_is_said_and_the_step_waits_for_it(place: Path, go: Callable[[str], Page]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import signal
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +21,11 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN
 from dolorim.formats.ethogram_file import write_ethogram
 from dolorim.formats.labels import read_labels
+from dolorim.formats.project import open_project
 from dolorim.formats.table import write_table
+from dolorim.review.desk import Desk
 from dolorim.review.project import open_review
+from dolorim.review.store import UNSURE
 from films import number_in, numbered, write_film
 from reviewing import BOUT, N, predict, predicted_study, serving
 
@@ -281,6 +287,19 @@ def test_the_queue_counts_what_is_checked_in_its_order_and_rounds_are_compared(t
         assert moved["now"]["frames"] == moved["before"]["frames"] == 2 * N
 
 
+def test_a_project_with_the_corrections_as_its_labels_learns_from_them(tmp_path: Path) -> None:
+    place = predicted_study(tmp_path)
+    desk = Desk(open_review(place, DataConfig()), "ann")
+    desk.corrections(0).edit(0, [(10, 30, 3), (40, 45, UNSURE)])
+    desk.close()
+    config = DataConfig(videos=tmp_path / "Videos", annotations=place / "review" / "ann")
+    project = open_project(config)
+    labels = [project.place(source, N, config)[0].labels for source in project.sources]
+    assert np.flatnonzero(labels[0] == 3).tolist() == list(range(10, 30))
+    assert (np.delete(labels[0], np.arange(10, 30)) == -1).all()
+    assert (labels[1] == -1).all()
+
+
 def test_predictions_with_other_classes_than_the_given_ones_are_refused(place: Path, tmp_path: Path) -> None:
     (tmp_path / "classes.csv").write_text("id,name\n0,still\n1,moving\n")
     with pytest.raises(UserError, match="give the ethogram"):
@@ -303,3 +322,35 @@ def test_the_command_says_what_is_wrong(
     monkeypatch.chdir(place)
     assert main(["review", *arguments, "--no-browser"]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_blinded_rater_writes_nothing_but_what_is_the_raters(tmp_path: Path) -> None:
+    video = write_film(tmp_path / "Videos" / "x_204M.mp4", numbered(20))
+    write_table(tmp_path / "Annotations" / f"{video.stem}.csv", ("Frame", "Action"), [(i, 4) for i in range(20)])
+    review = open_review(tmp_path, DataConfig(), shuffle=0)
+    for blinded, rest in ((True, -1), (False, PAIN.classes.index("paw_shake"))):
+        desk = Desk(review, f"rater {blinded}", blinded=blinded)
+        desk.corrections(0).edit(0, [(0, 5, 0)])
+        desk.close()
+        labels = read_labels(review.home / f"rater {blinded}" / "x_204M.csv", PAIN).labels
+        assert labels.tolist() == [0] * 5 + [rest] * 15
+
+
+def test_the_command_serves_until_it_is_stopped_and_imports_no_torch(place: Path) -> None:
+    code = (
+        "import sys; from dolorim.cli import main; code = main(sys.argv[1:]); "
+        "assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    command = [sys.executable, "-c", code, "review", str(place), "--rater", "fred", "--no-browser"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    url = next(line.removeprefix("open ").strip() for line in process.stderr if line.startswith("open "))
+    with httpx.Client() as client:
+        assert client.get(url).status_code == 200
+        edit = {"version": 0, "ranges": [[0, 5, 2]]}
+        assert client.post(f"{url.partition('/?')[0]}/api/recording/0/edit", json=edit).status_code == 200
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    assert read_labels(place / "review" / "fred" / "a_201M.csv", PAIN).labels[:6].tolist() == [2] * 5 + [-1]

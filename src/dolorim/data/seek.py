@@ -184,8 +184,8 @@ class FrameSource:
         self.doubt()
         return False
 
-    def count(self, wait: Callable[[], bool] = lambda: True) -> int:
-        """Decode everything once to count the frames; `wait` is called for each and may hold it up or end it (False).
+    def count(self, wait: Callable[[], object] = lambda: None) -> int:
+        """Decode everything once to count the frames; `wait` is called for each and may hold it up.
 
         Sets `n_frames` and `damage`, and gives the packet list up where it has promised other timestamps.
         """
@@ -197,8 +197,7 @@ class FrameSource:
             ):
                 self.doubt()
                 packets = None
-            if not wait():
-                return 0
+            wait()
         self.n_frames, self.damage = stream.decoded, str(stream.damage) if stream.damage else None
         return stream.decoded
 

@@ -68,12 +68,11 @@ class Opened:
     def count(self) -> None:
         """Count the frames by decoding, whenever nobody waits for a picture."""
         if self.source is not None:
-            self.source.count(self._is_idle)
+            self.source.count(self._wait_until_idle)
 
-    def _is_idle(self) -> bool:
+    def _wait_until_idle(self) -> None:
         while time.monotonic() - self.last_asked < 1.0:
             time.sleep(0.2)
-        return True
 
     @cached_property
     def bouts(self) -> list[list[float]] | None:
@@ -230,7 +229,7 @@ class Desk:
         with self._lock:
             if number not in self._corrections:
                 opened = self.open(number)
-                truth = self.truth(opened)[0]
+                truth = None if self.blinded else self.truth(opened)[0]  # a blinded rater's file is the rater's alone
                 args = (self.folder, opened.item.name, self.rater, opened.n_frames, self.review.ethogram, truth)
                 self._corrections[number] = Corrections(*args)
             return self._corrections[number]

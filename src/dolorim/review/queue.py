@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from dolorim.core.bouts import Bout
 
@@ -81,17 +81,18 @@ def draw(
         pain = np.where(labels == indicator, 2.0, 1.0)
         wish = unsure * pain * length / budget
         weights[members] = (1 - _EVEN) * wish / wish.sum() + _EVEN * length / length.sum()
+    names = sorted(left)
     order = []
-    while left:
-        name = sorted(left)[rng.integers(len(left))]
+    while names:
+        name = names[rng.integers(len(names))]
         members = left[name]
         w = weights[members] / weights[members].sum()
         at = int(rng.choice(len(members), p=w))
         piece = pieces[int(members[at])][0]
-        order.append(Piece(piece.item, piece.start, piece.stop, piece.label, float(w[at]) / len(left)))
+        order.append(Piece(piece.item, piece.start, piece.stop, piece.label, float(w[at]) / len(names)))
         left[name] = np.delete(members, at)
         if not len(left[name]):
-            del left[name]
+            names.remove(name)
     return order
 
 
@@ -115,5 +116,5 @@ def estimate(order: Sequence[Piece], wrong: Sequence[int], unsure: Sequence[int]
     if m_all < FEW:
         return Estimate(m_all, accuracy, None, None)
     spread = losses.std(ddof=1) / np.sqrt(m_all) * np.sqrt(1 - m_all / n) / known
-    half = float(stats.t.ppf(0.975, m_all - 1) * spread)
+    half = float(stdtrit(m_all - 1, 0.975) * spread)
     return Estimate(m_all, accuracy, max(0.0, 1 - rate - half), min(1.0, 1 - rate + half))

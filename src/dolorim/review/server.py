@@ -57,7 +57,7 @@ class Guard:
     def __init__(self, app: ASGIApp, host: str, port: int, token: str, renewed: Callable[[str], object]) -> None:
         self.app, self.port, self._token, self._renewed = app, port, token, renewed
         self._cookie, self._session = f"dolorim_{port}", secrets.token_urlsafe(32)
-        self._names = {"localhost", host.casefold(), socket.gethostname().casefold(), socket.getfqdn().casefold()}
+        self._names = {"localhost", host.casefold(), socket.gethostname().casefold()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -246,7 +246,7 @@ def serve(desk: Desk, progress: Progress, host: str, port: int, tell: Callable[[
         except OSError as error:
             raise UserError(f"--host {host} --port {port}: cannot be used ({error.strerror}); choose another") from None
         port = listener.getsockname()[1]
-        shown = f"[{host}]" if ":" in host else host
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or (f"[{host}]" if ":" in host else host)
         token = secrets.token_urlsafe(24)
         tell(f"open http://{shown}:{port}/?token={token}")
         guard = Guard(
