@@ -292,15 +292,17 @@ def test_two_tabs_do_not_overwrite_each_other(place: Path, go: Callable[[str], P
         wait_frame(one, 0)
         two = go(served.base)  # the same browser: the cookie is enough
         wait_frame(two, 0)
-        press(one, "ArrowDown", "3")
-        wait_saved(one)
-        served.desk.corrections(0).edit(1, [(100, 110, WALK)])  # somebody, just now
-        press(one, "ArrowDown", "4")
+        press(two, "ArrowDown", "3")
+        wait_saved(two)
+        served.desk.corrections(0).edit(1, [(100, 110, WALK)])  # and a third one, which the tabs know nothing of
+        press(one, "ArrowDown", "ArrowDown", "4")
         one.wait_for_selector("#alert:not([hidden])")
         assert "another tab" in one.inner_text("#alert")
         press(one, "4")  # seen and repeated
         wait_saved(one)
         labels = saved(place)
+        assert labels[:BOUT].tolist() == [LICK] * BOUT
+        assert labels[BOUT : 2 * BOUT].tolist() == [SHAKE] * BOUT
         assert labels[100:110].tolist() == [WALK] * 10
 
 

@@ -66,7 +66,8 @@ class Guard:
         request = Request(scope, receive)
         refusal = self._refuse(request)
         given = request.query_params.get("token", "")
-        fresh = refusal is None and scope["path"] == "/" and hmac.compare_digest(given.encode(), self._token.encode())
+        page = request.method == "GET" and scope["path"] == "/"
+        fresh = refusal is None and page and hmac.compare_digest(given.encode(), self._token.encode())
         known = hmac.compare_digest(request.cookies.get(self._cookie, "").encode(), self._session.encode())
         if refusal is None and not fresh and not known:
             refusal = PlainTextResponse(

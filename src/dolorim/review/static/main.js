@@ -105,8 +105,7 @@ async function boot() {
   }
   const { title, rater, recordings, notes } = state.study;
   document.title = `${title} - dolorim review`;
-  $("title").textContent = title;
-  emit("saved", { text: `Labels of ${rater}` });
+  $("title").textContent = `${title} · ${rater}`;
   fillClasses();
   fillList();
   showSelection();
