@@ -64,7 +64,7 @@ async function work() {
         emit("alert", "This recording was changed in another tab. What you see now is the newest state; your last step was not applied.");
       } else if (error.status === 0 || error.status >= 500) {
         emit("saved", { text: `Not saved: ${waiting.length} ${waiting.length > 1 ? "steps wait" : "step waits"}`, bad: true });
-        emit("alert", `Not saved yet: ${error.message} Trying again.`);
+        emit("alert", `Not saved yet: ${error.message}. Trying again.`);
         await new Promise((resolve) => setTimeout(resolve, 1500));
       } else {
         waiting.shift();

@@ -8,6 +8,7 @@ import { fillClasses, fillList, loadProgress, markList, nextPiece, showSelection
 import { reset, resize, seek, timeOf, toggle, wholePicture } from "./player.js";
 import { $, clamp, emit, make, on, state } from "./state.js";
 import { clockText, fitHeight, readColors, redraw, resetTiles, reveal, zoomTimeline } from "./timeline.js";
+import "./mouse.js";
 import { fromRuns } from "./tracks.js";
 
 if (location.search) history.replaceState(null, "", "/"); // the token has done its work
