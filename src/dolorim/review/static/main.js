@@ -74,7 +74,7 @@ async function firstPicture(id, frame, mine) {
   try {
     const { found } = (id === last && !frame && (await early)) || (await api.frames(id, frame, 1, 1, false));
     early = null;
-    const bitmap = await createImageBitmap(found[0].blob);
+    const bitmap = await api.bitmapOf(found[0]);
     if (mine !== opening || state.rec) return;
     const canvas = $("video");
     resize();
