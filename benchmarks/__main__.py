@@ -1,6 +1,6 @@
 """All measurements, one after the other: `make bench` (about an hour on two cores)."""
 
-from benchmarks import bottomview, loader, memory, speed
+from benchmarks import bottomview, loader, memory, review, speed
 
-for benchmark in (speed, memory, loader, bottomview):
+for benchmark in (speed, memory, loader, review, bottomview):
     benchmark.main()

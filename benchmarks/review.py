@@ -92,8 +92,8 @@ def first_frame(browser: Browser, url: str) -> tuple[Page, dict[str, float]]:
         page.wait_for_function(found)
         again.append(page.evaluate(found) / 1000)
         wait_frame(page, 0)
-    found_ = {"first_picture_s": picture / 1000, "all_is_there_s": whole / 1000}
-    return page, {**found_, "reloaded_median_s": statistics.median(again), "reloaded_fastest_s": min(again)}
+    seconds = {"first_picture_s": picture / 1000, "all_is_there_s": whole / 1000}
+    return page, {**seconds, "reloaded_median_s": statistics.median(again), "reloaded_fastest_s": min(again)}
 
 
 def scrub(page: Page, n_frames: int, jumps: int = 100) -> dict[str, float]:

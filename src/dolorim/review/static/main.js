@@ -55,6 +55,7 @@ async function open({ id, frame = 0, then = () => {} }) {
   emit("alert", rec.notes.length ? `Note: ${rec.notes.join("; ")}` : null);
   adopt(rec, rec.corrections);
   $("sure-label").hidden = !rec.bouts;
+  $("points").hidden = !rec.points;
   fitHeight();
   resize();
   const shown = Math.min(rec.n_frames, Math.max(30 * rec.rate_hz, 300)); // half a minute

@@ -91,9 +91,10 @@ function ready(c, { width, height } = box(c)) {
   return x;
 }
 
+// Black or white, whichever has more contrast to a color (relative luminance of WCAG 2).
 export function inkOn(color) {
-  const [r, g, b] = [1, 3, 5].map((i) => parseInt(color.slice(i, i + 2), 16));
-  return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#10161c" : "#ffffff";
+  const [r, g, b] = [1, 3, 5].map((i) => parseInt(color.slice(i, i + 2), 16) / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#10161c" : "#ffffff";
 }
 
 // A block of a class: its color, a pattern of its own (told apart without color), its name where there is room.
@@ -227,7 +228,7 @@ function corrected(x, row) {
   blocks(x, rec.below, row, UNTOUCHED, true);
   blocks(x, rec.marks, row, UNTOUCHED);
   const s = state.selection;
-  if (!s) return;
+  if (!s || s.stop <= state.view.first) return;
   const left = Math.max(GUTTER, frameX(s.start)), right = frameX(s.stop);
   x.strokeStyle = colors.accent;
   x.lineWidth = 2;
