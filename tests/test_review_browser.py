@@ -344,6 +344,19 @@ def test_a_server_that_is_gone_is_said_and_the_step_waits_for_it(place: Path, go
         assert served.desk.corrections(0).version == 1
 
 
+def test_a_tab_outlives_the_server_and_sends_its_steps_to_the_next_one(place: Path, go: Callable[[str], Page]) -> None:
+    with serving(place) as served:
+        page = go(served.url)
+        wait_frame(page, 0)
+    press(page, "ArrowDown", "3")
+    page.wait_for_function("() => document.querySelector('#saved').textContent.startsWith('Not saved: 1 step')")
+    with serving(place, port=int(served.base.rpartition(":")[2])) as again:
+        page.wait_for_function("() => document.querySelector('#alert').textContent.includes('started anew')")
+        go(again.url)
+        wait_saved(page)
+    assert saved(place)[:BOUT].tolist() == [LICK] * BOUT
+
+
 def test_a_missing_video_and_a_refused_token_say_what_to_do(
     place: Path, films: Path, go: Callable[[str], Page]
 ) -> None:

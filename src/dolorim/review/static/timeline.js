@@ -120,7 +120,7 @@ function block(x, label, left, right, y, height, faint = false) {
     x.rect(left, y, width, height);
     x.clip();
     x.strokeStyle = inkOn(color);
-    x.globalAlpha *= 0.2;
+    x.globalAlpha *= 0.3;
     x.lineWidth = 1;
     x.beginPath();
     const kind = label % 6;
