@@ -102,7 +102,9 @@ def whole_entry(tmp_path_factory):
 
 
 @settings(max_examples=25, deadline=None)
-@given(name=st.sampled_from(["images.u8", "centers.npy", "turns.npy", "time_s.npy", "meta.json"]), share=st.floats(0, 0.99))
+@given(
+    name=st.sampled_from(["images.u8", "centers.npy", "turns.npy", "time_s.npy", "meta.json"]), share=st.floats(0, 0.99)
+)
 def test_an_entry_that_was_cut_off_anywhere_is_noticed(whole_entry, name, share):
     video, config = whole_entry
     path = entry_of(config) / name

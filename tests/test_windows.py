@@ -219,5 +219,7 @@ def test_a_dropped_frame_is_replaced_by_the_one_before_and_keeps_that_ones_label
     assert item["labels"].tolist() == rec.labels[shown].tolist()
     step = shown - np.arange(20, 120)
     assert 0.15 < np.mean(step < 0) < 0.45
-    assert all(here == i + 20 or here == before for i, (here, before) in enumerate(zip(shown[1:], shown, strict=False), 1))
+    assert all(
+        here == i + 20 or here == before for i, (here, before) in enumerate(zip(shown[1:], shown, strict=False), 1)
+    )
     assert windows[WindowSpec(0, 20.0)]["frames"][:, 0, 0].tolist() == list(range(20, 120))
