@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
+from dolorim.core.keypoints import KEYPOINTS
 from dolorim.data import crop, localize
 from dolorim.data.crop import View, crop_frames, parse_masks, plan_view, read_crops
+from dolorim.data.track import read_any_track
 from dolorim.data.video import Frame, FrameStream
+from dolorim.formats.dlc import write_dlc
 from dolorim.simulate.mouse import Mouse
 from films import LOSSLESS, mouse_film, write_film
 
@@ -184,3 +187,91 @@ def test_reading_crops_tells_about_damage_at_the_end(real_data):
     stream, blocks = read_crops(path, View(720.0, 16, (640.0, 360.0), None))
     assert sum(len(b.images) for b in blocks) == 28 == stream.decoded
     assert stream.damage is not None
+
+
+def pose_of_a_mouse(way, heading):
+    """Six points of a mouse of 40 px at `way` `(time, 2)` looking to `heading`, `(time, 6, 2)`."""
+    body = np.array([[20, 0], [10, 4], [10, -4], [-10, 5], [-10, -5], [-20, 0]], float)
+    cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
+    turned = np.stack([cos * body[:, 0] - sin * body[:, 1], sin * body[:, 0] + cos * body[:, 1]], -1)
+    return way[:, None] + turned
+
+
+def wandering_mouse(n=200):
+    t = np.arange(n) / 30
+    way = 80 + 40 * np.stack([np.cos(0.6 * t), np.sin(0.6 * t)], 1)
+    return way, 0.6 * t + np.pi / 2
+
+
+def write_pose(path, points, seen):
+    """A tracker's table in which points that it did not see are at a corner of the picture, and doubtful."""
+    write_dlc(path, "net", KEYPOINTS, np.where(seen[..., None], points, 3.0), np.where(seen, 0.99, 0.05))
+    return path
+
+
+@pytest.mark.parametrize("missing", [[], [0], [1, 2], [0, 1, 2], [0, 1, 2, 3], [3, 4, 5]])
+def test_a_crop_by_the_pose_stays_on_the_animal_where_points_are_missing(tmp_path, missing):
+    way, heading = wandering_mouse()
+    seen = np.ones((200, 6), bool)
+    seen[80:120, missing] = False
+    path = write_pose(tmp_path / "a.csv", pose_of_a_mouse(way, heading), seen)
+    centers, angles = read_any_track(path, DataConfig(), 30.0).way()
+    assert np.hypot(*(centers - way).T).max() < 4  # a tenth of the body
+    off = np.angle(np.exp(1j * (angles - heading)))
+    assert np.abs(off).max() < 0.15
+
+
+def test_a_crop_by_the_pose_goes_on_where_the_animal_is_not_seen_and_refuses_a_pose_without_points(tmp_path):
+    way, heading = wandering_mouse()
+    seen = np.ones((200, 6), bool)
+    seen[100:110] = False
+    path = write_pose(tmp_path / "a.csv", pose_of_a_mouse(way, heading), seen)
+    centers, _ = read_any_track(path, DataConfig(), 30.0).way()
+    assert np.hypot(*(centers - way).T).max() < 4
+    path = write_pose(tmp_path / "b.csv", pose_of_a_mouse(way, heading), np.zeros((200, 6), bool))
+    with pytest.raises(UserError, match="kp_likelihood_thr"):
+        read_any_track(path, DataConfig(), 30.0)
+
+
+def test_a_body_length_that_is_given_helps_where_none_can_be_measured(tmp_path):
+    way, heading = wandering_mouse()
+    seen = np.ones((200, 6), bool)
+    seen[:, 0] = False
+    path = write_pose(tmp_path / "a.csv", pose_of_a_mouse(way, heading), seen)
+    with pytest.raises(UserError, match="give --body_length_px"):
+        read_any_track(path, DataConfig(), 30.0)
+    centers, angles = read_any_track(path, DataConfig(body_length_px=40), 30.0).way()
+    assert np.hypot(*(centers - way).T).max() < 12  # the middle of what there is
+    assert np.all(angles == 0)
+
+
+def test_a_crop_aligned_to_the_heading_keeps_the_mouth_above_the_tail_base(tmp_path):
+    way, heading = wandering_mouse()
+    points = pose_of_a_mouse(way, heading)
+    pictures = []
+    y, x = np.mgrid[:160, :160]
+    for mouth, tail in zip(points[:, 0], points[:, 5], strict=True):
+        picture = np.full((160, 160), 100, np.uint8)
+        picture[np.hypot(x - mouth[0], y - mouth[1]) < 4] = 250
+        picture[np.hypot(x - tail[0], y - tail[1]) < 4] = 0
+        pictures.append(picture)
+    video = write_film(tmp_path / "a.mp4", pictures, options=LOSSLESS)
+    pose = write_pose(tmp_path / "a.csv", points, np.ones((200, 6), bool))
+    config = DataConfig(crop="pose", align="heading", crop_scale=1.6, image_size=64)
+    view = plan_view(video, config, pose=pose)
+    blocks = list(crop_frames(FrameStream(video), view))
+    images = np.concatenate([b.images for b in blocks]).astype(float)
+    assert images.shape == (200, 64, 64)
+    at = np.arange(64) + 0.5
+    for light, row in ((np.maximum(images - 130, 0), 32 - 20), (np.maximum(70 - images, 0), 32 + 20)):
+        total = light.sum((1, 2))
+        assert np.abs(light.sum(2) @ at / total - row).max() < 2
+        assert np.abs(light.sum(1) @ at / total - 32).max() < 2.5
+
+
+def test_a_crop_by_the_pose_needs_one_and_a_turn_needs_such_a_crop(tmp_path):
+    video = write_film(tmp_path / "a.mp4", [np.full((64, 64), 90, np.uint8)] * 3)
+    with pytest.raises(UserError, match="has no pose file that --crop pose could go by"):
+        plan_view(video, DataConfig(crop="pose"))
+    with pytest.raises(UserError, match="--align heading turns the window by the pose"):
+        plan_view(video, DataConfig(align="heading"))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dolorim.cli import main
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.data.inspect import contact_sheet, look_at
@@ -97,6 +98,39 @@ def test_a_pose_file_is_told_with_how_much_of_each_keypoint_can_be_believed(stud
     assert (found["rows"], found["individuals"]) == (180, 1)
     assert found["keypoints"].startswith("mouth, L_frontpaw")
     assert "below 0.9 likelihood" in found["L_frontpaw"]
+    assert "jumps" in found["L_frontpaw"]
+    length, unit = found["body length"].split()
+    assert 25 < float(length) < 45
+    assert unit == "px"
+    assert found["coordinates"].startswith("x ")
+    assert found["hind paws"].startswith("left and right as seen from below in ")
+
+
+def test_a_pose_file_of_another_skeleton_or_of_two_animals_is_told_too(real_data: Path) -> None:
+    found = look_at(sorted((real_data / "social_rat" / "DLC").iterdir())[0], DataConfig())
+    assert found["individuals"] == 2
+    assert found["keypoints"].startswith("top, body, tail")
+    assert {"individual1: body length", "individual2: top"} <= set(found)
+
+
+def test_the_pose_is_drawn_on_a_whole_frame_and_on_twelve_cut_outs(study: Path, tmp_path: Path) -> None:
+    video = sorted((study / "Videos").iterdir())[0]
+    assert main(["inspect", str(video), "--overlay", str(tmp_path / "a.png"), "--crop", "pose"]) == 0
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (900 + 4 * 300, 900)
+        colors = {c for _, c in image.getcolors(1 << 22)}
+    assert len([c for c in colors if len(set(c)) > 1]) > 6  # the video is gray, the points are not
+
+
+def test_a_pose_that_cannot_be_drawn_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = write_film(tmp_path / "a.mp4", numbered(3))
+    assert main(["inspect", str(video), "--overlay", str(tmp_path / "a.png")]) == 2
+    assert "no pose file lies beside it" in capsys.readouterr().err
+    assert not (tmp_path / "a.png").exists()
+    table = tmp_path / "aDLC_x.csv"
+    table.write_text("")
+    assert main(["inspect", str(table), "--overlay", str(tmp_path / "a.png")]) == 2
+    assert "name the video" in capsys.readouterr().err
 
 
 def test_a_file_that_is_neither_is_refused_in_one_line(tmp_path: Path) -> None:

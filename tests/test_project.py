@@ -7,7 +7,8 @@ import pytest
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN
-from dolorim.formats.project import find_videos, in_project, open_project, with_project_files
+from dolorim.formats.naming import find_videos
+from dolorim.formats.project import in_project, open_project, with_project_files
 from dolorim.formats.table import read_table
 from ethograms import unmerged
 

@@ -32,6 +32,14 @@ class DataConfig:
     """Folder with the videos."""
     annotations: Path | None = None
     """Folder with the label files, prediction_<video>_<trial>.csv."""
+    label_format: Literal["auto", "frames", "boris", "deepethogram", "simba", "caltech", "bouts", "nwb"] = "auto"
+    """Format of the label files; auto tells it from their content."""
+    label_stream: str | None = None
+    """Which of several subjects (BORIS) or streams (Caltech) in a label file."""
+    label_gaps: str = ""
+    """Class of frames that bouts leave out (rest), in formats that list bouts; without it they are unlabelled."""
+    on_conflict: Literal["error", "warn"] = "error"
+    """What follows where labels contradict their video, the ethogram or themselves."""
     classes: Path | None = None
     """Ethogram: a .toml or a table id,name[,merged]. Without it: the eight pain behaviors, merged into six."""
     dlc: Path | None = None
@@ -107,7 +115,7 @@ class ModelConfig:
     """Features that each stream hands on, where there are several or a temporal network."""
     hidden_dim: Positive = 64
     """Channels of the temporal network."""
-    tcn_layers: Positive = 9
+    tcn_layers: Positive = 6
     """Its layers; each doubles how far it sees."""
     causal: bool = False
     """The temporal network looks only back."""
@@ -242,7 +250,7 @@ def read_config(path: Path) -> Config:
         data = tomllib.loads(Path(path).read_text("utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a number may have too many digits, brackets may go too deep
         raise UserError(f"{path}: not valid TOML ({error})") from None
     try:
         return TypeAdapter(Config).validate_python(data)

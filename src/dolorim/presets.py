@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from dolorim.config import Config
 
@@ -15,7 +16,7 @@ MULTIMODAL = Config(
     model=dataclasses.replace(_PLAIN.model, pose="full"),
 )
 
-# Seven of a trial's frames in eight lie in a window, so that the temporal network sees what it will see of a whole one.
+# Half a trial in a window: the temporal network learns with about as much context as it sees of a whole one.
 MULTITASK = Config(
     approach="multitask",
     data=dataclasses.replace(_PLAIN.data, image_size=112),  # a multiple of the patches of both kinds of transformer
@@ -26,7 +27,7 @@ MULTITASK = Config(
 PRESETS = {c.approach: c for c in (VIDEO, MULTIMODAL, MULTITASK)}
 
 # The recipe of the pipeline that dolorim was built to outdo, for comparison: many corrections at once.
-CLASSIC = {
+_CLASSIC: dict[str, dict[str, Any]] = {
     "train": {
         "focal_gamma": 2.5,
         "label_smoothing": 0.1,
@@ -48,6 +49,8 @@ CLASSIC = {
     "model": {"modality_dropout": 0.0},
     "data": {"kp_likelihood_thr": 0.9},
 }
+
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {"default": {}, "classic": _CLASSIC}
 
 # Small and quick, for the simulated study: it shows that everything works, not how well.
 DEMO = dataclasses.replace(VIDEO, data=dataclasses.replace(VIDEO.data, image_size=64))

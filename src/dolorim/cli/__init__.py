@@ -11,12 +11,16 @@ from dolorim.core.errors import UserError
 
 VERBS = {
     "demo": "no data needed: simulate a small study, train, evaluate, predict, and show it on one page",
+    "check": "preflight of a project: what fits together, what does not, and what to do about it",
     "inspect": "what is in this video, label file or pose file, in one screen",
     "extract": "decode a project once into the frame cache that training reads",
     "train": "learn a lab's behaviors:  dolorim train video --videos Videos --annotations Annotations --run RUN",
     "evaluate": "score a run on its held-out animals, or on another project",
     "agree": "two raters, and a model with both:  dolorim agree RATER_A RATER_B [RUN]",
     "predict": "label new videos:  dolorim predict RUN VIDEO...",
+    "review": "watch, correct and save labels in the browser:  dolorim review PREDICTIONS",
+    "report": "read-outs and statistics between groups:  dolorim report PREDICTIONS --groups groups.csv",
+    "export": "write predictions for BORIS, DeepEthogram, SimBA, or as bouts or NWB",
 }
 
 

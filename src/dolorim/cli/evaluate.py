@@ -29,6 +29,12 @@ class _Evaluate:
     recordings: Path | None = None
     trial_layout: Literal["auto", "fixed", "cumulative"] | None = None
     """For another project: as in train."""
+    label_stream: str | None = None
+    """For another project: which of several subjects or streams in its label files."""
+    label_gaps: str | None = None
+    """For another project: class of frames that bouts leave out; as in train."""
+    on_conflict: Literal["error", "warn"] | None = None
+    """For another project: as in train."""
     seen_animals_too: bool = False
     """Score animals that the run has learned from as well; the figures will say so."""
     json: Path | None = None
@@ -52,7 +58,9 @@ def run(arguments: list[str]) -> int:
     else:
         other = dataclasses.replace(
             data, videos=given.videos, annotations=given.annotations, recordings=given.recordings,
-            trial_layout=given.trial_layout or data.trial_layout,
+            trial_layout=given.trial_layout or data.trial_layout, label_format="auto",
+            label_stream=given.label_stream, on_conflict=given.on_conflict or data.on_conflict,
+            label_gaps=data.label_gaps if given.label_gaps is None else given.label_gaps,
         )  # fmt: skip
         other = in_project(given.project, other) if given.project else with_project_files(other)
         other = dataclasses.replace(other, classes=data.classes if other.classes is None else other.classes)

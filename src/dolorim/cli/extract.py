@@ -8,7 +8,7 @@ from pathlib import Path
 import tyro
 
 from dolorim.cli.common import parse, report_failures, settle
-from dolorim.config import DataConfig
+from dolorim.config import Config, DataConfig, ModelConfig
 from dolorim.formats.project import in_project
 
 
@@ -19,6 +19,9 @@ class _Extract:
     project: tyro.conf.Positional[Path]
     """Folder with Videos/ and, if there are any, Annotations/."""
     data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    features: bool = False
+    """Also compute the features of a pretrained network (--visual, --encoder_name, --encoder_weights) once."""
     workers: int | None = None
     """Videos that are decoded at a time; without it, one per processor."""
     quiet: bool = False
@@ -29,8 +32,9 @@ def run(arguments: list[str]) -> int:
     given = parse(_Extract, arguments, "dolorim extract")
     from dolorim.engine.extract import extract as fill_cache
     from dolorim.engine.extract import usual_workers
+    from dolorim.engine.features import compute_features
     from dolorim.engine.talk import say, warn
-    from dolorim.formats.project import find_videos
+    from dolorim.formats.naming import find_videos
 
     settle(given.quiet)
     data = in_project(given.project, given.data)
@@ -43,4 +47,6 @@ def run(arguments: list[str]) -> int:
     say(
         f"{len(found)} of {len(videos)} videos are in the frame cache, {sum(e.n_frames for e in found.values())} frames"
     )
+    if given.features:
+        compute_features(Config(data=data, model=given.model), [*found.values()])
     return report_failures(failures)

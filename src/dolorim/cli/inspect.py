@@ -11,6 +11,7 @@ import tyro
 
 from dolorim.cli.common import parse
 from dolorim.config import DataConfig
+from dolorim.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class _Inspect:
     file: tyro.conf.Positional[Path]
     crops: Path | None = None
     """For a video: draw a contact sheet of the follow crop to this PNG file."""
+    overlay: Path | None = None
+    """For a video: draw its pose on frames spread over it to this PNG file. The pose is looked for beside the video and
+    in DLC/, or is the file or in the folder that --dlc names."""
     data: DataConfig = field(default_factory=DataConfig)
     json: bool = False
     """Print the findings as JSON to stdout."""
@@ -29,7 +33,15 @@ def run(arguments: list[str]) -> int:
     """`dolorim inspect FILE`"""
     given = parse(_Inspect, arguments, "dolorim inspect")
     from dolorim.data.inspect import contact_sheet, look_at
+    from dolorim.data.pose_sheet import pose_sheet
+    from dolorim.formats.pose import READERS
+    from dolorim.formats.tracking import pose_of
 
+    drawn = given.crops or given.overlay
+    if drawn is not None and given.file.suffix.casefold() in READERS:
+        raise UserError(
+            f"{given.file}: frames are drawn from a video, found a table; name the video, and this with --dlc"
+        )
     found = look_at(given.file, given.data)
     if given.json:
         print(json.dumps(found, indent=1))
@@ -40,4 +52,10 @@ def run(arguments: list[str]) -> int:
     if given.crops is not None:
         contact_sheet(given.file, given.data, given.crops)
         print(f"contact sheet: {given.crops}", file=sys.stderr)
+    if given.overlay is not None:
+        pose = pose_of(given.file, given.data)
+        if pose is None:
+            raise UserError(f"{given.file}: no pose file lies beside it or in DLC/; name it with --dlc FILE")
+        pose_sheet(given.file, pose, given.data, given.overlay)
+        print(f"pose on frames: {given.overlay}", file=sys.stderr)
     return 1 if found.get("damage") else 0

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -13,6 +14,8 @@ from dolorim.cli.common import parse, settle, show_run, wait_politely
 from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig, read_config
 from dolorim.core.errors import UserError
 from dolorim.formats.project import with_project_files
+
+_OTHER_WORDS = {"--backbone_type": "--visual", "--img_size": "--image_size", "--window": "--train_T"}
 
 
 @dataclass(frozen=True)
@@ -27,17 +30,24 @@ class _Train:
     train: TrainConfig
     config: Path | None = None
     """Settings of an earlier run (RUN/config.toml) to start from; flags still override them."""
+    recipe: Literal["default", "classic"] = "default"
+    """Settings to start from: ours, or those of the pipeline that went before; flags still override them."""
     quiet: bool = False
 
 
 def run(arguments: list[str]) -> int:
     """`dolorim train APPROACH ...`"""
-    from dolorim.presets import PRESETS
+    from dolorim.presets import PRESETS, RECIPES
 
     if not arguments or arguments[0] not in PRESETS:
         raise UserError(f"usage: dolorim train {'|'.join(PRESETS)} --videos DIR --annotations DIR --run DIR")
-    approach = arguments[0]
+    approach, arguments = arguments[0], _in_our_words(arguments)
     base = PRESETS[approach]
+    recipe = _value_of("--recipe", arguments) or "default"
+    if recipe not in RECIPES:
+        raise UserError(f"--recipe {recipe}: there is no such recipe; there are {', '.join(RECIPES)}")
+    for section, values in RECIPES[recipe].items():
+        base = dataclasses.replace(base, **{section: dataclasses.replace(getattr(base, section), **values)})
     source = _value_of("--config", arguments)
     if source is not None:
         base = read_config(Path(source))
@@ -56,6 +66,19 @@ def run(arguments: list[str]) -> int:
     run = run_training(config, RunFolder(given.run))
     show_run(run)
     return 0
+
+
+def _in_our_words(arguments: Sequence[str]) -> list[str]:
+    """The same command with flags that users know by other names under ours."""
+    words = [
+        word for argument in arguments for word in (argument.split("=", 1) if argument[:2] == "--" else [argument])
+    ]
+    words = ["--" + w[2:].replace("-", "_") if w[:2] == "--" else w for w in words]
+    for i, word in enumerate(words):
+        words[i] = _OTHER_WORDS.get(word, word)
+        if word == "--model_type" and i + 1 < len(words) and words[i + 1] in ("action_only", "multitask"):
+            words[i] = "--tasks"
+    return words
 
 
 def _value_of(flag: str, arguments: Sequence[str]) -> str | None:

@@ -12,6 +12,7 @@ class Finding:
     where: str
     what: str
     remedy: str = ""
+    name: str = ""  # what scripts go by
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" + (f"; {self.remedy}" if self.remedy else "")

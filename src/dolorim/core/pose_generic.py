@@ -79,7 +79,9 @@ def add_generic(
     columns.add_each(["seen", "unseen_s"], np.stack([seen.mean(2), seconds.min(2)], -1))
     if points.shape[1] > 1:
         columns.add(["animals seen"], seen.any(2).sum(1, keepdims=True))
-        _add_relations(columns, keypoints, points, center, heading, velocities, clock)
+        each = np.stack([speed, dot(velocities[1], heading), length(points[:, :, front] - points[:, :, back]),
+                         seen.mean(2), seconds.min(2)], -1)  # fmt: skip
+        _add_relations(columns, keypoints, points, center, heading, velocities, each, clock)
 
 
 def _add_relations(
@@ -89,9 +91,11 @@ def _add_relations(
     center: np.ndarray,
     heading: np.ndarray,
     velocities: Sequence[np.ndarray],
+    each: np.ndarray,
     clock: Clock,
 ) -> None:
-    front, _ = body_axis(keypoints)
+    """`each` `(time, animal, 5)`: speed, forward speed, length, share of points seen, seconds since any was."""
+    front, back = body_axis(keypoints)
     a, b = np.array(list(combinations(range(points.shape[1]), 2))).T
     apart = length(points[:, a, :, None] - points[:, b, None, :])  # (time, pair, keypoint, keypoint)
     same = np.arange(len(keypoints))
@@ -121,4 +125,12 @@ def _add_relations(
     for name, both in (("approach", approach), ("facing", facing)):
         columns.add_each([f"{name} less"], np.fmin.reduce(both, axis=-1, keepdims=True))
         columns.add_each([f"{name} more"], np.fmax.reduce(both, axis=-1, keepdims=True))
+    # Who does what to whom: the least and the largest values come from different animals, these from one.
+    behind = np.stack([length(nose_a - points[:, b, back]), length(nose_b - points[:, a, back])], -1)
+    both = np.concatenate([each[:, [a, b]].transpose(0, 2, 1, 3), np.stack([approach, facing, behind], -1)], -1)
+    pace = np.nan_to_num(rolling_mean(each[..., 0], clock.roll))
+    first = np.where(pace[:, a] >= pace[:, b], 0, 1)[..., None, None]
+    names = ["speed", "forward", "length", "seen", "unseen_s", "approach", "facing", "to tail"]
+    for role, who in (("faster", first), ("slower", 1 - first)):
+        columns.add_each([f"{role} {n}" for n in names], np.take_along_axis(both, who, 2)[:, :, 0])
     columns.add_each(["aligned"], dot(heading[:, a], heading[:, b])[..., None])

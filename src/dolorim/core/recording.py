@@ -15,6 +15,7 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED
+from dolorim.core.findings import Finding
 
 Layout = Literal["auto", "fixed", "cumulative"]
 _EXACT = 2  # a video may be this many frames longer than its cumulative trials together
@@ -47,12 +48,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class Placement:
-    """Labels laid on a video: `labels` `(n_frames,)` int16, the trials that fit, and why others did not."""
+    """Labels laid on a video: `labels` `(n_frames,)` int16, the trials that fit, and why others did not.
+
+    `findings` are contradictions that were only to be warned of.
+    """
 
     labels: np.ndarray
     trials: tuple[Trial, ...]
     layout: str
     skipped: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,9 @@ class PoseTrack:
     def way(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the animal is and looks: centers `(time, 2)` in pixels and headings `(time,)` in radians, smoothed.
 
-        A center is the middle of the points that are there; where there are too few, it goes in a straight line from
-        the last to the next. The heading is that from tail base to mouth, 0 where the skeleton has neither.
+        A center is the middle of the body's points. Where some are missing, those that are there tell it by where they
+        usually lie in the body; where there are too few, it goes in a straight line from the last to the next. The
+        heading is that from tail base to mouth, 0 where the skeleton has neither.
         """
         points = self.points[:, 0].astype(np.float64)
         there = np.asarray(np.isfinite(points).all(-1))
@@ -82,27 +83,45 @@ class PoseTrack:
         if not enough.any():
             raise UserError("the pose has no frame with points that the crop could follow; use --crop follow")
         middle = np.full((len(points), 2), np.nan)
-        low, high = (np.where(there[..., None], points, f) for f in (np.inf, -np.inf))
-        middle[enough] = ((low.min(1) + high.max(1)) / 2)[enough]
-        centers = _smooth(_filled(middle), self.rate_hz)
+        middle[enough] = (np.nanmin(points[enough], 1) + np.nanmax(points[enough], 1)) / 2
+        heading = self._heading(points)
+        if heading is None:
+            return _smooth(_filled(middle), self.rate_hz), np.zeros(len(points))
+        cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
+        off = points - middle[:, None]
+        own = np.stack([cos * off[..., 0] + sin * off[..., 1], cos * off[..., 1] - sin * off[..., 0]], -1)
+        whole = there.sum(1) >= np.percentile(there.sum(1)[enough], 90)
+        usual = np.array([np.median(o, 0) if len(o) else (np.nan, np.nan) for o in _known(own[whole])])
+        back = np.stack([cos * usual[:, 0] - sin * usual[:, 1], sin * usual[:, 0] + cos * usual[:, 1]], -1)
+        told = points - back
+        enough &= np.isfinite(told).all(-1).any(1)
+        middle = np.full((len(points), 2), np.nan)
+        middle[enough] = np.nanmedian(told[enough], 1)
+        return _smooth(_filled(middle), self.rate_hz), heading
+
+    def _heading(self, points: np.ndarray) -> np.ndarray | None:
+        """Smoothed; a curled animal, whose mouth is near its tail base, says less than a stretched one."""
         if not set(BODY) <= set(self.names):
-            return centers, np.zeros(len(points))
+            return None
         mouth, tail = (points[:, self.names.index(name)] for name in BODY)
         ahead = mouth - tail
-        length = np.hypot(*ahead.T)
-        ahead = np.where((length > 0)[:, None], ahead / np.maximum(length, 1e-9)[:, None], np.nan)
-        if not np.isfinite(ahead).any():
-            return centers, np.zeros(len(points))
+        if not np.isfinite(ahead).all(1).any():
+            return None
         ahead = _smooth(_filled(ahead), self.rate_hz)
-        return centers, np.arctan2(ahead[:, 1], ahead[:, 0])
+        return np.arctan2(ahead[:, 1], ahead[:, 0])
 
 
 def read_track(path: Path, config: DataConfig, any_skeleton: bool, rate_hz: float) -> PoseTrack:
     """Read, clean and align the pose of a recording of this frame rate. Raises `UserError`."""
-    poses, _ = load_poses(path, config, any_skeleton)
-    six = set(BODY) <= set(poses[0].names) and len(poses) == 1
-    measured = body_length_px(poses[0], config.kp_likelihood_thr) if six else None
-    length = config.body_length_px or measured or skeleton_length_px(poses, config.kp_likelihood_thr)
+    return lay(load_poses(path, config, any_skeleton)[0], config, rate_hz)
+
+
+def lay(poses: Sequence[Pose], config: DataConfig, rate_hz: float) -> PoseTrack:
+    """Clean and align the poses of one file. Raises `UserError`."""
+    length = config.body_length_px
+    if length is None and set(BODY) <= set(poses[0].names) and len(poses) == 1:
+        length = body_length_px(poses[0], config.kp_likelihood_thr)
+    length = length or skeleton_length_px(poses, config.kp_likelihood_thr)
     cleaned = [clean(pose, length, likelihood=config.kp_likelihood_thr) for pose in poses]
     points = np.stack([c.pose.points for c in cleaned], 1).astype(np.float32)
     since = np.stack([c.since_seen for c in cleaned], 1).astype(np.float32)
@@ -143,6 +162,11 @@ def _earlier(values: np.ndarray, frames: int, fill: float) -> np.ndarray:
     else:
         moved[-frames:] = values[:frames]
     return moved
+
+
+def _known(values: np.ndarray) -> list[np.ndarray]:
+    """Of `(time, keypoint, 2)` for each keypoint the rows that are known."""
+    return [v[np.isfinite(v).all(1)] for v in np.moveaxis(values, 1, 0)]
 
 
 def _filled(values: np.ndarray) -> np.ndarray:

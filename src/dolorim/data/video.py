@@ -240,7 +240,7 @@ def _open(path: Path) -> av.container.InputContainer:
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty (0 bytes); copy it again from its source")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")  # titles and the like need not be UTF-8
     except (av.error.FFmpegError, OSError) as error:
         raise UserError(f"{path}: cannot be opened as a video ({_reason(error)})") from None
     if not container.streams.video:

@@ -34,7 +34,7 @@ def predictor_of(run: RunFolder, model: Recognizer | None = None) -> Predictor:
     config, model = run.read_config(), model or run.load_model()
     return Predictor(
         model, needs_of(model, config.model, run.read_skeleton()), pick_device(config.train.accelerator),
-        config.train.precision,
+        config.train.precision, compiled=config.train.compile,
     )  # fmt: skip
 
 

@@ -12,12 +12,23 @@ import torch
 
 from dolorim.config import Config, ModelConfig
 from dolorim.core.errors import UserError
-from dolorim.data.cache import feature_file
+from dolorim.core.ethogram import UNLABELED
+from dolorim.core.pose import NO_SKELETON
+from dolorim.core.recording import Recording
+from dolorim.data.cache import CachedVideo, feature_file
 from dolorim.data.footage import Footage, Needs
+from dolorim.data.track import read_track
 from dolorim.engine.hardware import pick_device
 from dolorim.engine.infer import Predictor, blocks_of
+from dolorim.engine.material import rate_of
+from dolorim.engine.needs import needs_of
 from dolorim.engine.talk import progress, say
+from dolorim.formats.project import open_project
+from dolorim.models.build import build_recognizer
 from dolorim.models.recognizer import Recognizer
+from dolorim.models.videomae import VideoMae3d
+from dolorim.models.vit import Vit2d
+from dolorim.models.weights import load_encoder
 
 
 def needs_only_features(config: ModelConfig) -> bool:
@@ -52,6 +63,24 @@ def with_features(footage: Sequence[Footage], model: Recognizer, needs: Needs, c
             found.append(dataclasses.replace(one, features=np.load(path, mmap_mode="r", allow_pickle=False)))
             bar(one.n_frames)
     return found
+
+
+def compute_features(config: Config, videos: Sequence[CachedVideo]) -> None:
+    """Store the features of a pretrained encoder for cached videos, as training with the same settings reads them."""
+    if not needs_only_features(config.model):
+        raise UserError("--features are those of a frozen pretrained network; choose --visual vit_2d or videomae2_3d")
+    poses = {s.video: s.pose for s in open_project(config.data).sources} if config.model.pose != "none" else {}
+    footage = []
+    for video in videos:
+        pose = poses.get(video.video)
+        track = read_track(pose, config.data, config.model.pose == "generic", rate_of(video.time_s)) if pose else None
+        empty = Recording(video.video.stem, "", np.full(video.n_frames, UNLABELED, np.int16), file=video.video)
+        footage.append(Footage(empty, video, None if track is None else track.on(video.n_frames)))
+    skeleton = next((f.track.skeleton for f in footage if f.track is not None), NO_SKELETON)
+    model = build_recognizer(config.model, 2, skeleton, config.data.image_size)
+    assert isinstance(model.visual, Vit2d | VideoMae3d)
+    say(f"{config.model.visual}: {load_encoder(model.visual, config.model.encoder_weights)}")
+    with_features(footage, model, needs_of(model, config.model, skeleton), config)
 
 
 def encoder_key(encoder: torch.nn.Module, config: Config) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ from dolorim.data.crop import Crops
 from dolorim.data.footage import Footage, Needs, crop_points
 from dolorim.data.track import PoseTrack
 from dolorim.engine.hardware import Precision, autocast, pick_precision
+from dolorim.engine.talk import warn
 from dolorim.models.recognizer import Inputs, Recognizer, Streams
 
-_READ = 1024  # frames that are read at a time; a temporal network needs as many around them as it sees
+T = TypeVar("T")
 
 
 class Decisions(NamedTuple):
@@ -34,9 +35,9 @@ class Decisions(NamedTuple):
 class Predictor:
     """A recognizer made ready to predict, on its device.
 
-    `chunk` frames are encoded at a time. Their number has no influence on the result: each chunk comes with the real
-    frames around it, and only a video's own ends are padded with its outermost frames. `fold` copies the recognizer and
-    folds normalizations into convolutions; without it, the recognizer is used as it stands.
+    `chunk` frames are encoded at a time, and `read` are decided. Their numbers have no influence on the result: each
+    chunk comes with the real frames around it, and only a video's own ends are padded with its outermost frames. `fold`
+    copies the recognizer and folds normalizations into convolutions; without it, the recognizer is used as it stands.
     """
 
     def __init__(
@@ -45,11 +46,15 @@ class Predictor:
         needs: Needs,
         device: torch.device,
         precision: str = "auto",
-        chunk: int = 64,
+        chunk: int | None = None,
+        read: int = 1024,
         fold: bool = True,
+        compiled: bool = False,
     ) -> None:
         self.model = fold_normalization(model).to(device) if fold else model
-        self.needs, self.device, self.chunk = needs, device, chunk
+        self.needs, self.device, self.read = needs, device, read
+        self.chunk = chunk or (64 if device.type == "cpu" else 256)
+        self._see_with = compiled_or_not(self.model.encode) if compiled else self.model.encode
         self.precision: Precision = pick_precision(precision, device)
 
     def __call__(self, footage: Footage) -> Decisions:
@@ -98,8 +103,8 @@ class Predictor:
     def _encode_pose(self, track: PoseTrack | None) -> Iterator[Streams]:
         if track is None:
             raise ValueError("neither frames nor a pose to decide by")
-        for start in range(0, track.n_frames, _READ):
-            yield self._encoded(self._pose(track, start, min(_READ, track.n_frames - start)))
+        for start in range(0, track.n_frames, self.read):
+            yield self._encoded(self._pose(track, start, min(self.read, track.n_frames - start)))
 
     def _see(self, crops: Crops, start: int, frames: int, track: PoseTrack | None, side_px: float) -> Streams:
         before, after = self._context()
@@ -133,13 +138,15 @@ class Predictor:
     @torch.inference_mode()
     def _encoded(self, inputs: dict[str, torch.Tensor]) -> Streams:
         with autocast(self.device, self.precision):
-            return self.model.encode(Inputs(**inputs), halo=True)
+            return self._see_with(Inputs(**inputs), halo=True)
 
     def _stored(self, footage: Footage) -> Iterator[Streams]:
         """Streams of a recording whose visual features have been computed before."""
         assert footage.features is not None
-        for start in range(0, footage.n_frames, _READ):
-            stored = torch.from_numpy(footage.features[start : start + _READ].astype(np.float32))[None].to(self.device)
+        for start in range(0, footage.n_frames, self.read):
+            stored = torch.from_numpy(footage.features[start : start + self.read].astype(np.float32))[None].to(
+                self.device
+            )
             inputs = {"features": stored}
             if footage.track is not None:
                 inputs |= self._pose(footage.track, start, stored.shape[1])
@@ -155,10 +162,10 @@ class Predictor:
         context = 0  # frames of `waiting` that have been decided on and stay as context
         for seen in streams:
             waiting = seen if waiting is None else _laid_together(waiting, seen)
-            while _length(waiting) - context >= _READ + after:
-                yield self._decide(waiting, context, _READ)
-                drop = max(0, context + _READ - before)
-                waiting, context = _cut(waiting, drop), context + _READ - drop
+            while _length(waiting) - context >= self.read + after:
+                yield self._decide(waiting, context, self.read)
+                drop = max(0, context + self.read - before)
+                waiting, context = _cut(waiting, drop), context + self.read - drop
         if waiting is not None and _length(waiting) > context:
             yield self._decide(waiting, context, _length(waiting) - context)
 
@@ -174,6 +181,23 @@ class Predictor:
     def _context(self) -> tuple[int, int]:
         halo = self.needs.visual
         return (0, 0) if halo is None else (halo.before, halo.after)
+
+
+def compiled_or_not(see: Callable[..., T]) -> Callable[..., T]:
+    """The same, compiled; where that fails it is said, and the uncompiled one goes on."""
+    fast, broken = torch.compile(see), False
+
+    def with_fallback(*inputs: Any, **how: Any) -> T:
+        nonlocal broken
+        if not broken:
+            try:
+                return fast(*inputs, **how)
+            except RuntimeError as error:  # what torch.compile raises, its own errors among them
+                broken = True
+                warn(f"torch.compile failed ({str(error).splitlines()[0][:200]}); going on without")
+        return see(*inputs, **how)
+
+    return with_fallback
 
 
 def fold_normalization(model: Recognizer) -> Recognizer:

@@ -129,7 +129,9 @@ def _labelled(
     project: Project, source: Source, data: DataConfig, video: CachedVideo | None, track: PoseTrack | None
 ) -> Footage:
     n_frames = track.n_frames if video is None and track is not None else video.n_frames if video is not None else 0
-    recording, placement = project.place(source, n_frames, data)
+    recording, placement = project.place(source, n_frames, data, None if video is None else video.time_s)
+    for finding in placement.findings:
+        warn(str(finding))
     for reason in placement.skipped:
         warn(f"trial left out: {reason}")
     for note in track.notes if track is not None else ():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import lightning.pytorch as pl
@@ -18,10 +18,10 @@ from dolorim.core.ethogram import Ethogram
 from dolorim.data.augment import augment
 from dolorim.data.footage import Footage, Needs
 from dolorim.data.windows import Batch
-from dolorim.engine.infer import Predictor
+from dolorim.engine.infer import Predictor, compiled_or_not
 from dolorim.engine.losses import FrameLoss, keypoint_loss
 from dolorim.metrics.frames import confusion, frame_scores
-from dolorim.models.recognizer import Inputs, Recognizer
+from dolorim.models.recognizer import Inputs, Output, Recognizer
 from dolorim.models.videomae import VideoMae3d
 from dolorim.models.vit import Vit2d
 from dolorim.models.weights import freeze
@@ -47,6 +47,7 @@ class Learner(pl.LightningModule):
         self.model, self.config, self.ethogram, self.needs, self.val = model, config, ethogram, needs, val
         self.loss = FrameLoss(config.train, shares)
         self.plateau = Plateau()
+        self._look: Callable[..., Output] = compiled_or_not(model) if config.train.compile else model
         self._spent_s = 0.0  # in earlier sessions of this run
         self._started = time.monotonic()
         self._counts = self._no_counts()
@@ -58,7 +59,7 @@ class Learner(pl.LightningModule):
         torch.manual_seed(seed)  # for dropout
         batch = augment(batch, self.config.augment, self.ethogram.mirrored)
         inputs = self._with_one_stream_left_out(inputs_of(batch), seed)
-        found = self.model(inputs, batch["valid"], halo=True)
+        found = self._look(inputs, batch["valid"], halo=True)
         loss = self.loss(found.stages, batch["labels"], self._over_all)
         if found.keypoints is not None and found.visibility is not None and self.config.train.lambda_kp:
             points = keypoint_loss(found.keypoints, found.visibility, batch["points"], batch["valid"])
@@ -93,7 +94,9 @@ class Learner(pl.LightningModule):
 
     def validation_step(self, recording: int, index: int) -> None:
         footage = self.val[recording]
-        predictor = Predictor(self.model, self.needs, self.device, self.config.train.precision, fold=False)
+        settings = self.config.train
+        read = settings.val_T or footage.n_frames
+        predictor = Predictor(self.model, self.needs, self.device, settings.precision, read=read, fold=False)
         guess = predictor(footage).probabilities.argmax(1)
         self._counts += confusion(footage.recording.labels, guess, len(self.ethogram))
 

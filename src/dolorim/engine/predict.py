@@ -30,9 +30,9 @@ from dolorim.engine.material import rate_of
 from dolorim.engine.overlay import write_overlay
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress, say, warn
+from dolorim.formats.naming import find_videos
 from dolorim.formats.predictions import meta_path, write_predictions
-from dolorim.formats.project import find_pose_files, find_videos, pose_files_below
-from dolorim.formats.tracking import find_poses, recording_stem
+from dolorim.formats.tracking import find_pose_files, find_poses, pose_files_below, recording_stem
 
 _WAITING = 4  # blocks of crops that may wait for the network
 
@@ -264,9 +264,10 @@ def _identity(job: Job) -> dict[str, Any]:
 def _is_done(out: Path, stem: str, meta: dict[str, Any]) -> bool:
     try:
         before = json.loads(meta_path(out, stem).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
-    return all(before.get(key) == meta.get(key) for key in ("run", "view", "fingerprint", "pose_fingerprint"))
+    keys = ("run", "view", "fingerprint", "pose_fingerprint")
+    return isinstance(before, dict) and all(before.get(key) == meta.get(key) for key in keys)
 
 
 def _summary(predictions: Predictions) -> str:

@@ -78,7 +78,7 @@ class RunFolder:
             raise UserError(
                 f"{self.path / name}: cannot be read ({error.strerror}); is {self.path} a run folder?"
             ) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{self.path / name}: not valid JSON ({error}); train again") from None
 
     def read_config(self) -> Config:

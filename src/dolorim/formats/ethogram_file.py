@@ -17,6 +17,7 @@ from dolorim.core.ethogram import Ethogram, RawClass, means_unlabelled
 from dolorim.formats.table import read_table, read_text, write_text
 
 _LEFT_OUT = "none"
+_MOST = 10**9  # ids beyond are damage, or no ids
 _KEYS = {"classes", "indicator", "background", "raw"}
 
 
@@ -39,7 +40,7 @@ def write_ethogram(path: Path, ethogram: Ethogram) -> None:
 def _from_toml(path: Path) -> Ethogram:
     try:
         data = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number may have too many digits, brackets may go too deep
         raise UserError(f"{path}: not valid TOML ({error})") from None
     unknown = set(data) - _KEYS
     if unknown:
@@ -61,9 +62,10 @@ def _from_toml(path: Path) -> Ethogram:
 def _raw_class(path: Path, row: dict[str, Any]) -> RawClass:
     ident, name = row.get("id"), row.get("name")
     merged = row.get("merged", name)
-    if set(row) - {"id", "name", "merged"} or type(ident) is not int or not _strings([name, merged]):
+    is_id = type(ident) is int and abs(ident) < _MOST
+    if set(row) - {"id", "name", "merged"} or not is_id or not _strings([name, merged]):
         raise UserError(f"{path}: expected a [[raw]] table with id (a number), name and merged, found {row}")
-    return RawClass(ident, str(name), None if means_unlabelled(str(merged)) else str(merged))
+    return RawClass(int(ident or 0), str(name), None if means_unlabelled(str(merged)) else str(merged))
 
 
 def _from_table(path: Path) -> Ethogram:
@@ -74,7 +76,7 @@ def _from_table(path: Path) -> Ethogram:
         raise UserError(f"{path}: expected the columns id,name[,merged], found {', '.join(table.header)}")
     raw = []
     for line, row in zip(table.lines, table.rows, strict=True):
-        if not row[ident].isdecimal() or not row[name]:
+        if not row[ident].isdecimal() or len(row[ident]) > 9 or not row[name]:
             raise UserError(f"{path}, line {line}: expected a number and a name, found {row[ident]!r}, {row[name]!r}")
         learned = (row[merged] if merged is not None else "") or row[name]  # an empty cell merges nothing
         left_out = learned != row[name] and means_unlabelled(learned)

@@ -21,6 +21,7 @@ from dolorim.core.pose import Pose, tracked
 from dolorim.formats.pose_columns import Column, by_frame, coordinate, to_poses
 
 _DAMAGE = (LookupError, TypeError, ValueError, RuntimeError, MemoryError)  # what h5py raises where bytes have changed
+_SMALL, _RATIO = 2**26, 500  # bytes, and how far numbers may be compressed; a few bytes may claim to be terabytes
 _LEVELS = {3: (None, 1, 2), 4: (1, 2, 3)}  # of labels: where individual, part and coordinate stand
 
 
@@ -78,6 +79,7 @@ def _stored_as_table(path: Path, group: h5py.Group) -> tuple[list[tuple[str, ...
     table = group["table"]
     labels: list[tuple[str, ...]] = []
     blocks = []
+    refuse_bomb(table)
     for name in table.dtype.names or ():
         if name.startswith("values_block_"):
             labels += _labels(path, table.attrs[f"{name}_kind"])
@@ -98,12 +100,12 @@ def _stored_fixed(path: Path, group: h5py.Group) -> tuple[list[tuple[str, ...]],
         numbers = group[f"block{block}_values"]
         if numbers.dtype.kind not in "fiu":
             continue
-        numbers = np.asarray(numbers, np.float64)
+        numbers = stored(numbers, np.float64)
         if values is None:
             values = np.full((len(numbers), len(labels)), np.nan)
         at = {label: i for i, label in enumerate(labels)}
         values[:, [at[label] for label in _levels(path, group, f"block{block}_items")]] = numbers
-    frames = np.asarray(group["axis1"]) if "axis1" in group else None
+    frames = stored(group["axis1"]) if "axis1" in group else None
     return labels, np.empty((0, len(labels))) if values is None else values, _as_frames(frames)
 
 
@@ -113,8 +115,8 @@ def _levels(path: Path, group: h5py.Group, axis: str) -> list[tuple[str, ...]]:
         words = group[f"{axis}_level{level}"]
         if words.dtype.kind != "S":
             raise UserError(f"{path}: its column labels are not plain text ({words.dtype}); export the pose as CSV")
-        texts = [w.decode("utf-8", "replace") for w in words[()]]
-        columns.append([texts[i] for i in group[f"{axis}_label{level}"][()]])
+        texts = [w.decode("utf-8", "replace") for w in stored(words)]
+        columns.append([texts[i] for i in stored(group[f"{axis}_label{level}"])])
     return list(zip(*columns, strict=True))
 
 
@@ -128,6 +130,8 @@ def _labels(path: Path, attribute: Any, axes: bool = False) -> list[tuple[str, .
         found = _literal(bytes(attribute))
         if axes:
             found = found[0][1]
+        if not all(isinstance(word, str | int) for label in found for word in label):
+            raise ValueError("something that is no label")  # lists within lists may be endless when written out
         return [tuple(map(str, label)) for label in found]
     except (ValueError, LookupError, TypeError) as error:
         raise UserError(
@@ -206,10 +210,10 @@ def _plain(pickled: bytes) -> Any:
 
 def _sleap(path: Path, file: h5py.File) -> tuple[Pose, ...]:
     """SLEAP's analysis file: tracks `(track, xy, node, frame)`, or `(frame, node, xy, track)`."""
-    names = [_text(n) for n in file["node_names"][()]]
-    tracks = np.asarray(file["tracks"], np.float64)
-    individuals = [_text(n) for n in file["track_names"][()]] if "track_names" in file else []
-    scores = np.asarray(file["point_scores"], np.float64) if "point_scores" in file else None
+    names = [_text(n) for n in stored(file["node_names"])]
+    tracks = stored(file["tracks"], np.float64)
+    individuals = [_text(n) for n in stored(file["track_names"])] if "track_names" in file else []
+    scores = stored(file["point_scores"], np.float64) if "point_scores" in file else None
     shape = tracks.shape
     if tracks.ndim != 4 or 0 in shape:
         raise UserError(f"{path}: expected SLEAP tracks of 4 dimensions, found {shape}; export the analysis file again")
@@ -237,6 +241,18 @@ def _sleap(path: Path, file: h5py.File) -> tuple[Pose, ...]:
         )
         for i, track in enumerate(tracks)
     )
+
+
+def stored(dataset: h5py.Dataset, dtype: type | None = None) -> np.ndarray:
+    """All of a dataset. Raises `ValueError` for one that claims to hold far more than the file has bytes for."""
+    refuse_bomb(dataset)
+    return np.asarray(dataset[()], dtype)
+
+
+def refuse_bomb(dataset: h5py.Dataset) -> None:
+    claimed = dataset.size * max(dataset.dtype.itemsize, 8)
+    if claimed > max(_SMALL, _RATIO * dataset.id.get_storage_size()):
+        raise ValueError(f"{dataset.name} claims {claimed:.1e} bytes, more than the file can hold")
 
 
 def _dims(dataset: h5py.Dataset) -> list[str] | None:

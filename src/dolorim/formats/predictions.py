@@ -11,6 +11,7 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.predictions import Predictions
+from dolorim.formats.bout_table import write_bout_table
 from dolorim.formats.table import read_table, read_text, write_table, write_text
 
 
@@ -24,14 +25,7 @@ def write_predictions(folder: Path, predictions: Predictions) -> None:
     names = predictions.classes
     header = ("frame", "time_s", "label", *(f"p_{n}" for n in names))
     write_table(folder / f"{predictions.name}.predictions.csv", header, _rows(predictions))
-    bouts = []
-    for bout, probability in predictions.bouts():
-        start_s, stop_s = predictions.interval_s(bout)
-        bouts.append(
-            (bout.start, bout.stop, f"{start_s:.4f}", f"{stop_s:.4f}", names[bout.label], f"{probability:.4f}")
-        )
-    header = ("start_frame", "stop_frame", "start_s", "stop_s", "label", "mean_probability")
-    write_table(folder / f"{predictions.name}.bouts.csv", header, bouts)
+    write_bout_table(folder / f"{predictions.name}.bouts.csv", predictions)
     meta = {**predictions.meta, "classes": names, "n_frames": len(predictions.labels)}
     write_text(meta_path(folder, predictions.name), json.dumps(meta, indent=1) + "\n")
 
@@ -55,16 +49,17 @@ def read_predictions(path: Path) -> Predictions:
         line, found = table.lines[wrong[0]], table.rows[wrong[0]][0]
         raise UserError(f"{path}, line {line}: expected frame {wrong[0]}, found {found}; predict the video again")
     name = path.name.removesuffix(".predictions.csv")
-    meta = _read_meta(meta_path(path.parent, name))
+    meta = read_meta(meta_path(path.parent, name))
     return Predictions(name, classes, labels, numbers[:, 2:].astype(np.float32), numbers[:, 1], meta)
 
 
-def _read_meta(path: Path) -> dict[str, Any]:
+def read_meta(path: Path) -> dict[str, Any]:
+    """What is known about a video's predictions; empty where nothing was written. Raises `UserError`."""
     if not path.exists():
         return {}
     try:
         meta = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); predict the video again") from None
     if not isinstance(meta, dict):
         raise UserError(f"{path}: not a JSON object; predict the video again")

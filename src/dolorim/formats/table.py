@@ -6,11 +6,14 @@ import contextlib
 import csv
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dolorim.core.errors import UserError
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet would compute, and the same with our mark in front
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,11 @@ def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     text = read_text(path)
     first = next((line for line in io.StringIO(text, newline=None) if line.strip()), "")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
+    marked = "'" in text
     try:
         for cells in reader:
             if len(cells) > 1 or "".join(cells).strip():
-                yield reader.line_num, cells
+                yield reader.line_num, [*map(_unmarked, cells)] if marked else cells
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: not a table that can be read ({error})") from None
 
@@ -77,12 +81,34 @@ def read_text(path: Path) -> str:
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a comma-separated table whole or not at all."""
+    """Write a comma-separated table whole or not at all.
+
+    Text that a spreadsheet would take for a formula gets a ' in front, which reading takes away again: names of files
+    and of classes come from anywhere.
+    """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerow([*map(_marked, header)])
+    writer.writerows([*map(_marked, row)] for row in rows)
     write_text(path, buffer.getvalue())
+
+
+def _marked(cell: object) -> object:
+    if not isinstance(cell, str) or not _FORMULA.match(cell) or _is_number(cell):
+        return cell
+    return f"'{cell}"
+
+
+def _unmarked(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

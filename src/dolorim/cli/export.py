@@ -1,0 +1,93 @@
+"""`dolorim export`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import tyro
+
+from dolorim.cli.common import parse, report_failures
+from dolorim.core.errors import UserError
+from dolorim.formats.export import Target, export_predictions
+from dolorim.formats.pose import READERS, read_pose
+from dolorim.formats.predictions import read_predictions
+
+_ENDING = ".predictions.csv"
+
+
+@dataclass(frozen=True)
+class _Export:
+    """Write predictions in the format of another tool."""
+
+    predictions: tyro.conf.Positional[Path]
+    """Folder that predict has written to, or one <name>.predictions.csv."""
+    to: Target
+    out: Path | None = None
+    """Folder for the results; without it, a folder of the format's name beside the predictions."""
+    pose: Path | None = None
+    """For NWB: pose file of the one video, or folder with pose files that begin with their video's name."""
+    individual: str | None = None
+    """Which animal of a pose file with several."""
+    session_start: str | None = None
+    """For NWB: when the recording began, 2026-01-31T14:05; without a time zone it is UTC."""
+    quiet: bool = False
+
+
+def run(arguments: list[str]) -> int:
+    """`dolorim export PREDICTIONS --to FORMAT`"""
+    given = parse(_Export, arguments, "dolorim export")
+    start = None if given.session_start is None else _moment(given.session_start)
+    if (given.pose or start) and given.to != "nwb":
+        raise UserError(f"--pose and --session_start are for --to nwb; {given.to} has no place for them")
+    files = _files(given.predictions)
+    out = given.out or files[0].parent / given.to
+    failures: list[tuple[Path, str]] = []
+    for file in files:
+        try:
+            found = read_predictions(file)
+            where = None if given.pose is None else _pose_of(found.name, given.pose)
+            pose = None if where is None else read_pose(where, given.individual)
+            export_predictions(out, found, given.to, pose, start)
+        except UserError as error:
+            failures.append((file, str(error)))
+    if not given.quiet:
+        print(f"{len(files) - len(failures)} of {len(files)} written as {given.to} to {out}", file=sys.stderr)
+    code = report_failures(failures)
+    return 2 if len(failures) == len(files) else code
+
+
+def _files(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place]
+    files = sorted(p for p in place.glob(f"*{_ENDING}") if not p.name.startswith(".")) if place.is_dir() else []
+    if not files:
+        raise UserError(
+            f"{place}: expected a folder with <name>{_ENDING} files or one such file, as predict writes them"
+        )
+    return files
+
+
+def _pose_of(name: str, place: Path) -> Path:
+    if not place.is_dir():
+        return place
+    known = name.casefold()
+    found = [
+        p for p in sorted(place.iterdir()) if p.suffix.casefold() in READERS and p.stem.casefold().startswith(known)
+    ]
+    exact = [p for p in found if p.stem.casefold() == known or p.stem.casefold().startswith(f"{known}dlc")]
+    found = exact or found
+    if len(found) != 1:
+        names = ", ".join(p.name for p in found) or "none"
+        raise UserError(f"{place}: expected one pose file of {name}, found {names}; name it with --pose FILE")
+    return found[0]
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"--session_start: expected a date like 2026-01-31T14:05, found {text!r}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

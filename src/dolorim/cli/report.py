@@ -1,0 +1,68 @@
+"""`dolorim report`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from dolorim.cli.common import parse, report_failures, settle
+from dolorim.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class _Report:
+    """Read-outs, statistics between groups, figures and one HTML page, from predictions or from label files."""
+
+    predictions: tyro.conf.Positional[Path]
+    """Folder that predict has written, or a folder of label files."""
+    groups: Path
+    """Table file,animal,group[,treated_side][,more]: whose each recording is, and what was done to that animal."""
+    assay: str = "whole"
+    """whole, formalin, von_frey, acetone, hargreaves, cfa, home_cage, or a .toml file of your own."""
+    out: Path = Path("dolorim-report")
+    """Folder for the page, the tables and the figures."""
+    bin: str | None = None
+    """Bins of the time course: 30s, 5min, 1h."""
+    control: str | None = None
+    """The group that others are compared with; else one called control, vehicle or the like, else the first."""
+    pain: tuple[str, ...] = ()
+    """Pain behaviors, the most telling first; else by name (lick, withdraw, flinch, shake, guard)."""
+    second_factor: str | None = None
+    """A column of the table of groups that is a second factor between animals (sex)."""
+    within: str | None = None
+    """A column that says when (day): several sessions of each animal."""
+    stimuli: Path | None = None
+    """Table video,onset_s[,trial] with the times of stimuli."""
+    run: Path | None = None
+    """The run that has made the predictions: its scores on held-out animals are reported and correct time budgets."""
+    classes: Path | None = None
+    """For label files: the ethogram, as in train."""
+    rate_hz: float | None = None
+    """For label files: frames per second."""
+    correction: Literal["holm", "fdr"] = "holm"
+    """For many behaviors."""
+    title: str | None = None
+    seed: int = 0
+    quiet: bool = False
+
+
+def run(arguments: list[str]) -> int:
+    """`dolorim report PREDICTIONS --groups groups.csv`"""
+    given = parse(_Report, arguments, "dolorim report")
+    from dolorim.engine.talk import say, warn
+    from dolorim.report.study_report import report_study
+
+    settle(given.quiet)
+    if given.rate_hz is not None and given.rate_hz <= 0:
+        raise UserError(f"--rate_hz {given.rate_hz:g}: expected frames per second, above 0")
+    page, sentences, study = report_study(**{k: v for k, v in dataclasses.asdict(given).items() if k != "quiet"})
+    for finding in study.findings:
+        warn(str(finding))
+    for sentence in sentences:
+        say(sentence)
+    say(f"open {page}")
+    return report_failures(study.failures)

@@ -1,0 +1,147 @@
+"""A study as read-outs see it: recordings as bouts in seconds, whose they are, and which group that animal is in."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dolorim.core.errors import UserError
+from dolorim.core.findings import Finding
+
+_SIDE = re.compile(r"(?<![a-z])(left|right|l|r)(?![a-z])")
+
+
+@dataclass(frozen=True)
+class Track:
+    """One recording, or what follows one stimulus in it: bout i lasts `[start_s[i], stop_s[i])`.
+
+    `labels` are class indices, never -1: what nobody has labelled is a gap between bouts. All arrays are `(bouts,)` in
+    order of time. Seconds count from the track's own beginning; it lasts `length_s`.
+    """
+
+    video: str
+    animal: str
+    group: str
+    start_s: np.ndarray
+    stop_s: np.ndarray
+    labels: np.ndarray
+    length_s: float
+    trial: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def between(self, start_s: float, stop_s: float) -> Track:
+        """The piece `[start_s, stop_s)`, its own beginning at 0. Bouts that reach beyond its borders stay whole."""
+        stop_s = min(stop_s, self.length_s)
+        here = (self.stop_s > start_s) & (self.start_s < stop_s)
+        return dataclasses.replace(
+            self, start_s=self.start_s[here] - start_s, stop_s=self.stop_s[here] - start_s, labels=self.labels[here],
+            length_s=max(stop_s - start_s, 0.0),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Study:
+    """Tracks, the names of their classes, and the groups in the order in which they are shown, the control first."""
+
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    tracks: tuple[Track, ...]
+    findings: tuple[Finding, ...] = ()
+    failures: tuple[tuple[Path, str], ...] = ()
+
+    @property
+    def paired(self) -> bool:
+        """Was every animal measured in every group, so that groups are compared within animals?"""
+        return len(self.groups) > 1 and all(len(g) > 1 for g in _groups_of(self.tracks).values())
+
+    def by_side(self) -> Study:
+        """Left and right become ipsi and contra where the table of groups says which paw was treated.
+
+        Raises `UserError` where it says so for some animals only.
+        """
+        sides = {t.animal: _SIDE.fullmatch(t.columns.get("treated_side", "").casefold()) for t in self.tracks}
+        if not any(sides.values()):
+            return self
+        missing = next((a for a, side in sides.items() if side is None), None)
+        if missing is not None:
+            raise UserError(
+                f"treated_side of animal {missing}: expected L or R; for an untreated animal give the side that the "
+                f"others were treated on"
+            )
+        renamed = {s: [_sided(name, s) for name in self.classes] for s in "lr"}
+        names = tuple(
+            dict.fromkeys(n for pair in zip(renamed["l"], renamed["r"], strict=True) for n in sorted(pair)[::-1])
+        )
+        codes = {s: np.array([names.index(n) for n in of]) for s, of in renamed.items()}
+        tracks = []
+        for track in self.tracks:
+            side = sides[track.animal]
+            assert side is not None
+            tracks.append(dataclasses.replace(track, labels=codes[side[0][0]][track.labels]))
+        return dataclasses.replace(self, classes=names, tracks=tuple(tracks))
+
+    def after_stimuli(self, onsets_s: Mapping[tuple[str, str], Sequence[float]], response_s: float) -> Study:
+        """One track for each stimulus of a video: the `response_s` seconds that follow it.
+
+        `onsets_s[(video, trial)]`, trial "" for a recording that is one piece. One without a stimulus is left out.
+        """
+        tracks, findings = [], list(self.findings)
+        for track in self.tracks:
+            onsets = onsets_s.get((track.video, track.trial), ())
+            if not onsets:
+                findings.append(Finding("warning", _name(track), "has no stimulus in the table", "left out"))
+            for number, onset in enumerate(onsets, 1):
+                piece = track.between(onset, onset + response_s)
+                if piece.length_s <= 0:
+                    findings.append(Finding("warning", _name(track), f"ends before its stimulus at {onset:g} s"))
+                    continue
+                tracks.append(dataclasses.replace(piece, trial=track.trial or str(number)))
+        if not tracks:
+            raise UserError("no stimulus of the table lies in a recording; its column video must name the recordings")
+        return dataclasses.replace(self, tracks=tuple(tracks), findings=tuple(findings))
+
+
+def check_animals(study: Study) -> list[Finding]:
+    """What a reader must know about who was measured. Raises `UserError` for an animal in some of the groups only."""
+    findings = []
+    memberships = _groups_of(study.tracks)
+    if not study.paired:
+        for animal, groups in memberships.items():
+            if len(groups) > 1:
+                raise UserError(
+                    f"animal {animal} is in the groups {' and '.join(sorted(groups))}, others not; give each animal "
+                    f"one group, or every animal every group (then groups are compared within animals)"
+                )
+    for group in study.groups:
+        n = sum(group in groups for groups in memberships.values())
+        if n < 3:
+            animals = "animal" if n == 1 else "animals"
+            findings.append(
+                Finding("warning", f"group {group}", f"only {n} {animals}", "too few for any test or interval")
+            )
+    return findings
+
+
+def _groups_of(tracks: Sequence[Track]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for track in tracks:
+        found.setdefault(track.animal, set()).add(track.group)
+    return found
+
+
+def _sided(name: str, treated: str) -> str:
+    """`lick_L` is `lick_ipsi` for an animal that was treated on the left. The last word of that kind tells the side."""
+    sides = list(_SIDE.finditer(name.casefold().replace("_", " ")))
+    if not sides:
+        return name
+    start, stop = sides[-1].span()
+    return name[:start] + ("ipsi" if sides[-1][0][0] == treated else "contra") + name[stop:]
+
+
+def _name(track: Track) -> str:
+    return f"{track.video}, trial {track.trial}" if track.trial else track.video

@@ -1,0 +1,180 @@
+"""Labels that other tools wrote as bouts, and what is done where they contradict the video or themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from dolorim.core.errors import UserError
+from dolorim.core.ethogram import UNLABELED, Ethogram
+from dolorim.core.findings import Finding
+from dolorim.formats.labels import LabelFile
+
+_MOST_FRAMES = 2**25  # 300 hours at 30 frames/s: a larger number is damage, and would fill the memory
+_OTHER_RATE = 0.01  # relative difference from which a video's rate is another one
+
+
+@dataclass(frozen=True)
+class Conflicts:
+    """Contradictions in label files: each is raised as a `UserError`, or kept in `found` to be said as a warning."""
+
+    mode: Literal["warn", "error"] = "error"
+    found: list[Finding] = field(default_factory=list)
+
+    def add(self, where: object, what: str, remedy: str, otherwise: str) -> None:
+        """`remedy` is what the user can do about it, `otherwise` what happens with `--on_conflict warn`."""
+        if self.mode == "error":
+            raise UserError(f"{where}: {what}; {remedy}, or go on with --on_conflict warn ({otherwise})")
+        self.found.append(Finding("warning", str(where), what, otherwise))
+
+
+@dataclass(frozen=True)
+class Events:
+    """Bouts of one video, before anybody has counted its frames.
+
+    `start` and `stop` `(bouts,)` are frames counted from 0, or seconds from the first frame; half-open, and a bout
+    without a length takes one frame. `labels` `(bouts,)` are class indices, -1 where a bout is unlabelled.
+    `rate_hz` is what the file says about its video.
+    """
+
+    path: Path
+    unit: Literal["frames", "s"]
+    start: np.ndarray
+    stop: np.ndarray
+    labels: np.ndarray
+    rate_hz: float | None = None
+
+    def on_frames(
+        self,
+        n_frames: int,
+        time_s: np.ndarray | None = None,
+        gaps: int = UNLABELED,
+        conflicts: Conflicts | None = None,
+    ) -> LabelFile:
+        """The labels of a video of `n_frames` frames at `time_s` `(n_frames,)`.
+
+        A time is meant for the nearest border between frames. Frames that no bout claims are of class `gaps`; those
+        that bouts of different classes claim are a conflict, and unlabelled. Without `time_s` the file's own rate is
+        believed. Raises `UserError` where there is none, and for conflicts that are not only to be warned of.
+        """
+        conflicts = Conflicts() if conflicts is None else conflicts
+        start, stop = self.start, self.stop
+        if self.unit == "s":
+            borders = self._borders(n_frames, time_s, conflicts)
+            start, stop = _nearest(borders, start), _nearest(borders, stop)
+            start[start == n_frames] -= 1  # an event at the very end is part of the last frame
+        start, stop = start.astype(np.int64), stop.astype(np.int64)
+        stop = np.maximum(stop, start + 1)
+        beyond = int(stop.max(initial=0))
+        if beyond > n_frames:
+            conflicts.add(
+                self.path, f"labels frames up to {beyond} of a video that has only {n_frames} frames",
+                "give it the labels of this video", "the rest is cut off",
+            )  # fmt: skip
+        labels, free, clash = _lay(start, stop, self.labels, n_frames)
+        if clash.any():
+            first = int(np.flatnonzero(clash)[0])
+            conflicts.add(
+                self.path, f"{int(clash.sum())} frames have two behaviors at once, the first is frame {first}",
+                "let one end where the other begins", "they are unlabelled",
+            )  # fmt: skip
+        labels[free], labels[clash] = gaps, UNLABELED
+        return LabelFile(self.path, None, np.arange(n_frames), labels, counts_from=0)
+
+    def _borders(self, n_frames: int, time_s: np.ndarray | None, conflicts: Conflicts) -> np.ndarray:
+        """When each frame begins and the last one ends `(n_frames + 1,)`, in seconds from the first frame."""
+        if time_s is None or n_frames < 2:
+            if self.rate_hz is None:
+                raise UserError(f"{self.path}: its labels are in seconds, and the rate of its video is not known")
+            return np.arange(n_frames + 1) / self.rate_hz
+        times = np.asarray(time_s, np.float64) - time_s[0]
+        step_s = float(np.median(np.diff(times)))
+        rate_hz = (n_frames - 1) / max(float(times[-1]), 1e-9)
+        rates_hz = (rate_hz, 1 / max(step_s, 1e-9))  # where the rate varies, tools call either of them the rate
+        if self.rate_hz is not None and all(abs(self.rate_hz - r) > _OTHER_RATE * r for r in rates_hz):
+            conflicts.add(
+                self.path, f"was made on a video of {self.rate_hz:g} frames/s, but its video has {rate_hz:g}",
+                "give it the labels of this very video", "the times are believed",
+            )  # fmt: skip
+        return np.append(times, times[-1] + step_s)
+
+
+def classes_of(
+    path: Path, words: Sequence[str], lines: Sequence[int], ethogram: Ethogram, conflicts: Conflicts
+) -> np.ndarray:
+    """Class indices `(words,)` int16 of behaviors; those that the ethogram does not know are conflicts, and -1.
+
+    A word is a raw behavior first, and else a class: what we export is written by class.
+    """
+    classes = {name.casefold(): i for i, name in enumerate(ethogram.classes)}
+    found: dict[str, int] = {}
+    for word, line in zip(words, lines, strict=True):
+        if word not in found:
+            try:
+                found[word] = int(ethogram.merge(np.array([ethogram.raw_id(word)]))[0])
+            except ValueError as error:
+                found[word] = classes.get(word.strip().casefold(), UNLABELED)
+                if found[word] == UNLABELED:
+                    what = " ".join(str(error).split())
+                    conflicts.add(f"{path}, line {line}", what, "add it to the ethogram", "it is unlabelled")
+    return np.array([found[word] for word in words], np.int16)
+
+
+def seconds(text: str) -> float | None:
+    """Seconds in a cell: 12.5, 12,5 or 1:02:03.5; None for anything else."""
+    parts = text.strip().replace(",", ".").split(":")
+    try:
+        numbers = [float(p) for p in parts]
+    except ValueError:
+        return None
+    total = 0.0
+    for number in numbers:
+        total = 60 * total + number
+    return total if len(parts) <= 3 and 0 <= total < 1e9 else None
+
+
+def _nearest(borders: np.ndarray, times: np.ndarray) -> np.ndarray:
+    after = np.searchsorted(borders, times).clip(1, len(borders) - 1)
+    before = after - 1
+    found = np.where(times - borders[before] < borders[after] - times, before, after)
+    # A time far behind the end must not pass for the end.
+    past = times > borders[-1] + (borders[-1] - borders[-2])
+    return np.where(past, len(borders), found)
+
+
+def _lay(
+    start: np.ndarray, stop: np.ndarray, labels: np.ndarray, n_frames: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels of the frames, those that no bout claims, and those that bouts of different classes claim."""
+    frames, free = np.full(n_frames, UNLABELED, np.int16), np.ones(n_frames, bool)
+    clash = np.zeros(n_frames, bool)
+    for first, last, label in zip(start.tolist(), stop.tolist(), labels.tolist(), strict=True):
+        part = frames[first:last]
+        clash[first:last] |= (part >= 0) & (part != label) & (label >= 0)
+        part[part < 0] = label
+        free[first:last] = False
+    return frames, free, clash
+
+
+def frame_count(events: Events) -> int:
+    """Frames up to the end of the last bout. Raises `UserError` for a number that no video reaches."""
+    last = int(events.stop.max(initial=0))
+    if last > _MOST_FRAMES:
+        raise UserError(f"{events.path}: labels frame {last}, which no video has; was the file damaged?")
+    return last
+
+
+def cut_to(file: LabelFile, n_frames: int, conflicts: Conflicts) -> LabelFile:
+    """The same labels for a video of `n_frames` frames, if the file claims to have a row for each of its frames."""
+    if file.n_frames is None or file.n_frames == n_frames:
+        return file
+    conflicts.add(
+        file.path, f"has rows for {file.n_frames} frames, but its video has {n_frames}",
+        "give it the labels of this video", "rows and frames are paired from the first one on",
+    )  # fmt: skip
+    return dataclasses.replace(file, frames=file.frames[:n_frames], labels=file.labels[:n_frames])

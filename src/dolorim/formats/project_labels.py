@@ -1,0 +1,91 @@
+"""Which label files belong to which recordings of a project."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections import defaultdict
+from pathlib import Path
+
+from dolorim.config import DataConfig
+from dolorim.core.errors import UserError
+from dolorim.core.ethogram import Ethogram
+from dolorim.core.findings import Finding
+from dolorim.formats.annotations import SUFFIXES, read_annotations, sniff
+from dolorim.formats.events import Conflicts, Events
+from dolorim.formats.labels import LabelFile, parse_name
+from dolorim.formats.naming import by_name, files_below, named, noting
+
+
+def label_files(
+    config: DataConfig,
+    recordings: dict[Path, str],
+    ethogram: Ethogram,
+    findings: list[Finding],
+    noted: list[Finding] | None = None,
+) -> dict[Path, list[LabelFile | Events]]:
+    """The label files of each recording. With `noted`, one that cannot be read is a finding there, not an error."""
+    folder = config.annotations
+    if folder is None:
+        return {}
+    names = by_name(recordings)
+    found: dict[Path, list[LabelFile | Events]] = defaultdict(list)
+    tables = [p for p in files_below(folder) if p.suffix.casefold() in SUFFIXES]
+    if not tables:
+        raise UserError(f"{folder}: no label file in this folder (looked for prediction_<video>_<trial>.csv)")
+    conflicts = Conflicts(config.on_conflict, findings)
+    for path in tables:
+        with noting(noted, "labels-unreadable"):
+            for recording, file in _labels_of(path, config, names, ethogram, findings, conflicts):
+                found[recording].append(file)
+    if not found and not noted:
+        raise UserError(
+            f"{folder}: none of its {len(tables)} label files belongs to a video here; {tables[0].name} "
+            f"would label {parse_name(tables[0])[0]}"
+        )
+    return found
+
+
+def _labels_of(
+    path: Path,
+    config: DataConfig,
+    names: dict[str, list[Path]],
+    ethogram: Ethogram,
+    findings: list[Finding],
+    conflicts: Conflicts,
+) -> list[tuple[Path, LabelFile | Events]]:
+    """What one file says of which recordings: of that whose name it carries, or of those that it names inside."""
+    whole = names.get(path.stem.casefold())
+    ours = whole or named(parse_name(path)[0], names)
+    if not ours and not _names_videos(path, config):
+        what = "labels a video that is not there"
+        findings.append(Finding("warning", str(path), what, "left out", "labels-without-video"))
+        return []
+    wanted = (lambda _: True) if ours else (lambda media: bool(named(media, names)))
+    read = read_annotations(path, ethogram, config, conflicts, wanted)
+    inside = {media: named(media, names) for media in read if named(media, names)}
+    if not inside and len(read) > 1:
+        raise UserError(f"{path}: labels {', '.join(read)}, and none of them is a video here; rename the video")
+    if not inside and not ours:
+        what = "labels no video that is there"
+        findings.append(Finding("warning", str(path), what, "left out", "labels-without-video"))
+    found: list[tuple[Path, LabelFile | Events]] = []
+    for media, file in read.items():
+        matches = inside.get(media) or ([] if inside else ours)
+        if len(matches) > 1:
+            raise UserError(f"{path}: its name fits {matches[0]} and {matches[1]}; rename one of the videos")
+        if not matches:
+            continue
+        if whole and not isinstance(file, Events):
+            file = dataclasses.replace(file, trial=None)
+        found.append((matches[0], file))
+    return found
+
+
+def _names_videos(path: Path, config: DataConfig) -> bool:
+    """Does a file of this format say itself which videos it labels?"""
+    if config.label_format != "auto":
+        return config.label_format == "boris"
+    with contextlib.suppress(UserError):  # what belongs to no video need not be readable
+        return sniff(path) == "boris"
+    return False

@@ -1,0 +1,125 @@
+"""Assays: which windows of time, which behaviors and which read-out answer the question. Small TOML files."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from dolorim.config import explain
+from dolorim.core.errors import UserError
+from dolorim.formats.table import read_text
+
+_UNITS_S = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_TEMPLATES = files("dolorim.report") / "templates"
+_STRICT = ConfigDict(extra="forbid")
+
+
+def seconds(text: object) -> float:
+    """Seconds in `90`, `30s`, `5min`, `1.5h` or `2d`. Raises `ValueError` for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(text))
+    if match is None or match[2] not in _UNITS_S:
+        raise ValueError(f"expected a time such as 30s, 5min or 1h, found {text!r}")
+    return float(match[1]) * _UNITS_S[match[2]]
+
+
+Seconds = Annotated[float, BeforeValidator(seconds)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Window:
+    """A stretch of every recording, `[start_s, stop_s)`; without an end it lasts as long as the recording."""
+
+    name: str
+    start_s: Seconds = 0.0
+    stop_s: Annotated[float, BeforeValidator(lambda v: v if v == float("inf") else seconds(v))] = float("inf")
+
+
+WHOLE = Window("whole")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Assay:
+    """What is measured, and what is looked at first."""
+
+    name: str
+    title: str
+    windows: tuple[Window, ...] = (WHOLE,)
+    primary: tuple[str, ...] = ("whole",)
+    """Windows that answer the question."""
+    readout: Literal["time_percent", "time_s", "bouts", "bouts_per_min", "bout_mean_s", "latency_s", "response"] = (
+        "time_percent"
+    )
+    """Read-out that answers the question."""
+    indicator: tuple[str, ...] = (
+        "*withdraw*",
+        "*lick*ipsi*",
+        "*lick*",
+        "*bite*",
+        "*biting*",
+        "*flinch*",
+        "*shak*",
+        "*guard*",
+    )
+    """Patterns of class names, the best sign of pain first. Whatever fits one of them is a pain behavior."""
+    locomotion: tuple[str, ...] = ("walk*", "*locomot*", "*ambulat*", "run*", "active", "*rear*")
+    bin_s: Seconds = 60.0
+    """Bins of the time course."""
+    response_s: Seconds | None = None
+    """For trials: how long after a stimulus a behavior counts as the response to it."""
+    within: str | None = None
+    """For repeated measures: the column of the table of groups that says when."""
+
+    def __post_init__(self) -> None:
+        names = [w.name for w in self.windows]
+        for name in self.primary:
+            if name not in names:
+                raise UserError(f"primary = {name!r} is not among the windows {', '.join(names)}")
+        if len(set(names)) < len(names) or not names or not self.primary:
+            raise UserError(
+                f"expected windows with names of their own and one of them as primary, found {', '.join(names)}"
+            )
+        if any(w.stop_s <= w.start_s for w in self.windows) or self.bin_s <= 0:
+            raise UserError("windows and bins must last longer than nothing")
+
+    def pain_behaviors(self, classes: tuple[str, ...]) -> list[str]:
+        """The classes that are pain behaviors, the indicator first. Raises `UserError` where there is none."""
+        found = [c for pattern in self.indicator for c in classes if fnmatchcase(c.casefold(), pattern.casefold())]
+        if not found:
+            raise UserError(f"no pain behavior among {', '.join(classes)}; name one with --pain")
+        return list(dict.fromkeys(found))
+
+    def locomotion_behaviors(self, classes: tuple[str, ...]) -> list[str]:
+        """Two classes at most that tell how much an animal moves."""
+        found = [c for pattern in self.locomotion for c in classes if fnmatchcase(c.casefold(), pattern)]
+        return list(dict.fromkeys(found))[:2]
+
+
+def built_in() -> list[str]:
+    return sorted(p.name.removesuffix(".toml") for p in _TEMPLATES.iterdir() if p.name.endswith(".toml"))
+
+
+def read_assay(name: str, **changes: Any) -> Assay:
+    """A template of this name or a TOML file, with some values changed. Raises `UserError` for what does not fit."""
+    if name in built_in():
+        text, where = (_TEMPLATES / f"{name}.toml").read_text("utf-8"), name
+    elif name.endswith(".toml"):
+        text, where = read_text(Path(name)), name
+    else:
+        raise UserError(f"--assay {name}: there are {', '.join(built_in())}; or name a .toml file of your own")
+    try:
+        found = TypeAdapter(Assay).validate_python({"name": Path(where).stem, **tomllib.loads(text)})
+        return dataclasses.replace(found, **changes)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{where}: not valid TOML ({error})") from None
+    except ValidationError as error:
+        raise UserError(f"{where}: {explain(error)}") from None
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None

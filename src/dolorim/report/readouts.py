@@ -1,0 +1,168 @@
+"""Read-outs: what recordings say in numbers, by recording, by animal and by group. Definitions: docs/readouts.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dolorim.core.study import Study, Track
+from dolorim.formats.table import write_table
+from dolorim.report.assays import Assay
+from dolorim.report.statistics import interval
+
+UNITS = {
+    "time_percent": "%", "time_s": "s", "bouts": "count", "bouts_per_min": "1/min", "bout_mean_s": "s",
+    "bout_median_s": "s",    "latency_s": "s", "response": "share of recordings", "auc": "% min",
+}  # fmt: skip
+WHO = ["animal", "group"]
+WHAT = ["window", "behavior", "readout"]
+
+
+def measure(track: Track, n_classes: int) -> dict[str, np.ndarray]:
+    """All read-outs of a track, each `(classes,)`; NaN where nothing was labelled. `event` is 0 for a censored latency.
+
+    Time counts whatever lies inside the track; bouts, their durations and latencies count the bouts that begin inside.
+    """
+    inside = np.minimum(track.stop_s, track.length_s) - np.maximum(track.start_s, 0)
+    time = np.bincount(track.labels, inside, minlength=n_classes)
+    observed = time.sum()
+    begun = (track.start_s >= 0) & (track.start_s < track.length_s)
+    of = [np.flatnonzero(begun & (track.labels == k)) for k in range(n_classes)]
+    durations = [(track.stop_s - track.start_s)[i] for i in of]
+    bouts = np.array([len(i) for i in of], float)
+    found = {
+        "time_percent": 100 * time / observed if observed > 0 else time,
+        "time_s": time,
+        "bouts": bouts,
+        "bouts_per_min": 60 * bouts / observed if observed > 0 else bouts,
+        "bout_mean_s": np.array([d.mean() if len(d) else np.nan for d in durations]),
+        "bout_median_s": np.array([np.median(d) if len(d) else np.nan for d in durations]),
+        "latency_s": np.array([track.start_s[i[0]] if len(i) else track.length_s for i in of]),
+        "response": (bouts > 0).astype(float),
+    }
+    if observed <= 0:
+        found = {name: np.full(n_classes, np.nan) for name in found}
+    # Sums of seconds carry rounding noise, and rank tests would take it for an order among equal animals.
+    return {**{name: values.round(9) for name, values in found.items()}, "event": bouts > 0}
+
+
+def curve(track: Track, n_classes: int, bin_s: float) -> np.ndarray:
+    """Percent of the labelled time in each bin, `(bins, classes)`; NaN where less than half of a bin is labelled."""
+    rows = []
+    for i in range(int(np.ceil(track.length_s / bin_s - 1e-9))):
+        piece = track.between(i * bin_s, (i + 1) * bin_s)
+        time = np.bincount(
+            piece.labels, np.minimum(piece.stop_s, piece.length_s) - np.maximum(piece.start_s, 0), minlength=n_classes
+        )
+        rows.append(100 * time / time.sum() if time.sum() >= bin_s / 2 else np.full(n_classes, np.nan))
+    return np.array(rows).reshape(-1, n_classes)
+
+
+def transitions(track: Track, n_classes: int) -> np.ndarray:
+    """Counts `(classes, classes)` of a bout that follows another without a gap: rows are what went before."""
+    counts = np.zeros((n_classes, n_classes), np.int64)
+    joined = np.flatnonzero(track.start_s[1:] == track.stop_s[:-1])
+    np.add.at(counts, (track.labels[joined], track.labels[joined + 1]), 1)
+    return counts
+
+
+def row_shares(counts: np.ndarray) -> np.ndarray:
+    """Transition probabilities: each row of counts divided by its sum; a row without counts stays 0."""
+    total = counts.sum(-1, keepdims=True)
+    return np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
+
+
+def collect(study: Study, assay: Assay, factors: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+    """Tidy tables: `recordings`, `animals`, `groups`, `overall` (without factors), `bins`, `transitions`, `bouts`.
+
+    `factors` are further columns of the table of groups (sex, day). An animal with several recordings in one cell of
+    the design counts once: by the mean over them, recordings without a value left out.
+    """
+    n, names = len(study.classes), study.classes
+    values, bins, moves, bouts = [], [], [], []
+    for track in study.tracks:
+        who = {"video": track.video, "trial": track.trial, "animal": track.animal, "group": track.group}
+        who |= {f: track.columns[f] for f in factors}
+        shares = curve(track, n, assay.bin_s)
+        middles_min = (np.arange(len(shares)) + 0.5) * assay.bin_s / 60
+        for window in assay.windows:
+            piece = track.between(window.start_s, window.stop_s)
+            found = measure(piece, n)
+            if window == assay.windows[0] and len(shares) > 1:
+                known = ~np.isnan(shares[:, 0])
+                found["auc"] = np.trapezoid(shares[known], middles_min[known], axis=0)
+            for readout, numbers in found.items():
+                if readout == "event" or (np.isnan(numbers).all() and piece.length_s <= 0):
+                    continue
+                events = found["event"] if readout == "latency_s" else [None] * n
+                values += [
+                    {**who, "window": window.name, "behavior": name, "readout": readout, "value": v, "event": e}
+                    for name, v, e in zip(names, numbers.tolist(), events, strict=True)
+                ]
+        for (i, k), share in np.ndenumerate(shares):
+            stop_s = min((i + 1) * assay.bin_s, track.length_s)
+            bins.append(
+                {**who, "start_s": i * assay.bin_s, "stop_s": stop_s, "behavior": names[k], "time_percent": share}
+            )
+        for (i, j), count in np.ndenumerate(transitions(track, n)):
+            if i != j:
+                moves.append({**who, "before": names[i], "after": names[j], "count": count})
+        bouts += [
+            {**who, "behavior": names[k], "start_s": a, "stop_s": b, "duration_s": b - a}
+            for k, a, b in zip(track.labels.tolist(), track.start_s.tolist(), track.stop_s.tolist(), strict=True)
+        ]
+    recordings = pd.DataFrame(values)
+    keys = [*WHO, *factors]
+    animals = _by_animal(recordings, [*keys, *WHAT])
+    groups = _by_group(animals, [*(k for k in keys if k != "animal"), *WHAT])
+    overall = animals.groupby([*WHO, *WHAT], sort=False)["value"].mean().reset_index()
+    return {
+        "recordings": recordings.assign(unit=recordings.readout.map(UNITS)),
+        "animals": animals.assign(unit=animals.readout.map(UNITS)),
+        "groups": groups,
+        "overall": _by_group(overall, ["group", *WHAT]) if factors else groups,
+        "bins": pd.DataFrame(bins),
+        "transitions": pd.DataFrame(moves),
+        "bouts": pd.DataFrame(bouts),
+    }
+
+
+def _by_animal(recordings: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    grouped = recordings.astype({"event": float}).groupby(keys, sort=False)
+    found = grouped.agg(value=("value", "mean"), event=("event", "max"), recordings=("value", "size"))
+    return found.reset_index()
+
+
+def _by_group(animals: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    grouped = animals.groupby(keys, sort=False)["value"]
+    found = grouped.agg(n="count", mean="mean", sd="std", sem="sem", median="median")
+    quarters = grouped.quantile([0.25, 0.75]).unstack().set_axis(["q25", "q75"], axis=1)
+    found = found.join(quarters).reset_index()
+    rng = np.random.default_rng(0)
+    bounds = [interval(v.to_numpy(float), rng) for _, v in grouped]
+    return found.assign(
+        mean_low=[b[0] for b in bounds], mean_high=[b[1] for b in bounds], unit=found.readout.map(UNITS)
+    )
+
+
+def write_tidy(path: Path, table: pd.DataFrame) -> None:
+    """Write a table for R, Prism or a spreadsheet; a name that a spreadsheet would run as a formula gets a quote."""
+    columns = [_plain(table[name].tolist()) for name in table.columns]
+    write_table(path, [_guarded(str(c)) for c in table.columns], zip(*columns, strict=True))
+
+
+def _plain(values: list[Any]) -> list[object]:
+    return [_guarded(v) if isinstance(v, str) else "" if v is None or v != v else _short(v) for v in values]
+
+
+def _short(value: Any) -> object:
+    return float(f"{value:.10g}") if isinstance(value, float) else value
+
+
+def _guarded(text: str) -> str:
+    """OWASP, CSV injection: a cell that begins with one of these is a formula to a spreadsheet."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

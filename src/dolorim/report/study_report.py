@@ -1,0 +1,112 @@
+"""From a folder of predictions to a report: read, measure, compare, draw, write."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dolorim.core.errors import UserError
+from dolorim.core.findings import Finding
+from dolorim.core.study import Study, check_animals
+from dolorim.formats.study import read_stimuli, read_study
+from dolorim.report.assays import Assay, read_assay, seconds
+from dolorim.report.misclassification import corrected_budgets, read_trust
+from dolorim.report.readouts import collect, write_tidy
+from dolorim.report.statistics import compare
+from dolorim.report.study_figures import draw_study
+from dolorim.report.study_page import write_study_page
+from dolorim.report.verdict import repeated_recordings, verdict
+
+
+def report_study(
+    *, predictions: Path, groups: Path, assay: str, out: Path, bin: str | None, control: str | None,
+    pain: tuple[str, ...], second_factor: str | None, within: str | None, stimuli: Path | None, run: Path | None,
+    classes: Path | None, rate_hz: float | None, correction: str, title: str | None, seed: int,
+) -> tuple[Path, list[str], Study]:  # fmt: skip
+    """Write `report.html`, tidy tables and figures to `out`; returns the page, the answer in words, and what was read.
+
+    The arguments are those of `dolorim report`. Raises `UserError` for whatever a user must mend.
+    """
+    settings = {k: v for k, v in locals().items() if v not in (None, ())}
+    plan = _plan(assay, bin, within)
+    study = read_study(predictions, groups, classes, rate_hz, control)
+    study = _placed(study, plan, stimuli)
+    factors = [f for f in (plan.within, second_factor) if f]
+    _check_columns(study, factors, groups)
+    known = next((n for n in pain if n not in study.classes), None)
+    if known is not None:
+        raise UserError(f"--pain {known}: no such class; there are {', '.join(study.classes)}")
+    painful, locomotion = list(pain) or plan.pain_behaviors(study.classes), plan.locomotion_behaviors(study.classes)
+    locomotion = [c for c in locomotion if c not in painful]
+    found = check_animals(study)
+    tables = collect(study, plan, factors)
+    if plan.within:
+        for table in tables.values():
+            _as_numbers(table, plan.within)
+    found += repeated_recordings(study, plan, tables["recordings"], painful)
+    missing = [w.name for w in plan.windows if w.name not in set(tables["recordings"].window)]
+    found += [Finding("warning", f"window {name}", "no recording reaches it") for name in missing]
+    trust = None if run is None else read_trust(run, study.classes)
+    study = dataclasses.replace(study, findings=(*study.findings, *found))
+    tables["statistics"] = compare(
+        tables["animals"], study.groups, paired=study.paired, within=plan.within, second=second_factor,
+        correction=correction, seed=seed,
+    )  # fmt: skip
+    if trust is not None and trust[2]:
+        tables["corrected"] = corrected_budgets(tables["animals"], study.classes, trust[2], seed)
+    for name, table in tables.items() if factors else [(n, t) for n, t in tables.items() if n != "overall"]:
+        write_tidy(out / f"{name}.csv", table)
+    said = verdict(study, plan, tables["overall"], tables["statistics"], painful, locomotion)
+    figures = draw_study(study, plan, tables, painful, locomotion, out / "figures")
+    settings["assay"] = dataclasses.asdict(plan)
+    name = title or f"{plan.title}: {predictions.resolve().name}"
+    page = write_study_page(
+        out / "report.html", name, study, plan, tables, said, painful, locomotion, figures, trust, settings
+    )
+    return page, said, study
+
+
+def _plan(assay: str, bin: str | None, within: str | None) -> Assay:
+    changes: dict[str, Any] = {} if within is None else {"within": within}
+    if bin is not None:
+        try:
+            changes["bin_s"] = seconds(bin)
+        except ValueError as error:
+            raise UserError(f"--bin: {error}") from None
+    return read_assay(assay, **changes)
+
+
+def _placed(study: Study, plan: Assay, stimuli: Path | None) -> Study:
+    """Ipsi and contra instead of left and right, and only what follows a stimulus where the assay has one."""
+    study = study.by_side()
+    if plan.response_s is None:
+        if stimuli is not None:
+            raise UserError(
+                f"--stimuli: the assay {plan.name} has no response_s; choose von_frey, acetone, hargreaves or your own"
+            )
+        return study
+    if stimuli is not None:
+        return study.after_stimuli(read_stimuli(stimuli, study), plan.response_s)
+    note = Finding(
+        "warning", "stimuli", "no times given", "each recording or trial is taken to begin with its stimulus"
+    )
+    study = study.after_stimuli({(t.video, t.trial): [0.0] for t in study.tracks}, plan.response_s)
+    return dataclasses.replace(study, findings=(*study.findings, note))
+
+
+def _check_columns(study: Study, factors: list[str], groups: Path) -> None:
+    for factor in factors:
+        for track in study.tracks:
+            if not track.columns.get(factor):
+                raise UserError(f"{groups}: expected a column {factor} with a value for {track.video}; there is none")
+
+
+def _as_numbers(table: pd.DataFrame, column: str) -> None:
+    """Days are numbers where all of them are; else they stay words."""
+    if column in table:
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        if numbers.notna().all():
+            table[column] = numbers.astype(float)

@@ -1,0 +1,135 @@
+// All keys, in one table: what they do and how the help calls them.
+
+import * as actions from "./actions.js";
+import { redo, save, setDone, undo } from "./edits.js";
+import { seek, toggle, toggleFollow, wholePicture, zoomBy } from "./player.js";
+import { $, clamp, emit, make, on, state, UNSURE } from "./state.js";
+import { zoomTimeline } from "./timeline.js";
+
+export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4, 8];
+
+const second = () => Math.max(1, Math.round(state.rec?.rate_hz ?? 30));
+const faster = (d) => setSpeed(SPEEDS[clamp(SPEEDS.indexOf(state.speed) + d, 0, SPEEDS.length - 1)]);
+
+export function setSpeed(speed) {
+  const playing = state.playing;
+  if (playing) toggle(false);
+  state.speed = speed;
+  emit("switches");
+  if (playing) toggle(true);
+}
+
+export function flip(name) {
+  if (name === "follow") return toggleFollow();
+  state[name] = !state[name];
+  emit("switches");
+}
+
+// [keys, what the help says, what is done]; keys are event.key, those with Shift+ compare event.code as well.
+const TABLE = [
+  ["Watch"],
+  [[" "], "Space", "play, pause", () => { actions.stopPainting(); toggle(); }],
+  [["ArrowLeft"], "← →", "one frame back, on", () => seek(state.frame - 1)],
+  [["ArrowRight"], "", "", () => seek(state.frame + 1)],
+  [["Shift+ArrowLeft"], "Shift ← →", "one second back, on", () => seek(state.frame - second())],
+  [["Shift+ArrowRight"], "", "", () => seek(state.frame + second())],
+  [["Home"], "Home End", "first, last frame", () => seek(0)],
+  [["End"], "", "", () => seek(Infinity)],
+  [["g"], "g", "go to a frame", () => { $("frame").focus(); $("frame").select(); }],
+  [[","], ", .", "slower, faster", () => faster(-1)],
+  [["."], "", "", () => faster(1)],
+  [["l"], "l", "loop the selected bout", () => flip("loop")],
+  [["f"], "f", "follow the animal", () => flip("follow")],
+  [["o"], "o", "tracked points", () => flip("points")],
+  [["+", "="], "+ − 0", "zoom the picture, whole picture", () => zoomBy(1.25)],
+  [["-"], "", "", () => zoomBy(0.8)],
+  [["0"], "", "", () => wholePicture()],
+  [["PageUp"], "PgUp PgDn", "zoom the timeline in, out", () => zoomTimeline(0.6)],
+  [["PageDown"], "", "", () => zoomTimeline(1 / 0.6)],
+  ["Find"],
+  [["ArrowDown", "n"], "↓ ↑", "next, previous bout", () => actions.stepBout(1)],
+  [["ArrowUp", "p"], "", "", () => actions.stepBout(-1)],
+  [["q"], "q", "what to check next", () => emit("queue")],
+  [["r"], "r R", "next, previous recording", () => emit("neighbor", 1)],
+  [["Shift+R"], "", "", () => emit("neighbor", -1)],
+  [["/"], "/", "find a recording", () => $("list-filter").focus()],
+  ["Label"],
+  [["Enter"], "Enter", "this is right; on to the next", () => emit("accept")],
+  [[], "1 … 9", "class of the bout; while playing, paint", null],
+  [["u"], "u", "unsure: leave it unlabelled", () => actions.setClass(UNSURE)],
+  [["["], "[ ]", "start, end comes here", () => actions.edgeHere("start")],
+  [["]"], "", "", () => actions.edgeHere("stop")],
+  [["s"], "s", "split here: select what follows", () => actions.split()],
+  [["m"], "m", "merge with the next of its class", () => actions.merge()],
+  [["Delete", "Backspace"], "Del", "no such bout", () => actions.remove()],
+  [["c"], "c", "back to what it was before", () => actions.clear()],
+  [["z"], "z Z", "undo, redo", () => undo()],
+  [["Shift+Z", "y"], "", "", () => redo()],
+  [["Shift+A"], "Shift A", "accept all that is left", () => actions.acceptRest()],
+  [["d"], "d", "done with this recording", () => setDone(!state.rec?.done)],
+  [["Escape"], "Esc", "let go", () => letGo()],
+  ["Page"],
+  [["t"], "t", "light, dark", () => emit("theme")],
+  [["?"], "?", "this list", () => $("help").showModal()],
+];
+
+function letGo() {
+  if (state.paint) actions.stopPainting();
+  else actions.select(null);
+  state.queue = false;
+  emit("alert", null);
+}
+
+const bound = new Map();
+for (const row of TABLE) if (row.length > 1) for (const key of row[0]) bound.set(key, row[3]);
+
+function digit(event) {
+  const match = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
+  return match ? Number(match[1]) - 1 + (event.shiftKey ? 9 : 0) : null;
+}
+
+export function listen() {
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key === "s") {
+      event.preventDefault();
+      return save();
+    }
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
+      event.preventDefault();
+      return event.shiftKey ? redo() : undo();
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
+    const typing = event.target.matches("input:not([type=range]), select, textarea");
+    if (typing && event.key !== "Escape") return;
+    if (event.target.matches("button, input") && [" ", "Enter", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"].includes(event.key)
+      && (event.key === " " || event.key === "Enter" || event.target.matches("input"))) return;
+    if (typing) return event.target.blur();
+    const class_ = digit(event);
+    if (class_ !== null) {
+      event.preventDefault();
+      return actions.setClass(class_);
+    }
+    const named = event.shiftKey && (event.key.length > 1 || /[A-Z]/.test(event.key)) ? `Shift+${event.key}` : event.key;
+    const act = bound.get(named);
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+}
+
+export function writeHelp() {
+  let list = null;
+  for (const [keys, shown, what] of TABLE) {
+    if (shown === undefined) {
+      list = make("dl", {});
+      $("keys").append(make("section", {}, make("h3", {}, keys), list));
+    } else if (shown) {
+      list.append(make("dt", {}, ...shown.split(" ").map((k) => (["…", "Shift"].includes(k) ? `${k} ` : make("kbd", {}, k)))), make("dd", {}, what));
+    }
+  }
+}
+
+on("switches", () => {
+  for (const name of ["loop", "follow", "points"]) $(name).setAttribute("aria-pressed", state[name]);
+  $("speed").value = String(state.speed);
+});

@@ -1,0 +1,457 @@
+// The timeline: motion, probabilities, doubt and three tracks of bouts, above them the whole recording.
+
+import * as api from "./api.js";
+import { $, clamp, emit, on, state, UNSURE, UNTOUCHED } from "./state.js";
+import { seek, timeOf } from "./player.js";
+import { moveEdge, select } from "./actions.js";
+import { runAt, toRuns } from "./tracks.js";
+
+const GUTTER = 92; // room for the names of the rows
+const canvas = $("timeline"), overview = $("overview");
+let tiles = new Map();
+let colors = {};
+let drag = null;
+let asked = false;
+let stale = true; // everything but the playhead has to be drawn anew
+const still = document.createElement("canvas");
+
+export function resetTiles() {
+  tiles = new Map();
+}
+
+// ---- rows ----
+
+function rows() {
+  const rec = state.rec;
+  if (!rec) return [["ruler", "", 18]];
+  const low = window.innerHeight < 720;
+  const found = [["ruler", "", rec.trials.length > 1 ? 30 : 18]];
+  if (rec.hasMotion) found.push(["motion", "Motion", 20]);
+  if (rec.predicted) found.push(["stack", "Probability", low ? 34 : 58], ["doubt", "Doubt", 18]);
+  if (rec.truth) found.push(["truth", "Before", 20]);
+  if (rec.predicted) found.push(["predicted", "Predicted", 24]);
+  found.push(["corrected", "Corrected", 32]);
+  return found;
+}
+
+export function layout() {
+  let y = 0;
+  return rows().map(([name, title, height]) => {
+    const row = { name, title, y, height };
+    y += height + 4;
+    return row;
+  });
+}
+
+const box = (c) => ({ width: c.clientWidth, height: c.clientHeight });
+const frameX = (i) => GUTTER + ((i - state.view.first) / (state.view.last - state.view.first)) * (box(canvas).width - GUTTER);
+const xFrame = (x) => state.view.first + ((x - GUTTER) / (box(canvas).width - GUTTER)) * (state.view.last - state.view.first);
+
+export function zoomTimeline(factor, at = state.frame) {
+  const n = state.rec?.n_frames ?? 0;
+  const span = state.view.last - state.view.first;
+  const wish = clamp(span * factor, Math.min(n, 30), n);
+  const first = clamp(at - ((at - state.view.first) / span) * wish, 0, n - wish);
+  state.view = { first, last: first + wish };
+  redraw();
+}
+
+// Keep the present frame in view.
+export function reveal(frame = state.frame, stop = frame + 1) {
+  const { first, last } = state.view;
+  const n = state.rec.n_frames, span = last - first;
+  if (frame >= first + span * 0.02 && stop <= last - span * 0.02) return;
+  const start = clamp((frame + stop) / 2 - span / 2, 0, Math.max(0, n - span));
+  state.view = { first: start, last: start + span };
+}
+
+export function redraw(all = true) {
+  stale ||= all;
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(() => {
+    asked = false;
+    paintAll();
+  });
+}
+
+// ---- drawing ----
+
+export function readColors() {
+  const style = getComputedStyle(document.documentElement);
+  for (const name of ["ink", "quiet", "line", "well", "accent", "surface"]) colors[name] = style.getPropertyValue(`--${name}`).trim();
+  redraw();
+}
+
+function ready(c, { width, height } = box(c)) {
+  const dpr = window.devicePixelRatio || 1;
+  const w = Math.round(width * dpr), h = Math.round(height * dpr);
+  if (c.width !== w || c.height !== h) [c.width, c.height] = [w, h];
+  const x = c.getContext("2d");
+  x.setTransform(dpr, 0, 0, dpr, 0, 0);
+  x.clearRect(0, 0, width, height);
+  return x;
+}
+
+export function inkOn(color) {
+  const [r, g, b] = [1, 3, 5].map((i) => parseInt(color.slice(i, i + 2), 16));
+  return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#10161c" : "#ffffff";
+}
+
+// A block of a class: its color, a pattern of its own (told apart without color), its name where there is room.
+function block(x, label, left, right, y, height, faint = false) {
+  const width = Math.max(1, right - left - (right - left > 4 ? 1 : 0));
+  if (label === UNSURE) {
+    x.fillStyle = colors.well;
+    x.fillRect(left, y, width, height);
+    x.strokeStyle = colors.quiet;
+    x.setLineDash([3, 3]);
+    x.strokeRect(left + 0.5, y + 0.5, Math.max(0, width - 1), height - 1);
+    x.setLineDash([]);
+    if (width > 14) text(x, width > 52 ? "unsure" : "?", left + 4, y + height / 2, colors.ink);
+    return;
+  }
+  const { color, name } = state.study.classes[label];
+  x.globalAlpha = faint ? 0.28 : 1;
+  x.fillStyle = color;
+  x.fillRect(left, y, width, height);
+  if (width >= 7 && label % 6) {
+    x.save();
+    x.beginPath();
+    x.rect(left, y, width, height);
+    x.clip();
+    x.strokeStyle = inkOn(color);
+    x.globalAlpha *= 0.2;
+    x.lineWidth = 1;
+    x.beginPath();
+    const kind = label % 6;
+    if (kind === 1 || kind === 5) for (let i = left - height; i < right; i += 7) [x.moveTo(i, y + height), x.lineTo(i + height, y)];
+    if (kind === 2 || kind === 5) for (let i = left - height; i < right; i += 7) [x.moveTo(i, y), x.lineTo(i + height, y + height)];
+    if (kind === 3) for (let i = left + 3; i < right; i += 6) [x.moveTo(i, y), x.lineTo(i, y + height)];
+    if (kind === 4) for (let j = y + 3; j < y + height; j += 5) [x.moveTo(left, j), x.lineTo(right, j)];
+    x.stroke();
+    x.restore();
+  }
+  x.globalAlpha = 1;
+  if (faint || width < 13) return;
+  const fits = x.measureText(name).width < width - 9;
+  text(x, fits ? name : label < 9 ? String(label + 1) : "", left + (fits ? 5 : 3), y + height / 2, inkOn(color)); // else its key
+}
+
+function text(x, words, left, middle, color) {
+  x.fillStyle = color;
+  x.fillText(words, left, middle);
+}
+
+function blocks(x, labels, row, gap, faint = false) {
+  const first = Math.max(0, Math.floor(state.view.first)), last = Math.min(labels.length, Math.ceil(state.view.last));
+  const width = box(canvas).width;
+  for (const [start, stop, label] of toRuns(labels, gap, first, last)) {
+    const left = Math.max(GUTTER, frameX(start)), right = Math.min(width, frameX(stop));
+    if (right > GUTTER && label !== UNTOUCHED) block(x, label, left, right, row.y, row.height, faint);
+  }
+}
+
+function paintAll() {
+  const x = ready(canvas);
+  paintOverview();
+  if (!state.rec) return;
+  const { width, height } = box(canvas);
+  if (stale || still.width !== canvas.width || still.height !== canvas.height) paintStill(width, height);
+  stale = false;
+  x.drawImage(still, 0, 0, width, height);
+  if (state.paint) {
+    const row = layout().at(-1);
+    block(x, state.paint.label, frameX(state.paint.from), frameX(state.frame + 1), row.y, row.height);
+  }
+  playhead(x, height);
+}
+
+function paintStill(width, height) {
+  const rec = state.rec;
+  const x = ready(still, { width, height });
+  x.font = `500 ${getComputedStyle(canvas).fontSize} ${getComputedStyle(canvas).fontFamily}`;
+  x.textBaseline = "middle";
+  const all = layout();
+  for (const row of all) {
+    if (row.title) {
+      x.textAlign = "right";
+      text(x, row.title, GUTTER - 8, row.y + row.height / 2, colors.quiet);
+      x.textAlign = "left";
+      x.fillStyle = colors.well;
+      x.fillRect(GUTTER, row.y, width - GUTTER, row.height);
+    }
+    if (row.name === "ruler") ruler(x, row, width);
+    if (row.name === "motion" || row.name === "stack" || row.name === "doubt") continue;
+    if (row.name === "truth") blocks(x, rec.truth, row, -1);
+    if (row.name === "predicted") {
+      blocks(x, rec.predicted, row, -1);
+      dim(x, row);
+    }
+    if (row.name === "corrected") corrected(x, row);
+  }
+  curves(x, all, width);
+  for (const [number, start] of rec.trials.slice(0, 400)) {
+    const at = Math.round(frameX(start)) + 0.5;
+    if (at < GUTTER || at > width) continue;
+    x.fillStyle = colors.ink;
+    x.globalAlpha = 0.55;
+    x.fillRect(at - 0.5, 12, 1, height - 12);
+    x.globalAlpha = 1;
+    if ((frameX(start + 360) - at) > 56) text(x, `trial ${number}`, at + 4, 23, colors.quiet);
+  }
+}
+
+function ruler(x, row, width) {
+  const { first, last } = state.view;
+  const seconds = Math.max(1e-6, timeOf(Math.min(state.rec.n_frames - 1, Math.floor(last))) - timeOf(Math.max(0, Math.floor(first))));
+  const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 3600];
+  const step = steps.find((s) => (s / seconds) * (width - GUTTER) > 70) ?? 7200;
+  const perFrame = seconds / (last - first);
+  x.textAlign = "left";
+  for (let t = Math.ceil(timeOf(Math.floor(first)) / step) * step, k = 0; k < 60; t += step, k++) {
+    const at = frameX(first + (t - timeOf(Math.floor(first))) / perFrame);
+    if (at > width - 30) break;
+    x.fillStyle = colors.line;
+    x.fillRect(Math.round(at), row.y + 10, 1, 6);
+    text(x, clockText(t, step < 1 ? 1 : 0), at + 3, row.y + 7, colors.quiet);
+  }
+}
+
+export function clockText(s, digits = 2) {
+  const h = Math.floor(s / 3600), m = Math.floor((s % 3600) / 60);
+  const rest = (s % 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
+  return h ? `${h}:${String(m).padStart(2, "0")}:${rest}` : `${m}:${rest}`;
+}
+
+function corrected(x, row) {
+  const rec = state.rec;
+  blocks(x, rec.below, row, UNTOUCHED, true);
+  blocks(x, rec.marks, row, UNTOUCHED);
+  const s = state.selection;
+  if (!s) return;
+  const left = Math.max(GUTTER, frameX(s.start)), right = frameX(s.stop);
+  x.strokeStyle = colors.accent;
+  x.lineWidth = 2;
+  x.strokeRect(left, row.y - 1, Math.max(2, right - left), row.height + 2);
+  x.lineWidth = 1;
+  x.fillStyle = colors.accent;
+  for (const at of [left, right]) x.fillRect(at - 2, row.y + row.height / 2 - 6, 4, 12);
+}
+
+// What the filter leaves out is covered by a veil.
+function dim(x, row) {
+  const { label, sure } = state.filter;
+  if (label === null && sure >= 1) return;
+  x.fillStyle = colors.surface;
+  x.globalAlpha = 0.75;
+  for (const [start, stop, c, p] of state.rec.bouts) {
+    if ((label === null || c === label) && p <= sure) continue;
+    const left = Math.max(GUTTER, frameX(start));
+    if (frameX(stop) > left) x.fillRect(left, row.y, frameX(stop) - left, row.height);
+  }
+  x.globalAlpha = 1;
+}
+
+function playhead(x, height) {
+  const at = frameX(state.frame), next = frameX(state.frame + 1);
+  if (next < GUTTER) return;
+  x.fillStyle = colors.accent;
+  x.globalAlpha = 0.18;
+  x.fillRect(Math.max(at, GUTTER), 16, Math.max(1, next - at), height - 16);
+  x.globalAlpha = 1;
+  x.fillRect(Math.max(GUTTER, at) - 0.75, 12, 1.5, height - 12);
+  x.beginPath();
+  x.moveTo(at - 5, 8);
+  x.lineTo(at + 5, 8);
+  x.lineTo(at, 15);
+  x.fill();
+}
+
+function curves(x, all, width) {
+  const rec = state.rec;
+  const dpr = window.devicePixelRatio || 1;
+  const snap = (i) => Math.floor(frameX(i) * dpr) / dpr; // no seams between columns
+  const at = Object.fromEntries(all.map((row) => [row.name, row]));
+  const step = 2 ** Math.max(0, Math.floor(Math.log2((state.view.last - state.view.first) / (width - GUTTER))));
+  const span = state.study.tile * step;
+  for (let index = Math.floor(state.view.first / span); index * span < Math.min(state.view.last, rec.n_frames); index++) {
+    const tile = fetchTile(rec, step, index);
+    if (!tile) continue;
+    const { data, channels, probabilities, motion } = tile;
+    const n = data.length / channels;
+    const classes = probabilities ? channels - 1 - (motion ? 1 : 0) : 0;
+    for (let i = 0; i < n; i++) {
+      const left = Math.max(GUTTER, snap(index * span + i * step));
+      const right = Math.min(width, snap(index * span + (i + 1) * step));
+      if (right <= left || left >= width) continue;
+      const w = right - left, base = i * channels;
+      if (at.stack && classes) {
+        let y = at.stack.y + at.stack.height;
+        for (let c = 0; c < classes; c++) {
+          const h = (data[base + c] / 255) * at.stack.height;
+          if (h < 0.4) continue;
+          y -= h;
+          x.fillStyle = state.study.classes[c].color;
+          x.fillRect(left, Math.max(at.stack.y, y), w, h);
+        }
+        const doubt = (data[base + classes] / 255) * at.doubt.height;
+        x.fillStyle = colors.quiet;
+        x.fillRect(left, at.doubt.y + at.doubt.height - doubt, w, doubt);
+      }
+      if (motion && at.motion) {
+        const h = (data[base + channels - 1] / 255) * at.motion.height;
+        x.fillStyle = colors.quiet;
+        x.fillRect(left, at.motion.y + at.motion.height - h, w, h);
+      }
+    }
+  }
+}
+
+function fetchTile(rec, step, index) {
+  const key = `${rec.id} ${step} ${index}`;
+  if (!tiles.has(key)) {
+    tiles.set(key, null);
+    for (const old of tiles.keys()) if (tiles.size > 60) tiles.delete(old);
+    api.tile(rec.id, step, index).then((found) => {
+      tiles.set(key, found);
+      if (rec === state.rec) rec.hasMotion = found.motion;
+      fitHeight();
+      redraw();
+    }, (error) => emit("alert", error.message));
+  }
+  return tiles.get(key);
+}
+
+function paintOverview() {
+  const x = ready(overview);
+  const rec = state.rec;
+  if (!rec) return;
+  const { width, height } = box(overview);
+  const room = width - GUTTER, n = rec.n_frames;
+  x.fillStyle = colors.well;
+  x.fillRect(GUTTER, 0, room, height);
+  for (const [start, stop, label] of rec.runs) {
+    if (label < 0) continue;
+    x.fillStyle = state.study.classes[label].color;
+    x.fillRect(GUTTER + (start / n) * room, 2, Math.max(0.5, ((stop - start) / n) * room), height - 7);
+  }
+  x.fillStyle = colors.ink;
+  for (const [start, stop] of rec.touched) x.fillRect(GUTTER + (start / n) * room, height - 4, Math.max(1, ((stop - start) / n) * room), 3);
+  const left = GUTTER + (state.view.first / n) * room, right = GUTTER + (state.view.last / n) * room;
+  x.fillStyle = colors.surface;
+  x.globalAlpha = 0.6;
+  x.fillRect(GUTTER, 0, left - GUTTER, height);
+  x.fillRect(right, 0, width - right, height);
+  x.globalAlpha = 1;
+  x.strokeStyle = colors.accent;
+  x.lineWidth = 1.5;
+  x.strokeRect(left + 0.75, 0.75, Math.max(3, right - left) - 1.5, height - 1.5);
+  x.fillStyle = colors.accent;
+  x.fillRect(GUTTER + (state.frame / n) * room - 0.75, 0, 1.5, height);
+}
+
+export function fitHeight() {
+  const all = layout();
+  const last = all[all.length - 1];
+  const height = `${last.y + last.height + 4}px`;
+  if (canvas.style.height !== height) canvas.style.height = height;
+}
+
+// ---- mouse ----
+
+function rowAt(y) {
+  return layout().find((row) => y >= row.y - 2 && y < row.y + row.height + 2)?.name;
+}
+
+function edgeNear(x) {
+  const rec = state.rec, i = clamp(Math.floor(xFrame(x)), 0, rec.n_frames - 1);
+  const s = state.selection;
+  if (s && s.kind === "bout") for (const side of ["start", "stop"]) if (Math.abs(frameX(s[side]) - x) < 6) return { bout: s, side };
+  const bout = runAt(rec.effective, i);
+  if (bout.label < 0) return null;
+  for (const side of ["start", "stop"]) if (Math.abs(frameX(bout[side]) - x) < 5 && frameX(bout.stop) - frameX(bout.start) > 12) return { bout, side };
+  return null;
+}
+
+canvas.addEventListener("pointerdown", (event) => {
+  if (!state.rec || event.offsetX < GUTTER || event.button) return;
+  canvas.setPointerCapture(event.pointerId);
+  const i = clamp(Math.floor(xFrame(event.offsetX)), 0, state.rec.n_frames - 1);
+  const row = rowAt(event.offsetY);
+  if (row === "corrected" && !event.shiftKey) {
+    const edge = edgeNear(event.offsetX);
+    drag = edge ? { kind: "edge", ...edge, moved: false } : { kind: "bout", from: i, x: event.offsetX, moved: false };
+    if (edge) select({ ...edge.bout, kind: "bout" });
+  } else if (row === "corrected" || event.shiftKey) {
+    drag = { kind: "bout", from: i, x: event.offsetX, moved: false };
+  } else {
+    drag = { kind: "scrub" };
+    if (row === "predicted") select({ ...runAt(state.rec.predicted, i), kind: "bout" });
+    seek(i);
+  }
+});
+canvas.addEventListener("pointermove", (event) => {
+  if (!state.rec) return;
+  const n = state.rec.n_frames;
+  const i = clamp(Math.floor(xFrame(event.offsetX)), 0, n - 1);
+  if (!drag) {
+    canvas.style.cursor = rowAt(event.offsetY) === "corrected" && edgeNear(event.offsetX) ? "ew-resize" : "default";
+    return;
+  }
+  if (drag.kind === "scrub") return seek(i);
+  if (drag.kind === "edge") {
+    drag.to = clamp(Math.round(xFrame(event.offsetX)), 0, n);
+    drag.moved ||= drag.to !== drag.bout[drag.side];
+    const s = { ...drag.bout, kind: "bout", [drag.side]: drag.to };
+    if (s.stop > s.start) select(s, false);
+    return seek(drag.side === "start" ? drag.to : drag.to - 1);
+  }
+  drag.moved ||= Math.abs(event.offsetX - drag.x) > 4;
+  if (drag.moved) select({ start: Math.min(drag.from, i), stop: Math.max(drag.from, i) + 1, label: -1, kind: "range" }, false);
+});
+canvas.addEventListener("pointerup", () => {
+  const was = drag;
+  drag = null;
+  if (!was || !state.rec) return;
+  if (was.kind === "edge" && was.moved) moveEdge(was.bout, was.side, was.to);
+  if (was.kind === "bout" && !was.moved) {
+    const bout = runAt(state.rec.effective, was.from);
+    select({ ...bout, kind: bout.label < 0 ? "range" : "bout" });
+    seek(was.from);
+  }
+});
+canvas.addEventListener("pointercancel", () => (drag = null));
+canvas.addEventListener("wheel", (event) => {
+  if (!state.rec) return;
+  event.preventDefault();
+  if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
+    const span = state.view.last - state.view.first;
+    const first = clamp(state.view.first + ((event.deltaX || event.deltaY) / 800) * span, 0, Math.max(0, state.rec.n_frames - span));
+    state.view = { first, last: first + span };
+    redraw();
+  } else zoomTimeline(Math.exp(event.deltaY / 400), xFrame(event.offsetX));
+}, { passive: false });
+
+let overviewDown = false;
+function overviewTo(event) {
+  const n = state.rec.n_frames;
+  seek(clamp(Math.floor(((event.offsetX - GUTTER) / (box(overview).width - GUTTER)) * n), 0, n - 1));
+  reveal();
+  redraw();
+}
+overview.addEventListener("pointerdown", (event) => {
+  if (!state.rec) return;
+  overview.setPointerCapture(event.pointerId);
+  overviewDown = true;
+  overviewTo(event);
+});
+overview.addEventListener("pointermove", (event) => overviewDown && overviewTo(event));
+overview.addEventListener("pointerup", () => (overviewDown = false));
+
+on("marks selection filter playing", () => redraw());
+on("frame", () => {
+  const { first } = state.view;
+  if (state.rec && !drag) reveal();
+  redraw(state.view.first !== first);
+});

@@ -1,0 +1,92 @@
+"""The queue is a sample: what is found in it speaks for everything."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dolorim.core.bouts import Bout
+from dolorim.review.queue import PIECE, Piece, cut, draw, estimate
+
+ANIMALS = ["a", "a", "b", "c"]
+
+
+def pool(seed: int = 0, n: int = 12) -> list[tuple[Piece, float]]:
+    rng = np.random.default_rng(seed)
+    pieces = []
+    for item in range(len(ANIMALS)):
+        at, bouts = 0, []
+        for _ in range(n):
+            length = int(rng.integers(3, 60))
+            bouts.append((Bout(at, at + length, int(rng.integers(0, 4))), float(rng.uniform(0.4, 1))))
+            at += length
+        pieces += cut(item, bouts)
+    return pieces
+
+
+@given(st.lists(st.integers(1, 2000), min_size=1, max_size=8))
+def test_pieces_cover_every_predicted_frame_once(lengths: list[int]) -> None:
+    edges = np.cumsum([0, *lengths]).tolist()
+    bouts = [(Bout(a, b, 0), 0.9) for a, b in itertools.pairwise(edges)]
+    pieces = [p for p, _ in cut(0, bouts)]
+    assert [p.start for p in pieces] == [0, *(p.stop for p in pieces[:-1])]
+    assert pieces[-1].stop == edges[-1]
+    assert all(0 < len(p) <= PIECE for p in pieces)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000))
+def test_everything_is_drawn_once_and_the_same_seed_draws_the_same(seed: int) -> None:
+    pieces = pool()
+    order = draw(pieces, ANIMALS, seed, indicator=1)
+    assert sorted((p.item, p.start, p.stop) for p in order) == sorted((p.item, p.start, p.stop) for p, _ in pieces)
+    assert all(0 < p.q <= 1 for p in order)
+    assert order == draw(pieces, ANIMALS, seed, indicator=1)
+
+
+def test_the_estimate_is_unbiased_where_the_plain_mean_is_not() -> None:
+    pieces = pool()
+    rng = np.random.default_rng(5)
+    wrong = {(p.item, p.start): len(p) if unsure > 0.35 + 0.2 * rng.random() else 0 for p, unsure in pieces}
+    true = 1 - sum(wrong.values()) / sum(len(p) for p, _ in pieces)
+    found, plain, covered = [], [], 0
+    for seed in range(500):
+        order = draw(pieces, ANIMALS, seed, indicator=1)
+        errors = [wrong[p.item, p.start] for p in order[:16]]
+        result = estimate(order, errors, [0] * 16)
+        assert result.accuracy is not None
+        assert result.low is not None
+        assert result.high is not None
+        found.append(result.accuracy)
+        plain.append(1 - sum(errors) / sum(map(len, order[:16])))
+        covered += result.low <= true <= result.high
+    error = np.std(found) / np.sqrt(len(found))
+    assert abs(np.mean(found) - true) < 4 * error
+    assert abs(np.mean(plain) - true) > 5 * error  # the queue shows the doubtful ones first
+    assert covered > 0.9 * 500
+
+
+def test_when_all_is_checked_the_estimate_is_the_truth() -> None:
+    order = draw(pool(), ANIMALS, 0)
+    wrong = [len(p) // 2 for p in order]
+    result = estimate(order, wrong, [0] * len(order))
+    assert result.accuracy == pytest.approx(1 - sum(wrong) / sum(map(len, order)))
+    assert result.low == pytest.approx(result.accuracy)
+
+
+def test_what_the_rater_is_unsure_of_does_not_count() -> None:
+    order = draw(pool(), ANIMALS, 0)
+    unsure = [len(p) if i % 2 else 0 for i, p in enumerate(order)]
+    wrong = [0 if i % 2 else len(p) for i, p in enumerate(order)]
+    assert estimate(order, wrong, unsure).accuracy == pytest.approx(0)
+    assert estimate(order, [0] * len(order), unsure).accuracy == pytest.approx(1)
+
+
+def test_few_pieces_give_no_interval_and_none_no_figure() -> None:
+    order = draw(pool(), ANIMALS, 0)
+    assert estimate(order, [], []).accuracy is None
+    assert estimate(order, [0] * 3, [0] * 3).low is None
