@@ -175,15 +175,15 @@ def test_videos_of_one_name_in_two_folders_keep_their_results_apart_or_are_refus
 def test_the_chunk_that_is_decided_at_a_time_does_not_grow_with_the_video(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predictor = Predictor(run.load_model(), Needs(Halo(4, 3)), torch.device("cpu"), "32", chunk=16)
-    sizes = []
+    model, sizes = run.load_model(), []
 
     def encode(inputs: Inputs, *, halo: bool) -> Streams:
         assert inputs.frames is not None
         sizes.append(inputs.frames.shape[2])
         return Streams(torch.zeros(1, sizes[-1] - 7, 512), None)
 
-    monkeypatch.setattr(predictor.model, "encode", encode)
+    monkeypatch.setattr(model, "encode", encode)
+    predictor = Predictor(model, Needs(Halo(4, 3)), torch.device("cpu"), "32", chunk=16, fold=False)
     blocks = (
         Crops(i * 50, np.zeros((50, 32, 32), np.uint8), np.zeros((50, 2), np.float32), np.zeros(50), np.zeros(50))
         for i in range(40)

@@ -19,7 +19,6 @@ from dolorim.core.pose_features import REACH
 from dolorim.core.recording import Recording
 from dolorim.data.footage import Footage, Needs, crop_points
 from dolorim.data.windows import Windows, pose_statistics
-from dolorim.engine import infer
 from dolorim.engine.infer import Predictor
 from dolorim.engine.needs import needs_of
 from dolorim.models.build import build_recognizer
@@ -72,8 +71,8 @@ class Case:
         """What the network sees of all of it."""
         return _inputs(self.needs, self.footage)
 
-    def predictor(self, chunk: int = 64) -> Predictor:
-        return Predictor(self.model, self.needs, torch.device("cpu"), "32", chunk)
+    def predictor(self, chunk: int = 64, read: int = 1024) -> Predictor:
+        return Predictor(self.model, self.needs, torch.device("cpu"), "32", chunk, read)
 
 
 def _footage(needs: Needs, frames: int, missing: float) -> Footage:
@@ -139,14 +138,11 @@ def test_every_network_gives_logits_and_keypoints_of_the_shapes_that_it_says(nam
 
 @pytest.mark.parametrize(("frames", "chunk", "read"), [(TIME, 16, 20), (5, 16, 20), (1, 16, 1)])
 @each_model
-def test_decisions_in_chunks_are_those_on_the_whole_recording(
-    name: str, frames: int, chunk: int, read: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_decisions_in_chunks_are_those_on_the_whole_recording(name: str, frames: int, chunk: int, read: int) -> None:
     case = Case(name, frames)
     with torch.no_grad():
         whole = case.model(case.inputs())
-    monkeypatch.setattr(infer, "_READ", read)
-    found = case.predictor(chunk)(case.footage)
+    found = case.predictor(chunk, read)(case.footage)
     np.testing.assert_allclose(found.probabilities, whole.actions[0].softmax(-1), atol=2e-5)
     assert (found.keypoints is None) == (whole.keypoints is None)
     if whole.keypoints is not None:

@@ -47,7 +47,8 @@ class Learner(pl.LightningModule):
         self.model, self.config, self.ethogram, self.needs, self.val = model, config, ethogram, needs, val
         self.loss = FrameLoss(config.train, shares)
         self.plateau = Plateau()
-        self._look: Callable[..., Output] = compiled_or_not(model) if config.train.compile else model
+        # Its method, not the model itself: that would be registered, and saved, a second time.
+        self._look: Callable[..., Output] = compiled_or_not(model.forward) if config.train.compile else model.forward
         self._spent_s = 0.0  # in earlier sessions of this run
         self._started = time.monotonic()
         self._counts = self._no_counts()
