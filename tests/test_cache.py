@@ -21,6 +21,7 @@ from dolorim.engine.extract import extract
 from films import numbered, write_film
 
 N, SIDE = 30, 32
+FILES = ["images.u8", "centers.npy", "turns.npy", "time_s.npy", "meta.json"]
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_other_bytes_of_the_same_length_and_date_are_noticed(config, video):
     assert cache.load(video, config) is None
 
 
-@pytest.mark.parametrize("name", ["images.u8", "centers.npy", "time_s.npy", "meta.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_an_entry_with_a_missing_file_is_built_anew(config, video, name):
     whole = np.array(cache.build(video, config).images)
     (entry_of(config) / name).unlink()
@@ -102,7 +103,7 @@ def whole_entry(tmp_path_factory):
 
 
 @settings(max_examples=25, deadline=None)
-@given(name=st.sampled_from(["images.u8", "centers.npy", "time_s.npy", "meta.json"]), share=st.floats(0, 0.99))
+@given(name=st.sampled_from(FILES), share=st.floats(0, 0.99))
 def test_an_entry_that_was_cut_off_anywhere_is_noticed(whole_entry, name, share):
     video, config = whole_entry
     path = entry_of(config) / name
@@ -256,7 +257,7 @@ def test_two_workers_extract_what_one_does_and_a_bad_video_stops_neither(tmp_pat
 def test_a_video_that_fails_only_while_it_is_read_is_named_and_the_others_go_on(tmp_path, video, workers):
     config = DataConfig(cache=tmp_path / "cache", image_size=SIDE, crop="none")
     blocked = write_film(tmp_path / "videos" / "blocked.mp4", numbered(5))
-    entry = cache._entry(blocked, config)
+    entry = cache._entry(blocked, config, None)
     entry.parent.mkdir()
     entry.write_text("a file where the entry's folder should be")
     found, failures = extract([blocked, video], config, workers)

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from dolorim.config import Config, config_toml, read_config
 from dolorim.core.errors import UserError
-from dolorim.presets import DEMO, VIDEO
+from dolorim.presets import DEMO, PRESETS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\:"), min_size=1, max_size=6)
 PLAIN = {
     str: TEXT,
+    int: st.integers(-(2**31), 2**31),
     bool: st.booleans(),
     type(None): st.none(),
     Path: st.lists(NAMES, min_size=1, max_size=3).map(lambda parts: Path(*parts)),
@@ -59,7 +60,7 @@ def test_settings_that_are_written_and_read_are_the_same(config):
         assert read_config(path) == config
 
 
-@pytest.mark.parametrize("preset", [VIDEO, DEMO], ids=["video", "demo"])
+@pytest.mark.parametrize("preset", [*PRESETS.values(), DEMO], ids=[*PRESETS, "demo"])
 def test_a_preset_that_is_written_and_read_is_the_same(tmp_path, preset):
     assert read_config(written(tmp_path, config_toml(preset))) == preset
 

@@ -8,12 +8,13 @@ import torch
 
 from dolorim.config import ModelConfig
 from dolorim.data.crop import Crops
+from dolorim.data.footage import Halo, Needs
 from dolorim.engine.infer import Predictor, fold_normalization
 from dolorim.models.build import build_recognizer
 from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.kinematics import Kinematics
 from dolorim.models.maps import LAGS, MotionMaps
-from dolorim.models.recognizer import Recognizer
+from dolorim.models.recognizer import Inputs, Recognizer
 
 SIZE, CLASSES = 32, 3
 
@@ -25,8 +26,13 @@ def recognizer(clip_length: int, seed: int = 0) -> Recognizer:
     model.train()
     with torch.no_grad():
         for _ in range(3):
-            model(torch.rand(2, 1, clip_length + 4, SIZE, SIZE), torch.rand(2, clip_length + 4, 2))
+            model(Inputs(torch.rand(2, 1, clip_length + 4, SIZE, SIZE), torch.rand(2, clip_length + 4, 2)))
     return model.eval()
+
+
+def predictor(model: Recognizer, chunk: int = 64) -> Predictor:
+    needs = Needs(Halo(model.visual.before, model.visual.after))
+    return Predictor(model, needs, torch.device("cpu"), "32", chunk)
 
 
 def video(frames: int, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,11 +46,11 @@ def test_the_dense_output_at_a_frame_is_the_network_run_on_the_clip_around_it(cl
     model, n = recognizer(clip_length), 26
     images, track = video(n)
     with torch.no_grad():
-        dense = model(images, track)
+        dense = model(Inputs(images, track)).actions
         assert dense.shape == (1, n, CLASSES)
         for t in (0, 1, n // 2, n - 2, n - 1):  # the borders too: there the outermost frame is repeated
             clip = (torch.arange(clip_length) + t - clip_length // 2).clamp(0, n - 1)
-            alone = model(images[:, :, clip], track[:, clip], halo=True)
+            alone = model(Inputs(images[:, :, clip], track[:, clip]), halo=True).actions
             assert alone.shape == (1, 1, CLASSES)
             torch.testing.assert_close(alone[0, 0], dense[0, t], atol=2e-5, rtol=1e-4)
 
@@ -58,11 +64,12 @@ def test_a_decision_sees_its_clip_and_nothing_else(clip_length: int) -> None:
     inside[first : first + clip_length] = True
     other = torch.where(inside[None, None, :, None, None], images, 1 - images)
     with torch.no_grad():
-        torch.testing.assert_close(model(images, track)[0, t], model(other, track)[0, t], atol=1e-9, rtol=0)
+        whole = model(Inputs(images, track)).actions[0, t]
+        torch.testing.assert_close(model(Inputs(other, track)).actions[0, t], whole, atol=1e-9, rtol=0)
         for edge in (first, first + clip_length - 1):
             changed = images.clone()
             changed[:, :, edge] = 1 - changed[:, :, edge]
-            assert not torch.allclose(model(images, track)[0, t], model(changed, track)[0, t], atol=1e-6)
+            assert not torch.allclose(model(Inputs(changed, track)).actions[0, t], whole, atol=1e-6)
 
 
 @pytest.mark.parametrize(("chunk", "block"), [(1, 7), (5, 3), (16, 64), (64, 10), (200, 33)])
@@ -72,28 +79,30 @@ def test_prediction_in_chunks_equals_prediction_of_the_whole_video(chunk: int, b
     track = video(n)[1][0].numpy()
     with torch.no_grad():
         pictures = torch.from_numpy(images)[None, None].float() / 255
-        whole = model(pictures, torch.from_numpy(track)[None])[0].softmax(-1).numpy()
+        whole = model(Inputs(pictures, torch.from_numpy(track)[None])).actions[0].softmax(-1).numpy()
     blocks = [
         Crops(s, images[s : s + block], track[s : s + block], np.arange(n)[s : s + block], np.zeros(block))
         for s in range(0, n, block)
     ]
-    found = Predictor(model, torch.device("cpu"), "32", chunk)(blocks)
+    found = np.concatenate([d.probabilities for d in predictor(model, chunk).stream(blocks)])
     np.testing.assert_allclose(found, whole, atol=2e-5)
 
 
 def test_a_video_shorter_than_a_clip_gets_a_decision_for_every_frame() -> None:
-    predictor = Predictor(recognizer(16), torch.device("cpu"), "32")
+    ready = predictor(recognizer(16))
     for n in (1, 2, 7):
         images, track = np.full((n, SIZE, SIZE), 90, np.uint8), np.zeros((n, 2), np.float32)
-        assert predictor([Crops(0, images, track, np.arange(n), np.zeros(n))]).shape == (n, CLASSES)
-    assert list(predictor.stream([])) == []
+        (decided,) = ready.stream([Crops(0, images, track, np.arange(n), np.zeros(n))])
+        assert decided.probabilities.shape == (n, CLASSES)
+    assert list(ready.stream([])) == []
 
 
 def test_folding_the_normalizations_does_not_change_the_output() -> None:
     model = recognizer(16)
     images, track = video(20)
     with torch.no_grad():
-        torch.testing.assert_close(fold_normalization(model)(images, track), model(images, track), atol=1e-4, rtol=1e-3)
+        folded, plain = fold_normalization(model)(Inputs(images, track)), model(Inputs(images, track))
+        torch.testing.assert_close(folded.actions, plain.actions, atol=1e-4, rtol=1e-3)
 
 
 def test_light_has_about_half_a_million_parameters_and_standard_about_three() -> None:
@@ -111,15 +120,15 @@ def test_the_head_goes_from_512_over_256_to_the_classes() -> None:
 def test_a_training_step_at_the_size_of_real_crops_gives_gradients() -> None:
     torch.manual_seed(0)
     model = build_recognizer(ModelConfig(clip_length=8, appearance_dropout=0.0, convolution_dropout=0.0), CLASSES)
-    model(torch.rand(2, 1, 4, 96, 96)).sum().backward()
+    model(Inputs(torch.rand(2, 1, 4, 96, 96))).actions.sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
 def test_encode_and_read_are_the_two_halves_of_the_network() -> None:
     model = recognizer(8)
-    images, track = video(12)
+    inputs = Inputs(*video(12))
     with torch.no_grad():
-        torch.testing.assert_close(model.read(model.encode(images, track)), model(images, track))
+        torch.testing.assert_close(model.read(model.encode(inputs)).actions, model(inputs).actions)
 
 
 def test_a_still_scene_has_no_motion_and_no_flicker() -> None:
@@ -160,10 +169,10 @@ def test_the_convolutions_can_be_hidden_in_training_only() -> None:
 def test_convolutions_that_are_never_learned_from_are_not_computed() -> None:
     torch.manual_seed(0)
     model = build_recognizer(ModelConfig(clip_length=12, convolution_dropout=1.0), CLASSES).eval()
-    images, track = video(20)
+    inputs = Inputs(*video(20))
     with torch.no_grad():
-        before = model(images, track)
+        before = model(inputs).actions
         for parameter in (*model.visual.stem.parameters(), *model.visual.blocks.parameters()):
             parameter.fill_(float("nan"))
-        torch.testing.assert_close(model(images, track), before)
+        torch.testing.assert_close(model(inputs).actions, before)
     assert before.shape == (1, 20, CLASSES)

@@ -254,3 +254,14 @@ def test_a_point_that_was_interpolated_is_there_but_was_not_seen():
     assert found["seen:min"].tolist() == [1, 1, 0, 1]
     assert found["top unseen_s:max"][2] == 2
     assert np.isfinite(found["distance"]).all()
+
+
+@pytest.mark.parametrize("rate_hz", [10, 12.5, 15, 20, 24, 25, 30, 50, 60, 90, 100, 120])
+@pytest.mark.parametrize("kind", ["full", "generic"])
+def test_two_cameras_that_say_almost_the_same_rate_give_almost_the_same_features(kind, rate_hz):
+    points = np.random.default_rng(0).normal(100, 20, (80, 1, 6, 2))
+    one, ntsc, measured = (
+        features(kind, KEYPOINTS, points, rate_hz=rate) for rate in (rate_hz, rate_hz / 1.001, rate_hz + 1e-9)
+    )
+    np.testing.assert_allclose(ntsc, one, rtol=0.01, atol=1e-3)
+    np.testing.assert_allclose(measured, one, rtol=1e-4, atol=1e-5)

@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from dolorim.config import Config, DataConfig, ModelConfig
+from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN
 from dolorim.core.splits import Split
-from dolorim.data.crop import crop_frames, plan_view
+from dolorim.data.crop import Crops, crop_frames, plan_view
+from dolorim.data.footage import Halo, Needs
 from dolorim.data.video import FrameStream
 from dolorim.engine.infer import Predictor
-from dolorim.engine.predict import predict_videos, unique_stems
+from dolorim.engine.predict import Job, Outcome, predict_videos, unique_stems
 from dolorim.engine.run_folder import RunFolder
 from dolorim.formats.predictions import read_predictions
 from dolorim.models.build import build_recognizer
+from dolorim.models.recognizer import Inputs, Streams
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = RunFolder(tmp_path_factory.mktemp("random") / "run")
     folder.start(config, PAIN, Split(train=("a",)))
     folder.save_model(build_recognizer(config.model, len(PAIN)))
+    folder.write_json("decoder.json", Decoder().to_dict())
     return folder
+
+
+def label(run: RunFolder, videos: list[Path], out: Path, **knobs: Any) -> Outcome:
+    """Predict videos that have no pose."""
+    return predict_videos(run, [Job(v, v.stem) for v in videos], out, **knobs)
 
 
 @pytest.fixture
@@ -42,7 +52,7 @@ def video(study: Path) -> Path:
 def test_every_frame_gets_a_label_a_time_and_probabilities_that_sum_to_one(
     run: RunFolder, video: Path, tmp_path: Path
 ) -> None:
-    outcome = predict_videos(run, [video], tmp_path)
+    outcome = label(run, [video], tmp_path)
     assert (outcome.done, outcome.failed, outcome.damaged) == ([video], [], [])
     found = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
     assert found.classes == PAIN.classes
@@ -53,7 +63,7 @@ def test_every_frame_gets_a_label_a_time_and_probabilities_that_sum_to_one(
 
 
 def test_the_bouts_file_says_the_same_as_the_frames(run: RunFolder, video: Path, tmp_path: Path) -> None:
-    predict_videos(run, [video], tmp_path)
+    label(run, [video], tmp_path)
     found = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
     rows = [line.split(",") for line in (tmp_path / f"{video.stem}.bouts.csv").read_text().splitlines()]
     assert rows[0] == ["start_frame", "stop_frame", "start_s", "stop_s", "label", "mean_probability"]
@@ -62,7 +72,7 @@ def test_the_bouts_file_says_the_same_as_the_frames(run: RunFolder, video: Path,
 
 
 def test_meta_json_says_where_the_predictions_come_from(run: RunFolder, video: Path, tmp_path: Path) -> None:
-    predict_videos(run, [video], tmp_path)
+    label(run, [video], tmp_path)
     meta = json.loads((tmp_path / f"{video.stem}.meta.json").read_text())
     assert meta["n_frames"] == 180
     assert meta["fps"] == pytest.approx(30, abs=0.01)
@@ -74,14 +84,14 @@ def test_meta_json_says_where_the_predictions_come_from(run: RunFolder, video: P
 def test_streaming_a_video_gives_what_the_network_gives_on_all_of_it(
     run: RunFolder, video: Path, tmp_path: Path
 ) -> None:
-    predict_videos(run, [video], tmp_path)
+    label(run, [video], tmp_path)
     config = run.read_config()
     blocks = list(crop_frames(FrameStream(video), plan_view(video, config.data)))
     model = run.load_model()
     images = torch.from_numpy(np.concatenate([b.images for b in blocks]))[None, None].float() / 255
     track = torch.from_numpy(np.concatenate([b.centers for b in blocks]))[None]
     with torch.no_grad():
-        whole = model(images, track)[0].softmax(-1).numpy()
+        whole = model(Inputs(images, track)).actions[0].softmax(-1).numpy()
     found = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
     np.testing.assert_allclose(found.probabilities, whole, atol=2e-4)
 
@@ -91,7 +101,7 @@ def test_one_bad_video_is_named_and_does_not_stop_the_others(run: RunFolder, stu
     empty, text = tmp_path / "empty.mp4", tmp_path / "text.mp4"
     empty.touch()
     text.write_text("no video")
-    outcome = predict_videos(run, [good[0], empty, text, tmp_path / "missing.mp4", good[1]], tmp_path / "out")
+    outcome = label(run, [good[0], empty, text, tmp_path / "missing.mp4", good[1]], tmp_path / "out")
     assert outcome.done == list(good)
     assert [video for video, _ in outcome.failed] == [empty, text, tmp_path / "missing.mp4"]
     assert "0 bytes" in outcome.failed[0][1]
@@ -100,7 +110,7 @@ def test_one_bad_video_is_named_and_does_not_stop_the_others(run: RunFolder, stu
 
 def test_a_damaged_video_keeps_the_frames_that_decode(run: RunFolder, real_data: Path, tmp_path: Path) -> None:
     video = real_data / "odd_videos" / "corrupted.mp4"
-    outcome = predict_videos(run, [video], tmp_path)
+    outcome = label(run, [video], tmp_path)
     assert outcome.damaged[0][0] == video
     assert len(read_predictions(tmp_path / "corrupted.predictions.csv").labels) == 28
     assert "28 frames" in json.loads((tmp_path / "corrupted.meta.json").read_text())["damage"]
@@ -114,15 +124,15 @@ def test_odd_videos_get_one_row_for_every_true_frame(
     run: RunFolder, real_data: Path, tmp_path: Path, name: str, frames: int
 ) -> None:
     video = next((real_data / "odd_videos").glob(f"{Path(name).stem}*"))
-    predict_videos(run, [video], tmp_path)
+    label(run, [video], tmp_path)
     assert len(read_predictions(tmp_path / f"{video.stem}.predictions.csv").labels) == frames
 
 
 def test_a_batch_goes_on_where_it_stopped(run: RunFolder, study: Path, tmp_path: Path) -> None:
     videos = sorted((study / "Videos").iterdir())[:3]
-    predict_videos(run, videos[:2], tmp_path)
+    label(run, videos[:2], tmp_path)
     (tmp_path / f"{videos[1].stem}.meta.json").unlink()  # as if it had been stopped while it wrote
-    outcome = predict_videos(run, videos, tmp_path, overwrite=False)
+    outcome = label(run, videos, tmp_path, overwrite=False)
     assert outcome.skipped == [videos[0]]
     assert outcome.done == [videos[1], videos[2]]
 
@@ -130,27 +140,27 @@ def test_a_batch_goes_on_where_it_stopped(run: RunFolder, study: Path, tmp_path:
 def test_a_video_that_has_changed_is_predicted_again(run: RunFolder, study: Path, tmp_path: Path) -> None:
     videos, copy = sorted((study / "Videos").iterdir()), tmp_path / "copy.mp4"
     shutil.copy(videos[0], copy)
-    predict_videos(run, [copy], tmp_path / "out")
+    label(run, [copy], tmp_path / "out")
     shutil.copy(videos[1], copy)
-    outcome = predict_videos(run, [copy], tmp_path / "out", overwrite=False)
+    outcome = label(run, [copy], tmp_path / "out", overwrite=False)
     assert outcome.done == [copy]
 
 
 def test_another_camera_can_be_told_its_own_body_length_and_mask(run: RunFolder, video: Path, tmp_path: Path) -> None:
-    predict_videos(run, [video], tmp_path)
+    label(run, [video], tmp_path)
     usual = read_predictions(tmp_path / f"{video.stem}.predictions.csv").probabilities
-    outcome = predict_videos(run, [video], tmp_path, overwrite=False, body_length_px=60.0, mask="0,0,30,160")
+    outcome = label(run, [video], tmp_path, overwrite=False, body_length_px=60.0, mask="0,0,30,160")
     assert outcome.done == [video]  # what was there had been seen otherwise
     other = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
     assert np.abs(other.probabilities - usual).max() > 1e-3
     assert other.meta["view"]["body_length_px"] == 60
-    assert predict_videos(run, [video], tmp_path, overwrite=False, body_length_px=60.0, mask="0,0,30,160").done == []
+    assert label(run, [video], tmp_path, overwrite=False, body_length_px=60.0, mask="0,0,30,160").done == []
 
 
 def test_the_overlay_has_as_many_frames_as_the_video_and_room_for_the_probabilities(
     run: RunFolder, video: Path, tmp_path: Path
 ) -> None:
-    predict_videos(run, [video], tmp_path, overlay=True)
+    label(run, [video], tmp_path, overlay=True)
     frames = list(FrameStream(tmp_path / f"{video.stem}.overlay.mp4"))
     assert len(frames) == 180
     assert frames[0].luma.shape == (640, 640 + 212)
@@ -162,23 +172,21 @@ def test_videos_of_one_name_in_two_folders_keep_their_results_apart_or_are_refus
         unique_stems([Path("a/x.mp4"), Path("b/x.mp4")])
 
 
-def test_the_chunk_that_is_decided_at_a_time_does_not_grow_with_the_video(run: RunFolder) -> None:
-    predictor = Predictor(run.load_model(), torch.device("cpu"), "32", chunk=16)
-    sizes = []
+def test_the_chunk_that_is_decided_at_a_time_does_not_grow_with_the_video(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, sizes = run.load_model(), []
 
-    class Spy(torch.nn.Module):
-        def forward(self, frames: torch.Tensor, track: torch.Tensor, halo: bool) -> torch.Tensor:
-            sizes.append(frames.shape[2])
-            return torch.zeros(1, frames.shape[2] - 7, 6)
+    def encode(inputs: Inputs, *, halo: bool) -> Streams:
+        assert inputs.frames is not None
+        sizes.append(inputs.frames.shape[2])
+        return Streams(torch.zeros(1, sizes[-1] - 7, 512), None)
 
-    predictor.model = Spy()  # type: ignore[assignment]
-    from dolorim.data.crop import Crops
-
-    def blocks():  # type: ignore[no-untyped-def]
-        for i in range(40):
-            yield Crops(
-                i * 50, np.zeros((50, 32, 32), np.uint8), np.zeros((50, 2), np.float32), np.zeros(50), np.zeros(50)
-            )
-
-    assert sum(len(p) for p in predictor.stream(blocks())) == 2000
+    monkeypatch.setattr(model, "encode", encode)
+    predictor = Predictor(model, Needs(Halo(4, 3)), torch.device("cpu"), "32", chunk=16, fold=False)
+    blocks = (
+        Crops(i * 50, np.zeros((50, 32, 32), np.uint8), np.zeros((50, 2), np.float32), np.zeros(50), np.zeros(50))
+        for i in range(40)
+    )
+    assert sum(len(d.probabilities) for d in predictor.stream(blocks)) == 2000
     assert max(sizes) == 16 + 7

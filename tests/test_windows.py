@@ -1,6 +1,6 @@
 """Training windows: the recording's own frames and labels, real context around them, every bout equally often."""
 
-from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dolorim.config import AugmentConfig
+from dolorim.config import AugmentConfig, ModelConfig, TrainConfig
 from dolorim.core.recording import Recording
 from dolorim.data.cache import CachedVideo
-from dolorim.data.windows import BoutSampler, Halo, Windows, WindowSpec, class_shares, dense_specs
+from dolorim.data.footage import Footage, Halo, Needs
+from dolorim.data.sampling import BoutSampler, Turns, WindowSpec, rare_boost
+from dolorim.data.windows import Windows
+from dolorim.models.build import build_recognizer
 
 HALO = Halo(3, 4)
-USUAL, PLAIN = AugmentConfig(), AugmentConfig(aug_stretch=0, aug_border=0)
+USUAL, PLAIN = AugmentConfig(), AugmentConfig(aug_stretch=0, aug_border=0, aug_flip=0)
 
 
 def recording(labels, name="a"):
@@ -30,7 +33,7 @@ def video_of(rec):
 
 
 def windows_on(*recordings, length=8, halo=HALO):
-    return Windows(recordings, [video_of(r) for r in recordings], length, halo)
+    return Windows([Footage(r, video_of(r)) for r in recordings], length, Needs(halo))
 
 
 def some_labels(n, seed=0):
@@ -46,7 +49,7 @@ label_lists = st.lists(st.integers(-1, 2), min_size=1, max_size=60)
 def test_a_window_holds_the_recordings_frames_and_labels_and_at_the_ends_the_last_frame_unscored(
     labels, start, length, clip
 ):
-    rec, halo = recording(labels), Halo.around(clip)
+    rec, halo = recording(labels), Halo(clip // 2, clip - 1 - clip // 2)
     item = windows_on(rec, length=length, halo=halo)[WindowSpec(0, float(start))]
     wanted = range(start - halo.before, start + length + halo.after)
     shown = [min(max(i, 0), len(labels) - 1) for i in wanted]
@@ -54,13 +57,14 @@ def test_a_window_holds_the_recordings_frames_and_labels_and_at_the_ends_the_las
     assert item["track"].tolist() == [[i, -i] for i in shown]
     inside = range(start, start + length)
     assert item["labels"].tolist() == [labels[i] if 0 <= i < len(labels) else -1 for i in inside]
+    assert item["valid"].tolist() == [0 <= i < len(labels) for i in inside]
 
 
-@given(st.integers(1, 40))
+@pytest.mark.parametrize("clip_length", [1, 2, 5, 16, 40])
 def test_the_context_around_a_frame_makes_one_clip(clip_length):
-    halo = Halo.around(clip_length)
-    assert halo.before + 1 + halo.after == clip_length
-    assert 0 <= halo.before - halo.after <= 1
+    visual = build_recognizer(ModelConfig(clip_length=clip_length), 2).visual
+    assert visual.before + 1 + visual.after == clip_length
+    assert 0 <= visual.before - visual.after <= 1
 
 
 def test_a_pretended_beginning_freezes_the_frames_before_it_and_takes_their_score():
@@ -95,24 +99,9 @@ def test_windows_of_two_recordings_do_not_mix():
     assert windows[WindowSpec(1, 25.0)]["frames"].max() == 29
 
 
-@settings(max_examples=60, deadline=None)
-@given(recordings=st.lists(label_lists, min_size=1, max_size=3), length=st.integers(1, 12))
-def test_windows_side_by_side_cover_every_labelled_frame_exactly_once(recordings, length):
-    recs = [recording(labels) for labels in recordings]
-    covered = Counter(
-        (spec.recording, int(spec.start) + i) for spec in dense_specs(recs, length) for i in range(length)
-    )
-    for r, labels in enumerate(recordings):
-        assert all(covered[r, i] == 1 for i, label in enumerate(labels) if label >= 0)
-    assert max(covered.values(), default=1) == 1
-    windows = windows_on(*recs, length=length)
-    scored = sum(int((windows[spec]["labels"] >= 0).sum()) for spec in dense_specs(recs, length))
-    assert scored == sum(label >= 0 for labels in recordings for label in labels)
-
-
-def sampler(seed=0, rank=0, world_size=1, augment=USUAL):
+def sampler(seed=0, rank=0, world_size=1, augment=USUAL, boost=None):
     recs = [recording(some_labels(300)), recording(some_labels(200, 1), "b")]
-    return BoutSampler(recs, 8, augment, seed, rank, world_size)
+    return BoutSampler(recs, TrainConfig(train_T=8, seed=seed), augment, boost, rank, world_size)
 
 
 def drawn(bouts, epoch=0):
@@ -128,16 +117,30 @@ def test_an_epoch_is_the_same_whenever_it_is_drawn():
 
 
 def test_another_epoch_another_seed_and_another_rank_draw_other_windows():
-    epochs = [drawn(sampler(), 0), drawn(sampler(), 1), drawn(sampler(seed=1), 0), drawn(sampler(rank=1), 0)]
-    assert len({tuple(e) for e in epochs}) == 4
+    ranks = [sampler(rank=rank, world_size=2) for rank in (0, 1)]
+    epochs = [drawn(sampler(), 0), drawn(sampler(), 1), drawn(sampler(seed=1), 0), *map(drawn, ranks)]
+    assert len({tuple(e) for e in epochs}) == 5
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
-def test_the_ranks_of_a_run_share_an_epoch_equally(world_size):
-    lengths = [len(drawn(sampler(rank=rank, world_size=world_size))) for rank in range(world_size)]
-    assert len(set(lengths)) == 1
-    assert len(sampler(world_size=world_size)) == lengths[0]
-    assert 0 <= sum(lengths) - sampler().windows_per_epoch < world_size
+def test_the_ranks_of_a_run_share_an_epoch_equally_and_draw_together_what_one_draws_alone(world_size):
+    parts = [drawn(sampler(rank=rank, world_size=world_size), 2) for rank in range(world_size)]
+    assert len({len(part) for part in parts}) == 1
+    assert len(sampler(world_size=world_size)) == len(parts[0])
+    alone, together = drawn(sampler(), 2), [spec for turn in zip(*parts, strict=True) for spec in turn]
+    assert together[: len(alone)] == alone
+    assert 0 <= len(together) - len(alone) < world_size
+
+
+@given(n=st.integers(0, 30), world_size=st.integers(1, 4))
+def test_processes_that_take_turns_do_everything_once(n, world_size):
+    done = []
+    for rank in range(world_size):
+        turns = Turns(n)
+        turns.rank, turns.world_size = rank, world_size
+        assert len(list(turns)) == len(turns)
+        done += list(turns)
+    assert sorted(done) == list(range(n))
 
 
 @settings(max_examples=25, deadline=None)
@@ -145,23 +148,38 @@ def test_the_ranks_of_a_run_share_an_epoch_equally(world_size):
 def test_every_window_that_is_drawn_holds_a_labelled_frame(labels, seed, length):
     rec = recording(labels)
     windows = windows_on(rec, length=length)
-    for spec in BoutSampler([rec], length, USUAL, seed):
+    for spec in BoutSampler([rec], TrainConfig(train_T=length, seed=seed), USUAL):
         assert windows[spec]["labels"].max() >= 0
 
 
 def test_a_bout_comes_as_often_as_another_however_short_it_is():
     rec = recording([0] * 400 + [1] * 4 + [0] * 400 + [2] * 40 + [-1] * 50)
-    bouts = BoutSampler([rec], 1, PLAIN, seed=0)
+    bouts = BoutSampler([rec], TrainConfig(train_T=1), PLAIN)
     labels = [int(windows_on(rec, length=1)[spec]["labels"]) for epoch in range(5) for spec in drawn(bouts, epoch)]
     shares = np.bincount(labels, minlength=3) / len(labels)
     assert len(labels) == 5 * 844
     assert shares == pytest.approx([0.5, 0.25, 0.25], abs=0.03)
 
 
+def test_where_frames_are_drawn_a_bout_comes_as_often_as_it_is_long():
+    rec = recording([0] * 60 + [1] * 10 + [2] * 30)
+    bouts = BoutSampler([rec], TrainConfig(train_T=1, sampling="frames"), PLAIN)
+    assert bouts.class_shares(3, draws=5000) == pytest.approx([0.6, 0.1, 0.3], abs=0.03)
+
+
+def test_a_rare_class_is_boosted_by_how_far_it_is_below_the_threshold_and_never_beyond_the_cap():
+    assert rare_boost(np.array([60, 38, 2]), 0.05, 30.0).tolist() == pytest.approx([1, 1, 2.5])
+    assert rare_boost(np.array([9999, 1, 0]), 0.05, 30.0).tolist() == pytest.approx([1, 30, 30])
+    assert rare_boost(np.array([50, 50]), 0.0, 30.0).tolist() == [1, 1]
+    rec = recording([0] * 20 + [1] * 20 + [0] * 20 + [2] * 4)
+    boosted = BoutSampler([rec], TrainConfig(train_T=1), PLAIN, np.array([1.0, 1.0, 3.0]))
+    assert boosted.class_shares(3, draws=5000) == pytest.approx([2 / 6, 1 / 6, 3 / 6], abs=0.03)
+
+
 def test_without_stretch_and_borders_windows_keep_the_recordings_own_time():
     specs = drawn(sampler(augment=PLAIN))
     assert all(spec.speed == 1 and spec.start == int(spec.start) for spec in specs)
-    assert {(spec.first, spec.last) for spec in specs} == {(0, 1 << 60)}
+    assert {(spec.first, spec.last, spec.mirrored) for spec in specs} == {(0, 1 << 60, False)}
 
 
 def test_time_is_stretched_by_no_more_than_asked_and_borders_come_as_often_as_asked():
@@ -171,13 +189,14 @@ def test_time_is_stretched_by_no_more_than_asked_and_borders_come_as_often_as_as
     assert speeds.min() < -0.2 < 0.2 < speeds.max()
     bordered = np.mean([s.first > 0 or s.last < 1 << 60 for s in specs])
     assert bordered == pytest.approx(0.5, abs=0.1)
+    assert np.mean([s.mirrored for s in specs]) == pytest.approx(0.5, abs=0.1)
+    assert len({s.seed for s in specs}) == len(specs)
 
 
 @settings(max_examples=15, deadline=None)
 @given(labels=label_lists.filter(lambda x: max(x) >= 0), seed=st.integers(0, 9))
 def test_the_shares_of_the_classes_sum_to_one_and_classes_that_never_come_have_none(labels, seed):
-    rec = recording(labels)
-    shares = class_shares(windows_on(rec), BoutSampler([rec], 8, USUAL, seed), 4, draws=100)
+    shares = BoutSampler([recording(labels)], TrainConfig(train_T=8, seed=seed), USUAL).class_shares(4, draws=100)
     assert shares.shape == (4,)
     assert shares.sum() == pytest.approx(1)
     assert np.all((shares > 0) <= np.isin(np.arange(4), labels))
@@ -185,7 +204,22 @@ def test_the_shares_of_the_classes_sum_to_one_and_classes_that_never_come_have_n
 
 def test_the_shares_are_those_of_the_frames_that_training_sees():
     rec = recording([0] * 300 + [1] * 5 + [0] * 300 + [2] * 30 + [-1] * 20)
-    windows, bouts = windows_on(rec), BoutSampler([rec], 8, USUAL, seed=5)
+    windows, bouts = windows_on(rec), BoutSampler([rec], TrainConfig(train_T=8, seed=5), USUAL)
     seen = np.concatenate([windows[s]["labels"].numpy() for epoch in range(20) for s in drawn(bouts, epoch)])
     expected = np.bincount(seen[seen >= 0], minlength=3) / (seen >= 0).sum()
-    assert class_shares(windows, bouts, 3) == pytest.approx(expected, abs=0.04)
+    assert bouts.class_shares(3) == pytest.approx(expected, abs=0.04)
+
+
+def test_a_dropped_frame_is_replaced_by_the_one_before_and_keeps_that_ones_label():
+    rec = recording(np.arange(200) % 3)
+    windows = windows_on(rec, length=100, halo=Halo())
+    windows = Windows(windows.footage, 100, windows.needs, replace(PLAIN, aug_temporal_drop=0.3))
+    item = windows[WindowSpec(0, 20.0, seed=1)]
+    shown = item["frames"][:, 0, 0].numpy().astype(int)
+    assert item["labels"].tolist() == rec.labels[shown].tolist()
+    step = shown - np.arange(20, 120)
+    assert 0.15 < np.mean(step < 0) < 0.45
+    assert all(
+        here == i + 20 or here == before for i, (here, before) in enumerate(zip(shown[1:], shown, strict=False), 1)
+    )
+    assert windows[WindowSpec(0, 20.0)]["frames"][:, 0, 0].tolist() == list(range(20, 120))

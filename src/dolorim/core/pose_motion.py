@@ -12,7 +12,8 @@ import numpy as np
 REACH = 32
 """Frames on either side that a feature may depend on. Smoothing, lags and rolling windows share them."""
 _SMOOTH, _LAG, _ROLL = 4, 12, 16
-_SMOOTH_S, _LAGS_S, _ROLL_S = 0.07, (0.05, 0.15, 0.4), 0.5
+# No usual rate, 29.97 to 30.3 among them, makes half frames of these: else a whim of rounding would be a feature.
+_SMOOTH_S, _LAGS_S, _ROLL_S = 0.072, (0.063, 0.143, 0.4), 0.51
 _UNSEEN_S = 2.0
 
 

@@ -15,6 +15,7 @@ from dolorim.core.recording import Recording
 from dolorim.data.cache import CachedVideo
 from dolorim.data.footage import Footage
 from dolorim.data.track import PoseTrack, read_track
+from dolorim.data.video import probe
 from dolorim.engine.extract import extract, usual_workers
 from dolorim.engine.talk import say, warn
 from dolorim.formats.project import Project, Source, open_project
@@ -113,7 +114,8 @@ def _cached(sources: Sequence[Source], config: Config) -> dict | None:
 def _track(source: Source, config: Config, video: CachedVideo | None) -> PoseTrack | None:
     if source.pose is None:
         return None
-    rate_hz = config.data.rate_hz if video is None else rate_of(video.time_s)
+    # The header's rate, as in prediction, which does not know all timestamps when it begins.
+    rate_hz = config.data.rate_hz if video is None else probe(video.video).header_rate_hz
     try:
         track = read_track(source.pose, config.data, config.model.pose == "generic", rate_hz)
     except UserError as error:

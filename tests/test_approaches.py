@@ -1,0 +1,169 @@
+"""The approaches through the command line, on a small simulated study: video with pose, several tasks, pose alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dolorim.cli import main
+from dolorim.core.decoder import Decoder
+from dolorim.engine.module import Learner
+from dolorim.engine.run_folder import RunFolder
+from dolorim.formats.predictions import read_predictions
+
+SMALL = (
+    "--trial_length 90 --image_size 32 --clip_length 8 --width 16 --hidden_dim 8 --tcn_layers 3 --pose_reach 4 "
+    "--epochs 2 --batch_size 8 --train_T 16 --accelerator cpu --quiet"
+)
+FLAGS = {
+    "multimodal": "",
+    "multitask": "--refine_stages 1 --fusion gated",
+    "generic": "--visual none --pose generic --temporal tcn",
+    "graph": "--visual none --pose graph",
+}
+Train = Callable[..., RunFolder]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def trained(study: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunFolder]:
+    """Runs by name, each trained once, when it is first asked for."""
+    folder = tmp_path_factory.mktemp("approaches")
+
+    def run(name: str) -> RunFolder:
+        if not (folder / name).exists():
+            assert main(command(name, study, cache, folder / name)) == 0
+        return RunFolder(folder / name)
+
+    return run
+
+
+def command(name: str, study: Path, cache: Path, run: Path) -> list[str]:
+    approach = "multitask" if name == "multitask" else "multimodal"
+    videos = ["--videos", str(study / "Videos")] if name in ("multimodal", "multitask") else []
+    folders = [*videos, "--annotations", str(study / "Annotations"), "--dlc", str(study / "DLC")]
+    return ["train", approach, *folders, "--run", str(run), "--cache", str(cache), *SMALL.split(), *FLAGS[name].split()]
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_every_approach_ends_with_a_run_that_scores_the_same_when_it_is_evaluated_again(
+    trained: Callable[[str], RunFolder], name: str, tmp_path: Path
+) -> None:
+    run, target = trained(name), tmp_path / "scores.json"
+    metrics = json.loads(run.metrics.read_text())
+    assert set(metrics) == {"val", "test"}
+    assert len(run.read_skeleton().keypoints) == 6
+    assert main(["evaluate", str(run.path), "--json", str(target), "--quiet"]) == 0
+    assert json.loads(target.read_text()) == metrics
+    assert ("keypoints" in metrics["test"]) == (name == "multitask")
+
+
+@pytest.mark.parametrize("name", ["multimodal", "multitask"])
+def test_a_run_with_two_streams_labels_videos_with_and_without_pose_and_says_what_it_has_seen(
+    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, name: str
+) -> None:
+    run, video = trained(name), sorted((study / "Videos").iterdir())[0]
+    found = {}
+    for out, dlc in (("both", ["--dlc", str(study / "DLC")]), ("video", [])):
+        assert main(["predict", str(run.path), str(video), "--out", str(tmp_path / out), *dlc, "--quiet"]) == 0
+        found[out] = read_predictions(tmp_path / out / f"{video.stem}.predictions.csv")
+        assert len(found[out].labels) == 180
+        assert np.isfinite(found[out].probabilities).all()
+    assert found["both"].meta["seen"] == ["video", "pose"]
+    assert found["video"].meta["seen"] == ["video"]
+    assert np.abs(found["both"].probabilities - found["video"].probabilities).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["generic", "graph"])
+def test_a_run_that_has_learned_from_poses_labels_pose_files(
+    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, name: str
+) -> None:
+    run = trained(name)
+    assert main(["predict", str(run.path), str(study / "DLC"), "--out", str(tmp_path), "--quiet"]) == 0
+    tables = sorted(tmp_path.glob("*.predictions.csv"))
+    assert [t.name.split(".")[0] for t in tables] == sorted(v.stem for v in (study / "Videos").iterdir())
+    found = read_predictions(tables[0])
+    assert found.meta["seen"] == ["pose"]
+    assert len(found.labels) == 180
+    np.testing.assert_allclose(found.time_s, np.arange(180) / 30, atol=1e-3)
+
+
+def test_what_is_predicted_is_what_evaluation_has_scored(
+    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path
+) -> None:
+    run = trained("multimodal")
+    table = sorted(run.predictions("test").glob("*.predictions.csv"))[0]
+    video, scored = study / "Videos" / table.name.replace(".predictions.csv", ".mp4"), read_predictions(table)
+    more = ["--dlc", str(study / "DLC"), "--out", str(tmp_path), "--quiet"]
+    assert main(["predict", str(run.path), str(video), *more]) == 0
+    again = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
+    np.testing.assert_allclose(again.probabilities, scored.probabilities, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["multimodal", "graph"])
+def test_a_run_that_was_killed_ends_as_one_that_was_not(
+    trained: Callable[[str], RunFolder], study: Path, cache: Path, tmp_path: Path, name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    step = Learner.training_step
+
+    def killed(self: Learner, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
+        if self.current_epoch == 1 and index == 1:
+            raise KeyboardInterrupt
+        return step(self, batch, index)
+
+    folder, words = RunFolder(tmp_path / "killed"), command(name, study, cache, tmp_path / "killed")
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "training_step", killed)
+        assert main(words) == 130
+    assert folder.last_checkpoint.exists()
+    assert not folder.weights.exists()
+    assert main(words) == 0
+    one, two = load_file(trained(name).weights), load_file(folder.weights)
+    assert set(one) == set(two)
+    for part in one:
+        torch.testing.assert_close(two[part], one[part], atol=1e-6, rtol=1e-5)
+
+
+def test_the_decoder_of_a_run_makes_its_labels_and_its_scores(
+    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path
+) -> None:
+    run, copy = trained("graph"), RunFolder(tmp_path / "copy")
+    shutil.copytree(run.path, copy.path)
+    shown = json.loads(run.metrics.read_text())["test"]["per_class"]
+    chosen, *others = sorted((name for name in shown if shown[name]["support"]), key=lambda n: shown[n]["support"])
+    biases = tuple(50.0 * (c == chosen) for c in run.read_ethogram().classes)
+    copy.write_json("decoder.json", Decoder(biases=biases).to_dict())
+    assert main(["predict", str(copy.path), str(study / "DLC"), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    for table in (tmp_path / "out").glob("*.predictions.csv"):
+        assert set(read_predictions(table).labels.tolist()) == {run.read_ethogram().classes.index(chosen)}
+    target = tmp_path / "scores.json"
+    assert main(["evaluate", str(copy.path), "--json", str(target), "--quiet"]) == 0
+    found = json.loads(target.read_text())["test"]
+    assert found["per_class"][chosen]["recall"] == 1
+    assert {found["per_class"][name]["recall"] for name in others} == {0}
+    assert found["argmax"]["accuracy"] != found["accuracy"]
+    assert found["decoder"] == copy.read_decoder().kind
+
+
+def test_a_pose_with_other_points_than_the_run_has_learned_from_is_named_and_the_others_go_on(
+    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = sorted((study / "DLC").iterdir())[0], tmp_path / "otherDLC_x.csv"
+    bad.write_text("scorer,x,x,x,x,x,x\nbodyparts,ear,ear,ear,eye,eye,eye\ncoords,x,y,likelihood,x,y,likelihood\n"
+                   "0,1,2,1,30,4,1\n1,1,2,1,30,4,1\n")  # fmt: skip
+    for name in ("generic", "graph"):
+        assert main(["predict", str(trained(name).path), str(good), str(bad), "--out", str(tmp_path / name)]) == 1
+        assert f"failed: {bad}" in capsys.readouterr().err
+        assert len(list((tmp_path / name).glob("*.predictions.csv"))) == 1

@@ -1,0 +1,253 @@
+"""All compositions of the one network: shapes, chunks that equal the whole, and what may be missing."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dolorim.config import ModelConfig
+from dolorim.core.errors import UserError
+from dolorim.core.keypoints import KEYPOINTS
+from dolorim.core.pose import NO_SKELETON, Skeleton
+from dolorim.core.pose_features import REACH
+from dolorim.core.recording import Recording
+from dolorim.data.footage import Footage, Needs, crop_points
+from dolorim.data.windows import Windows, pose_statistics
+from dolorim.engine.infer import Predictor
+from dolorim.engine.needs import needs_of
+from dolorim.models.build import build_recognizer
+from dolorim.models.paws import PawBrightness
+from dolorim.models.recognizer import Inputs, Recognizer, Streams
+from tracks import film_of, wandering
+
+SIZE, CLASSES, TIME = 32, 3, 75
+SIX, RATS = Skeleton(KEYPOINTS), Skeleton(("nose", "body", "tail"), 2)
+SMALL = ModelConfig(
+    clip_length=8, width=16, hidden_dim=8, tcn_layers=3, pose_reach=4, encoder_name="test_vit.r160_in1k"
+)
+
+
+def settings(**changes: Any) -> ModelConfig:
+    return dataclasses.replace(SMALL, **changes)
+
+
+TCN = {"temporal": "tcn"}
+MODELS = {
+    "video": (settings(), SIX),
+    "video, tcn": (settings(**TCN), SIX),
+    "video, refined": (settings(refine_stages=2), SIX),
+    "graph alone": (settings(visual="none", pose="graph"), SIX),
+    "generic alone, two animals, tcn": (settings(visual="none", pose="generic", **TCN), RATS),
+    "concat": (settings(pose="full"), SIX),
+    "gated": (settings(pose="graph", fusion="gated", **TCN), SIX),
+    "late": (settings(pose="full", fusion="late"), SIX),
+    "late, tcn": (settings(pose="graph", fusion="late", **TCN), SIX),
+    "two animals with video": (settings(pose="generic"), RATS),
+    "causal, refined": (settings(pose="graph", causal=True, refine_stages=1, **TCN), SIX),
+    "multitask": (settings(pose="full", tasks="multitask", **TCN), SIX),
+    "keypoints without pose": (settings(tasks="multitask"), SIX),
+    "vit": (settings(visual="vit_2d", pose="graph", tasks="multitask", **TCN), SIX),
+    "vit alone": (settings(visual="vit_2d"), SIX),
+}
+each_model = pytest.mark.parametrize("name", MODELS)
+
+
+class Case:
+    """A network that looks trained, and a recording of its kind."""
+
+    def __init__(self, name: str, frames: int = TIME, missing: float = 0.1) -> None:
+        self.config, skeleton = MODELS[name]
+        self.model = copy.deepcopy(_settled(name))
+        self.needs = needs_of(self.model, self.config, skeleton)
+        self.footage = _footage(self.needs, frames, missing)
+
+    def inputs(self) -> Inputs:
+        """What the network sees of all of it."""
+        return _inputs(self.needs, self.footage)
+
+    def predictor(self, chunk: int = 64, read: int = 1024) -> Predictor:
+        return Predictor(self.model, self.needs, torch.device("cpu"), "32", chunk, read)
+
+
+def _footage(needs: Needs, frames: int, missing: float) -> Footage:
+    track = wandering(frames, needs.skeleton.keypoints, needs.skeleton.animals, missing)
+    film = film_of(track, SIZE, turned=True) if needs.visual is not None else None
+    wanted = needs.pose is not None or needs.points
+    return Footage(Recording("a", "1M", np.zeros(frames, np.int16)), film, track if wanted else None)
+
+
+def _inputs(needs: Needs, footage: Footage) -> Inputs:
+    video, track, n = footage.video, footage.track, footage.n_frames
+    found: dict[str, torch.Tensor] = {}
+    if video is not None:
+        found["frames"] = torch.from_numpy(video.images)[None, None].float() / 255
+        found["track"] = torch.from_numpy(video.centers)[None]
+    if track is not None and needs.pose is not None:
+        places = track.at(np.arange(-REACH, n + REACH), 0, n - 1)
+        found["pose"] = torch.from_numpy(needs.features_of(track, *places))[None]
+    if track is not None and needs.points and video is not None:
+        points = crop_points(track.points[:, 0], video.centers, video.turns, video.side_px)
+        found["points"] = torch.from_numpy(points)[None]
+    return Inputs(**found)
+
+
+@functools.cache
+def _settled(name: str) -> Recognizer:
+    """The network with normalizations that have seen data, and with something to say where it starts with zeros."""
+    config, skeleton = MODELS[name]
+    torch.manual_seed(0)
+    model = build_recognizer(config, CLASSES, skeleton, SIZE)
+    needs = needs_of(model, config, skeleton)
+    one, two = (_footage(needs, TIME, missing) for missing in (0.1, 0.2))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():
+                parameter.copy_(0.3 * torch.randn(parameter.shape))
+        if model.pose is not None:
+            model.pose.fit(*pose_statistics(Windows([one, two], 1, needs)))
+        pairs = zip(dataclasses.astuple(_inputs(needs, one)), dataclasses.astuple(_inputs(needs, two)), strict=True)
+        both = Inputs(*(None if a is None else torch.cat([a, b]) for a, b in pairs))
+        model.train()
+        for _ in range(3):
+            model(both)
+    return model.eval()
+
+
+@each_model
+def test_every_network_gives_logits_and_keypoints_of_the_shapes_that_it_says(name: str) -> None:
+    case = Case(name, frames=20)
+    with torch.no_grad():
+        found = case.model(case.inputs())
+    stages = 1 + case.config.refine_stages
+    assert found.actions.shape == (1, 20, CLASSES)
+    assert found.stages.shape == (stages, 1, 20, CLASSES)
+    assert torch.equal(found.stages[-1], found.actions)
+    if case.config.tasks == "multitask":
+        assert found.keypoints.shape == (1, 20, 6, 2)
+        assert found.visibility.shape == (1, 20, 6)
+        assert found.keypoints.abs().max() <= 1
+    else:
+        assert found.keypoints is found.visibility is None
+
+
+@pytest.mark.parametrize(("frames", "chunk", "read"), [(TIME, 16, 20), (5, 16, 20), (1, 16, 1)])
+@each_model
+def test_decisions_in_chunks_are_those_on_the_whole_recording(name: str, frames: int, chunk: int, read: int) -> None:
+    case = Case(name, frames)
+    with torch.no_grad():
+        whole = case.model(case.inputs())
+    found = case.predictor(chunk, read)(case.footage)
+    np.testing.assert_allclose(found.probabilities, whole.actions[0].softmax(-1), atol=2e-5)
+    assert (found.keypoints is None) == (whole.keypoints is None)
+    if whole.keypoints is not None:
+        np.testing.assert_allclose(found.keypoints, whole.keypoints[0], atol=2e-4)
+
+
+BOTH = [name for name, (config, _) in MODELS.items() if config.visual != "none" and config.pose != "none"]
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_network_of_two_streams_decides_by_either_one_alone(name: str) -> None:
+    case = Case(name)
+    both = case.predictor()(case.footage).probabilities
+    seen = case.predictor()(dataclasses.replace(case.footage, track=None)).probabilities
+    told = np.concatenate([d.probabilities for d in case.predictor().stream(None, case.footage.track)])
+    for alone in (seen, told):
+        assert alone.shape == both.shape
+        assert np.isfinite(alone).all()
+        np.testing.assert_allclose(alone.sum(1), 1, atol=1e-5)
+        assert np.abs(alone - both).max() > 1e-3
+    with pytest.raises(ValueError, match="neither frames nor a pose"):
+        list(case.predictor().stream(None, None))
+
+
+def test_late_fusion_is_the_mean_of_what_each_stream_says() -> None:
+    case = Case("late")
+    inputs = case.inputs()
+    with torch.no_grad():
+        streams = case.model.encode(inputs)
+        both = case.model.read(streams).actions.log_softmax(-1)
+        each = [
+            case.model.read(s).actions.log_softmax(-1)
+            for s in (streams._replace(pose=None), Streams(None, *streams[1:]))
+        ]
+    torch.testing.assert_close(both, torch.stack(each).mean(0).log_softmax(-1), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [n for n, (c, _) in MODELS.items() if c.pose != "none"])
+@pytest.mark.parametrize("missing", [0.5, 1.0])
+def test_what_is_missing_in_a_pose_never_gives_nan(name: str, missing: float) -> None:
+    case = Case(name, frames=30)
+    worse = wandering(30, case.footage.track.names, case.footage.track.skeleton.animals, missing)
+    found = case.predictor()(dataclasses.replace(case.footage, track=worse))
+    assert np.isfinite(found.probabilities).all()
+    assert found.keypoints is None or np.isfinite(found.keypoints).all()
+    case.model.train()
+    case.footage = dataclasses.replace(case.footage, track=worse)
+    case.model(case.inputs()).stages.sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in case.model.parameters())
+
+
+@pytest.mark.parametrize("name", ["multitask", "vit"])
+@torch.no_grad()
+def test_keypoints_are_seen_and_not_copied_from_the_pose(name: str) -> None:
+    case = Case(name, frames=20)
+    inputs = case.inputs()
+    other = dataclasses.replace(inputs, pose=inputs.pose + 1, points=-inputs.points)
+    one, two = case.model(inputs), case.model(other)
+    assert torch.equal(one.keypoints, two.keypoints)
+    assert torch.equal(one.visibility, two.visibility)
+    assert not torch.allclose(one.actions, two.actions, atol=1e-3)
+
+
+@torch.no_grad()
+def test_frames_of_padding_say_nothing_to_those_of_the_recording() -> None:
+    case = Case("gated")
+    inputs, valid = case.inputs(), torch.arange(TIME)[None] < 50
+    streams = case.model.encode(inputs)
+    wild = Streams(*(None if s is None else s.masked_fill(~valid[..., None], 50.0) for s in streams[:2]))
+    torch.testing.assert_close(
+        case.model.read(wild, valid).actions[:, :50], case.model.read(streams, valid).actions[:, :50]
+    )
+
+
+def test_every_part_of_a_network_learns() -> None:
+    config = settings(
+        pose="full", tasks="multitask", refine_stages=1, appearance_dropout=0.0, convolution_dropout=0.0, **TCN
+    )
+    torch.manual_seed(0)
+    model, case = build_recognizer(config, CLASSES, SIX, SIZE), Case("multitask", frames=12)
+    found = model(case.inputs())
+    (found.stages.square().sum() + found.keypoints.square().sum() + found.visibility.square().sum()).backward()
+    still = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()}
+    assert {n.split(".")[0] for n in still} <= {"fusion"}  # of the fusion, what stands for a stream that is left out
+    assert all("absent" in n for n in still)
+
+
+@pytest.mark.parametrize(
+    ("changes", "skeleton", "said"),
+    [
+        ({"visual": "none"}, SIX, "leave nothing to learn from"),
+        ({"visual": "none", "pose": "full", "tasks": "multitask"}, SIX, "--tasks multitask"),
+        ({"tasks": "multitask"}, NO_SKELETON, "--tasks multitask"),
+    ],
+)
+def test_settings_that_make_no_network_are_refused(changes: dict[str, Any], skeleton: Skeleton, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        build_recognizer(settings(**changes), CLASSES, skeleton, SIZE)
+
+
+@torch.no_grad()
+def test_a_paw_is_as_bright_as_the_glass_that_it_presses_and_light_does_not_matter() -> None:
+    frames, points = torch.full((1, 2, 64, 64), 0.3), torch.tensor([[-0.5, 0.5], [0.5, -0.5], [torch.nan, 0.0]])
+    frames[:, 1, 42:54, 10:22] = 0.6  # around (-0.5, 0.5), x first
+    found = PawBrightness(3)(frames, points.expand(1, 2, 3, 2))[0]
+    torch.testing.assert_close(found[0], torch.tensor([0.0, 0, 0, 1, 1, 0]), atol=1e-5, rtol=0)
+    ratio = float(np.log((0.6 + 16 / 255) / (0.3 + 16 / 255)))
+    torch.testing.assert_close(found[1], torch.tensor([ratio / 2, -ratio / 2, 0, 1, 1, 0]), atol=1e-4, rtol=0)
