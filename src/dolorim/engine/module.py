@@ -47,7 +47,8 @@ class Learner(pl.LightningModule):
         self.model, self.config, self.ethogram, self.needs, self.val = model, config, ethogram, needs, val
         self.loss = FrameLoss(config.train, shares)
         self.plateau = Plateau()
-        self._look: Callable[..., Output] = compiled_or_not(model) if config.train.compile else model
+        # Not the model itself under a second name: its weights would be saved twice.
+        self._compiled: Callable[..., Output] | None = compiled_or_not(model) if config.train.compile else None
         self._spent_s = 0.0  # in earlier sessions of this run
         self._started = time.monotonic()
         self._counts = self._no_counts()
@@ -59,7 +60,7 @@ class Learner(pl.LightningModule):
         torch.manual_seed(seed)  # for dropout
         batch = augment(batch, self.config.augment, self.ethogram.mirrored)
         inputs = self._with_one_stream_left_out(inputs_of(batch), seed)
-        found = self._look(inputs, batch["valid"], halo=True)
+        found = (self._compiled or self.model)(inputs, batch["valid"], halo=True)
         loss = self.loss(found.stages, batch["labels"], self._over_all)
         if found.keypoints is not None and found.visibility is not None and self.config.train.lambda_kp:
             points = keypoint_loss(found.keypoints, found.visibility, batch["points"], batch["valid"])
