@@ -32,6 +32,7 @@ from dolorim.data.augment import augment
 from dolorim.data.footage import Footage
 from dolorim.data.sampling import BoutSampler, Numbers, Turns, WindowSpec, rare_boost
 from dolorim.data.windows import Batch, Windows, pose_statistics
+from dolorim.engine.abstention import calibrate
 from dolorim.engine.evaluate import evaluate_held_out, predictor_of
 from dolorim.engine.features import needs_only_features, with_features
 from dolorim.engine.hardware import Precision, pick_device, pick_precision
@@ -83,8 +84,10 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     run.save_model(model)
     run.write_json("decoder.json", _fitted_decoder(config, run, learner).to_dict())
     metrics = evaluate_held_out(run, material)
-    run.write_json("metrics.json", metrics)
+    if split.val:
+        calibrate(run, "val")
     write_model_card(run, material.recordings, metrics)
+    run.write_json("metrics.json", metrics)  # last: it marks the run as finished
     return run
 
 
@@ -104,12 +107,18 @@ def _fitted_decoder(config: Config, run: RunFolder, learner: Learner) -> Decoder
     return decoder
 
 
-def _split(config: Config, material: Material) -> Split:
+def frames_by_animal(material: Material) -> dict[str, np.ndarray]:
+    """Labelled frames of each class `(classes,)` by animal."""
     counts: dict[str, np.ndarray] = {}
     for recording in material.recordings:
         known = recording.labels[recording.labels >= 0]
         found = np.bincount(known, minlength=len(material.project.ethogram))
         counts[recording.animal] = counts.get(recording.animal, 0) + found
+    return counts
+
+
+def _split(config: Config, material: Material) -> Split:
+    counts = frames_by_animal(material)
     given = {"val": config.train.val_animals, "test": config.train.test_animals}
     names = {part: _names(text) for part, text in given.items()}
     return split_animals(counts, val=names["val"], test=names["test"], seed=config.train.seed)
