@@ -53,19 +53,23 @@ class RunFolder:
         """Folder of the predictions of held-out recordings."""
         return self.path / "predictions" / part
 
-    def start(self, config: Config, ethogram: Ethogram, split: Split, skeleton: Skeleton = NO_SKELETON) -> bool:
+    def start(
+        self, config: Config, ethogram: Ethogram, split: Split, skeleton: Skeleton = NO_SKELETON, write: bool = True
+    ) -> bool:
         """Make the folder for a new run, or return True where an unfinished one with these settings can go on.
 
-        Raises `UserError` where the folder holds a finished run, or one with other settings.
+        Of processes that train together one is to `write`. Raises `UserError` where the folder holds a finished run, or
+        one with other settings; only which devices do the work may change on the way, and the batch size with them.
         """
         if self.config.exists():
             self._refuse_other(config)
             if self.metrics.exists():
                 raise UserError(f"{self.path}: holds a finished run; choose another --run or delete the folder")
-        write_text(self.config, config_toml(config))
-        write_ethogram(self.path / "ethogram.toml", ethogram)
-        self.write_json("splits.json", asdict(split))
-        self.write_json("skeleton.json", asdict(skeleton))
+        if write:
+            write_text(self.config, config_toml(config))
+            write_ethogram(self.path / "ethogram.toml", ethogram)
+            self.write_json("splits.json", asdict(split))
+            self.write_json("skeleton.json", asdict(skeleton))
         return self.last_checkpoint.exists()
 
     def write_json(self, name: str, data: Any) -> None:
@@ -134,10 +138,13 @@ class RunFolder:
 
     def _refuse_other(self, config: Config) -> None:
         before, now = asdict(self.read_config()), asdict(config)
+        free = {"accelerator", "devices", "num_nodes", "strategy", "num_workers"}
+        if any(before["train"][key] != now["train"][key] for key in ("devices", "num_nodes")):
+            free.add("batch_size")
         for section, values in now.items():
             for key in values if isinstance(values, dict) else [None]:
                 old, new = (d[section] if key is None else d[section][key] for d in (before, now))
-                if old != new:
+                if old != new and not (section == "train" and key in free):
                     name = key or section
                     raise UserError(
                         f"{self.path}: holds a run with {name} = {old}, not {new}; choose another --run, or give the "
