@@ -59,12 +59,18 @@ class RunFolder:
         return RunFolder(self.path / "folds" / str(number))
 
     def start(
-        self, config: Config, ethogram: Ethogram, split: Split | Sequence[Split], skeleton: Skeleton = NO_SKELETON
+        self,
+        config: Config,
+        ethogram: Ethogram,
+        split: Split | Sequence[Split],
+        skeleton: Skeleton = NO_SKELETON,
+        write: bool = True,
     ) -> bool:
         """Make the folder for a new run, or return True where an unfinished one with these settings can go on.
 
-        Several splits are the folds of a cross-validated run. Raises `UserError` where the folder holds a finished run,
-        or one with other settings or folds.
+        Several splits are the folds of a cross-validated run. Of processes that train together one is to `write`. Raises
+        `UserError` where the folder holds a finished run, or one with other settings or folds; only which devices do
+        the work may change on the way, and the batch size with them.
         """
         splits = asdict(split) if isinstance(split, Split) else {"folds": [asdict(s) for s in split]}
         if self.config.exists():
@@ -77,10 +83,11 @@ class RunFolder:
                     f"{self.path}: holds a run that was begun with other folds, or with none; choose another --run, "
                     f"or give the same command to go on with it"
                 )
-        write_text(self.config, config_toml(config))
-        write_ethogram(self.path / "ethogram.toml", ethogram)
-        self.write_json("splits.json", splits)
-        self.write_json("skeleton.json", asdict(skeleton))
+        if write:
+            write_text(self.config, config_toml(config))
+            write_ethogram(self.path / "ethogram.toml", ethogram)
+            self.write_json("splits.json", splits)
+            self.write_json("skeleton.json", asdict(skeleton))
         return self.last_checkpoint.exists()
 
     def write_json(self, name: str, data: Any) -> None:
@@ -180,10 +187,13 @@ class RunFolder:
 
     def _refuse_other(self, config: Config) -> None:
         before, now = asdict(self.read_config()), asdict(config)
+        free = {"accelerator", "devices", "num_nodes", "strategy", "num_workers"}
+        if any(before["train"][key] != now["train"][key] for key in ("devices", "num_nodes")):
+            free.add("batch_size")
         for section, values in now.items():
             for key in values if isinstance(values, dict) else [None]:
                 old, new = (d[section] if key is None else d[section][key] for d in (before, now))
-                if old != new:
+                if old != new and not (section == "train" and key in free):
                     name = key or section
                     raise UserError(
                         f"{self.path}: holds a run with {name} = {old}, not {new}; choose another --run, or give the "
