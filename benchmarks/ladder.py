@@ -25,7 +25,8 @@ from scipy import stats
 from benchmarks.common import RESULTS, machine
 from dolorim.config import Config, DataConfig, ModelConfig
 from dolorim.core.pose_features import pose_features
-from dolorim.engine.material import gather, rate_of
+from dolorim.engine.extract import usual_workers
+from dolorim.engine.material import gather
 from dolorim.engine.talk import be_quiet
 from dolorim.formats.project import in_project
 from dolorim.metrics.summary import Scored, summarize
@@ -63,8 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=None, help="folder that is kept")
     given = parser.parse_args([] if arguments is None else arguments)
     work = given.work or Path(tempfile.mkdtemp(prefix="ladder-"))
+    for seed in range(given.seeds):
+        if not (work / f"study{seed}" / "recordings.csv").exists():
+            simulate_study(work / f"study{seed}", StudyPlan(seed=seed, **PLAN), usual_workers())
     with ThreadPoolExecutor(given.jobs) as pool:
-        list(pool.map(lambda s: simulate(work / f"study{s}", s), range(given.seeds)))
         jobs = [(name, flags, s) for s in range(given.seeds) for name, flags in RUNGS.items()]
         jobs += [(n, ["multimodal", *f], s) for s in range(given.recipes) for n, f in RECIPES.items()]
         boosted = [pool.submit(gradient_boosting, work / f"study{s}") for s in range(given.seeds)]
@@ -78,12 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in RECIPES if given.recipes else ():
         recipes[name] = [figures(m.get("argmax", m)) for m in (done[name, s] for s in range(given.recipes))]
     write(rows, recipes, given)
-
-
-def simulate(folder: Path, seed: int) -> None:
-    if not (folder / "recordings.csv").exists():
-        code = f"from benchmarks.ladder import *; simulate_study(Path({str(folder)!r}), StudyPlan(seed={seed}, **PLAN))"
-        subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def train(work: Path, name: str, flags: list[str], seed: int, minutes: float) -> dict[str, Any]:
@@ -133,7 +130,6 @@ def gradient_boosting(study: Path) -> dict[str, Any]:
         p = np.stack([np.convolve(np.pad(c, 7, "edge"), np.full(15, 1 / 15), "valid") for c in p.T], 1)
         borders = [(t.start, t.stop) for t in f.recording.trials]
         scored.append(Scored(f.recording.animal, f.recording.labels, p.argmax(1), p, f.time_s, borders))
-        assert rate_of(f.time_s) > 0
     return summarize(scored, classes, material.project.ethogram.background)
 
 
@@ -156,7 +152,10 @@ def mean_and_interval(values: Sequence[float]) -> str:
 
 
 def table(rows: dict[str, list[dict[str, float]]], against: str | None = None) -> list[str]:
-    lines = ["| | " + " | ".join(FIGURES) + " | macro-F1 over the row above, paired |", "|---" * (len(FIGURES) + 2) + "|"]
+    lines = [
+        "| | " + " | ".join(FIGURES) + " | macro-F1 over the row above, paired |",
+        "|---" * (len(FIGURES) + 2) + "|",
+    ]
     before: list[dict[str, float]] | None = rows.get(against) if against else None
     for name, found in rows.items():
         cells = [mean_and_interval([f[key] for f in found]) for key in FIGURES]
@@ -172,7 +171,11 @@ def write(rows: dict[str, Any], recipes: dict[str, Any], given: argparse.Namespa
     about = {**machine(), "seeds": given.seeds, "minutes": given.minutes, "study": PLAN, "test": TEST}
     (RESULTS / "ladder.json").write_text(json.dumps({**about, "rungs": rows, "recipes": recipes}, indent=1) + "\n")
     order = ["gradient boosting on pose", "video", "pose", "multimodal", "multitask", "multitask with decoding"]
-    text = ["# The ladder (simulated)", "", f"`python -m benchmarks.ladder --seeds {given.seeds} --minutes {given.minutes}`"]
+    text = [
+        "# The ladder (simulated)",
+        "",
+        f"`python -m benchmarks.ladder --seeds {given.seeds} --minutes {given.minutes}`",
+    ]
     text += ["", "Simulated studies in the hard setting; mean over seeds with 95 % intervals. " + json.dumps(about), ""]
     text += table({k: rows[k] for k in order})
     pairs = {f"multimodal - {k}": [a["macro_f1"] - b["macro_f1"] for a, b in zip(rows["multimodal"], rows[k], strict=True)]

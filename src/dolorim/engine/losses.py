@@ -16,14 +16,14 @@ _MOST = 30.0  # a class is never weighted more than this many times another
 _STEP = 4.0  # largest change of a log probability that smoothness is asked of (Farha and Gall 2019, MS-TCN)
 
 
-def class_weights(shares: np.ndarray) -> np.ndarray:
-    """Weights `(classes,)` inverse to the share of each class among drawn frames, mean 1 over drawn frames.
+def class_weights(shares: np.ndarray, power: float = 1.0) -> np.ndarray:
+    """Weights `(classes,)` inverse to a power of the share of each class among drawn frames, mean 1 over drawn frames.
 
     Classes that were never drawn get 0.
     """
     present = shares > 0
     floor = shares.max() / _MOST
-    weights = np.where(present, 1 / np.maximum(shares, floor), 0.0)
+    weights = np.where(present, np.maximum(shares, floor) ** -power, 0.0)
     return weights / (weights * shares).sum()
 
 
@@ -40,7 +40,9 @@ class FrameLoss(nn.Module):
 
     def __init__(self, config: TrainConfig, shares: np.ndarray) -> None:
         super().__init__()
-        weights = class_weights(shares) if config.class_weights == "inverse" else np.ones_like(shares)
+        weights = np.ones_like(shares)
+        if config.class_weights == "inverse":
+            weights = class_weights(shares, config.class_weight_power)
         adjustment = config.logit_adjustment * np.log(np.maximum(shares, 1e-4))
         self.register_buffer("weights", torch.as_tensor(weights, dtype=torch.float32), persistent=False)
         self.register_buffer("adjustment", torch.as_tensor(adjustment, dtype=torch.float32), persistent=False)

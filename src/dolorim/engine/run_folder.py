@@ -68,9 +68,9 @@ class RunFolder:
     ) -> bool:
         """Make the folder for a new run, or return True where an unfinished one with these settings can go on.
 
-        Several splits are the folds of a cross-validated run. Of processes that train together one is to `write`. Raises
-        `UserError` where the folder holds a finished run, or one with other settings or folds; only which devices do
-        the work may change on the way, and the batch size with them.
+        Several splits are the folds of a cross-validated run. Of processes that train together one is to `write`.
+        Raises `UserError` where the folder holds a finished run, or one with other settings or folds; only which
+        devices do the work may change on the way, and the batch size with them.
         """
         splits = asdict(split) if isinstance(split, Split) else {"folds": [asdict(s) for s in split]}
         if self.config.exists():
