@@ -37,7 +37,7 @@ AVERAGED = 31  # frames
 EVERY = 8  # frames that trees learn from: neighbors are nearly the same
 
 # --- the network's command
-FLAGS = "--visual none --pose generic --temporal tcn --kp_likelihood_thr 0"
+FLAGS = "--visual none --pose generic --temporal tcn --kp_likelihood_thr 0"  # and MAX_GAP, once there is a flag
 # ---
 
 Scores = dict[str, float]
