@@ -32,11 +32,11 @@ from dolorim.formats.project import in_project
 from dolorim.metrics.summary import Scored, summarize
 from dolorim.simulate.study import StudyPlan, simulate_study
 
-PLAN = {"animals": 12, "trials": 4, "size_px": 320, "vigor": 0.5}  # the hard setting: paws move half as far
-VAL, TEST = ("201M", "202F"), ("203M", "204F", "205M", "206F")
+PLAN = {"animals": 14, "trials": 4, "size_px": 320, "vigor": 0.5}  # the hard setting: paws move half as far
+VAL, TEST = ("201M", "202F", "203M"), ("204F", "205M", "206F", "207M")
 RUNGS: dict[str, list[str]] = {
     "video": ["video"],
-    "pose": ["multimodal", "--visual", "none"],
+    "pose": ["multimodal", "--visual", "none", "--accelerator", "cpu"],
     "multimodal": ["multimodal"],
     "multitask": ["multitask"],
 }

@@ -11,9 +11,11 @@ _PLAIN = Config()
 
 VIDEO = Config(approach="video")
 
+# Longer windows than for video alone: the pose's context is paid for once a window.
 MULTIMODAL = Config(
     approach="multimodal",
     model=dataclasses.replace(_PLAIN.model, pose="full"),
+    train=dataclasses.replace(_PLAIN.train, train_T=32, batch_size=8, lr=1e-3, epochs=60),
 )
 
 # Half a trial in a window: the temporal network learns with about as much context as it sees of a whole one.
@@ -21,7 +23,7 @@ MULTITASK = Config(
     approach="multitask",
     data=dataclasses.replace(_PLAIN.data, image_size=112),  # a multiple of the patches of both kinds of transformer
     model=dataclasses.replace(_PLAIN.model, pose="full", temporal="tcn", tasks="multitask"),
-    train=dataclasses.replace(_PLAIN.train, train_T=180, batch_size=4, lr=1e-3),
+    train=dataclasses.replace(_PLAIN.train, train_T=180, batch_size=2, lr=1e-3, epochs=100, early_stopping_patience=20),
 )
 
 PRESETS = {c.approach: c for c in (VIDEO, MULTIMODAL, MULTITASK)}
