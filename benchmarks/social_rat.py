@@ -14,6 +14,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,12 @@ from dolorim.metrics.segments import count_segments, labelled_stretches
 CLASSES = "id,name,merged\n0,nonsocial,\n1,social,\n2,aggression,\n3,base,none\n"  # base: before and after the test
 RATE_HZ = 30.0  # the files do not say
 LIKELIHOOD = 0.0  # this tracker's median is 0.65, and what it does not believe is missing already
+MAX_GAP = 300  # frames: a rat that is lost is most often beside or under the other one, and comes back close by
 AVERAGED = 31  # frames
-EVERY = 4  # frames that trees learn from: neighbors are nearly the same
+EVERY = 8  # frames that trees learn from: neighbors are nearly the same
 
 # --- the network's command
-FLAGS = "--visual none --pose generic --temporal tcn --kp_likelihood_thr 0"
+FLAGS = "--visual none --pose generic --temporal tcn --kp_likelihood_thr 0"  # and MAX_GAP, once there is a flag
 # ---
 
 Scores = dict[str, float]
@@ -53,11 +55,12 @@ def folds(names: list[str]) -> list[list[str]]:
     return [shuffled[k::5] for k in range(5)]
 
 
+@cache
 def features_and_labels(pose: Path, annotations: Path, ethogram: Ethogram) -> tuple[np.ndarray, np.ndarray]:
     """`(time, features)` and class indices `(time,)`. Annotations may end after the pose does."""
     poses = read_poses(pose)
     scale = skeleton_scale_px(np.stack([p.points for p in poses], 1))
-    cleaned = [clean(p, scale, likelihood=LIKELIHOOD) for p in poses]
+    cleaned = [clean(p, scale, likelihood=LIKELIHOOD, max_gap=MAX_GAP) for p in poses]
     points = np.stack([c.pose.points for c in cleaned], 1)
     unseen = np.stack([c.since_seen for c in cleaned], 1)
     features = pose_features("generic", poses[0].names, points, unseen, scale_px=scale, rate_hz=RATE_HZ)

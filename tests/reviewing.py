@@ -63,11 +63,14 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(place: Path, rater: str = "ann", review: Review | None = None, blinded: bool = False) -> Iterator[Served]:
+def serving(
+    place: Path, rater: str = "ann", review: Review | None = None, blinded: bool = False, port: int = 0
+) -> Iterator[Served]:
     """A server in a thread, with everything that the command puts around it; it ends as Ctrl-C ends it."""
     desk = Desk(review or open_review(place, DataConfig()), rater, blinded=blinded)
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         port = listener.getsockname()[1]
         guard = Guard(make_app(desk, Progress(desk)), "127.0.0.1", port, "token", lambda new: None)
         server = uvicorn.Server(uvicorn.Config(guard, log_level="error", access_log=False))

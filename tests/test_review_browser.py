@@ -292,15 +292,17 @@ def test_two_tabs_do_not_overwrite_each_other(place: Path, go: Callable[[str], P
         wait_frame(one, 0)
         two = go(served.base)  # the same browser: the cookie is enough
         wait_frame(two, 0)
-        press(one, "ArrowDown", "3")
-        wait_saved(one)
-        served.desk.corrections(0).edit(1, [(100, 110, WALK)])  # somebody, just now
-        press(one, "ArrowDown", "4")
+        press(two, "ArrowDown", "3")
+        wait_saved(two)
+        served.desk.corrections(0).edit(1, [(100, 110, WALK)])  # and a third one, which the tabs know nothing of
+        press(one, "ArrowDown", "ArrowDown", "4")
         one.wait_for_selector("#alert:not([hidden])")
         assert "another tab" in one.inner_text("#alert")
         press(one, "4")  # seen and repeated
         wait_saved(one)
         labels = saved(place)
+        assert labels[:BOUT].tolist() == [LICK] * BOUT
+        assert labels[BOUT : 2 * BOUT].tolist() == [SHAKE] * BOUT
         assert labels[100:110].tolist() == [WALK] * 10
 
 
@@ -340,6 +342,19 @@ def test_a_server_that_is_gone_is_said_and_the_step_waits_for_it(place: Path, go
         page.unroute("**/edit")
         wait_saved(page)
         assert served.desk.corrections(0).version == 1
+
+
+def test_a_tab_outlives_the_server_and_sends_its_steps_to_the_next_one(place: Path, go: Callable[[str], Page]) -> None:
+    with serving(place) as served:
+        page = go(served.url)
+        wait_frame(page, 0)
+    press(page, "ArrowDown", "3")
+    page.wait_for_function("() => document.querySelector('#saved').textContent.startsWith('Not saved: 1 step')")
+    with serving(place, port=int(served.base.rpartition(":")[2])) as again:
+        page.wait_for_function("() => document.querySelector('#alert').textContent.includes('started anew')")
+        go(again.url)
+        wait_saved(page)
+    assert saved(place)[:BOUT].tolist() == [LICK] * BOUT
 
 
 def test_a_missing_video_and_a_refused_token_say_what_to_do(

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
-from dolorim.core.splits import Split, split_animals
+from dolorim.core.splits import Split, fold_animals, split_animals
 
 
 def herd(n, classes=3):
@@ -101,3 +101,44 @@ def test_no_animals_at_all_are_a_users_error():
 def test_a_split_knows_where_an_animal_stands():
     split = Split(("a",), ("b",), ("c",))
     assert [split.part_of(name) for name in "abcd"] == ["train", "val", "test", None]
+
+
+@settings(few, max_examples=10)
+@given(counted_herds().filter(lambda herd: len(herd) > 1), st.integers(0, 999), st.data())
+def test_in_folds_every_animal_is_tested_once_and_never_learned_from_there(frames, seed, data):
+    n = data.draw(st.integers(2, len(frames)))
+    folds = fold_animals(frames, n, seed=seed)
+    assert sorted(a for f in folds for a in f.test) == sorted(frames)
+    sizes = [len(f.test) for f in folds]
+    assert max(sizes) - min(sizes) <= 1
+    for fold in folds:
+        assert sorted([*fold.train, *fold.val, *fold.test]) == sorted(frames)
+        assert fold.train
+    assert folds == fold_animals(dict(reversed(frames.items())), n, seed=seed)
+
+
+def test_a_rare_behavior_is_spread_over_the_folds():
+    frames = {f"m{i}": np.array([100, 30 * (i < 4)]) for i in range(8)}
+    folds = fold_animals(frames, 4)
+    assert [sum(frames[a][1] for a in f.test) for f in folds] == [30] * 4
+
+
+def test_a_behavior_that_two_animals_show_can_be_learned_in_every_fold():
+    frames = {f"m{i}": np.array([100, 30 * (i < 2)]) for i in range(6)}
+    for seed in range(5):
+        for fold in fold_animals(frames, 2, seed=seed):
+            assert sum(frames[a][1] for a in (*fold.train, *fold.val)) == 30
+
+
+def test_as_many_folds_as_animals_leave_one_out_at_a_time():
+    assert sorted(f.test for f in fold_animals(herd(5), 5)) == [(f"m{i:02}",) for i in range(5)]
+
+
+def test_folds_can_go_without_validation_animals():
+    assert all(f.val == () and len(f.train) == 4 for f in fold_animals(herd(6), 3, val=[]))
+
+
+@pytest.mark.parametrize("folds", [0, 1, 4])
+def test_folds_that_three_animals_cannot_fill_are_refused(folds):
+    with pytest.raises(UserError, match=rf"{folds} folds of 3 animals \(m00, m01, m02\)"):
+        fold_animals(herd(3), folds)

@@ -60,6 +60,8 @@ class DataConfig:
     """Where a pose file tracks several animals: whose points are meant; all for every animal's."""
     kp_likelihood_thr: Share = 0.6
     """Points with a lower likelihood are taken for missing."""
+    kp_max_gap: NotNegative = 5
+    """Gaps of up to this many frames are bridged by straight lines; longer ones stay missing."""
     pose_lag: int = 0
     """Frames by which the pose is late: row t belongs to frame t - pose_lag. `dolorim check` estimates it."""
     rate_hz: Annotated[float, Field(gt=0)] = 30.0
@@ -117,6 +119,8 @@ class ModelConfig:
     """Channels of the temporal network."""
     tcn_layers: Positive = 6
     """Its layers; each doubles how far it sees."""
+    tcn_step: Positive = 1
+    """Frames between those that the temporal network compares; above 1 for behaviors that last seconds, pose alone."""
     causal: bool = False
     """The temporal network looks only back."""
     refine_stages: NotNegative = 0
@@ -181,6 +185,8 @@ class TrainConfig:
     warmup_epochs: Size = 1.0
     class_weights: Literal["inverse", "none"] = "inverse"
     """Weight of a class in the loss: the inverse of its share of frames, or 1."""
+    class_weight_power: Share = 1.0
+    """Power of these weights: 0.5 is the square root of the inverse."""
     focal_gamma: Size = 0.0
     """Focal loss; instead of class weights, not on top of them."""
     logit_adjustment: Size = 0.0

@@ -21,7 +21,7 @@ MULTITASK = Config(
     approach="multitask",
     data=dataclasses.replace(_PLAIN.data, image_size=112),  # a multiple of the patches of both kinds of transformer
     model=dataclasses.replace(_PLAIN.model, pose="full", temporal="tcn", tasks="multitask"),
-    train=dataclasses.replace(_PLAIN.train, train_T=180, batch_size=2, lr=1e-3),
+    train=dataclasses.replace(_PLAIN.train, train_T=180, batch_size=4, lr=1e-3),
 )
 
 PRESETS = {c.approach: c for c in (VIDEO, MULTIMODAL, MULTITASK)}

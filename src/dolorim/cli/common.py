@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +36,15 @@ def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | No
             raise UserError(explain(problem)) from None
         print(said.getvalue(), end="", file=sys.stderr)
         raise
+
+
+def with_usual(arguments: Sequence[str], flag: str, usual: str, is_value: Callable[[str], bool]) -> list[str]:
+    """The same command with the usual value behind a flag that was given without one."""
+    words = list(arguments)
+    for i, word in enumerate(words):
+        if word == flag and not (i + 1 < len(words) and is_value(words[i + 1])):
+            words[i] = f"{flag}={usual}"
+    return words
 
 
 def wait_politely() -> None:

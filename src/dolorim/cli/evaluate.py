@@ -6,24 +6,31 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
 from dolorim.cli.common import parse, settle, show_metrics
+from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.formats.project import in_project, with_project_files
 from dolorim.formats.table import write_text
 
+if TYPE_CHECKING:
+    from dolorim.engine.run_folder import RunFolder
+
 
 @dataclass(frozen=True)
 class _Evaluate:
-    """Score a run: on its own held-out animals, or on another project."""
+    """Score a run on its own held-out animals or on another project, or compare two runs:  RUN RUN [PROJECT]"""
 
     run: tyro.conf.Positional[Path]
     """Run folder."""
     project: tyro.conf.Positional[Path | None] = None
-    """Folder with Videos/ and Annotations/ of other animals; without it, the run's own held-out ones."""
+    """Folder with Videos/ and Annotations/ of other animals; without it, the run's own held-out ones. Or a second run
+    to compare the first with, on the test animals of both."""
+    compare_on: tyro.conf.Positional[Path | None] = None
+    """For two runs: a project to score both on."""
     videos: Path | None = None
     annotations: Path | None = None
     recordings: Path | None = None
@@ -43,7 +50,7 @@ class _Evaluate:
 
 
 def run(arguments: list[str]) -> int:
-    """`dolorim evaluate RUN [PROJECT]`"""
+    """`dolorim evaluate RUN [PROJECT]` and `dolorim evaluate RUN RUN [PROJECT]`"""
     given = parse(_Evaluate, arguments, "dolorim evaluate")
     from dolorim.engine.evaluate import evaluate_held_out, evaluate_project
     from dolorim.engine.run_folder import RunFolder
@@ -51,21 +58,48 @@ def run(arguments: list[str]) -> int:
     settle(given.quiet)
     run = RunFolder(given.run)
     data = run.read_config().data
-    if given.project is None and given.videos is None:
+    metrics: dict[str, Any]
+    if given.project is not None and (given.project / "config.toml").exists():
+        metrics = _compare(run, RunFolder(given.project), given)
+    elif given.compare_on is not None:
+        raise UserError(
+            f"{given.project}: not a run folder; usage: dolorim evaluate RUN [PROJECT], or RUN RUN [PROJECT]"
+        )
+    elif given.project is None and given.videos is None:
         metrics = evaluate_held_out(run)
         if not metrics:
             raise UserError(f"{run.path}: no animals were held out of this run; name another project to score it on")
+        show_metrics(run, metrics)
     else:
-        other = dataclasses.replace(
-            data, videos=given.videos, annotations=given.annotations, recordings=given.recordings,
-            trial_layout=given.trial_layout or data.trial_layout, label_format="auto",
-            label_stream=given.label_stream, on_conflict=given.on_conflict or data.on_conflict,
-            label_gaps=data.label_gaps if given.label_gaps is None else given.label_gaps,
-        )  # fmt: skip
-        other = in_project(given.project, other) if given.project else with_project_files(other)
-        other = dataclasses.replace(other, classes=data.classes if other.classes is None else other.classes)
+        other = _other(data, given, given.project)
         metrics = {"other": evaluate_project(run, other, run.predictions("other"), given.seen_animals_too)}
-    show_metrics(run, metrics)
+        show_metrics(run, metrics)
     if given.json is not None:
         write_text(given.json, json.dumps(metrics, indent=1) + "\n")
     return 0
+
+
+def _compare(one: RunFolder, two: RunFolder, given: _Evaluate) -> dict[str, Any]:
+    from dolorim.engine.compare import compare_held_out, compare_on
+    from dolorim.engine.talk import show
+    from dolorim.report.tables import comparison_table
+
+    if given.compare_on is None and given.videos is None:
+        found = compare_held_out(one, two, given.seen_animals_too)
+    else:
+        data = [_other(r.read_config().data, given, given.compare_on) for r in (one, two)]
+        found = compare_on(one, two, (data[0], data[1]), given.seen_animals_too)
+    show(comparison_table(found, one.read_ethogram().indicator))
+    return found
+
+
+def _other(data: DataConfig, given: _Evaluate, project: Path | None) -> DataConfig:
+    """A run's settings for the data of another project."""
+    other = dataclasses.replace(
+        data, videos=given.videos, annotations=given.annotations, recordings=given.recordings,
+        trial_layout=given.trial_layout or data.trial_layout, label_format="auto",
+        label_stream=given.label_stream, on_conflict=given.on_conflict or data.on_conflict,
+        label_gaps=data.label_gaps if given.label_gaps is None else given.label_gaps,
+    )  # fmt: skip
+    other = in_project(project, other) if project else with_project_files(other)
+    return dataclasses.replace(other, classes=data.classes if other.classes is None else other.classes)

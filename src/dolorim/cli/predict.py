@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from dolorim.cli.common import parse, report_failures, settle, wait_politely
+from dolorim.cli.common import parse, report_failures, settle, wait_politely, with_usual
 from dolorim.core.errors import UserError
 
 
@@ -29,6 +29,11 @@ class _Predict:
     """Body length in these videos, where the run has a fixed one and the camera is another."""
     mask: str | None = None
     """Regions of these videos to blank, where they differ from those that the run has learned from."""
+    abstain: float | None = None
+    """Leave ambiguous frames open (None): those that could be of another class, or of none, at this error rate.
+    Without a number: 0.1."""
+    abstain_by: Path | None = None
+    """A cross-validated run of the same recipe, whose held-out animals say what is ambiguous; else RUN's own do."""
     overwrite: bool = True
     """--no-overwrite skips videos whose results are complete, to go on with a batch that was stopped."""
     quiet: bool = False
@@ -36,6 +41,7 @@ class _Predict:
 
 def run(arguments: list[str]) -> int:
     """`dolorim predict RUN VIDEO...`"""
+    arguments = with_usual(arguments, "--abstain", "0.1", _is_number)
     given = parse(_Predict, arguments, "dolorim predict")
     if not given.videos:
         raise UserError("no videos given; usage: dolorim predict RUN VIDEO...")
@@ -48,9 +54,21 @@ def run(arguments: list[str]) -> int:
     run = RunFolder(given.run)
     run.read_config()  # a wrong run folder is said first
     out = given.out or run.predictions("new")
-    knobs = {name: getattr(given, name) for name in ("overlay", "overwrite", "body_length_px", "mask")}
+    knobs = {name: getattr(given, name) for name in ("overlay", "overwrite", "body_length_px", "mask", "abstain")}
+    if given.abstain_by is not None:
+        if given.abstain is None:
+            raise UserError("--abstain_by says whose sets to use, and needs --abstain")
+        knobs["abstain_by"] = RunFolder(given.abstain_by)
     outcome = predict_videos(run, find_jobs(run, given.videos, given.dlc), out, **knobs)
     skipped = f", {len(outcome.skipped)} were done before" if outcome.skipped else ""
     say(f"{len(outcome.done)} videos labelled{skipped}; results in {out}")
     code = max(report_failures(outcome.failed), report_failures(outcome.damaged, "damaged"))
     return code if outcome.done or outcome.skipped else 2
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

@@ -35,8 +35,8 @@ class _Review:
     """Draws the queue, and the order of a blinded review."""
     host: str = "127.0.0.1"
     """Address to listen at; with another one than this, other computers can reach the page, if they know the token."""
-    port: int = 0
-    """0 takes any that is free."""
+    port: int | None = None
+    """Without it 8719, or any that is free where that is taken."""
     browser: bool = True
     """Open the page in the browser."""
 

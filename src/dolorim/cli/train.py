@@ -10,7 +10,7 @@ from typing import Literal
 
 import tyro
 
-from dolorim.cli.common import parse, settle, show_run, wait_politely
+from dolorim.cli.common import parse, settle, show_run, wait_politely, with_usual
 from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig, read_config
 from dolorim.core.errors import UserError
 from dolorim.formats.project import with_project_files
@@ -32,6 +32,10 @@ class _Train:
     """Settings of an earlier run (RUN/config.toml) to start from; flags still override them."""
     recipe: Literal["default", "classic"] = "default"
     """Settings to start from: ours, or those of the pipeline that went before; flags still override them."""
+    folds: int | None = None
+    """Cross-validate by animal in this many folds; all animals are scored, each by a network that has not seen it."""
+    leave_one_out: Literal["animal"] | None = None
+    """Cross-validate with as many folds as animals."""
     quiet: bool = False
 
 
@@ -56,6 +60,7 @@ def run(arguments: list[str]) -> int:
     parts = {name: getattr(base, name) for name in ("data", "model", "augment", "train")}
     given = parse(_Train, arguments[1:], f"dolorim train {approach}", default=_Train(run=tyro.MISSING, **parts))
     wait_politely()
+    from dolorim.engine.crossval import cross_validate
     from dolorim.engine.run_folder import RunFolder
     from dolorim.engine.train import train as run_training
 
@@ -63,7 +68,12 @@ def run(arguments: list[str]) -> int:
     config = dataclasses.replace(
         base, data=with_project_files(given.data), model=given.model, augment=given.augment, train=given.train
     )
-    run = run_training(config, RunFolder(given.run))
+    if given.folds is None and given.leave_one_out is None:
+        run = run_training(config, RunFolder(given.run))
+    elif given.folds is not None and given.leave_one_out is not None:
+        raise UserError("--folds and --leave_one_out both say how many folds there are; keep one of them")
+    else:
+        run = cross_validate(config, RunFolder(given.run), given.folds)
     show_run(run)
     return 0
 
@@ -78,7 +88,7 @@ def _in_our_words(arguments: Sequence[str]) -> list[str]:
         words[i] = _OTHER_WORDS.get(word, word)
         if word == "--model_type" and i + 1 < len(words) and words[i + 1] in ("action_only", "multitask"):
             words[i] = "--tasks"
-    return words
+    return with_usual(words, "--leave_one_out", "animal", lambda word: word == "animal")
 
 
 def _value_of(flag: str, arguments: Sequence[str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def split_animals(
     n_test = 0 if test is not None else _share(len(rest), 0.2, at_least=2)
     share = 0.2 if test is None else 0.25
     n_val = 0 if val is not None else _share(len(rest), share, at_least=3)
-    order = _spread([frames[n] for n in rest], n_test, n_val, seed)
+    order = _spread([frames[n] for n in rest], [n_test, n_val, len(rest) - n_test - n_val], seed)
     drawn = [rest[i] for i in order]
     return Split(
         train=tuple(sorted(drawn[n_test + n_val :])),
@@ -62,22 +62,54 @@ def split_animals(
     )
 
 
+def fold_animals(
+    frames: Mapping[str, np.ndarray], folds: int, *, val: Sequence[str] | None = None, seed: int = 0
+) -> tuple[Split, ...]:
+    """Splits for cross-validation: each animal is tested in one of them, in folds of as equal a size as there can be.
+
+    Classes are spread over the folds as evenly as whole animals allow. A fold's validation animals are drawn from the
+    others, so what is chosen by them has not seen its test animals; an empty `val` leaves them out. As many folds as
+    animals leave one out at a time. Raises `UserError` for fewer than two folds, and for more than there are animals.
+    """
+    names = sorted(frames)
+    if not 2 <= folds <= len(names):
+        raise UserError(
+            f"{folds} folds of {len(names)} animals ({', '.join(names)}): expected 2 or more, and no more than animals"
+        )
+    sizes = [len(names) // folds + (k < len(names) % folds) for k in range(folds)]
+    order = iter(_spread([frames[n] for n in names], sizes, seed, each_is_left_out=True))
+    splits = []
+    for k, size in enumerate(sizes):
+        test = {names[next(order)] for _ in range(size)}
+        rest = {n: f for n, f in frames.items() if n not in test}
+        split = split_animals(rest, val=val, test=(), seed=seed + k)
+        splits.append(replace(split, test=tuple(sorted(test))))
+    return tuple(splits)
+
+
 def _share(n: int, share: float, at_least: int) -> int:
     return max(1, round(share * n)) if n >= at_least else 0
 
 
-def _spread(counts: Sequence[np.ndarray], n_test: int, n_val: int, seed: int) -> np.ndarray:
-    """The order of animals (test first, then val, then train) that leaves the classes spread most evenly."""
+def _spread(
+    counts: Sequence[np.ndarray], sizes: Sequence[int], seed: int, each_is_left_out: bool = False
+) -> np.ndarray:
+    """The order of animals that leaves the classes spread most evenly over parts of these sizes.
+
+    The last part is what is learned from; with `each_is_left_out` it is all but one part, for each of them.
+    """
     rng = np.random.default_rng(seed)
     table = np.asarray(counts, float).reshape(len(counts), -1)
     total = np.maximum(table.sum(0), 1)
-    edges = [0, n_test, n_test + n_val, len(counts)]
+    edges = np.cumsum([0, *sizes]).tolist()
+    wanted = [size / len(counts) for size in sizes]
 
     def unevenness(order: np.ndarray) -> float:
-        parts = [table[order[a:b]].sum(0) / total for a, b in itertools.pairwise(edges)]
-        wanted = [(b - a) / len(counts) for a, b in itertools.pairwise(edges)]
-        missing = np.sum((parts[-1] == 0) & (table.sum(0) > 0))  # a class that cannot be learned weighs most
-        return 100 * missing + sum(np.square(p - w).sum() for p, w in zip(parts, wanted, strict=True))
+        parts = [table[order[a:b]].sum(0) for a, b in itertools.pairwise(edges)]
+        learned = [table.sum(0) - p for p in parts] if each_is_left_out else parts[-1:]
+        missing = np.sum([(p == 0) & (table.sum(0) > 0) for p in learned])  # a class that cannot be learned weighs most
+        return 100 * missing + sum(np.square(p / total - w).sum() for p, w in zip(parts, wanted, strict=True))
 
-    orders = [rng.permutation(len(counts)) for _ in range(_TRIES if n_test + n_val else 1)]
+    divided = each_is_left_out or any(sizes[:-1])
+    orders = [rng.permutation(len(counts)) for _ in range(_TRIES if divided else 1)]
     return min(orders, key=unevenness)

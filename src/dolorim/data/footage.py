@@ -50,7 +50,8 @@ class Halo:
 class Needs:
     """What a network wants to see of a stretch of frames; None for a stream that it does not have.
 
-    `kind` says which pose features it learns from, `points` whether it wants to know where the keypoints are.
+    `kind` says which pose features it learns from, `points` whether it wants to know where the keypoints are. A window
+    holds every `step`-th frame of its stretch.
     """
 
     visual: Halo | None
@@ -58,6 +59,7 @@ class Needs:
     kind: FeatureKind = "graph"
     skeleton: Skeleton = NO_SKELETON
     points: bool = False
+    step: int = 1
 
     @property
     def n_features(self) -> int:

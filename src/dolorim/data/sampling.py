@@ -128,13 +128,17 @@ class Numbers(Dataset[int]):
 
 
 class Turns(Sampler[int]):
-    """Numbers from 0 up to `n`, of which the processes that work together take turns."""
+    """Numbers from 0 up to `n`, of which the processes that work together take turns.
+
+    Each gets equally many, or one would wait for the others for ever: those that come too late get -1.
+    """
 
     def __init__(self, n: int) -> None:
         self.n, self.rank, self.world_size = n, 0, 1
 
     def __len__(self) -> int:
-        return len(range(self.rank, self.n, self.world_size))
+        return -(-self.n // self.world_size)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(self.rank, self.n, self.world_size))
+        mine = range(self.rank, len(self) * self.world_size, self.world_size)
+        return (i if i < self.n else -1 for i in mine)

@@ -122,7 +122,7 @@ def lay(poses: Sequence[Pose], config: DataConfig, rate_hz: float) -> PoseTrack:
     if length is None and set(BODY) <= set(poses[0].names) and len(poses) == 1:
         length = body_length_px(poses[0], config.kp_likelihood_thr)
     length = length or skeleton_length_px(poses, config.kp_likelihood_thr)
-    cleaned = [clean(pose, length, likelihood=config.kp_likelihood_thr) for pose in poses]
+    cleaned = [clean(pose, length, likelihood=config.kp_likelihood_thr, max_gap=config.kp_max_gap) for pose in poses]
     points = np.stack([c.pose.points for c in cleaned], 1).astype(np.float32)
     since = np.stack([c.since_seen for c in cleaned], 1).astype(np.float32)
     lag = config.pose_lag

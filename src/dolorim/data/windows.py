@@ -46,10 +46,10 @@ class Windows(Dataset[Batch]):
         footage, needs = self.footage[spec.recording], self.needs
         first, last = max(spec.first, 0), min(spec.last, footage.n_frames - 1)
         rng = np.random.default_rng(spec.seed)
-        offsets = np.arange(self.length)
+        offsets = np.arange(0, self.length, needs.step)
         dropped = self.augment is not None and spec.seed is not None and self.augment.aug_temporal_drop
         if dropped:
-            gone = rng.random(self.length) < dropped
+            gone = rng.random(len(offsets)) < dropped
             gone[0] = False
             offsets = np.maximum.accumulate(np.where(gone, 0, offsets))
         at = spec.start + offsets * spec.speed
@@ -79,7 +79,8 @@ class Windows(Dataset[Batch]):
     ) -> Batch:
         needs, track, skeleton = self.needs, footage.track, self.needs.skeleton
         before, after = (0, 0) if needs.pose is None else (needs.pose.before, needs.pose.after)
-        places = _with_halo(at, before + REACH, after + REACH, spec.speed)
+        whole = spec.start + np.arange(self.length) * spec.speed if needs.step > 1 else at
+        places = _with_halo(whole, before + REACH, after + REACH, spec.speed)
         if track is None:
             shape = (len(places), skeleton.animals, len(skeleton.keypoints))
             points, since = np.full((*shape, 2), np.nan, np.float32), np.full(shape, np.inf, np.float32)
@@ -102,8 +103,8 @@ class Windows(Dataset[Batch]):
                 else np.full((self.length + before + after, needs.n_features), np.nan, np.float32)
             )
             inside = np.round(places[REACH : len(places) - REACH])
-            item["pose"] = torch.from_numpy(found)
-            item["inside"] = torch.from_numpy((inside >= first) & (inside <= last))
+            item["pose"] = torch.from_numpy(np.ascontiguousarray(found[:: needs.step]))
+            item["inside"] = torch.from_numpy(((inside >= first) & (inside <= last))[:: needs.step])
         if needs.points:
             item["hidden"] = torch.from_numpy(hidden[0])
         return item

@@ -22,8 +22,8 @@ from dolorim.engine.material import Material, gather, rate_of
 from dolorim.engine.needs import needs_of
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress
-from dolorim.formats.labels import write_labels
-from dolorim.formats.predictions import write_predictions
+from dolorim.formats.labels import read_labels, write_labels
+from dolorim.formats.predictions import read_predictions, write_predictions
 from dolorim.metrics.keypoints import keypoint_scores
 from dolorim.metrics.summary import Scored, summarize
 from dolorim.models.recognizer import Recognizer
@@ -42,6 +42,8 @@ def evaluate_recordings(run: RunFolder, footage: Sequence[Footage], folder: Path
     """Predict every recording, write predictions and truth to `folder`, and score the ones against the other."""
     ethogram, decoder = run.read_ethogram(), run.read_decoder()
     predictor = predictor_of(run)
+    for old in folder.glob("*.truth.csv"):  # of what was scored here before
+        old.unlink()
     found, keypoints = [], []
     with progress("predicting", sum(f.n_frames for f in footage)) as bar:
         for one in footage:
@@ -49,7 +51,10 @@ def evaluate_recordings(run: RunFolder, footage: Sequence[Footage], folder: Path
             decided = predictor(one)
             probabilities = decoder.calibrated(decided.probabilities)
             labels = _decoded(one, decided.probabilities, decoder)
-            meta = {"dolorim": __version__, "run": str(run.path), "video": str(recording.file)}
+            meta = {
+                "dolorim": __version__, "run": str(run.path), "video": str(recording.file), "animal": recording.animal,
+                "trials": [[t.start, t.stop] for t in recording.trials],
+            }  # fmt: skip
             predictions = Predictions(recording.name, ethogram.classes, labels, probabilities, one.time_s, meta)
             write_predictions(folder, predictions)
             write_labels(folder / f"{recording.name}.truth.csv", recording.labels, ethogram)
@@ -67,12 +72,41 @@ def score(
 ) -> dict[str, Any]:
     """All figures of one split, as `metrics.json` holds them."""
     pairs = [(f, decoder.calibrated(p), _decoded(f, p, decoder)) for f, p in zip(footage, probabilities, strict=True)]
-    found = summarize([_scored(f, p, labels) for f, p, labels in pairs], ethogram.classes, ethogram.background)
-    found["decoder"] = decoder.kind
-    if decoder != Decoder():
-        plain = [_scored(f, p, p.argmax(1)) for f, p in zip(footage, probabilities, strict=True)]
+    plain = [_scored(f, p, p.argmax(1)) for f, p in zip(footage, probabilities, strict=True)]
+    decoded = [_scored(f, p, labels) for f, p, labels in pairs]
+    return _figures(decoded, plain if decoder != Decoder() else [], ethogram, decoder.kind)
+
+
+def _figures(decoded: Sequence[Scored], plain: Sequence[Scored], ethogram: Ethogram, decoder: str) -> dict[str, Any]:
+    """The figures of what was decoded and, where that is another thing, of the likeliest class of each frame beside."""
+    found = summarize(decoded, ethogram.classes, ethogram.background)
+    found["decoder"] = decoder
+    if plain:
         beside = summarize(plain, ethogram.classes, ethogram.background)
         found["argmax"] = {k: v for k, v in beside.items() if k not in ("intervals", "calibration", "confusion")}
+    return found
+
+
+def kept(folder: Path, ethogram: Ethogram) -> dict[str, Scored]:
+    """Truth and calibrated predictions that `evaluate_recordings` has left in a folder, by recording.
+
+    Raises `UserError` where there are none, and where an older version has not written whose they are.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.truth.csv")):
+        name = path.name.removesuffix(".truth.csv")
+        predictions, truth = read_predictions(folder / f"{name}.predictions.csv"), read_labels(path, ethogram).labels
+        meta = predictions.meta
+        if not {"animal", "trials"} <= set(meta) or len(truth) != len(predictions.labels):
+            raise UserError(
+                f"{path}: its predictions do not say whose they are, or are others'; evaluate the run again"
+            )
+        found[name] = Scored(
+            str(meta["animal"]), truth, predictions.labels, predictions.probabilities, predictions.time_s,
+            [(int(start), int(stop)) for start, stop in meta["trials"]],
+        )  # fmt: skip
+    if not found:
+        raise UserError(f"{folder}: holds no scored recordings; evaluate the run again")
     return found
 
 
@@ -99,30 +133,65 @@ def _distances_px(footage: Footage, found: np.ndarray) -> tuple[np.ndarray, floa
 
 
 def evaluate_held_out(run: RunFolder, material: Material | None = None) -> dict[str, Any]:
-    """Score a run on its own validation and test animals, by part; empty where it has none."""
+    """Score a run on its own validation and test animals, by part; empty where it has none.
+
+    A cross-validated run is scored once, over its kept out-of-fold predictions.
+    """
+    if run.is_cross_validated:
+        return {"folds": score_folds(run)}
     split, material = run.read_split(), material or gather(run.read_config())
     metrics = {}
     for part in ("val", "test"):
         footage = material.part(getattr(split, part))
         if footage:
             metrics[part] = evaluate_recordings(run, footage, run.predictions(part))
+    seen = sorted(run.learned_from() & set(split.test))  # by the run that this one started from
+    if seen and "test" in metrics:
+        metrics["test"]["seen_in_training"] = seen
     return metrics
+
+
+def score_folds(run: RunFolder) -> dict[str, Any]:
+    """All figures over the out-of-fold predictions of a cross-validated run, and in `by_fold` some of each fold."""
+    ethogram, splits = run.read_ethogram(), run.read_folds()
+    decoded = list(kept(run.predictions("folds"), ethogram).values())
+    lacking = {a for s in splits for a in s.test} - {s.animal for s in decoded}
+    if lacking:
+        raise UserError(
+            f"{run.predictions('folds')}: lacks {', '.join(sorted(lacking))}; give the command of the run again"
+        )
+    parts = [run.fold(k).read_json("metrics.json")["test"] for k in range(len(splits))]
+    fitted = any(run.fold(k).read_decoder() != Decoder() for k in range(len(splits)))
+    plain = [
+        dataclasses.replace(s, predicted=s.probabilities.argmax(1)) for s in decoded if s.probabilities is not None
+    ]
+    kinds = sorted({part["decoder"] for part in parts})
+    found = _figures(decoded, plain if fitted else [], ethogram, " or ".join(kinds))
+    wanted = ("animals", "frames", "accuracy", "macro_f1", "decoder")
+    found["by_fold"] = [{"fold": k, **{name: part[name] for name in wanted}} for k, part in enumerate(parts)]
+    points = [part["keypoints"] for part in parts if part.get("keypoints", {}).get("points")]
+    if points:
+        weights = [p["points"] for p in points]
+        means = {k: float(np.average([p[k] for p in points], weights=weights)) for k in points[0] if k[:4] == "mae_"}
+        found["keypoints"] = {"points": sum(weights), **means}
+    seen = sorted({a for part in parts for a in part.get("seen_in_training", ())})
+    return {**found, "seen_in_training": seen} if seen else found
 
 
 def evaluate_project(run: RunFolder, data: DataConfig, folder: Path, seen_too: bool) -> dict[str, Any]:
     """Score a run on a project, on animals that it has neither learned from nor been chosen by.
 
-    Animals of the run's own split are refused unless `seen_too` asks for them; the figures then say so.
+    Animals of the run's own split, and of the run that it started from, are refused unless `seen_too` asks for them;
+    the figures then say so.
     """
+    seen_before = run.learned_from()
     material = gather(dataclasses.replace(run.read_config(), data=data))
     _refuse_other_classes(run, material)
-    split = run.read_split()
-    known = {*split.train, *split.val}
-    seen = sorted(set(material.animals) & known)
+    seen = sorted(set(material.animals) & seen_before)
     if seen and not seen_too:
         raise UserError(
-            f"{', '.join(seen)}: the run has learned from these animals, so a score on them says nothing about new "
-            f"ones; score other animals, or ask for it with --seen_animals_too"
+            f"{run.path}: has learned from {', '.join(seen)}, so a score on them says nothing about new animals; "
+            f"score other ones, or ask for it with --seen_animals_too"
         )
     metrics = evaluate_recordings(run, material.footage, folder)
     return {**metrics, "seen_in_training": seen} if seen else metrics

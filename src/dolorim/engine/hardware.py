@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Literal
 
 import torch
@@ -27,6 +28,12 @@ def pick_precision(asked: str, device: torch.device) -> Precision:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "16"
     return "bf16" if device.type == "cpu" and _cpu_has_bf16() else "32"
+
+
+def is_first_process() -> bool:
+    """Of the processes that train together, is this the one that writes and talks? The launchers' variables tell."""
+    ranks = ("RANK", "SLURM_PROCID", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK")
+    return all(os.environ.get(name, "0") in ("", "0") for name in ranks)
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[None]:

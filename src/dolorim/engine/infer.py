@@ -178,7 +178,7 @@ class Predictor:
     @torch.inference_mode()
     def _decide(self, streams: Streams, first: int, frames: int) -> Decisions:
         with autocast(self.device, self.precision):
-            found = self.model.read(streams)
+            found = self.model.read(streams, dense=True)
         inner = slice(first, first + frames)
         probabilities = found.actions[0, inner].float().softmax(-1).cpu().numpy()
         keypoints = None if found.keypoints is None else found.keypoints[0, inner].float().cpu().numpy()

@@ -11,18 +11,19 @@ from torch import nn
 
 from dolorim.config import TrainConfig
 
+OverAll = Callable[[torch.Tensor], torch.Tensor]
 _MOST = 30.0  # a class is never weighted more than this many times another
 _STEP = 4.0  # largest change of a log probability that smoothness is asked of (Farha and Gall 2019, MS-TCN)
 
 
-def class_weights(shares: np.ndarray) -> np.ndarray:
-    """Weights `(classes,)` inverse to the share of each class among drawn frames, mean 1 over drawn frames.
+def class_weights(shares: np.ndarray, power: float = 1.0) -> np.ndarray:
+    """Weights `(classes,)` inverse to a power of the share of each class among drawn frames, mean 1 over drawn frames.
 
     Classes that were never drawn get 0.
     """
     present = shares > 0
     floor = shares.max() / _MOST
-    weights = np.where(present, 1 / np.maximum(shares, floor), 0.0)
+    weights = np.where(present, np.maximum(shares, floor) ** -power, 0.0)
     return weights / (weights * shares).sum()
 
 
@@ -39,23 +40,25 @@ class FrameLoss(nn.Module):
 
     def __init__(self, config: TrainConfig, shares: np.ndarray) -> None:
         super().__init__()
-        weights = class_weights(shares) if config.class_weights == "inverse" else np.ones_like(shares)
+        weights = np.ones_like(shares)
+        if config.class_weights == "inverse":
+            weights = class_weights(shares, config.class_weight_power)
         adjustment = config.logit_adjustment * np.log(np.maximum(shares, 1e-4))
         self.register_buffer("weights", torch.as_tensor(weights, dtype=torch.float32), persistent=False)
         self.register_buffer("adjustment", torch.as_tensor(adjustment, dtype=torch.float32), persistent=False)
         self.config = config
 
-    def forward(
-        self, stages: torch.Tensor, labels: torch.Tensor, over_all: Callable[[torch.Tensor], torch.Tensor]
-    ) -> torch.Tensor:
+    def forward(self, stages: torch.Tensor, labels: torch.Tensor, over_all: OverAll) -> torch.Tensor:
         """`over_all` averages over the processes that train together: theirs is then the loss of their whole batch."""
         targets = soft_targets(labels, len(self.weights), self.config.soft_boundaries)
         known = labels >= 0
         total = over_all((targets[known] @ self.weights).sum()).clamp(min=1e-6)
-        return torch.stack([self._of_stage(logits.float(), labels, targets, total) for logits in stages]).sum()
+        return torch.stack(
+            [self._of_stage(logits.float(), labels, targets, total, over_all) for logits in stages]
+        ).sum()
 
     def _of_stage(
-        self, logits: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor, total: torch.Tensor
+        self, logits: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor, total: torch.Tensor, over_all: OverAll
     ) -> torch.Tensor:
         known = labels >= 0
         log = (logits + self.adjustment).log_softmax(-1)[known]
@@ -65,7 +68,7 @@ class FrameLoss(nn.Module):
             loss = loss * (1 - (target * log.exp()).sum(-1)).clamp(min=0) ** self.config.focal_gamma
         mean = (loss * (target @ self.weights)).sum() / total
         if self.config.lambda_smooth:
-            mean = mean + self.config.lambda_smooth * _unsteadiness(logits.log_softmax(-1), labels)
+            mean = mean + self.config.lambda_smooth * _unsteadiness(logits.log_softmax(-1), labels, over_all)
         return mean
 
 
@@ -83,19 +86,20 @@ def soft_targets(labels: torch.Tensor, n_classes: int, reach: int) -> torch.Tens
 
 
 def keypoint_loss(
-    found: torch.Tensor, visibility: torch.Tensor, points: torch.Tensor, valid: torch.Tensor
+    found: torch.Tensor, visibility: torch.Tensor, points: torch.Tensor, valid: torch.Tensor, over_all: OverAll
 ) -> torch.Tensor:
     """Smooth L1 distance of keypoints `(batch, time, keypoint, 2)` that are in the crop, plus a tenth of the cross
-    entropy of whether they are there. `valid` `(batch, time)` is false beyond the recording.
+    entropy of whether they are there. `valid` `(batch, time)` is false beyond the recording. `over_all` as above.
     """
     there = ~points.isnan().any(-1) & valid[..., None]
     inside = there & (points.abs() <= 1).all(-1)
     place = F.smooth_l1_loss(found.float(), points.nan_to_num(0.0), reduction="none", beta=0.05).sum(-1)
     seen = F.binary_cross_entropy_with_logits(visibility.float(), inside.float(), reduction="none").mean(-1)
-    return (place * inside).sum() / inside.sum().clamp(min=1) + 0.1 * (seen * valid).sum() / valid.sum().clamp(min=1)
+    n_inside, n_valid = (over_all(mask.sum().float()).clamp(min=1e-6) for mask in (inside, valid))
+    return (place * inside).sum() / n_inside + 0.1 * (seen * valid).sum() / n_valid
 
 
-def _unsteadiness(log: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def _unsteadiness(log: torch.Tensor, labels: torch.Tensor, over_all: OverAll) -> torch.Tensor:
     same = (labels[:, 1:] == labels[:, :-1]) & (labels[:, 1:] >= 0)
     change = (log[:, 1:] - log[:, :-1].detach()).abs().clamp(max=_STEP) ** 2
-    return (change.mean(-1) * same).sum() / same.sum().clamp(min=1)
+    return (change.mean(-1) * same).sum() / over_all(same.sum().float()).clamp(min=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -19,7 +20,8 @@ _LIBRARIES = ("torch", "lightning", "av", "numpy", "scipy")
 
 def write_model_card(run: RunFolder, recordings: Sequence[Recording], metrics: dict[str, Any]) -> None:
     """Write `model_card.md`."""
-    config, ethogram, split = run.read_config(), run.read_ethogram(), run.read_split()
+    config, ethogram, splits = run.read_config(), run.read_ethogram(), run.read_folds()
+    crossed = run.is_cross_validated
     lines = [
         f"# {run.path.name}",
         "",
@@ -31,31 +33,34 @@ def write_model_card(run: RunFolder, recordings: Sequence[Recording], metrics: d
         "| part | animals | videos | labelled frames |",
         "|---|---|---|---|",
     ]
-    for part in ("train", "val", "test"):
-        animals = getattr(split, part)
-        mine = [r for r in recordings if r.animal in animals]
-        frames = sum(int(np.sum(r.labels >= 0)) for r in mine)
-        lines.append(f"| {part} | {', '.join(animals) or '-'} | {len(mine)} | {frames} |")
-    lines += [
-        "",
-        "No animal stands in two parts. Only the test animals were seen by nobody before they were scored.",
-        "",
-    ]
+    for k, split in enumerate(splits):
+        for part in ("test",) if crossed else ("train", "val", "test"):
+            animals = getattr(split, part)
+            mine = [r for r in recordings if r.animal in animals]
+            frames = sum(int(np.sum(r.labels >= 0)) for r in mine)
+            name = f"left out in fold {k}" if crossed else part
+            lines.append(f"| {name} | {', '.join(animals) or '-'} | {len(mine)} | {frames} |")
+    lines.append("")
+    if crossed:
+        lines += [
+            f"Cross-validated by animal in {len(splits)} folds: each animal was scored by a network that learned from "
+            f"others, whose checkpoint and decoder were chosen by others. The figures are of the recipe; this folder "
+            f"holds no network of its own, the folds do (`folds/`).",
+            "",
+        ]
+    else:
+        lines += [
+            "No animal stands in two parts. Only the test animals were seen by nobody before they were scored: "
+            "checkpoint and decoder were chosen by the validation animals, so that their figures are optimistic.",
+            "",
+        ]
     lines += ["## Figures", ""]
     if not metrics:
         lines.append("None: no animals were held out.")
     for part, found in metrics.items():
-        lines += [
-            f"**{part}** ({found['frames']} frames of {', '.join(found['animals'])}): "
-            f"accuracy {found['accuracy']:.3f}, macro-F1 {found['macro_f1']:.3f}, kappa {found['kappa']:.3f}, "
-            f"segment F1@50 {found['segments']['f1_50']:.1f}, edit {found['segments']['edit']:.1f}.",
-            "",
-            "| class | precision | recall | F1 | frames |",
-            "|---|---|---|---|---|",
-        ]
-        for name, c in found["per_class"].items():
-            lines.append(f"| {name} | {c['precision']:.3f} | {c['recall']:.3f} | {c['f1']:.3f} | {c['support']} |")
-        lines.append("")
+        lines += _figures(part, found)
+    if not crossed:
+        lines += ["## Decoder", "", "```json", json.dumps(run.read_decoder().to_dict(), indent=1), "```", ""]
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     lines += [
         "## Made with",
@@ -64,3 +69,40 @@ def write_model_card(run: RunFolder, recordings: Sequence[Recording], metrics: d
         "",
     ]
     write_text(run.path / "model_card.md", "\n".join(lines))
+
+
+def _figures(part: str, found: dict[str, Any]) -> list[str]:
+    optimistic = " (optimistic: these animals chose checkpoint and decoder)" if part == "val" else ""
+    lines = [
+        f"**{part}**{optimistic}: {found['frames']} frames of {', '.join(found['animals'])}; {_scores(found)}.",
+        "",
+    ]
+    if ends := found["intervals"].get("macro_f1"):
+        lines += [f"95 % interval of macro-F1 over animals: {ends[0]:.3f} to {ends[1]:.3f}.", ""]
+    if "argmax" in found:
+        plain = _scores(found["argmax"])
+        lines += [f"Decoder {found['decoder']}; the likeliest class of each frame alone gives {plain}.", ""]
+    if found.get("keypoints", {}).get("points"):
+        points = found["keypoints"]
+        lines += [
+            f"Keypoints: mean error {points['mae_px']:.2f} px, {points['mae_normalized']:.4f} of the crop's side, "
+            f"{points['mae_body_lengths']:.4f} body lengths ({points['points']} points).",
+            "",
+        ]
+    if "by_fold" in found:
+        each = [f"{f['fold']} ({', '.join(f['animals'])}) {f['macro_f1']:.3f}" for f in found["by_fold"]]
+        lines += [f"Macro-F1 by fold: {'; '.join(each)}.", ""]
+    if found.get("seen_in_training"):
+        seen = ", ".join(found["seen_in_training"])
+        lines += [f"**Seen in training: {seen}.** These figures say nothing about new animals.", ""]
+    lines += ["| class | precision | recall | F1 | frames |", "|---|---|---|---|---|"]
+    for name, c in found["per_class"].items():
+        lines.append(f"| {name} | {c['precision']:.3f} | {c['recall']:.3f} | {c['f1']:.3f} | {c['support']} |")
+    return [*lines, ""]
+
+
+def _scores(found: dict[str, Any]) -> str:
+    return (
+        f"accuracy {found['accuracy']:.3f}, macro-F1 {found['macro_f1']:.3f}, kappa {found['kappa']:.3f}, "
+        f"segment F1@50 {found['segments']['f1_50']:.1f}, edit {found['segments']['edit']:.1f}"
+    )

@@ -31,7 +31,8 @@ class Learner(pl.LightningModule):
     """Trains a recognizer. `shares` `(classes,)` are those among drawn frames; `val` are recordings to validate on.
 
     Whatever is random in a step follows from the seed, the epoch, the step and the rank, not from what went before,
-    so that a run that was interrupted ends as one that was not.
+    so that a run that was interrupted ends as one that was not. Processes that train together decide alike on all that
+    concerns them all: which stream a batch lacks, whether the loss is a number, when the time is over.
     """
 
     def __init__(
@@ -51,28 +52,31 @@ class Learner(pl.LightningModule):
         self._look: Callable[..., Output] = compiled_or_not(model.forward) if config.train.compile else model.forward
         self._spent_s = 0.0  # in earlier sessions of this run
         self._started = time.monotonic()
+        self._went_on_at = (0, 0.0)  # step, and share of the epochs done by then
+        self.time_share = 0.0  # of --max_minutes that has passed, for all processes alike; 0 without a limit
         self._counts = self._no_counts()
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
-        seed = int(
-            np.random.SeedSequence([self.config.train.seed, self.global_step, self.global_rank]).generate_state(1)[0]
-        )
-        torch.manual_seed(seed)  # for dropout
+        everybodys = [self.config.train.seed, self.global_step]
+        mine = np.random.SeedSequence([*everybodys, self.global_rank]).generate_state(1)
+        torch.manual_seed(int(mine[0]))  # for dropout
         batch = augment(batch, self.config.augment, self.ethogram.mirrored)
-        inputs = self._with_one_stream_left_out(inputs_of(batch), seed)
+        first = np.random.SeedSequence([*everybodys, 0]).generate_state(1)
+        inputs = self._with_one_stream_left_out(inputs_of(batch), int(first[0]))
         found = self._look(inputs, batch["valid"], halo=True)
         loss = self.loss(found.stages, batch["labels"], self._over_all)
         if found.keypoints is not None and found.visibility is not None and self.config.train.lambda_kp:
-            points = keypoint_loss(found.keypoints, found.visibility, batch["points"], batch["valid"])
+            points = keypoint_loss(found.keypoints, found.visibility, batch["points"], batch["valid"], self._over_all)
             self.log("train/keypoints", points, on_step=False, on_epoch=True, batch_size=len(batch["labels"]))
             loss = loss + self.config.train.lambda_kp * points
-        if not torch.isfinite(loss):
+        together = self._over_all(loss.detach().clone())
+        if not torch.isfinite(together):
             raise UserError(
-                f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step {self.global_step}; "
+                f"the loss became {together.item()} in epoch {self.current_epoch + 1}, step {self.global_step}; "
                 f"the checkpoint of the epoch before is kept. "
                 f"Try a lower --lr (now {self.config.train.lr:g}) or --precision 32"
             )
-        self.log("train/loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["labels"]))
+        self.log("train/loss", together, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["labels"]))
         return loss
 
     def _with_one_stream_left_out(self, inputs: Inputs, seed: int) -> Inputs:
@@ -93,7 +97,14 @@ class Learner(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         thaw(self.model.visual, self.config.model, self.current_epoch)
 
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        if self.config.train.max_minutes:
+            share = torch.tensor(self.spent_s / (60 * self.config.train.max_minutes), device=self.device)
+            self.time_share = float(self._over_all(share))
+
     def validation_step(self, recording: int, index: int) -> None:
+        if recording < 0:  # the other processes have one more
+            return
         footage = self.val[recording]
         settings = self.config.train
         read = settings.val_T or footage.n_frames
@@ -118,10 +129,11 @@ class Learner(pl.LightningModule):
         settings = self.config.train
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
         optimizer = kind(self.parameters(), settings.lr, weight_decay=settings.weight_decay)
-        total = int(self.trainer.estimated_stepping_batches)
+        total = int(self.trainer.estimated_stepping_batches)  # with as many processes as there are now
         warm_up = max(1, round(settings.warmup_epochs * total / settings.epochs))
 
         def factor(step: int) -> float:
+            step = step - self._went_on_at[0] + round(self._went_on_at[1] * total)
             return min(1.0, (step + 1) / warm_up) * self._annealing(step / total)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
@@ -134,12 +146,6 @@ class Learner(pl.LightningModule):
         return 0.5 + 0.49 * math.cos(math.pi * min(1.0, max(share, self.time_share)))
 
     @property
-    def time_share(self) -> float:
-        """Share of `--max_minutes` that has passed; 0 without a limit."""
-        limit = self.config.train.max_minutes
-        return self.spent_s / (60 * limit) if limit else 0.0
-
-    @property
     def spent_s(self) -> float:
         """Seconds that this run has trained, earlier sessions counted in."""
         return self._spent_s + time.monotonic() - self._started
@@ -150,6 +156,7 @@ class Learner(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._spent_s = checkpoint["learner"]["spent_s"]
         self.plateau = Plateau(**checkpoint["learner"]["plateau"])
+        self._went_on_at = (checkpoint["global_step"], (checkpoint["epoch"] + 1) / self.config.train.epochs)
 
     def _no_counts(self) -> np.ndarray:
         return np.zeros((len(self.ethogram), len(self.ethogram)), np.int64)

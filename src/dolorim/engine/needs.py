@@ -19,4 +19,5 @@ def needs_of(model: Recognizer, config: ModelConfig, skeleton: Skeleton) -> Need
         "graph" if config.pose == "none" else config.pose,
         skeleton,
         points=sees_points and (model.pose is not None or model.keypoints is not None),
+        step=config.tcn_step,
     )

@@ -13,6 +13,7 @@ from dolorim.data.video import FrameStream
 from dolorim.data.video_writer import VideoWriter
 
 _SIDE = 640  # pixels of the longer side at least, so that the text can be read
+_OPEN = (128, 128, 128)  # a frame that was left open
 
 
 def write_overlay(video: Path, predictions: Predictions, path: Path) -> None:
@@ -45,11 +46,10 @@ def _paint(gray: np.ndarray, predictions: Predictions, index: int, colors: list[
     size = max(12, min(height // 28, 22))
     font = ImageFont.load_default(size)
     label = int(predictions.labels[index])
-    draw.rectangle((0, 0, width - 1, height - 1), outline=colors[label], width=3)
-    draw.rectangle((3, 3, 15 + draw.textlength(predictions.classes[label], font), size + 14), fill=colors[label])
-    draw.text(
-        (9, 6), predictions.classes[label], fill=(0, 0, 0) if sum(colors[label]) > 380 else (255, 255, 255), font=font
-    )
+    name, color = (predictions.classes[label], colors[label]) if label >= 0 else ("open", _OPEN)
+    draw.rectangle((0, 0, width - 1, height - 1), outline=color, width=3)
+    draw.rectangle((3, 3, 15 + draw.textlength(name, font), size + 14), fill=color)
+    draw.text((9, 6), name, fill=(0, 0, 0) if sum(color) > 380 else (255, 255, 255), font=font)
     clock = f"frame {index}   {predictions.time_s[index]:.2f} s"
     draw.text((8, height - size - 10), clock, fill=(255, 255, 255), font=font, stroke_width=2, stroke_fill=(0, 0, 0))
     row = min(size * 2 + 8, (height - 16) // len(predictions.classes))

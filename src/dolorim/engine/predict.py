@@ -24,6 +24,7 @@ from dolorim.data.cache import VIEW_KNOBS, fingerprint
 from dolorim.data.crop import Crops, plan_view, read_crops
 from dolorim.data.track import PoseTrack, read_track
 from dolorim.data.video import probe
+from dolorim.engine.abstention import read_sets
 from dolorim.engine.evaluate import predictor_of
 from dolorim.engine.infer import Decisions, Predictor
 from dolorim.engine.material import rate_of
@@ -31,10 +32,15 @@ from dolorim.engine.overlay import write_overlay
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress, say, warn
 from dolorim.formats.naming import find_videos
-from dolorim.formats.predictions import meta_path, write_predictions
+from dolorim.formats.predictions import meta_path, read_predictions, write_predictions
+from dolorim.formats.table import write_table
 from dolorim.formats.tracking import find_pose_files, find_poses, pose_files_below, recording_stem
+from dolorim.metrics.attention import rank_bouts
+from dolorim.metrics.conformal import Conformal
+from dolorim.metrics.conformal import abstain as left_open
 
 _WAITING = 4  # blocks of crops that may wait for the network
+_TO_CHECK = 500  # bouts in the list of those to look at first
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,13 @@ def predict_videos(
     overwrite: bool = True,
     body_length_px: float | None = None,
     mask: str | None = None,
+    abstain: float | None = None,
+    abstain_by: RunFolder | None = None,
 ) -> Outcome:
     """Label recordings and write their files to `out`. One that fails is reported and does not stop the others.
+
+    `to_check.csv` lists the bouts of all of them that a person should look at first. With `abstain`, frames whose
+    conformal set at this alpha is not their label alone are left open (-1); the sets are the run's, or `abstain_by`'s.
 
     `body_length_px` and `mask` replace those of the run, for videos of another camera.
 
@@ -107,8 +118,10 @@ def predict_videos(
     )
     view = {name: getattr(data, name) for name in VIEW_KNOBS}
     config = dataclasses.replace(config, data=data)
-    labeler = Labeler(predictor_of(run), run.read_decoder(), run.read_ethogram(), config)
-    outcome = Outcome()
+    ethogram = run.read_ethogram()
+    sets = None if abstain is None else read_sets(abstain_by or run, abstain, ethogram.classes)
+    labeler = Labeler(predictor_of(run), run.read_decoder(), ethogram, config, sets)
+    outcome, labelled = Outcome(), []
     for job in jobs:
         try:
             meta = {
@@ -116,10 +129,12 @@ def predict_videos(
                 "run": str(run.path.resolve()),
                 "video": str(job.file),
                 "view": view,
+                **({} if sets is None else {"abstain": abstain, "abstain_by": str((abstain_by or run).path.resolve())}),
                 **_identity(job),
             }
             if not overwrite and _is_done(out, job.stem, meta):
                 outcome.skipped.append(job.file)
+                labelled.append(job.stem)
                 continue
             predictions, damage = labeler(job, meta)
             write_predictions(out, predictions)
@@ -130,12 +145,33 @@ def predict_videos(
             warn(str(error))
             continue
         outcome.done.append(job.file)
+        labelled.append(job.stem)
         if damage:
             outcome.damaged.append((job.file, damage))
             warn(f"{job.file}: {damage}; the frames before that are labelled")
         used = f" from {' and '.join(predictions.meta['seen'])}" if config.model.pose != "none" else ""
         say(f"{job.file.name}: {len(predictions.labels)} frames{used}, {_summary(predictions)}")
+    if labelled:
+        _write_bouts_to_check(out, labelled, ethogram.indicator)
     return outcome
+
+
+def _write_bouts_to_check(out: Path, stems: Sequence[str], indicator: str | None) -> None:
+    """`to_check.csv`: bouts by what they can change in the read-out, the first ones."""
+    ranked = rank_bouts((_decided(read_predictions(out / f"{s}.predictions.csv")) for s in stems), indicator, _TO_CHECK)
+    rows = [
+        [b.name, b.bout.start, b.bout.stop, f"{b.start_s:.3f}", f"{b.stop_s:.3f}", b.label, b.rival,
+         *(f"{v:.4f}" for v in (b.confidence, b.margin, b.seconds, b.bouts, b.score))] for b in ranked
+    ]  # fmt: skip
+    header = "recording,start_frame,stop_frame,start_s,stop_s,label,rival,mean_probability,margin"
+    header += ",seconds_at_stake,bouts_at_stake,percent_of_readout"
+    write_table(out / "to_check.csv", header.split(","), rows)
+
+
+def _decided(predictions: Predictions) -> Predictions:
+    """The same with every frame that was left open under its likeliest class."""
+    likeliest = np.nan_to_num(predictions.probabilities).argmax(1).astype(np.int16)
+    return dataclasses.replace(predictions, labels=np.where(predictions.labels < 0, likeliest, predictions.labels))
 
 
 @dataclass(frozen=True)
@@ -146,6 +182,7 @@ class Labeler:
     decoder: Decoder
     ethogram: Ethogram
     config: Config
+    sets: Conformal | None = None
 
     def __call__(self, job: Job, meta: dict[str, Any]) -> tuple[Predictions, str | None]:
         """Label one recording; also says where a damaged video stops. `meta["seen"]` says what was looked at."""
@@ -163,6 +200,9 @@ class Labeler:
         meta = {**meta, "n_frames": len(time_s), "fps": round(rate_hz, 4), "damage": damage, "seen": seen}
         labels = self.decoder.decode(probabilities, rate_hz)
         probabilities = self.decoder.calibrated(probabilities)
+        if self.sets is not None:
+            labels = left_open(labels, probabilities.round(4), self.sets)  # as they were calibrated, from files
+            meta["frames_left_open"] = int(np.sum(labels < 0))
         return Predictions(job.stem, self.ethogram.classes, labels, probabilities, time_s, meta), damage
 
     def _watch(self, job: Job, video: Path) -> tuple[list[Decisions], np.ndarray, str | None, PoseTrack | None]:
@@ -266,11 +306,15 @@ def _is_done(out: Path, stem: str, meta: dict[str, Any]) -> bool:
         before = json.loads(meta_path(out, stem).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    keys = ("run", "view", "fingerprint", "pose_fingerprint")
+    keys = ("run", "view", "fingerprint", "pose_fingerprint", "abstain", "abstain_by")
     return isinstance(before, dict) and all(before.get(key) == meta.get(key) for key in keys)
 
 
 def _summary(predictions: Predictions) -> str:
-    counts = np.bincount(predictions.labels, minlength=len(predictions.classes)) / len(predictions.labels)
+    labels, n = predictions.labels, len(predictions.labels)
+    counts = np.bincount(labels[labels >= 0], minlength=len(predictions.classes)) / n
     order = np.argsort(-counts)[:4]
-    return ", ".join(f"{predictions.classes[i]} {100 * counts[i]:.1f}%" for i in order if counts[i])
+    found = [f"{predictions.classes[i]} {100 * counts[i]:.1f}%" for i in order if counts[i]]
+    if (left := predictions.meta.get("frames_left_open")) is not None:
+        found.append(f"{left} left open ({100 * left / n:.1f}%)")
+    return ", ".join(found)

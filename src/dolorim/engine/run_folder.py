@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,19 +54,40 @@ class RunFolder:
         """Folder of the predictions of held-out recordings."""
         return self.path / "predictions" / part
 
-    def start(self, config: Config, ethogram: Ethogram, split: Split, skeleton: Skeleton = NO_SKELETON) -> bool:
+    def fold(self, number: int) -> RunFolder:
+        """The run folder of one fold of a cross-validated run, counted from 0."""
+        return RunFolder(self.path / "folds" / str(number))
+
+    def start(
+        self,
+        config: Config,
+        ethogram: Ethogram,
+        split: Split | Sequence[Split],
+        skeleton: Skeleton = NO_SKELETON,
+        write: bool = True,
+    ) -> bool:
         """Make the folder for a new run, or return True where an unfinished one with these settings can go on.
 
-        Raises `UserError` where the folder holds a finished run, or one with other settings.
+        Several splits are the folds of a cross-validated run. Of processes that train together one is to `write`.
+        Raises `UserError` where the folder holds a finished run, or one with other settings or folds; only which
+        devices do the work may change on the way, and the batch size with them.
         """
+        splits = asdict(split) if isinstance(split, Split) else {"folds": [asdict(s) for s in split]}
         if self.config.exists():
             self._refuse_other(config)
             if self.metrics.exists():
                 raise UserError(f"{self.path}: holds a finished run; choose another --run or delete the folder")
-        write_text(self.config, config_toml(config))
-        write_ethogram(self.path / "ethogram.toml", ethogram)
-        self.write_json("splits.json", asdict(split))
-        self.write_json("skeleton.json", asdict(skeleton))
+            before = self.read_json("splits.json") if (self.path / "splits.json").exists() else splits
+            if "folds" in {*before, *splits} and before != json.loads(json.dumps(splits)):
+                raise UserError(
+                    f"{self.path}: holds a run that was begun with other folds, or with none; choose another --run, "
+                    f"or give the same command to go on with it"
+                )
+        if write:
+            write_text(self.config, config_toml(config))
+            write_ethogram(self.path / "ethogram.toml", ethogram)
+            self.write_json("splits.json", splits)
+            self.write_json("skeleton.json", asdict(skeleton))
         return self.last_checkpoint.exists()
 
     def write_json(self, name: str, data: Any) -> None:
@@ -87,7 +109,36 @@ class RunFolder:
         return read_config(self.config)
 
     def read_split(self) -> Split:
+        self.refuse_folds()
+        return self._split(self.read_json("splits.json"))
+
+    def read_folds(self) -> tuple[Split, ...]:
+        """The folds of a cross-validated run, the one split of another."""
         data = self.read_json("splits.json")
+        folds = data["folds"] if isinstance(data, dict) and isinstance(data.get("folds"), list) else [data]
+        return tuple(self._split(fold) for fold in folds)
+
+    @property
+    def is_cross_validated(self) -> bool:
+        data = self.read_json("splits.json")
+        return isinstance(data, dict) and "folds" in data
+
+    def refuse_folds(self) -> None:
+        """Raises `UserError` for a cross-validated run, which has no network of its own."""
+        if self.is_cross_validated:
+            raise UserError(
+                f"{self.path}: a cross-validated run tells how well a recipe does and has no network of its own; name "
+                f"a fold ({self.fold(0).path}), or train on all animals with --config {self.config} --test_animals none"
+            )
+
+    def learned_from(self) -> set[str]:
+        """Animals that the weights, the checkpoint or the decoder come from, those of a warm start among them."""
+        split = self.read_split()
+        start = self.read_config().train.warm_start
+        before = set() if start is None or not start.is_dir() else RunFolder(start).learned_from()
+        return {*split.train, *split.val} | before
+
+    def _split(self, data: Any) -> Split:
         try:
             return Split(**{k: tuple(map(str, v)) for k, v in data.items()})
         except (TypeError, AttributeError):
@@ -122,6 +173,8 @@ class RunFolder:
     def load_model(self) -> Recognizer:
         """Build the run's network and load its weights strictly. Raises `UserError` for whatever does not fit."""
         config, ethogram = self.read_config(), self.read_ethogram()
+        if not self.weights.exists() and (self.path / "splits.json").exists():
+            self.refuse_folds()
         model = build_recognizer(config.model, len(ethogram), self.read_skeleton(), config.data.image_size)
         if not self.weights.exists():
             raise UserError(f"{self.weights}: there is no such file; the run has not finished training")
@@ -134,10 +187,13 @@ class RunFolder:
 
     def _refuse_other(self, config: Config) -> None:
         before, now = asdict(self.read_config()), asdict(config)
+        free = {"accelerator", "devices", "num_nodes", "strategy", "num_workers"}
+        if any(before["train"][key] != now["train"][key] for key in ("devices", "num_nodes")):
+            free.add("batch_size")
         for section, values in now.items():
             for key in values if isinstance(values, dict) else [None]:
                 old, new = (d[section] if key is None else d[section][key] for d in (before, now))
-                if old != new:
+                if old != new and not (section == "train" and key in free):
                     name = key or section
                     raise UserError(
                         f"{self.path}: holds a run with {name} = {old}, not {new}; choose another --run, or give the "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import time
 import warnings
 from collections.abc import Sequence
@@ -32,15 +33,16 @@ from dolorim.data.augment import augment
 from dolorim.data.footage import Footage
 from dolorim.data.sampling import BoutSampler, Numbers, Turns, WindowSpec, rare_boost
 from dolorim.data.windows import Batch, Windows, pose_statistics
+from dolorim.engine.abstention import calibrate
 from dolorim.engine.evaluate import evaluate_held_out, predictor_of
 from dolorim.engine.features import needs_only_features, with_features
-from dolorim.engine.hardware import Precision, pick_device, pick_precision
+from dolorim.engine.hardware import Precision, is_first_process, pick_device, pick_precision
 from dolorim.engine.material import Material, gather, rate_of
 from dolorim.engine.model_card import write_model_card
 from dolorim.engine.module import Learner, inputs_of
 from dolorim.engine.needs import needs_of
 from dolorim.engine.run_folder import RunFolder, load_strictly
-from dolorim.engine.talk import say, warn, watched
+from dolorim.engine.talk import console, say, warn, watched
 from dolorim.metrics.tune import fit_decoder
 from dolorim.models.build import build_recognizer
 from dolorim.models.videomae import VideoMae3d
@@ -59,6 +61,8 @@ def train(config: Config, run: RunFolder) -> RunFolder:
 
     An unfinished run with the same settings goes on where it stopped.
     """
+    if _several(config.train) and not is_first_process():
+        console.quiet = True
     material = gather(config)
     split = _split(config, material)
     return train_on(config, run, material, split)
@@ -69,7 +73,9 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     ethogram = material.project.ethogram
     if config.train.lr_schedule == "plateau" and not split.val:
         raise UserError("--lr_schedule plateau needs validation animals; name some with --val_animals, or use cosine")
-    resume = run.start(config, ethogram, split, material.skeleton)
+    resume = run.start(
+        config, ethogram, split, material.skeleton, write=is_first_process() or not _several(config.train)
+    )
     _say_split(material, split)
     learner, loaders = _prepare(config, material, split)
     _fit(config, run, learner, loaders, resume)
@@ -83,8 +89,10 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     run.save_model(model)
     run.write_json("decoder.json", _fitted_decoder(config, run, learner).to_dict())
     metrics = evaluate_held_out(run, material)
-    run.write_json("metrics.json", metrics)
+    if split.val:
+        calibrate(run, "val")
     write_model_card(run, material.recordings, metrics)
+    run.write_json("metrics.json", metrics)  # last: it marks the run as finished
     return run
 
 
@@ -104,12 +112,18 @@ def _fitted_decoder(config: Config, run: RunFolder, learner: Learner) -> Decoder
     return decoder
 
 
-def _split(config: Config, material: Material) -> Split:
+def frames_by_animal(material: Material) -> dict[str, np.ndarray]:
+    """Labelled frames of each class `(classes,)` by animal."""
     counts: dict[str, np.ndarray] = {}
     for recording in material.recordings:
         known = recording.labels[recording.labels >= 0]
         found = np.bincount(known, minlength=len(material.project.ethogram))
         counts[recording.animal] = counts.get(recording.animal, 0) + found
+    return counts
+
+
+def _split(config: Config, material: Material) -> Split:
+    counts = frames_by_animal(material)
     given = {"val": config.train.val_animals, "test": config.train.test_animals}
     names = {part: _names(text) for part, text in given.items()}
     return split_animals(counts, val=names["val"], test=names["test"], seed=config.train.seed)
@@ -210,8 +224,7 @@ def _try_one_batch(learner: Learner, loader: DataLoader[Batch], config: Config) 
 
 
 def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLoader[Any], ...], resume: bool) -> None:
-    settings, validated, sampler = config.train, len(loaders) > 1, loaders[0].sampler
-    assert isinstance(sampler, BoutSampler)
+    settings, validated = config.train, len(loaders) > 1
     precision = pick_precision(settings.precision, pick_device(settings.accelerator))
     turns = [loader.sampler for loader in loaders if isinstance(loader.sampler, BoutSampler | Turns)]
     callbacks: list[Callback] = [_Ranks(turns), _TimeLimit(), _checkpoints(run, validated)]
@@ -222,13 +235,14 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
         callbacks.append(EarlyStopping("val/macro_f1", mode="max", patience=settings.early_stopping_patience))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning|torch")
-        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        for name in ("lightning.pytorch", "lightning.fabric"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         trainer = pl.Trainer(
             max_epochs=settings.epochs,
             accelerator=settings.accelerator,
             devices=settings.devices if settings.devices == "auto" else int(settings.devices),
             num_nodes=settings.num_nodes,
-            strategy=_strategy(settings),
+            strategy=_strategy(config),
             precision=_LIGHTNING_PRECISION[precision],
             gradient_clip_val=settings.grad_clip or None,
             logger=_logger(config, run),
@@ -237,15 +251,25 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
+            sync_batchnorm=_several(settings) and pick_device(settings.accelerator).type == "cuda",
             log_every_n_steps=10,
         )
-        say(f"training on {trainer.strategy.root_device} in {precision} bits, {len(loaders[0])} steps an epoch")
+        for sampler in turns:
+            sampler.world_size = trainer.num_devices * trainer.num_nodes
+        times = f" x {sampler.world_size}" if sampler.world_size > 1 else ""
+        device = f"{trainer.strategy.root_device}{times}"
+        say(f"training on {device} in {precision} bits, {len(loaders[0])} steps an epoch")
         checkpoint = run.last_checkpoint if resume else None
         if resume:
             say(f"going on from {checkpoint}")
         val = loaders[1] if validated else None
         try:
-            trainer.fit(learner, loaders[0], val, ckpt_path=checkpoint, weights_only=True)
+            try:
+                trainer.fit(learner, loaders[0], val, ckpt_path=checkpoint, weights_only=True)
+            except BaseException:  # processes that it has started would wait for this one for ever
+                if trainer.strategy.launcher is not None:
+                    trainer.strategy.launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
+                raise
         except SystemExit:  # what Lightning makes of Ctrl-C
             if trainer.interrupted:
                 say(f"the same command goes on from the last finished epoch in {run.path}")
@@ -260,10 +284,16 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
             ) from None
 
 
-def _strategy(settings: TrainConfig) -> str:
-    several = settings.devices != "1" or settings.num_nodes > 1
-    # A batch that lacks one stream leaves that stream's weights without gradient.
-    return "ddp_find_unused_parameters_true" if several and settings.strategy == "auto" else settings.strategy
+def _several(settings: TrainConfig) -> bool:
+    return settings.devices != "1" or settings.num_nodes > 1
+
+
+def _strategy(config: Config) -> str:
+    if not _several(config.train) or config.train.strategy != "auto":
+        return config.train.strategy
+    # A batch that lacks one stream leaves that stream's weights without gradient, and so does a frozen encoder.
+    one_stream = "none" in (config.model.visual, config.model.pose)
+    return "ddp" if one_stream and config.model.visual in ("none", "cnn3d") else "ddp_find_unused_parameters_true"
 
 
 def _logger(config: Config, run: RunFolder) -> Logger:

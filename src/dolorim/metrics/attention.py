@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class BoutToCheck:
 
 
 def rank_bouts(
-    predictions: Sequence[Predictions], indicator: str | None = None, limit: int | None = None
+    predictions: Iterable[Predictions], indicator: str | None = None, limit: int | None = None
 ) -> list[BoutToCheck]:
     """Bouts in the order in which a person should look at them; probabilities should be calibrated.
 

@@ -32,6 +32,10 @@ def build_recognizer(
         raise UserError("--visual none and --pose none leave nothing to learn from; choose one of them")
     if config.tasks == "multitask" and (config.visual == "none" or not skeleton.keypoints):
         raise UserError("--tasks multitask learns keypoints from video and pose files; name both, or use action_only")
+    if config.tcn_step > 1 and (config.visual != "none" or config.pose_reach or config.temporal == "none"):
+        raise UserError(
+            "--tcn_step above 1 is for poses alone: use --visual none --pose_reach 0 --temporal tcn with it"
+        )
     n_keypoints = len(skeleton.keypoints)
     joined = config.visual != "none" and config.pose != "none"
     alone = config.visual == "cnn3d" and not joined and config.temporal == "none"
@@ -56,7 +60,7 @@ def build_recognizer(
     if config.tasks == "multitask":
         assert visual is not None
         keypoints = SpatialKeypointHead(visual.map_channels, 64, n_keypoints)
-    return Recognizer(visual, pose, fusion, temporal, action, refine, keypoints, paws)
+    return Recognizer(visual, pose, fusion, temporal, action, refine, keypoints, paws, config.tcn_step)
 
 
 def _visual(config: ModelConfig, width: int, n_keypoints: int, image_size: int) -> Cnn3d | Vit2d | VideoMae3d | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from dolorim.models.cnn3d import Cnn3d
@@ -77,16 +78,19 @@ class Recognizer(nn.Module):
         refine: Refinement | None = None,
         keypoints: SpatialKeypointHead | None = None,
         paws: PawBrightness | None = None,
+        step: int = 1,
     ) -> None:
         super().__init__()
+        self.step = step
         self.visual, self.pose, self.fusion, self.temporal, self.paws = visual, pose, fusion, temporal, paws
         self.action, self.refine, self.keypoints = action, refine, keypoints
         self.before, self.after = (
-            sum(getattr(part, side) for part in (temporal, refine) if part is not None) for side in ("before", "after")
+            step * sum(getattr(part, side) for part in (temporal, refine) if part is not None)
+            for side in ("before", "after")
         )
 
     def forward(self, inputs: Inputs, valid: torch.Tensor | None = None, *, halo: bool = False) -> Output:
-        """Decide on every frame. With `halo=True` the inputs carry the streams' context."""
+        """Decide on every frame given; they are `step` apart. With `halo=True` the inputs carry the streams' context."""
         return self.read(self.encode(inputs, halo=halo), valid)
 
     def encode(self, inputs: Inputs, *, halo: bool = False) -> Streams:
@@ -113,14 +117,30 @@ class Recognizer(nn.Module):
             frames = frames[:, self.visual.before : frames.shape[1] - self.visual.after]
         return self.paws(frames, inputs.points)
 
-    def read(self, streams: Streams, valid: torch.Tensor | None = None) -> Output:
-        """Features to decisions. `valid` `(batch, time)` is false beyond the recording; there is no context there."""
+    def read(self, streams: Streams, valid: torch.Tensor | None = None, *, dense: bool = False) -> Output:
+        """Features to decisions. `valid` `(batch, time)` is false beyond the recording; there is no context there.
+
+        With `dense=True` they are those of all frames, of which each is compared with those `step` away.
+        """
         seen = [next(s for s in streams if s is not None)] if self.fusion is None else self.fusion(streams)
-        found = [self._decide(features, valid) for features in seen]
+        look = self._decide_densely if dense and self.step > 1 else self._decide
+        found = [look(features, valid) for features in seen]
         stages = found[0] if len(found) == 1 else torch.stack([f.log_softmax(-1) for f in found]).mean(0)
         if self.keypoints is None or streams.maps is None:
             return Output(stages[-1], stages)
         return Output(stages[-1], stages, *self.keypoints(streams.maps))
+
+    def _decide_densely(self, features: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        """Every `step`-th frame is a sequence of its own, and all of them are decided on side by side."""
+        batch, time, width = features.shape
+        if valid is None:
+            valid = features.new_ones(batch, time, dtype=torch.bool)
+        lacking = -time % self.step
+        features, valid = F.pad(features, (0, 0, 0, lacking)), F.pad(valid, (0, lacking))
+        apart = features.view(batch, -1, self.step, width).transpose(1, 2).flatten(0, 1)
+        stages = self._decide(apart, valid.view(batch, -1, self.step).transpose(1, 2).flatten(0, 1))
+        together = stages.view(len(stages), batch, self.step, -1, stages.shape[-1]).transpose(2, 3)
+        return together.flatten(2, 3)[:, :, :time]
 
     def _decide(self, features: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
         if self.temporal is not None:

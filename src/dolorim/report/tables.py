@@ -22,6 +22,16 @@ def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> 
         title += f"\nevents F1 within 100/200 ms {near}/{far}, {_number(false, 1)} false bouts a minute"
     if "calibration" in metrics:
         title += f"; PR-AUC {_number(metrics['pr_auc'])}, calibration error {_number(metrics['calibration']['ece'])}"
+    if metrics.get("argmax"):
+        plain = metrics["argmax"]
+        title += (
+            f"\ndecoder {metrics['decoder']}; the likeliest class of each frame alone: "
+            f"macro-F1 {plain['macro_f1']:.3f}, segment F1@50 {plain['segments']['f1_50']:.1f}, edit {plain['segments']['edit']:.1f}"
+        )
+    if metrics.get("keypoints", {}).get("points"):
+        title += f"\n{keypoint_line(metrics['keypoints'])}"
+    if "by_fold" in metrics:
+        title += "\nmacro-F1 by fold: " + ", ".join(f"{f['macro_f1']:.3f}" for f in metrics["by_fold"])
     if metrics.get("seen_in_training"):
         seen = ", ".join(metrics["seen_in_training"])
         title += f"\nSEEN IN TRAINING: {seen} - these figures say nothing about new animals"
@@ -35,6 +45,12 @@ def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> 
         figures = [f"{c[k]:.3f}" for k in ("precision", "recall", "f1")]
         table.add_row(name, *figures, interval or "-", str(c["support"]), style=style)
     return table
+
+
+def keypoint_line(found: dict[str, Any]) -> str:
+    """The mean error of keypoints in words."""
+    text = f"keypoints: mean error {found['mae_px']:.1f} px, {100 * found['mae_normalized']:.1f} % of the crop's side, "
+    return text + f"{found['mae_body_lengths']:.3f} body lengths ({found['points']} points)"
 
 
 _AGREEMENT = (
@@ -67,6 +83,28 @@ def agreement_table(pairs: dict[str, dict[str, Any]], indicator: str | None) -> 
         cells = [(_at(found, path), _at(found["intervals"], path)) for found in pairs.values()]
         if any(value is not None for value, _ in cells):
             table.add_row(title, *(f"{_number(v, digits)}{_interval(ends, digits)}" for v, ends in cells))
+    return table
+
+
+def comparison_table(found: dict[str, Any], indicator: str | None) -> Table:
+    """Two runs side by side, and by how much the second exceeds the first, with a paired 95 % interval."""
+    animals = ", ".join(found["animals"])
+    title = f"A {found['runs']['a']}, B {found['runs']['b']}: {found['a']['frames']} frames of {animals}"
+    if found["intervals"].get("note"):
+        title += f"\n{found['intervals']['note']}"
+    for run, seen in found["seen_in_training"].items():
+        title += f"\nSEEN IN TRAINING of {run}: {', '.join(seen)} - this is no fair comparison"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in ("", "A", "B", "B - A (95 %)"):
+        table.add_column(column, justify="right" if column else "left")
+    classes = sorted(found["a"]["per_class"], key=lambda name: name != indicator)
+    for name, path, digits in (*_AGREEMENT, *((f"F1 {name}", ("per_class", name, "f1"), 3) for name in classes)):
+        one, two, more = (_at(found[k], path) for k in ("a", "b", "difference"))
+        if one is not None or two is not None:
+            ends = _at(found["intervals"], path)
+            interval = f" ({ends[0]:+.{digits}f} to {ends[1]:+.{digits}f})" if ends else ""
+            change = "-" if more is None else f"{more:+.{digits}f}{interval}"
+            table.add_row(name, _number(one, digits), _number(two, digits), change)
     return table
 
 

@@ -185,8 +185,10 @@ class Desk:
         ethogram = self.review.ethogram
         colors = class_colors(len(ethogram))
         others: dict[str, list[Any]] = {}
+        notes: list[str] = []
         if not self.blinded:
-            others = others_states(self.review.home, [i.name for i in self.review.items], self.rater, print)
+            notes += self.review.notes
+            others = others_states(self.review.home, [i.name for i in self.review.items], self.rater, notes.append)
         rows = []
         for i, item in enumerate(self.review.items):
             row = {"id": i, "name": self.names[i], "state": self.state(i), "problem": bool(item.problem)}
@@ -198,7 +200,7 @@ class Desk:
             "rater": self.rater,
             "blinded": self.blinded,
             "tile": TILE,
-            "notes": [] if self.blinded else list(self.review.notes),
+            "notes": notes,
             "classes": [
                 {"name": n, "color": f"#{bytes(c).hex()}", "background": n in ethogram.background,
                  "indicator": n == ethogram.indicator}

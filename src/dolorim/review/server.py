@@ -11,6 +11,7 @@ import contextlib
 import hmac
 import ipaddress
 import json
+import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -33,6 +34,7 @@ from dolorim.review.store import Refusal, VersionError
 
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _STATIC = {p.name: p.read_bytes() for p in (files("dolorim.review") / "static").iterdir() if p.is_file()}
+USUAL_PORT = 8719
 _BODY = 1 << 20
 _MOST_FRAMES = 64
 _HEADERS = {
@@ -66,7 +68,8 @@ class Guard:
         request = Request(scope, receive)
         refusal = self._refuse(request)
         given = request.query_params.get("token", "")
-        fresh = refusal is None and scope["path"] == "/" and hmac.compare_digest(given.encode(), self._token.encode())
+        page = request.method == "GET" and scope["path"] == "/"
+        fresh = refusal is None and page and hmac.compare_digest(given.encode(), self._token.encode())
         known = hmac.compare_digest(request.cookies.get(self._cookie, "").encode(), self._session.encode())
         if refusal is None and not fresh and not known:
             refusal = PlainTextResponse(
@@ -237,14 +240,25 @@ def make_app(desk: Desk, progress: Progress, tell: Callable[[str], object] = pri
     return Starlette(routes=routes, exception_handlers={UserError: mistaken}, lifespan=lifespan)
 
 
-def serve(desk: Desk, progress: Progress, host: str, port: int, tell: Callable[[str], object]) -> None:
-    """Serve until Ctrl-C. `tell` is given the lines that a user must see; the first names the address."""
+def serve(desk: Desk, progress: Progress, host: str, port: int | None, tell: Callable[[str], object]) -> None:
+    """Serve until Ctrl-C. `tell` is given the lines that a user must see; the first names the address.
+
+    Without a port, the usual one is taken, so that a tab that is still open finds the server again; else any.
+    """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # elsewhere it would let two servers share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((host, port))
+            try:
+                listener.bind((host, USUAL_PORT if port is None else port))
+                listener.listen()
+            except OSError:
+                if port is not None:
+                    raise
+                listener.bind((host, 0))
         except OSError as error:
-            raise UserError(f"--host {host} --port {port}: cannot be used ({error.strerror}); choose another") from None
+            where = f"--host {host}" + ("" if port is None else f" --port {port}")
+            raise UserError(f"{where}: cannot be used ({error.strerror}); choose another") from None
         port = listener.getsockname()[1]
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or (f"[{host}]" if ":" in host else host)
         token = secrets.token_urlsafe(24)

@@ -28,7 +28,7 @@ export const get = async (path) => (await ask(path)).json();
 export const post = async (path, body) =>
   (await ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) })).json();
 
-// Frames as [{index, time, x, y, blob}], and the side of the window that follows the animal.
+// Frames as [{index, time, x, y, jpeg}], and the side of the window that follows the animal.
 export async function frames(id, first, count, step, follow) {
   const answer = await ask(`/api/recording/${id}/frames?first=${first}&count=${count}&step=${step}${follow ? "&follow=1" : ""}`);
   const buffer = await answer.arrayBuffer();
@@ -41,12 +41,14 @@ export async function frames(id, first, count, step, follow) {
       time: view.getFloat32(at + 8, true),
       x: view.getFloat32(at + 12, true),
       y: view.getFloat32(at + 16, true),
-      blob: new Blob([new Uint8Array(buffer, at + 20, bytes)], { type: "image/jpeg" }),
+      jpeg: new Uint8Array(buffer, at + 20, bytes),
     });
     at += 20 + bytes;
   }
   return { found, side: Number(answer.headers.get("X-Side")) || null };
 }
+
+export const bitmapOf = (frame) => createImageBitmap(new Blob([frame.jpeg], { type: "image/jpeg" }));
 
 // A tile of the timeline: columns of `channels` bytes.
 export async function tile(id, step, index) {

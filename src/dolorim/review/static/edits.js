@@ -62,9 +62,10 @@ async function work() {
         waiting.splice(0, waiting.length, ...waiting.filter((step) => step.rec !== rec));
         adopt(rec, error.body);
         emit("alert", "This recording was changed in another tab. What you see now is the newest state; your last step was not applied.");
-      } else if (error.status === 0 || error.status >= 500) {
+      } else if (error.status === 0 || error.status === 403 || error.status >= 500) {
         emit("saved", { text: `Not saved: ${waiting.length} ${waiting.length > 1 ? "steps wait" : "step waits"}`, bad: true });
-        emit("alert", `Not saved yet: ${error.message} Trying again.`);
+        const restarted = "the server was started anew; open the address that it has printed in another tab of this browser, and keep this one";
+        emit("alert", `Not saved yet: ${error.status === 403 ? restarted : error.message}. Trying again.`);
         await new Promise((resolve) => setTimeout(resolve, 1500));
       } else {
         waiting.shift();

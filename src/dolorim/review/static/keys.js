@@ -25,7 +25,7 @@ export function flip(name) {
   emit("switches");
 }
 
-// [keys, what the help says, what is done]; keys are event.key, those with Shift+ compare event.code as well.
+// [keys, what the help shows, what it says, what is done]
 const TABLE = [
   ["Watch"],
   [[" "], "Space", "play, pause", () => { actions.stopPainting(); toggle(); }],
@@ -109,7 +109,9 @@ export function listen() {
       event.preventDefault();
       return actions.setClass(class_);
     }
-    const named = event.shiftKey && (event.key.length > 1 || /[A-Z]/.test(event.key)) ? `Shift+${event.key}` : event.key;
+    const letter = /^[a-z]$/i.test(event.key); // caps lock must not matter
+    const key = letter ? event.key[event.shiftKey ? "toUpperCase" : "toLowerCase"]() : event.key;
+    const named = event.shiftKey && (letter || key.length > 1) ? `Shift+${key}` : key;
     const act = bound.get(named);
     if (!act) return;
     event.preventDefault();

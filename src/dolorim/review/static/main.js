@@ -8,6 +8,7 @@ import { fillClasses, fillList, loadProgress, markList, nextPiece, showSelection
 import { reset, resize, seek, timeOf, toggle, wholePicture } from "./player.js";
 import { $, clamp, emit, make, on, state } from "./state.js";
 import { clockText, fitHeight, readColors, redraw, resetTiles, reveal, zoomTimeline } from "./timeline.js";
+import "./mouse.js";
 import { fromRuns } from "./tracks.js";
 
 if (location.search) history.replaceState(null, "", "/"); // the token has done its work
@@ -54,6 +55,7 @@ async function open({ id, frame = 0, then = () => {} }) {
   emit("alert", rec.notes.length ? `Note: ${rec.notes.join("; ")}` : null);
   adopt(rec, rec.corrections);
   $("sure-label").hidden = !rec.bouts;
+  $("points").hidden = !rec.points;
   fitHeight();
   resize();
   const shown = Math.min(rec.n_frames, Math.max(30 * rec.rate_hz, 300)); // half a minute
@@ -73,7 +75,7 @@ async function firstPicture(id, frame, mine) {
   try {
     const { found } = (id === last && !frame && (await early)) || (await api.frames(id, frame, 1, 1, false));
     early = null;
-    const bitmap = await createImageBitmap(found[0].blob);
+    const bitmap = await api.bitmapOf(found[0]);
     if (mine !== opening || state.rec) return;
     const canvas = $("video");
     resize();
@@ -105,8 +107,7 @@ async function boot() {
   }
   const { title, rater, recordings, notes } = state.study;
   document.title = `${title} - dolorim review`;
-  $("title").textContent = title;
-  emit("saved", { text: `Labels of ${rater}` });
+  $("title").textContent = `${title} · ${rater}`;
   fillClasses();
   fillList();
   showSelection();

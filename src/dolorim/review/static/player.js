@@ -6,13 +6,13 @@ import { floorIndex } from "./tracks.js";
 
 const BATCH = 16; // frames that are asked for at a time
 const AHEAD = 3; // batches on their way during playback
-const MOST_BYTES = 48e6; // of compressed frames that are kept
+const MOST_BYTES = 32e6; // of compressed frames that are kept
 const MOST_BITMAPS = 24;
 const CHUNK = 2048; // frames of points that are asked for at a time
 
 const canvas = $("video");
 const context = canvas.getContext("2d");
-let store = new Map(); // index -> {blob, time, x, y}, the oldest first
+let store = new Map(); // index -> {jpeg, time, x, y}, the oldest first
 let bytes = 0;
 let bitmaps = new Map();
 let asked = new Set();
@@ -137,14 +137,14 @@ const has = (i) => store.has(i) && (!state.follow || !Number.isNaN(store.get(i).
 function keep({ found, side: s }) {
   side = s ?? side;
   for (const frame of found) {
-    if (store.has(frame.index)) bytes -= store.get(frame.index).blob.size;
+    if (store.has(frame.index)) bytes -= store.get(frame.index).jpeg.length;
     store.delete(frame.index);
     store.set(frame.index, frame);
-    bytes += frame.blob.size;
+    bytes += frame.jpeg.length;
   }
   for (const [i, frame] of store) {
     if (bytes <= MOST_BYTES) break;
-    bytes -= frame.blob.size;
+    bytes -= frame.jpeg.length;
     store.delete(i);
   }
 }
@@ -159,7 +159,7 @@ async function decode(i) {
   if (bitmaps.has(i) || !store.has(i) || decoding.has(i)) return bitmaps.get(i);
   decoding.add(i);
   const mine = generation;
-  const bitmap = await createImageBitmap(store.get(i).blob);
+  const bitmap = await api.bitmapOf(store.get(i));
   decoding.delete(i);
   if (mine !== generation) return bitmap.close();
   bitmaps.set(i, bitmap);

@@ -14,6 +14,7 @@ export const state = {
   points: true,
   selection: null, // {start, stop, label, kind: "bout" | "range" | "piece"}
   queue: false, // going from piece to piece of the queue
+  dragging: false, // the mouse has hold of something on the timeline
   paint: null, // {label, from} while painting during playback
   view: { first: 0, last: 1 }, // frames that the timeline shows
   filter: { label: null, sure: 1 },

@@ -2,15 +2,13 @@
 
 import * as api from "./api.js";
 import { $, clamp, emit, on, state, UNSURE, UNTOUCHED } from "./state.js";
-import { seek, timeOf } from "./player.js";
-import { moveEdge, select } from "./actions.js";
-import { runAt, toRuns } from "./tracks.js";
+import { timeOf } from "./player.js";
+import { toRuns } from "./tracks.js";
 
-const GUTTER = 92; // room for the names of the rows
+export const GUTTER = 92; // room for the names of the rows
 const canvas = $("timeline"), overview = $("overview");
 let tiles = new Map();
 let colors = {};
-let drag = null;
 let asked = false;
 let stale = true; // everything but the playhead has to be drawn anew
 const still = document.createElement("canvas");
@@ -43,9 +41,9 @@ export function layout() {
   });
 }
 
-const box = (c) => ({ width: c.clientWidth, height: c.clientHeight });
-const frameX = (i) => GUTTER + ((i - state.view.first) / (state.view.last - state.view.first)) * (box(canvas).width - GUTTER);
-const xFrame = (x) => state.view.first + ((x - GUTTER) / (box(canvas).width - GUTTER)) * (state.view.last - state.view.first);
+export const box = (c) => ({ width: c.clientWidth, height: c.clientHeight });
+export const frameX = (i) => GUTTER + ((i - state.view.first) / (state.view.last - state.view.first)) * (box(canvas).width - GUTTER);
+export const xFrame = (x) => state.view.first + ((x - GUTTER) / (box(canvas).width - GUTTER)) * (state.view.last - state.view.first);
 
 export function zoomTimeline(factor, at = state.frame) {
   const n = state.rec?.n_frames ?? 0;
@@ -93,9 +91,10 @@ function ready(c, { width, height } = box(c)) {
   return x;
 }
 
+// Black or white, whichever has more contrast to a color (relative luminance of WCAG 2).
 export function inkOn(color) {
-  const [r, g, b] = [1, 3, 5].map((i) => parseInt(color.slice(i, i + 2), 16));
-  return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#10161c" : "#ffffff";
+  const [r, g, b] = [1, 3, 5].map((i) => parseInt(color.slice(i, i + 2), 16) / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#10161c" : "#ffffff";
 }
 
 // A block of a class: its color, a pattern of its own (told apart without color), its name where there is room.
@@ -121,7 +120,7 @@ function block(x, label, left, right, y, height, faint = false) {
     x.rect(left, y, width, height);
     x.clip();
     x.strokeStyle = inkOn(color);
-    x.globalAlpha *= 0.2;
+    x.globalAlpha *= 0.3;
     x.lineWidth = 1;
     x.beginPath();
     const kind = label % 6;
@@ -229,7 +228,7 @@ function corrected(x, row) {
   blocks(x, rec.below, row, UNTOUCHED, true);
   blocks(x, rec.marks, row, UNTOUCHED);
   const s = state.selection;
-  if (!s) return;
+  if (!s || s.stop <= state.view.first) return;
   const left = Math.max(GUTTER, frameX(s.start)), right = frameX(s.stop);
   x.strokeStyle = colors.accent;
   x.lineWidth = 2;
@@ -358,100 +357,9 @@ export function fitHeight() {
   if (canvas.style.height !== height) canvas.style.height = height;
 }
 
-// ---- mouse ----
-
-function rowAt(y) {
-  return layout().find((row) => y >= row.y - 2 && y < row.y + row.height + 2)?.name;
-}
-
-function edgeNear(x) {
-  const rec = state.rec, i = clamp(Math.floor(xFrame(x)), 0, rec.n_frames - 1);
-  const s = state.selection;
-  if (s && s.kind === "bout") for (const side of ["start", "stop"]) if (Math.abs(frameX(s[side]) - x) < 6) return { bout: s, side };
-  const bout = runAt(rec.effective, i);
-  if (bout.label < 0) return null;
-  for (const side of ["start", "stop"]) if (Math.abs(frameX(bout[side]) - x) < 5 && frameX(bout.stop) - frameX(bout.start) > 12) return { bout, side };
-  return null;
-}
-
-canvas.addEventListener("pointerdown", (event) => {
-  if (!state.rec || event.offsetX < GUTTER || event.button) return;
-  canvas.setPointerCapture(event.pointerId);
-  const i = clamp(Math.floor(xFrame(event.offsetX)), 0, state.rec.n_frames - 1);
-  const row = rowAt(event.offsetY);
-  if (row === "corrected" && !event.shiftKey) {
-    const edge = edgeNear(event.offsetX);
-    drag = edge ? { kind: "edge", ...edge, moved: false } : { kind: "bout", from: i, x: event.offsetX, moved: false };
-    if (edge) select({ ...edge.bout, kind: "bout" });
-  } else if (row === "corrected" || event.shiftKey) {
-    drag = { kind: "bout", from: i, x: event.offsetX, moved: false };
-  } else {
-    drag = { kind: "scrub" };
-    if (row === "predicted") select({ ...runAt(state.rec.predicted, i), kind: "bout" });
-    seek(i);
-  }
-});
-canvas.addEventListener("pointermove", (event) => {
-  if (!state.rec) return;
-  const n = state.rec.n_frames;
-  const i = clamp(Math.floor(xFrame(event.offsetX)), 0, n - 1);
-  if (!drag) {
-    canvas.style.cursor = rowAt(event.offsetY) === "corrected" && edgeNear(event.offsetX) ? "ew-resize" : "default";
-    return;
-  }
-  if (drag.kind === "scrub") return seek(i);
-  if (drag.kind === "edge") {
-    drag.to = clamp(Math.round(xFrame(event.offsetX)), 0, n);
-    drag.moved ||= drag.to !== drag.bout[drag.side];
-    const s = { ...drag.bout, kind: "bout", [drag.side]: drag.to };
-    if (s.stop > s.start) select(s, false);
-    return seek(drag.side === "start" ? drag.to : drag.to - 1);
-  }
-  drag.moved ||= Math.abs(event.offsetX - drag.x) > 4;
-  if (drag.moved) select({ start: Math.min(drag.from, i), stop: Math.max(drag.from, i) + 1, label: -1, kind: "range" }, false);
-});
-canvas.addEventListener("pointerup", () => {
-  const was = drag;
-  drag = null;
-  if (!was || !state.rec) return;
-  if (was.kind === "edge" && was.moved) moveEdge(was.bout, was.side, was.to);
-  if (was.kind === "bout" && !was.moved) {
-    const bout = runAt(state.rec.effective, was.from);
-    select({ ...bout, kind: bout.label < 0 ? "range" : "bout" });
-    seek(was.from);
-  }
-});
-canvas.addEventListener("pointercancel", () => (drag = null));
-canvas.addEventListener("wheel", (event) => {
-  if (!state.rec) return;
-  event.preventDefault();
-  if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-    const span = state.view.last - state.view.first;
-    const first = clamp(state.view.first + ((event.deltaX || event.deltaY) / 800) * span, 0, Math.max(0, state.rec.n_frames - span));
-    state.view = { first, last: first + span };
-    redraw();
-  } else zoomTimeline(Math.exp(event.deltaY / 400), xFrame(event.offsetX));
-}, { passive: false });
-
-let overviewDown = false;
-function overviewTo(event) {
-  const n = state.rec.n_frames;
-  seek(clamp(Math.floor(((event.offsetX - GUTTER) / (box(overview).width - GUTTER)) * n), 0, n - 1));
-  reveal();
-  redraw();
-}
-overview.addEventListener("pointerdown", (event) => {
-  if (!state.rec) return;
-  overview.setPointerCapture(event.pointerId);
-  overviewDown = true;
-  overviewTo(event);
-});
-overview.addEventListener("pointermove", (event) => overviewDown && overviewTo(event));
-overview.addEventListener("pointerup", () => (overviewDown = false));
-
 on("marks selection filter playing", () => redraw());
 on("frame", () => {
   const { first } = state.view;
-  if (state.rec && !drag) reveal();
+  if (state.rec && !state.dragging) reveal();
   redraw(state.view.first !== first);
 });
