@@ -14,6 +14,7 @@ import torch
 
 from dolorim import __version__
 from dolorim.config import Config, ModelConfig, TrainConfig
+from dolorim.core.decoder import Decoder
 from dolorim.core.ethogram import PAIN
 from dolorim.core.splits import Split
 from dolorim.engine.run_folder import RunFolder
@@ -51,6 +52,7 @@ def random_run(folder: Path, kind: Literal["light", "standard"], device: str = "
     run = RunFolder(folder)
     run.start(config, PAIN, Split(train=("none",)))
     run.save_model(build_recognizer(config.model, len(PAIN)))
+    run.write_json("decoder.json", Decoder().to_dict())
     return run
 
 

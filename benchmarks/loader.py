@@ -9,55 +9,65 @@ import dataclasses
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.common import RESULTS, machine
-from dolorim.config import AugmentConfig, Config, DataConfig, TrainConfig
-from dolorim.core.recording import Recording
+from dolorim.config import Config, DataConfig, TrainConfig
+from dolorim.core.pose import NO_SKELETON
 from dolorim.data.augment import augment
 from dolorim.data.cache import CachedVideo
-from dolorim.data.windows import BoutSampler, Halo, Windows
+from dolorim.data.footage import Footage
+from dolorim.data.sampling import BoutSampler
+from dolorim.data.windows import Windows
 from dolorim.engine.losses import FrameLoss
 from dolorim.engine.material import gather
+from dolorim.engine.module import inputs_of
+from dolorim.engine.needs import needs_of
 from dolorim.models.build import build_recognizer
 from dolorim.simulate.study import StudyPlan, simulate_study
 
 STEPS, ROUNDS = 12, 8
 
 
-def seconds(recordings: list[Recording], videos: list[CachedVideo]) -> float:
+def seconds(footage: Sequence[Footage]) -> float:
     """Time of `STEPS` training steps, loading included."""
     config = Config()
-    windows = Windows(recordings, videos, config.train.window, Halo.around(config.model.clip_length))
-    sampler = BoutSampler(recordings, config.train.window, AugmentConfig(), seed=0)
-    batches = iter(torch.utils.data.DataLoader(windows, config.train.batch_size, sampler=sampler))
     torch.manual_seed(0)
     model = build_recognizer(config.model, 6)
+    needs = needs_of(model, config.model, NO_SKELETON)
+    windows = Windows(footage, config.train.train_T, needs, config.augment)
+    sampler = BoutSampler([f.recording for f in footage], config.train, config.augment)
+    batches = iter(torch.utils.data.DataLoader(windows, config.train.batch_size, sampler=sampler))
     optimizer, loss = torch.optim.AdamW(model.parameters()), FrameLoss(TrainConfig(), np.full(6, 1 / 6))
     started = time.perf_counter()
-    for step in range(STEPS):
-        batch = augment(next(batches), config.augment, range(6), step)
+    for _ in range(STEPS):
+        batch = augment(next(batches), config.augment, range(6))
         optimizer.zero_grad()
-        loss(model(batch["frames"][:, None], batch["track"], halo=True), batch["labels"]).backward()
+        found = model(inputs_of(batch), batch["valid"], halo=True)
+        loss(found.stages, batch["labels"], lambda value: value).backward()
         optimizer.step()
     return time.perf_counter() - started
+
+
+def in_memory(video: CachedVideo | None) -> CachedVideo | None:
+    return video and dataclasses.replace(video, images=np.array(video.images))
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = simulate_study(Path(name), StudyPlan(animals=4, trials=4, size_px=256), workers=2)
         data = DataConfig(videos=folder / "Videos", annotations=folder / "Annotations", cache=folder / "cache")
-        material = gather(data)
-        recordings, cached = list(material.recordings), list(material.videos)
-        held = [dataclasses.replace(v, images=np.array(v.images)) for v in cached]
-        seconds(recordings, held)
+        cached = gather(Config(data=data)).footage
+        held = [dataclasses.replace(f, video=in_memory(f.video)) for f in cached]
+        seconds(held)
         found = {"cache": [], "memory": []}
         for _ in range(ROUNDS):
-            found["cache"].append(seconds(recordings, cached))
-            found["memory"].append(seconds(recordings, held))
+            found["cache"].append(seconds(cached))
+            found["memory"].append(seconds(held))
     report = {"command": "python -m benchmarks.loader", **machine(), "seconds": found}
     ratios = np.divide(found["memory"], found["cache"])
     report["throughput_from_cache_over_memory"] = {"median": float(np.median(ratios)), "rounds": ratios.tolist()}

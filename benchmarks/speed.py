@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the verb predict does
@@ -23,11 +23,13 @@ import torch
 
 from benchmarks.common import RESULTS, long_video, machine, random_run
 from dolorim.core.predictions import Predictions
-from dolorim.data.crop import Crops, crop_frames, plan_view
+from dolorim.data.crop import crop_frames, plan_view
 from dolorim.data.video import FrameStream
+from dolorim.engine.evaluate import predictor_of
 from dolorim.engine.infer import Predictor
-from dolorim.engine.predict import predict_videos
+from dolorim.engine.predict import Job, predict_videos
 from dolorim.formats.predictions import write_predictions
+from dolorim.models.recognizer import Inputs
 
 SECONDS, REPEATS = 60, 3
 CLIPS = 60  # clip by clip is slow: this many frames, the rest is scaled
@@ -46,12 +48,14 @@ def seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
 
 def clip_by_clip(predictor: Predictor, images: np.ndarray, centers: np.ndarray) -> None:
     """The same weights as a sliding window would use them: one clip, one decision."""
-    length = predictor.before + 1 + predictor.after
+    halo = predictor.needs.visual
+    assert halo is not None
+    length = halo.before + 1 + halo.after
     with torch.inference_mode():
         for start in range(CLIPS):
             clip = torch.from_numpy(images[start : start + length]).to(predictor.device)[None, None].float() / 255
             track = torch.from_numpy(centers[start : start + length]).to(predictor.device)[None]
-            predictor.model(clip, track, halo=True).softmax(-1).cpu()
+            predictor.model(Inputs(clip, track), halo=True).actions.softmax(-1).cpu()
 
 
 def measure(kind: str, video: Path, longer: Path, folder: Path, device: str) -> dict[str, float]:
@@ -60,10 +64,13 @@ def measure(kind: str, video: Path, longer: Path, folder: Path, device: str) -> 
     blocks = list(crop_frames(FrameStream(video), plan_view(video, config.data)))
     images, centers = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("images", "centers"))
     frames = len(images)
-    predictor = Predictor(run.load_model(), torch.device(device), config.train.precision)
+    predictor = predictor_of(run)
 
-    def again() -> Iterator[Crops]:
-        yield from blocks
+    def network() -> np.ndarray:
+        return np.concatenate([d.probabilities for d in predictor.stream(blocks)])
+
+    def predict(video: Path) -> None:
+        predict_videos(run, [Job(video, video.stem)], folder / "out")
 
     def crop() -> None:
         for _ in crop_frames(FrameStream(video), plan_view(video, config.data)):
@@ -73,13 +80,13 @@ def measure(kind: str, video: Path, longer: Path, folder: Path, device: str) -> 
         for _ in FrameStream(video):
             pass
 
-    probabilities = predictor(again())
+    probabilities = network()
     predictions = Predictions("x", ethogram.classes, probabilities.argmax(1), probabilities, np.arange(frames) / 30)
-    network_s = seconds(lambda: predictor(again()))
+    network_s = seconds(network)
     clip_s = seconds(lambda: clip_by_clip(predictor, images, centers), 2) / CLIPS
     decode_s, crop_s = seconds(decode), seconds(crop)
-    whole_s = seconds(lambda: predict_videos(run, [video], folder / "out"))
-    steady_s = (seconds(lambda: predict_videos(run, [longer], folder / "out"), 2) - whole_s) / 2
+    whole_s = seconds(lambda: predict(video))
+    steady_s = (seconds(lambda: predict(longer), 2) - whole_s) / 2
     one_by_one_s = crop_s + clip_s * frames
     return {
         "frames": frames,

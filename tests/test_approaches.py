@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from dolorim.cli import main
 from dolorim.core.decoder import Decoder
+from dolorim.engine.infer import Predictor
 from dolorim.engine.module import Learner
 from dolorim.engine.run_folder import RunFolder
 from dolorim.formats.predictions import read_predictions
@@ -155,6 +156,34 @@ def test_the_decoder_of_a_run_makes_its_labels_and_its_scores(
     assert {found["per_class"][name]["recall"] for name in others} == {0}
     assert found["argmax"]["accuracy"] != found["accuracy"]
     assert found["decoder"] == copy.read_decoder().kind
+
+
+def test_features_of_a_frozen_network_are_computed_once_and_read_by_every_further_run(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    frozen = ["--visual", "vit_2d", "--encoder_name", "test_vit.r160_in1k", "--encoder_weights", "random"]
+    first, second = (
+        [*command("multimodal", study, cache, tmp_path / name), *frozen, "--pose", "graph", *more]
+        for name, more in (("first", []), ("second", ["--lr", "1e-3", "--temporal", "tcn"]))
+    )
+    assert main(first) == 0
+    split = RunFolder(tmp_path / "first").read_split()
+    stored = sorted(cache.glob("*/features-*.npy"))
+    assert len(stored) == len(split.train) + len(split.val)  # each animal has one video
+
+    def again(*_: object) -> None:
+        raise AssertionError("features were computed again")
+
+    monkeypatch.setattr(Predictor, "features", again)
+    assert main(second) == 0
+    assert sorted(cache.glob("*/features-*.npy")) == stored
+    one, two = (load_file(RunFolder(tmp_path / name).weights) for name in ("first", "second"))
+    encoder = [name for name in one if name.startswith("visual.")]
+    assert encoder
+    assert all(torch.equal(one[name], two[name]) for name in encoder)
+    with pytest.raises(AssertionError, match="computed again"):
+        main([*first, "--run", str(tmp_path / "third"), "--seed", "1"])  # other random weights, other features
 
 
 def test_a_pose_with_other_points_than_the_run_has_learned_from_is_named_and_the_others_go_on(

@@ -19,7 +19,7 @@ from dolorim.core.pose_features import REACH
 from dolorim.core.recording import Recording
 from dolorim.data.footage import Footage, Needs, crop_points
 from dolorim.data.windows import Windows, pose_statistics
-from dolorim.engine.infer import Predictor
+from dolorim.engine.infer import Predictor, blocks_of
 from dolorim.engine.needs import needs_of
 from dolorim.models.build import build_recognizer
 from dolorim.models.paws import PawBrightness
@@ -54,6 +54,7 @@ MODELS = {
     "keypoints without pose": (settings(tasks="multitask"), SIX),
     "vit": (settings(visual="vit_2d", pose="graph", tasks="multitask", **TCN), SIX),
     "vit alone": (settings(visual="vit_2d"), SIX),
+    "vit with pose": (settings(visual="vit_2d", pose="graph", **TCN), SIX),
 }
 each_model = pytest.mark.parametrize("name", MODELS)
 
@@ -147,6 +148,18 @@ def test_decisions_in_chunks_are_those_on_the_whole_recording(name: str, frames:
     assert (found.keypoints is None) == (whole.keypoints is None)
     if whole.keypoints is not None:
         np.testing.assert_allclose(found.keypoints, whole.keypoints[0], atol=2e-4)
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+@pytest.mark.parametrize("name", ["vit alone", "vit with pose"])
+def test_decisions_on_stored_features_are_those_on_the_frames_to_the_last_bit(name: str, precision: str) -> None:
+    case = Case(name)
+    predictor = Predictor(case.model, case.needs, torch.device("cpu"), precision, chunk=16, read=20)
+    video, track = case.footage.video, case.footage.track
+    stored = np.concatenate([*predictor.features(blocks_of(video, 30), track, video.side_px)])
+    assert stored.dtype == np.float16
+    found = predictor(dataclasses.replace(case.footage, features=stored))
+    assert np.array_equal(found.probabilities, predictor(case.footage).probabilities)
 
 
 BOTH = [name for name, (config, _) in MODELS.items() if config.visual != "none" and config.pose != "none"]
