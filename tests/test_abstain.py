@@ -15,10 +15,11 @@ from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig
 from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN, Ethogram, RawClass
+from dolorim.core.palette import class_colors
 from dolorim.core.predictions import Predictions
 from dolorim.core.splits import Split
-from dolorim.data.video import FrameStream
 from dolorim.engine.abstention import LEVELS, calibrate, read_sets
+from dolorim.engine.overlay import _OPEN, _paint
 from dolorim.engine.predict import Job, predict_videos
 from dolorim.engine.run_folder import RunFolder
 from dolorim.formats.labels import write_labels
@@ -99,14 +100,16 @@ def test_ambiguous_frames_are_left_open_and_counted(run: RunFolder, study: Path,
     high = tuple(middle if c == label else 0.99 for c in range(len(PAIN)))
     sets = [Conformal(alpha, high, (20,) * len(PAIN), (True,) * len(PAIN)).to_dict() for alpha in (0.1, 0.2)]
     run.write_json("conformal.json", {"sets": sets})
-    outcome = predict_videos(run, jobs, tmp_path, abstain=0.1, overwrite=False, overlay=True)
+    outcome = predict_videos(run, jobs, tmp_path, abstain=0.1, overwrite=False)
     assert outcome.done == [video]  # what was there had been decided otherwise
     found = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
     sure = found.probabilities[:, label] >= middle - 1e-9
     assert 0 < sure.sum() < len(sure)
     np.testing.assert_array_equal(found.labels, np.where(sure & (usual.labels == label), label, -1))
     assert found.meta["frames_left_open"] == int(np.sum(found.labels < 0))
-    assert len(list(FrameStream(tmp_path / f"{video.stem}.overlay.mp4"))) == len(found.labels)
+    colors = class_colors(len(PAIN))
+    gray, frame = np.zeros((64, 64), np.uint8), int(np.flatnonzero(found.labels < 0)[0])
+    assert set(map(tuple, _paint(gray, found, frame, colors)[0, :640])) == {_OPEN}
     assert predict_videos(run, jobs, tmp_path, abstain=0.1, overwrite=False).skipped == [video]
     assert predict_videos(run, jobs, tmp_path, abstain=0.2, overwrite=False).done == [video]
 

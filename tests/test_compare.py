@@ -16,6 +16,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN, Ethogram, RawClass
 from dolorim.core.predictions import Predictions
 from dolorim.core.splits import Split
+from dolorim.engine import material
 from dolorim.engine.compare import compare_held_out
 from dolorim.engine.run_folder import RunFolder
 from dolorim.formats.labels import write_labels
@@ -125,8 +126,9 @@ def test_predictions_of_an_older_version_have_to_be_made_again(tmp_path: Path) -
 
 
 def test_two_runs_are_scored_on_a_project_of_animals_that_are_new_to_both(
-    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(material, "usual_workers", lambda: 1)
     data = DataConfig(image_size=16, trial_length=90, cache=tmp_path / "cache")
     runs = []
     for seed, learned in ((0, "a"), (1, "b")):
