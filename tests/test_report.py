@@ -231,6 +231,41 @@ def test_a_run_says_how_far_to_trust_the_labels(folder: Path) -> None:
         read_trust(run, ("a", "b"))
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_agreement_of_raters_and_calibration_stand_beside_a_runs_scores(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("rest", "lick")
+    for i in range(8):
+        write_predictions(folder / "found", predicted(f"v{i}", np.array([0] * 90 + [1] * 10), names))
+    run = folder / "run"
+    write_ethogram(run / "ethogram.toml", Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(names)), names))
+    scores = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 4}
+    metrics = {"frames": 8, "accuracy": 0.5, "macro_f1": 0.5, "kappa": 0.1, "per_class": dict.fromkeys(names, scores)}
+    row = {"confidence": 0.8, "accuracy": 0.7, "frames": 8}
+    folds = {
+        **metrics,
+        "animals": ["a"],
+        "confusion": [[2, 2], [2, 2]],
+        "calibration": {"ece": 0.1, "reliability": [row]},
+    }
+    (run / "metrics.json").write_text(json.dumps({"folds": folds}))
+    pairs = {"ann - <bob>": {**metrics, "macro_f1": 0.87, "intervals": {"macro_f1": [0.8, 0.9]}}}
+    agreement = folder / "agree.json"
+    agreement.write_text(json.dumps({"pairs": pairs}))
+    more = ("--run", str(run), "--agreement", str(agreement), "--quiet")
+    assert main(report(folder, *more)) == 0
+    page = (folder / "out/report.html").read_text("utf-8")
+    assert "ann - &lt;bob&gt;" in page
+    assert "0.87" in page
+    assert "Calibration error 0.100" in page
+    assert '<circle cx="80.0" cy="30.0"' in page
+    for wrong, said in (("[]", "agree --json"), (json.dumps({"pairs": {"x": {"per_class": {"a": 1}}}}), "know a")):
+        agreement.write_text(wrong)
+        assert main(report(folder, *more)) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_several_sessions_of_an_animal_become_a_course(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [(f"v{i}", f"m{i // 2 * 2 // 4 * 2 + i % 2}", ("vehicle", "drug")[i % 2], i // 2 % 2) for i in range(8)]
     write_table(folder / "groups.csv", ("video", "animal", "group", "day"), rows)

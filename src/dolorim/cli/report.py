@@ -39,6 +39,8 @@ class _Report:
     """Table video,onset_s[,trial] with the times of stimuli."""
     run: Path | None = None
     """The run that has made the predictions: its scores on held-out animals are reported and correct time budgets."""
+    agreement: Path | None = None
+    """What dolorim agree --json has written: how well people agree, beside the run's scores."""
     classes: Path | None = None
     """For label files: the ethogram, as in train."""
     rate_hz: float | None = None

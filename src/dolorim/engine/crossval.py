@@ -36,7 +36,7 @@ def cross_validate(config: Config, run: RunFolder, folds: int | None) -> RunFold
     run.start(config, material.project.ethogram, splits, material.skeleton)
     for k, split in enumerate(splits):
         fold = run.fold(k)
-        say(f"fold {k + 1} of {len(splits)}: {', '.join(split.test)} left out")
+        say(f"fold {k} ({k + 1} of {len(splits)}): {', '.join(split.test)} left out")
         if fold.metrics.exists():
             say(f"trained before, in {fold.path}")
         else:

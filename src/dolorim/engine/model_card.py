@@ -79,7 +79,7 @@ def _figures(part: str, found: dict[str, Any]) -> list[str]:
     ]
     if ends := found["intervals"].get("macro_f1"):
         lines += [f"95 % interval of macro-F1 over animals: {ends[0]:.3f} to {ends[1]:.3f}.", ""]
-    if "argmax" in found:
+    if "argmax" in found and found["argmax"]["segments"] != found["segments"]:
         plain = _scores(found["argmax"])
         lines += [f"Decoder {found['decoder']}; the likeliest class of each frame alone gives {plain}.", ""]
     if found.get("keypoints", {}).get("points"):

@@ -100,3 +100,18 @@ def read_trust(run: Path, classes: Sequence[str]) -> Trust:
         predicted = read_predictions(path.with_name(path.name.replace(".truth.csv", ".predictions.csv"))).labels
         single.append(confusion(truth, predicted, len(classes)).astype(float))
     return part, found, single or pooled
+
+
+def read_agreement(path: Path, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Figures of pairs of raters, as `dolorim agree --json` writes them. Raises `UserError` for anything else."""
+    try:
+        pairs = json.loads(read_text(path))["pairs"]
+        for found in pairs.values():
+            if tuple(found["per_class"]) != tuple(classes):
+                raise UserError(
+                    f"{path}: the raters know {', '.join(found['per_class'])}, the recordings have {', '.join(classes)}"
+                )
+            float(found["macro_f1"]), float(found["kappa"]), int(found["frames"]), found["intervals"].get("macro_f1")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path}: expected what dolorim agree --json writes; write it again") from None
+    return dict(pairs)

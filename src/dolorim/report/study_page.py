@@ -46,7 +46,7 @@ _HEADINGS = {
 def write_study_page(
     path: Path, title: str, study: Study, assay: Assay, tables: dict[str, pd.DataFrame], said: Sequence[str],
     pain: Sequence[str], locomotion: Sequence[str], figures: Sequence[Path], trust: Trust | None,
-    settings: dict[str, Any],
+    raters: dict[str, dict[str, Any]] | None, settings: dict[str, Any],
 ) -> Path:  # fmt: skip
     """Write the page. `tables` are those of `collect` with `statistics`, and `corrected` where a run is known."""
     drawn = {p.stem: p for p in figures}
@@ -66,6 +66,7 @@ def write_study_page(
         _findings(study),
         "<h2>How far to trust it</h2>",
         _trust(trust, tables.get("corrected"), study),
+        *([] if raters is None else [_raters(raters)]),
         *(f"<h2>{_HEADINGS[name]}</h2>{_figure(p)}" for name, p in drawn.items() if name in _HEADINGS),
         "<h2>Statistics</h2>",
         _statistics_table(assay, tables["statistics"], pain, locomotion),
@@ -185,6 +186,7 @@ def _trust(trust: Trust | None, budgets: pd.DataFrame | None, study: Study) -> s
     if found.get("seen_in_training"):
         seen = escape(", ".join(found["seen_in_training"]))
         text += f"<p class=note>Seen in training: {seen}; these scores say nothing about new animals.</p>"
+    text += _calibration(found["calibration"]) if "calibration" in found else ""
     rows = []
     for n, s in found["per_class"].items():
         f1 = f"{s['f1']:.2f}{bounds([d['per_class'][n]['f1'] for d in draws])}"
@@ -201,6 +203,33 @@ def _trust(trust: Trust | None, budgets: pd.DataFrame | None, study: Study) -> s
         text += "interval includes animals and classifier errors. Everything else on this page is as predicted.</p>"
         text += _table(["group", "behavior", "as predicted", "corrected"], rows, 2)
     return text
+
+
+def _calibration(found: dict[str, Any]) -> str:
+    """The reliability diagram: of frames with a confidence of x %, how many are right?"""
+    points = [(100 * row["confidence"], 100 * row["accuracy"]) for row in found["reliability"]]
+    line = " ".join(f"{x:.1f},{100 - y:.1f}" for x, y in points)
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{100 - y:.1f}" r="1.6" fill="#0072b2"/>' for x, y in points)
+    drawn = (
+        '<svg viewBox="-2 -2 104 104" width="150" role="img" aria-label="reliability diagram">'
+        '<rect width="100" height="100" fill="none" stroke="#999"/>'
+        '<path d="M0 100L100 0" stroke="#999" stroke-dasharray="3"/>'
+        f'<polyline points="{line}" fill="none" stroke="#0072b2" stroke-width="1.5"/>{dots}</svg>'
+    )
+    words = "across: confidence, 0-100 %; up: share of frames that are right; dashed: as it should be"
+    error = f"Calibration error {found['ece']:.3f} (mean distance of confidence from the share of right frames)"
+    return f"<figure>{drawn}<figcaption>{error}; {words}.</figcaption></figure>"
+
+
+def _raters(pairs: dict[str, dict[str, Any]]) -> str:
+    """How well people agree: no model can be shown to do better than that."""
+    rows = []
+    for pair, found in pairs.items():
+        ends = found["intervals"].get("macro_f1")
+        f1 = f"{found['macro_f1']:.2f}{_range(*ends) if ends else ''}"
+        rows.append([escape(pair), f1, f"{found['kappa']:.2f}", str(found["frames"])])
+    lead = "<h3>Agreement of raters</h3><p>Two people who label the same videos agree so far; scores above that mean "
+    return f"{lead}nothing.</p>{_table(['pair', 'macro-F1', 'kappa', 'frames'], rows)}"
 
 
 def _statistics_table(assay: Assay, statistics: pd.DataFrame, pain: Sequence[str], locomotion: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from dolorim.core.findings import Finding
 from dolorim.core.study import Study, check_animals
 from dolorim.formats.study import read_stimuli, read_study
 from dolorim.report.assays import Assay, read_assay, seconds
-from dolorim.report.misclassification import corrected_budgets, read_trust
+from dolorim.report.misclassification import corrected_budgets, read_agreement, read_trust
 from dolorim.report.readouts import collect, write_tidy
 from dolorim.report.statistics import compare
 from dolorim.report.study_figures import draw_study
@@ -25,6 +25,7 @@ def report_study(
     *, predictions: Path, groups: Path, assay: str, out: Path, bin: str | None, control: str | None,
     pain: tuple[str, ...], second_factor: str | None, within: str | None, stimuli: Path | None, run: Path | None,
     classes: Path | None, rate_hz: float | None, correction: str, title: str | None, seed: int,
+    agreement: Path | None = None,
 ) -> tuple[Path, list[str], Study]:  # fmt: skip
     """Write `report.html`, tidy tables and figures to `out`; returns the page, the answer in words, and what was read.
 
@@ -50,6 +51,7 @@ def report_study(
     missing = [w.name for w in plan.windows if w.name not in set(tables["recordings"].window)]
     found += [Finding("warning", f"window {name}", "no recording reaches it") for name in missing]
     trust = None if run is None else read_trust(run, study.classes)
+    raters = None if agreement is None else read_agreement(agreement, study.classes)
     study = dataclasses.replace(study, findings=(*study.findings, *found))
     tables["statistics"] = compare(
         tables["animals"], study.groups, paired=study.paired, within=plan.within, second=second_factor,
@@ -64,7 +66,7 @@ def report_study(
     settings["assay"] = dataclasses.asdict(plan)
     name = title or f"{plan.title}: {predictions.resolve().name}"
     page = write_study_page(
-        out / "report.html", name, study, plan, tables, said, painful, locomotion, figures, trust, settings
+        out / "report.html", name, study, plan, tables, said, painful, locomotion, figures, trust, raters, settings
     )
     return page, said, study
 

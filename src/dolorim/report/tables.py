@@ -22,11 +22,11 @@ def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> 
         title += f"\nevents F1 within 100/200 ms {near}/{far}, {_number(false, 1)} false bouts a minute"
     if "calibration" in metrics:
         title += f"; PR-AUC {_number(metrics['pr_auc'])}, calibration error {_number(metrics['calibration']['ece'])}"
-    if metrics.get("argmax"):
-        plain = metrics["argmax"]
+    if (plain := argmax_beside(metrics)) is not None:
         title += (
             f"\ndecoder {metrics['decoder']}; the likeliest class of each frame alone: "
-            f"macro-F1 {plain['macro_f1']:.3f}, segment F1@50 {plain['segments']['f1_50']:.1f}, edit {plain['segments']['edit']:.1f}"
+            f"macro-F1 {plain['macro_f1']:.3f}, segment F1@50 {plain['segments']['f1_50']:.1f}, "
+            f"edit {plain['segments']['edit']:.1f}"
         )
     if metrics.get("keypoints", {}).get("points"):
         title += f"\n{keypoint_line(metrics['keypoints'])}"
@@ -45,6 +45,13 @@ def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> 
         figures = [f"{c[k]:.3f}" for k in ("precision", "recall", "f1")]
         table.add_row(name, *figures, interval or "-", str(c["support"]), style=style)
     return table
+
+
+def argmax_beside(metrics: dict[str, Any]) -> dict[str, Any] | None:
+    """The figures without the decoder; None where it decides as plain argmax does."""
+    plain: dict[str, Any] | None = metrics.get("argmax")
+    same = plain is None or all(plain[k] == metrics[k] for k in ("accuracy", "macro_f1", "segments"))
+    return None if same else plain
 
 
 def keypoint_line(found: dict[str, Any]) -> str:
