@@ -13,7 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from dolorim.cli import main
+from dolorim.config import AugmentConfig, TrainConfig
 from dolorim.core.decoder import Decoder
+from dolorim.core.recording import Recording
+from dolorim.data.sampling import BoutSampler
 from dolorim.engine.infer import Predictor
 from dolorim.engine.module import Learner
 from dolorim.engine.run_folder import RunFolder
@@ -196,3 +199,30 @@ def test_a_pose_with_other_points_than_the_run_has_learned_from_is_named_and_the
         assert main(["predict", str(trained(name).path), str(good), str(bad), "--out", str(tmp_path / name)]) == 1
         assert f"failed: {bad}" in capsys.readouterr().err
         assert len(list((tmp_path / name).glob("*.predictions.csv"))) == 1
+
+
+def test_without_labels_keypoints_are_learned_alone_and_scored_on_animals_that_were_left_out(
+    study: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ["--videos", str(study / "Videos"), "--dlc", str(study / "DLC"), "--cache", str(cache)]
+    flags = [*folders, *SMALL.split(), "--pose", "none", "--temporal", "none", "--epochs", "1"]
+    assert main(["train", "multitask", *flags, "--run", str(tmp_path / "run")]) == 0
+    assert "only keypoints are learned" in capsys.readouterr().err
+    run = RunFolder(tmp_path / "run")
+    metrics = run.read_json("metrics.json")
+    assert set(metrics) == {"test"}
+    assert metrics["test"]["frames"] == 0
+    assert metrics["test"]["keypoints"]["points"] > 0
+    assert "without labels" in (run.path / "model_card.md").read_text("utf-8")
+    animal = metrics["test"]["animals"][0]
+    assert main(["train", "multitask", *flags, "--run", str(tmp_path / "no"), "--val_animals", animal]) == 2
+    assert "--val_animals none" in capsys.readouterr().err
+    assert main(["train", "video", *flags[:2], *SMALL.split(), "--run", str(tmp_path / "no")]) == 2
+
+
+def test_recordings_without_labels_are_drawn_from_as_often_as_they_are_long() -> None:
+    empty = [Recording(str(n), "a", np.full(n, -1, np.int16)) for n in (300, 900)]
+    sampler = BoutSampler(empty, TrainConfig(train_T=10), AugmentConfig())
+    assert len(sampler) == 120
+    drawn = [spec.recording for epoch in range(5) for spec in (sampler.set_epoch(epoch), *sampler)[1:]]
+    assert 0.65 < np.mean(drawn) < 0.85

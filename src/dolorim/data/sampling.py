@@ -10,7 +10,8 @@ import numpy as np
 from torch.utils.data import Dataset, Sampler
 
 from dolorim.config import AugmentConfig, TrainConfig
-from dolorim.core.bouts import to_bouts
+from dolorim.core.bouts import Bout, to_bouts
+from dolorim.core.ethogram import UNLABELED
 from dolorim.core.recording import Recording
 
 
@@ -34,7 +35,8 @@ class WindowSpec:
 class BoutSampler(Sampler[WindowSpec]):
     """Draws windows around random frames of random bouts: every bout, short or long, comes equally often.
 
-    With `sampling = "frames"` a bout comes as often as it is long. `boost` `(classes,)` multiplies the chance of the
+    With `sampling = "frames"` a bout comes as often as it is long; so does a whole recording where none has labels.
+    `boost` `(classes,)` multiplies the chance of the
     bouts of a class. What an epoch draws depends on the seed and the epoch alone, and the processes that train together
     take turns, so that a resumed run sees the same windows, and so does one on another number of devices.
     """
@@ -49,17 +51,20 @@ class BoutSampler(Sampler[WindowSpec]):
         world_size: int = 1,
     ) -> None:
         bouts = [(i, b) for i, r in enumerate(recordings) for b in to_bouts(r.labels)]
+        unlabelled = not bouts
+        if unlabelled:
+            bouts = [(i, Bout(0, r.n_frames, UNLABELED)) for i, r in enumerate(recordings)]
         self._bouts = np.array([(i, b.start, b.stop) for i, b in bouts], np.int64).reshape(-1, 3)
-        chance = np.array([len(b) if settings.sampling == "frames" else 1 for _, b in bouts], float)
-        if boost is not None:
+        chance = np.array([len(b) if unlabelled or settings.sampling == "frames" else 1 for _, b in bouts], float)
+        if boost is not None and not unlabelled:
             chance *= boost[[b.label for _, b in bouts]]
         self._cumulative = np.cumsum(chance / chance.sum())
         self._ends = [r.n_frames - 1 for r in recordings]
         self._labels = [r.labels for r in recordings]
         self._length, self._augment, self._seed = settings.train_T, augment, settings.seed
         self.rank, self.world_size = rank, world_size
-        labelled = sum(int((r.labels >= 0).sum()) for r in recordings)
-        self.windows_per_epoch = max(1, round(labelled / self._length))
+        frames = sum(len(b) for _, b in bouts)
+        self.windows_per_epoch = max(1, round(frames / self._length))
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:

@@ -22,6 +22,8 @@ def class_weights(shares: np.ndarray, power: float = 1.0) -> np.ndarray:
     Classes that were never drawn get 0.
     """
     present = shares > 0
+    if not present.any():
+        return np.zeros_like(shares)
     floor = shares.max() / _MOST
     weights = np.where(present, np.maximum(shares, floor) ** -power, 0.0)
     return weights / (weights * shares).sum()

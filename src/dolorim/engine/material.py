@@ -14,7 +14,7 @@ from dolorim.core.pose import NO_SKELETON, Skeleton
 from dolorim.core.recording import Recording
 from dolorim.data.cache import CachedVideo
 from dolorim.data.footage import Footage
-from dolorim.data.track import PoseTrack, read_track
+from dolorim.data.track import PoseTrack, read_any_track, read_track
 from dolorim.data.video import probe
 from dolorim.engine.extract import extract, usual_workers
 from dolorim.engine.talk import say, warn
@@ -55,14 +55,27 @@ def wants_pose(config: Config) -> bool:
     return config.model.pose != "none" or config.model.tasks == "multitask"
 
 
+def learns_points_alone(config: Config) -> bool:
+    """Without label files, several tasks are one: to find the keypoints of the pose files in the picture."""
+    return config.model.tasks == "multitask" and config.data.annotations is None
+
+
 def gather(config: Config) -> Material:
-    """Open the project, fill the cache, read the poses, lay labels on frames. Says what is left out, and why."""
+    """Open the project, fill the cache, read the poses, lay labels on frames. Says what is left out, and why.
+
+    Where keypoints alone are learned, recordings with a pose take part with all frames unlabelled.
+    """
     data = config.data
     project = open_project(data)
     for finding in project.findings:
         warn(str(finding))
-    labelled = [s for s in project.sources if s.labels]
-    if not labelled:
+    points_alone = learns_points_alone(config)
+    labelled = [s for s in project.sources if s.labels or (points_alone and s.pose)]
+    if points_alone:
+        warn(
+            "no label files (--annotations): only keypoints are learned, and what the run says of behaviors means nothing"
+        )
+    elif not labelled:
         raise UserError(f"{data.videos or data.dlc}: nothing here has labels; name their folder with --annotations DIR")
     cached = _cached(labelled, config)
     footage = []
@@ -76,16 +89,17 @@ def gather(config: Config) -> Material:
             continue
         found = _labelled(project, source, data, video, track)
         found = replace(found, recording=_without_short_trials(found.recording, config.train.min_frames))
-        if (found.recording.labels >= 0).any():
+        if (found.recording.labels >= 0).any() or (points_alone and track is not None):
             footage.append(found)
-    if not footage:
+    if not footage and not points_alone:
         raise UserError(f"{data.annotations}: no frame of any recording is labelled; see the warnings above")
     material = Material(project, tuple(footage))
     if wants_pose(config):
         lacking = sum(f.track is None for f in footage)
         if lacking == len(footage):
             raise UserError(
-                f"{data.dlc or data.videos}: no labelled video has a pose file; name their folder with --dlc"
+                f"{data.dlc or data.videos}: no {'labelled ' * (not points_alone)}video has a pose file; "
+                f"name their folder with --dlc"
             )
         skeleton = material.skeleton
         say(f"pose: {', '.join(skeleton.keypoints)} of {skeleton.animals} animal{'s' * (skeleton.animals > 1)}"
@@ -117,7 +131,10 @@ def _track(source: Source, config: Config, video: CachedVideo | None) -> PoseTra
     # The header's rate, as in prediction, which does not know all timestamps when it begins.
     rate_hz = config.data.rate_hz if video is None else probe(video.video).header_rate_hz
     try:
-        track = read_track(source.pose, config.data, config.model.pose == "generic", rate_hz)
+        if config.model.pose == "none":  # points to find, not to reckon with: any will do
+            track = read_any_track(source.pose, config.data, rate_hz)
+        else:
+            track = read_track(source.pose, config.data, config.model.pose == "generic", rate_hz)
     except UserError as error:
         if video is None:
             warn(f"{source.name} is left out: {error}")

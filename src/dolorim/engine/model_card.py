@@ -72,6 +72,8 @@ def write_model_card(run: RunFolder, recordings: Sequence[Recording], metrics: d
 
 
 def _figures(part: str, found: dict[str, Any]) -> list[str]:
+    if not found["frames"]:
+        return [f"**{part}**: {', '.join(found['animals'])}, without labels.", "", *_keypoints(found)]
     optimistic = " (optimistic: these animals chose checkpoint and decoder)" if part == "val" else ""
     lines = [
         f"**{part}**{optimistic}: {found['frames']} frames of {', '.join(found['animals'])}; {_scores(found)}.",
@@ -82,13 +84,7 @@ def _figures(part: str, found: dict[str, Any]) -> list[str]:
     if "argmax" in found and found["argmax"]["segments"] != found["segments"]:
         plain = _scores(found["argmax"])
         lines += [f"Decoder {found['decoder']}; the likeliest class of each frame alone gives {plain}.", ""]
-    if found.get("keypoints", {}).get("points"):
-        points = found["keypoints"]
-        lines += [
-            f"Keypoints: mean error {points['mae_px']:.2f} px, {points['mae_normalized']:.4f} of the crop's side, "
-            f"{points['mae_body_lengths']:.4f} body lengths ({points['points']} points).",
-            "",
-        ]
+    lines += _keypoints(found)
     if "by_fold" in found:
         each = [f"{f['fold']} ({', '.join(f['animals'])}) {f['macro_f1']:.3f}" for f in found["by_fold"]]
         lines += [f"Macro-F1 by fold: {'; '.join(each)}.", ""]
@@ -99,6 +95,17 @@ def _figures(part: str, found: dict[str, Any]) -> list[str]:
     for name, c in found["per_class"].items():
         lines.append(f"| {name} | {c['precision']:.3f} | {c['recall']:.3f} | {c['f1']:.3f} | {c['support']} |")
     return [*lines, ""]
+
+
+def _keypoints(found: dict[str, Any]) -> list[str]:
+    points = found.get("keypoints", {})
+    if not points.get("points"):
+        return []
+    return [
+        f"Keypoints: mean error {points['mae_px']:.2f} px, {points['mae_normalized']:.4f} of the crop's side, "
+        f"{points['mae_body_lengths']:.4f} body lengths ({points['points']} points).",
+        "",
+    ]
 
 
 def _scores(found: dict[str, Any]) -> str:

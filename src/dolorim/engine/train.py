@@ -37,7 +37,7 @@ from dolorim.engine.abstention import calibrate
 from dolorim.engine.evaluate import evaluate_held_out, predictor_of
 from dolorim.engine.features import needs_only_features, with_features
 from dolorim.engine.hardware import Precision, is_first_process, pick_device, pick_precision
-from dolorim.engine.material import Material, gather, rate_of
+from dolorim.engine.material import Material, gather, learns_points_alone, rate_of
 from dolorim.engine.model_card import write_model_card
 from dolorim.engine.module import Learner, inputs_of
 from dolorim.engine.needs import needs_of
@@ -73,6 +73,8 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     ethogram = material.project.ethogram
     if config.train.lr_schedule == "plateau" and not split.val:
         raise UserError("--lr_schedule plateau needs validation animals; name some with --val_animals, or use cosine")
+    if learns_points_alone(config) and split.val:
+        raise UserError("validation animals choose by their labels, and there are none; give --val_animals none")
     resume = run.start(
         config, ethogram, split, material.skeleton, write=is_first_process() or not _several(config.train)
     )
@@ -126,6 +128,8 @@ def _split(config: Config, material: Material) -> Split:
     counts = frames_by_animal(material)
     given = {"val": config.train.val_animals, "test": config.train.test_animals}
     names = {part: _names(text) for part, text in given.items()}
+    if learns_points_alone(config):
+        names["val"] = names["val"] or []
     return split_animals(counts, val=names["val"], test=names["test"], seed=config.train.seed)
 
 
@@ -167,7 +171,7 @@ def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner,
     sampler = BoutSampler([f.recording for f in footage], settings, config.augment, _boost(config, footage, ethogram))
     shares = sampler.class_shares(len(ethogram))
     for name, share in zip(ethogram.classes, shares, strict=True):
-        if share == 0:
+        if share == 0 and shares.any():
             warn(f"no training animal shows {name}; the run cannot learn it")
     if model.pose is not None:
         model.pose.fit(*pose_statistics(windows))

@@ -1,0 +1,248 @@
+"""A temporal network on top of the 3D CNN, on real bottom-view mice: does it label whole recordings better?
+
+    python -m benchmarks.composite [--jobs 2] [--minutes 3] [--seeds 3] [--data DIR] [--accelerator auto]
+
+`dolorim train video` against `dolorim train multitask --pose none --tasks action_only` (3D CNN, then the TCN), with the same
+flags and the same time. The five recordings of `bottomview_composite` are of three sources; `_a` and `_b` of one source
+hold pieces of the same clips, so a source is never divided. Two protocols: *coat* (learn on agouti, score on black, and the
+reverse) and *session* (leave one source out). Scores are pooled over the folds of a protocol, once a seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import RESULTS, machine, real_data
+from benchmarks.ladder import mean_and_interval
+from dolorim.config import Config, DataConfig
+from dolorim.core.bouts import to_bouts
+from dolorim.core.decoder import Decoder
+from dolorim.engine.evaluate import kept
+from dolorim.engine.material import Material, gather, rate_of
+from dolorim.engine.run_folder import RunFolder
+from dolorim.engine.talk import be_quiet
+from dolorim.formats.project import in_project
+from dolorim.metrics.summary import Scored, summarize
+
+LOOK = {"body_length_px": 56.0, "image_size": 64}
+FLAGS = (
+    "--convolution_dropout 1 --dropout 0.5 --label_smoothing 0.1 --ema_decay 0.98 --decoder argmax --val_animals none"
+)
+TCN = "multitask --pose none --tasks action_only"
+VARIANTS = {
+    "video": "video --clip_length 64 --epochs 16",
+    # The windows of three times as many epochs: a step of either sees about 900 frames and takes as long.
+    "multitask": f"{TCN} --clip_length 64 --epochs 96",
+    "multitask, clip of 24 frames": f"{TCN} --clip_length 24 --epochs 96",
+    "multitask, smooth": f"{TCN} --clip_length 64 --epochs 96 --lambda_smooth 0.15",
+    "multitask, refined": f"{TCN} --clip_length 64 --epochs 96 --refine_stages 1",
+}
+PRIMARY = "multitask"  # named before the run
+# Table and fold; agouti is left out by both protocols alike.
+PROTOCOLS = {
+    "coat": (("coat", "agouti"), ("coat", "black")),
+    "session": (("coat", "agouti"), ("session", "black"), ("session", "black_other")),
+}
+FIGURES = ("macro-F1", "macro-F1 decoded", "F1@50", "F1@50 decoded")
+
+Fold = tuple[str, str]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    parser.add_argument("--minutes", type=float, default=3.0, help="training time of one run at most")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--data", type=Path, default=None, help="the folder of public recordings, or bottomview_composite"
+    )
+    parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--variant", action="append", default=None, choices=VARIANTS, help="these instead of all")
+    parser.add_argument(
+        "--fold", action="append", default=None, help="these folds alone, as coat/agouti; nothing is written"
+    )
+    parser.add_argument("--work", type=Path, default=None, help="folder that is kept")
+    given = parser.parse_args([] if arguments is None else arguments)
+    given.work = given.work or Path(tempfile.mkdtemp(prefix="composite-"))
+    given.data = folder_of(given.data)
+    given.work.mkdir(parents=True, exist_ok=True)
+    be_quiet(True)
+    tables = write_tables(given.data, given.work)
+    material = gather(Config(data=data_config(given, tables["coat"])))  # fills the cache before the runs read it
+    folds = sorted({f for p in PROTOCOLS.values() for f in p})
+    folds = [f for f in folds if not given.fold or "/".join(f) in given.fold]
+    jobs = list(itertools.product(given.variant or VARIANTS, folds, range(given.seeds)))
+    with ThreadPoolExecutor(given.jobs) as pool:
+        found = dict(zip(jobs, pool.map(lambda j: train(given, tables, *j), jobs), strict=True))
+    if not given.fold:
+        write(found, material, tables, given)
+
+
+def folder_of(data: Path | None) -> Path:
+    if data is None:
+        return real_data("bottomview_composite")
+    return data if (data / "recordings.csv").exists() else data / "bottomview_composite"
+
+
+def write_tables(data: Path, work: Path) -> dict[str, Path]:
+    """Whose a video is by protocol: the animal's, or its source's, which keeps the two sessions of black mice apart."""
+    with (data / "recordings.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    tables = {}
+    for name, column in (("coat", "animal"), ("session", "source")):
+        tables[name] = work / f"{name}.csv"
+        lines = ["video,animal", *(f"{r['video']},{r[column]}" for r in rows)]
+        tables[name].write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return tables
+
+
+def data_config(given: argparse.Namespace, table: Path) -> DataConfig:
+    plain = in_project(given.data, DataConfig(recordings=table, cache=given.work / "cache"))
+    return replace(plain, body_length_px=LOOK["body_length_px"], image_size=LOOK["image_size"])
+
+
+def train(given: argparse.Namespace, tables: dict[str, Path], variant: str, fold: Fold, seed: int) -> list[Scored]:
+    """One run in a process of its own: its test recordings, as the likeliest class of each frame labels them."""
+    table, test = fold
+    run = given.work / "runs" / f"{variant.replace(', ', '-').replace(' ', '_')}-{table}-{test}-{seed}"
+    data = data_config(given, tables[table])
+    command = [sys.executable, "-m", "dolorim", "train", *VARIANTS[variant].split(), *FLAGS.split(), "--run", str(run)]
+    command += ["--videos", str(data.videos), "--annotations", str(data.annotations), "--classes", str(data.classes)]
+    command += ["--recordings", str(data.recordings), "--cache", str(data.cache), "--test_animals", test]
+    command += [text for key, value in LOOK.items() for text in (f"--{key}", str(value))]
+    command += ["--seed", str(seed), "--max_minutes", str(given.minutes), "--accelerator", given.accelerator]
+    if not (run / "metrics.json").exists():
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        if done.returncode:
+            sys.exit(f"{run.name}: {done.stderr[-2000:]}")
+        (run / "talk.txt").write_text(done.stderr, encoding="utf-8")
+    scored = list(kept(run / "predictions" / "test", RunFolder(run).read_ethogram()).values())
+    epochs = (run / "talk.txt").read_text("utf-8").count("epoch ")
+    figures = summarize(scored, RunFolder(run).read_ethogram().classes)
+    print(f"{run.name}: macro-F1 {figures['macro_f1']:.3f}, F1@50 {figures['segments']['f1_50']:.1f}, {epochs} epochs",
+          file=sys.stderr, flush=True)  # fmt: skip
+    return scored
+
+
+def learned(material: Material, fold: Fold) -> list[np.ndarray]:
+    """Labels of the recordings that a fold learns from."""
+    table, test = fold
+    return [f.recording.labels for f in material.footage if group_of(f.recording.name, table) != test]
+
+
+def group_of(recording: str, table: str) -> str:
+    return recording.split("_")[0] if table == "coat" or not recording.endswith("other") else recording
+
+
+def decoder_of(material: Material, fold: Fold) -> Decoder:
+    """Bouts last at least as long as nine in ten of those that the fold learns from; nothing else is fitted."""
+    lengths = [len(b) for labels in learned(material, fold) for b in to_bouts(labels)]
+    rate_hz = rate_of(material.footage[0].time_s)
+    shortest = float(np.percentile(lengths, 10)) / rate_hz
+    return Decoder("viterbi", min_duration_s=(shortest,) * len(material.project.ethogram))
+
+
+def figures(scored: Sequence[tuple[Fold, Sequence[Scored]]], material: Material) -> dict[str, Any]:
+    """The figures of all test recordings of some folds together, and F1 by class."""
+    classes = material.project.ethogram.classes
+    plain, decoded = [], []
+    for fold, recordings in scored:
+        decoder = decoder_of(material, fold)
+        for one in recordings:
+            assert one.probabilities is not None and one.time_s is not None
+            plain.append(replace(one, predicted=one.probabilities.argmax(1)))
+            labels = decoder.decode(one.probabilities, rate_of(one.time_s), [a for a, _ in one.borders[1:]])
+            decoded.append(replace(one, predicted=labels))
+    a, b = summarize(plain, classes), summarize(decoded, classes)
+    values = (a["macro_f1"], b["macro_f1"], a["segments"]["f1_50"], b["segments"]["f1_50"])
+    return {
+        **dict(zip(FIGURES, values, strict=True)),
+        "f1": {c: a["per_class"][c]["f1"] for c in classes},
+        "edit": a["segments"]["edit"],
+    }
+
+
+def rare(material: Material, fold: Fold) -> list[str]:
+    """Classes that a fold learns from a single bout."""
+    bouts = [b.label for labels in learned(material, fold) for b in to_bouts(labels)]
+    return [c for i, c in enumerate(material.project.ethogram.classes) if bouts.count(i) == 1]
+
+
+def write(found: dict[tuple[str, Fold, int], list[Scored]], material: Material, tables: dict[str, Path],
+          given: argparse.Namespace) -> None:  # fmt: skip
+    variants = list(given.variant or VARIANTS)
+    everything: dict[str, Any] = {}
+    command = f"python -m benchmarks.composite --minutes {given.minutes:g} --seeds {given.seeds} --accelerator {given.accelerator}"
+    text = ["# Real bottom-view recordings: 3D CNN alone, and with a temporal network", "", f"`{command}`; {machine()}", "",
+            f"All runs: `{FLAGS} {' '.join(f'--{k} {v:g}' for k, v in LOOK.items())}`. Mean over {given.seeds} seeds with the 95 % "
+            "interval (Student's t) where there is more than one; the folds of a protocol are pooled. *Decoded*: no bout shorter "
+            "than nine in ten of the training animals' bouts; there are too few animals to fit more. The recordings are "
+            f"cut and shuffled: a cut is a jump in the picture, which a real recording lacks. Named before the run: *{PRIMARY}*.",
+            ""]  # fmt: skip
+    text += [f"- {name}: `dolorim train {VARIANTS[name]}`" for name in variants]
+    for protocol, folds in PROTOCOLS.items():
+        seeds = range(given.seeds)
+        rows = {v: [figures([(f, found[v, f, s]) for f in folds], material) for s in seeds] for v in variants}
+        by_fold = {
+            "/".join(f): {v: [figures([(f, found[v, f, s])], material) for s in seeds] for v in variants} for f in folds
+        }
+        everything[protocol] = {"pooled": rows, "folds": by_fold}
+        text += ["", f"## {protocol}", "", f"| | {' | '.join(FIGURES)} |", "|---" * (len(FIGURES) + 1) + "|"]
+        for name, row in rows.items():
+            text.append(f"| {name} | {' | '.join(mean_and_interval([r[k] for r in row]) for k in FIGURES)} |")
+        for name in [v for v in variants if v != "video" and "video" in variants]:
+            gains = [[a[k] - b[k] for a, b in zip(rows[name], rows["video"], strict=True)] for k in FIGURES]
+            text.append(f"| {name} - video, paired | {' | '.join(map(mean_and_interval, gains))} |")
+        text += ["", f"By seed, macro-F1 / F1@50: {by_seed(rows)}.", ""]
+        for fold, row in by_fold.items():
+            cells = [
+                f"{v} {np.mean([r['macro-F1'] for r in row[v]]):.3f} / {np.mean([r['F1@50'] for r in row[v]]):.1f}"
+                for v in variants
+            ]
+            text.append(f"- left out {fold}: {'; '.join(cells)}")
+        single = [f"without {'/'.join(f)} {', '.join(rare(material, f)) or 'none'}" for f in folds]
+        text += ["", f"Learned from a single bout: {'; '.join(single)}."]
+    text += ["", *where_classes_are(material)]
+    about = {**machine(), "command": command, "flags": FLAGS, "look": LOOK, "variants": VARIANTS, "primary": PRIMARY}
+    (RESULTS / "composite.json").write_text(json.dumps({**about, "protocols": everything}, indent=1) + "\n", "utf-8")
+    (RESULTS / "composite.md").write_text("\n".join(text) + "\n", "utf-8")
+    print("\n".join(text))
+
+
+def by_seed(rows: dict[str, list[dict[str, Any]]]) -> str:
+    return "; ".join(
+        f"{v} " + ", ".join(f"{r['macro-F1']:.3f} / {r['F1@50']:.1f}" for r in row) for v, row in rows.items()
+    )
+
+
+def where_classes_are(material: Material) -> list[str]:
+    """Bouts of each class by source, and which classes only one of them shows."""
+    classes = material.project.ethogram.classes
+    counts: dict[str, np.ndarray] = {}
+    for f in material.footage:
+        bouts = np.bincount([b.label for b in to_bouts(f.recording.labels)], minlength=len(classes))
+        source = group_of(f.recording.name, "session")
+        counts[source] = counts.get(source, 0) + bouts
+    lines = ["| bouts (pieces of clips) | " + " | ".join(classes) + " |", "|---" * (len(classes) + 1) + "|"]
+    lines += [f"| {source} | {' | '.join(map(str, n))} |" for source, n in counts.items()]
+    shown = (np.stack(list(counts.values())) > 0).sum(0)
+    alone = [c for c, n in zip(classes, shown, strict=True) if n == 1]
+    return [*lines, "", f"Shown by one source only: {', '.join(alone) or 'none'}."]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
