@@ -20,6 +20,8 @@ class _Demo:
     minutes: float = 2.0
     """Training time."""
     seed: int = 0
+    only_study: bool = False
+    """Simulate the study and stop: OUT/study to learn from, and OUT/new, a video of one more animal."""
 
 
 def run(arguments: list[str]) -> int:
@@ -35,13 +37,16 @@ def run(arguments: list[str]) -> int:
     from dolorim.simulate.study import StudyPlan, simulate_study
 
     run = RunFolder(given.out / "run")
-    if run.config.exists():
+    if run.config.exists() or (given.only_study and (given.out / "study").exists()):
         raise UserError(f"{given.out}: holds a demo already; delete the folder or choose another with --out")
     plan, new = StudyPlan(seed=given.seed), StudyPlan(animals=1, trials=1, seed=given.seed + 1000)
     say(f"simulating {plan.animals} mice ({plan.animals * plan.trials * plan.trial_length} frames) in {given.out}")
     with progress("simulating", plan.animals * plan.trials * plan.trial_length) as bar:
         simulate_study(given.out / "study", plan, usual_workers(), bar)
     simulate_study(given.out / "new", new)
+    if given.only_study:
+        say(f"the study is in {given.out / 'study'}, a new video in {given.out / 'new' / 'Videos'}")
+        return 0
     data = in_project(given.out / "study", dataclasses.replace(DEMO.data, cache=given.out / "cache"))
     settings = dataclasses.replace(DEMO.train, max_minutes=given.minutes, seed=given.seed)
     run_training(dataclasses.replace(DEMO, data=data, train=settings), run)
