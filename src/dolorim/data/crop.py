@@ -8,6 +8,7 @@ same crops however it is cut into blocks.
 from __future__ import annotations
 
 import math
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from scipy import ndimage
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.data import localize
+from dolorim.data.ahead import ahead
 from dolorim.data.track import read_any_track
 from dolorim.data.video import Frame, FrameStream, VideoInfo, full_range, probe, sample_frames
 
@@ -27,6 +29,7 @@ _KNOT_HZ = 15.0  # how often the animal is located; between these knots its way 
 _MEDIAN, _SIGMA = 7, 1.5  # knots
 _REACH = _MEDIAN // 2 + 4  # knots on either side that a smoothed knot depends on
 _BATCH = 16  # knots that are smoothed at a time
+_DECODED = 64  # frames that may wait to be cut
 _BLOCK = 64  # frames that are cut at a time where the way is known
 
 
@@ -145,9 +148,13 @@ def crop_frames(frames: Iterable[Frame], view: View) -> Iterator[Crops]:
 
 
 def read_crops(path: Path, view: View) -> tuple[FrameStream, Iterator[Crops]]:
-    """All of a video through a view, with the stream that tells about damage once it has run to its end."""
+    """All of a video through a view, with the stream that tells about damage once it has run to its end.
+
+    Where there are processors to spare, frames are decoded in a thread of their own.
+    """
     stream = FrameStream(path)
-    return stream, crop_frames(stream, view)
+    spare = (os.cpu_count() or 1) > 2
+    return stream, crop_frames(ahead(stream, _DECODED) if spare else stream, view)
 
 
 def _locate(view: View, frame: Frame) -> tuple[float, float]:

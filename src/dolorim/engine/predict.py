@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import queue
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.findings import Finding
 from dolorim.core.predictions import Predictions
+from dolorim.data.ahead import ahead
 from dolorim.data.cache import VIEW_KNOBS, fingerprint
 from dolorim.data.crop import Crops, plan_view, read_crops
 from dolorim.data.track import PoseTrack, read_track
@@ -214,7 +213,7 @@ class Labeler:
 
         def watched_blocks() -> Iterator[Crops]:
             with progress(video.name, info.expected_frames or None) as bar:
-                for block in _in_background(blocks):
+                for block in ahead(blocks, _WAITING):
                     times.append(block.time_s)
                     bar(len(block.images))
                     yield block
@@ -252,41 +251,6 @@ def unique_stems(videos: Sequence[Path]) -> list[str]:
                 f"{one} and {two} would write the same files; predict them into different folders with --out"
             )
     return names
-
-
-def _in_background(blocks: Iterator[Crops]) -> Iterator[Crops]:
-    """The same blocks, made in a thread that runs ahead a little."""
-    ready: queue.Queue[Crops | BaseException | None] = queue.Queue(_WAITING)
-    stopped = threading.Event()
-
-    def put(item: Crops | BaseException | None) -> bool:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for block in blocks:
-                if not put(block):
-                    return
-            put(None)
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the blocks are used
-            put(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stopped.set()
-        thread.join()
 
 
 def _identity(job: Job) -> dict[str, Any]:

@@ -1,0 +1,169 @@
+"""What a GPU brings: frames/s from file to labels and of the network alone, training steps, memory.
+
+    python -m benchmarks.gpu [--seconds 10]
+
+Random weights: how good they are changes nothing about speed. One simulated 512x512 H.264 video of 60 s, follow crop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.common import RESULTS, long_video, machine
+from dolorim.config import Config
+from dolorim.core.ethogram import PAIN
+from dolorim.core.keypoints import KEYPOINTS
+from dolorim.core.pose import Skeleton
+from dolorim.data.ahead import ahead
+from dolorim.data.crop import plan_view, read_crops
+from dolorim.engine.infer import Predictor
+from dolorim.engine.losses import FrameLoss
+from dolorim.engine.needs import needs_of
+from dolorim.models.build import build_recognizer
+from dolorim.models.recognizer import Inputs, Recognizer
+from dolorim.presets import MULTIMODAL, MULTITASK, VIDEO
+
+SIX = Skeleton(KEYPOINTS)
+VIT, MAE = {"visual": "vit_2d", "encoder_weights": "random"}, {"visual": "videomae2_3d", "encoder_weights": "random"}
+KINDS: dict[str, tuple[Config, dict[str, Any], int]] = {  # preset, model settings, side of the picture
+    "video, light": (VIDEO, {}, 128),
+    "video, standard": (VIDEO, {"model_type": "standard"}, 128),
+    "multimodal": (MULTIMODAL, {}, 128),
+    "multitask, cnn3d": (MULTITASK, {}, 112),
+    "multitask, vit_2d small at 112": (MULTITASK, VIT, 112),
+    "multitask, vit_2d small at 224": (MULTITASK, VIT, 224),
+    "multitask, videomae2_3d small at 224": (MULTITASK, MAE, 224),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0, help="time for each measurement")
+    parser.add_argument("--video", type=Path, default=None, help="folder of a simulated video made before")
+    given = parser.parse_args([] if arguments is None else arguments)
+    if not torch.cuda.is_available():
+        sys.exit("no CUDA device here; this benchmark is for one")
+    found: dict[str, Any] = {**machine(), "gpu": torch.cuda.get_device_name(), "kinds": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        video = next((given.video / "Videos").iterdir()) if given.video else long_video(Path(folder), 60)
+        for name, (preset, settings, side) in KINDS.items():
+            found["kinds"][name] = measure(preset, settings, side, video, given.seconds)
+            print(name, json.dumps(found["kinds"][name]), file=sys.stderr, flush=True)
+    (RESULTS / f"gpu_{torch.cuda.get_device_name().split()[-1].lower()}.json").write_text(json.dumps(found, indent=1))
+
+
+def measure(preset: Config, settings: dict[str, Any], side: int, video: Path, seconds: float) -> dict[str, Any]:
+    config = dataclasses.replace(
+        preset,
+        model=dataclasses.replace(preset.model, **settings),
+        data=dataclasses.replace(preset.data, image_size=side),
+    )
+    model = build_recognizer(config.model, len(PAIN), SIX, side)
+    needs = needs_of(model, config.model, SIX)
+    device = torch.device("cuda")
+    torch.cuda.reset_peak_memory_stats()
+    predictor = Predictor(model, needs, device)
+    result: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
+    view = plan_view(video, config.data)
+    crops = list(itertools.islice(read_crops(video, view)[1], 12))
+    for _ in predictor.stream(crops[:6]):
+        pass  # warm
+    result["network_frames_per_s"] = rate(lambda: sum(len(d.probabilities) for d in predictor.stream(crops)), seconds)
+    with Busy() as busy:
+        result["file_to_labels_frames_per_s"] = rate(lambda: whole(predictor, video, config), seconds)
+    result["gpu_busy"] = busy.share
+    result["predict_peak_mb"] = torch.cuda.max_memory_allocated() // 2**20
+    result |= training(model.to(device), config, needs, side, seconds)
+    torch.cuda.empty_cache()
+    return result
+
+
+def whole(predictor: Predictor, video: Path, config: Config) -> int:
+    blocks = read_crops(video, plan_view(video, config.data))[1]
+    return sum(len(d.probabilities) for d in predictor.stream(ahead(blocks, 4)))
+
+
+def training(model: Recognizer, config: Config, needs: Any, side: int, seconds: float) -> dict[str, Any]:
+    """Steps per second and peak memory of forward and backward on data that lie on the device; nothing is frozen."""
+    settings, device = config.train, torch.device("cuda")
+    torch.cuda.reset_peak_memory_stats()
+    batch, time_ = settings.batch_size, settings.train_T
+    frames = time_ + needs.visual.before + needs.visual.after
+    inputs = Inputs(
+        torch.rand(batch, 1, frames, side, side, device=device), torch.zeros(batch, frames, 2, device=device)
+    )
+    if needs.pose is not None:
+        long = time_ + needs.pose.before + needs.pose.after
+        pose = torch.randn(batch, long, needs.n_features, device=device)
+        points = torch.rand(batch, time_, len(KEYPOINTS), 2, device=device)
+        inside = torch.ones(batch, long, dtype=torch.bool, device=device)
+        inputs = Inputs(inputs.frames, inputs.track, pose, inside, points)
+    labels = torch.randint(len(PAIN), (batch, time_), device=device)
+    loss = FrameLoss(settings, np.full(len(PAIN), 1 / len(PAIN))).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
+    model.train()
+
+    def step() -> int:
+        with torch.autocast("cuda", torch.bfloat16):
+            found = model(inputs, halo=True)
+        loss(found.stages, labels, lambda value: value).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        torch.cuda.synchronize()
+        return 1
+
+    step()
+    steps = rate(step, seconds / 2)
+    return {"train_steps_per_s": steps, "train_frames_per_s": round(steps * batch * time_),
+            "train_peak_mb": torch.cuda.max_memory_allocated() // 2**20, "batch": batch, "train_T": time_}  # fmt: skip
+
+
+def rate(work: Any, seconds: float) -> float:
+    """What `work` counts, per second, over about that many seconds."""
+    done, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds or not done:
+        done += work()
+    torch.cuda.synchronize()
+    return round(done / (time.perf_counter() - start), 1)
+
+
+class Busy:
+    """Share of the time in which the GPU worked, as its driver says."""
+
+    def __enter__(self) -> Busy:
+        self._seen: list[int] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: [self._seen.append(u) for u in self._watch()])
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> Iterator[int]:
+        while not self._stop.wait(0.2):
+            command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+            yield int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0])
+
+    @property
+    def share(self) -> float:
+        return round(sum(self._seen) / max(len(self._seen), 1) / 100, 2)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
