@@ -71,13 +71,17 @@ class RunFolder:
             self._refuse_other(config)
             if self.metrics.exists():
                 raise UserError(f"{self.path}: holds a finished run; choose another --run or delete the folder")
-            before = self.read_json("splits.json") if (self.path / "splits.json").exists() else splits
-            if "folds" in {*before, *splits} and before != json.loads(json.dumps(splits)):
+            known = self.read_json("splits.json") if (self.path / "splits.json").exists() else splits
+            if "folds" in {*known, *splits} and known != json.loads(json.dumps(splits)):
                 raise UserError(
                     f"{self.path}: holds a run that was begun with other folds, or with none; choose another --run, "
                     f"or give the same command to go on with it"
                 )
+        start = config.train.warm_start
+        before = None if start is None else sorted(RunFolder(start).learned_from())
         write_text(self.config, config_toml(config))
+        if before is not None:
+            self.write_json("seen_before.json", before)
         write_ethogram(self.path / "ethogram.toml", ethogram)
         self.write_json("splits.json", splits)
         self.write_json("skeleton.json", asdict(skeleton))
@@ -127,9 +131,8 @@ class RunFolder:
     def learned_from(self) -> set[str]:
         """Animals that the weights, the checkpoint or the decoder come from, those of a warm start among them."""
         split = self.read_split()
-        start = self.read_config().train.warm_start
-        before = set() if start is None or not start.is_dir() else RunFolder(start).learned_from()
-        return {*split.train, *split.val} | before
+        before = self.read_json("seen_before.json") if (self.path / "seen_before.json").exists() else []
+        return {*split.train, *split.val, *map(str, before)}
 
     def _split(self, data: Any) -> Split:
         try:
