@@ -67,6 +67,8 @@ class RunFolder:
         or one with other settings or folds.
         """
         splits = asdict(split) if isinstance(split, Split) else {"folds": [asdict(s) for s in split]}
+        if config.train.warm_start is not None and not self.config.exists():
+            self.write_json("seen_before.json", sorted(RunFolder(config.train.warm_start).learned_from()))
         if self.config.exists():
             self._refuse_other(config)
             if self.metrics.exists():
@@ -77,11 +79,7 @@ class RunFolder:
                     f"{self.path}: holds a run that was begun with other folds, or with none; choose another --run, "
                     f"or give the same command to go on with it"
                 )
-        start = config.train.warm_start
-        before = None if start is None else sorted(RunFolder(start).learned_from())
         write_text(self.config, config_toml(config))
-        if before is not None:
-            self.write_json("seen_before.json", before)
         write_ethogram(self.path / "ethogram.toml", ethogram)
         self.write_json("splits.json", splits)
         self.write_json("skeleton.json", asdict(skeleton))
