@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.train import train
 from dolorim.formats.labels import read_labels
 from dolorim.formats.predictions import read_predictions
+from dolorim.metrics.summary import Scored, summarize
 from dolorim.report.misclassification import read_trust
+from dolorim.report.tables import metrics_table
 
 FOLDS = 2
 
@@ -190,4 +193,20 @@ def test_what_a_run_was_started_from_has_been_seen_too(tmp_path: Path) -> None:
     first.start(Config(), PAIN, Split(("a", "b"), ("c",), ("d",)))
     warm = dataclasses.replace(TrainConfig(), warm_start=first.path)
     second.start(Config(train=warm), PAIN, Split(("d",), (), ("a", "e")))
+    shutil.rmtree(first.path)
     assert second.learned_from() == {"a", "b", "c", "d"}
+
+
+def test_the_table_shows_what_the_decoder_changes_keypoints_and_each_fold() -> None:
+    truth = np.repeat([0, 1, 0, 1], 25)
+    found = summarize([Scored("a", truth, truth)], ("rest", "lick"))
+    plain = summarize([Scored("a", truth, np.zeros(100, int))], ("rest", "lick"))
+    points = {"points": 7, "mae_px": 2.51, "mae_normalized": 0.02, "mae_body_lengths": 0.034}
+    folds = [{"macro_f1": 0.5}, {"macro_f1": 0.25}]
+    metrics = {**found, "argmax": plain, "decoder": "viterbi", "keypoints": points, "by_fold": folds}
+    said = str(metrics_table("folds", metrics, None).title)
+    assert "decoder viterbi; the likeliest class of each frame alone: macro-F1 0.333" in said
+    assert "mean error 2.5 px, 2.0 % of the crop's side, 0.034 body lengths (7 points)" in said
+    assert "macro-F1 by fold: 0.500, 0.250" in said
+    same = str(metrics_table("test", {**found, "argmax": found, "decoder": "argmax"}, None).title)
+    assert "likeliest" not in same

@@ -73,12 +73,14 @@ class RunFolder:
         devices do the work may change on the way, and the batch size with them.
         """
         splits = asdict(split) if isinstance(split, Split) else {"folds": [asdict(s) for s in split]}
+        if config.train.warm_start is not None and not self.config.exists():
+            self.write_json("seen_before.json", sorted(RunFolder(config.train.warm_start).learned_from()))
         if self.config.exists():
             self._refuse_other(config)
             if self.metrics.exists():
                 raise UserError(f"{self.path}: holds a finished run; choose another --run or delete the folder")
-            before = self.read_json("splits.json") if (self.path / "splits.json").exists() else splits
-            if "folds" in {*before, *splits} and before != json.loads(json.dumps(splits)):
+            known = self.read_json("splits.json") if (self.path / "splits.json").exists() else splits
+            if "folds" in {*known, *splits} and known != json.loads(json.dumps(splits)):
                 raise UserError(
                     f"{self.path}: holds a run that was begun with other folds, or with none; choose another --run, "
                     f"or give the same command to go on with it"
@@ -134,9 +136,8 @@ class RunFolder:
     def learned_from(self) -> set[str]:
         """Animals that the weights, the checkpoint or the decoder come from, those of a warm start among them."""
         split = self.read_split()
-        start = self.read_config().train.warm_start
-        before = set() if start is None or not start.is_dir() else RunFolder(start).learned_from()
-        return {*split.train, *split.val} | before
+        before = self.read_json("seen_before.json") if (self.path / "seen_before.json").exists() else []
+        return {*split.train, *split.val, *map(str, before)}
 
     def _split(self, data: Any) -> Split:
         try:
