@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dolorim.cli import VERBS
+
 HOME = Path(__file__).parents[1]
 
 
@@ -26,4 +28,4 @@ def test_the_readme_explains_every_verb_and_every_folder_of_the_package() -> Non
     text = (HOME / "README.md").read_text("utf-8")
     folders = [p.name for p in (HOME / "src" / "dolorim").iterdir() if p.is_dir() and (p / "__init__.py").exists()]
     assert all(f"  {name}/" in text for name in folders)
-    assert all(f"dolorim {verb}" in text for verb in ("demo", "train", "predict", "evaluate", "inspect"))
+    assert all(f"dolorim {verb}" in text for verb in VERBS)

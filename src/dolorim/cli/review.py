@@ -23,8 +23,6 @@ class _Review:
     data: DataConfig = field(default_factory=DataConfig)
     predictions: Path | None = None
     """For a project: folder with predictions of its videos."""
-    dlc: Path | None = None
-    """Folder with pose files; without it they are looked for beside the videos and in DLC/."""
     out: Path | None = None
     """Folder for the corrections; review/ in PLACE without it. Each rater gets a folder in it."""
     rater: str | None = None
@@ -56,7 +54,7 @@ def run(arguments: list[str]) -> int:
 
     rater = valid_rater(given.rater if given.rater is not None else getpass.getuser())
     review = open_review(
-        given.place, given.data, predictions=given.predictions, dlc=given.dlc, out=given.out,
+        given.place, given.data, predictions=given.predictions, dlc=given.data.dlc, out=given.out,
         shuffle=f"{given.seed} {rater}" if given.blinded else None,
     )  # fmt: skip
     write_ethogram(review.home / "ethogram.toml", review.ethogram)
