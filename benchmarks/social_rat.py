@@ -17,12 +17,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from dolorim.formats.caltech import read_caltech
 
 from benchmarks.common import RESULTS, machine, real_data
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.pose_cleaning import clean
 from dolorim.core.pose_features import pose_features, skeleton_scale_px
+from dolorim.formats.caltech import read_caltech
 from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.pose import read_poses
 from dolorim.metrics.frames import confusion, frame_scores

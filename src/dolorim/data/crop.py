@@ -109,8 +109,16 @@ def plan_view(path: Path, config: DataConfig, info: VideoInfo | None = None, pos
     return View(side, config.image_size, scene.home_px, scene, masks, mask_luma, knot)
 
 
-def crop_frames(frames: Iterable[Frame], view: View) -> Iterator[Crops]:
-    """Cut the window out of every frame."""
+def rhythm(view: View) -> tuple[int, int]:
+    """Frames after which cutting repeats itself, and how many to either side a window's center depends on.
+
+    A stream from a multiple of the first on gives, from its second such stretch on, exactly the crops of the whole one.
+    """
+    return (_BATCH + 1) * view.knot, (_REACH + 1) * view.knot
+
+
+def crop_frames(frames: Iterable[Frame], view: View, start: int = 0) -> Iterator[Crops]:
+    """Cut the window out of every frame; the first one is frame `start` of the video."""
     waiting: deque[Frame] = deque()
     knots: list[tuple[float, float]] = []  # raw positions from knot `first` on
     first = done = 0  # knots forgotten; frames that have left
@@ -122,7 +130,7 @@ def crop_frames(frames: Iterable[Frame], view: View) -> Iterator[Crops]:
         n_in = done + len(waiting)
         if view.centers_px is not None:
             if len(waiting) == _BLOCK:
-                yield _cut(waiting, _known_way(view, done, n_in), view, done)
+                yield _cut(waiting, _known_way(view, start + done, start + n_in), view, start + done)
                 done = n_in
             continue
         if (n_in - 1) % view.knot:
@@ -132,16 +140,16 @@ def crop_frames(frames: Iterable[Frame], view: View) -> Iterator[Crops]:
         if last - done // view.knot >= _BATCH + _REACH + 1:
             path = _way(knots, view.knot)
             stop = (last - _REACH) * view.knot
-            yield _cut(waiting, path[done - first * view.knot : stop - first * view.knot], view, done)
+            yield _cut(waiting, path[done - first * view.knot : stop - first * view.knot], view, start + done)
             done = stop
             forget = max(0, done // view.knot - _REACH - first)
             del knots[:forget]
             first += forget
     if waiting and view.centers_px is not None:
-        yield _cut(waiting, _known_way(view, done, done + len(waiting)), view, done)
+        yield _cut(waiting, _known_way(view, start + done, start + done + len(waiting)), view, start + done)
     elif waiting:
         path = _way(knots, view.knot, len(waiting) + done - first * view.knot)
-        yield _cut(waiting, path[done - first * view.knot :], view, done)
+        yield _cut(waiting, path[done - first * view.knot :], view, start + done)
 
 
 def read_crops(path: Path, view: View) -> tuple[FrameStream, Iterator[Crops]]:

@@ -51,7 +51,9 @@ class FrameLoss(nn.Module):
         targets = soft_targets(labels, len(self.weights), self.config.soft_boundaries)
         known = labels >= 0
         total = over_all((targets[known] @ self.weights).sum()).clamp(min=1e-6)
-        return torch.stack([self._of_stage(logits.float(), labels, targets, total, over_all) for logits in stages]).sum()
+        return torch.stack(
+            [self._of_stage(logits.float(), labels, targets, total, over_all) for logits in stages]
+        ).sum()
 
     def _of_stage(
         self, logits: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor, total: torch.Tensor, over_all: OverAll

@@ -65,9 +65,7 @@ class Learner(pl.LightningModule):
         found = (self._compiled or self.model)(inputs, batch["valid"], halo=True)
         loss = self.loss(found.stages, batch["labels"], self._over_all)
         if found.keypoints is not None and found.visibility is not None and self.config.train.lambda_kp:
-            points = keypoint_loss(
-                found.keypoints, found.visibility, batch["points"], batch["valid"], self._over_all
-            )
+            points = keypoint_loss(found.keypoints, found.visibility, batch["points"], batch["valid"], self._over_all)
             self.log("train/keypoints", points, on_step=False, on_epoch=True, batch_size=len(batch["labels"]))
             loss = loss + self.config.train.lambda_kp * points
         together = self._over_all(loss.detach().clone())

@@ -72,7 +72,9 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     ethogram = material.project.ethogram
     if config.train.lr_schedule == "plateau" and not split.val:
         raise UserError("--lr_schedule plateau needs validation animals; name some with --val_animals, or use cosine")
-    resume = run.start(config, ethogram, split, material.skeleton, write=is_first_process() or not _several(config.train))
+    resume = run.start(
+        config, ethogram, split, material.skeleton, write=is_first_process() or not _several(config.train)
+    )
     _say_split(material, split)
     learner, loaders = _prepare(config, material, split)
     _fit(config, run, learner, loaders, resume)
