@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,24 +28,7 @@ from dolorim.engine.predict import Clerk, Order, find_jobs, predict_videos
 from dolorim.engine.run_folder import RunFolder
 from dolorim.models.build import build_recognizer
 from films import numbered, write_film
-
-
-def worker(folder: Path, number: int) -> Callable[[str], str]:
-    """Answers in capitals; 'bad' fails, 'mortal' kills the worker once, 'fatal' always, 'slip' fails once."""
-
-    def work(task: str) -> str:
-        first = not (folder / task).exists()
-        with open(folder / task, "a") as file:
-            file.write("x")
-        if task == "bad" or (task == "slip" and first):
-            raise UserError("bad: is bad")
-        if task == "fatal" or (task == "mortal" and first):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return task.upper()
-
-    if (folder / "nobody").exists():
-        raise UserError("there is no network")
-    return work
+from labor import worker
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -11,6 +11,7 @@ from typing import Literal
 import tyro
 
 from dolorim.cli.common import parse, settle, show_metrics
+from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.formats.project import in_project, with_project_files
 from dolorim.formats.table import write_text
@@ -35,6 +36,12 @@ class _Evaluate:
     """For another project: class of frames that bouts leave out; as in train."""
     on_conflict: Literal["error", "warn"] | None = None
     """For another project: as in train."""
+    dlc: Path | None = None
+    """For another project: folder with its pose files."""
+    animal_pattern: str | None = None
+    """For another project: as in train."""
+    cache: Path | None = None
+    """For another project: folder of the frame cache."""
     seen_animals_too: bool = False
     """Score animals that the run has learned from as well; the figures will say so."""
     json: Path | None = None
@@ -56,14 +63,16 @@ def run(arguments: list[str]) -> int:
         if not metrics:
             raise UserError(f"{run.path}: no animals were held out of this run; name another project to score it on")
     else:
+        # Whoever made the run does not say where files lie or are put here, nor what is searched for in their names.
         other = dataclasses.replace(
-            data, videos=given.videos, annotations=given.annotations, recordings=given.recordings,
+            data, cache=given.cache, dlc=given.dlc, classes=None,
+            animal_pattern=given.animal_pattern or DataConfig().animal_pattern, videos=given.videos, annotations=given.annotations, recordings=given.recordings,
             trial_layout=given.trial_layout or data.trial_layout, label_format="auto",
             label_stream=given.label_stream, on_conflict=given.on_conflict or data.on_conflict,
             label_gaps=data.label_gaps if given.label_gaps is None else given.label_gaps,
         )  # fmt: skip
         other = in_project(given.project, other) if given.project else with_project_files(other)
-        other = dataclasses.replace(other, classes=data.classes if other.classes is None else other.classes)
+        other = dataclasses.replace(other, classes=other.classes or run.path / "ethogram.toml")
         metrics = {"other": evaluate_project(run, other, run.predictions("other"), given.seen_animals_too)}
     show_metrics(run, metrics)
     if given.json is not None:
