@@ -51,6 +51,7 @@ def random_run(folder: Path, kind: Literal["light", "standard"], device: str = "
     run = RunFolder(folder)
     run.start(config, PAIN, Split(train=("none",)))
     run.save_model(build_recognizer(config.model, len(PAIN)))
+    run.write_json("decoder.json", {"decoder": "argmax"})
     return run
 
 
