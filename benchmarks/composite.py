@@ -163,7 +163,8 @@ def figures(scored: Sequence[tuple[Fold, Sequence[Scored]]], material: Material)
     for fold, recordings in scored:
         decoder = decoder_of(material, fold)
         for one in recordings:
-            assert one.probabilities is not None and one.time_s is not None
+            assert one.probabilities is not None
+            assert one.time_s is not None
             plain.append(replace(one, predicted=one.probabilities.argmax(1)))
             labels = decoder.decode(one.probabilities, rate_of(one.time_s), [a for a, _ in one.borders[1:]])
             decoded.append(replace(one, predicted=labels))
