@@ -20,6 +20,8 @@ from dolorim.data.track import PoseTrack
 from dolorim.engine.hardware import Precision, autocast, pick_precision
 from dolorim.engine.talk import warn
 from dolorim.models.recognizer import Inputs, Recognizer, Streams
+from dolorim.models.videomae import VideoMae3d
+from dolorim.models.vit import Vit2d
 
 T = TypeVar("T")
 
@@ -138,13 +140,16 @@ class Predictor:
     @torch.inference_mode()
     def _encoded(self, inputs: dict[str, torch.Tensor]) -> Streams:
         with autocast(self.device, self.precision):
-            return self._see_with(Inputs(**inputs), halo=True)
+            seen = self._see_with(Inputs(**inputs), halo=True)
+        if isinstance(self.model.visual, Vit2d | VideoMae3d) and seen.visual is not None:
+            seen = seen._replace(visual=seen.visual.half().float())  # as they are stored: both ways decide alike
+        return seen
 
     def _stored(self, footage: Footage) -> Iterator[Streams]:
         """Streams of a recording whose visual features have been computed before."""
         assert footage.features is not None
-        for start in range(0, footage.n_frames, self.read):
-            stored = torch.from_numpy(footage.features[start : start + self.read].astype(np.float32))[None].to(
+        for start in range(0, footage.n_frames, self.chunk):
+            stored = torch.from_numpy(footage.features[start : start + self.chunk].astype(np.float32))[None].to(
                 self.device
             )
             inputs = {"features": stored}
