@@ -2,11 +2,12 @@
 
     python -m benchmarks.keypoints [--minutes 4] [--seed 0] [--data DIR] [--accelerator auto] [--jobs 1]
 
-`openfield_keypoints`: learn from 80 % of a video, by the points that DeepLabCut has found there, and score on the blocks
-in between; and score on 116 frames of *another* video that a human has labelled: none of that video seen, and with the
+`openfield_keypoints`: learn from 80 % of a video, by the points that DeepLabCut has found there, and score on the rest,
+in blocks; and score on 116 frames of *another* video that a human has labelled: none of that video seen, and with the
 first 80 % of them learned from as well. `bottomview_pose`: the same by blocks, after its pose has been moved by two
 frames. No label file is needed: `dolorim train multitask` then learns keypoints alone. The crop follows the animal that
-is found in the picture, not the pose, so that it cannot tell where the points are; training shifts, turns and scales it.
+is found in the picture, not the pose, so that it cannot tell where the points are; training shifts, turns and scales
+it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ STILL = 30  # frames that a labelled frame is shown for, so that the crop comes 
 LEARNED_STILLS = 93  # of 116, the first
 FLAGS = (
     "--pose none --temporal none --clip_length 8 --train_T 8 --image_size 128 --convolution_dropout 0 "
-    "--appearance_dropout 0 --lr 3e-3 --batch_size 12 --ema_decay 0.98 --test_animals held_out --val_animals none"
+    "--appearance_dropout 0 --aug_invert 0 --lr 3e-3 --batch_size 4 --ema_decay 0.98 --test_animals held_out "
+    "--val_animals none"
 )
 
 
@@ -70,12 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--data", type=Path, default=None, help="the folder of public recordings")
+    parser.add_argument("--task", action="append", default=None, help="these alone: openfield, bottomview")
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--work", type=Path, default=None, help="folder that is kept")
     given = parser.parse_args([] if arguments is None else arguments)
     given.work = given.work or Path(tempfile.mkdtemp(prefix="keypoints-"))
     be_quiet(True)
-    openfield, bottomview = ((given.data / n if given.data else real_data(n)) for n in ("openfield_keypoints", "bottomview_pose"))
+    openfield, bottomview = (
+        (given.data / n if given.data else real_data(n)) for n in ("openfield_keypoints", "bottomview_pose")
+    )
     video, pose = next(openfield.glob("*.mp4")), next(openfield.glob("*DLC*.csv"))
     plain = blocks_of(given.work / "openfield", video, pose)
     more = replace(plain, name="openfield and stills", folder=given.work / "openfield and stills")
@@ -86,14 +91,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stills = openfield / "labeled-data" / "m4s1"
     shown = show_stills(given.work / "stills", "stills", stills, slice(None))
     show_stills(tasks[1].folder, "learned_stills", stills, slice(LEARNED_STILLS))
+    tasks = [t for t in tasks if not given.task or t.name in given.task]
     with ThreadPoolExecutor(given.jobs) as pool:
         runs = list(pool.map(lambda t: train(t, given), tasks))
     rows: dict[str, dict[str, float]] = {}
     for task, run in zip(tasks, runs, strict=True):
         rows[f"{task.name}: held-out blocks, against DeepLabCut"] = against_tracker(run)
-    for task, run, first in zip(tasks[:2], runs[:2], (0, LEARNED_STILLS), strict=True):
+    for task, run in zip(tasks, runs, strict=True):
+        if "openfield" not in task.name:
+            continue
+        first = LEARNED_STILLS if "stills" in task.name else 0
         truth = human_points(stills, run.read_skeleton().keypoints)
-        rows[f"{task.name}: {len(truth) - first} frames of another video, against a human"] = against_human(run, shown, truth, first)
+        rows[f"{task.name}: {len(truth) - first} frames of another video, against a human"] = against_human(
+            run, shown, truth, first
+        )
         if not first:
             late = against_human(run, shown, truth, LEARNED_STILLS)
             rows[f"{task.name}: the last {len(truth) - LEARNED_STILLS} of these"] = late
@@ -167,8 +178,24 @@ def human_points(stills: Path, names: Sequence[str]) -> np.ndarray:
 
 def train(task: Task, given: argparse.Namespace) -> RunFolder:
     run = RunFolder(given.work / "runs" / task.name.replace(" ", "_"))
-    command = [sys.executable, "-m", "dolorim", "train", "multitask", "--videos", str(task.folder), "--run", str(run.path)]
-    command += ["--recordings", str(task.folder / "recordings.csv"), "--cache", str(given.work / "cache"), *FLAGS.split()]
+    command = [
+        sys.executable,
+        "-m",
+        "dolorim",
+        "train",
+        "multitask",
+        "--videos",
+        str(task.folder),
+        "--run",
+        str(run.path),
+    ]
+    command += [
+        "--recordings",
+        str(task.folder / "recordings.csv"),
+        "--cache",
+        str(given.work / "cache"),
+        *FLAGS.split(),
+    ]
     command += ["--body_length_px", str(task.body_length_px), "--epochs", str(given.epochs), "--seed", str(given.seed)]
     command += ["--max_minutes", str(given.minutes), "--accelerator", given.accelerator]
     if not run.metrics.exists():
@@ -186,7 +213,9 @@ def against_tracker(run: RunFolder) -> dict[str, float]:
     material = gather(run.read_config())
     mean = mean_places(material.part(["learned"]))
     away = [
-        np.hypot(*np.moveaxis(places(f) - mean, -1, 0)) * f.video.side_px / 2 for f in material.part(["held_out"]) if f.video
+        np.hypot(*np.moveaxis(places(f) - mean, -1, 0)) * f.video.side_px / 2
+        for f in material.part(["held_out"])
+        if f.video
     ]
     distances = np.concatenate(away)
     return {
@@ -212,7 +241,7 @@ def mean_places(footage: Sequence[Footage]) -> np.ndarray:
 
 
 def against_human(run: RunFolder, film: Path, truth: np.ndarray, first: int) -> dict[str, float]:
-    """Distances from a human's points on stills from the `first` on. A still does not move, whatever was learned from."""
+    """Distances from a human's points on stills from the `first` on."""
     config = run.read_config()
     cached, failures = extract({film: None}, config.data)
     assert not failures
@@ -224,7 +253,9 @@ def against_human(run: RunFolder, film: Path, truth: np.ndarray, first: int) -> 
     where = (video.centers[middle], video.turns[middle], video.side_px)
     true = crop_points(truth[first:], *where)
     inside = (np.abs(true) <= 1).all(-1)
-    found = np.where(inside, np.hypot(*np.moveaxis(video_points(decided.keypoints[middle], *where) - truth[first:], -1, 0)), np.nan)
+    found = np.where(
+        inside, np.hypot(*np.moveaxis(video_points(decided.keypoints[middle], *where) - truth[first:], -1, 0)), np.nan
+    )
     mean = np.broadcast_to(mean_places(gather(config).part(["learned"])), true.shape)
     constant = np.hypot(*np.moveaxis(video_points(mean, *where) - truth[first:], -1, 0))
     return {
@@ -237,18 +268,30 @@ def against_human(run: RunFolder, film: Path, truth: np.ndarray, first: int) -> 
 
 
 def write(rows: dict[str, dict[str, float]], tasks: Sequence[Task], given: argparse.Namespace) -> None:
-    minutes = f"--minutes {given.minutes:g} --epochs {given.epochs} --seed {given.seed} --accelerator {given.accelerator}"
+    minutes = (
+        f"--minutes {given.minutes:g} --epochs {given.epochs} --seed {given.seed} --accelerator {given.accelerator}"
+    )
     command = f"python -m benchmarks.keypoints {minutes}"
-    about: dict[str, Any] = {**machine(), "command": command, "flags": FLAGS, "body_px": {t.name: t.body_length_px for t in tasks}}
+    about: dict[str, Any] = {
+        **machine(),
+        "command": command,
+        "flags": FLAGS,
+        "body_px": {t.name: t.body_length_px for t in tasks},
+    }
     text = [
         "# Keypoints in real pictures", "", f"`{command}`; {machine()}", "",
-        f"`dolorim train multitask` without label files, `{FLAGS}`. The 3D CNN (light) and the spatial head see the picture "
-        "alone, in a crop that follows the animal found in the picture. Distances in pixels of the video, on points in the crop. "
+        f"`dolorim train multitask` without label files, `{FLAGS}`. The 3D CNN (light) and the spatial head see "
+        f"the picture "
+        "alone, in a crop that follows the animal found in the picture. Distances in pixels of the video, on "
+        "points in the crop. "
         "*Constant*: the mean place of each point in the crop over the frames learned from. DeepLabCut's points are a "
-        "network's, cleaned as in training (likelihood above 0.6, no jumps), not the truth. The 116 frames that a human labelled "
-        "are of another video and another mouse than the tracked one, so no block of that video can be scored by them; each is "
+        "network's, cleaned as in training (likelihood above 0.6, no jumps), not the truth. The 116 frames that a "
+        "human labelled "
+        "are of another video and another mouse than the tracked one, so no block of that video can be scored by "
+        "them; each is "
         "shown standing still, although the network has learned from pictures that move.", "",
-        "| scored on | points | outside of the crop | mean error px | median px | body lengths | constant px | crop's side px |",
+        "| scored on | points | outside of the crop | mean error px | median px | body lengths | constant px | "
+        "crop's side px |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for name, r in rows.items():
