@@ -145,8 +145,8 @@ class Predictor:
     def _encoded(self, inputs: dict[str, torch.Tensor]) -> Streams:
         with autocast(self.device, self.precision):
             seen = self._see_with(Inputs(**inputs), halo=True)
-        if seen.visual is not None and isinstance(self.model.visual, Vit2d | VideoMae3d):
-            seen = seen._replace(visual=seen.visual.half().float())  # as they are stored
+        if isinstance(self.model.visual, Vit2d | VideoMae3d) and seen.visual is not None:
+            seen = seen._replace(visual=seen.visual.half().float())  # as they are stored: both ways decide alike
         return seen
 
     def _stored(self, footage: Footage) -> Iterator[Streams]:
