@@ -24,6 +24,8 @@ from dolorim.engine.losses import FrameLoss
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.train import train
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX systems")
+
 _TRAIN = """
 import os, pathlib, signal, sys
 from dolorim.cli import main
@@ -45,8 +47,9 @@ sys.exit(main(sys.argv[2:]))
 
 def settings(study: Path, devices: int) -> Config:
     """A run on poses alone in which nothing depends on how a batch is divided: no dropout, no batch normalization."""
-    data = DataConfig(dlc=study / "DLC", annotations=study / "Annotations", recordings=study / "recordings.csv",
-        trial_length=90)
+    data = DataConfig(
+        dlc=study / "DLC", annotations=study / "Annotations", recordings=study / "recordings.csv", trial_length=90
+    )
     model = ModelConfig(visual="none", pose="graph", width=16, pose_reach=4, dropout=0.0, modality_dropout=0.0)
     loop = TrainConfig(
         epochs=3, batch_size=8 // devices, devices=str(devices), accelerator="cpu", precision="32", train_T=15,
@@ -85,6 +88,7 @@ def close(one: RunFolder, two: RunFolder, atol: float) -> None:
         assert figures[0]["val"][name] == pytest.approx(figures[1]["val"][name], abs=1e-6)
 
 
+@posix
 def test_two_processes_learn_what_one_learns_with_twice_the_batch(
     study: Path, tmp_path: Path, alone: RunFolder
 ) -> None:
@@ -104,6 +108,7 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batch(
     assert len([*(tmp_path / "run" / "logs").glob("events*")]) == 1  # and one writes
 
 
+@posix
 def test_a_run_on_two_processes_that_was_killed_goes_on_on_one_and_ends_as_if_nothing_had_been(
     study: Path, tmp_path: Path, alone: RunFolder
 ) -> None:

@@ -65,8 +65,8 @@ def run(arguments: list[str]) -> int:
     else:
         # Whoever made the run does not say where files lie or are put here, nor what is searched for in their names.
         other = dataclasses.replace(
-            data, cache=given.cache, dlc=given.dlc, classes=None,
-            animal_pattern=given.animal_pattern or DataConfig().animal_pattern, videos=given.videos, annotations=given.annotations, recordings=given.recordings,
+            data, cache=given.cache, dlc=given.dlc, classes=None, videos=given.videos, annotations=given.annotations,
+            animal_pattern=given.animal_pattern or DataConfig().animal_pattern, recordings=given.recordings,
             trial_layout=given.trial_layout or data.trial_layout, label_format="auto",
             label_stream=given.label_stream, on_conflict=given.on_conflict or data.on_conflict,
             label_gaps=data.label_gaps if given.label_gaps is None else given.label_gaps,
