@@ -171,7 +171,7 @@ def predict_videos(
     skipped.
     """
     workers = how_many(engine, workers, address)
-    order = Order(run, out, overlay, overwrite, body_length_px, mask, threads_for(engine, workers))
+    order = Order(run, out, overlay, overwrite, body_length_px, mask, threads_for(engine, workers, address))
     alone = engine == "local" and workers == 1
     outcome, started = Outcome(), time.perf_counter()
     divided = {} if alone else _divided(order, jobs, part)
