@@ -197,15 +197,13 @@ def write(found: dict[tuple[str, Fold, int], list[Scored]], material: Material, 
     command += f" --jobs {given.jobs} --accelerator {given.accelerator}"
     look = " ".join(f"--{k} {v:g}" for k, v in LOOK.items())
     text = [
-        "# Real bottom-view recordings: the 3D CNN alone, and with a temporal network", "", f"`{command}`; {machine()}", "",
-        f"All runs: `{FLAGS} {look}`, at most {given.minutes:g} minutes each. Mean over {given.seeds} seeds with "
-        f"the 95 % "
-        "interval (Student's t) where there is more than one; the folds of a protocol are pooled. *Decoded*: no "
-        "bout is "
-        "shorter than nine in ten of the training animals' bouts; there are too few animals to fit more. The "
-        "recordings "
-        "are cut and shuffled: a cut is a jump in the picture, which a real recording lacks, and which all runs "
-        "may use.", "",
+        "# Real bottom-view recordings: the 3D CNN alone, and with a temporal network", "",
+        f"`{command}`; {machine()}", "",
+        f"All runs: `{FLAGS} {look}`, at most {given.minutes:g} minutes each. Mean over {given.seeds} seeds with the "
+        "95 % interval (Student's t) where there is more than one; the folds of a protocol are pooled. *Decoded*: no "
+        "bout is shorter than nine in ten of the training animals' bouts; there are too few animals to fit more. The "
+        "recordings are cut and shuffled: a cut is a jump in the picture, which a real recording lacks, and which all "
+        "runs may use.", "",
         f"Named before the run: *{PRIMARY}*. {CHOSEN}", "",
     ]  # fmt: skip
     text += [f"- {name}: `dolorim train {VARIANTS[name]}`" for name in variants]
