@@ -137,9 +137,7 @@ def _runs(pid: int) -> bool:
     return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def test_only_what_does_the_work_may_change_when_a_run_goes_on(
-    study: Path, tmp_path: Path, alone: RunFolder
-) -> None:
+def test_only_what_does_the_work_may_change_when_a_run_goes_on(study: Path, tmp_path: Path, alone: RunFolder) -> None:
     run, begun = RunFolder(tmp_path / "run"), settings(study, 2)
     run.start(begun, alone.read_ethogram(), alone.read_split())
     assert run.start(settings(study, 1), alone.read_ethogram(), alone.read_split()) is False  # no checkpoint so far
