@@ -46,9 +46,11 @@ def test_a_second_head_is_trained_and_scored_without_the_network_looking_at_anyt
 ) -> None:
     data = in_project(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
     model = ModelConfig(visual="vit_2d", encoder_name="vit_tiny_patch16_224", encoder_weights="random", width=16)
-    settings = TrainConfig(accelerator="cpu", epochs=1, train_T=32, batch_size=8)
+    settings = TrainConfig(accelerator="cpu", epochs=3, train_T=32, batch_size=8)
     config = Config(data=data, model=model, train=settings)
     first = train(config, RunFolder(tmp_path / "first"))
+    videos = len(list((study / "Videos").iterdir()))
+    assert len(list(tmp_path.rglob("features-*.npy"))) == videos  # what was saved is the network that was frozen
     seen: list[int] = []
     monkeypatch.setattr(Predictor, "_see", lambda *_: seen.append(1))
     second = train(dataclasses.replace(config, model=dataclasses.replace(model, width=24)), RunFolder(tmp_path / "two"))

@@ -82,6 +82,8 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     )
     _say_split(material, split)
     learner, loaders = _prepare(config, material, split)
+    frozen = learner.model.visual if needs_only_features(config.model) else None
+    as_it_was = None if frozen is None else {k: v.clone() for k, v in frozen.state_dict().items()}
     _fit(config, run, learner, loaders, resume)
     if learner.global_rank:  # with several devices, the first process does the rest
         raise SystemExit(0)
@@ -90,6 +92,8 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     if split.val and best.exists():
         state = _read_checkpoint(best)["state_dict"]
         load_strictly(model, {k.removeprefix("model."): v for k, v in state.items()}, best)
+    if frozen is not None and as_it_was is not None:  # averaging over steps has rounded what did not change
+        frozen.load_state_dict(as_it_was)
     run.save_model(model)
     run.write_json("decoder.json", _fitted_decoder(config, run, learner).to_dict())
     metrics = evaluate_held_out(run, material)
@@ -164,11 +168,11 @@ def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner,
     footage, val = material.part(split.train), material.part(split.val)
     if isinstance(model.visual, Vit2d | VideoMae3d):
         say(f"{config.model.visual}: {load_encoder(model.visual, config.model.encoder_weights)}")
-        if needs_only_features(config.model):
-            footage, val = (with_features(part, model, needs, config) for part in (footage, val))
     if settings.warm_start is not None:
         load_strictly(model, RunFolder(settings.warm_start).load_model().state_dict(), settings.warm_start)
         say(f"starting from the weights of {settings.warm_start}")
+    if needs_only_features(config.model):  # of the weights that it starts with, wherever they are from
+        footage, val = (with_features(part, model, needs, config) for part in (footage, val))
     windows = Windows(footage, settings.train_T, needs, config.augment)
     sampler = BoutSampler([f.recording for f in footage], settings, config.augment, _boost(config, footage, ethogram))
     shares = sampler.class_shares(len(ethogram))
