@@ -268,7 +268,7 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
             sampler.world_size = trainer.num_devices * trainer.num_nodes
         times = f" x {sampler.world_size}" if sampler.world_size > 1 else ""
         device = f"{trainer.strategy.root_device}{times}"
-        say(f"training on {device} in {precision} bits, {len(loaders[0])} steps an epoch")
+        say(f"training on {device}, precision {precision}, {len(loaders[0])} steps an epoch")
         checkpoint = run.last_checkpoint if resume else None
         if checkpoint is not None:
             _read_checkpoint(checkpoint)
