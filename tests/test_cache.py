@@ -35,7 +35,7 @@ def video(tmp_path):
 
 
 def entry_of(config) -> Path:
-    (folder,) = config.cache.iterdir()
+    (folder,) = config.cache.glob("[!.]*")
     return folder
 
 
@@ -137,7 +137,7 @@ def test_another_way_to_look_at_a_video_is_another_entry(config, video, change):
     other = DataConfig(**{"cache": config.cache, "image_size": SIDE, "crop": "none", **change})
     assert cache.load(video, other) is None
     second = cache.build(video, other)
-    assert len(list(config.cache.iterdir())) == 2
+    assert len(list(config.cache.glob("[!.]*"))) == 2
     assert not np.array_equal(first.images, second.images)
     assert np.array_equal(cache.load(video, config).images, first.images)
 
@@ -156,7 +156,7 @@ def test_what_has_nothing_to_do_with_the_picture_keeps_the_entry(config, video):
 def test_two_videos_of_one_name_in_two_folders_have_two_entries(config, video):
     other = write_film(video.parents[1] / "more" / video.name, numbered(N)[::-1])
     found, _ = extract([video, other], config)
-    assert len(list(config.cache.iterdir())) == 2
+    assert len(list(config.cache.glob("[!.]*"))) == 2
     assert not np.array_equal(found[video].images, found[other].images)
 
 
@@ -201,7 +201,7 @@ def test_a_disk_that_fills_up_is_told_in_one_line_and_leaves_no_half_entry(confi
     monkeypatch.setattr(cache, "open", open_on_full_disk, raising=False)
     with pytest.raises(UserError, match=r"cannot be written \(No space left on device\); .*--cache DIR$"):
         cache.build(video, config)
-    assert list(config.cache.iterdir()) == []
+    assert list(config.cache.glob("[!.]*")) == []
     assert "No space left" in extract([video], config)[1][0][1]
 
 

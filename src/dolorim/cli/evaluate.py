@@ -42,6 +42,12 @@ class _Evaluate:
     """For another project: class of frames that bouts leave out; as in train."""
     on_conflict: Literal["error", "warn"] | None = None
     """For another project: as in train."""
+    dlc: Path | None = None
+    """For another project: folder with its pose files."""
+    animal_pattern: str | None = None
+    """For another project: as in train."""
+    cache: Path | None = None
+    """For another project: folder of the frame cache."""
     seen_animals_too: bool = False
     """Score animals that the run has learned from as well; the figures will say so."""
     json: Path | None = None
@@ -94,12 +100,16 @@ def _compare(one: RunFolder, two: RunFolder, given: _Evaluate) -> dict[str, Any]
 
 
 def _other(data: DataConfig, given: _Evaluate, project: Path | None) -> DataConfig:
-    """A run's settings for the data of another project."""
+    """A run's settings for the data of another project.
+
+    Whoever made the run does not say where files lie or are put here, nor what is searched for in their names.
+    """
     other = dataclasses.replace(
-        data, videos=given.videos, annotations=given.annotations, recordings=given.recordings,
+        data, videos=given.videos, annotations=given.annotations, recordings=given.recordings, cache=given.cache,
+        dlc=given.dlc, classes=None, animal_pattern=given.animal_pattern or DataConfig().animal_pattern,
         trial_layout=given.trial_layout or data.trial_layout, label_format="auto",
         label_stream=given.label_stream, on_conflict=given.on_conflict or data.on_conflict,
         label_gaps=data.label_gaps if given.label_gaps is None else given.label_gaps,
     )  # fmt: skip
     other = in_project(project, other) if project else with_project_files(other)
-    return dataclasses.replace(other, classes=data.classes if other.classes is None else other.classes)
+    return dataclasses.replace(other, classes=other.classes or given.run / "ethogram.toml")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -36,6 +37,15 @@ class _Predict:
     """A cross-validated run of the same recipe, whose held-out animals say what is ambiguous; else RUN's own do."""
     overwrite: bool = True
     """--no-overwrite skips videos whose results are complete, to go on with a batch that was stopped."""
+    engine: Literal["local", "ray"] = "local"
+    """local: this machine; ray: a Ray cluster, which must see the same files under the same names."""
+    jobs: int | None = None
+    """Workers that share the work, each with its own copy of the network: 1 on this machine, all there is room for in
+    a cluster. Long videos are divided among them."""
+    address: str | None = None
+    """Address of the Ray cluster (auto: the one that this machine belongs to); without it, one is started here."""
+    profile: bool = False
+    """Say at the end what the time was spent on."""
     quiet: bool = False
 
 
@@ -45,23 +55,32 @@ def run(arguments: list[str]) -> int:
     given = parse(_Predict, arguments, "dolorim predict")
     if not given.videos:
         raise UserError("no videos given; usage: dolorim predict RUN VIDEO...")
+    if given.jobs is not None and given.jobs < 1:
+        raise UserError(f"--jobs {given.jobs}: expected 1 or more")
     wait_politely()
     from dolorim.engine.predict import find_jobs, predict_videos
     from dolorim.engine.run_folder import RunFolder
-    from dolorim.engine.talk import say
+    from dolorim.engine.talk import say, show
+    from dolorim.report.tables import profile_table
 
     settle(given.quiet)
     run = RunFolder(given.run)
     run.read_config()  # a wrong run folder is said first
     out = given.out or run.predictions("new")
-    knobs = {name: getattr(given, name) for name in ("overlay", "overwrite", "body_length_px", "mask", "abstain")}
+    knobs = {
+        name: getattr(given, name)
+        for name in ("overlay", "overwrite", "body_length_px", "mask", "abstain", "engine", "address")
+    }
     if given.abstain_by is not None:
         if given.abstain is None:
             raise UserError("--abstain_by says whose sets to use, and needs --abstain")
         knobs["abstain_by"] = RunFolder(given.abstain_by)
-    outcome = predict_videos(run, find_jobs(run, given.videos, given.dlc), out, **knobs)
+    workers = given.jobs if given.jobs is not None else int(given.engine == "local")
+    outcome = predict_videos(run, find_jobs(run, given.videos, given.dlc), out, workers=workers, **knobs)
     skipped = f", {len(outcome.skipped)} were done before" if outcome.skipped else ""
     say(f"{len(outcome.done)} videos labelled{skipped}; results in {out}")
+    if given.profile:
+        show(profile_table(outcome.seconds, outcome.frames, workers > 1))
     code = max(report_failures(outcome.failed), report_failures(outcome.damaged, "damaged"))
     return code if outcome.done or outcome.skipped else 2
 

@@ -7,16 +7,20 @@ built under another name and renamed when complete, so a half-written entry is n
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import platformdirs
+from filelock import FileLock, Timeout
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
@@ -75,15 +79,40 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
     return CachedVideo(video, images, centers, time_s, meta["damage"], side_px, turns, folder)
 
 
+@contextlib.contextmanager
+def alone_with(path: Path) -> Iterator[bool]:
+    """Hold a file or folder of the cache against other processes; true where another one has just had it.
+
+    The lock goes with the process that holds it, however that ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+        waited = False
+    except Timeout:
+        lock.acquire()
+        waited = True
+    try:
+        yield waited
+    finally:
+        lock.release()
+
+
 def build(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVideo:
-    """Decode, crop and store a video, replacing what stood there."""
+    """Decode, crop and store a video, replacing what stood there, unless another process has just put it there."""
     folder = _entry(video, config, pose)
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     try:
-        part.mkdir(parents=True, exist_ok=True)
-        _write(video, config, pose, part)
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+        with alone_with(folder) as waited:
+            if waited and (entry := load(video, config, pose)) is not None:
+                return entry
+            for left in folder.parent.glob(f"{glob.escape(folder.name)}.*.part"):  # by one that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            part.mkdir()
+            _write(video, config, pose, part)
+            shutil.rmtree(folder, ignore_errors=True)
+            part.rename(folder)
     except OSError as error:
         raise UserError(
             f"{folder}: the frame cache cannot be written ({error.strerror}); choose another folder with --cache DIR"

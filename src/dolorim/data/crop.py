@@ -8,7 +8,6 @@ same crops however it is cut into blocks.
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from scipy import ndimage
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.data import localize
-from dolorim.data.ahead import ahead
 from dolorim.data.track import read_any_track
 from dolorim.data.video import Frame, FrameStream, VideoInfo, full_range, probe, sample_frames
 
@@ -29,7 +27,6 @@ _KNOT_HZ = 15.0  # how often the animal is located; between these knots its way 
 _MEDIAN, _SIGMA = 7, 1.5  # knots
 _REACH = _MEDIAN // 2 + 4  # knots on either side that a smoothed knot depends on
 _BATCH = 16  # knots that are smoothed at a time
-_DECODED = 64  # frames that may wait to be cut
 _BLOCK = 64  # frames that are cut at a time where the way is known
 
 
@@ -112,8 +109,16 @@ def plan_view(path: Path, config: DataConfig, info: VideoInfo | None = None, pos
     return View(side, config.image_size, scene.home_px, scene, masks, mask_luma, knot)
 
 
-def crop_frames(frames: Iterable[Frame], view: View) -> Iterator[Crops]:
-    """Cut the window out of every frame."""
+def rhythm(view: View) -> tuple[int, int]:
+    """Frames after which cutting repeats itself, and how many to either side a window's center depends on.
+
+    A stream from a multiple of the first on gives, from its second such stretch on, exactly the crops of the whole one.
+    """
+    return (_BATCH + 1) * view.knot, (_REACH + 1) * view.knot
+
+
+def crop_frames(frames: Iterable[Frame], view: View, start: int = 0) -> Iterator[Crops]:
+    """Cut the window out of every frame; the first one is frame `start` of the video."""
     waiting: deque[Frame] = deque()
     knots: list[tuple[float, float]] = []  # raw positions from knot `first` on
     first = done = 0  # knots forgotten; frames that have left
@@ -125,7 +130,7 @@ def crop_frames(frames: Iterable[Frame], view: View) -> Iterator[Crops]:
         n_in = done + len(waiting)
         if view.centers_px is not None:
             if len(waiting) == _BLOCK:
-                yield _cut(waiting, _known_way(view, done, n_in), view, done)
+                yield _cut(waiting, _known_way(view, start + done, start + n_in), view, start + done)
                 done = n_in
             continue
         if (n_in - 1) % view.knot:
@@ -135,26 +140,22 @@ def crop_frames(frames: Iterable[Frame], view: View) -> Iterator[Crops]:
         if last - done // view.knot >= _BATCH + _REACH + 1:
             path = _way(knots, view.knot)
             stop = (last - _REACH) * view.knot
-            yield _cut(waiting, path[done - first * view.knot : stop - first * view.knot], view, done)
+            yield _cut(waiting, path[done - first * view.knot : stop - first * view.knot], view, start + done)
             done = stop
             forget = max(0, done // view.knot - _REACH - first)
             del knots[:forget]
             first += forget
     if waiting and view.centers_px is not None:
-        yield _cut(waiting, _known_way(view, done, done + len(waiting)), view, done)
+        yield _cut(waiting, _known_way(view, start + done, start + done + len(waiting)), view, start + done)
     elif waiting:
         path = _way(knots, view.knot, len(waiting) + done - first * view.knot)
-        yield _cut(waiting, path[done - first * view.knot :], view, done)
+        yield _cut(waiting, path[done - first * view.knot :], view, start + done)
 
 
 def read_crops(path: Path, view: View) -> tuple[FrameStream, Iterator[Crops]]:
-    """All of a video through a view, with the stream that tells about damage once it has run to its end.
-
-    Where there are processors to spare, frames are decoded in a thread of their own.
-    """
+    """All of a video through a view, with the stream that tells about damage once it has run to its end."""
     stream = FrameStream(path)
-    spare = (os.cpu_count() or 1) > 2
-    return stream, crop_frames(ahead(stream, _DECODED) if spare else stream, view)
+    return stream, crop_frames(stream, view)
 
 
 def _locate(view: View, frame: Frame) -> tuple[float, float]:

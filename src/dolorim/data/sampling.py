@@ -142,7 +142,7 @@ class Turns(Sampler[int]):
         self.n, self.rank, self.world_size = n, 0, 1
 
     def __len__(self) -> int:
-        return -(-self.n // self.world_size)
+        return (self.n + self.world_size - 1) // self.world_size
 
     def __iter__(self) -> Iterator[int]:
         mine = range(self.rank, len(self) * self.world_size, self.world_size)

@@ -9,7 +9,7 @@ slower, and always right.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from dolorim.core.errors import UserError
-from dolorim.data.video import Frame, FrameStream, _luma_of, _open, _rate_hz, _reason
+from dolorim.data.video import Damage, Frame, FrameStream, _luma_of, _open, _rate_hz, _reason
 
 _AHEAD = 48  # frames that are rather decoded than jumped over
 _DECODERS = 3  # open at a time for one video
@@ -68,7 +68,7 @@ def list_packets(path: Path) -> PacketList | None:
     return PacketList(sorted_pts, sorted_pts * float(base), np.sort(keys), np.asarray(sizes)[order])
 
 
-class _DisagreementError(Exception):
+class DisagreementError(Exception):
     """What decodes is not what the packets have promised."""
 
 
@@ -128,10 +128,39 @@ class _Decoder:
             index = counted if packets is None else packets.index_of(raw.pts)
             skipped = not self.counting and self._skipping
             if index is None or index < self.position or (index > self.position and not skipped):
-                raise _DisagreementError
+                raise DisagreementError
             self._skipping = self._is_early(raw.pts)
             self.position = index + 1
             yield index, raw
+
+
+class FrameSpan(Iterable[Frame]):
+    """Frames `[start, stop)` as `FrameStream` gives them, reached by a jump; `damage` as there.
+
+    Raises `DisagreementError` where it cannot be sure that it counts as that one does.
+    """
+
+    def __init__(self, path: Path, packets: PacketList, start: int, stop: int | None) -> None:
+        self.path, self.packets, self.start, self.stop = Path(path), packets, start, stop
+        self.damage: Damage | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        decoder, expected = _Decoder(self.path), self.start
+        try:
+            if self.start >= len(self.packets.pts) or (self.start and not decoder.jump(self.packets, self.start)):
+                raise DisagreementError
+            for index, raw in decoder.frames(self.packets):
+                if self.stop is not None and index >= self.stop:
+                    return
+                if index >= self.start:
+                    if index != expected or raw.time is None:
+                        raise DisagreementError
+                    expected += 1
+                    yield Frame(index, float(raw.time), *_luma_of(raw))
+        except av.error.FFmpegError as error:
+            self.damage = Damage(expected, _reason(error))
+        finally:
+            decoder.close()
 
 
 class FrameSource:
@@ -229,7 +258,7 @@ class FrameSource:
                     break
             else:
                 decoder.close()
-        except (_DisagreementError, av.error.FFmpegError) as error:
+        except (DisagreementError, av.error.FFmpegError) as error:
             decoder.close()
             why = f" ({_reason(error)})" if isinstance(error, av.error.FFmpegError) else ""
         return (found if found and found[0].index == first else []), why

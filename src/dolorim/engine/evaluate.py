@@ -16,6 +16,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.predictions import Predictions
 from dolorim.data.footage import Footage, crop_points
+from dolorim.engine.features import needs_only_features, with_features
 from dolorim.engine.hardware import pick_device
 from dolorim.engine.infer import Predictor
 from dolorim.engine.material import Material, gather, rate_of
@@ -41,7 +42,10 @@ def predictor_of(run: RunFolder, model: Recognizer | None = None) -> Predictor:
 def evaluate_recordings(run: RunFolder, footage: Sequence[Footage], folder: Path) -> dict[str, Any]:
     """Predict every recording, write predictions and truth to `folder`, and score the ones against the other."""
     ethogram, decoder = run.read_ethogram(), run.read_decoder()
-    predictor = predictor_of(run)
+    config, model = run.read_config(), run.load_model()
+    predictor = predictor_of(run, model)
+    if needs_only_features(config.model):
+        footage = with_features(footage, model, predictor.needs, config)
     for old in folder.glob("*.truth.csv"):  # of what was scored here before
         old.unlink()
     found, keypoints = [], []

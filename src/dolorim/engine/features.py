@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -15,7 +16,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED
 from dolorim.core.pose import NO_SKELETON
 from dolorim.core.recording import Recording
-from dolorim.data.cache import CachedVideo, feature_file
+from dolorim.data.cache import CachedVideo, alone_with, feature_file
 from dolorim.data.footage import Footage, Needs
 from dolorim.data.track import read_track
 from dolorim.engine.hardware import pick_device
@@ -47,19 +48,18 @@ def with_features(footage: Sequence[Footage], model: Recognizer, needs: Needs, c
         for one in footage:
             assert one.video is not None
             path = feature_file(one.video, f"{key}-{_pose_key(one, needs)}")
-            if not path.exists():
-                if predictor is None:
-                    say(f"computing the features of {config.model.visual} once")
-                    predictor = Predictor(model, needs, pick_device(config.train.accelerator), config.train.precision)
-                parts = [*predictor.features(blocks_of(one.video), one.track, one.video.side_px)]
-                part = path.with_suffix(".part.npy")
-                try:
-                    np.save(part, np.concatenate(parts))
-                    part.replace(path)
-                except OSError as error:
-                    raise UserError(
-                        f"{path}: cannot be written ({error.strerror}); choose another --cache DIR"
-                    ) from None
+            try:
+                with contextlib.nullcontext() if path.exists() else alone_with(path):
+                    if not path.exists():
+                        if predictor is None:
+                            say(f"computing the features of {config.model.visual} once")
+                            device = pick_device(config.train.accelerator)
+                            predictor = Predictor(model, needs, device, config.train.precision)
+                        parts = [*predictor.features(blocks_of(one.video), one.track, one.video.side_px)]
+                        np.save(path.with_suffix(".part.npy"), np.concatenate(parts))
+                        path.with_suffix(".part.npy").replace(path)
+            except OSError as error:
+                raise UserError(f"{path}: cannot be written ({error.strerror}); choose another --cache DIR") from None
             found.append(dataclasses.replace(one, features=np.load(path, mmap_mode="r", allow_pickle=False)))
             bar(one.n_frames)
     return found

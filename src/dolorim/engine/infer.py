@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
@@ -24,6 +25,8 @@ from dolorim.models.videomae import VideoMae3d
 from dolorim.models.vit import Vit2d
 
 T = TypeVar("T")
+UNIT = 1024
+"""Frames that are decided at a time, as long as nobody says otherwise; a multiple of those that are encoded."""
 
 
 class Decisions(NamedTuple):
@@ -49,7 +52,7 @@ class Predictor:
         device: torch.device,
         precision: str = "auto",
         chunk: int | None = None,
-        read: int = 1024,
+        read: int = UNIT,
         fold: bool = True,
         compiled: bool = False,
     ) -> None:
@@ -91,6 +94,7 @@ class Predictor:
         for block in blocks:
             if len(block.images) == 0:
                 continue
+            start = block.start if waiting is None else start
             waiting = _joined_crops(_repeated(block, 0, before) if waiting is None else waiting, block)
             while len(waiting.images) >= self.chunk + before + after:
                 yield self._see(waiting, start, self.chunk, track, side_px)
@@ -141,8 +145,8 @@ class Predictor:
     def _encoded(self, inputs: dict[str, torch.Tensor]) -> Streams:
         with autocast(self.device, self.precision):
             seen = self._see_with(Inputs(**inputs), halo=True)
-        if seen.visual is not None and isinstance(self.model.visual, Vit2d | VideoMae3d):
-            seen = seen._replace(visual=seen.visual.half().float())  # as they are stored
+        if isinstance(self.model.visual, Vit2d | VideoMae3d) and seen.visual is not None:
+            seen = seen._replace(visual=seen.visual.half().float())  # as they are stored: both ways decide alike
         return seen
 
     def _stored(self, footage: Footage) -> Iterator[Streams]:
@@ -184,6 +188,21 @@ class Predictor:
         keypoints = None if found.keypoints is None else found.keypoints[0, inner].float().cpu().numpy()
         return Decisions(probabilities, keypoints)
 
+    def around(self, start: int, stop: int | None) -> tuple[int, int | None]:
+        """From which frame on, and up to which, crops are needed so that `[start, stop)` come out as of the whole.
+
+        `start` and `stop` must be multiples of `unit`; the very numbers come out, since the same pieces are computed.
+        """
+        before, after = self._context()
+        first = max(0, (start - self.model.before - before) // self.unit * self.unit)
+        last = None if stop is None else -(-(stop + self.model.after) // self.chunk) * self.chunk + after
+        return first, last
+
+    @property
+    def unit(self) -> int:
+        """Frames after which encoding and deciding repeat themselves."""
+        return math.lcm(self.chunk, self.read)
+
     def _context(self) -> tuple[int, int]:
         halo = self.needs.visual
         return (0, 0) if halo is None else (halo.before, halo.after)
@@ -224,6 +243,13 @@ def blocks_of(video: CachedVideo, size: int = 256) -> Iterator[Crops]:
         yield Crops(
             start, np.asarray(video.images[part]), video.centers[part], video.time_s[part], video.turns[part]
         )  # fmt: skip
+
+
+def behind(blocks: Iterable[Crops], frame: int) -> Iterator[Crops]:
+    """The same blocks without what lies before a frame."""
+    for block in blocks:
+        if block.start + len(block.images) > frame:
+            yield _from(block, max(0, frame - block.start))
 
 
 def _joined(parts: Iterable[Decisions]) -> Decisions:

@@ -72,9 +72,7 @@ def gather(config: Config) -> Material:
     points_alone = learns_points_alone(config)
     labelled = [s for s in project.sources if s.labels or (points_alone and s.pose)]
     if points_alone:
-        warn(
-            "no label files (--annotations): only keypoints are learned, and what the run says of behaviors means nothing"
-        )
+        warn("no label files (--annotations): only keypoints are learned, and the behaviors it tells mean nothing")
     elif not labelled:
         raise UserError(f"{data.videos or data.dlc}: nothing here has labels; name their folder with --annotations DIR")
     cached = _cached(labelled, config)

@@ -1,32 +1,32 @@
-"""Label new videos: decode and crop in one thread while the network decides in another, in constant memory."""
+"""Label new recordings, each on its own, wherever the work is done."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from dolorim import __version__
 from dolorim.config import Config
-from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import Ethogram
 from dolorim.core.findings import Finding
 from dolorim.core.predictions import Predictions
-from dolorim.data.ahead import ahead
 from dolorim.data.cache import VIEW_KNOBS, fingerprint
-from dolorim.data.crop import Crops, plan_view, read_crops
-from dolorim.data.track import PoseTrack, read_track
 from dolorim.data.video import probe
 from dolorim.engine.abstention import read_sets
+from dolorim.engine.batch import Engine, Failed, how_many, spread, threads_for
 from dolorim.engine.evaluate import predictor_of
-from dolorim.engine.infer import Decisions, Predictor
-from dolorim.engine.material import rate_of
+from dolorim.engine.infer import UNIT
+from dolorim.engine.label import Job, Labeler, Part, Stopwatch, Watched, decide, joined
 from dolorim.engine.overlay import write_overlay
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress, say, warn
@@ -36,23 +36,9 @@ from dolorim.formats.table import write_table
 from dolorim.formats.tracking import find_pose_files, find_poses, pose_files_below, recording_stem
 from dolorim.metrics.attention import rank_bouts
 from dolorim.metrics.conformal import Conformal
-from dolorim.metrics.conformal import abstain as left_open
 
-_WAITING = 4  # blocks of crops that may wait for the network
-_TO_CHECK = 500  # bouts in the list of those to look at first
-
-
-@dataclass(frozen=True)
-class Job:
-    """A recording to label: its video, its pose, or both; `stem` names its files."""
-
-    file: Path
-    stem: str
-    pose: Path | None = None
-
-    @property
-    def video(self) -> Path | None:
-        return None if self.file == self.pose else self.file
+_TO_CHECK = 500  # bouts in to_check.csv
+_PART = 32  # units (`Predictor.unit`) of a long video that one worker looks at: about 18 minutes at 30 frames/s
 
 
 @dataclass
@@ -63,6 +49,8 @@ class Outcome:
     skipped: list[Path] = field(default_factory=list)
     damaged: list[tuple[Path, str]] = field(default_factory=list)
     failed: list[tuple[Path, str]] = field(default_factory=list)
+    seconds: Stopwatch = field(default_factory=Stopwatch)
+    frames: int = 0
 
 
 def find_jobs(run: RunFolder, places: Sequence[Path], dlc: Path | None = None) -> list[Job]:
@@ -87,6 +75,95 @@ def find_jobs(run: RunFolder, places: Sequence[Path], dlc: Path | None = None) -
     return [Job(v, s, found.get(v.stem)) for v, s in zip(videos, stems, strict=True)]
 
 
+@dataclass(frozen=True)
+class Order:
+    """What is to be done with each recording: all that a worker has to be told."""
+
+    run: RunFolder
+    out: Path
+    overlay: bool = False
+    overwrite: bool = True
+    body_length_px: float | None = None
+    mask: str | None = None
+    abstain: float | None = None
+    abstain_by: RunFolder | None = None
+    threads: int | None = None
+
+    @property
+    def config(self) -> Config:
+        """The run's settings, with what is special about these videos."""
+        config = self.run.read_config()
+        data = dataclasses.replace(
+            config.data,
+            body_length_px=self.body_length_px or config.data.body_length_px,
+            mask=config.data.mask if self.mask is None else self.mask,
+        )
+        return dataclasses.replace(config, data=data)
+
+    @property
+    def sets(self) -> Conformal | None:
+        """What says which frames are ambiguous, where they are to be left open."""
+        if self.abstain is None:
+            return None
+        return read_sets(self.abstain_by or self.run, self.abstain, self.run.read_ethogram().classes)
+
+    def meta(self, job: Job) -> dict[str, Any]:
+        data, by = self.config.data, self.abstain_by or self.run
+        open_ = {} if self.abstain is None else {"abstain": self.abstain, "abstain_by": str(by.path.resolve())}
+        return {
+            "dolorim": __version__,
+            "run": str(self.run.path.resolve()),
+            "video": str(job.file),
+            "view": {name: getattr(data, name) for name in VIEW_KNOBS},
+            **open_,
+            **_identity(job),
+        }
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one recording: a line about it, or None where it was done before."""
+
+    line: str | None
+    damage: str | None = None
+    frames: int = 0
+    seconds: Stopwatch = field(default_factory=Stopwatch)
+
+
+class Clerk:
+    """Labels recordings and parts of them as an order says, with a network that is loaded once."""
+
+    def __init__(self, order: Order, number: int = 0) -> None:
+        self.order, run = order, order.run
+        if order.threads is not None:
+            torch.set_num_threads(order.threads)
+        if torch.cuda.is_available():
+            torch.cuda.set_device(number % torch.cuda.device_count())
+        self.labeler = Labeler(predictor_of(run), order.config)
+
+    def __call__(self, task: Job | Part) -> Done | Watched | None:
+        if isinstance(task, Part):
+            return self.labeler.watch_part(task)
+        meta = self.order.meta(task)
+        if not self.order.overwrite and is_done(self.order.out, task.stem, meta):
+            return Done(None)
+        return write_down(self.order, task, self.labeler.watch(task), meta)
+
+
+def write_down(order: Order, job: Job, watched: Watched, meta: dict[str, Any]) -> Done:
+    """Decide on the whole of a recording and write its files. Raises `UserError`."""
+    predictions = decide(job, watched, order.run.read_decoder(), order.run.read_ethogram(), meta, order.sets)
+    if order.meta(job) != meta:
+        raise UserError(f"{job.file}: changed while it was read; run again when it is complete")
+    with watched.seconds.on("writing"):
+        write_predictions(order.out, predictions)
+        if order.overlay and job.video is not None:
+            write_overlay(job.video, predictions, order.out / f"{job.stem}.overlay.mp4")
+    used = f" from {' and '.join(watched.seen)}" if order.run.read_config().model.pose != "none" else ""
+    line = f"{job.file.name}: {len(predictions.labels)} frames{used}, {_summary(predictions)}"
+    return Done(line, watched.damage, len(predictions.labels), watched.seconds)
+
+
 def predict_videos(
     run: RunFolder,
     jobs: Sequence[Job],
@@ -98,60 +175,52 @@ def predict_videos(
     mask: str | None = None,
     abstain: float | None = None,
     abstain_by: RunFolder | None = None,
+    engine: Engine = "local",
+    workers: int = 1,
+    address: str | None = None,
+    part: int = _PART,
 ) -> Outcome:
     """Label recordings and write their files to `out`. One that fails is reported and does not stop the others.
 
     `to_check.csv` lists the bouts of all of them that a person should look at first. With `abstain`, frames whose
     conformal set at this alpha is not their label alone are left open (-1); the sets are the run's, or `abstain_by`'s.
 
-    `body_length_px` and `mask` replace those of the run, for videos of another camera.
+    `body_length_px` and `mask` replace those of the run, for videos of another camera. Where several `workers` do it,
+    a long video is divided among them, `part` units at a time.
 
     With `overwrite=False`, recordings whose predictions are complete and made by this run from these very files are
     skipped.
     """
-    config = run.read_config()
-    data = dataclasses.replace(
-        config.data,
-        body_length_px=body_length_px or config.data.body_length_px,
-        mask=config.data.mask if mask is None else mask,
-    )
-    view = {name: getattr(data, name) for name in VIEW_KNOBS}
-    config = dataclasses.replace(config, data=data)
-    ethogram = run.read_ethogram()
-    sets = None if abstain is None else read_sets(abstain_by or run, abstain, ethogram.classes)
-    labeler = Labeler(predictor_of(run), run.read_decoder(), ethogram, config, sets)
-    outcome, labelled = Outcome(), []
-    for job in jobs:
-        try:
-            meta = {
-                "dolorim": __version__,
-                "run": str(run.path.resolve()),
-                "video": str(job.file),
-                "view": view,
-                **({} if sets is None else {"abstain": abstain, "abstain_by": str((abstain_by or run).path.resolve())}),
-                **_identity(job),
-            }
-            if not overwrite and _is_done(out, job.stem, meta):
-                outcome.skipped.append(job.file)
-                labelled.append(job.stem)
-                continue
-            predictions, damage = labeler(job, meta)
-            write_predictions(out, predictions)
-            if overlay and job.video is not None:
-                write_overlay(job.video, predictions, out / f"{job.stem}.overlay.mp4")
-        except UserError as error:
-            outcome.failed.append((job.file, str(error)))
-            warn(str(error))
-            continue
-        outcome.done.append(job.file)
-        labelled.append(job.stem)
-        if damage:
-            outcome.damaged.append((job.file, damage))
-            warn(f"{job.file}: {damage}; the frames before that are labelled")
-        used = f" from {' and '.join(predictions.meta['seen'])}" if config.model.pose != "none" else ""
-        say(f"{job.file.name}: {len(predictions.labels)} frames{used}, {_summary(predictions)}")
-    if labelled:
-        _write_bouts_to_check(out, labelled, ethogram.indicator)
+    workers = how_many(engine, workers, address)
+    threads = threads_for(engine, workers)
+    order = Order(run, out, overlay, overwrite, body_length_px, mask, abstain, abstain_by, threads)
+    _ = order.sets  # where they are missing, it is said before any work is done
+    alone = engine == "local" and workers == 1
+    outcome, started = Outcome(), time.perf_counter()
+    divided = {} if alone else _divided(order, jobs, part)
+    waiting: deque[Job | Part] = deque(p for _, parts in divided.values() for p in parts)
+    waiting.extend(job for job in jobs if job not in divided)
+    found: dict[Part, Watched | Failed | None] = {}
+    with progress("labelling", None if alone else len(jobs)) as bar:
+        for task, result in spread(partial(Clerk, order), waiting, workers, engine, address):
+            job = task if isinstance(task, Job) else task.job
+            if isinstance(task, Part):
+                assert not isinstance(result, Done)
+                found[task] = result
+                meta, parts = divided[job]
+                if any(p not in found for p in parts):
+                    continue
+                result = _from_parts(order, job, [(p, found.pop(p)) for p in parts], meta)
+                if result is None:
+                    waiting.append(job)  # as one whole
+                    continue
+            bar(0 if alone else 1)
+            assert isinstance(result, Done | Failed)
+            _note(outcome, job, result)
+    there = {*outcome.done, *outcome.skipped}
+    if there:
+        _write_bouts_to_check(out, [j.stem for j in jobs if j.file in there], run.read_ethogram().indicator)
+    outcome.seconds["all"] = time.perf_counter() - started
     return outcome
 
 
@@ -173,68 +242,55 @@ def _decided(predictions: Predictions) -> Predictions:
     return dataclasses.replace(predictions, labels=np.where(predictions.labels < 0, likeliest, predictions.labels))
 
 
-@dataclass(frozen=True)
-class Labeler:
-    """All that is needed to label one recording after another."""
+def _note(outcome: Outcome, job: Job, result: Done | Failed) -> None:
+    if isinstance(result, Failed):
+        outcome.failed.append((job.file, result.reason))
+        warn(result.reason if str(job.file) in result.reason else f"{job.file}: {result.reason}")
+    elif result.line is None:
+        outcome.skipped.append(job.file)
+    else:
+        outcome.done.append(job.file)
+        outcome.frames += result.frames
+        for what, spent in result.seconds.items():
+            outcome.seconds.add(what, spent)
+        if result.damage:
+            outcome.damaged.append((job.file, result.damage))
+            warn(f"{job.file}: {result.damage}; the frames before that are labelled")
+        say(result.line)
 
-    predictor: Predictor
-    decoder: Decoder
-    ethogram: Ethogram
-    config: Config
-    sets: Conformal | None = None
 
-    def __call__(self, job: Job, meta: dict[str, Any]) -> tuple[Predictions, str | None]:
-        """Label one recording; also says where a damaged video stops. `meta["seen"]` says what was looked at."""
+def _divided(order: Order, jobs: Sequence[Job], units: int) -> dict[Job, tuple[dict[str, Any], list[Part]]]:
+    """Long videos in parts, for several workers. Those of a batch that are done already are not among them."""
+    size = units * UNIT
+    found: dict[Job, tuple[dict[str, Any], list[Part]]] = {}
+    for job in jobs:
         if job.video is None:
-            track = self._track(job, self.config.data.rate_hz)
-            if track is None:
-                raise UserError(f"{job.file}: not a pose file that this run can read")
-            decided, damage = [*self.predictor.stream(None, track)], None
-            time_s = np.arange(track.n_frames) / track.rate_hz
-        else:
-            decided, time_s, damage, track = self._watch(job, job.video)
-        seen = [name for name, there in (("video", job.video), ("pose", track)) if there is not None]
-        probabilities = np.concatenate([d.probabilities for d in decided])
-        rate_hz = rate_of(time_s)
-        meta = {**meta, "n_frames": len(time_s), "fps": round(rate_hz, 4), "damage": damage, "seen": seen}
-        labels = self.decoder.decode(probabilities, rate_hz)
-        probabilities = self.decoder.calibrated(probabilities)
-        if self.sets is not None:
-            labels = left_open(labels, probabilities.round(4), self.sets)  # as they were calibrated, from files
-            meta["frames_left_open"] = int(np.sum(labels < 0))
-        return Predictions(job.stem, self.ethogram.classes, labels, probabilities, time_s, meta), damage
+            continue
+        try:
+            frames = probe(job.video).expected_frames
+            if frames < 2 * size:
+                continue
+            meta = order.meta(job)
+        except UserError:
+            continue  # whoever is given it says what is wrong
+        if not order.overwrite and is_done(order.out, job.stem, meta):
+            continue
+        starts = range(0, frames - size + 1, size)
+        found[job] = meta, [Part(job, s, s + size if s != starts[-1] else None) for s in starts]
+    return found
 
-    def _watch(self, job: Job, video: Path) -> tuple[list[Decisions], np.ndarray, str | None, PoseTrack | None]:
-        info = probe(video)
-        track = self._track(job, info.header_rate_hz) if self.predictor.needs.pose is not None else None
-        view = plan_view(video, self.config.data, info, job.pose)
-        stream, blocks = read_crops(video, view)
-        times: list[np.ndarray] = []
 
-        def watched_blocks() -> Iterator[Crops]:
-            with progress(video.name, info.expected_frames or None) as bar:
-                for block in ahead(blocks, _WAITING):
-                    times.append(block.time_s)
-                    bar(len(block.images))
-                    yield block
-
-        decided = [*self.predictor.stream(watched_blocks(), track, view.side_px)]
-        if not decided:
-            raise UserError(f"{video}: no frame of it decodes")
-        return decided, np.concatenate(times), str(stream.damage) if stream.damage else None, track
-
-    def _track(self, job: Job, rate_hz: float) -> PoseTrack | None:
-        """The recording's pose, where it has one with the keypoints that the run has learned from."""
-        if job.pose is None:
-            return None
-        track = read_track(job.pose, self.config.data, self.config.model.pose == "generic", rate_hz)
-        wanted = self.predictor.needs.skeleton
-        if track.skeleton != wanted:
-            raise UserError(
-                f"{job.pose}: expected {', '.join(wanted.keypoints)} of {wanted.animals}, found "
-                f"{', '.join(track.names)} of {track.skeleton.animals}; the run has learned from other points"
-            )
-        return track
+def _from_parts(
+    order: Order, job: Job, parts: list[tuple[Part, Watched | Failed | None]], meta: dict[str, Any]
+) -> Done | Failed | None:
+    for _, result in parts:
+        if isinstance(result, Failed):
+            return result
+    whole = joined([(p, w) for p, w in parts if not isinstance(w, Failed)])
+    try:
+        return None if whole is None else write_down(order, job, whole, meta)
+    except UserError as error:
+        return Failed(str(error))
 
 
 def unique_stems(videos: Sequence[Path]) -> list[str]:
@@ -265,7 +321,7 @@ def _identity(job: Job) -> dict[str, Any]:
         raise UserError(f"{job.file}: cannot be read ({error.strerror})") from None
 
 
-def _is_done(out: Path, stem: str, meta: dict[str, Any]) -> bool:
+def is_done(out: Path, stem: str, meta: dict[str, Any]) -> bool:
     try:
         before = json.loads(meta_path(out, stem).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):

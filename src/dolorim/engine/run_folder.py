@@ -176,13 +176,16 @@ class RunFolder:
         config, ethogram = self.read_config(), self.read_ethogram()
         if not self.weights.exists() and (self.path / "splits.json").exists():
             self.refuse_folds()
-        model = build_recognizer(config.model, len(ethogram), self.read_skeleton(), config.data.image_size)
+        network = config.model, len(ethogram), self.read_skeleton(), config.data.image_size
         if not self.weights.exists():
             raise UserError(f"{self.weights}: there is no such file; the run has not finished training")
         try:
             tensors = safetensors.torch.load_file(str(self.weights))
         except (safetensors.SafetensorError, OSError) as error:
             raise UserError(f"{self.weights}: cannot be read ({error}); copy the run folder again") from None
+        with torch.device("meta"):  # takes no memory, however large a network somebody's settings may ask for
+            _refuse_other_shapes(build_recognizer(*network).state_dict(), tensors, self.weights)
+        model = build_recognizer(*network)
         load_strictly(model, tensors, self.weights)
         return model.eval()
 
@@ -204,7 +207,11 @@ class RunFolder:
 
 def load_strictly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:
     """Load weights that must fit in every name and shape."""
-    wanted = model.state_dict()
+    _refuse_other_shapes(model.state_dict(), tensors, source)
+    model.load_state_dict(tensors)
+
+
+def _refuse_other_shapes(wanted: dict[str, torch.Tensor], tensors: dict[str, torch.Tensor], source: Path) -> None:
     for name in [*wanted, *tensors]:
         if name not in tensors:
             raise UserError(f"{source}: lacks {name}, which the network in config.toml has")
@@ -213,4 +220,3 @@ def load_strictly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], sour
         if wanted[name].shape != tensors[name].shape:
             shapes = f"{tuple(wanted[name].shape)}, found {tuple(tensors[name].shape)}"
             raise UserError(f"{source}: expected {name} of shape {shapes}")
-    model.load_state_dict(tensors)

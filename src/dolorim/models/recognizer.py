@@ -90,7 +90,7 @@ class Recognizer(nn.Module):
         )
 
     def forward(self, inputs: Inputs, valid: torch.Tensor | None = None, *, halo: bool = False) -> Output:
-        """Decide on every frame given; they are `step` apart. With `halo=True` the inputs carry the streams' context."""
+        """Decide on the frames given, `step` apart. With `halo=True` the inputs carry the streams' context."""
         return self.read(self.encode(inputs, halo=halo), valid)
 
     def encode(self, inputs: Inputs, *, halo: bool = False) -> Streams:

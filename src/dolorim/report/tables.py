@@ -60,6 +60,20 @@ def keypoint_line(found: dict[str, Any]) -> str:
     return text + f"{found['mae_body_lengths']:.3f} body lengths ({found['points']} points)"
 
 
+def profile_table(seconds: dict[str, float], frames: int, together: bool) -> Table:
+    """What predicting has spent its time on; `together` where several workers' seconds are added up."""
+    whole = max(seconds["all"], 1e-9)
+    table = Table(title=f"{frames} frames in {whole:.1f} s: {frames / whole:.0f} frames/s", title_justify="left")
+    for column in ("what", "seconds", "share of the time"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    behind = ("decode", "localize and crop")
+    for name, spent in sorted(seconds.items(), key=lambda item: -item[1]):
+        if name != "all":
+            note = " (beside the network)" if name in behind else ""
+            table.add_row(name + note, f"{spent:.2f}", "-" if together else f"{100 * spent / whole:.0f} %")
+    return table
+
+
 _AGREEMENT = (
     ("accuracy", ("accuracy",), 3),
     ("kappa", ("kappa",), 3),

@@ -1,0 +1,313 @@
+"""Keypoints found in the picture alone, in pixels, on real videos: contiguous blocks of frames are held out.
+
+    python -m benchmarks.keypoints [--minutes 4] [--seed 0] [--data DIR] [--accelerator auto] [--jobs 1]
+
+`openfield_keypoints`: learn from 80 % of a video, by the points that DeepLabCut has found there, and score on the rest,
+in blocks; and score on 116 frames of *another* video that a human has labelled: none of that video seen, and with the
+first 80 % of them learned from as well. `bottomview_pose`: the same by blocks, after its pose has been moved by two
+frames. No label file is needed: `dolorim train multitask` then learns keypoints alone. The crop follows the animal that
+is found in the picture, not the pose, so that it cannot tell where the points are; training shifts, turns and scales
+it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.common import RESULTS, machine, real_data
+from dolorim.config import DataConfig
+from dolorim.core.ethogram import UNLABELED
+from dolorim.core.recording import Recording
+from dolorim.data.footage import Footage, crop_points, video_points
+from dolorim.data.track import read_any_track
+from dolorim.data.video import FrameStream, probe
+from dolorim.data.video_writer import VideoWriter
+from dolorim.engine.evaluate import predictor_of
+from dolorim.engine.extract import extract
+from dolorim.engine.material import gather
+from dolorim.engine.run_folder import RunFolder
+from dolorim.engine.talk import be_quiet
+from dolorim.formats.pose import read_pose
+from dolorim.formats.table import write_table
+
+BLOCKS, HELD_OUT = 10, (2, 7)  # of each video: two blocks amid the others
+GAP = 8  # frames at either end of a held-out block that are not scored: their neighbors have been learned from
+STILL = 30  # frames that a labelled frame is shown for, so that the crop comes to rest on it
+LEARNED_STILLS = 93  # of 116, the first
+FLAGS = (
+    "--pose none --temporal none --clip_length 8 --train_T 8 --image_size 128 --convolution_dropout 0 "
+    "--appearance_dropout 0 --aug_invert 0 --lr 3e-3 --batch_size 4 --ema_decay 0.98 --test_animals held_out "
+    "--val_animals none"
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A folder of videos with poses to learn from, and how long its animal is."""
+
+    name: str
+    folder: Path
+    body_length_px: float
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=4.0, help="training time of one run at most")
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--data", type=Path, default=None, help="the folder of public recordings")
+    parser.add_argument("--task", action="append", default=None, help="these alone: openfield, bottomview")
+    parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--work", type=Path, default=None, help="folder that is kept")
+    given = parser.parse_args([] if arguments is None else arguments)
+    given.work = given.work or Path(tempfile.mkdtemp(prefix="keypoints-"))
+    be_quiet(True)
+    openfield, bottomview = (
+        (given.data / n if given.data else real_data(n)) for n in ("openfield_keypoints", "bottomview_pose")
+    )
+    video, pose = next(openfield.glob("*.mp4")), next(openfield.glob("*DLC*.csv"))
+    plain = blocks_of(given.work / "openfield", video, pose)
+    more = replace(plain, name="openfield and stills", folder=given.work / "openfield and stills")
+    if not more.folder.exists():
+        shutil.copytree(plain.folder, more.folder)
+    video, pose = next(bottomview.glob("*.mp4")), next(bottomview.glob("*DLC*.csv"))
+    tasks = [plain, more, blocks_of(given.work / "bottomview", video, pose, lag=2)]
+    stills = openfield / "labeled-data" / "m4s1"
+    shown = show_stills(given.work / "stills", "stills", stills, slice(None))
+    show_stills(tasks[1].folder, "learned_stills", stills, slice(LEARNED_STILLS))
+    tasks = [t for t in tasks if not given.task or t.name in given.task]
+    with ThreadPoolExecutor(given.jobs) as pool:
+        runs = list(pool.map(lambda t: train(t, given), tasks))
+    rows: dict[str, dict[str, float]] = {}
+    for task, run in zip(tasks, runs, strict=True):
+        rows[f"{task.name}: held-out blocks, against DeepLabCut"] = against_tracker(run)
+    for task, run in zip(tasks, runs, strict=True):
+        if "openfield" not in task.name:
+            continue
+        first = LEARNED_STILLS if "stills" in task.name else 0
+        truth = human_points(stills, run.read_skeleton().keypoints)
+        rows[f"{task.name}: {len(truth) - first} frames of another video, against a human"] = against_human(
+            run, shown, truth, first
+        )
+        if not first:
+            late = against_human(run, shown, truth, LEARNED_STILLS)
+            rows[f"{task.name}: the last {len(truth) - LEARNED_STILLS} of these"] = late
+    write(rows, tasks, given)
+
+
+def blocks_of(folder: Path, video: Path, pose: Path, lag: int = 0) -> Task:
+    """Cut a video and its pose into blocks, each a recording of its own; row t of the pose is of frame t - lag."""
+    task_length = read_any_track(pose, DataConfig(), 30.0).length_px
+    task = Task(folder.name, folder, round(task_length, 1))
+    if (folder / "recordings.csv").exists():
+        return task
+    info = probe(video)
+    frames = [f.luma for f in FrameStream(video)]
+    with pose.open(encoding="utf-8") as file:
+        lines = list(csv.reader(file))
+    head, rows = lines[:3], lines[3 + lag :]
+    n = min(len(frames), len(rows))
+    edges = np.linspace(0, n, BLOCKS + 1).round().astype(int).tolist()
+    whose = []
+    for k in range(BLOCKS):
+        start, stop = edges[k : k + 2]
+        if k in HELD_OUT:
+            start, stop = start + GAP, stop - GAP
+        write_film(folder / f"block{k}.mp4", frames[start:stop], info.header_rate_hz)
+        with (folder / f"block{k}DLC_x.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([*head, *([str(i), *row[1:]] for i, row in enumerate(rows[start:stop]))])
+        whose.append((f"block{k}.mp4", "held_out" if k in HELD_OUT else "learned"))
+    write_table(folder / "recordings.csv", ("video", "animal"), whose)
+    return task
+
+
+def write_film(path: Path, frames: Sequence[np.ndarray], rate_hz: float) -> None:
+    height, width = frames[0].shape
+    with VideoWriter(path, width, height, rate_hz, crf=0) as film:
+        for frame in frames:
+            film.write(frame)
+
+
+def show_stills(folder: Path, name: str, stills: Path, which: slice) -> Path:
+    """A film of the frames that a human has labelled, with their points as its pose."""
+    path, table = folder / f"{name}.mp4", folder / "recordings.csv"
+    if path.exists():
+        return path
+    frames = [np.asarray(Image.open(p).convert("L")) for p in sorted(stills.glob("img*.png"))[which]]
+    write_film(path, [f for f in frames for _ in range(STILL)], 30.0)
+    with (stills / "CollectedData_Pranav.csv").open(encoding="utf-8") as file:
+        lines = list(csv.reader(file))
+    parts = lines[1][1::2]
+    head = [["scorer", *["human"] * 3 * len(parts)], ["bodyparts", *[p for p in parts for _ in range(3)]]]
+    head.append(["coords", *["x", "y", "likelihood"] * len(parts)])
+    with (folder / f"{name}DLC_x.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows(head)
+        assert lines[3:] == sorted(lines[3:])
+        for i, line in enumerate(row for row in lines[3:][which] for _ in range(STILL)):
+            pairs = zip(line[1::2], line[2::2], strict=True)
+            writer.writerow([i, *[v for x, y in pairs for v in (x or 0, y or 0, int(bool(x and y)))]])
+    if table.exists():
+        with table.open("a", encoding="utf-8") as file:
+            file.write(f"{path.name},learned\n")
+    return path
+
+
+def human_points(stills: Path, names: Sequence[str]) -> np.ndarray:
+    """`(frame, keypoint, 2)` pixels that the human has set, NaN where none."""
+    pose = read_pose(stills / "CollectedData_Pranav.csv")
+    order = [pose.names.index(n) for n in names]
+    return np.asarray(pose.points)[:, order]
+
+
+def train(task: Task, given: argparse.Namespace) -> RunFolder:
+    run = RunFolder(given.work / "runs" / task.name.replace(" ", "_"))
+    command = [
+        sys.executable,
+        "-m",
+        "dolorim",
+        "train",
+        "multitask",
+        "--videos",
+        str(task.folder),
+        "--run",
+        str(run.path),
+    ]
+    command += [
+        "--recordings",
+        str(task.folder / "recordings.csv"),
+        "--cache",
+        str(given.work / "cache"),
+        *FLAGS.split(),
+    ]
+    command += ["--body_length_px", str(task.body_length_px), "--epochs", str(given.epochs), "--seed", str(given.seed)]
+    command += ["--max_minutes", str(given.minutes), "--accelerator", given.accelerator]
+    if not run.metrics.exists():
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        if done.returncode:
+            sys.exit(f"{task.name}: {done.stderr[-2000:]}")
+        (run.path / "talk.txt").write_text(done.stderr, encoding="utf-8")
+    print(f"{task.name}: {run.read_json('metrics.json')['test']['keypoints']}", file=sys.stderr, flush=True)
+    return run
+
+
+def against_tracker(run: RunFolder) -> dict[str, float]:
+    """The run's own figures of the held-out blocks; beside them, the mean place of each point in the crop."""
+    found = run.read_json("metrics.json")["test"]["keypoints"]
+    material = gather(run.read_config())
+    mean = mean_places(material.part(["learned"]))
+    away = [
+        np.hypot(*np.moveaxis(places(f) - mean, -1, 0)) * f.video.side_px / 2
+        for f in material.part(["held_out"])
+        if f.video
+    ]
+    distances = np.concatenate(away)
+    return {
+        "points": found["points"], "mean_px": found["mae_px"], "median_px": found["median_px"],
+        "body_lengths": found["mae_body_lengths"], "constant_px": float(np.nanmean(distances)),
+        "side_px": material.footage[0].video.side_px if material.footage[0].video else 0.0,
+        **{f"{k}_px": v["mae_px"] for k, v in found["per_keypoint"].items()},
+    }  # fmt: skip
+
+
+def places(footage: Footage) -> np.ndarray:
+    """The tracked points in the crop `(time, keypoint, 2)`, NaN where they are missing or lie outside."""
+    video, track = footage.video, footage.track
+    assert video is not None
+    assert track is not None
+    found = crop_points(track.points[:, 0], video.centers, video.turns, video.side_px)
+    found[(np.abs(found) > 1).any(-1)] = np.nan
+    return found
+
+
+def mean_places(footage: Sequence[Footage]) -> np.ndarray:
+    return np.nanmean(np.concatenate([places(f) for f in footage]), 0)
+
+
+def against_human(run: RunFolder, film: Path, truth: np.ndarray, first: int) -> dict[str, float]:
+    """Distances from a human's points on stills from the `first` on."""
+    config = run.read_config()
+    cached, failures = extract({film: None}, config.data)
+    assert not failures
+    video = cached[film]
+    empty = Recording(film.stem, "", np.full(video.n_frames, UNLABELED, np.int16), file=film)
+    decided = predictor_of(run)(Footage(empty, video))
+    assert decided.keypoints is not None
+    middle = slice(STILL // 2 + first * STILL, None, STILL)
+    where = (video.centers[middle], video.turns[middle], video.side_px)
+    true = crop_points(truth[first:], *where)
+    inside = (np.abs(true) <= 1).all(-1)
+    found = np.where(
+        inside, np.hypot(*np.moveaxis(video_points(decided.keypoints[middle], *where) - truth[first:], -1, 0)), np.nan
+    )
+    mean = np.broadcast_to(mean_places(gather(config).part(["learned"])), true.shape)
+    constant = np.hypot(*np.moveaxis(video_points(mean, *where) - truth[first:], -1, 0))
+    return {
+        "points": int(inside.sum()), "outside": int((~np.isnan(truth[first:, :, 0]) & ~inside).sum()),
+        "mean_px": float(np.nanmean(found)), "median_px": float(np.nanmedian(found)),
+        "body_lengths": float(np.nanmean(found)) / (config.data.body_length_px or 1.0),
+        "constant_px": float(np.nanmean(constant[inside])), "side_px": video.side_px,
+        **{f"{name}_px": float(np.nanmean(found[:, i])) for i, name in enumerate(run.read_skeleton().keypoints)},
+    }  # fmt: skip
+
+
+def write(rows: dict[str, dict[str, float]], tasks: Sequence[Task], given: argparse.Namespace) -> None:
+    minutes = (
+        f"--minutes {given.minutes:g} --epochs {given.epochs} --seed {given.seed} --accelerator {given.accelerator}"
+    )
+    command = f"python -m benchmarks.keypoints {minutes}"
+    about: dict[str, Any] = {
+        **machine(),
+        "command": command,
+        "flags": FLAGS,
+        "body_px": {t.name: t.body_length_px for t in tasks},
+    }
+    text = [
+        "# Keypoints in real pictures", "", f"`{command}`; {machine()}", "",
+        f"`dolorim train multitask` without label files, `{FLAGS}`. The 3D CNN (light) and the spatial head see "
+        f"the picture "
+        "alone, in a crop that follows the animal found in the picture. Distances in pixels of the video, on "
+        "points in the crop. "
+        "*Constant*: the mean place of each point in the crop over the frames learned from. DeepLabCut's points are a "
+        "network's, cleaned as in training (likelihood above 0.6, no jumps), not the truth. The 116 frames that a "
+        "human labelled "
+        "are of another video and another mouse than the tracked one, so no block of that video can be scored by "
+        "them; each is "
+        "shown standing still, although the network has learned from pictures that move.", "",
+        "| scored on | points | outside of the crop | mean error px | median px | body lengths | constant px | "
+        "crop's side px |",
+        "|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for name, r in rows.items():
+        text.append(
+            f"| {name} | {r['points']} | {r.get('outside', '')} | {r['mean_px']:.1f} | {r['median_px']:.1f} | "
+            f"{r['body_lengths']:.3f} | {r['constant_px']:.1f} | {r['side_px']:.0f} |"
+        )
+    known = ("points", "outside", "mean_px", "median_px", "body_lengths", "constant_px", "side_px")
+    text += [""]
+    for name, r in rows.items():
+        each = ", ".join(f"{k.removesuffix('_px')} {v:.1f}" for k, v in r.items() if k not in known and v is not None)
+        text.append(f"- {name}, by point: {each}")
+    (RESULTS / "keypoints.json").write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n", "utf-8")
+    (RESULTS / "keypoints.md").write_text("\n".join(text) + "\n", "utf-8")
+    print("\n".join(text))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,233 @@
+"""Label one recording: decode and crop in one thread while the network decides in another, in constant memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dolorim.config import Config
+from dolorim.core.decoder import Decoder
+from dolorim.core.errors import UserError
+from dolorim.core.ethogram import Ethogram
+from dolorim.core.predictions import Predictions
+from dolorim.data.ahead import ahead
+from dolorim.data.crop import Crops, View, crop_frames, plan_view, rhythm
+from dolorim.data.seek import DisagreementError, FrameSpan, list_packets
+from dolorim.data.track import PoseTrack, read_track
+from dolorim.data.video import FrameStream, probe
+from dolorim.engine.extract import usual_workers
+from dolorim.engine.infer import Predictor, behind
+from dolorim.engine.material import rate_of
+from dolorim.engine.talk import progress
+from dolorim.metrics.conformal import Conformal
+from dolorim.metrics.conformal import abstain as left_open
+
+T = TypeVar("T")
+_DECODED = 64  # frames that may wait to be cut
+_WAITING = 4  # blocks of crops that may wait for the network
+_packets = lru_cache(maxsize=2)(list_packets)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recording to label: its video, its pose, or both; `stem` names its files."""
+
+    file: Path
+    stem: str
+    pose: Path | None = None
+
+    @property
+    def video(self) -> Path | None:
+        return None if self.file == self.pose else self.file
+
+
+@dataclass(frozen=True)
+class Part:
+    """Frames `[start, stop)` of a long recording; up to its end where `stop` is None."""
+
+    job: Job
+    start: int
+    stop: int | None
+
+
+class Stopwatch(dict[str, float]):
+    """Seconds by what they were spent on. Decoding and cropping run beside the network, so sums mean nothing."""
+
+    def add(self, what: str, spent_s: float) -> None:
+        self[what] = self.get(what, 0.0) + spent_s
+
+    @contextmanager
+    def on(self, what: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(what, time.perf_counter() - started)
+
+    def each(self, what: str, items: Iterable[T]) -> Iterator[T]:
+        """The same items; the time that they take to come counts."""
+        source, end = iter(items), object()
+        while True:
+            with self.on(what):
+                item: Any = next(source, end)
+            if item is end:
+                return
+            yield item
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What the network says about consecutive frames, before anything is decided on the whole."""
+
+    probabilities: np.ndarray
+    time_s: np.ndarray
+    damage: str | None
+    seen: tuple[str, ...]
+    seconds: Stopwatch = field(default_factory=Stopwatch)
+
+
+@dataclass(frozen=True)
+class Labeler:
+    """Looks at one recording after another with a network that is loaded once."""
+
+    predictor: Predictor
+    config: Config
+
+    def watch(self, job: Job) -> Watched:
+        """Look at a whole recording. Raises `UserError`."""
+        watch = Stopwatch()
+        if job.video is not None:
+            return self._video(job, job.video, watch)
+        track = self._track(job, self.config.data.rate_hz)
+        if track is None:
+            raise UserError(f"{job.file}: not a pose file that this run can read")
+        with watch.on("network"):
+            found = [d.probabilities for d in self.predictor.stream(None, track)]
+        return Watched(np.concatenate(found), np.arange(track.n_frames) / track.rate_hz, None, ("pose",), watch)
+
+    def watch_part(self, part: Part) -> Watched | None:
+        """Look at a part of a video: the very numbers that come of the whole. None where that cannot be had."""
+        assert part.job.video is not None
+        try:
+            return self._video(part.job, part.job.video, Stopwatch(), part)
+        except DisagreementError:
+            return None
+
+    def _video(self, job: Job, video: Path, watch: Stopwatch, part: Part | None = None) -> Watched:
+        info = probe(video)
+        track = self._track(job, info.header_rate_hz) if self.predictor.needs.pose is not None else None
+        with watch.on("localize and crop"):
+            view = plan_view(video, self.config.data, info, job.pose)
+        first, from_crop, stream = self._stream(video, view, part)
+        frames, waited = watch.each("decode", stream), "decode"
+        if usual_workers() > 2:  # a processor to spare: frames are decoded in a thread of their own
+            frames, waited = watch.each("waiting for frames", ahead(frames, _DECODED)), "waiting for frames"
+        blocks = behind(watch.each("localize and crop", crop_frames(frames, view, from_crop)), first)
+        times: list[np.ndarray] = []
+
+        def watched_blocks() -> Iterator[Crops]:
+            with progress(video.name, info.expected_frames or None) as bar:
+                for block in watch.each("waiting for pictures", ahead(blocks, _WAITING)):
+                    times.append(block.time_s)
+                    bar(len(block.images))
+                    yield block
+
+        with watch.on("network"):
+            found = [d.probabilities for d in self.predictor.stream(watched_blocks(), track, view.side_px)]
+        watch.add("network", -watch["waiting for pictures"])
+        watch.add("localize and crop", -watch[waited])
+        if not found and part is None:
+            raise UserError(f"{video}: no frame of it decodes")
+        seen = ("video",) if track is None else ("video", "pose")
+        damage = str(stream.damage) if stream.damage else None
+        watched = Watched(_together(found), _together(times), damage, seen, watch)
+        return watched if part is None else _only(watched, part, first)
+
+    def _stream(self, video: Path, view: View, part: Part | None) -> tuple[int, int, FrameStream | FrameSpan]:
+        """From which frame on the network looks, from which on windows are cut, and the frames for that."""
+        if part is None:
+            return 0, 0, FrameStream(video)
+        packets = _packets(video)
+        if packets is None:
+            raise DisagreementError
+        (first, last), (period, ahead) = self.predictor.around(part.start, part.stop), rhythm(view)
+        from_crop = max(0, (first - period) // period * period)
+        return first, from_crop, FrameSpan(video, packets, from_crop, None if last is None else last + ahead)
+
+    def _track(self, job: Job, rate_hz: float) -> PoseTrack | None:
+        """The recording's pose, where it has one with the keypoints that the run has learned from."""
+        if job.pose is None:
+            return None
+        track = read_track(job.pose, self.config.data, self.config.model.pose == "generic", rate_hz)
+        wanted = self.predictor.needs.skeleton
+        if track.skeleton != wanted:
+            raise UserError(
+                f"{job.pose}: expected {', '.join(wanted.keypoints)} of {wanted.animals}, found "
+                f"{', '.join(track.names)} of {track.skeleton.animals}; the run has learned from other points"
+            )
+        return track
+
+
+def decide(
+    job: Job,
+    watched: Watched,
+    decoder: Decoder,
+    ethogram: Ethogram,
+    meta: dict[str, Any],
+    sets: Conformal | None = None,
+) -> Predictions:
+    """From what the network says about a whole recording to labels; `meta["seen"]` says what was looked at.
+
+    With `sets`, frames that could be of another class than their label are left open.
+    """
+    rate_hz = rate_of(watched.time_s)
+    meta = {**meta, "n_frames": len(watched.time_s), "fps": round(rate_hz, 4), "damage": watched.damage}
+    with watched.seconds.on("decisions"):
+        labels = decoder.decode(watched.probabilities, rate_hz)
+        probabilities = decoder.calibrated(watched.probabilities)
+        if sets is not None:
+            labels = left_open(labels, probabilities.round(4), sets)  # as they were calibrated, from files
+            meta["frames_left_open"] = int(np.sum(labels < 0))
+    meta["seen"] = list(watched.seen)
+    return Predictions(job.stem, ethogram.classes, labels, probabilities, watched.time_s, meta)
+
+
+def joined(parts: list[tuple[Part, Watched | None]]) -> Watched | None:
+    """The parts of a recording, in order, as its whole; None where they do not fit together."""
+    kept: list[Watched] = []
+    for part, watched in parts:
+        if watched is None:
+            return None
+        kept.append(watched)
+        if watched.damage:  # nothing behind it counts, however well it decodes
+            break
+        if part.stop is not None and len(watched.time_s) != part.stop - part.start:
+            return None
+    if not sum(len(w.time_s) for w in kept):
+        return None
+    seconds = Stopwatch()
+    for watched in kept:
+        for what, spent in watched.seconds.items():
+            seconds.add(what, spent)
+    probabilities, time_s = (
+        np.concatenate([getattr(w, name) for w in kept if len(w.time_s)]) for name in ("probabilities", "time_s")
+    )
+    return Watched(probabilities, time_s, kept[-1].damage, kept[0].seen, seconds)
+
+
+def _only(watched: Watched, part: Part, first: int) -> Watched:
+    wanted = slice(part.start - first, None if part.stop is None else part.stop - first)
+    more = part.stop is not None and len(watched.time_s) > part.stop - first
+    damage = None if more else watched.damage  # behind the part: the next one meets it, too
+    return replace(watched, probabilities=watched.probabilities[wanted], time_s=watched.time_s[wanted], damage=damage)
+
+
+def _together(arrays: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(arrays) if arrays else np.empty(0, np.float32)
