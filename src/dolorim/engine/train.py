@@ -17,11 +17,12 @@ import torch
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
-    EMAWeightAveraging,
     ModelCheckpoint,
     RichProgressBar,
+    WeightAveraging,
 )
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Sampler
 
 from dolorim.config import Config, TrainConfig
@@ -234,7 +235,9 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
     callbacks: list[Callback] = [_Ranks(turns), _TimeLimit(), _checkpoints(run, validated)]
     callbacks.append(RichProgressBar(console_kwargs={"stderr": True}) if watched() else _Lines())
     if settings.use_ema:
-        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
+        # Interpolation leaves weights that do not change as they are, to the last bit. The sums of Lightning's own EMA
+        # do not: a frozen network would drift away from its stored features.
+        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay)))
     if validated and settings.early_stopping_patience:
         callbacks.append(EarlyStopping("val/macro_f1", mode="max", patience=settings.early_stopping_patience))
     with warnings.catch_warnings():
