@@ -16,6 +16,8 @@ from dolorim import __version__
 from dolorim.config import Config, ModelConfig, TrainConfig
 from dolorim.core.decoder import Decoder
 from dolorim.core.ethogram import PAIN
+from dolorim.core.keypoints import KEYPOINTS
+from dolorim.core.pose import NO_SKELETON, Skeleton
 from dolorim.core.splits import Split
 from dolorim.engine.run_folder import RunFolder
 from dolorim.models.build import build_recognizer
@@ -46,12 +48,15 @@ def machine() -> dict[str, str]:
     }
 
 
-def random_run(folder: Path, kind: Literal["light", "standard"], device: str = "cpu") -> RunFolder:
+def random_run(
+    folder: Path, kind: Literal["light", "standard"], device: str = "cpu", pose: Literal["none", "full"] = "none"
+) -> RunFolder:
     """A run folder with random weights: how good they are changes nothing about speed and memory."""
-    config = Config(model=ModelConfig(model_type=kind), train=TrainConfig(accelerator=device))
+    config = Config(model=ModelConfig(model_type=kind, pose=pose), train=TrainConfig(accelerator=device))
+    skeleton = NO_SKELETON if pose == "none" else Skeleton(KEYPOINTS)
     run = RunFolder(folder)
-    run.start(config, PAIN, Split(train=("none",)))
-    run.save_model(build_recognizer(config.model, len(PAIN)))
+    run.start(config, PAIN, Split(train=("none",)), skeleton)
+    run.save_model(build_recognizer(config.model, len(PAIN), skeleton))
     run.write_json("decoder.json", Decoder().to_dict())
     return run
 

@@ -219,7 +219,8 @@ def against_tracker(run: RunFolder) -> dict[str, float]:
     ]
     distances = np.concatenate(away)
     return {
-        "points": found["points"], "mean_px": found["mae_px"], "median_px": found["median_px"],
+        "points": found["points"], "epochs": (run.path / "talk.txt").read_text("utf-8").count("epoch "),
+        "mean_px": found["mae_px"], "median_px": found["median_px"],
         "body_lengths": found["mae_body_lengths"], "constant_px": float(np.nanmean(distances)),
         "side_px": material.footage[0].video.side_px if material.footage[0].video else 0.0,
         **{f"{k}_px": v["mae_px"] for k, v in found["per_keypoint"].items()},
@@ -299,7 +300,9 @@ def write(rows: dict[str, dict[str, float]], tasks: Sequence[Task], given: argpa
             f"| {name} | {r['points']} | {r.get('outside', '')} | {r['mean_px']:.1f} | {r['median_px']:.1f} | "
             f"{r['body_lengths']:.3f} | {r['constant_px']:.1f} | {r['side_px']:.0f} |"
         )
-    known = ("points", "outside", "mean_px", "median_px", "body_lengths", "constant_px", "side_px")
+    epochs = ", ".join(f"{name.split(':')[0]} {r['epochs']}" for name, r in rows.items() if "epochs" in r)
+    text += ["", f"Epochs that the time was enough for, of {given.epochs}: {epochs}."]
+    known = ("points", "epochs", "outside", "mean_px", "median_px", "body_lengths", "constant_px", "side_px")
     text += [""]
     for name, r in rows.items():
         each = ", ".join(f"{k.removesuffix('_px')} {v:.1f}" for k, v in r.items() if k not in known and v is not None)

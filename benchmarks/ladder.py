@@ -153,7 +153,10 @@ def mean_and_interval(values: Sequence[float]) -> str:
 
 
 def table(rows: dict[str, list[dict[str, float]]], against: str | None = None) -> list[str]:
-    lines = ["| | " + " | ".join(FIGURES) + " | macro-F1 over the row above, paired |", "|---" * (len(FIGURES) + 2) + "|"]
+    lines = [
+        "| | " + " | ".join(FIGURES) + " | macro-F1 over the row above, paired |",
+        "|---" * (len(FIGURES) + 2) + "|",
+    ]
     before: list[dict[str, float]] | None = rows.get(against) if against else None
     for name, found in rows.items():
         cells = [mean_and_interval([f[key] for f in found]) for key in FIGURES]
@@ -169,12 +172,16 @@ def write(rows: dict[str, Any], recipes: dict[str, Any], given: argparse.Namespa
     about = {**machine(), "seeds": given.seeds, "minutes": given.minutes, "study": PLAN, "test": TEST}
     (RESULTS / "ladder.json").write_text(json.dumps({**about, "rungs": rows, "recipes": recipes}, indent=1) + "\n")
     order = ["gradient boosting on pose", "video", "pose", "multimodal", "multitask", "multitask with decoding"]
-    text = ["# The ladder (simulated)", "", f"`python -m benchmarks.ladder --seeds {given.seeds} --minutes {given.minutes}`"]
+    text = [
+        "# The ladder (simulated)",
+        "",
+        f"`python -m benchmarks.ladder --seeds {given.seeds} --minutes {given.minutes}`",
+    ]
     text += ["", "Simulated studies in the hard setting; mean over seeds with 95 % intervals. " + json.dumps(about), ""]
     text += table({k: rows[k] for k in order})
-    pairs = {f"multimodal - {k}": [a["macro_f1"] - b["macro_f1"] for a, b in zip(rows["multimodal"], rows[k], strict=True)]
-             for k in ("video", "pose")}  # fmt: skip
-    text += ["", *[f"- {k}: macro-F1 {mean_and_interval(v)}" for k, v in pairs.items()]]
+    for name in ("video", "pose"):
+        gain = [a["macro_f1"] - b["macro_f1"] for a, b in zip(rows["multimodal"], rows[name], strict=True)]
+        text += ["", f"- multimodal - {name}: macro-F1 {mean_and_interval(gain)}"]
     if recipes:
         text += ["", "## The recipe", "", "`multimodal`, each change alone against ours:", "", *table(recipes, "ours")]
     (RESULTS / "ladder.md").write_text("\n".join(text) + "\n")

@@ -42,7 +42,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        plan = StudyPlan(animals=1, trials=1, trial_length=45, size_px=128)
+        plan = StudyPlan(animals=1, trials=1, trial_length=16, size_px=96)
         first = next((simulate_study(folder / "made", plan) / "Videos").iterdir())
         videos = folder / "videos"
         videos.mkdir()
@@ -59,7 +59,7 @@ def main() -> None:
         "command": f"python -m benchmarks.many --videos {given.videos}",
         **machine(),
         "simulated video": True,
-        "frames_per_video": 45,
+        "frames_per_video": 16,
         "resident_mb_after": {str(i + 1): round(seen[i][0], 1) for i in marks},
         "open_files_after": {str(i + 1): seen[i][1] for i in marks},
     }

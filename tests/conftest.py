@@ -4,9 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from dolorim.cli import main
 from dolorim.simulate.study import StudyPlan, simulate_study
+
+# How long drawing an example takes says more about the machine than about the code.
+settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("calm")
 
 torch.set_num_threads(1)  # tests run side by side; threads on top of that only wait for each other
 

@@ -30,6 +30,8 @@ from dolorim.models.build import build_recognizer
 from films import numbered, write_film
 from labor import worker
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX systems")
+
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_task_is_answered_once_and_a_failure_is_tried_again(tmp_path: Path, workers: int) -> None:
@@ -39,6 +41,7 @@ def test_every_task_is_answered_once_and_a_failure_is_tried_again(tmp_path: Path
     assert len((tmp_path / "bad").read_text()) == 2
 
 
+@posix
 def test_a_worker_that_dies_takes_no_task_along_and_one_that_always_dies_is_reported(tmp_path: Path) -> None:
     tasks = ["mortal", "a", "fatal", "b", "c"]
     found = list(spread(partial(worker, tmp_path), deque(tasks), 2))
@@ -91,6 +94,7 @@ class Mortal(Clerk):
         return super().__call__(task)
 
 
+@posix
 def test_two_processes_write_the_bytes_that_one_writes_even_if_one_of_them_is_killed(
     run: RunFolder, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +219,7 @@ cluster.shutdown()
 """
 
 
+@posix
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 def test_a_ray_cluster_of_two_nodes_writes_the_same_bytes_and_a_killed_worker_loses_nothing(
     run: RunFolder, study: Path, tmp_path: Path

@@ -47,6 +47,8 @@ def visible(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) if folder.exists() else []
 
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and names as on POSIX systems")
+
 _KILLED = """
 import os, signal, sys
 from dolorim.{module} import {name} as place
@@ -70,21 +72,21 @@ def killed(module: str, name: str, function: str, when: str, *arguments: object)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
+@posix
 def test_prediction_that_is_killed_between_its_files_goes_on_and_leaves_no_half_one(
     run: RunFolder, film: Path, tmp_path: Path
 ) -> None:
     other, out = write_film(film.with_name("b.mp4"), numbered(40)), tmp_path / "out"
     second = "'b.bouts.csv' in str(arguments[0])"
+    finished = [f"a.{kind}" for kind in ("bouts.csv", "meta.json", "predictions.csv")]
     killed("formats", "table", "write_text", second, "predict", run.path, film.parent, "--out", out)
-    assert visible(out) == [
-        *(f"a.{kind}" for kind in ("bouts.csv", "meta.json", "predictions.csv")),
-        "b.predictions.csv",
-    ]
+    assert visible(out) == [*finished, "b.predictions.csv"]
     outcome = predict_videos(run, [Job(film, "a"), Job(other, "b")], out, overwrite=False)
     assert (outcome.skipped, outcome.done) == ([film], [other])
     assert len(read_predictions(out / "b.predictions.csv").labels) == 40
 
 
+@posix
 def test_extraction_that_is_killed_in_the_middle_leaves_no_entry_and_is_done_again(film: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     killed(
@@ -221,20 +223,18 @@ def test_ctrl_c_in_a_batch_keeps_what_was_finished(
     assert len(visible(tmp_path / "out")) == 6
 
 
-@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
 def test_a_checkpoint_that_is_no_longer_one_is_named(
-    trained: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = tmp_path / "run"
     shutil.copytree(trained, copy)
-    for done in ("metrics.json", "model.safetensors"):
-        (copy / done).unlink()
-    (copy / "checkpoints" / name).write_bytes(b"PK\x03\x04 and then nothing of the kind")
+    (copy / "metrics.json").unlink()
+    (copy / "checkpoints" / "last.ckpt").write_bytes(b"PK\x03\x04 and then nothing of the kind")
     command = ["train", "video", "--config", str(copy / "config.toml"), "--run", str(copy), "--quiet"]
     assert main(command) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(said) == 1
-    assert name in said[0]
+    assert "last.ckpt: not a checkpoint that can be read" in said[0]
 
 
 def test_reading_needs_no_permission_to_write(run: RunFolder, film: Path, tmp_path: Path) -> None:
@@ -244,6 +244,7 @@ def test_reading_needs_no_permission_to_write(run: RunFolder, film: Path, tmp_pa
         assert {p: p.stat().st_mtime_ns for p in [folder, *folder.rglob("*")]} == before
 
 
+@posix
 @pytest.mark.parametrize("name", ["with space 1", "Mäuse öß", "x" * 200, "-dash", "a'b\"c", "日本語", "percent%20"])
 def test_names_of_all_kinds_are_read_and_written(run: RunFolder, film: Path, tmp_path: Path, name: str) -> None:
     video = tmp_path / f"über {name[:3]}" / f"{name}.mp4"
@@ -254,6 +255,7 @@ def test_names_of_all_kinds_are_read_and_written(run: RunFolder, film: Path, tmp
     assert len(read_predictions(tmp_path / "o ü t" / f"{name}.predictions.csv").labels) == 60
 
 
+@posix
 def test_links_that_go_round_in_a_circle_are_not_followed(film: Path) -> None:
     (film.parent / "round").symlink_to(film.parent, target_is_directory=True)
     (film.parent / "nowhere.mp4").symlink_to(film.parent / "gone.mp4")
@@ -275,7 +277,7 @@ def test_ten_thousand_videos_are_listed_in_a_moment_and_none_is_said(
         (many / f"v{i:05d}.mp4").touch()
     started = time.process_time()
     assert len(find_jobs(run, [many])) == 10_000
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 2
 
 
 def test_what_a_frame_without_evidence_says_is_nothing(tmp_path: Path) -> None:
@@ -285,9 +287,10 @@ def test_what_a_frame_without_evidence_says_is_nothing(tmp_path: Path) -> None:
     assert (read_predictions(tmp_path / "nan.predictions.csv").labels == -1).all()
 
 
+@posix
 def test_a_reader_that_has_had_enough_is_no_error(film: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    command = f'"{sys.executable}" -m dolorim inspect "{film}" "{film}" --json | true; echo ${{PIPESTATUS[0]}}'
+    command = f'"{sys.executable}" -m dolorim inspect "{film}" --json | true; echo ${{PIPESTATUS[0]}}'
     done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=120)
     assert done.stderr == ""
     assert done.stdout.strip() == "0"

@@ -14,6 +14,8 @@ from dolorim.engine.features import with_features
 from dolorim.engine.infer import Predictor
 from dolorim.engine.material import gather
 from dolorim.engine.needs import needs_of
+from dolorim.engine.run_folder import RunFolder
+from dolorim.engine.train import train
 from dolorim.formats.project import in_project
 from dolorim.models.build import build_recognizer
 
@@ -37,3 +39,19 @@ def test_decisions_on_stored_features_are_bit_for_bit_those_on_the_pictures(
         seen, kept = predictor(plain[0]).probabilities, predictor(stored[0]).probabilities
         np.testing.assert_array_equal(seen, kept)
         assert np.ptp(seen, axis=0).min() > 1e-4
+
+
+def test_a_second_head_is_trained_and_scored_without_the_network_looking_at_anything_again(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = in_project(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
+    model = ModelConfig(visual="vit_2d", encoder_name="vit_tiny_patch16_224", encoder_weights="random", width=16)
+    settings = TrainConfig(accelerator="cpu", epochs=1, train_T=32, batch_size=8)
+    config = Config(data=data, model=model, train=settings)
+    first = train(config, RunFolder(tmp_path / "first"))
+    seen: list[int] = []
+    monkeypatch.setattr(Predictor, "_see", lambda *_: seen.append(1))
+    second = train(dataclasses.replace(config, model=dataclasses.replace(model, width=24)), RunFolder(tmp_path / "two"))
+    assert not seen
+    assert first.read_split() == second.read_split()
+    assert second.read_json("metrics.json")["test"]["frames"] > 0

@@ -24,6 +24,8 @@ from dolorim.engine.losses import FrameLoss
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.train import train
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX systems")
+
 _TRAIN = """
 import os, pathlib, signal, sys
 from dolorim.cli import main
@@ -86,6 +88,7 @@ def close(one: RunFolder, two: RunFolder, atol: float) -> None:
         assert figures[0]["val"][name] == pytest.approx(figures[1]["val"][name], abs=1e-6)
 
 
+@posix
 def test_two_processes_learn_what_one_learns_with_twice_the_batch(
     study: Path, tmp_path: Path, alone: RunFolder
 ) -> None:
@@ -105,6 +108,7 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batch(
     assert len([*(tmp_path / "run" / "logs").glob("events*")]) == 1  # and one writes
 
 
+@posix
 def test_a_run_on_two_processes_that_was_killed_goes_on_on_one_and_ends_as_if_nothing_had_been(
     study: Path, tmp_path: Path, alone: RunFolder
 ) -> None:
@@ -133,9 +137,7 @@ def _runs(pid: int) -> bool:
     return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def test_only_what_does_the_work_may_change_when_a_run_goes_on(
-    study: Path, tmp_path: Path, alone: RunFolder
-) -> None:
+def test_only_what_does_the_work_may_change_when_a_run_goes_on(study: Path, tmp_path: Path, alone: RunFolder) -> None:
     run, begun = RunFolder(tmp_path / "run"), settings(study, 2)
     run.start(begun, alone.read_ethogram(), alone.read_split())
     assert run.start(settings(study, 1), alone.read_ethogram(), alone.read_split()) is False  # no checkpoint so far

@@ -28,17 +28,8 @@ VERBS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 some inputs failed, 2 the user must act, 130 stopped."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_help(), end="")
-        return 0
-    if arguments[0] in ("-V", "--version"):
-        print(__version__)
-        return 0
-    verb, rest = arguments[0], arguments[1:]
     try:
-        if verb not in VERBS:
-            raise UserError(f"there is no verb {verb!r}; there are {', '.join(VERBS)}")
-        code = int(import_module(f"dolorim.cli.{verb}").run(rest))
+        code = _run(arguments)
         sys.stdout.flush()
         return code
     except UserError as error:
@@ -50,6 +41,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help(), end="")
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(__version__)
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb not in VERBS:
+        raise UserError(f"there is no verb {verb!r}; there are {', '.join(VERBS)}")
+    return int(import_module(f"dolorim.cli.{verb}").run(rest))
 
 
 def _help() -> str:

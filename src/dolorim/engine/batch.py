@@ -232,8 +232,8 @@ def how_many(engine: Engine, asked: int, address: str | None) -> int:
     return max(1, room)
 
 
-def threads_for(engine: Engine, workers: int) -> int | None:
+def threads_for(engine: Engine, workers: int, address: str | None) -> int | None:
     """Threads of each worker's network; None leaves it to the library."""
     if engine == "ray":
-        return _ACTOR_CORES
+        return int(_cluster(address)[1]["num_cpus"])
     return max(1, usual_workers() // workers) if workers > 1 else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -192,7 +192,7 @@ def predict_videos(
     skipped.
     """
     workers = how_many(engine, workers, address)
-    threads = threads_for(engine, workers)
+    threads = threads_for(engine, workers, address)
     order = Order(run, out, overlay, overwrite, body_length_px, mask, abstain, abstain_by, threads)
     _ = order.sets  # where they are missing, it is said before any work is done
     alone = engine == "local" and workers == 1
@@ -298,13 +298,14 @@ def unique_stems(videos: Sequence[Path]) -> list[str]:
 
     Raises `UserError` where two videos share even that.
     """
-    stems = [v.stem for v in videos]
-    names = [v.name if stems.count(v.stem) > 1 else v.stem for v in videos]
-    for name in names:
-        if names.count(name) > 1:
-            one, two = [v for v, n in zip(videos, names, strict=True) if n == name][:2]
+    stems = Counter(v.stem for v in videos)
+    names = [v.name if stems[v.stem] > 1 else v.stem for v in videos]
+    taken: dict[str, Path] = {}
+    for video, name in zip(videos, names, strict=True):
+        other = taken.setdefault(name, video)
+        if other is not video:
             raise UserError(
-                f"{one} and {two} would write the same files; predict them into different folders with --out"
+                f"{other} and {video} would write the same files; predict them into different folders with --out"
             )
     return names
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import signal
 import time
 import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -87,7 +89,7 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     model = learner.model
     best = run.path / "checkpoints" / "best.ckpt"
     if split.val and best.exists():
-        state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+        state = _read_checkpoint(best)["state_dict"]
         load_strictly(model, {k.removeprefix("model."): v for k, v in state.items()}, best)
     run.save_model(model)
     run.write_json("decoder.json", _fitted_decoder(config, run, learner).to_dict())
@@ -267,7 +269,8 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
         device = f"{trainer.strategy.root_device}{times}"
         say(f"training on {device} in {precision} bits, {len(loaders[0])} steps an epoch")
         checkpoint = run.last_checkpoint if resume else None
-        if resume:
+        if checkpoint is not None:
+            _read_checkpoint(checkpoint)
             say(f"going on from {checkpoint}")
         val = loaders[1] if validated else None
         try:
@@ -282,6 +285,11 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
                 say(f"the same command goes on from the last finished epoch in {run.path}")
                 raise KeyboardInterrupt from None
             raise
+        except OSError as error:
+            raise UserError(
+                f"{error.filename or run.path}: training stopped ({error.strerror}); when that is mended, the same "
+                f"command goes on from the last finished epoch in {run.path}"
+            ) from None
         except RuntimeError as error:
             if "out of memory" not in str(error).casefold() and "can't allocate memory" not in str(error):
                 raise
@@ -289,6 +297,16 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
                 f"out of memory in training; try a smaller --batch_size (now {settings.batch_size}), "
                 f"--model_type light or a smaller --image_size (now {config.data.image_size})"
             ) from None
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{path}: not a checkpoint that can be read ({reason[:200]}); delete it, and the run begins anew"
+        ) from None
 
 
 def _several(settings: TrainConfig) -> bool:
