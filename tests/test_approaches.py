@@ -173,7 +173,7 @@ def test_features_of_a_frozen_network_are_computed_once_and_read_by_every_furthe
     assert main(first) == 0
     split = RunFolder(tmp_path / "first").read_split()
     stored = sorted(cache.glob("*/features-*.npy"))
-    assert len(stored) == len(split.train) + len(split.val)  # each animal has one video
+    assert len(stored) == len(split.train) + len(split.val) + len(split.test)  # each animal has one video
 
     def again(*_: object) -> None:
         raise AssertionError("features were computed again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -117,17 +118,18 @@ def test_a_jump_costs_no_more_than_sixteen() -> None:
 
 def test_missing_keypoints_and_those_outside_of_the_crop_have_no_place_to_be_wrong_about() -> None:
     truth = torch.tensor([[[[0.2, 0.1], [torch.nan, torch.nan], [1.4, 0.0]]] * 2])  # (1, 2, 3, 2)
+    loss = functools.partial(keypoint_loss, over_all=lambda value: value)
     valid, seen = torch.tensor([[True, False]]), torch.tensor([[[9.0, -9.0, -9.0]] * 2])
     right = truth.nan_to_num(0.0)
-    best = float(keypoint_loss(right, seen, truth, valid))
+    best = float(loss(right, seen, truth, valid))
     assert best < 1e-3
     for frame, keypoint in ((0, 1), (0, 2), (1, 0)):  # missing, outside, beyond the recording
         elsewhere = right.clone()
         elsewhere[0, frame, keypoint] += 0.5
-        assert float(keypoint_loss(elsewhere, seen, truth, valid)) == pytest.approx(best)
+        assert float(loss(elsewhere, seen, truth, valid)) == pytest.approx(best)
     off = right.clone()
     off[0, 0, 0] += 0.5
-    assert float(keypoint_loss(off, seen, truth, valid)) > best + 0.5
-    assert float(keypoint_loss(right, -seen, truth, valid)) > best + 0.5  # says that what is there is not
+    assert float(loss(off, seen, truth, valid)) > best + 0.5
+    assert float(loss(right, -seen, truth, valid)) > best + 0.5  # says that what is there is not
     nothing = torch.full_like(truth, torch.nan)
-    assert keypoint_loss(right, seen, nothing, torch.zeros_like(valid)).isfinite()
+    assert loss(right, seen, nothing, torch.zeros_like(valid)).isfinite()

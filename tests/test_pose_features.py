@@ -240,9 +240,9 @@ def test_features_are_fast_enough_to_be_computed_while_training(kind):
     unseen = np.zeros(points.shape[:3])
     taken = []
     for _ in range(20):
-        started = time.perf_counter()
+        started = time.process_time()
         features(kind, KEYPOINTS, points, unseen)
-        taken.append(time.perf_counter() - started)
+        taken.append(time.process_time() - started)
     assert min(taken) < 0.003
 
 

@@ -125,9 +125,9 @@ def test_another_skeleton_or_order_and_a_body_without_length_are_refused():
 
 def test_a_million_frames_take_less_than_ten_seconds():
     million = np.random.default_rng(0).uniform(0, 500, (1_000_000, 6, 2))
-    start = time.perf_counter()
+    start = time.process_time()
     assert graph(million).shape == (1_000_000, 18)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_real_rows_have_the_features_that_pencil_and_paper_give(real_data):

@@ -9,6 +9,7 @@ import signal
 import time
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +20,9 @@ import torch
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
-    EMAWeightAveraging,
     ModelCheckpoint,
     RichProgressBar,
+    WeightAveraging,
 )
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch.utils.data import DataLoader, Sampler
@@ -240,7 +241,7 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
     callbacks: list[Callback] = [_Ranks(turns), _TimeLimit(), _checkpoints(run, validated)]
     callbacks.append(RichProgressBar(console_kwargs={"stderr": True}) if watched() else _Lines())
     if settings.use_ema:
-        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
+        callbacks.append(WeightAveraging(avg_fn=partial(_average, settings.ema_decay)))
     if validated and settings.early_stopping_patience:
         callbacks.append(EarlyStopping("val/macro_f1", mode="max", patience=settings.early_stopping_patience))
     with warnings.catch_warnings():
@@ -332,6 +333,15 @@ def _logger(config: Config, run: RunFolder) -> Logger:
     folder = run.path / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     return WandbLogger(name, folder, project=settings.wandb_project, entity=settings.wandb_entity)
+
+
+def _average(decay: float, average: torch.Tensor, now: torch.Tensor, _: object) -> torch.Tensor:
+    """One step of an exponential moving average.
+
+    Interpolation leaves what does not change as it is, to the last bit. The sums of Lightning's own average do not: a
+    frozen network would drift away from its stored features.
+    """
+    return average.lerp(now.to(average), 1 - decay) if average.is_floating_point() else now
 
 
 def _checkpoints(run: RunFolder, validated: bool) -> ModelCheckpoint:
