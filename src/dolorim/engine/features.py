@@ -27,9 +27,7 @@ from dolorim.engine.talk import progress, say
 from dolorim.formats.project import open_project
 from dolorim.models.build import build_recognizer
 from dolorim.models.recognizer import Recognizer
-from dolorim.models.videomae import VideoMae3d
-from dolorim.models.vit import Vit2d
-from dolorim.models.weights import load_encoder
+from dolorim.models.weights import Pretrained, load_encoder
 
 
 def needs_only_features(config: ModelConfig) -> bool:
@@ -78,7 +76,7 @@ def compute_features(config: Config, videos: Sequence[CachedVideo]) -> None:
         footage.append(Footage(empty, video, None if track is None else track.on(video.n_frames)))
     skeleton = next((f.track.skeleton for f in footage if f.track is not None), NO_SKELETON)
     model = build_recognizer(config.model, 2, skeleton, config.data.image_size)
-    assert isinstance(model.visual, Vit2d | VideoMae3d)
+    assert isinstance(model.visual, Pretrained)
     say(f"{config.model.visual}: {load_encoder(model.visual, config.model.encoder_weights)}")
     with_features(footage, model, needs_of(model, config.model, skeleton), config)
 

@@ -21,8 +21,7 @@ from dolorim.data.track import PoseTrack
 from dolorim.engine.hardware import Precision, autocast, pick_precision
 from dolorim.engine.talk import warn
 from dolorim.models.recognizer import Inputs, Recognizer, Streams
-from dolorim.models.videomae import VideoMae3d
-from dolorim.models.vit import Vit2d
+from dolorim.models.weights import Pretrained
 
 T = TypeVar("T")
 UNIT = 1024
@@ -150,7 +149,7 @@ class Predictor:
     def _encoded(self, inputs: dict[str, torch.Tensor]) -> Streams:
         with autocast(self.device, self.precision):
             seen = self._see_with(Inputs(**inputs), halo=True)
-        if isinstance(self.model.visual, Vit2d | VideoMae3d) and seen.visual is not None:
+        if isinstance(self.model.visual, Pretrained) and seen.visual is not None:
             seen = seen._replace(visual=seen.visual.half().float())  # as they are stored: both ways decide alike
         return seen
 

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import lightning.pytorch as pl
 import numpy as np
@@ -22,9 +22,12 @@ from dolorim.engine.infer import Predictor, compiled_or_not
 from dolorim.engine.losses import FrameLoss, keypoint_loss
 from dolorim.metrics.frames import confusion, frame_scores
 from dolorim.models.recognizer import Inputs, Output, Recognizer
-from dolorim.models.videomae import VideoMae3d
-from dolorim.models.vit import Vit2d
-from dolorim.models.weights import freeze
+from dolorim.models.weights import Pretrained, freeze
+
+if TYPE_CHECKING:
+    from dolorim.models.cnn3d import Cnn3d
+    from dolorim.models.videomae import VideoMae3d
+    from dolorim.models.vit import Vit2d
 
 
 class Learner(pl.LightningModule):
@@ -178,9 +181,9 @@ def inputs_of(batch: Batch) -> Inputs:
     )
 
 
-def thaw(visual: torch.nn.Module | None, config: ModelConfig, epoch: int) -> None:
+def thaw(visual: Cnn3d | Vit2d | VideoMae3d | None, config: ModelConfig, epoch: int) -> None:
     """Let a pretrained encoder learn, or keep it as it is, as the settings say for this epoch."""
-    if not isinstance(visual, Vit2d | VideoMae3d):
+    if not isinstance(visual, Pretrained):
         return
     if config.freeze_backbone_epochs < 0 or epoch < config.freeze_backbone_epochs:
         freeze(visual, visual.blocks, 0)

@@ -48,9 +48,7 @@ from dolorim.engine.run_folder import RunFolder, load_strictly
 from dolorim.engine.talk import console, say, warn, watched
 from dolorim.metrics.tune import fit_decoder
 from dolorim.models.build import build_recognizer
-from dolorim.models.videomae import VideoMae3d
-from dolorim.models.vit import Vit2d
-from dolorim.models.weights import load_encoder
+from dolorim.models.weights import Pretrained, load_encoder
 
 _LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
@@ -167,7 +165,7 @@ def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner,
     model = build_recognizer(config.model, len(ethogram), skeleton, config.data.image_size)
     needs = needs_of(model, config.model, skeleton)
     footage, val = material.part(split.train), material.part(split.val)
-    if isinstance(model.visual, Vit2d | VideoMae3d):
+    if isinstance(model.visual, Pretrained):
         say(f"{config.model.visual}: {load_encoder(model.visual, config.model.encoder_weights)}")
     if settings.warm_start is not None:
         load_strictly(model, RunFolder(settings.warm_start).load_model().state_dict(), settings.warm_start)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from dolorim.config import ModelConfig
 from dolorim.core.errors import UserError
 from dolorim.core.pose import NO_SKELETON, Skeleton
 from dolorim.core.pose_features import feature_names
-from dolorim.models import vit
 from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.heads import ActionHead, SpatialKeypointHead
 from dolorim.models.paws import PawBrightness
 from dolorim.models.pose import PoseEncoder
 from dolorim.models.recognizer import Fusion, Recognizer
 from dolorim.models.tcn import Refinement, Tcn
-from dolorim.models.videomae import VideoMae3d
-from dolorim.models.vit import Vit2d
+
+if TYPE_CHECKING:
+    from dolorim.models.videomae import VideoMae3d
+    from dolorim.models.vit import Vit2d
 
 FEATURES, HIDDEN = 512, 256  # of the 3D CNN alone, and of the hidden layer behind it
 
@@ -77,8 +78,12 @@ def _visual(config: ModelConfig, width: int, n_keypoints: int, image_size: int) 
                 config.convolution_dropout,
             )
         case "vit_2d":
-            return Vit2d(config.encoder_name or vit.DEFAULT, image_size, n_keypoints)
+            from dolorim.models.vit import DEFAULT, Vit2d  # seconds to load, and only needed here
+
+            return Vit2d(config.encoder_name or DEFAULT, image_size, n_keypoints)
         case "videomae2_3d":
+            from dolorim.models.videomae import VideoMae3d
+
             return VideoMae3d(config.encoder_name or "videomae2_small", image_size)
         case _:
             assert_never(config.visual)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,10 @@ from dolorim.models.heads import ActionHead, SpatialKeypointHead
 from dolorim.models.paws import PawBrightness
 from dolorim.models.pose import PoseEncoder
 from dolorim.models.tcn import Refinement, Tcn
-from dolorim.models.videomae import VideoMae3d
-from dolorim.models.vit import Vit2d
+
+if TYPE_CHECKING:  # their libraries take seconds to load
+    from dolorim.models.videomae import VideoMae3d
+    from dolorim.models.vit import Vit2d
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -43,16 +43,20 @@ class Source:
         return f"{self.repository} ({self.licence}{warning})"
 
 
-class Encoder(Protocol):
-    """What `load_encoder` needs of an encoder."""
+@runtime_checkable
+class Pretrained(Protocol):
+    """An encoder that others have trained: `source` says where its weights are, `blocks` are its layers in order."""
 
     source: Source
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]: ...
 
     def adopt(self, state: State, where: str) -> None:
         """Take over a checkpoint strictly. Raises `UserError` in one line where it does not fit."""
 
 
-def load_encoder(encoder: Encoder, weights: str) -> str:
+def load_encoder(encoder: Pretrained, weights: str) -> str:
     """Give an encoder its weights: `hub`, `random` or a file. Returns what was loaded, licence included, to be printed.
 
     Raises `UserError` where the weights cannot be had or do not fit. Never falls back to random ones.
