@@ -212,7 +212,7 @@ def _cluster(address: str | None) -> tuple[Any, dict[str, float]]:
     ray: Any = import_module("ray")
     if not ray.is_initialized():
         try:
-            ray.init(address=address, logging_level=logging.ERROR)
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(f"no Ray cluster at {address} ({error}); start one with: ray start --head") from None
     there = ray.cluster_resources()
