@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 _SPOT = 0.06  # side of the spot that counts as a paw, in sides of the crop
+_SAMPLES = 5  # a side: the spot is looked at in so many places, not all of the picture blurred for it
 _DARK = 16.0 / 255  # luma added before the logarithm: noise in the dark is no signal
 
 
@@ -23,10 +24,11 @@ class PawBrightness(nn.Module):
 
     def forward(self, frames: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
         known = ~points.isnan().any(-1)
-        size = max(1, round(frames.shape[-1] * _SPOT)) // 2 * 2 + 1
-        spots = F.avg_pool2d(frames.flatten(0, 1)[:, None], size, 1, size // 2, count_include_pad=False)
-        places = points.nan_to_num(0.0).flatten(0, 1)[:, None].to(spots.dtype)
-        seen = F.grid_sample(spots, places, padding_mode="border", align_corners=False)[:, 0, 0].view(known.shape)
-        log = (seen + _DARK).log()
+        pictures = frames.flatten(0, 1)[:, None]
+        step = torch.linspace(-_SPOT, _SPOT, _SAMPLES, device=frames.device, dtype=frames.dtype)
+        around = torch.stack(torch.meshgrid(step, step, indexing="xy"), -1).flatten(0, 1)
+        places = points.nan_to_num(0.0).flatten(0, 1)[:, :, None].to(frames.dtype) + around
+        seen = F.grid_sample(pictures, places, padding_mode="border", align_corners=False)[:, 0].mean(-1)
+        log = (seen.view(known.shape) + _DARK).log()
         usual = (log * known).sum(-1, keepdim=True) / known.sum(-1, keepdim=True).clamp(min=1)
         return torch.cat([(log - usual) * known, known.to(log.dtype)], -1)
