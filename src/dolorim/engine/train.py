@@ -280,6 +280,8 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
                 if trainer.strategy.launcher is not None:
                     trainer.strategy.launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
                 raise
+            if isinstance(trainer.logger, WandbLogger):
+                trainer.logger.experiment.finish()  # what waits is written
         except SystemExit:  # what Lightning makes of Ctrl-C
             if trainer.interrupted:
                 say(f"the same command goes on from the last finished epoch in {run.path}")
