@@ -64,7 +64,7 @@ def go(browser: sync_api.Browser) -> Iterator[Callable[[str], Page]]:
 
     def go(url: str) -> Page:
         page = context.new_page()
-        page.set_default_timeout(8000)
+        page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(url)
         return page
@@ -85,6 +85,12 @@ def turned(source: Path, target: Path) -> None:
 
 def wait_frame(page: Page, frame: int) -> None:
     page.wait_for_function("f => document.querySelector('#video').dataset.frame === String(f)", arg=frame)
+
+
+def wait_bouts(page: Page) -> None:
+    """The picture comes first; keys that go from bout to bout have to wait for these."""
+    wait_frame(page, 0)
+    page.wait_for_function("async () => (await import('/static/state.js')).state.rec?.bouts")
 
 
 def number_shown(page: Page, rotated: bool = False) -> int:
@@ -198,7 +204,7 @@ def test_bouts_are_corrected_by_keys_undone_and_still_there_after_a_restart(
 ) -> None:
     with serving(place) as served:
         page = go(served.url)
-        wait_frame(page, 0)
+        wait_bouts(page)
         press(page, "ArrowDown", "Enter")  # the first bout is right
         press(page, "4")  # the second is not
         press(page, "ArrowDown", "u", "ArrowDown", "5", "z")
@@ -208,7 +214,7 @@ def test_bouts_are_corrected_by_keys_undone_and_still_there_after_a_restart(
         assert labels[BOUT : 2 * BOUT].tolist() == [SHAKE] * BOUT
         assert (labels[2 * BOUT :] == -1).all()
         page.reload()
-        wait_frame(page, 0)
+        wait_bouts(page)
         page.wait_for_selector("#recordings .work")
         assert saved(place).tolist() == labels.tolist()
     with serving(place) as served:  # another server: undo goes on where it was
@@ -266,7 +272,7 @@ def test_a_class_paints_while_the_film_plays(films: Path, go: Callable[[str], Pa
 def test_splitting_merging_deleting_and_moving_edges(place: Path, go: Callable[[str], Page]) -> None:
     with serving(place) as served:
         page = go(served.url)
-        wait_frame(page, 0)
+        wait_bouts(page)
         press(page, "ArrowDown")  # the bout [20, 40), if the first is left at once
         press(page, "ArrowUp", "ArrowDown")
         go_to(page, 30)
@@ -289,9 +295,9 @@ def test_splitting_merging_deleting_and_moving_edges(place: Path, go: Callable[[
 def test_two_tabs_do_not_overwrite_each_other(place: Path, go: Callable[[str], Page]) -> None:
     with serving(place) as served:
         one = go(served.url)
-        wait_frame(one, 0)
+        wait_bouts(one)
         two = go(served.base)  # the same browser: the cookie is enough
-        wait_frame(two, 0)
+        wait_bouts(two)
         press(two, "ArrowDown", "3")
         wait_saved(two)
         served.desk.corrections(0).edit(1, [(100, 110, WALK)])  # and a third one, which the tabs know nothing of
@@ -322,7 +328,7 @@ def test_the_queue_leads_from_piece_to_piece_and_tells_the_accuracy(place: Path,
 def test_the_filter_lets_through_one_class(place: Path, go: Callable[[str], Page]) -> None:
     with serving(place) as served:
         page = go(served.url)
-        wait_frame(page, 0)
+        wait_bouts(page)
         page.select_option("#filter-class", str(WALK))
         page.evaluate("() => document.activeElement.blur()")
         press(page, "ArrowDown")
@@ -335,7 +341,7 @@ def test_the_filter_lets_through_one_class(place: Path, go: Callable[[str], Page
 def test_a_server_that_is_gone_is_said_and_the_step_waits_for_it(place: Path, go: Callable[[str], Page]) -> None:
     with serving(place) as served:
         page = go(served.url)
-        wait_frame(page, 0)
+        wait_bouts(page)
         page.route("**/edit", lambda route: route.abort())
         press(page, "ArrowDown", "3")
         page.wait_for_function("() => document.querySelector('#saved').textContent.startsWith('Not saved: 1 step')")
@@ -347,7 +353,7 @@ def test_a_server_that_is_gone_is_said_and_the_step_waits_for_it(place: Path, go
 def test_a_tab_outlives_the_server_and_sends_its_steps_to_the_next_one(place: Path, go: Callable[[str], Page]) -> None:
     with serving(place) as served:
         page = go(served.url)
-        wait_frame(page, 0)
+        wait_bouts(page)
     press(page, "ArrowDown", "3")
     page.wait_for_function("() => document.querySelector('#saved').textContent.startsWith('Not saved: 1 step')")
     with serving(place, port=int(served.base.rpartition(":")[2])) as again:
