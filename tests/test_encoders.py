@@ -9,7 +9,7 @@ import torch
 
 from dolorim.core.errors import UserError
 from dolorim.models.cnn3d import Cnn3d
-from dolorim.models.heads import KeypointHead, SpatialKeypointHead
+from dolorim.models.heads import SpatialKeypointHead
 
 with warnings.catch_warnings():  # what they import is not ours to mend
     warnings.simplefilter("ignore")
@@ -140,10 +140,7 @@ def test_the_spatial_head_learns_where_a_spot_is_to_a_fraction_of_a_cell() -> No
 
 
 @torch.no_grad()
-def test_keypoint_heads_agree_on_shapes_and_on_what_coordinates_mean() -> None:
-    coordinates, visible = KeypointHead(10, 8, 6)(torch.randn(2, 5, 10))
-    assert coordinates.shape == (2, 5, 6, 2)
-    assert visible.shape == (2, 5, 6)
+def test_a_flat_heat_map_points_at_the_middle_of_the_crop() -> None:
     head = SpatialKeypointHead(10, 8, 6)
     coordinates, visible = head(torch.randn(2, 5, 10, 4, 6))
     assert coordinates.shape == (2, 5, 6, 2)

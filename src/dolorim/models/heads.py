@@ -22,25 +22,12 @@ class ActionHead(nn.Module):
         return self.layers(features)
 
 
-class KeypointHead(nn.Module):
-    """Keypoints from pooled features: `(batch, time, width)` -> coordinates and visibility.
+class SpatialKeypointHead(nn.Module):
+    """Keypoints from maps `(batch, time, channels, height, width)`: coordinates and visibility.
 
     Coordinates `(batch, time, keypoint, 2)` are x, y in the crop from -1 to 1, as grid_sample counts them (-1 is the
-    outer edge of the first pixel); visibility `(batch, time, keypoint)` are logits. Pooled features have lost most of
-    what says *where*; `SpatialKeypointHead` is exact.
-    """
-
-    def __init__(self, width: int, hidden: int, n_keypoints: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 3 * n_keypoints))
-
-    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found = self.layers(features).view(*features.shape[:2], -1, 3)
-        return found[..., :2], found[..., 2]
-
-
-class SpatialKeypointHead(nn.Module):
-    """Keypoints from maps `(batch, time, channels, height, width)`, returned as `KeypointHead` does.
+    outer edge of the first pixel); visibility `(batch, time, keypoint)` are logits. Pooled features would not do: they
+    have lost most of what says *where*.
 
     Each keypoint's coordinates are the mean position under a heat map (integral regression, Sun et al. 2018,
     arXiv:1711.08229), so that they are finer than the map's cells; whether it is visible is read from what lies there.
