@@ -1,16 +1,11 @@
-"""All measurements, one after the other: `make bench` (several hours on two cores)."""
+"""All measurements, one after the other: `make bench` (about a day on two cores)."""
 
-from benchmarks import (
-    alignment,
-    bottomview,
-    coverage,
-    decoding,
-    formalin,
-    loader,
-    memory,
-    null_effect,
-    speed,
-)
+from importlib import import_module
 
-for benchmark in (speed, memory, loader, alignment, bottomview, coverage, decoding, formalin, null_effect):
-    benchmark.main()
+QUICK = ("speed", "multitask_speed", "pose_speed", "throughput", "memory", "many", "loader", "feature_cache", "review")
+RIGHT = ("alignment", "coverage", "decoding", "formalin", "null_effect", "fuzz")
+LEARNED = ("bottomview", "composite", "keypoints", "social_rat", "ladder")
+
+# `gpu` and `ray_cluster` are left out: they need what not every machine has.
+for name in (*QUICK, *RIGHT, *LEARNED):
+    import_module(f"benchmarks.{name}").main()

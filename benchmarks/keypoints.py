@@ -6,8 +6,8 @@
 in blocks; and score on 116 frames of *another* video that a human has labelled: none of that video seen, and with the
 first 80 % of them learned from as well. `bottomview_pose`: the same by blocks, after its pose has been moved by two
 frames. No label file is needed: `dolorim train multitask` then learns keypoints alone. The crop follows the animal that
-is found in the picture, not the pose, so that it cannot tell where the points are; training shifts, turns and scales
-it.
+is found in the picture, not the pose, so that it cannot tell where the points are; training shifts and scales it. It
+does not turn it: the videos show the animal in all directions.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ STILL = 30  # frames that a labelled frame is shown for, so that the crop comes 
 LEARNED_STILLS = 93  # of 116, the first
 FLAGS = (
     "--pose none --temporal none --clip_length 8 --train_T 8 --image_size 128 --convolution_dropout 0 "
-    "--appearance_dropout 0 --aug_invert 0 --lr 3e-3 --batch_size 4 --ema_decay 0.98 --test_animals held_out "
-    "--val_animals none"
+    "--appearance_dropout 0 --aug_invert 0 --aug_rotate 0 --lr 3e-3 --batch_size 4 --ema_decay 0.98 "
+    "--test_animals held_out --val_animals none"
 )
 
 
@@ -178,24 +178,9 @@ def human_points(stills: Path, names: Sequence[str]) -> np.ndarray:
 
 def train(task: Task, given: argparse.Namespace) -> RunFolder:
     run = RunFolder(given.work / "runs" / task.name.replace(" ", "_"))
-    command = [
-        sys.executable,
-        "-m",
-        "dolorim",
-        "train",
-        "multitask",
-        "--videos",
-        str(task.folder),
-        "--run",
-        str(run.path),
-    ]
-    command += [
-        "--recordings",
-        str(task.folder / "recordings.csv"),
-        "--cache",
-        str(given.work / "cache"),
-        *FLAGS.split(),
-    ]
+    command = [sys.executable, "-m", "dolorim", "train", "multitask", *FLAGS.split(), "--run", str(run.path)]
+    command += ["--videos", str(task.folder), "--recordings", str(task.folder / "recordings.csv")]
+    command += ["--cache", str(given.work / "cache")]
     command += ["--body_length_px", str(task.body_length_px), "--epochs", str(given.epochs), "--seed", str(given.seed)]
     command += ["--max_minutes", str(given.minutes), "--accelerator", given.accelerator]
     if not run.metrics.exists():
@@ -269,28 +254,19 @@ def against_human(run: RunFolder, film: Path, truth: np.ndarray, first: int) -> 
 
 
 def write(rows: dict[str, dict[str, float]], tasks: Sequence[Task], given: argparse.Namespace) -> None:
-    minutes = (
-        f"--minutes {given.minutes:g} --epochs {given.epochs} --seed {given.seed} --accelerator {given.accelerator}"
-    )
-    command = f"python -m benchmarks.keypoints {minutes}"
-    about: dict[str, Any] = {
-        **machine(),
-        "command": command,
-        "flags": FLAGS,
-        "body_px": {t.name: t.body_length_px for t in tasks},
-    }
+    command = f"python -m benchmarks.keypoints --minutes {given.minutes:g} --epochs {given.epochs} --seed {given.seed}"
+    command += f" --jobs {given.jobs} --accelerator {given.accelerator}"
+    about: dict[str, Any] = {**machine(), "command": command, "flags": FLAGS}
+    about["body_px"] = {t.name: t.body_length_px for t in tasks}
     text = [
         "# Keypoints in real pictures", "", f"`{command}`; {machine()}", "",
-        f"`dolorim train multitask` without label files, `{FLAGS}`. The 3D CNN (light) and the spatial head see "
-        f"the picture "
-        "alone, in a crop that follows the animal found in the picture. Distances in pixels of the video, on "
-        "points in the crop. "
-        "*Constant*: the mean place of each point in the crop over the frames learned from. DeepLabCut's points are a "
-        "network's, cleaned as in training (likelihood above 0.6, no jumps), not the truth. The 116 frames that a "
-        "human labelled "
-        "are of another video and another mouse than the tracked one, so no block of that video can be scored by "
-        "them; each is "
-        "shown standing still, although the network has learned from pictures that move.", "",
+        f"`dolorim train multitask` without label files, `{FLAGS}`. The 3D CNN (light) and the spatial head see the "
+        "picture alone, in a crop that follows the animal found in the picture. Distances in pixels of the video, on "
+        "points in the crop. *Constant*: the mean place of each point in the crop over the frames learned from. "
+        "DeepLabCut's points are a network's, cleaned as in training (likelihood above 0.6, no jumps), not the truth. "
+        "The 116 frames that a human labelled are of another video and another mouse than the tracked one, so no block "
+        "of that video can be scored by them; each is shown standing still, although the network has learned from "
+        "pictures that move.", "",
         "| scored on | points | outside of the crop | mean error px | median px | body lengths | constant px | "
         "crop's side px |",
         "|---|---|---|---|---|---|---|---|",
