@@ -39,7 +39,8 @@ def run(arguments: list[str]) -> int:
     run = RunFolder(given.out / "run")
     if run.config.exists() or (given.only_study and (given.out / "study").exists()):
         raise UserError(f"{given.out}: holds a demo already; delete the folder or choose another with --out")
-    plan, new = StudyPlan(seed=given.seed), StudyPlan(animals=1, trials=1, seed=given.seed + 1000)
+    plan = StudyPlan(seed=given.seed)
+    new = StudyPlan(animals=1, first=plan.animals, trials=1, seed=given.seed)
     say(f"simulating {plan.animals} mice ({plan.animals * plan.trials * plan.trial_length} frames) in {given.out}")
     with progress("simulating", plan.animals * plan.trials * plan.trial_length) as bar:
         simulate_study(given.out / "study", plan, usual_workers(), bar)

@@ -25,6 +25,7 @@ class StudyPlan:
     """How large the study is. `vigor` below 1 makes the movements of the paws harder to see."""
 
     animals: int = 8
+    first: int = 0  # number of the first animal; 0 is 201M
     trials: int = 4
     trial_length: int = 360
     rate_hz: float = 30.0
@@ -40,7 +41,7 @@ def simulate_study(
 
     Every other animal's label files have 345 rows: the first 15 frames of a trial are not labelled there.
     """
-    jobs = [(folder, plan, i) for i in range(plan.animals)]
+    jobs = [(folder, plan, plan.first + i) for i in range(plan.animals)]
     if workers > 1:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             rows = []
