@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from dolorim.core.errors import UserError
 
@@ -87,10 +86,11 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
     Text that a spreadsheet would take for a formula gets a ' in front, which reading takes away again: names of files
     and of classes come from anywhere.
     """
-    with _whole_or_not_at_all(Path(path)) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*map(_marked, header)])
-        writer.writerows([*map(_marked, row)] for row in rows)
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*map(_marked, header)])
+    writer.writerows([*map(_marked, row)] for row in rows)
+    write_text(path, buffer.getvalue())
 
 
 def _marked(cell: object) -> object:
@@ -112,24 +112,16 @@ def _is_number(text: str) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with _whole_or_not_at_all(Path(path)) as file:
-        file.write(text)
-
-
-@contextlib.contextmanager
-def _whole_or_not_at_all(path: Path) -> Iterator[IO[str]]:
-    """A file to write: under another name first, then renamed over the old one."""
+    """Write a text file whole or not at all: under another name first, then renamed over the old one."""
+    path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
+        part.write_text(text, encoding="utf-8", newline="\n")
         part.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
