@@ -243,7 +243,7 @@ def test_features_are_fast_enough_to_be_computed_while_training(kind):
         started = time.process_time()
         features(kind, KEYPOINTS, points, unseen)
         taken.append(time.process_time() - started)
-    assert min(taken) < 0.003
+    assert min(taken) < 0.006  # about 0.002 on a quiet machine
 
 
 def test_a_point_that_was_interpolated_is_there_but_was_not_seen():
