@@ -61,15 +61,6 @@ def test_the_crops_are_the_same_wherever_one_block_ends_and_the_next_begins(n, k
     assert all(np.array_equal(a, b) for a, b in zip(whole, parts, strict=True))
 
 
-def test_the_crops_are_the_same_in_however_many_threads_they_are_cut():
-    frames, view = wandering_disc(1)[0], disc_view(1, 2, size=16)
-    alone, together = (list(crop_frames(frames, view, threads=n)) for n in (1, 3))
-    for one, other in zip(alone, together, strict=True):
-        assert np.array_equal(one.images, other.images)
-        assert np.array_equal(one.centers, other.centers)
-        assert np.array_equal(one.time_s, other.time_s)
-
-
 def test_a_long_video_leaves_in_blocks_before_it_has_been_read_to_its_end():
     read = []
     stream = (read.append(frame.index) or frame for frame in wandering_disc(0)[0])

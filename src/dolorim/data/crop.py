@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -31,8 +28,6 @@ _MEDIAN, _SIGMA = 7, 1.5  # knots
 _REACH = _MEDIAN // 2 + 4  # knots on either side that a smoothed knot depends on
 _BATCH = 16  # knots that are smoothed at a time
 _BLOCK = 64  # frames that are cut at a time where the way is known
-
-_Each = Callable[..., Iterable[Any]]  # map, or what does the same in several threads
 
 
 @dataclass(frozen=True)
@@ -122,18 +117,9 @@ def rhythm(view: View) -> tuple[int, int]:
     return (_BATCH + 1) * view.knot, (_REACH + 1) * view.knot
 
 
-def crop_frames(frames: Iterable[Frame], view: View, start: int = 0, threads: int = 1) -> Iterator[Crops]:
+def crop_frames(frames: Iterable[Frame], view: View, start: int = 0) -> Iterator[Crops]:
     """Cut the window out of every frame; the first one is frame `start` of the video."""
-    if threads == 1:
-        yield from _crop_frames(frames, view, start, map)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield from _crop_frames(frames, view, start, pool.map)
-
-
-def _crop_frames(frames: Iterable[Frame], view: View, start: int, each: _Each) -> Iterator[Crops]:
     waiting: deque[Frame] = deque()
-    unseen: list[Frame] = []  # those of `waiting` at which the animal has yet to be located
     knots: list[tuple[float, float]] = []  # raw positions from knot `first` on
     first = done = 0  # knots forgotten; frames that have left
     for frame in frames:
@@ -144,29 +130,26 @@ def _crop_frames(frames: Iterable[Frame], view: View, start: int, each: _Each) -
         n_in = done + len(waiting)
         if view.centers_px is not None:
             if len(waiting) == _BLOCK:
-                yield _cut(waiting, _known_way(view, start + done, start + n_in), view, start + done, each)
+                yield _cut(waiting, _known_way(view, start + done, start + n_in), view, start + done)
                 done = n_in
             continue
         if (n_in - 1) % view.knot:
             continue
-        unseen.append(frame)
-        last = (n_in - 1) // view.knot
+        knots.append(_locate(view, frame))
+        last = first + len(knots) - 1
         if last - done // view.knot >= _BATCH + _REACH + 1:
-            knots += each(partial(_locate, view), unseen)
-            unseen = []
             path = _way(knots, view.knot)
             stop = (last - _REACH) * view.knot
-            yield _cut(waiting, path[done - first * view.knot : stop - first * view.knot], view, start + done, each)
+            yield _cut(waiting, path[done - first * view.knot : stop - first * view.knot], view, start + done)
             done = stop
             forget = max(0, done // view.knot - _REACH - first)
             del knots[:forget]
             first += forget
     if waiting and view.centers_px is not None:
-        yield _cut(waiting, _known_way(view, start + done, start + done + len(waiting)), view, start + done, each)
+        yield _cut(waiting, _known_way(view, start + done, start + done + len(waiting)), view, start + done)
     elif waiting:
-        knots += each(partial(_locate, view), unseen)
         path = _way(knots, view.knot, len(waiting) + done - first * view.knot)
-        yield _cut(waiting, path[done - first * view.knot :], view, start + done, each)
+        yield _cut(waiting, path[done - first * view.knot :], view, start + done)
 
 
 def read_crops(path: Path, view: View) -> tuple[FrameStream, Iterator[Crops]]:
@@ -199,19 +182,15 @@ def _known_way(view: View, start: int, stop: int) -> np.ndarray:
     return view.centers_px[np.minimum(np.arange(start, stop), len(view.centers_px) - 1)]
 
 
-def _cut(waiting: deque[Frame], path: np.ndarray, view: View, start: int, each: _Each) -> Crops:
-    frames = [waiting.popleft() for _ in path]
-    turns = np.zeros(len(path), np.float32)
+def _cut(waiting: deque[Frame], path: np.ndarray, view: View, start: int) -> Crops:
+    images = np.empty((len(path), view.size, view.size), np.uint8)
+    times, turns = np.empty(len(path)), np.zeros(len(path), np.float32)
     if view.turns is not None:
         turns[:] = view.turns[np.minimum(start + np.arange(len(path)), len(view.turns) - 1)]
-
-    def one(frame: Frame, center: tuple[float, float], turn: float) -> np.ndarray:
-        return _upright(frame, *center, view) if view.turns is None else _turned(frame, *center, turn, view)
-
-    images = np.empty((len(path), view.size, view.size), np.uint8)
-    for i, image in enumerate(each(one, frames, path.tolist(), turns.tolist())):
-        images[i] = image
-    times = np.array([f.time_s for f in frames])
+    for i, (x, y) in enumerate(path.tolist()):
+        frame = waiting.popleft()
+        images[i] = _upright(frame, x, y, view) if view.turns is None else _turned(frame, x, y, float(turns[i]), view)
+        times[i] = frame.time_s
     return Crops(start, images, (path / view.side_px).astype(np.float32), times, turns)
 
 

@@ -32,7 +32,6 @@ from dolorim.metrics.conformal import abstain as left_open
 T = TypeVar("T")
 _DECODED = 64  # frames that may wait to be cut
 _WAITING = 4  # blocks of crops that may wait for the network
-_CORES = 4  # processors for each thread that finds and cuts out the animal
 _packets = lru_cache(maxsize=2)(list_packets)
 
 
@@ -130,8 +129,7 @@ class Labeler:
         frames, waited = watch.each("decode", stream), "decode"
         if usual_workers() > 2:  # a processor to spare: frames are decoded in a thread of their own
             frames, waited = watch.each("waiting for frames", ahead(frames, _DECODED)), "waiting for frames"
-        cropped = crop_frames(frames, view, from_crop, threads=max(1, usual_workers() // _CORES))
-        blocks = behind(watch.each("localize and crop", cropped), first)
+        blocks = behind(watch.each("localize and crop", crop_frames(frames, view, from_crop)), first)
         times: list[np.ndarray] = []
 
         def watched_blocks() -> Iterator[Crops]:
