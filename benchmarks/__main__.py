@@ -1,11 +1,11 @@
-"""All measurements, one after the other: `make bench` (about a day on two cores)."""
+"""All measurements, one after the other: `make bench` (many hours on two cores)."""
 
 from importlib import import_module
 
-QUICK = ("speed", "multitask_speed", "pose_speed", "throughput", "memory", "many", "loader", "feature_cache", "review")
+QUICK = ("speed", "multitask_speed", "pose_speed", "throughput", "memory", "many", "loader", "feature_cache")
 RIGHT = ("alignment", "coverage", "decoding", "formalin", "null_effect", "fuzz")
 LEARNED = ("bottomview", "composite", "keypoints", "social_rat", "ladder")
 
-# `gpu` and `ray_cluster` are left out: they need what not every machine has.
+# `gpu`, `ray_cluster` and `review` (which drives Chromium) are left out: they need what not every machine has.
 for name in (*QUICK, *RIGHT, *LEARNED):
     import_module(f"benchmarks.{name}").main()

@@ -133,7 +133,7 @@ QUICK = (
 def test_the_quick_start_runs_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a smaller study in the place of the demo's, with quick settings added to each training."""
     for name, animals, first in (("study", 4, 0), ("new", 1, 4)):
-        plan = StudyPlan(animals, first, trials=1, trial_length=90, size_px=96, seed=3)
+        plan = StudyPlan(animals, first=first, trials=1, trial_length=90, size_px=96, seed=3)
         simulate_study(tmp_path / "dolorim-demo" / name, plan)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("dolorim.engine.material.usual_workers", lambda: 1)  # others would load everything once more

@@ -239,11 +239,11 @@ def test_features_are_fast_enough_to_be_computed_while_training(kind):
     points = walk(0, 300, 1, 6)
     unseen = np.zeros(points.shape[:3])
     taken = []
-    for _ in range(20):
+    for _ in range(200):  # the quickest of many: what else the machine does slows some of them
         started = time.process_time()
         features(kind, KEYPOINTS, points, unseen)
         taken.append(time.process_time() - started)
-    assert min(taken) < 0.006  # about 0.002 on a quiet machine
+    assert min(taken) < 0.003
 
 
 def test_a_point_that_was_interpolated_is_there_but_was_not_seen():

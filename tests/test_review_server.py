@@ -338,19 +338,22 @@ def test_a_blinded_rater_writes_nothing_but_what_is_the_raters(tmp_path: Path) -
 
 def test_the_command_serves_until_it_is_stopped_and_imports_no_torch(place: Path) -> None:
     code = (
-        "import sys; from dolorim.cli import main; code = main(sys.argv[1:]); "
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a shell's & makes it ignored
+        "from dolorim.cli import main; code = main(sys.argv[1:]); "
         "assert 'torch' not in sys.modules; sys.exit(code)"
     )
     command = [sys.executable, "-c", code, "review", str(place), "--rater", "fred", "--no-browser"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    url = next(line.removeprefix("open ").strip() for line in process.stderr if line.startswith("open "))
-    with httpx.Client() as client:
-        assert client.get(url).status_code == 200
-        edit = {"version": 0, "ranges": [[0, 5, 2]]}
-        assert client.post(f"{url.partition('/?')[0]}/api/recording/0/edit", json=edit).status_code == 200
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
-    assert "Traceback" not in process.stderr.read()
-    process.stderr.close()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            url = next(line.removeprefix("open ").strip() for line in process.stderr if line.startswith("open "))
+            with httpx.Client() as client:
+                assert client.get(url).status_code == 200
+                edit = {"version": 0, "ranges": [[0, 5, 2]]}
+                assert client.post(f"{url.partition('/?')[0]}/api/recording/0/edit", json=edit).status_code == 200
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+            assert "Traceback" not in process.stderr.read()
+        finally:
+            process.kill()
     assert read_labels(place / "review" / "fred" / "a_201M.csv", PAIN).labels[:6].tolist() == [2] * 5 + [-1]

@@ -16,7 +16,7 @@ from dolorim.core.pose_motion import (
     length,
     mean_seen,
     rolling_mean,
-    rolling_std,
+    rolling_mean_and_std,
     turning,
     unit,
     unseen_s,
@@ -70,9 +70,7 @@ def add_generic(
         columns.add_each([f"speed {i}", f"forward {i}"], np.stack([length(v), dot(v, heading)], -1))
     acceleration = length(clock.velocity(velocities[0], clock.lags[0]))
     columns.add_each(["turning", "acceleration"], np.stack([turning(heading, clock), acceleration], -1))
-    columns.add_each(
-        ["speed mean", "speed std"], np.stack([rolling_mean(speed, clock.roll), rolling_std(speed, clock.roll)], -1)
-    )
+    columns.add_each(["speed mean", "speed std"], np.stack(rolling_mean_and_std(speed, clock.roll), -1))
     seconds = unseen_s(since_seen, clock)
     seen = since_seen == 0  # a point that was interpolated is there, but was not seen
     columns.add_each([f"{k} unseen_s" for k in keypoints], seconds)
@@ -109,8 +107,9 @@ def _add_relations(
     distance, gap = length(between), np.fmin.reduce(apart, axis=(2, 3))
     distances = np.stack([distance, gap], -1)
     columns.add_each(["distance", "gap"], distances)
-    columns.add_each(["distance mean", "gap mean"], rolling_mean(distances, clock.roll))
-    columns.add_each(["distance std", "gap std"], rolling_std(distances, clock.roll))
+    mean, std = rolling_mean_and_std(distances, clock.roll)
+    columns.add_each(["distance mean", "gap mean"], mean)
+    columns.add_each(["distance std", "gap std"], std)
     calm = rolling_mean(distances, clock.smooth)
     for i, lag in enumerate(clock.lags):
         columns.add_each([f"distance change {i}", f"gap change {i}"], clock.velocity(calm, lag))

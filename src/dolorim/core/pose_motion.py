@@ -44,9 +44,12 @@ def rolling_mean(x: np.ndarray, half: int) -> np.ndarray:
     return _ratio(_rolling_sum(np.where(known, x, 0.0), half), _rolling_sum(known.astype(np.float64), half))
 
 
-def rolling_std(x: np.ndarray, half: int) -> np.ndarray:
-    """Standard deviation (of the population) of what is there within `half` frames on either side."""
-    return np.sqrt(np.maximum(rolling_mean(x * x, half) - rolling_mean(x, half) ** 2, 0.0))
+def rolling_mean_and_std(x: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (of the population) of what is there within `half` frames on either side."""
+    known = np.isfinite(x)
+    there, count = np.where(known, x, 0.0), _rolling_sum(known.astype(np.float64), half)
+    mean = _ratio(_rolling_sum(there, half), count)
+    return mean, np.sqrt(np.maximum(_ratio(_rolling_sum(there * there, half), count) - mean**2, 0.0))
 
 
 def mean_seen(x: np.ndarray, axis: int) -> np.ndarray:

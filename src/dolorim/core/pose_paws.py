@@ -13,7 +13,7 @@ from dolorim.core.pose_motion import (
     length,
     mean_seen,
     rolling_mean,
-    rolling_std,
+    rolling_mean_and_std,
     turning,
     unit,
     unseen_s,
@@ -56,8 +56,9 @@ def add_paws(columns: Columns, points: np.ndarray, since_seen: np.ndarray, clock
 
     slow = np.c_[length(body), length(trunk[:, 0] - trunk[:, 1]), own]
     names = ["speed", "body length", *(f"{p} own speed" for p in PAWS)]
-    columns.add([f"{n} mean" for n in names], rolling_mean(slow, clock.roll))
-    columns.add([f"{n} std" for n in names], rolling_std(slow, clock.roll))
+    mean, std = rolling_mean_and_std(slow, clock.roll)
+    columns.add([f"{n} mean" for n in names], mean)
+    columns.add([f"{n} std" for n in names], std)
     columns.add([f"{p} shaking" for p in PAWS], _shaking(points, clock))
     columns.add([f"{k} unseen_s" for k in KEYPOINTS], unseen_s(since_seen, clock))
 

@@ -25,13 +25,13 @@ class StudyPlan:
     """How large the study is. `vigor` below 1 makes the movements of the paws harder to see."""
 
     animals: int = 8
-    first: int = 0  # number of the first animal; 0 is 201M
     trials: int = 4
     trial_length: int = 360
     rate_hz: float = 30.0
     size_px: int = 384
     vigor: float = 1.0
     seed: int = 0
+    first: int = 0  # number of the first animal; 0 is 201M
 
 
 def simulate_study(
