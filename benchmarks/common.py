@@ -51,12 +51,16 @@ def machine() -> dict[str, str]:
 def random_run(
     folder: Path, kind: Literal["light", "standard"], device: str = "cpu", pose: Literal["none", "full"] = "none"
 ) -> RunFolder:
-    """A run folder with random weights: how good they are changes nothing about speed and memory."""
+    """`run_with` the video or the multimodal approach."""
     config = Config(model=ModelConfig(model_type=kind, pose=pose), train=TrainConfig(accelerator=device))
-    skeleton = NO_SKELETON if pose == "none" else Skeleton(KEYPOINTS)
+    return run_with(folder, config, NO_SKELETON if pose == "none" else Skeleton(KEYPOINTS))
+
+
+def run_with(folder: Path, config: Config, skeleton: Skeleton) -> RunFolder:
+    """A run folder with random weights: how good they are changes nothing about speed and memory."""
     run = RunFolder(folder)
     run.start(config, PAIN, Split(train=("none",)), skeleton)
-    run.save_model(build_recognizer(config.model, len(PAIN), skeleton))
+    run.save_model(build_recognizer(config.model, len(PAIN), skeleton, config.data.image_size))
     run.write_json("decoder.json", Decoder().to_dict())
     return run
 

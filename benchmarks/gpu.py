@@ -1,8 +1,9 @@
 """What a GPU brings: frames/s from file to labels and of the network alone, training steps, memory.
 
-    python -m benchmarks.gpu [--seconds 10]
+    python -m benchmarks.gpu [--seconds 10] [--only KIND]
 
 Random weights: how good they are changes nothing about speed. One simulated 512x512 H.264 video of 60 s, follow crop.
+Some kinds are also measured as `predict --jobs` runs them, several processes on the one GPU, on copies of five minutes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import dataclasses
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.common import RESULTS, long_video, machine
+from benchmarks.common import RESULTS, long_video, machine, run_with
 from dolorim.config import Config
 from dolorim.core.ethogram import PAIN
 from dolorim.core.keypoints import KEYPOINTS
@@ -33,6 +35,8 @@ from dolorim.data.crop import plan_view, read_crops
 from dolorim.engine.infer import Predictor
 from dolorim.engine.losses import FrameLoss
 from dolorim.engine.needs import needs_of
+from dolorim.engine.predict import find_jobs, predict_videos
+from dolorim.engine.talk import be_quiet
 from dolorim.models.build import build_recognizer
 from dolorim.models.recognizer import Inputs, Recognizer
 from dolorim.presets import MULTIMODAL, MULTITASK, VIDEO
@@ -48,30 +52,59 @@ KINDS: dict[str, tuple[Config, dict[str, Any], int]] = {  # preset, model settin
     "multitask, vit_2d small at 224": (MULTITASK, VIT, 224),
     "multitask, videomae2_3d small at 224": (MULTITASK, MAE, 224),
 }
+SHARED = {  # workers, and videos of five minutes for them
+    "video, light": (8, 16),
+    "multitask, cnn3d": (8, 16),
+    "multitask, vit_2d small at 224": (8, 16),
+    "multitask, videomae2_3d small at 224": (2, 4),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="time for each measurement")
-    parser.add_argument("--video", type=Path, default=None, help="folder of a simulated video made before")
+    parser.add_argument("--only", action="append", choices=KINDS, default=None, help="these kinds alone")
     given = parser.parse_args([] if arguments is None else arguments)
     if not torch.cuda.is_available():
         sys.exit("no CUDA device here; this benchmark is for one")
+    be_quiet(True)
     found: dict[str, Any] = {**machine(), "gpu": torch.cuda.get_device_name(), "kinds": {}}
     with tempfile.TemporaryDirectory() as folder:
-        video = next((given.video / "Videos").iterdir()) if given.video else long_video(Path(folder), 60)
-        for name, (preset, settings, side) in KINDS.items():
-            found["kinds"][name] = measure(preset, settings, side, video, given.seconds)
-            print(name, json.dumps(found["kinds"][name]), file=sys.stderr, flush=True)
-    (RESULTS / f"gpu_{torch.cuda.get_device_name().split()[-1].lower()}.json").write_text(json.dumps(found, indent=1))
+        videos = Path(folder) / "videos"
+        videos.mkdir()
+        long = long_video(Path(folder) / "made", 300)
+        video = next((long.parent / "Videos").iterdir())
+        for i in range(max(n for _, n in SHARED.values())):
+            shutil.copy(long, videos / f"{i}.mp4")
+        for name in given.only or KINDS:
+            preset, settings, side = KINDS[name]
+            model = dataclasses.replace(preset.model, **settings)
+            config = dataclasses.replace(preset, model=model, data=dataclasses.replace(preset.data, image_size=side))
+            figures = measure(config, video, given.seconds)
+            if name in SHARED:
+                figures |= share(config, *SHARED[name], videos, Path(folder) / name)
+            found["kinds"][name] = figures
+            print(name, json.dumps(figures), file=sys.stderr, flush=True)
+    card = "_".join(torch.cuda.get_device_name().lower().removeprefix("nvidia ").split())
+    (RESULTS / f"gpu_{card}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-def measure(preset: Config, settings: dict[str, Any], side: int, video: Path, seconds: float) -> dict[str, Any]:
-    config = dataclasses.replace(
-        preset,
-        model=dataclasses.replace(preset.model, **settings),
-        data=dataclasses.replace(preset.data, image_size=side),
-    )
+def share(config: Config, workers: int, files: int, videos: Path, folder: Path) -> dict[str, Any]:
+    """Several processes on the one GPU, as `predict --jobs` starts them; their start counts."""
+    run = run_with(folder / "run", config, SIX)
+    jobs = find_jobs(run, [videos])[:files]
+    with Busy() as busy:
+        outcome = predict_videos(run, jobs, folder / "out", workers=workers)
+    assert not outcome.failed, outcome.failed
+    return {
+        "jobs": workers, "jobs_frames": outcome.frames,
+        "jobs_frames_per_s": round(outcome.frames / outcome.seconds["all"], 1),
+        "jobs_gpu_busy": busy.share, "jobs_gpu_memory_mb": busy.memory_mb,
+    }  # fmt: skip
+
+
+def measure(config: Config, video: Path, seconds: float) -> dict[str, Any]:
+    side = config.data.image_size
     model = build_recognizer(config.model, len(PAIN), SIX, side)
     needs = needs_of(model, config.model, SIX)
     device = torch.device("cuda")
@@ -142,12 +175,13 @@ def rate(work: Any, seconds: float) -> float:
 
 
 class Busy:
-    """Share of the time in which the GPU worked, as its driver says."""
+    """Share of the time in which the GPU worked, from its first to its last work, and its memory in use at most, as its
+    driver says."""
 
     def __enter__(self) -> Busy:
-        self._seen: list[int] = []
+        self._seen: list[tuple[int, int]] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: [self._seen.append(u) for u in self._watch()])
+        self._thread = threading.Thread(target=lambda: self._seen.extend(self._watch()))
         self._thread.start()
         return self
 
@@ -155,14 +189,22 @@ class Busy:
         self._stop.set()
         self._thread.join()
 
-    def _watch(self) -> Iterator[int]:
+    def _watch(self) -> Iterator[tuple[int, int]]:
+        command = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
         while not self._stop.wait(0.2):
-            command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
-            yield int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0])
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+            share, memory_mb = said.split(",")
+            yield int(share), int(memory_mb)
 
     @property
     def share(self) -> float:
-        return round(sum(self._seen) / max(len(self._seen), 1) / 100, 2)
+        at_work = [i for i, (share, _) in enumerate(self._seen) if share]
+        seen = [share for share, _ in self._seen[at_work[0] : at_work[-1] + 1]] if at_work else [0]
+        return round(sum(seen) / len(seen) / 100, 2)
+
+    @property
+    def memory_mb(self) -> int:
+        return max((memory for _, memory in self._seen), default=0)
 
 
 if __name__ == "__main__":

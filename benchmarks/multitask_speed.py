@@ -13,16 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.common import RESULTS, long_video, machine
+from benchmarks.common import RESULTS, long_video, machine, run_with
 from benchmarks.pose_speed import label
-from dolorim.core.decoder import Decoder
-from dolorim.core.ethogram import PAIN
 from dolorim.core.keypoints import KEYPOINTS
 from dolorim.core.pose import Skeleton
-from dolorim.core.splits import Split
-from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import be_quiet
-from dolorim.models.build import build_recognizer
 from dolorim.presets import MULTITASK
 
 
@@ -33,12 +28,8 @@ def main() -> None:
         folder = Path(name)
         video = long_video(folder / "study", 60)
         for visual in ("cnn3d", "vit_2d"):
-            run = RunFolder(folder / visual)
             model = dataclasses.replace(MULTITASK.model, visual=visual)
-            config = dataclasses.replace(MULTITASK, model=model)
-            run.start(config, PAIN, Split(train=("none",)), Skeleton(KEYPOINTS))
-            run.save_model(build_recognizer(model, len(PAIN), Skeleton(KEYPOINTS), config.data.image_size))
-            run.write_json("decoder.json", Decoder().to_dict())
+            run = run_with(folder / visual, dataclasses.replace(MULTITASK, model=model), Skeleton(KEYPOINTS))
             found[f"{visual}_frames_per_s"] = round(label(run, video, folder / "study" / "DLC", folder / "out"), 1)
             print(visual, found[f"{visual}_frames_per_s"], file=sys.stderr, flush=True)
     (RESULTS / "multitask_speed_cpu.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
