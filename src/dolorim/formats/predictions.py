@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from dolorim.core.errors import UserError
 from dolorim.core.predictions import Predictions
 from dolorim.formats.bout_table import write_bout_table
-from dolorim.formats.table import read_table, read_text, write_table, write_text
+from dolorim.formats.table import read_rows, read_text, write_table, write_text
 
 
 def meta_path(folder: Path, stem: str) -> Path:
@@ -32,25 +33,27 @@ def write_predictions(folder: Path, predictions: Predictions) -> None:
 
 def read_predictions(path: Path) -> Predictions:
     """Read `<stem>.predictions.csv` with what lies beside it. Raises `UserError` for what is not such a file."""
-    table = read_table(path)
-    if table.header[:3] != ("frame", "time_s", "label") or not all(h.startswith("p_") for h in table.header[3:]):
-        raise UserError(
-            f"{path}: expected the columns frame,time_s,label,p_<class>..., found {', '.join(table.header)}"
-        )
-    classes = tuple(h.removeprefix("p_") for h in table.header[3:])
+    header, rows = read_rows(path)
+    if header[:3] != ("frame", "time_s", "label") or not all(h.startswith("p_") for h in header[3:]):
+        raise UserError(f"{path}: expected the columns frame,time_s,label,p_<class>..., found {', '.join(header)}")
+    classes = tuple(h.removeprefix("p_") for h in header[3:])
     codes = {name: i for i, name in enumerate(classes)} | {"None": -1}
-    try:
-        labels = np.array([codes[row[2]] for row in table.rows], np.int16)
-        numbers = np.array([[*row[:2], *row[3:]] for row in table.rows], float).reshape(len(labels), -1)
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: holds something that is no prediction ({error})") from None
-    wrong = np.flatnonzero(numbers[:, 0] != np.arange(len(numbers)))
-    if wrong.size:
-        line, found = table.lines[wrong[0]], table.rows[wrong[0]][0]
-        raise UserError(f"{path}, line {line}: expected frame {wrong[0]}, found {found}; predict the video again")
+    labels, times, probabilities = array("h"), array("d"), array("f")
+    for line, (frame, time, label, *row) in rows:
+        try:
+            if float(frame) != len(labels):
+                raise UserError(
+                    f"{path}, line {line}: expected frame {len(labels)}, found {frame}; predict the video again"
+                )
+            times.append(float(time))
+            probabilities.extend(map(float, row[: len(classes)]))
+            labels.append(codes[label])
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{path}, line {line}: holds something that is no prediction ({error})") from None
+    shares = np.array(probabilities).reshape(len(labels), len(classes))
     name = path.name.removesuffix(".predictions.csv")
     meta = read_meta(meta_path(path.parent, name))
-    return Predictions(name, classes, labels, numbers[:, 2:].astype(np.float32), numbers[:, 1], meta)
+    return Predictions(name, classes, np.array(labels), shares, np.array(times), meta)
 
 
 def read_meta(path: Path) -> dict[str, Any]:

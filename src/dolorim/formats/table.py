@@ -33,31 +33,45 @@ class Table:
 
 def read_table(path: Path) -> Table:
     """Read a table with one header line. Raises `UserError` for an empty file and for a row with too few cells."""
-    header: tuple[str, ...] | None = None
+    header, found = read_rows(path)
     rows, lines = [], []
-    for line, cells in read_cells(path):
-        if not any(c.strip() for c in cells):
-            continue
-        if header is None:
-            header = tuple(c.strip() for c in cells)
-            continue
+    for line, cells in found:
+        rows.append(cells)
+        lines.append(line)
+    return Table(path, header, rows, lines)
+
+
+def read_rows(path: Path) -> tuple[tuple[str, ...], Iterator[tuple[int, list[str]]]]:
+    """The header of a table and, one by one, its rows as (line number, cells), for those that are long.
+
+    Raises `UserError` for an empty file and, on the way, for a row with too few cells.
+    """
+    found = ((line, [c.strip() for c in cells]) for line, cells in read_cells(path))
+    rows = ((line, cells) for line, cells in found if any(cells))
+    try:
+        _, header = next(rows)
+    except StopIteration:
+        raise UserError(f"{path}: the file is empty; expected a table with a header line") from None
+    return tuple(header), _long_enough(path, header, rows)
+
+
+def _long_enough(
+    path: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str]]]
+) -> Iterator[tuple[int, list[str]]]:
+    for line, cells in rows:
         if len(cells) < len(header):
             raise UserError(
                 f"{path}, line {line}: expected {len(header)} cells ({', '.join(header)}), found {len(cells)}"
             )
-        rows.append([c.strip() for c in cells])
-        lines.append(line)
-    if header is None:
-        raise UserError(f"{path}: the file is empty; expected a table with a header line")
-    return Table(path, header, rows, lines)
+        yield line, cells
 
 
 def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The lines of a table that hold anything, a delimiter at least, as (line number, cells)."""
-    text = read_text(path)
-    first = next((line for line in io.StringIO(text, newline=None) if line.strip()), "")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
-    marked = "'" in text
+    raw = _bytes(path)
+    first = next((line for line in _opened(raw) if line.strip()), "")
+    reader = csv.reader(_opened(raw), delimiter=max(",;\t", key=first.count))
+    marked = b"'" in raw
     try:
         for cells in reader:
             if len(cells) > 1 or "".join(cells).strip():
@@ -68,16 +82,30 @@ def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def read_text(path: Path) -> str:
     """The text of a file in UTF-8, UTF-16 (with its mark) or Latin-1, whichever it is."""
+    raw = _bytes(path)
+    return raw.decode(_encoding(raw), errors="replace")
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        raw = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _opened(raw: bytes) -> io.TextIOWrapper:
+    """A file as lines of text, decoded as they are read."""
+    return io.TextIOWrapper(io.BytesIO(raw), _encoding(raw), errors="replace", newline="")
+
+
+def _encoding(raw: bytes) -> str:
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return raw.decode("utf-16", errors="replace")
+        return "utf-16"
     try:
-        return raw.decode("utf-8-sig")
+        raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return raw.decode("latin-1")
+        return "latin-1"
+    return "utf-8-sig"
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
