@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -418,3 +419,15 @@ def test_a_study_that_was_scored_in_another_tool_gives_the_same_labels(study, tm
         export_predictions(tmp_path, Predictions(name, PAIN.classes, np.array(found), unsure, time_s), "boris")
     theirs = recordings(dataclasses.replace(config, annotations=tmp_path))
     assert {n: found for n, (found, _) in theirs.items()} == {n: found for n, (found, _) in own.items()}
+
+
+def test_the_table_of_a_long_video_is_read_row_by_row(tmp_path: Path) -> None:
+    n, classes = 20_000, PAIN.classes
+    shares = np.full((n, len(classes)), 1 / len(classes), np.float32)
+    write_predictions(tmp_path, Predictions("long", classes, np.zeros(n, np.int16), shares, np.arange(n) / 30, {}))
+    path = tmp_path / "long.predictions.csv"
+    tracemalloc.start()
+    assert len(read_predictions(path).labels) == n
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * path.stat().st_size  # twice; the rows as lists of text take thirteen times as much
