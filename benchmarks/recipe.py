@@ -34,7 +34,7 @@ RECIPES: dict[str, list[str]] = {
     "soft boundaries on top": ["--soft_boundaries", "2"],
     "classic": ["--recipe", "classic", "--min_frames", "0"],
     "classic at our learning rate": [
-        "--recipe", "classic", "--min_frames", "0", "--lr", "1e-3", "--warmup_epochs", "0", "--ema_decay", "0.98",
+        "--recipe", "classic", "--min_frames", "0", "--lr", "1e-3", "--warmup_epochs", "1", "--ema_decay", "0.99",
     ],
 }  # fmt: skip
 
