@@ -1,5 +1,6 @@
 """What more than one test file needs."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import HealthCheck, settings
 
 from dolorim.cli import main
 from dolorim.simulate.study import StudyPlan, simulate_study
+
+# Without the extra `review` there is no server to test.
+collect_ignore = [] if find_spec("uvicorn") else ["test_review_server.py", "test_review_browser.py"]
 
 # How long drawing an example takes says more about the machine than about the code.
 settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
