@@ -17,7 +17,7 @@ from dolorim.engine.evaluate import evaluate_held_out, evaluate_project
 from dolorim.engine.losses import FrameLoss
 from dolorim.engine.module import Learner, Plateau
 from dolorim.engine.run_folder import RunFolder, load_strictly
-from dolorim.engine.train import train
+from dolorim.engine.train import average, train
 from dolorim.models.build import build_recognizer
 
 
@@ -211,3 +211,15 @@ def test_the_plateau_schedule_waits_four_epochs_and_then_lowers_the_rate() -> No
         assert state.factor == 1
     assert state.after(0.4).factor == pytest.approx(0.3)
     assert state.after(0.6) == Plateau(1.0, 0.6, 0)
+
+
+@pytest.mark.parametrize("decay", [0.022, 0.5, 0.9, 0.99, 0.999])
+def test_weights_are_averaged_and_whole_numbers_are_taken_over(decay: float) -> None:
+    before, now, places = torch.randn(50), torch.randn(50), torch.arange(2000)
+    weights, indices, flags = [before.clone()], [places.clone()], [torch.tensor([False, True])]
+    average(decay, weights, [now], None)
+    average(decay, indices, [places], None)
+    average(decay, flags, [torch.tensor([True, True])], None)
+    torch.testing.assert_close(weights[0], decay * before + (1 - decay) * now)
+    assert torch.equal(indices[0], places)
+    assert flags[0].all()

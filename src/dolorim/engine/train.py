@@ -9,6 +9,7 @@ import signal
 import time
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,6 @@ from lightning.pytorch.callbacks import (
     WeightAveraging,
 )
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Sampler
 
 from dolorim.config import Config, TrainConfig
@@ -91,7 +91,7 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     if split.val and best.exists():
         state = _read_checkpoint(best)["state_dict"]
         load_strictly(model, {k.removeprefix("model."): v for k, v in state.items()}, best)
-    if frozen is not None and as_it_was is not None:  # to the bit, whatever averaging did to its zeros
+    if frozen is not None and as_it_was is not None:  # to the bit: stored features are of these
         frozen.load_state_dict(as_it_was)
     run.save_model(model)
     run.write_json("decoder.json", _fitted_decoder(config, run, learner).to_dict())
@@ -239,7 +239,7 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
     callbacks: list[Callback] = [_Ranks(turns), _TimeLimit(), _checkpoints(run, validated)]
     callbacks.append(RichProgressBar(console_kwargs={"stderr": True}) if watched() else _Lines())
     if settings.use_ema:
-        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay)))  # type: ignore[no-untyped-call]
+        callbacks.append(WeightAveraging(multi_avg_fn=partial(average, settings.ema_decay)))
     if validated and settings.early_stopping_patience:
         callbacks.append(EarlyStopping("val/macro_f1", mode="max", patience=settings.early_stopping_patience))
     with warnings.catch_warnings():
@@ -333,6 +333,15 @@ def _logger(config: Config, run: RunFolder) -> Logger:
     folder = run.path / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     return WandbLogger(name, folder, project=settings.wandb_project, entity=settings.wandb_entity)
+
+
+def average(decay: float, averages: list[torch.Tensor], now: list[torch.Tensor], _: object) -> None:
+    """One step of an exponential moving average, in place, of tensors of one type: whole numbers (indices, counts) are
+    taken over, as an average of them is rounded down."""
+    if averages[0].is_floating_point():
+        torch._foreach_lerp_(averages, now, 1 - decay)
+    else:
+        torch._foreach_copy_(averages, now)
 
 
 def _checkpoints(run: RunFolder, validated: bool) -> ModelCheckpoint:
