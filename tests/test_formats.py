@@ -375,6 +375,9 @@ def test_export_writes_every_prediction_with_its_provenance_and_names_what_it_ca
     assert main(["export", str(tmp_path / "p"), "--to", "boris", "--out", str(tmp_path / "out")]) == 1
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.boris.csv", "a.provenance.json"]
     assert "b.predictions.csv, line 2: holds something that is no prediction" in capsys.readouterr().err
+    (tmp_path / "p" / "b.predictions.csv").write_text("frame,time_s,label,p_s\n0,0,s,1,0.5\n", "utf-8")
+    assert main(["export", str(tmp_path / "p"), "--to", "boris", "--out", str(tmp_path / "out")]) == 1
+    assert "b.predictions.csv, line 2: holds something that is no prediction (2 prob" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "nowhere"), "--to", "boris"]) == 2
     assert main(["export", str(tmp_path / "p"), "--to", "boris", "--pose", "x.csv"]) == 2
 

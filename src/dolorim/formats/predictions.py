@@ -45,8 +45,10 @@ def read_predictions(path: Path) -> Predictions:
                 raise UserError(
                     f"{path}, line {line}: expected frame {len(labels)}, found {frame}; predict the video again"
                 )
+            if len(row) != len(classes):
+                raise ValueError(f"{len(row)} probabilities of {len(classes)} classes")
             times.append(float(time))
-            probabilities.extend(map(float, row[: len(classes)]))
+            probabilities.extend(map(float, row))
             labels.append(codes[label])
         except (KeyError, ValueError) as error:
             raise UserError(f"{path}, line {line}: holds something that is no prediction ({error})") from None

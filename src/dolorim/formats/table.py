@@ -69,8 +69,10 @@ def _long_enough(
 def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The lines of a table that hold anything, a delimiter at least, as (line number, cells)."""
     raw = _bytes(path)
-    first = next((line for line in _opened(raw) if line.strip()), "")
-    reader = csv.reader(_opened(raw), delimiter=max(",;\t", key=first.count))
+    lines = io.TextIOWrapper(io.BytesIO(raw), _encoding(raw), errors="replace", newline="")  # decoded as it is read
+    first = next((line for line in lines if line.strip()), "")
+    lines.seek(0)
+    reader = csv.reader(lines, delimiter=max(",;\t", key=first.count))
     marked = b"'" in raw
     try:
         for cells in reader:
@@ -91,11 +93,6 @@ def _bytes(path: Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _opened(raw: bytes) -> io.TextIOWrapper:
-    """A file as lines of text, decoded as they are read."""
-    return io.TextIOWrapper(io.BytesIO(raw), _encoding(raw), errors="replace", newline="")
 
 
 def _encoding(raw: bytes) -> str:
