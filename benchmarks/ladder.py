@@ -84,17 +84,18 @@ def train_all(
 
 
 def train(work: Path, name: str, flags: list[str], seed: int) -> dict[str, Any]:
-    """Train one run in a process of its own and return the figures of its test animals."""
+    """The figures of one run's test animals; unless a kept folder has them, it is trained in a process of its own."""
     study, run = work / f"study{seed}", work / "runs" / f"{name.replace(' ', '_')}-{seed}"
     command = [
         sys.executable, "-m", "dolorim", "train", *flags, "--run", str(run), "--cache", str(work / "cache"),
         "--videos", str(study / "Videos"), "--annotations", str(study / "Annotations"), "--image_size", "96",
         "--val_animals", ",".join(VAL), "--test_animals", ",".join(TEST), "--seed", str(seed),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    if done.returncode:
-        sys.exit(f"{name}, seed {seed}: {done.stderr[-2000:]}")
-    print(f"{name}, seed {seed}: {done.stderr.count('epoch ')} epochs", file=sys.stderr, flush=True)
+    if not (run / "metrics.json").exists():  # written last
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        if done.returncode:
+            sys.exit(f"{name}, seed {seed}: {done.stderr[-2000:]}")
+        print(f"{name}, seed {seed}: {done.stderr.count('epoch ')} epochs", file=sys.stderr, flush=True)
     metrics = json.loads((run / "metrics.json").read_text("utf-8"))
     return metrics["test"]
 

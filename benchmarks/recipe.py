@@ -1,4 +1,4 @@
-"""The recipe of training, taken apart: each correction for rare classes alone, and the classic recipe.
+"""The recipe of training, taken apart: corrections for rare classes, cleaning of points, and the classic recipe.
 
     python -m benchmarks.recipe [--seeds 3] [--epochs 30] [--jobs 2]
 
@@ -32,9 +32,15 @@ RECIPES: dict[str, list[str]] = {
     ],
     "label smoothing on top": ["--label_smoothing", "0.1"],
     "soft boundaries on top": ["--soft_boundaries", "2"],
+    "no hidden points": ["--kp_hide", "0"],
+    "likelihood above 0.9": ["--kp_likelihood_thr", "0.9"],
     "classic": ["--recipe", "classic", "--min_frames", "0"],
     "classic at our learning rate": [
         "--recipe", "classic", "--min_frames", "0", "--lr", "1e-3", "--warmup_epochs", "1", "--ema_decay", "0.99",
+    ],
+    "classic at our learning rate, likelihood above 0.6": [
+        "--recipe", "classic", "--min_frames", "0", "--lr", "1e-3", "--warmup_epochs", "1", "--ema_decay", "0.99",
+        "--kp_likelihood_thr", "0.6",
     ],
 }  # fmt: skip
 
