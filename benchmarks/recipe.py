@@ -30,17 +30,14 @@ RECIPES: dict[str, list[str]] = {
     "rare classes drawn more often alone": [
         "--sampling", "frames", "--class_weights", "none", "--rare_threshold_share", "0.1",
     ],
-    "label smoothing on top": ["--label_smoothing", "0.1"],
+    "whole inverse weights": ["--class_weight_power", "1"],
     "soft boundaries on top": ["--soft_boundaries", "2"],
-    "no hidden points": ["--kp_hide", "0"],
+    "points hidden": ["--kp_hide", "0.1"],
     "likelihood above 0.9": ["--kp_likelihood_thr", "0.9"],
+    "default until 2026-11-27": ["--class_weight_power", "1", "--kp_hide", "0.1"],
     "classic": ["--recipe", "classic", "--min_frames", "0"],
     "classic at our learning rate": [
         "--recipe", "classic", "--min_frames", "0", "--lr", "1e-3", "--warmup_epochs", "1", "--ema_decay", "0.99",
-    ],
-    "classic at our learning rate, likelihood above 0.6": [
-        "--recipe", "classic", "--min_frames", "0", "--lr", "1e-3", "--warmup_epochs", "1", "--ema_decay", "0.99",
-        "--kp_likelihood_thr", "0.6",
     ],
 }  # fmt: skip
 

@@ -158,7 +158,7 @@ class AugmentConfig:
     """Time stretch: 0.3 is from exp(-0.3) to exp(0.3)."""
     kp_jitter_std: Size = 0.02
     """Noise on keypoints, in body lengths."""
-    kp_hide: Share = 0.1
+    kp_hide: Share = 0.0
     """Share of keypoints hidden in a window; for two animals also the chance that one of them is."""
     aug_temporal_drop: Share = 0.0
     """Share of frames in a window replaced by the one before."""
@@ -185,8 +185,8 @@ class TrainConfig:
     warmup_epochs: Size = 1.0
     class_weights: Literal["inverse", "none"] = "inverse"
     """Weight of a class in the loss: the inverse of its share of frames, or 1."""
-    class_weight_power: Share = 1.0
-    """Power of these weights: 0.5 is the square root of the inverse."""
+    class_weight_power: Share = 0.5
+    """Power of these weights: 0.5 is the square root of the inverse, 1 the inverse itself."""
     focal_gamma: Size = 0.0
     """Focal loss; instead of class weights, not on top of them."""
     logit_adjustment: Size = 0.0

@@ -37,6 +37,7 @@ _CLASSIC: dict[str, dict[str, Any]] = {
         "rare_threshold_share": 0.05,
         "rare_boost_cap": 30.0,
         "class_weights": "inverse",
+        "class_weight_power": 1.0,
         "sampling": "frames",
         "lr": 5e-5,
         "weight_decay": 5e-2,
