@@ -40,7 +40,7 @@ EVERY = 8  # frames that trees learn from: neighbors are nearly the same
 FLAGS = (
     "--visual none --pose generic --individual all --kp_likelihood_thr 0 --kp_max_gap 300 --temporal tcn --tcn_step 8 "
     "--pose_reach 0 --dropout 0.4 --train_T 512 --batch_size 16 --lr 1e-3 --weight_decay 0.01 --epochs 24 "
-    "--sampling frames --class_weight_power 0.3 --kp_jitter_std 0.01 --aug_stretch 0.2 --aug_border 0 "
+    "--sampling frames --class_weight_power 0.3 --kp_jitter_std 0.01 --kp_hide 0.1 --aug_stretch 0.2 --aug_border 0 "
     "--label_stream S1 --on_conflict warn"
 )
 # ---
