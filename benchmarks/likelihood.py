@@ -9,6 +9,7 @@ knows the truth: a paw that moves is off its line, too, as the row of the surest
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -28,9 +29,9 @@ FILES = ("cfa_sample/DLC/*.csv", "bottomview_pose/*.csv", "openfield_keypoints/*
 def main() -> None:
     text = [
         "# Points that a tracker half believes", "", f"`python -m benchmarks.likelihood`; {machine()}", "",
-        f"By likelihood: share of all points, and how many of those between two sure ones (above {SURE}, at most {NEAR} frames "
-        f"apart) lie more than {FAR} body lengths off the line between them.", "",
-        "| file | " + " | ".join(f"{low:g} to {high:g}" for low, high in zip(EDGES, EDGES[1:], strict=False)) + " |",
+        f"By likelihood: share of all points, and how many of those between two sure ones (above {SURE}, at most {NEAR} "
+        f"frames apart) lie more than {FAR} body lengths off the line between them.", "",
+        "| file | " + " | ".join(f"{low:g} to {high:g}" for low, high in itertools.pairwise(EDGES)) + " |",
         "|---" * len(EDGES) + "|",
     ]  # fmt: skip
     rows = {}
