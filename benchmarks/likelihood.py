@@ -29,8 +29,8 @@ FILES = ("cfa_sample/DLC/*.csv", "bottomview_pose/*.csv", "openfield_keypoints/*
 def main() -> None:
     text = [
         "# Points that a tracker half believes", "", f"`python -m benchmarks.likelihood`; {machine()}", "",
-        f"By likelihood: share of all points, and how many of those between two sure ones (above {SURE}, at most {NEAR} "
-        f"frames apart) lie more than {FAR} body lengths off the line between them.", "",
+        "By likelihood: share of all points, and how many of those between two sure ones "
+        f"(above {SURE}, at most {NEAR} frames apart) lie more than {FAR} body lengths off the line between them.", "",
         "| file | " + " | ".join(f"{low:g} to {high:g}" for low, high in itertools.pairwise(EDGES)) + " |",
         "|---" * len(EDGES) + "|",
     ]  # fmt: skip
