@@ -4,7 +4,7 @@
 
 A point is compared with the straight line between the nearest points before and after it that the tracker is sure of
 (above 0.95), where these are at most 8 frames apart; its distance from that line is given in body lengths. Nothing here
-knows the truth: a paw that moves is off its line, too, as the row of the surest points shows.
+knows the truth: a paw that moves is off its line, too, as the column of the surest points shows.
 """
 
 from __future__ import annotations
