@@ -28,7 +28,7 @@ PROTOCOLS = {
 }
 FLAGS = (
     "--body_length_px 56 --image_size 64 --clip_length 64 --convolution_dropout 1 --dropout 0.5 --label_smoothing 0.1 "
-    "--ema_decay 0.98 --epochs 16 --val_animals none --class_weight_power 1"
+    "--ema_decay 0.98 --epochs 16 --val_animals none"
 )
 
 

@@ -41,7 +41,7 @@ from dolorim.metrics.summary import Scored, summarize
 LOOK = {"body_length_px": 56.0, "image_size": 64}
 FLAGS = (
     "--clip_length 64 --convolution_dropout 1 --dropout 0.5 --label_smoothing 0.1 --ema_decay 0.98 "
-    "--decoder argmax --val_animals none --class_weight_power 1"
+    "--decoder argmax --val_animals none"
 )
 TCN = "multitask --pose none --tasks action_only --lr 1e-3"
 SHORT = f"{TCN} --train_T 64 --batch_size 8 --epochs 80"
