@@ -11,8 +11,6 @@ import argparse
 import csv
 import json
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import RESULTS, machine, real_data
+from benchmarks.common import RESULTS, machine, real_data, trained
 
 PROTOCOLS = {
     "coat": ("recordings.csv", ("agouti", "black")),
@@ -35,16 +33,15 @@ FLAGS = (
 def run_fold(work: Path, protocol: str, fold: str, seed: int, threads: int) -> dict[str, float]:
     data, (table, _) = real_data("bottomview"), PROTOCOLS[protocol]
     run = work / f"{protocol}_{fold}_{seed}"
-    command = [sys.executable, "-m", "dolorim", "train", "video", "--videos", str(data / "Videos")]
+    command = ["video", "--videos", str(data / "Videos")]
     command += ["--annotations", str(data / "Annotations"), "--classes", str(data / "classes.csv")]
     command += ["--recordings", str(data / table), "--test_animals", fold, "--seed", str(seed)]
-    command += ["--run", str(run), "--cache", str(work / "cache"), "--quiet", *FLAGS.split()]
+    command += ["--cache", str(work / "cache"), *FLAGS.split()]
     started = time.monotonic()
-    if not (run / "metrics.json").exists():
-        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
-    found = json.loads((run / "metrics.json").read_text("utf-8"))["test"]
+    made = trained(run, command, threads)
+    found = made.read_json("metrics.json")["test"]
     votes = []
-    for path in sorted((run / "predictions" / "test").glob("*.predictions.csv")):
+    for path in sorted(made.predictions("test").glob("*.predictions.csv")):
         with path.open(encoding="utf-8") as file:
             label, _ = Counter(row["label"] for row in csv.DictReader(file)).most_common(1)[0]
         votes.append(label == path.name.split(".")[0].split("_", 1)[1])  # session0_body_groom

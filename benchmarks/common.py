@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import shlex
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +49,32 @@ def machine() -> dict[str, str]:
         "cpu": f"{name}, {os.cpu_count()} cores",
         "versions": f"dolorim {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
     }
+
+
+def trained(run: Path, arguments: Sequence[str], threads: int = 1) -> RunFolder:
+    """What `dolorim train ARGUMENTS` makes in a process of its own; what it says is kept beside it as `talk.txt`.
+
+    A finished run is taken over, if the same arguments made it; one that was cut off goes on.
+    """
+    command = shlex.join(["dolorim", "train", *arguments, "--run", str(run)])
+    talk, folder = run / "talk.txt", RunFolder(run)
+    if folder.metrics.exists():  # written last
+        if not talk.exists() or talk.read_text("utf-8").splitlines()[0] != command:
+            sys.exit(f"{run}: made by another command than `{command}`; remove it, or name another --work")
+        return folder
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command)], capture_output=True, text=True, env=environment
+    )
+    if done.returncode:
+        sys.exit(f"{run.name}: {done.stderr[-2000:]}")
+    talk.write_text(f"{command}\n{done.stderr}", encoding="utf-8")
+    return folder
+
+
+def epochs_of(run: RunFolder) -> int:
+    """How many epochs a `trained` run had time for."""
+    return (run.path / "talk.txt").read_text("utf-8").count("epoch ")
 
 
 def random_run(

@@ -14,8 +14,6 @@ import argparse
 import csv
 import itertools
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -26,14 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import RESULTS, machine, real_data
+from benchmarks.common import RESULTS, epochs_of, machine, real_data, trained
 from benchmarks.ladder import mean_and_interval
 from dolorim.config import Config, DataConfig
 from dolorim.core.bouts import to_bouts
 from dolorim.core.decoder import Decoder
 from dolorim.engine.evaluate import kept
 from dolorim.engine.material import Material, gather, rate_of
-from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import be_quiet
 from dolorim.formats.project import in_project
 from dolorim.metrics.summary import Scored, summarize
@@ -126,21 +123,17 @@ def train(given: argparse.Namespace, tables: dict[str, Path], variant: str, fold
     table, test = fold
     run = given.work / "runs" / f"{variant.replace(', ', '-').replace(' ', '_')}-{table}-{test}-{seed}"
     data = data_config(given, tables[table])
-    command = [sys.executable, "-m", "dolorim", "train", *VARIANTS[variant].split(), *FLAGS.split(), "--run", str(run)]
+    command = [*VARIANTS[variant].split(), *FLAGS.split()]
     command += ["--videos", str(data.videos), "--annotations", str(data.annotations), "--classes", str(data.classes)]
     command += ["--recordings", str(data.recordings), "--cache", str(data.cache), "--test_animals", test]
     command += [text for key, value in LOOK.items() for text in (f"--{key}", str(value))]
     command += ["--seed", str(seed), "--max_minutes", str(given.minutes), "--accelerator", given.accelerator]
-    if not (run / "metrics.json").exists():
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        if done.returncode:
-            sys.exit(f"{run.name}: {done.stderr[-2000:]}")
-        (run / "talk.txt").write_text(done.stderr, encoding="utf-8")
-    scored = list(kept(run / "predictions" / "test", RunFolder(run).read_ethogram()).values())
-    epochs = (run / "talk.txt").read_text("utf-8").count("epoch ")
-    figures = summarize(scored, RunFolder(run).read_ethogram().classes)
-    print(f"{run.name}: macro-F1 {figures['macro_f1']:.3f}, F1@50 {figures['segments']['f1_50']:.1f}, {epochs} epochs",
-          file=sys.stderr, flush=True)  # fmt: skip
+    made = trained(run, command)
+    ethogram = made.read_ethogram()
+    scored = list(kept(made.predictions("test"), ethogram).values())
+    figures = summarize(scored, ethogram.classes)
+    said = f"macro-F1 {figures['macro_f1']:.3f}, F1@50 {figures['segments']['f1_50']:.1f}, {epochs_of(made)} epochs"
+    print(f"{run.name}: {said}", file=sys.stderr, flush=True)
     return scored
 
 

@@ -15,9 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -29,7 +27,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.common import RESULTS, machine, real_data
+from benchmarks.common import RESULTS, epochs_of, machine, real_data, trained
 from dolorim.config import DataConfig
 from dolorim.core.ethogram import UNLABELED
 from dolorim.core.recording import Recording
@@ -177,17 +175,12 @@ def human_points(stills: Path, names: Sequence[str]) -> np.ndarray:
 
 
 def train(task: Task, given: argparse.Namespace) -> RunFolder:
-    run = RunFolder(given.work / "runs" / task.name.replace(" ", "_"))
-    command = [sys.executable, "-m", "dolorim", "train", "multitask", *FLAGS.split(), "--run", str(run.path)]
+    command = ["multitask", *FLAGS.split()]
     command += ["--videos", str(task.folder), "--recordings", str(task.folder / "recordings.csv")]
     command += ["--cache", str(given.work / "cache")]
     command += ["--body_length_px", str(task.body_length_px), "--epochs", str(given.epochs), "--seed", str(given.seed)]
     command += ["--max_minutes", str(given.minutes), "--accelerator", given.accelerator]
-    if not run.metrics.exists():
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        if done.returncode:
-            sys.exit(f"{task.name}: {done.stderr[-2000:]}")
-        (run.path / "talk.txt").write_text(done.stderr, encoding="utf-8")
+    run = trained(given.work / "runs" / task.name.replace(" ", "_"), command)
     print(f"{task.name}: {run.read_json('metrics.json')['test']['keypoints']}", file=sys.stderr, flush=True)
     return run
 
@@ -204,7 +197,7 @@ def against_tracker(run: RunFolder) -> dict[str, float]:
     ]
     distances = np.concatenate(away)
     return {
-        "points": found["points"], "epochs": (run.path / "talk.txt").read_text("utf-8").count("epoch "),
+        "points": found["points"], "epochs": epochs_of(run),
         "mean_px": found["mae_px"], "median_px": found["median_px"],
         "body_lengths": found["mae_body_lengths"], "constant_px": float(np.nanmean(distances)),
         "side_px": material.footage[0].video.side_px if material.footage[0].video else 0.0,

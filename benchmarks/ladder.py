@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from benchmarks.common import RESULTS, machine
+from benchmarks.common import RESULTS, epochs_of, machine, trained
 from dolorim.config import Config, DataConfig, ModelConfig
 from dolorim.core.pose_features import pose_features
 from dolorim.engine.extract import usual_workers
@@ -53,51 +51,48 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=None, help="folder that is kept")
     given = parser.parse_args([] if arguments is None else arguments)
     work = given.work or Path(tempfile.mkdtemp(prefix="ladder-"))
-    studies = simulated(work, given.seeds)
+    seeds = range(given.seeds)
+    studies = simulated(work, seeds)
     be_quiet(True)
     with ThreadPoolExecutor(given.jobs) as pool:
         floors = [pool.submit(floors_of, study) for study in studies]
         budget = ["--max_minutes", str(given.minutes)]
-        done = train_all(pool, work, {name: [*flags, *budget] for name, flags in RUNGS.items()}, given.seeds)
+        done = train_all(pool, work, {name: [*flags, *budget] for name, flags in RUNGS.items()}, seeds)
     rows = {name: [figures(f.result()[name]) for f in floors] for name in FLOORS}
     rows |= {name: [figures(m.get("argmax", m)) for m in done[name]] for name in RUNGS}
     rows["multitask with decoding"] = [figures(m) for m in done["multitask"]]
     write(rows, given)
 
 
-def simulated(work: Path, seeds: int) -> list[Path]:
+def simulated(work: Path, seeds: Sequence[int]) -> list[Path]:
     """One study a seed; those that are there already are kept."""
-    studies = [work / f"study{seed}" for seed in range(seeds)]
-    for seed, study in enumerate(studies):
+    studies = [work / f"study{seed}" for seed in seeds]
+    for seed, study in zip(seeds, studies, strict=True):
         if not (study / "recordings.csv").exists():
             simulate_study(study, StudyPlan(seed=seed, **PLAN), usual_workers())
     return studies
 
 
 def train_all(
-    pool: ThreadPoolExecutor, work: Path, variants: Mapping[str, list[str]], seeds: int
+    pool: ThreadPoolExecutor, work: Path, variants: Mapping[str, list[str]], seeds: Sequence[int], part: str = "test"
 ) -> dict[str, list[dict[str, Any]]]:
-    """The test figures of every variant (arguments of `dolorim train`), seed by seed."""
-    jobs = [(name, seed) for seed in range(seeds) for name in variants]
-    found = dict(zip(jobs, pool.map(lambda j: train(work, j[0], variants[j[0]], j[1]), jobs), strict=True))
-    return {name: [found[name, seed] for seed in range(seeds)] for name in variants}
+    """The figures of every variant (arguments of `dolorim train`) on a part of its split, seed by seed."""
+    jobs = [(name, seed) for seed in seeds for name in variants]
+    found = dict(zip(jobs, pool.map(lambda j: train(work, j[0], variants[j[0]], j[1])[part], jobs), strict=True))
+    return {name: [found[name, seed] for seed in seeds] for name in variants}
 
 
 def train(work: Path, name: str, flags: list[str], seed: int) -> dict[str, Any]:
-    """The figures of one run's test animals; unless a kept folder has them, it is trained in a process of its own."""
+    """The figures of one run, by part of its split."""
     study, run = work / f"study{seed}", work / "runs" / f"{name.replace(' ', '_')}-{seed}"
     command = [
-        sys.executable, "-m", "dolorim", "train", *flags, "--run", str(run), "--cache", str(work / "cache"),
+        *flags, "--cache", str(work / "cache"),
         "--videos", str(study / "Videos"), "--annotations", str(study / "Annotations"), "--image_size", "96",
         "--val_animals", ",".join(VAL), "--test_animals", ",".join(TEST), "--seed", str(seed),
     ]  # fmt: skip
-    if not (run / "metrics.json").exists():  # written last
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        if done.returncode:
-            sys.exit(f"{name}, seed {seed}: {done.stderr[-2000:]}")
-        print(f"{name}, seed {seed}: {done.stderr.count('epoch ')} epochs", file=sys.stderr, flush=True)
-    metrics = json.loads((run / "metrics.json").read_text("utf-8"))
-    return metrics["test"]
+    made = trained(run, command)
+    print(f"{name}, seed {seed}: {epochs_of(made)} epochs", file=sys.stderr, flush=True)
+    return made.read_json("metrics.json")
 
 
 def floors_of(study: Path) -> dict[str, dict[str, Any]]:

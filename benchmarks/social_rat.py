@@ -11,15 +11,14 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import RESULTS, machine, real_data
+from benchmarks.common import RESULTS, machine, real_data, trained
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.pose_cleaning import clean
 from dolorim.core.pose_features import pose_features, skeleton_scale_px
@@ -118,12 +117,10 @@ def fold_with_trees(work: Path, test: list[str]) -> Scores:
 def fold_with_network(work: Path, test: list[str]) -> Scores:
     """One call of the command; its own score of the test recordings, which decoded with what validation had told."""
     data, run = real_data("social_rat"), work / f"network_{'_'.join(sorted(test))}"
-    command = [sys.executable, "-m", "dolorim", "train", "multimodal", "--annotations", str(data / "annotations")]
+    command = ["multimodal", "--annotations", str(data / "annotations")]
     command += ["--dlc", str(data / "DLC"), "--classes", str(work / "classes.csv"), "--test_animals", ",".join(test)]
-    command += ["--recordings", str(work / "recordings.csv"), "--run", str(run), "--quiet", *FLAGS.split()]
-    if not (run / "metrics.json").exists():
-        subprocess.run(command, check=True)
-    found = json.loads((run / "metrics.json").read_text("utf-8"))["test"]
+    command += ["--recordings", str(work / "recordings.csv"), *FLAGS.split()]
+    found = trained(run, command, os.cpu_count() or 1).read_json("metrics.json")["test"]
     by_class = {f"f1_{name}": values["f1"] for name, values in found["per_class"].items()}
     return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"], "f1_50": found["segments"]["f1_50"],
             "edit": found["segments"]["edit"], **by_class}  # fmt: skip
