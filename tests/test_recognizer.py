@@ -24,6 +24,7 @@ from dolorim.engine.needs import needs_of
 from dolorim.models.build import build_recognizer
 from dolorim.models.paws import PawBrightness
 from dolorim.models.recognizer import Inputs, Recognizer, Streams
+from dolorim.models.weights import Pretrained
 from tracks import film_of, wandering
 
 SIZE, CLASSES, TIME = 32, 3, 75
@@ -144,7 +145,8 @@ def test_decisions_in_chunks_are_those_on_the_whole_recording(name: str, frames:
     with torch.no_grad():
         whole = case.model(case.inputs())
     found = case.predictor(chunk, read)(case.footage)
-    np.testing.assert_allclose(found.probabilities, whole.actions[0].softmax(-1), atol=2e-5)
+    off = 5e-5 if isinstance(case.model.visual, Pretrained) else 2e-5  # its features are rounded, as if stored
+    np.testing.assert_allclose(found.probabilities, whole.actions[0].softmax(-1), atol=off)
     assert (found.keypoints is None) == (whole.keypoints is None)
     if whole.keypoints is not None:
         np.testing.assert_allclose(found.keypoints, whole.keypoints[0], atol=2e-4)
