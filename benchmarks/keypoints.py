@@ -226,7 +226,7 @@ def against_human(run: RunFolder, film: Path, truth: np.ndarray, first: int) -> 
     assert not failures
     video = cached[film]
     empty = Recording(film.stem, "", np.full(video.n_frames, UNLABELED, np.int16), file=film)
-    decided = predictor_of(run)(Footage(empty, video))
+    decided = predictor_of(run, keypoints=True)(Footage(empty, video))
     assert decided.keypoints is not None
     middle = slice(STILL // 2 + first * STILL, None, STILL)
     where = (video.centers[middle], video.turns[middle], video.side_px)

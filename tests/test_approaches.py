@@ -201,6 +201,66 @@ def test_a_pose_with_other_points_than_the_run_has_learned_from_is_named_and_the
         assert len(list((tmp_path / name).glob("*.predictions.csv"))) == 1
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--width 18", "--width 18: expected a multiple of 4"),
+        ("--devices 0,1", "--devices 0,1: expected how many, or auto"),
+        ("--strategy dpp", "--strategy dpp: Lightning cannot do that here"),
+        ("--recipe classic --config x.toml", "--config x.toml and --recipe classic both say where to start from"),
+        ("--pose generic --individual all", "--tasks multitask learns the keypoints of one animal"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_in_one_line(
+    study: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: str, said: str
+) -> None:
+    if "individual" in flags:
+        study = shutil.copytree(study, tmp_path / "study")
+        for path in (study / "DLC").iterdir():
+            two_animals(path)
+    assert main([*command("multitask", study, cache, tmp_path / "run"), *flags.split()]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert said in line
+
+
+def two_animals(path: Path) -> None:
+    """Turn a DeepLabCut table of one animal into one of two that are always in the same place."""
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    width = len(rows[0]) - 1
+    who = ["individuals", *["one"] * width, *["two"] * width]
+    path.write_text("\n".join(",".join(r) for r in (rows[0] + rows[0][1:], who, *(r + r[1:] for r in rows[1:]))) + "\n")
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_not_waited_for(
+    study: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command("multimodal", study, cache, tmp_path / "run"), "--accelerator", "gpu"]) == 2
+    assert "--accelerator gpu: PyTorch finds none here" in capsys.readouterr().err
+
+
+def test_poses_of_none_that_is_learned_from_are_refused(
+    study: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = shutil.copytree(study, tmp_path / "study")
+    first, *others = sorted((study / "DLC").iterdir())
+    for path in others:
+        path.unlink()
+    animal = next(part for part in first.name.split("_") if part[-1] in "MF" and part[:-1].isdigit())
+    assert main([*command("multimodal", study, cache, tmp_path / "run"), "--test_animals", animal]) == 2
+    assert "none of the animals that are learned from has a pose" in capsys.readouterr().err
+
+
+def test_another_study_with_other_points_is_not_scored(
+    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = shutil.copytree(study, tmp_path / "other")
+    for path in (other / "DLC").iterdir():
+        path.write_text(path.read_text().replace("mouth", "nostril"))
+    assert main(["evaluate", str(trained("generic").path), str(other), "--seen_animals_too", "--quiet"]) == 2
+    assert "choose some with --kp_names" in capsys.readouterr().err
+
+
 def test_without_labels_keypoints_are_learned_alone_and_scored_on_animals_that_were_left_out(
     study: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

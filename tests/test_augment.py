@@ -189,9 +189,9 @@ def test_a_point_stays_on_the_thing_that_it_marks(seed, flip, rotate, scale):
     assert changed["points"][:, :, 1].isnan().all()
 
 
-def test_windows_without_pictures_have_their_labels_mirrored_all_the_same():
+def test_windows_of_poses_alone_have_their_labels_mirrored_all_the_same():
     whole = batch_of(noise(), labels=np.ones((B, T), np.int64), flip=0.5)
-    batch = {**{key: whole[key] for key in ("labels", "mirrored", "seed")}, "features": torch.rand(B, T, 3)}
+    batch = {**{key: whole[key] for key in ("labels", "mirrored", "seed")}, "pose": torch.rand(B, T, 3)}
     changed = augment(batch, AugmentConfig(), MIRRORED)
     assert torch.equal(changed["labels"][:, 0] == 2, batch["mirrored"])
-    assert torch.equal(changed["features"], batch["features"])
+    assert torch.equal(changed["pose"], batch["pose"])

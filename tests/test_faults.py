@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dolorim.cli import main
 from dolorim.config import DataConfig, config_toml
@@ -235,6 +237,27 @@ def test_a_checkpoint_that_is_no_longer_one_is_named(
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(said) == 1
     assert "last.ckpt: not a checkpoint that can be read" in said[0]
+
+
+def test_a_checkpoint_of_another_network_is_named_by_what_does_not_fit(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+    (copy / "metrics.json").unlink()
+    path = copy / "checkpoints" / "last.ckpt"
+    whole = torch.load(path, weights_only=True)
+    name = next(iter(whole["state_dict"]))
+    for change, said in (("renamed", f"{name} is missing"), ("wider", rf"{name} is \(7,\), expected \(")):
+        state = dict(whole["state_dict"])
+        tensor = state.pop(name)
+        state |= {"renamed": tensor} if change == "renamed" else {name: torch.zeros(7)}
+        torch.save({**whole, "state_dict": state}, path)
+        command = ["train", "video", "--config", str(copy / "config.toml"), "--run", str(copy), "--quiet"]
+        assert main(command) == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert re.search(said, line)
+        assert "delete it, and the run begins anew" in line
 
 
 def test_reading_needs_no_permission_to_write(run: RunFolder, film: Path, tmp_path: Path) -> None:

@@ -8,8 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig
+from dolorim.cli import main
+from dolorim.config import AugmentConfig, Config, DataConfig, ModelConfig, TrainConfig
+from dolorim.data.augment import augment
+from dolorim.data.sampling import WindowSpec
+from dolorim.data.windows import Windows
 from dolorim.engine.features import with_features
 from dolorim.engine.infer import Predictor
 from dolorim.engine.material import gather
@@ -18,6 +23,9 @@ from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.train import train
 from dolorim.formats.project import in_project
 from dolorim.models.build import build_recognizer
+from dolorim.models.vit import Vit2d
+
+SMALL = ModelConfig(visual="vit_2d", encoder_name="vit_tiny_patch16_224", width=16)
 
 
 @pytest.mark.parametrize("pose", ["none", "graph"])
@@ -57,3 +65,61 @@ def test_a_second_head_is_trained_and_scored_without_the_network_looking_at_anyt
     assert not seen
     assert first.read_split() == second.read_split()
     assert second.read_json("metrics.json")["test"]["frames"] > 0
+
+
+def test_what_is_stored_is_seen_in_no_mirror_and_neither_are_labels_and_pose(study: Path, tmp_path: Path) -> None:
+    data = in_project(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
+    config = Config(data=data, model=dataclasses.replace(SMALL, pose="graph"), train=TrainConfig(accelerator="cpu"))
+    material = gather(config)
+    model = build_recognizer(config.model, 6, material.skeleton, 32).eval()
+    needs = needs_of(model, config.model, material.skeleton)
+    (stored,) = with_features(material.footage[:1], model, needs, config)
+    windows = Windows([stored], 16, needs, AugmentConfig(kp_jitter_std=0.0))
+    plain, mirrored = (windows[WindowSpec(0, 30, mirrored=m, seed=1)] for m in (False, True))
+    changed = augment({k: v[None] for k, v in mirrored.items()}, AugmentConfig(), [0, 2, 1, 3, 4, 5])
+    assert torch.equal(changed["labels"][0], plain["labels"])
+    torch.testing.assert_close(mirrored["pose"], plain["pose"], equal_nan=True)
+
+
+@torch.no_grad()
+def test_features_without_points_are_those_of_a_video_without_a_pose_and_have_a_place_of_their_own(
+    study: Path, tmp_path: Path
+) -> None:
+    data = in_project(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
+    found = {}
+    for pose in ("graph", "none"):
+        config = Config(data=data, model=dataclasses.replace(SMALL, pose=pose), train=TrainConfig(accelerator="cpu"))
+        material = gather(config)
+        torch.manual_seed(0)
+        model = build_recognizer(config.model, 6, material.skeleton, 32).eval()
+        needs = needs_of(model, config.model, material.skeleton)
+        one = material.footage[0]
+        for track in {one.track, None}:
+            (stored,) = with_features([dataclasses.replace(one, track=track)], model, needs, config)
+            found[pose, track is not None] = torch.from_numpy(np.asarray(stored.features, np.float32))
+        if pose == "graph":
+            assert isinstance(model.visual, Vit2d)
+            torch.testing.assert_close(model.visual.without_points(found["graph", True]), found["graph", False])
+            assert found["graph", True][:, model.visual.pooled :].any()
+    assert len(list(tmp_path.rglob("features-*.npy"))) == 3
+    assert found["graph", False].shape[1] > found["none", False].shape[1]
+
+
+def test_extract_computes_the_features_that_training_reads(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--cache", str(tmp_path), "--backbone_type", "vit_2d", "--encoder_name", "test_vit.r160_in1k"]
+    weights = tmp_path / "vit.safetensors"
+    save_file(Vit2d("test_vit.r160_in1k", 112).net.state_dict(), weights)
+    flags += ["--encoder_weights", str(weights), "--tasks", "action_only"]
+    assert main(["extract", str(study), "--approach", "multitask", "--features", *flags, "--quiet"]) == 0
+
+    def again(*_: object) -> None:
+        raise AssertionError("features were computed again")
+
+    monkeypatch.setattr(Predictor, "features", again)
+    folders = ["--videos", str(study / "Videos"), "--annotations", str(study / "Annotations"), "--quiet"]
+    small = ["--trial_length", "90", "--epochs", "1", "--width", "16", "--run", str(tmp_path / "run")]
+    assert main(["train", "multitask", *folders, *flags, *small]) == 0
+    assert main(["extract", str(study), "--features", "--cache", str(tmp_path), "--quiet"]) == 2
+    assert "--tasks action_only" in capsys.readouterr().err

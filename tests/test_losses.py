@@ -133,3 +133,7 @@ def test_missing_keypoints_and_those_outside_of_the_crop_have_no_place_to_be_wro
     assert float(loss(right, -seen, truth, valid)) > best + 0.5  # says that what is there is not
     nothing = torch.full_like(truth, torch.nan)
     assert loss(right, seen, nothing, torch.zeros_like(valid)).isfinite()
+    untracked = torch.cat([truth, nothing])  # beside a recording that nobody has tracked
+    for says in (seen, -seen):
+        beside = loss(right.expand(2, -1, -1, -1), torch.cat([seen, says]), untracked, valid.expand(2, -1))
+        assert float(beside) == pytest.approx(best, abs=1e-6)

@@ -74,7 +74,7 @@ class Case:
         return _inputs(self.needs, self.footage)
 
     def predictor(self, chunk: int = 64, read: int = 1024) -> Predictor:
-        return Predictor(self.model, self.needs, torch.device("cpu"), "32", chunk, read)
+        return Predictor(self.model, self.needs, torch.device("cpu"), "32", chunk, read, keypoints=True)
 
 
 def _footage(needs: Needs, frames: int, missing: float) -> Footage:

@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig, read_config
 from dolorim.core.errors import UserError
+from dolorim.engine.callbacks import average
 from dolorim.engine.evaluate import evaluate_held_out, evaluate_project
 from dolorim.engine.losses import FrameLoss
 from dolorim.engine.module import Learner, Plateau
 from dolorim.engine.run_folder import RunFolder, load_strictly
-from dolorim.engine.train import average, train
+from dolorim.engine.train import train
 from dolorim.models.build import build_recognizer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from dolorim.config import ModelConfig
 from dolorim.core.errors import UserError
-from dolorim.models.weights import Source, fingerprint, freeze, load_encoder, read_weights
+from dolorim.engine.module import thaw
+from dolorim.models.weights import Source, fingerprint, freeze, hub_file, load_encoder, read_weights
 
 with warnings.catch_warnings():  # what they import is not ours to mend
     warnings.simplefilter("ignore")
@@ -98,6 +101,19 @@ def test_without_a_network_the_hub_says_how_to_get_the_weights(offline: Path) ->
     assert "random" in load_encoder(encoder, "random")
 
 
+@pytest.mark.parametrize("name", ["./weights/videomae-base.pth", "OpenGVLab/VideoMAE2/vit_small", "videomae small"])
+def test_a_name_that_the_hub_cannot_have_is_refused_in_one_line(offline: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"--encoder_name {re.escape(name)}: not a name on the hub") as error:
+        hub_file(Source(name))
+    assert "a file of weights goes to --encoder_weights" in one_line(error)
+
+
+def test_a_network_whose_description_is_on_the_hub_alone_is_refused_without_one(offline: Path) -> None:
+    with pytest.raises(UserError, match=r"--encoder_name hf-hub:timm/nobody: its description is not here") as error:
+        Vit2d("hf-hub:timm/nobody", 32)
+    one_line(error)
+
+
 def test_what_is_in_the_hub_cache_is_used_without_a_network(offline: Path) -> None:
     repository = offline / "models--timm--test_vit.r160_in1k"
     (repository / "snapshots" / "abc").mkdir(parents=True)
@@ -133,5 +149,28 @@ def test_only_the_last_blocks_learn_when_the_rest_is_frozen() -> None:
     n = len(encoder.blocks)
     for last in (0, 1, 2, n + 3):
         freeze(encoder, encoder.blocks, last)
-        learning = {name.split(".")[2] for name, p in encoder.named_parameters() if p.requires_grad}
+        learning = {
+            name.split(".")[1:3][-1] for name, p in encoder.named_parameters() if p.requires_grad and "blocks" in name
+        }
         assert learning == {str(i) for i in range(max(n - last, 0), n)}
+        assert all(p.requires_grad == (last > 0) for p in encoder.net.norm.parameters())
+
+
+def test_blocks_of_a_residual_network_are_its_layers_and_a_frozen_one_keeps_its_running_statistics() -> None:
+    encoder = Vit2d("resnet18", 32)
+    config = ModelConfig(visual="vit_2d", freeze_backbone_epochs=1, unfreeze_last=1)
+    encoder.train()
+    before = {k: v.clone() for k, v in encoder.state_dict().items() if "running" in k}
+    for epoch, changed in ((0, set()), (1, {"layer4"})):
+        thaw(encoder, config, epoch)
+        encoder(torch.rand(1, 1, 2, 32, 32))
+        found = {
+            k.split(".")[1] for k, v in encoder.state_dict().items() if k in before and not torch.equal(v, before[k])
+        }
+        assert found == changed
+    assert {n.split(".")[1] for n, p in encoder.named_parameters() if p.requires_grad} == {"layer4"}
+
+
+def test_what_has_no_blocks_cannot_thaw_some_of_them() -> None:
+    with pytest.raises(UserError, match="--unfreeze_last 2: this network has no blocks"):
+        freeze(torch.nn.Linear(2, 2), [], 2)

@@ -110,7 +110,7 @@ class ModelConfig:
     encoder_weights: str = "hub"
     """Its weights: hub (local hub cache, else downloaded), a file, or random."""
     freeze_backbone_epochs: int = -1
-    """Epochs in which a pretrained network stays as it is; -1 for all, so that its features are computed only once."""
+    """Epochs in which a pretrained network stays as it is; -1 for all, so that its features are computed only once where no keypoints are learned."""
     unfreeze_last: NotNegative = 0
     """Of a pretrained network that thaws, train only this many last blocks; 0 trains all."""
     width: Positive = 256
@@ -175,7 +175,7 @@ class TrainConfig:
     train_T: Positive = 8  # noqa: N815 - the name that users know
     """Labelled frames in a training window; the network sees as many more around them as a decision needs."""
     val_T: NotNegative = 0  # noqa: N815
-    """Frames that are validated at a time; 0 takes whole recordings. It has no influence on the scores."""
+    """Frames that are validated at a time; 0 takes what fits. Scores do not depend on it."""
     min_frames: NotNegative = 0
     """Trials with fewer labelled frames are left out; 0 leaves none out."""
     lr: Size = 2e-3
@@ -219,7 +219,7 @@ class TrainConfig:
     max_minutes: Annotated[float, Field(gt=0)] | None = None
     """End training early, at a good place, when this much time has passed."""
     num_workers: NotNegative = 0
-    accelerator: str = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     devices: str = "1"
     """How many devices train together, or auto for all there are."""
     num_nodes: Positive = 1

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dolorim.engine.run_folder import RunFolder
 
 T = TypeVar("T")
+_OTHER_WORDS = {"--backbone_type": "--visual", "--img_size": "--image_size", "--window": "--train_T"}
 
 
 def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | None = None) -> T:
@@ -45,6 +46,29 @@ def with_usual(arguments: Sequence[str], flag: str, usual: str, is_value: Callab
         if word == flag and not (i + 1 < len(words) and is_value(words[i + 1])):
             words[i] = f"{flag}={usual}"
     return words
+
+
+def in_our_words(arguments: Sequence[str]) -> list[str]:
+    """The same command with flags that users know by other names under ours."""
+    words = [
+        word for argument in arguments for word in (argument.split("=", 1) if argument[:2] == "--" else [argument])
+    ]
+    words = ["--" + w[2:].replace("-", "_") if w[:2] == "--" else w for w in words]
+    for i, word in enumerate(words):
+        words[i] = _OTHER_WORDS.get(word, word)
+        if word == "--model_type" and i + 1 < len(words) and words[i + 1] in ("action_only", "multitask"):
+            words[i] = "--tasks"
+    return words
+
+
+def value_of(flag: str, arguments: Sequence[str]) -> str | None:
+    """The value of a flag that has to be known before the others can be read."""
+    for word, following in zip(arguments, [*arguments[1:], None], strict=True):
+        if word == flag:
+            return following
+        if word.startswith(flag + "="):
+            return word.split("=", 1)[1]
+    return None
 
 
 def wait_politely() -> None:

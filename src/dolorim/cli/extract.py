@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
-from dolorim.cli.common import parse, report_failures, settle
+from dolorim.cli.common import in_our_words, parse, report_failures, settle, value_of
 from dolorim.config import Config, DataConfig, ModelConfig
-from dolorim.formats.project import in_project
+from dolorim.formats.project import in_project, open_project
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,10 @@ class _Extract:
 
     project: tyro.conf.Positional[Path]
     """Folder with Videos/ and, if there are any, Annotations/."""
-    data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig
+    model: ModelConfig
+    approach: Literal["video", "multimodal", "multitask"] = "video"
+    """Whose pictures: `train multitask` looks at smaller ones, unless --image_size says otherwise."""
     features: bool = False
     """Also compute the features of a pretrained network (--visual, --encoder_name, --encoder_weights) once."""
     workers: int | None = None
@@ -29,7 +32,12 @@ class _Extract:
 
 def run(arguments: list[str]) -> int:
     """`dolorim extract PROJECT`"""
-    given = parse(_Extract, arguments, "dolorim extract")
+    from dolorim.presets import PRESETS
+
+    arguments = in_our_words(arguments)
+    base = PRESETS.get(value_of("--approach", arguments) or "video", PRESETS["video"])
+    default = _Extract(project=tyro.MISSING, data=base.data, model=base.model)
+    given = parse(_Extract, arguments, "dolorim extract", default=default)
     from dolorim.engine.extract import extract as fill_cache
     from dolorim.engine.extract import usual_workers
     from dolorim.engine.features import compute_features
@@ -40,13 +48,13 @@ def run(arguments: list[str]) -> int:
     data = in_project(given.project, given.data)
     assert data.videos is not None
     videos = find_videos([data.videos])
-    found, failures = fill_cache(videos, data, given.workers or usual_workers())
+    poses = {s.video: s.pose for s in open_project(data).sources} if data.crop == "pose" else {}
+    found, failures = fill_cache({v: poses.get(v) for v in videos}, data, given.workers or usual_workers())
     for entry in found.values():
         if entry.damage:
             warn(f"{entry.video}: {entry.damage}")
-    say(
-        f"{len(found)} of {len(videos)} videos are in the frame cache, {sum(e.n_frames for e in found.values())} frames"
-    )
+    frames, side = sum(e.n_frames for e in found.values()), data.image_size
+    say(f"{len(found)} of {len(videos)} videos are in the frame cache, {frames} frames of {side}x{side} pixels")
     if given.features:
         compute_features(Config(data=data, model=given.model), [*found.values()])
     return report_failures(failures)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
-from dolorim.cli.common import parse, settle, show_run, wait_politely, with_usual
+from dolorim.cli.common import in_our_words, parse, settle, show_run, value_of, wait_politely, with_usual
 from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig, read_config
 from dolorim.core.errors import UserError
 from dolorim.formats.project import with_project_files
-
-_OTHER_WORDS = {"--backbone_type": "--visual", "--img_size": "--image_size", "--window": "--train_T"}
 
 
 @dataclass(frozen=True)
@@ -45,15 +42,18 @@ def run(arguments: list[str]) -> int:
 
     if not arguments or arguments[0] not in PRESETS:
         raise UserError(f"usage: dolorim train {'|'.join(PRESETS)} --videos DIR --annotations DIR --run DIR")
-    approach, arguments = arguments[0], _in_our_words(arguments)
+    approach, words = arguments[0], in_our_words(arguments)
+    arguments = with_usual(words, "--leave_one_out", "animal", lambda word: word == "animal")
     base = PRESETS[approach]
-    recipe = _value_of("--recipe", arguments) or "default"
+    recipe = value_of("--recipe", arguments) or "default"
     if recipe not in RECIPES:
         raise UserError(f"--recipe {recipe}: there is no such recipe; there are {', '.join(RECIPES)}")
     for section, values in RECIPES[recipe].items():
         base = dataclasses.replace(base, **{section: dataclasses.replace(getattr(base, section), **values)})
-    source = _value_of("--config", arguments)
+    source = value_of("--config", arguments)
     if source is not None:
+        if recipe != "default":
+            raise UserError(f"--config {source} and --recipe {recipe} both say where to start from; keep one of them")
         base = read_config(Path(source))
         if base.approach != approach:
             raise UserError(f"{source}: holds settings of {base.approach}, not of {approach}")
@@ -76,26 +76,3 @@ def run(arguments: list[str]) -> int:
         run = cross_validate(config, RunFolder(given.run), given.folds)
     show_run(run)
     return 0
-
-
-def _in_our_words(arguments: Sequence[str]) -> list[str]:
-    """The same command with flags that users know by other names under ours."""
-    words = [
-        word for argument in arguments for word in (argument.split("=", 1) if argument[:2] == "--" else [argument])
-    ]
-    words = ["--" + w[2:].replace("-", "_") if w[:2] == "--" else w for w in words]
-    for i, word in enumerate(words):
-        words[i] = _OTHER_WORDS.get(word, word)
-        if word == "--model_type" and i + 1 < len(words) and words[i + 1] in ("action_only", "multitask"):
-            words[i] = "--tasks"
-    return with_usual(words, "--leave_one_out", "animal", lambda word: word == "animal")
-
-
-def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
-    """The value of a flag that has to be known before the others can be read."""
-    for word, following in zip(arguments, [*arguments[1:], None], strict=True):
-        if word == flag:
-            return following
-        if word.startswith(flag + "="):
-            return word.split("=", 1)[1]
-    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 
@@ -44,10 +45,12 @@ class Windows(Dataset[Batch]):
 
     def __getitem__(self, spec: WindowSpec) -> Batch:
         footage, needs = self.footage[spec.recording], self.needs
+        if footage.features is not None:  # of the picture as it was
+            spec = dataclasses.replace(spec, mirrored=False)
         first, last = max(spec.first, 0), min(spec.last, footage.n_frames - 1)
         rng = np.random.default_rng(spec.seed)
         offsets = np.arange(0, self.length, needs.step)
-        dropped = self.augment is not None and spec.seed is not None and self.augment.aug_temporal_drop
+        dropped = 0.0 if self.augment is None or spec.seed is None or needs.step > 1 else self.augment.aug_temporal_drop
         if dropped:
             gone = rng.random(len(offsets)) < dropped
             gone[0] = False

@@ -19,7 +19,7 @@ from dolorim.data.footage import Footage, crop_points
 from dolorim.engine.features import needs_only_features, with_features
 from dolorim.engine.hardware import pick_device
 from dolorim.engine.infer import Predictor
-from dolorim.engine.material import Material, gather, rate_of
+from dolorim.engine.material import Material, gather, rate_of, wants_pose
 from dolorim.engine.needs import needs_of
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress
@@ -30,12 +30,12 @@ from dolorim.metrics.summary import Scored, summarize
 from dolorim.models.recognizer import Recognizer
 
 
-def predictor_of(run: RunFolder, model: Recognizer | None = None) -> Predictor:
+def predictor_of(run: RunFolder, model: Recognizer | None = None, keypoints: bool = False) -> Predictor:
     """The run's recognizer, ready to predict on the device that its settings name."""
     config, model = run.read_config(), model or run.load_model()
     return Predictor(
         model, needs_of(model, config.model, run.read_skeleton()), pick_device(config.train.accelerator),
-        config.train.precision, compiled=config.train.compile,
+        config.train.precision, compiled=config.train.compile, keypoints=keypoints,
     )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def evaluate_recordings(run: RunFolder, footage: Sequence[Footage], folder: Path
     """Predict every recording, write predictions and truth to `folder`, and score the ones against the other."""
     ethogram, decoder = run.read_ethogram(), run.read_decoder()
     config, model = run.read_config(), run.load_model()
-    predictor = predictor_of(run, model)
+    predictor = predictor_of(run, model, keypoints=True)
     if needs_only_features(config.model):
         footage = with_features(footage, model, predictor.needs, config)
     for old in folder.glob("*.truth.csv"):  # of what was scored here before
@@ -149,9 +149,10 @@ def evaluate_held_out(run: RunFolder, material: Material | None = None) -> dict[
         footage = material.part(getattr(split, part))
         if footage:
             metrics[part] = evaluate_recordings(run, footage, run.predictions(part))
-    seen = sorted(run.learned_from() & set(split.test))  # by the run that this one started from
-    if seen and "test" in metrics:
-        metrics["test"]["seen_in_training"] = seen
+    before = run.seen_before()
+    for part, found in metrics.items():
+        if seen := sorted(before & set(getattr(split, part))):
+            found["seen_in_training"] = seen
     return metrics
 
 
@@ -191,6 +192,12 @@ def evaluate_project(run: RunFolder, data: DataConfig, folder: Path, seen_too: b
     seen_before = run.learned_from()
     material = gather(dataclasses.replace(run.read_config(), data=data))
     _refuse_other_classes(run, material)
+    mine, theirs = run.read_skeleton(), material.skeleton
+    if wants_pose(run.read_config()) and theirs != mine:
+        raise UserError(
+            f"the run has learned from {', '.join(mine.keypoints)} of {mine.animals}, the project's poses have "
+            f"{', '.join(theirs.keypoints)} of {theirs.animals}; choose some with --kp_names"
+        )
     seen = sorted(set(material.animals) & seen_before)
     if seen and not seen_too:
         raise UserError(

@@ -7,9 +7,9 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from dolorim.config import Config, ModelConfig
 from dolorim.core.errors import UserError
@@ -19,7 +19,7 @@ from dolorim.core.recording import Recording
 from dolorim.data.cache import CachedVideo, alone_with, feature_file
 from dolorim.data.footage import Footage, Needs
 from dolorim.data.track import read_track
-from dolorim.engine.hardware import pick_device
+from dolorim.engine.hardware import pick_device, pick_precision
 from dolorim.engine.infer import Predictor, blocks_of
 from dolorim.engine.material import rate_of
 from dolorim.engine.needs import needs_of
@@ -28,6 +28,10 @@ from dolorim.formats.project import open_project
 from dolorim.models.build import build_recognizer
 from dolorim.models.recognizer import Recognizer
 from dolorim.models.weights import Pretrained, load_encoder
+
+if TYPE_CHECKING:
+    from dolorim.models.videomae import VideoMae3d
+    from dolorim.models.vit import Vit2d
 
 
 def needs_only_features(config: ModelConfig) -> bool:
@@ -38,7 +42,7 @@ def needs_only_features(config: ModelConfig) -> bool:
 
 def with_features(footage: Sequence[Footage], model: Recognizer, needs: Needs, config: Config) -> list[Footage]:
     """The same recordings with the features of the model's visual encoder, computed where they are not stored yet."""
-    assert model.visual is not None
+    assert isinstance(model.visual, Pretrained)
     key = encoder_key(model.visual, config)
     predictor: Predictor | None = None
     found = []
@@ -50,7 +54,7 @@ def with_features(footage: Sequence[Footage], model: Recognizer, needs: Needs, c
                 with contextlib.nullcontext() if path.exists() else alone_with(path):
                     if not path.exists():
                         if predictor is None:
-                            say(f"computing the features of {config.model.visual} once")
+                            say(f"computing the features of {config.model.visual} once, of pictures as they are")
                             device = pick_device(config.train.accelerator)
                             predictor = Predictor(model, needs, device, config.train.precision)
                         parts = [*predictor.features(blocks_of(one.video), one.track, one.video.side_px)]
@@ -66,7 +70,10 @@ def with_features(footage: Sequence[Footage], model: Recognizer, needs: Needs, c
 def compute_features(config: Config, videos: Sequence[CachedVideo]) -> None:
     """Store the features of a pretrained encoder for cached videos, as training with the same settings reads them."""
     if not needs_only_features(config.model):
-        raise UserError("--features are those of a frozen pretrained network; choose --visual vit_2d or videomae2_3d")
+        raise UserError(
+            "--features are those of a frozen pretrained network that tells behaviors alone; choose --visual vit_2d or "
+            "videomae2_3d, with --tasks action_only"
+        )
     poses = {s.video: s.pose for s in open_project(config.data).sources} if config.model.pose != "none" else {}
     footage = []
     for video in videos:
@@ -81,9 +88,11 @@ def compute_features(config: Config, videos: Sequence[CachedVideo]) -> None:
     with_features(footage, model, needs_of(model, config.model, skeleton), config)
 
 
-def encoder_key(encoder: torch.nn.Module, config: Config) -> str:
+def encoder_key(encoder: Vit2d | VideoMae3d, config: Config) -> str:
     """A short hash of the encoder's weights and of what its features depend on beside them."""
-    digest = hashlib.sha256(json.dumps([config.model.visual, config.data.image_size, config.train.precision]).encode())
+    precision = pick_precision(config.train.precision, pick_device(config.train.accelerator))
+    what = [config.model.visual, config.data.image_size, precision, encoder.width]
+    digest = hashlib.sha256(json.dumps(what).encode())
     for name, tensor in encoder.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

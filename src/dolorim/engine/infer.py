@@ -42,6 +42,7 @@ class Predictor:
     `chunk` frames are encoded at a time, and `read` are decided. Their numbers have no influence on the result: each
     chunk comes with the real frames around it, and only a video's own ends are padded with its outermost frames. `fold`
     copies the recognizer and folds normalizations into convolutions; without it, the recognizer is used as it stands.
+    Keypoints are only found where they are asked for: what they are read from takes a thousand times their memory.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class Predictor:
         read: int = UNIT,
         fold: bool = True,
         compiled: bool = False,
+        keypoints: bool = False,
     ) -> None:
+        self.keypoints = keypoints
         self.model = fold_normalization(model).to(device) if fold else model
         self.needs, self.device, self.read = needs, device, read
         self.chunk = chunk or (64 if device.type == "cpu" else 256)
@@ -151,7 +154,7 @@ class Predictor:
             seen = self._see_with(Inputs(**inputs), halo=True)
         if isinstance(self.model.visual, Pretrained) and seen.visual is not None:
             seen = seen._replace(visual=seen.visual.half().float())  # as they are stored: both ways decide alike
-        return seen
+        return seen if self.keypoints else seen._replace(maps=None)
 
     def _stored(self, footage: Footage) -> Iterator[Streams]:
         """Streams of a recording whose visual features have been computed before, in chunks as of frames: to the last

@@ -92,7 +92,9 @@ def keypoint_loss(
 ) -> torch.Tensor:
     """Smooth L1 distance of keypoints `(batch, time, keypoint, 2)` that are in the crop, plus a tenth of the cross
     entropy of whether they are there. `valid` `(batch, time)` is false beyond the recording. `over_all` as above.
+    A window without any point is of a recording that nobody has tracked: it says nothing about what can be seen.
     """
+    valid = valid & ~points.isnan().flatten(1).all(1, keepdim=True)
     there = ~points.isnan().any(-1) & valid[..., None]
     inside = there & (points.abs() <= 1).all(-1)
     place = F.smooth_l1_loss(found.float(), points.nan_to_num(0.0), reduction="none", beta=0.05).sum(-1)

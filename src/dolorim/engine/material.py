@@ -97,7 +97,7 @@ def gather(config: Config) -> Material:
         if lacking == len(footage):
             raise UserError(
                 f"{data.dlc or data.videos}: no {'labelled ' * (not points_alone)}video has a pose file; "
-                f"name their folder with --dlc"
+                f"name their folder with --dlc, or do without: --pose none --tasks action_only"
             )
         skeleton = material.skeleton
         say(f"pose: {', '.join(skeleton.keypoints)} of {skeleton.animals} animal{'s' * (skeleton.animals > 1)}"

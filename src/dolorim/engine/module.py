@@ -18,7 +18,7 @@ from dolorim.core.ethogram import Ethogram
 from dolorim.data.augment import augment
 from dolorim.data.footage import Footage, Needs
 from dolorim.data.windows import Batch
-from dolorim.engine.infer import Predictor, compiled_or_not
+from dolorim.engine.infer import UNIT, Predictor, compiled_or_not
 from dolorim.engine.losses import FrameLoss, keypoint_loss
 from dolorim.metrics.frames import confusion, frame_scores
 from dolorim.models.recognizer import Inputs, Output, Recognizer
@@ -90,7 +90,10 @@ class Learner(pl.LightningModule):
         if not both or drawn >= share:
             return inputs
         if drawn < share / 2:
-            return dataclasses.replace(inputs, pose=None, points=None)
+            features = inputs.features
+            if features is not None and isinstance(self.model.visual, Pretrained):
+                features = self.model.visual.without_points(features)
+            return dataclasses.replace(inputs, pose=None, points=None, features=features)
         return dataclasses.replace(inputs, frames=None, features=None, points=None)
 
     def _over_all(self, value: torch.Tensor) -> torch.Tensor:
@@ -110,7 +113,7 @@ class Learner(pl.LightningModule):
             return
         footage = self.val[recording]
         settings = self.config.train
-        read = settings.val_T or footage.n_frames
+        read = settings.val_T or UNIT
         predictor = Predictor(self.model, self.needs, self.device, settings.precision, read=read, fold=False)
         guess = predictor(footage).probabilities.argmax(1)
         self._counts += confusion(footage.recording.labels, guess, len(self.ethogram))
@@ -190,7 +193,7 @@ def thaw(visual: Cnn3d | Vit2d | VideoMae3d | None, config: ModelConfig, epoch: 
     elif config.unfreeze_last:
         freeze(visual, visual.blocks, config.unfreeze_last)
     else:
-        visual.requires_grad_(True)
+        visual.requires_grad_(True).train()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -136,8 +136,12 @@ class RunFolder:
     def learned_from(self) -> set[str]:
         """Animals that the weights, the checkpoint or the decoder come from, those of a warm start among them."""
         split = self.read_split()
+        return {*split.train, *split.val, *self.seen_before()}
+
+    def seen_before(self) -> set[str]:
+        """Animals that the run which this one started from comes from."""
         before = self.read_json("seen_before.json") if (self.path / "seen_before.json").exists() else []
-        return {*split.train, *split.val, *map(str, before)}
+        return {*map(str, before)}
 
     def _split(self, data: Any) -> Split:
         try:

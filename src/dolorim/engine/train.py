@@ -17,17 +17,13 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    ModelCheckpoint,
-    RichProgressBar,
-    WeightAveraging,
-)
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch.utils.data import DataLoader, Sampler
 
 from dolorim.config import Config, TrainConfig
+from dolorim.core.bouts import to_bouts
 from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
@@ -37,6 +33,7 @@ from dolorim.data.footage import Footage
 from dolorim.data.sampling import BoutSampler, Numbers, Turns, WindowSpec, rare_boost
 from dolorim.data.windows import Batch, Windows, pose_statistics
 from dolorim.engine.abstention import calibrate
+from dolorim.engine.callbacks import Lines, Ranks, TimeLimit, average, checkpoints
 from dolorim.engine.evaluate import evaluate_held_out, predictor_of
 from dolorim.engine.features import needs_only_features, with_features
 from dolorim.engine.hardware import Precision, is_first_process, pick_device, pick_precision
@@ -48,7 +45,7 @@ from dolorim.engine.run_folder import RunFolder, load_strictly
 from dolorim.engine.talk import console, say, warn, watched
 from dolorim.metrics.tune import fit_decoder
 from dolorim.models.build import build_recognizer
-from dolorim.models.weights import Pretrained, load_encoder
+from dolorim.models.weights import Pretrained, freeze, load_encoder, one_line
 
 _LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
@@ -96,7 +93,7 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     run.save_model(model)
     run.write_json("decoder.json", _fitted_decoder(config, run, learner).to_dict())
     metrics = evaluate_held_out(run, material)
-    if split.val:
+    if split.val and not metrics["val"].get("seen_in_training"):
         calibrate(run, "val")
     write_model_card(run, material.recordings, metrics)
     run.write_json("metrics.json", metrics)  # last: it marks the run as finished
@@ -167,11 +164,19 @@ def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner,
     footage, val = material.part(split.train), material.part(split.val)
     if isinstance(model.visual, Pretrained):
         say(f"{config.model.visual}: {load_encoder(model.visual, config.model.encoder_weights)}")
+        freeze(model.visual, model.visual.blocks, config.model.unfreeze_last)  # can it be done? `thaw` does it
+        if config.model.freeze_backbone_epochs < 0 and config.model.tasks == "multitask":
+            say("keypoints are read from what the frozen network sees, so it looks anew in every epoch; "
+                "with --tasks action_only its features are computed once")  # fmt: skip
     if settings.warm_start is not None:
         load_strictly(model, RunFolder(settings.warm_start).load_model().state_dict(), settings.warm_start)
         say(f"starting from the weights of {settings.warm_start}")
     if needs_only_features(config.model):  # of the weights that it starts with, wherever they are from
         footage, val = (with_features(part, model, needs, config) for part in (footage, val))
+    if model.pose is not None and all(f.track is None for f in footage):
+        raise UserError(
+            "none of the animals that are learned from has a pose; choose others with --val_animals and --test_animals"
+        )
     windows = Windows(footage, settings.train_T, needs, config.augment)
     sampler = BoutSampler([f.recording for f in footage], settings, config.augment, _boost(config, footage, ethogram))
     shares = sampler.class_shares(len(ethogram))
@@ -184,7 +189,7 @@ def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner,
     if val:
         loaders.append(DataLoader(Numbers(len(val)), batch_size=None, sampler=Turns(len(val))))
     learner = Learner(model, config, ethogram, shares, needs, val)
-    _try_one_batch(learner, loaders[0], config)
+    _try_one_batch(learner, loaders[0], config, footage)
     return learner, tuple(loaders)
 
 
@@ -214,8 +219,8 @@ def _boost(config: Config, footage: Sequence[Footage], ethogram: Ethogram) -> np
     return boost
 
 
-def _try_one_batch(learner: Learner, loader: DataLoader[Batch], config: Config) -> None:
-    """Run one batch through the network before the first epoch, and name the shapes."""
+def _try_one_batch(learner: Learner, loader: DataLoader[Batch], config: Config, footage: Sequence[Footage]) -> None:
+    """Run one batch through the network before the first epoch; name the shapes, and how far it sees."""
     batch = next(iter(loader))
     mode = learner.model.training
     learner.model.eval()
@@ -227,17 +232,25 @@ def _try_one_batch(learner: Learner, loader: DataLoader[Batch], config: Config) 
     shapes = {k: tuple(v.shape) for k, v in batch.items() if v.dim() > 1}
     say(f"one batch: {', '.join(f'{k} {s}' for k, s in shapes.items())} -> actions {tuple(found.actions.shape)}"
         + (f", keypoints {tuple(found.keypoints.shape)}" if found.keypoints is not None else ""))  # fmt: skip
-    seen = learner.model.before + 1 + learner.model.after
-    if seen > 1:
-        say(f"a decision sees {seen} frames")
+    halos = [h for h in (learner.needs.visual, learner.needs.pose) if h is not None]
+    before, after = (max(getattr(h, side) for h in halos) for side in ("before", "after"))
+    longest = max((len(b) for f in footage for b in to_bouts(f.recording.labels)), default=0)
+    say(f"a decision sees {learner.model.before + before + 1 + after + learner.model.after} frames; "
+        f"the longest labelled bout has {longest}")  # fmt: skip
 
 
 def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLoader[Any], ...], resume: bool) -> None:
     settings, validated = config.train, len(loaders) > 1
+    if settings.devices != "auto" and not settings.devices.isdecimal():
+        raise UserError(f"--devices {settings.devices}: expected how many, or auto")
+    if settings.accelerator not in ("auto", "cpu") and pick_device(settings.accelerator).type == "cpu":
+        raise UserError(
+            f"--accelerator {settings.accelerator}: PyTorch finds none here; leave the flag out, or use cpu"
+        )
     precision = pick_precision(settings.precision, pick_device(settings.accelerator))
     turns = [loader.sampler for loader in loaders if isinstance(loader.sampler, BoutSampler | Turns)]
-    callbacks: list[Callback] = [_Ranks(turns), _TimeLimit(), _checkpoints(run, validated)]
-    callbacks.append(RichProgressBar(console_kwargs={"stderr": True}) if watched() else _Lines())
+    callbacks: list[Callback] = [Ranks(turns), TimeLimit(), checkpoints(run, validated)]
+    callbacks.append(RichProgressBar(console_kwargs={"stderr": True}) if watched() else Lines())
     if settings.use_ema:
         callbacks.append(WeightAveraging(multi_avg_fn=partial(average, settings.ema_decay)))
     if validated and settings.early_stopping_patience:
@@ -246,23 +259,27 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
         warnings.filterwarnings("ignore", module="lightning|torch")
         for name in ("lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        trainer = pl.Trainer(
-            max_epochs=settings.epochs,
-            accelerator=settings.accelerator,
-            devices=settings.devices if settings.devices == "auto" else int(settings.devices),
-            num_nodes=settings.num_nodes,
-            strategy=_strategy(config),
-            precision=_LIGHTNING_PRECISION[precision],
-            gradient_clip_val=settings.grad_clip or None,
-            logger=_logger(config, run),
-            callbacks=callbacks,
-            enable_progress_bar=watched(),
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            sync_batchnorm=_several(settings) and pick_device(settings.accelerator).type == "cuda",
-            log_every_n_steps=10,
-        )
+        try:
+            trainer = pl.Trainer(
+                max_epochs=settings.epochs,
+                accelerator=settings.accelerator,
+                devices=settings.devices if settings.devices == "auto" else int(settings.devices),
+                num_nodes=settings.num_nodes,
+                strategy=_strategy(config),
+                precision=_LIGHTNING_PRECISION[precision],
+                gradient_clip_val=settings.grad_clip or None,
+                logger=_logger(config, run),
+                callbacks=callbacks,
+                enable_progress_bar=watched(),
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                use_distributed_sampler=False,
+                sync_batchnorm=_several(settings) and pick_device(settings.accelerator).type == "cuda",
+                log_every_n_steps=10,
+            )
+        except (ValueError, MisconfigurationException) as error:
+            asked = f"--accelerator {settings.accelerator} --devices {settings.devices} --strategy {settings.strategy}"
+            raise UserError(f"{asked}: Lightning cannot do that here ({one_line(error)})") from None
         for sampler in turns:
             sampler.world_size = trainer.num_devices * trainer.num_nodes
         times = f" x {sampler.world_size}" if sampler.world_size > 1 else ""
@@ -270,7 +287,7 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
         say(f"training on {device}, precision {precision}, {len(loaders[0])} steps an epoch")
         checkpoint = run.last_checkpoint if resume else None
         if checkpoint is not None:
-            _read_checkpoint(checkpoint)
+            _refuse_other_network(_read_checkpoint(checkpoint), learner, checkpoint)
             say(f"going on from {checkpoint}")
         val = loaders[1] if validated else None
         try:
@@ -311,6 +328,17 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
         ) from None
 
 
+def _refuse_other_network(checkpoint: dict[str, Any], learner: Learner, path: Path) -> None:
+    found = {k: tuple(v.shape) for k, v in checkpoint.get("state_dict", {}).items()}
+    own = {k: tuple(v.shape) for k, v in learner.state_dict().items()}
+    if found != own:
+        name = min(k for k in {*found, *own} if found.get(k) != own.get(k))
+        raise UserError(
+            f"{path}: of another network: {name} is {found.get(name, 'missing')}, expected {own.get(name, 'nothing')}; "
+            f"delete it, and the run begins anew"
+        )
+
+
 def _several(settings: TrainConfig) -> bool:
     return settings.devices != "1" or settings.num_nodes > 1
 
@@ -319,8 +347,12 @@ def _strategy(config: Config) -> str:
     if not _several(config.train) or config.train.strategy != "auto":
         return config.train.strategy
     # A batch that lacks one stream leaves that stream's weights without gradient, and so does a frozen encoder.
+    # So do convolutions that are left out.
     one_stream = "none" in (config.model.visual, config.model.pose)
-    return "ddp" if one_stream and config.model.visual in ("none", "cnn3d") else "ddp_find_unused_parameters_true"
+    all_learn = config.model.visual == "none" or (
+        config.model.visual == "cnn3d" and config.model.convolution_dropout < 1
+    )
+    return "ddp" if one_stream and all_learn else "ddp_find_unused_parameters_true"
 
 
 def _logger(config: Config, run: RunFolder) -> Logger:
@@ -333,58 +365,3 @@ def _logger(config: Config, run: RunFolder) -> Logger:
     folder = run.path / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     return WandbLogger(name, folder, project=settings.wandb_project, entity=settings.wandb_entity)
-
-
-def average(decay: float, averages: list[torch.Tensor], now: list[torch.Tensor], _: object) -> None:
-    """One step of an exponential moving average, in place, of tensors of one type: whole numbers (indices, counts) are
-    taken over, as an average of them is rounded down."""
-    if averages[0].is_floating_point():
-        torch._foreach_lerp_(averages, now, 1 - decay)
-    else:
-        torch._foreach_copy_(averages, now)
-
-
-def _checkpoints(run: RunFolder, validated: bool) -> ModelCheckpoint:
-    if not validated:
-        return ModelCheckpoint(run.last_checkpoint.parent, "last", enable_version_counter=False)
-    return ModelCheckpoint(
-        run.last_checkpoint.parent,
-        "best",
-        monitor="val/macro_f1",
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
-    )
-
-
-class _Ranks(Callback):
-    """Gives every process its own windows and recordings where several devices train together."""
-
-    def __init__(self, samplers: Sequence[BoutSampler | Turns]) -> None:
-        self._samplers = samplers
-
-    def setup(self, trainer: pl.Trainer, learner: pl.LightningModule, stage: str) -> None:
-        for sampler in self._samplers:
-            sampler.rank, sampler.world_size = trainer.global_rank, trainer.world_size
-
-
-class _TimeLimit(Callback):
-    """Ends training when `--max_minutes` have passed; the learning rate has been brought down by then."""
-
-    def on_train_batch_end(self, trainer: pl.Trainer, learner: pl.LightningModule, *_: Any) -> None:
-        if isinstance(learner, Learner) and learner.time_share >= 1:
-            trainer.should_stop = True
-
-
-class _Lines(Callback):
-    """One line an epoch, for logs and for whoever has no terminal."""
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        self._since = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        values = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        found = [f"loss {values.get('train/loss_epoch', float('nan')):.3f}"]
-        found += [f"{k.removeprefix('val/')} {v:.3f}" for k, v in values.items() if k.startswith("val/")]
-        seconds = time.monotonic() - self._since
-        say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {', '.join(found)} ({seconds:.0f} s)")

@@ -11,7 +11,7 @@ from dolorim.core.pose_features import feature_names
 from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.heads import ActionHead, SpatialKeypointHead
 from dolorim.models.paws import PawBrightness
-from dolorim.models.pose import PoseEncoder
+from dolorim.models.pose import HEADS, PoseEncoder
 from dolorim.models.recognizer import Fusion, Recognizer
 from dolorim.models.tcn import Refinement, Tcn
 
@@ -32,7 +32,15 @@ def build_recognizer(
     if config.visual == config.pose == "none":
         raise UserError("--visual none and --pose none leave nothing to learn from; choose one of them")
     if config.tasks == "multitask" and (config.visual == "none" or not skeleton.keypoints):
-        raise UserError("--tasks multitask learns keypoints from video and pose files; name both, or use action_only")
+        raise UserError(
+            "--tasks multitask learns keypoints from video and pose files; name both, or use --tasks action_only"
+        )
+    if config.tasks == "multitask" and skeleton.animals > 1:
+        raise UserError(
+            "--tasks multitask learns the keypoints of one animal; name it with --individual, or use action_only"
+        )
+    if config.pose != "none" and config.pose_reach and config.width % HEADS:
+        raise UserError(f"--width {config.width}: expected a multiple of {HEADS}, the heads of the pose's attention")
     if config.tcn_step > 1 and (config.visual != "none" or config.pose_reach or config.temporal == "none"):
         raise UserError(
             "--tcn_step above 1 is for poses alone: use --visual none --pose_reach 0 --temporal tcn with it"

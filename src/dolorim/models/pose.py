@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+HEADS = 4  # of the attention; the width is divided among them
 _FAR = 5.0  # standard deviations at which a feature is cut off: a jump of the tracker must not rule the layer
 
 
@@ -22,7 +23,7 @@ class PoseEncoder(nn.Module):
     std: torch.Tensor
 
     def __init__(
-        self, n_features: int, width: int = 256, heads: int = 4, reach: int = 16, dropout: float = 0.1
+        self, n_features: int, width: int = 256, heads: int = HEADS, reach: int = 16, dropout: float = 0.1
     ) -> None:
         super().__init__()
         self.width, self.before, self.after = width, reach, reach

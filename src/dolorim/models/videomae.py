@@ -95,6 +95,10 @@ class VideoMae3d(nn.Module):
         """The network's layers, from the first to the last, for `freeze`."""
         return [*self.net.encoder.layer]
 
+    def without_points(self, features: torch.Tensor) -> torch.Tensor:
+        """The same: it looks at no keypoints."""
+        return features
+
     def adopt(self, state: State, where: str) -> None:
         """Take over a checkpoint: the original layout (VideoMAE2's distilled ones) or that of transformers.
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dolorim.core.errors import UserError
-from dolorim.models.weights import Picture, Source, State, load_strictly
+from dolorim.models.weights import Picture, Source, State, load_strictly, one_line
 
 DEFAULT = "vit_small_patch14_dinov2.lvd142m"
 _CHUNK = 64  # frames at a time: memory stays bounded
@@ -41,12 +41,20 @@ class Vit2d(nn.Module):
         self.has_class_token = getattr(self.net, "cls_token", None) is not None
         _check_size(self.net, name, img_size)
         self.n_keypoints = n_keypoints
-        self.width = (1 + self.has_class_token) * self.map_channels + n_keypoints * (self.map_channels + 1)
+        self.pooled = (1 + self.has_class_token) * self.map_channels
+        self.width = self.pooled + n_keypoints * (self.map_channels + 1)
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
         """The network's parts, from the first to the last, for `freeze`; the last norm belongs to the last."""
-        return [*next((getattr(self.net, n) for n in ("blocks", "stages", "layers") if hasattr(self.net, n)), [])]
+        parts = [*next((getattr(self.net, n) for n in ("blocks", "stages", "layers") if hasattr(self.net, n)), [])]
+        parts = parts or [part for name, part in self.net.named_children() if name.startswith("layer")]  # ResNets
+        norm = getattr(self.net, "norm", None)
+        return [*parts[:-1], nn.ModuleList([parts[-1], norm])] if parts and isinstance(norm, nn.Module) else parts
+
+    def without_points(self, features: torch.Tensor) -> torch.Tensor:
+        """The features of the same frames as if no keypoint were known."""
+        return F.pad(features[..., : self.pooled], (0, self.width - self.pooled))
 
     def adopt(self, state: State, where: str) -> None:
         """Take over a checkpoint in timm's layout (DINOv2's own files have it too). Raises `UserError`."""
@@ -107,9 +115,15 @@ def _network(name: str) -> Any:
             return timm.create_model(name, num_classes=0, dynamic_img_size=True)
         except TypeError:  # a ConvNet: it takes any size, but not that word
             return timm.create_model(name, num_classes=0)
+    except OSError as error:
+        raise UserError(
+            f"--encoder_name {name}: its description is not here and cannot be had ({one_line(error)})"
+        ) from None
     except (RuntimeError, ValueError) as error:
         near = ", ".join(timm.list_pretrained(f"*{name.split('.')[0].split('_')[0]}*")[:3]) or DEFAULT
-        raise UserError(f"--encoder_name {name}: timm has no such network ({error}); it has {near}, ...") from None
+        raise UserError(
+            f"--encoder_name {name}: timm has no such network ({one_line(error)}); it has {near}, ..."
+        ) from None
 
 
 def _check_size(net: Any, name: str, img_size: int) -> None:

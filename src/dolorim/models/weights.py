@@ -55,6 +55,9 @@ class Pretrained(Protocol):
     def adopt(self, state: State, where: str) -> None:
         """Take over a checkpoint strictly. Raises `UserError` in one line where it does not fit."""
 
+    def without_points(self, features: torch.Tensor) -> torch.Tensor:
+        """Features `(batch, time, width)` of the same frames as if no keypoint were known."""
+
 
 def load_encoder(encoder: Pretrained, weights: str) -> str:
     """Give an encoder its weights: `hub`, `random` or a file. Returns what was loaded, licence included, to be printed.
@@ -79,6 +82,11 @@ def hub_file(source: Source) -> Path:
             return Path(hf_hub_download(source.repository, name, local_files_only=True))
         except LocalEntryNotFoundError:
             continue
+        except ValueError as error:
+            raise UserError(
+                f"--encoder_name {source.repository}: not a name on the hub ({one_line(error)}); a file of weights "
+                "goes to --encoder_weights"
+            ) from None
     reason = "no such file there"
     for name in source.files:
         try:
@@ -86,7 +94,7 @@ def hub_file(source: Source) -> Path:
         except RemoteEntryNotFoundError:
             continue
         except (OSError, ValueError, httpx.HTTPError) as error:
-            reason = "no network" if isinstance(error, LocalEntryNotFoundError) else _one_line(error)
+            reason = "no network" if isinstance(error, LocalEntryNotFoundError) else one_line(error)
             break
     raise UserError(
         f"--encoder_weights hub: {source} is neither in the local hub cache nor can it be downloaded ({reason}); on a "
@@ -113,14 +121,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
-        raise UserError(f"{path}: not a safetensors file ({_one_line(error)}); download it again") from None
+        raise UserError(f"{path}: not a safetensors file ({one_line(error)}); download it again") from None
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path}: holds Python objects, not only tensors, and is not opened ({_one_line(error)}); save its "
+            f"{path}: holds Python objects, not only tensors, and is not opened ({one_line(error)}); save its "
             "state_dict alone, best as .safetensors"
         ) from None
     except _UNREADABLE as error:  # whatever a damaged file makes of the unpickler
-        raise UserError(f"{path}: not a PyTorch checkpoint ({_one_line(error)}); download it again") from None
+        raise UserError(f"{path}: not a PyTorch checkpoint ({one_line(error)}); download it again") from None
     for name in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
@@ -164,10 +172,15 @@ def fingerprint(state: nn.Module | State) -> str:
 
 
 def freeze(encoder: nn.Module, blocks: Sequence[nn.Module], unfreeze_last: int = 0) -> None:
-    """Let nothing of an encoder learn but its last blocks."""
-    encoder.requires_grad_(False)
+    """Let nothing of an encoder learn but its last blocks; the rest also keeps its statistics, and drops nothing.
+
+    Raises `UserError` where blocks are asked for and the encoder has none.
+    """
+    if unfreeze_last and not blocks:
+        raise UserError(f"--unfreeze_last {unfreeze_last}: this network has no blocks to count; 0 trains all of it")
+    encoder.requires_grad_(False).eval()
     for block in blocks[len(blocks) - min(unfreeze_last, len(blocks)) :]:
-        block.requires_grad_(True)
+        block.requires_grad_(True).train()
 
 
 class Picture(nn.Module):
@@ -188,5 +201,5 @@ class Picture(nn.Module):
         return (frames - self.mean) / self.std
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0][:150]
