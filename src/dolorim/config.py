@@ -110,7 +110,8 @@ class ModelConfig:
     encoder_weights: str = "hub"
     """Its weights: hub (local hub cache, else downloaded), a file, or random."""
     freeze_backbone_epochs: int = -1
-    """Epochs in which a pretrained network stays as it is; -1 for all, so that its features are computed only once where no keypoints are learned."""
+    """Epochs in which a pretrained network stays as it is; -1 for all, so that its features are computed only once
+    (with --tasks action_only)."""
     unfreeze_last: NotNegative = 0
     """Of a pretrained network that thaws, train only this many last blocks; 0 trains all."""
     width: Positive = 256
