@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -16,10 +17,14 @@ from dolorim.cli import main
 from dolorim.config import AugmentConfig, TrainConfig
 from dolorim.core.decoder import Decoder
 from dolorim.core.recording import Recording
+from dolorim.data.footage import Footage, video_points
 from dolorim.data.sampling import BoutSampler
+from dolorim.engine.evaluate import predictor_of
 from dolorim.engine.infer import Predictor
+from dolorim.engine.material import gather
 from dolorim.engine.module import Learner
 from dolorim.engine.run_folder import RunFolder
+from dolorim.formats.pose import read_pose
 from dolorim.formats.predictions import read_predictions
 
 SMALL = (
@@ -199,6 +204,31 @@ def test_a_pose_with_other_points_than_the_run_has_learned_from_is_named_and_the
         assert main(["predict", str(trained(name).path), str(good), str(bad), "--out", str(tmp_path / name)]) == 1
         assert f"failed: {bad}" in capsys.readouterr().err
         assert len(list((tmp_path / name).glob("*.predictions.csv"))) == 1
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_keypoints_that_are_found_are_written_in_pixels_of_the_video(
+    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, jobs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, video = trained("multitask"), sorted((study / "Videos").iterdir())[0]
+    command = ["predict", str(run.path), str(video), "--out", str(tmp_path), "--jobs", jobs, "--quiet"]
+    assert main([*command, "--keypoints"]) == 0
+    pose = read_pose(tmp_path / f"{video.stem}.keypoints.csv")
+    decisions = predictor_of(run, keypoints=True)(film := footage_of(run, video))
+    assert pose.names == run.read_skeleton().keypoints
+    assert film.video is not None
+    expected = video_points(decisions.keypoints, film.video.centers, film.video.turns, film.video.side_px)
+    np.testing.assert_allclose(pose.points, expected, atol=0.5)  # the cached pictures are the very same crops
+    np.testing.assert_allclose(pose.likelihood, decisions.visible, atol=0.01)
+    assert main([*command, "--no-overwrite"]) == 0  # without keypoints it is another order
+    assert main(["predict", str(trained("multimodal").path), str(video), "--out", str(tmp_path), "--keypoints"]) == 2
+    assert "has learned no keypoints" in capsys.readouterr().err
+
+
+def footage_of(run: RunFolder, video: Path) -> Footage:
+    material = gather(run.read_config())
+    (found,) = [f for f in material.footage if f.recording.name == video.stem]
+    return dataclasses.replace(found, track=None)
 
 
 @pytest.mark.parametrize(

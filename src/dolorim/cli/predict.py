@@ -26,6 +26,8 @@ class _Predict:
     """Folder for the results; RUN/predictions/new without it."""
     overlay: bool = False
     """Also write a copy of each video with labels and probabilities painted on it."""
+    keypoints: bool = False
+    """Also write the keypoints that a run of train multitask finds, as DeepLabCut would write them."""
     body_length_px: float | None = None
     """Body length in these videos, where the run has a fixed one and the camera is another."""
     mask: str | None = None
@@ -69,7 +71,7 @@ def run(arguments: list[str]) -> int:
     out = given.out or run.predictions("new")
     knobs = {
         name: getattr(given, name)
-        for name in ("overlay", "overwrite", "body_length_px", "mask", "abstain", "engine", "address")
+        for name in ("overlay", "overwrite", "body_length_px", "mask", "abstain", "engine", "address", "keypoints")
     }
     if given.abstain_by is not None:
         if given.abstain is None:

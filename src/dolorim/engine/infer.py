@@ -29,11 +29,12 @@ UNIT = 1024
 
 
 class Decisions(NamedTuple):
-    """Of consecutive frames: `probabilities` `(time, classes)` float32, `keypoints` `(time, keypoint, 2)` in the crop,
-    from -1 to 1, or None."""
+    """Of consecutive frames: `probabilities` `(time, classes)` float32; or None, `keypoints` `(time, keypoint, 2)` in
+    the crop, from -1 to 1, and the probability that they are `visible` `(time, keypoint)`."""
 
     probabilities: np.ndarray
-    keypoints: np.ndarray | None
+    keypoints: np.ndarray | None = None
+    visible: np.ndarray | None = None
 
 
 class Predictor:
@@ -192,8 +193,10 @@ class Predictor:
             found = self.model.read(streams, dense=True)
         inner = slice(first, first + frames)
         probabilities = found.actions[0, inner].float().softmax(-1).cpu().numpy()
-        keypoints = None if found.keypoints is None else found.keypoints[0, inner].float().cpu().numpy()
-        return Decisions(probabilities, keypoints)
+        if found.keypoints is None or found.visibility is None:
+            return Decisions(probabilities)
+        keypoints, visible = found.keypoints[0, inner].float(), found.visibility[0, inner].float().sigmoid()
+        return Decisions(probabilities, keypoints.cpu().numpy(), visible.cpu().numpy())
 
     def around(self, start: int, stop: int | None) -> tuple[int, int | None]:
         """From which frame on, and up to which, crops are needed so that `[start, stop)` come out as of the whole.
@@ -260,8 +263,10 @@ def behind(blocks: Iterable[Crops], frame: int) -> Iterator[Crops]:
 
 
 def _joined(parts: Iterable[Decisions]) -> Decisions:
-    probabilities, keypoints = zip(*parts, strict=True)
-    return Decisions(np.concatenate(probabilities), None if keypoints[0] is None else np.concatenate(keypoints))
+    probabilities, keypoints, visible = zip(*parts, strict=True)
+    if keypoints[0] is None:
+        return Decisions(np.concatenate(probabilities))
+    return Decisions(*map(np.concatenate, (probabilities, keypoints, visible)))
 
 
 def _arrays(crops: Crops) -> tuple[np.ndarray, ...]:

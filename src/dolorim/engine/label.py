@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -19,11 +19,12 @@ from dolorim.core.ethogram import Ethogram
 from dolorim.core.predictions import Predictions
 from dolorim.data.ahead import ahead
 from dolorim.data.crop import Crops, View, crop_frames, plan_view, rhythm
+from dolorim.data.footage import video_points
 from dolorim.data.seek import DisagreementError, FrameSpan, list_packets
 from dolorim.data.track import PoseTrack, read_track
 from dolorim.data.video import FrameStream, probe
 from dolorim.engine.extract import usual_workers
-from dolorim.engine.infer import Predictor, behind
+from dolorim.engine.infer import Decisions, Predictor, behind
 from dolorim.engine.material import rate_of
 from dolorim.engine.talk import progress
 from dolorim.metrics.conformal import Conformal
@@ -84,13 +85,18 @@ class Stopwatch(dict[str, float]):
 
 @dataclass(frozen=True)
 class Watched:
-    """What the network says about consecutive frames, before anything is decided on the whole."""
+    """What the network says about consecutive frames, before anything is decided on the whole.
+
+    `keypoints` `(time, keypoint, 3)` are x and y in pixels of the video and the probability that it is visible, where
+    they were asked for.
+    """
 
     probabilities: np.ndarray
     time_s: np.ndarray
     damage: str | None
     seen: tuple[str, ...]
     seconds: Stopwatch = field(default_factory=Stopwatch)
+    keypoints: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -131,23 +137,26 @@ class Labeler:
             frames, waited = watch.each("waiting for frames", ahead(frames, _DECODED)), "waiting for frames"
         blocks = behind(watch.each("localize and crop", crop_frames(frames, view, from_crop)), first)
         times: list[np.ndarray] = []
+        places: list[tuple[np.ndarray, np.ndarray]] = []
 
         def watched_blocks() -> Iterator[Crops]:
             with progress(video.name, info.expected_frames or None) as bar:
                 for block in watch.each("waiting for pictures", ahead(blocks, _WAITING)):
                     times.append(block.time_s)
+                    places.append((block.centers, block.turns))
                     bar(len(block.images))
                     yield block
 
         with watch.on("network"):
-            found = [d.probabilities for d in self.predictor.stream(watched_blocks(), track, view.side_px)]
+            found = list(self.predictor.stream(watched_blocks(), track, view.side_px))
         watch.add("network", -watch["waiting for pictures"])
         watch.add("localize and crop", -watch[waited])
         if not found and part is None:
             raise UserError(f"{video}: no frame of it decodes")
         seen = ("video",) if track is None else ("video", "pose")
         damage = str(stream.damage) if stream.damage else None
-        watched = Watched(_together(found), _together(times), damage, seen, watch)
+        probabilities = _together([d.probabilities for d in found])
+        watched = Watched(probabilities, _together(times), damage, seen, watch, _points(found, places, view.side_px))
         return watched if part is None else _only(watched, part, first)
 
     def _stream(self, video: Path, view: View, part: Part | None) -> tuple[int, int, FrameStream | FrameSpan]:
@@ -216,17 +225,33 @@ def joined(parts: list[tuple[Part, Watched | None]]) -> Watched | None:
     for watched in kept:
         for what, spent in watched.seconds.items():
             seconds.add(what, spent)
-    probabilities, time_s = (
-        np.concatenate([getattr(w, name) for w in kept if len(w.time_s)]) for name in ("probabilities", "time_s")
-    )
-    return Watched(probabilities, time_s, kept[-1].damage, kept[0].seen, seconds)
+    there = [w for w in kept if len(w.time_s)]
+    probabilities, time_s = (np.concatenate([getattr(w, name) for w in there]) for name in ("probabilities", "time_s"))
+    points = [w.keypoints for w in there if w.keypoints is not None]
+    keypoints = np.concatenate(points) if points else None
+    return Watched(probabilities, time_s, kept[-1].damage, kept[0].seen, seconds, keypoints)
 
 
 def _only(watched: Watched, part: Part, first: int) -> Watched:
     wanted = slice(part.start - first, None if part.stop is None else part.stop - first)
     more = part.stop is not None and len(watched.time_s) > part.stop - first
     damage = None if more else watched.damage  # behind the part: the next one meets it, too
-    return replace(watched, probabilities=watched.probabilities[wanted], time_s=watched.time_s[wanted], damage=damage)
+    probabilities, time_s, keypoints = watched.probabilities[wanted], watched.time_s[wanted], watched.keypoints
+    keypoints = None if keypoints is None else keypoints[wanted]
+    return replace(watched, probabilities=probabilities, time_s=time_s, keypoints=keypoints, damage=damage)
+
+
+def _points(
+    found: Sequence[Decisions], places: Sequence[tuple[np.ndarray, np.ndarray]], side_px: float
+) -> np.ndarray | None:
+    """Keypoints in the crop as those in the video (`Watched`)."""
+    points = [d.keypoints for d in found if d.keypoints is not None]
+    visible = [d.visible for d in found if d.visible is not None]
+    if not points:
+        return None
+    centers, turns = (np.concatenate(part) for part in zip(*places, strict=True))
+    in_video = video_points(np.concatenate(points), centers, turns, side_px)
+    return np.concatenate([in_video, np.concatenate(visible)[..., None]], -1).astype(np.float32)
 
 
 def _together(arrays: list[np.ndarray]) -> np.ndarray:

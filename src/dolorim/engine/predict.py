@@ -30,6 +30,7 @@ from dolorim.engine.label import Job, Labeler, Part, Stopwatch, Watched, decide,
 from dolorim.engine.overlay import write_overlay
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress, say, warn
+from dolorim.formats.dlc import write_dlc
 from dolorim.formats.naming import find_videos
 from dolorim.formats.predictions import meta_path, read_predictions, write_predictions
 from dolorim.formats.table import write_table
@@ -88,6 +89,7 @@ class Order:
     abstain: float | None = None
     abstain_by: RunFolder | None = None
     threads: int | None = None
+    keypoints: bool = False
 
     @property
     def config(self) -> Config:
@@ -116,6 +118,7 @@ class Order:
             "video": str(job.file),
             "view": {name: getattr(data, name) for name in VIEW_KNOBS},
             **open_,
+            **({"keypoints": True} if self.keypoints else {}),
             **_identity(job),
         }
 
@@ -139,7 +142,7 @@ class Clerk:
             torch.set_num_threads(order.threads)
         if torch.cuda.is_available():
             torch.cuda.set_device(number % torch.cuda.device_count())
-        self.labeler = Labeler(predictor_of(run), order.config)
+        self.labeler = Labeler(predictor_of(run, keypoints=order.keypoints), order.config)
 
     def __call__(self, task: Job | Part) -> Done | Watched | None:
         if isinstance(task, Part):
@@ -156,6 +159,10 @@ def write_down(order: Order, job: Job, watched: Watched, meta: dict[str, Any]) -
     if order.meta(job) != meta:
         raise UserError(f"{job.file}: changed while it was read; run again when it is complete")
     with watched.seconds.on("writing"):
+        if watched.keypoints is not None:
+            names, found = order.run.read_skeleton().keypoints, watched.keypoints.astype(float)
+            points, visible = found[..., :2].round(2), found[..., 2].round(4)
+            write_dlc(order.out / f"{job.stem}.keypoints.csv", "dolorim", names, points, visible)
         write_predictions(order.out, predictions)
         if order.overlay and job.video is not None:
             write_overlay(job.video, predictions, order.out / f"{job.stem}.overlay.mp4")
@@ -179,11 +186,14 @@ def predict_videos(
     workers: int = 1,
     address: str | None = None,
     part: int = _PART,
+    keypoints: bool = False,
 ) -> Outcome:
     """Label recordings and write their files to `out`. One that fails is reported and does not stop the others.
 
     `to_check.csv` lists the bouts of all of them that a person should look at first. With `abstain`, frames whose
     conformal set at this alpha is not their label alone are left open (-1); the sets are the run's, or `abstain_by`'s.
+
+    With `keypoints`, those that a run of several tasks finds are written as DeepLabCut would write them.
 
     `body_length_px` and `mask` replace those of the run, for videos of another camera. Where several `workers` do it,
     a long video is divided among them, `part` units at a time.
@@ -193,7 +203,9 @@ def predict_videos(
     """
     workers = how_many(engine, workers, address)
     threads = threads_for(engine, workers, address)
-    order = Order(run, out, overlay, overwrite, body_length_px, mask, abstain, abstain_by, threads)
+    order = Order(run, out, overlay, overwrite, body_length_px, mask, abstain, abstain_by, threads, keypoints)
+    if keypoints and run.read_config().model.tasks != "multitask":
+        raise UserError(f"{run.path}: has learned no keypoints; --keypoints is for runs of train multitask")
     _ = order.sets  # where they are missing, it is said before any work is done
     alone = engine == "local" and workers == 1
     outcome, started = Outcome(), time.perf_counter()
@@ -327,7 +339,7 @@ def is_done(out: Path, stem: str, meta: dict[str, Any]) -> bool:
         before = json.loads(meta_path(out, stem).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    keys = ("run", "view", "fingerprint", "pose_fingerprint", "abstain", "abstain_by")
+    keys = ("run", "view", "fingerprint", "pose_fingerprint", "abstain", "abstain_by", "keypoints")
     return isinstance(before, dict) and all(before.get(key) == meta.get(key) for key in keys)
 
 
