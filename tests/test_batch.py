@@ -186,7 +186,7 @@ def test_without_ray_it_is_said_how_to_get_it(
 ) -> None:
     monkeypatch.setattr("dolorim.engine.batch.find_spec", lambda name: None)
     assert main(["predict", str(run.path), str(study / "Videos"), "--engine", "ray"]) == 2
-    assert "pip install dolorim[ray]" in capsys.readouterr().err
+    assert "pip install 'dolorim[ray]'" in capsys.readouterr().err
 
 
 def test_the_profile_tells_what_the_time_went_to(

@@ -208,7 +208,7 @@ def _actors(make: Callable[[int], Callable[[T], R]], address: str | None) -> _Te
 def _cluster(address: str | None) -> tuple[Any, dict[str, float]]:
     """Ray, connected, and what one actor takes: a GPU where there are any, else two cores."""
     if find_spec("ray") is None:
-        raise UserError("--engine ray needs Ray; install it with: pip install dolorim[ray]")
+        raise UserError("--engine ray needs Ray; install it with: pip install 'dolorim[ray]'")
     ray: Any = import_module("ray")
     if not ray.is_initialized():
         try:

@@ -360,8 +360,15 @@ def _logger(config: Config, run: RunFolder) -> Logger:
     if not settings.use_wandb:
         return TensorBoardLogger(run.path, name="", version="logs")
     if find_spec("wandb") is None:
-        raise UserError("--use_wandb needs Weights & Biases; install it with: pip install dolorim[wandb]")
+        raise UserError("--use_wandb needs Weights & Biases; install it with: pip install 'dolorim[wandb]'")
     name = settings.wandb_run_name or f"{run.path.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = run.path / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    return WandbLogger(name, folder, project=settings.wandb_project, entity=settings.wandb_entity)
+    import wandb
+
+    logger = WandbLogger(name, folder, project=settings.wandb_project, entity=settings.wandb_entity)
+    try:
+        _ = logger.experiment  # it begins now
+    except wandb.Error as error:
+        raise UserError(f"--use_wandb: {one_line(error)}; try wandb login, or WANDB_MODE=offline") from None
+    return logger

@@ -154,5 +154,5 @@ def _needed(module: str) -> Any:
     except ImportError:
         raise UserError(
             f"NWB files are written with {module.replace('_', '-')}, which is not installed; "
-            f"pip install dolorim[nwb], or choose another format"
+            f"pip install 'dolorim[nwb]', or choose another format"
         ) from None
