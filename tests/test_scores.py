@@ -17,6 +17,7 @@ from sklearn import metrics as sk
 from dolorim.metrics.events import event_figures, event_sums
 from dolorim.metrics.frames import confusion, frame_scores
 from dolorim.metrics.intervals import intervals_of
+from dolorim.metrics.keypoints import keypoint_scores
 from dolorim.metrics.probabilities import average_precision
 from dolorim.metrics.segments import count_segments
 from dolorim.metrics.summary import Scored, compare, summarize
@@ -225,3 +226,16 @@ def test_thirty_animals_of_long_recordings_take_seconds():
     start = time.process_time()
     summarize(recordings, CLASSES)
     assert time.process_time() - start < 4
+
+
+def test_errors_of_keypoints_count_visible_points_in_three_units():
+    first = (np.array([[2.0, np.nan], [4.0, np.nan]]), 100.0, 20.0)  # of a crop of 100 pixels, of a mouse of 20
+    second = (np.array([[9.0, np.nan]]), 300.0, 90.0)
+    found = keypoint_scores([first, second], ("mouth", "tail_base"))
+    assert found["points"] == 3
+    assert found["mae_px"] == pytest.approx(5.0)
+    assert found["median_px"] == pytest.approx(4.0)
+    assert found["mae_normalized"] == pytest.approx((0.02 + 0.04 + 0.03) / 3)
+    assert found["mae_body_lengths"] == pytest.approx((0.1 + 0.2 + 0.1) / 3)
+    assert found["per_keypoint"] == {"mouth": {"points": 3, "mae_px": 5.0}, "tail_base": {"points": 0, "mae_px": None}}
+    assert keypoint_scores([(np.full((2, 2), np.nan), 1.0, 1.0)], ("mouth", "tail_base")) == {"points": 0}

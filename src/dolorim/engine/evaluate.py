@@ -126,13 +126,13 @@ def _scored(footage: Footage, probabilities: np.ndarray, labels: np.ndarray) -> 
 
 
 def _distances_px(footage: Footage, found: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Distances `(time, keypoint)` of keypoints found in the crop from the tracked ones that lie in it."""
+    """Distances `(time, keypoint)` of keypoints found in the crop from those that the tracker has seen there."""
     video, track = footage.video, footage.track
     assert video is not None
     if track is None:
         return np.full(found.shape[:2], np.nan), 1.0, 1.0
     true = crop_points(track.points[:, 0], video.centers, video.turns, video.side_px)
-    true[(np.abs(true) > 1).any(-1)] = np.nan
+    true[(np.abs(true) > 1).any(-1) | (track.since_seen[:, 0] > 0)] = np.nan
     return np.hypot(*np.moveaxis(found - true, -1, 0)) * video.side_px / 2, video.side_px, track.length_px
 
 
