@@ -40,7 +40,7 @@ def test_any_image_network_gives_features_for_every_frame_by_itself(name: str) -
     torch.manual_seed(0)
     model = Vit2d(name, 64).eval()
     images = video(70, 40)  # more than are done at a time, and of another size
-    found, grid = model(images, maps=True)
+    found, grid = model(images, maps=1)
     assert (model.before, model.after) == (0, 0)
     assert found.shape == (1, 70, model.width)
     assert grid.shape[:3] == (1, 70, model.map_channels)
@@ -64,7 +64,7 @@ def test_a_token_at_a_keypoint_is_the_patch_that_it_lies_in_and_a_missing_keypoi
     model, images = vit(64, n_keypoints=2), video(3, 64)
     points = torch.full((1, 3, 2, 2), torch.nan)
     points[0, 1, 1] = torch.tensor([-0.75, 0.25])  # the middle of column 0, row 2 of 4
-    found, grid = model(images, points=points, maps=True)
+    found, grid = model(images, points=points, maps=1)
     size = model.map_channels
     tokens = found[..., -2 * (size + 1) :].view(1, 3, 2, size + 1)
     assert tokens[..., -1].tolist() == [[[0, 0], [0, 1], [0, 0]]]
@@ -94,20 +94,20 @@ def test_an_unknown_network_is_refused_and_known_ones_are_named(name: str) -> No
 @torch.no_grad()
 def test_the_maps_of_the_3d_cnn_are_dense_in_time_and_leave_the_features_alone(clip_length: int) -> None:
     model, images = cnn3d(clip_length), video(20)
-    features, grid = model(images, maps=True)
+    features, grid = model(images, maps=1)
     torch.testing.assert_close(features, model(images))
     assert grid.shape == (1, 20, model.map_channels, 8, 8)
     around = torch.arange(12 - model.before, 12 + model.after + 1)
-    alone = model(images[:, :, around], halo=True, maps=True)
+    alone = model(images[:, :, around], halo=True, maps=1)
     torch.testing.assert_close(alone[1][0, 0], grid[0, 12], atol=2e-5, rtol=1e-4)
     changed = images.clone()
     changed[:, :, 12] = 1 - changed[:, :, 12]
-    moved = (model(changed, maps=True)[1] - grid).abs().amax((0, 2, 3, 4))
+    moved = (model(changed, maps=1)[1] - grid).abs().amax((0, 2, 3, 4))
     assert moved[12] > 1e-3
     assert not moved[: 12 - model.after].any()
     assert not moved[13 + model.before :].any()
     without = cnn3d(clip_length, convolution_dropout=1.0)
-    torch.testing.assert_close(without(images, maps=True)[0], without(images))
+    torch.testing.assert_close(without(images, maps=1)[0], without(images))
 
 
 def bright_spots(frames: int, side: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -266,3 +266,16 @@ def test_a_paw_is_as_bright_as_the_glass_that_it_presses_and_light_does_not_matt
     torch.testing.assert_close(found[0], torch.tensor([0.0, 0, 0, 1, 1, 0]), atol=1e-5, rtol=0)
     ratio = float(np.log((0.6 + 16 / 255) / (0.3 + 16 / 255)))
     torch.testing.assert_close(found[1], torch.tensor([ratio / 2, -ratio / 2, 0, 1, 1, 0]), atol=1e-4, rtol=0)
+
+
+@each_model
+@torch.no_grad()
+def test_keypoints_of_every_third_frame_are_those_of_all_frames_and_decisions_do_not_need_them(name: str) -> None:
+    case = Case(name)
+    whole, some, none = (case.model(case.inputs(), maps=maps) for maps in (1, 3, 0))
+    for found in (some, none):
+        torch.testing.assert_close(found.actions, whole.actions)
+    assert none.keypoints is none.visibility is None
+    if whole.keypoints is not None:
+        torch.testing.assert_close(some.keypoints, whole.keypoints[:, ::3], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(some.visibility, whole.visibility[:, ::3], atol=1e-5, rtol=1e-4)

@@ -218,9 +218,16 @@ def test_the_plateau_schedule_waits_four_epochs_and_then_lowers_the_rate() -> No
 def test_weights_are_averaged_and_whole_numbers_are_taken_over(decay: float) -> None:
     before, now, places = torch.randn(50), torch.randn(50), torch.arange(2000)
     weights, indices, flags = [before.clone()], [places.clone()], [torch.tensor([False, True])]
-    average(decay, weights, [now], None)
-    average(decay, indices, [places], None)
-    average(decay, flags, [torch.tensor([True, True])], None)
+    average(decay, weights, [now], torch.tensor(10_000))
+    average(decay, indices, [places], 1)
+    average(decay, flags, [torch.tensor([True, True])], 1)
     torch.testing.assert_close(weights[0], decay * before + (1 - decay) * now)
     assert torch.equal(indices[0], places)
     assert flags[0].all()
+
+
+def test_the_average_of_a_short_run_is_not_of_the_weights_that_it_began_with() -> None:
+    weights = [torch.zeros(1)]
+    for step in range(1, 50):
+        average(0.999, weights, [torch.ones(1)], step)
+    assert weights[0].item() > 0.9999

@@ -98,7 +98,7 @@ def test_the_mapped_weights_compute_what_the_original_layout_computes(norm: str)
         means = [F.layer_norm(s.mean(2), (width,), *scale, 1e-6)[0] for s in steps]
     else:
         means = [F.layer_norm(s, (width,), *scale, 1e-6).mean(2)[0] for s in steps]
-    features, grid = model(video[None, None], halo=True, maps=True)
+    features, grid = model(video[None, None], halo=True, maps=1)
     assert features.shape == (1, 8, width)
     assert grid.shape == (1, 8, width, 14, 14)
     for frame in range(8):  # by hand: frame f of the video is 8 + f in the first clip and f in the second
@@ -115,7 +115,7 @@ def test_the_mapped_weights_compute_what_the_original_layout_computes(norm: str)
 def test_videomae_in_chunks_from_multiples_of_8_equals_the_whole() -> None:
     model, time = videomae(), 37
     images = video(time)
-    whole, grids = model(images, maps=True)
+    whole, grids = model(images, maps=1)
     assert whole.shape == (1, time, SHAPE[0])
     assert grids.shape == (1, time, SHAPE[0], 2, 2)
     for start, stop in ((0, 16), (16, 24), (8, 37), (32, 37)):

@@ -16,11 +16,12 @@ from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import say
 
 
-def average(decay: float, averages: list[torch.Tensor], now: list[torch.Tensor], _: object) -> None:
+def average(decay: float, averages: list[torch.Tensor], now: list[torch.Tensor], steps: torch.Tensor | int) -> None:
     """One step of an exponential moving average, in place, of tensors of one type: whole numbers (indices, counts) are
-    taken over, as an average of them is rounded down."""
+    taken over, as an average of them is rounded down. After few `steps` it decays faster, or a short run would be
+    averaged with the random weights that it began with."""
     if averages[0].is_floating_point():
-        torch._foreach_lerp_(averages, now, 1 - decay)
+        torch._foreach_lerp_(averages, now, 1 - min(decay, (1 + int(steps)) / (10 + int(steps))))
     else:
         torch._foreach_copy_(averages, now)
 

@@ -152,10 +152,10 @@ class Predictor:
     @torch.inference_mode()
     def _encoded(self, inputs: dict[str, torch.Tensor]) -> Streams:
         with autocast(self.device, self.precision):
-            seen = self._see_with(Inputs(**inputs), halo=True)
+            seen = self._see_with(Inputs(**inputs), halo=True, maps=int(self.keypoints))
         if isinstance(self.model.visual, Pretrained) and seen.visual is not None:
             seen = seen._replace(visual=seen.visual.half().float())  # as they are stored: both ways decide alike
-        return seen if self.keypoints else seen._replace(maps=None)
+        return seen
 
     def _stored(self, footage: Footage) -> Iterator[Streams]:
         """Streams of a recording whose visual features have been computed before, in chunks as of frames: to the last

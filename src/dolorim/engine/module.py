@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from dolorim.models.vit import Vit2d
 
 
+_KEYPOINTS_EVERY = 4  # of a window's frames are learned from: its neighbors show next to nothing else
+
+
 class Learner(pl.LightningModule):
     """Trains a recognizer. `shares` `(classes,)` are those among drawn frames; `val` are recordings to validate on.
 
@@ -66,10 +69,12 @@ class Learner(pl.LightningModule):
         batch = augment(batch, self.config.augment, self.ethogram.mirrored)
         first = np.random.SeedSequence([*everybodys, 0]).generate_state(1)
         inputs = self._with_one_stream_left_out(inputs_of(batch), int(first[0]))
-        found = self._look(inputs, batch["valid"], halo=True)
+        found = self._look(inputs, batch["valid"], halo=True, maps=_KEYPOINTS_EVERY)
         loss = self.loss(found.stages, batch["labels"], self._over_all)
         if found.keypoints is not None and found.visibility is not None and self.config.train.lambda_kp:
-            points = keypoint_loss(found.keypoints, found.visibility, batch["points"], batch["valid"], self._over_all)
+            some = slice(None, None, _KEYPOINTS_EVERY)
+            true, valid = batch["points"][:, some], batch["valid"][:, some]
+            points = keypoint_loss(found.keypoints, found.visibility, true, valid, self._over_all)
             self.log("train/keypoints", points, on_step=False, on_epoch=True, batch_size=len(batch["labels"]))
             loss = loss + self.config.train.lambda_kp * points
         together = self._over_all(loss.detach().clone())

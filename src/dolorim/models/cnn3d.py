@@ -73,9 +73,10 @@ class Cnn3d(nn.Module):
         *,
         halo: bool = False,
         points: torch.Tensor | None = None,
-        maps: bool = False,
+        maps: int = 0,
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """With `maps=True` also what the blocks see, `(batch, time, map_channels, height / 4, width / 4)`."""
+        """With `maps` also what the blocks see of every `maps`-th frame: `(batch, frames, map_channels, height / 4,
+        width / 4)`."""
         frames = frames.squeeze(1)
         if track is None:
             track = frames.new_zeros((*frames.shape[:2], 2))
@@ -96,7 +97,7 @@ class Cnn3d(nn.Module):
             convolved, measured = summary.split([convolved.shape[1], measured.shape[1]], 1)
             convolved = self._hidden_at_times(convolved, self.convolution_dropout)
             features = self.project(torch.cat([convolved, measured], 1)).transpose(1, 2)
-        return features if levels is None else (features, self._stacked(levels, *features.shape[:2]))
+        return features if levels is None else (features, self._stacked(levels, len(features), features.shape[1], maps))
 
     def _look(self, maps: Maps, levels: list[torch.Tensor] | None) -> torch.Tensor:
         """Maps to pooled features `(batch, 2 * last stage, fewer frames)`; `levels` collects what each block gives."""
@@ -124,16 +125,16 @@ class Cnn3d(nn.Module):
         seen = self.stem(images.flatten(0, 1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return seen.reshape(batch, -1, *seen.shape[1:])
 
-    def _stacked(self, levels: list[torch.Tensor], batch: int, time: int) -> torch.Tensor:
-        """What all blocks see, at the size of the first and at the frames asked for."""
+    def _stacked(self, levels: list[torch.Tensor], batch: int, time: int, every: int) -> torch.Tensor:
+        """What all blocks see, at the size of the first and at every so-manieth of the frames asked for."""
         size = levels[0].shape[2:]
         same = []
         for level in levels:
             images = level.reshape(batch, -1, *level.shape[1:])
             lost = (time + self.clip_length - 1 - images.shape[1]) // 2  # at either end, to lags and to convolutions
-            images = images[:, self.before - lost : self.before - lost + time].flatten(0, 1)
+            images = images[:, self.before - lost : self.before - lost + time : every].flatten(0, 1)
             same.append(F.interpolate(images.float(), size, mode="bilinear"))
-        return torch.cat(same, 1).view(batch, time, self.map_channels, *size)
+        return torch.cat(same, 1).view(batch, -1, self.map_channels, *size)
 
     def _hidden_at_times(self, values: torch.Tensor, share: float) -> torch.Tensor:
         """The values `(batch, ...)`, in training set to zero for a share of the windows."""

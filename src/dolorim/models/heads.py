@@ -31,7 +31,7 @@ class SpatialKeypointHead(nn.Module):
 
     Each keypoint's coordinates are the mean position under a heat map (integral regression, Sun et al. 2018,
     arXiv:1711.08229), so that they are finer than the map's cells; whether it is visible is read from what lies there.
-    Needs the maps that an encoder returns with `maps=True`; it cannot point outside of the crop.
+    Needs the maps that an encoder returns with `maps`; it cannot point outside of the crop.
     """
 
     def __init__(self, channels: int, hidden: int, n_keypoints: int) -> None:

@@ -91,24 +91,29 @@ class Recognizer(nn.Module):
             for side in ("before", "after")
         )
 
-    def forward(self, inputs: Inputs, valid: torch.Tensor | None = None, *, halo: bool = False) -> Output:
-        """Decide on the frames given, `step` apart. With `halo=True` the inputs carry the streams' context."""
-        return self.read(self.encode(inputs, halo=halo), valid)
+    def forward(
+        self, inputs: Inputs, valid: torch.Tensor | None = None, *, halo: bool = False, maps: int = 1
+    ) -> Output:
+        """Decide on the frames given, `step` apart. With `halo=True` the inputs carry the streams' context.
 
-    def encode(self, inputs: Inputs, *, halo: bool = False) -> Streams:
-        """Inputs to the features of each stream."""
-        visual, pose, maps = inputs.features, None, None
+        Keypoints are found in every `maps`-th frame, in none with 0.
+        """
+        return self.read(self.encode(inputs, halo=halo, maps=maps), valid)
+
+    def encode(self, inputs: Inputs, *, halo: bool = False, maps: int = 1) -> Streams:
+        """Inputs to the features of each stream, and to maps of every `maps`-th frame."""
+        visual, pose, grid = inputs.features, None, None
         if self.visual is not None and inputs.frames is not None:
             where = {"halo": halo, "points": inputs.points}
-            if self.keypoints is None:
+            if self.keypoints is None or not maps:
                 visual = self.visual(inputs.frames, inputs.track, **where)
             else:
-                visual, maps = self.visual(inputs.frames, inputs.track, maps=True, **where)
+                visual, grid = self.visual(inputs.frames, inputs.track, maps=maps, **where)
         if self.pose is not None and inputs.pose is not None:
             pose = self.pose(inputs.pose, inputs.pose_inside, halo=halo)
             if self.paws is not None:
                 pose = torch.cat([pose, self._brightness(inputs, pose, halo)], -1)
-        return Streams(visual, pose, maps)
+        return Streams(visual, pose, grid)
 
     def _brightness(self, inputs: Inputs, pose: torch.Tensor, halo: bool) -> torch.Tensor:
         assert self.paws is not None

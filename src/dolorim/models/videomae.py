@@ -127,9 +127,9 @@ class VideoMae3d(nn.Module):
         *,
         halo: bool = False,
         points: torch.Tensor | None = None,
-        maps: bool = False,
+        maps: int = 0,
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """With `maps=True` also the tokens before averaging, `(batch, time, width, rows, columns)`."""
+        """With `maps` also the tokens of every `maps`-th frame, `(batch, frames, width, rows, columns)`."""
         batch = len(frames)
         time = frames.shape[2] - (self.before + self.after) * halo
         left, right = (0, 0) if halo else (self.before, self.after)
@@ -151,8 +151,8 @@ class VideoMae3d(nn.Module):
         features = self._to_frames(torch.cat(found), batch)[:, :time]
         if not maps:
             return features
-        grid = self._to_frames(torch.cat(grids), batch)[:, :time]
-        return features, grid.view(batch, time, self.rows, self.rows, self.width).permute(0, 1, 4, 2, 3)
+        grid = self._to_frames(torch.cat(grids), batch)[:, :time:maps]
+        return features, grid.view(batch, -1, self.rows, self.rows, self.width).permute(0, 1, 4, 2, 3)
 
     def _to_frames(self, steps: torch.Tensor, batch: int) -> torch.Tensor:
         """Steps of clips `(batch * clip, 8, n)` to frames `(batch, 8 * (clips - 1), n)`."""

@@ -70,9 +70,9 @@ class Vit2d(nn.Module):
         *,
         halo: bool = False,
         points: torch.Tensor | None = None,
-        maps: bool = False,
+        maps: int = 0,
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """With `maps=True` also the patch tokens `(batch, time, map_channels, rows, columns)`."""
+        """With `maps` also the tokens of every `maps`-th frame, `(batch, frames, map_channels, rows, columns)`."""
         batch, time = frames.shape[0], frames.shape[2]
         images = frames.transpose(1, 2).flatten(0, 1)
         if points is None:
@@ -85,7 +85,7 @@ class Vit2d(nn.Module):
             if maps:
                 grids.append(grid)
         found = torch.cat(features).view(batch, time, self.width)
-        return (found, torch.cat(grids).view(batch, time, *grids[0].shape[1:])) if maps else found
+        return (found, torch.cat(grids).view(batch, time, *grids[0].shape[1:])[:, ::maps]) if maps else found
 
     def _tokens(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures to pooled features `(n, width)` and a grid `(n, channels, rows, columns)`, both float32."""
