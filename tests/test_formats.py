@@ -122,7 +122,7 @@ def test_an_nwb_file_holds_bouts_ethogram_probabilities_pose_and_where_they_come
 def test_without_pynwb_it_is_said_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pynwb", None)
     predictions = Predictions("v", ("a", "b"), np.zeros(2, np.int16), np.ones((2, 2)), np.arange(2.0))
-    with pytest.raises(UserError, match=r"pip install dolorim\[nwb\]"):
+    with pytest.raises(UserError, match=r"pip install 'dolorim\[nwb\]'"):
         export_predictions(tmp_path, predictions, "nwb")
 
 

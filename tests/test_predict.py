@@ -177,7 +177,7 @@ def test_the_chunk_that_is_decided_at_a_time_does_not_grow_with_the_video(
 ) -> None:
     model, sizes = run.load_model(), []
 
-    def encode(inputs: Inputs, *, halo: bool) -> Streams:
+    def encode(inputs: Inputs, *, halo: bool, maps: int) -> Streams:
         assert inputs.frames is not None
         sizes.append(inputs.frames.shape[2])
         return Streams(torch.zeros(1, sizes[-1] - 7, 512), None)
