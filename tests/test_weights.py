@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from dolorim.config import ModelConfig
 from dolorim.core.errors import UserError
 from dolorim.engine.module import thaw
-from dolorim.models.weights import Source, fingerprint, freeze, hub_file, load_encoder, read_weights
+from dolorim.models.weights import Source, fingerprint, freeze, hub_file, last_blocks, load_encoder, read_weights
 
 with warnings.catch_warnings():  # what they import is not ours to mend
     warnings.simplefilter("ignore")
@@ -148,7 +148,7 @@ def test_only_the_last_blocks_learn_when_the_rest_is_frozen() -> None:
     encoder = Vit2d(VIT, 32)
     n = len(encoder.blocks)
     for last in (0, 1, 2, n + 3):
-        freeze(encoder, encoder.blocks, last)
+        freeze(encoder, last_blocks(encoder, last))
         learning = {
             name.split(".")[1:3][-1] for name, p in encoder.named_parameters() if p.requires_grad and "blocks" in name
         }
@@ -171,6 +171,7 @@ def test_blocks_of_a_residual_network_are_its_layers_and_a_frozen_one_keeps_its_
     assert {n.split(".")[1] for n, p in encoder.named_parameters() if p.requires_grad} == {"layer4"}
 
 
-def test_what_has_no_blocks_cannot_thaw_some_of_them() -> None:
+def test_what_has_no_blocks_cannot_thaw_some_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Vit2d, "blocks", [])
     with pytest.raises(UserError, match="--unfreeze_last 2: this network has no blocks"):
-        freeze(torch.nn.Linear(2, 2), [], 2)
+        last_blocks(Vit2d(VIT, 32), 2)

@@ -22,7 +22,7 @@ from dolorim.engine.infer import UNIT, Predictor, compiled_or_not
 from dolorim.engine.losses import FrameLoss, keypoint_loss
 from dolorim.metrics.frames import confusion, frame_scores
 from dolorim.models.recognizer import Inputs, Output, Recognizer
-from dolorim.models.weights import Pretrained, freeze
+from dolorim.models.weights import Pretrained, freeze, last_blocks
 
 if TYPE_CHECKING:
     from dolorim.models.cnn3d import Cnn3d
@@ -194,9 +194,9 @@ def thaw(visual: Cnn3d | Vit2d | VideoMae3d | None, config: ModelConfig, epoch: 
     if not isinstance(visual, Pretrained):
         return
     if config.freeze_backbone_epochs < 0 or epoch < config.freeze_backbone_epochs:
-        freeze(visual, visual.blocks, 0)
+        freeze(visual)
     elif config.unfreeze_last:
-        freeze(visual, visual.blocks, config.unfreeze_last)
+        freeze(visual, last_blocks(visual, config.unfreeze_last))
     else:
         visual.requires_grad_(True).train()
 

@@ -45,7 +45,7 @@ from dolorim.engine.run_folder import RunFolder, load_strictly
 from dolorim.engine.talk import console, say, warn, watched
 from dolorim.metrics.tune import fit_decoder
 from dolorim.models.build import build_recognizer
-from dolorim.models.weights import Pretrained, freeze, load_encoder, one_line
+from dolorim.models.weights import Pretrained, last_blocks, load_encoder, one_line
 
 _LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
@@ -164,7 +164,7 @@ def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner,
     footage, val = material.part(split.train), material.part(split.val)
     if isinstance(model.visual, Pretrained):
         say(f"{config.model.visual}: {load_encoder(model.visual, config.model.encoder_weights)}")
-        freeze(model.visual, model.visual.blocks, config.model.unfreeze_last)  # can it be done? `thaw` does it
+        last_blocks(model.visual, config.model.unfreeze_last)  # are there any? `thaw` will ask for them
         if config.model.freeze_backbone_epochs < 0 and config.model.tasks == "multitask":
             say("keypoints are read from what the frozen network sees, so it looks anew in every epoch; "
                 "with --tasks action_only its features are computed once")  # fmt: skip

@@ -171,15 +171,18 @@ def fingerprint(state: nn.Module | State) -> str:
     return digest.hexdigest()[:16]
 
 
-def freeze(encoder: nn.Module, blocks: Sequence[nn.Module], unfreeze_last: int = 0) -> None:
-    """Let nothing of an encoder learn but its last blocks; the rest also keeps its statistics, and drops nothing.
+def last_blocks(encoder: Pretrained, number: int) -> Sequence[nn.Module]:
+    """The last blocks of an encoder, at most so many. Raises `UserError` where some are asked for and it has none."""
+    blocks = encoder.blocks
+    if number and not blocks:
+        raise UserError(f"--unfreeze_last {number}: this network has no blocks to count; 0 trains all of it")
+    return blocks[len(blocks) - min(number, len(blocks)) :]
 
-    Raises `UserError` where blocks are asked for and the encoder has none.
-    """
-    if unfreeze_last and not blocks:
-        raise UserError(f"--unfreeze_last {unfreeze_last}: this network has no blocks to count; 0 trains all of it")
+
+def freeze(encoder: nn.Module, but: Sequence[nn.Module] = ()) -> None:
+    """Let nothing of an encoder learn but some blocks; the rest also keeps its statistics, and drops nothing."""
     encoder.requires_grad_(False).eval()
-    for block in blocks[len(blocks) - min(unfreeze_last, len(blocks)) :]:
+    for block in but:
         block.requires_grad_(True).train()
 
 
