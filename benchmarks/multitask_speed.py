@@ -23,7 +23,7 @@ from dolorim.presets import MULTITASK
 
 def main() -> None:
     be_quiet(True)
-    found: dict[str, object] = dict(machine())
+    found: dict[str, object] = {"command": "python -m benchmarks.multitask_speed", **machine()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         video = long_video(folder / "study", 60)

@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 rates.append((one, two))
                 print(f"video {one:.0f} frames/s, with pose {two:.0f}: {two / one:.2f}", file=sys.stderr, flush=True)
     found = {
+        "command": "python -m benchmarks.pose_speed",
         **machine(),
         "video_frames_per_s": statistics.median(a for a, _ in rates),
         "multimodal_frames_per_s": statistics.median(b for _, b in rates),
