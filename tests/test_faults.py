@@ -6,12 +6,12 @@ import dataclasses
 import errno
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -225,38 +225,40 @@ def test_ctrl_c_in_a_batch_keeps_what_was_finished(
     assert len(visible(tmp_path / "out")) == 2 * 3 + 1  # and to_check.csv
 
 
-def test_a_checkpoint_that_is_no_longer_one_is_named(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def unfinished(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Path, Callable[[], str]]:
+    """The last checkpoint of a run that is not finished, and what going on with it is refused with."""
     copy = tmp_path / "run"
     shutil.copytree(trained, copy)
     (copy / "metrics.json").unlink()
-    (copy / "checkpoints" / "last.ckpt").write_bytes(b"PK\x03\x04 and then nothing of the kind")
-    command = ["train", "video", "--config", str(copy / "config.toml"), "--run", str(copy), "--quiet"]
-    assert main(command) == 2
-    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(said) == 1
-    assert "last.ckpt: not a checkpoint that can be read" in said[0]
+
+    def refused() -> str:
+        assert main(["train", "video", "--config", str(copy / "config.toml"), "--run", str(copy), "--quiet"]) == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        return line
+
+    return copy / "checkpoints" / "last.ckpt", refused
+
+
+def test_a_checkpoint_that_is_no_longer_one_is_named(unfinished: tuple[Path, Callable[[], str]]) -> None:
+    path, refused = unfinished
+    path.write_bytes(b"PK\x03\x04 and then nothing of the kind")
+    assert "last.ckpt: not a checkpoint that can be read" in refused()
 
 
 def test_a_checkpoint_of_another_network_is_named_by_what_does_not_fit(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    unfinished: tuple[Path, Callable[[], str]],
 ) -> None:
-    copy = tmp_path / "run"
-    shutil.copytree(trained, copy)
-    (copy / "metrics.json").unlink()
-    path = copy / "checkpoints" / "last.ckpt"
+    path, refused = unfinished
     whole = torch.load(path, weights_only=True)
-    name = next(iter(whole["state_dict"]))
-    for change, said in (("renamed", f"{name} is missing"), ("wider", rf"{name} is \(7,\), expected \(")):
-        state = dict(whole["state_dict"])
-        tensor = state.pop(name)
-        state |= {"renamed": tensor} if change == "renamed" else {name: torch.zeros(7)}
-        torch.save({**whole, "state_dict": state}, path)
-        command = ["train", "video", "--config", str(copy / "config.toml"), "--run", str(copy), "--quiet"]
-        assert main(command) == 2
-        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-        assert re.search(said, line)
+    name, tensor = next(iter(whole["state_dict"].items()))
+    others = {k: v for k, v in whole["state_dict"].items() if k != name}
+    for change, said in (
+        ({"renamed": tensor}, f"last.ckpt: lacks {name}, which"),
+        ({name: torch.zeros(7)}, f"last.ckpt: expected {name} of shape {tuple(tensor.shape)}, found (7,)"),
+    ):
+        torch.save({**whole, "state_dict": {**others, **change}}, path)
+        assert said in (line := refused())
         assert "delete it, and the run begins anew" in line
 
 

@@ -188,7 +188,7 @@ class RunFolder:
         except (safetensors.SafetensorError, OSError) as error:
             raise UserError(f"{self.weights}: cannot be read ({error}); copy the run folder again") from None
         with torch.device("meta"):  # takes no memory, however large a network somebody's settings may ask for
-            _refuse_other_shapes(build_recognizer(*network).state_dict(), tensors, self.weights)
+            refuse_other_shapes(build_recognizer(*network).state_dict(), tensors, self.weights)
         model = build_recognizer(*network)
         load_strictly(model, tensors, self.weights)
         return model.eval()
@@ -211,11 +211,12 @@ class RunFolder:
 
 def load_strictly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:
     """Load weights that must fit in every name and shape."""
-    _refuse_other_shapes(model.state_dict(), tensors, source)
+    refuse_other_shapes(model.state_dict(), tensors, source)
     model.load_state_dict(tensors)
 
 
-def _refuse_other_shapes(wanted: dict[str, torch.Tensor], tensors: dict[str, torch.Tensor], source: Path) -> None:
+def refuse_other_shapes(wanted: dict[str, torch.Tensor], tensors: dict[str, torch.Tensor], source: Path) -> None:
+    """Raises `UserError` that names the first tensor that does not fit."""
     for name in [*wanted, *tensors]:
         if name not in tensors:
             raise UserError(f"{source}: lacks {name}, which the network in config.toml has")

@@ -41,7 +41,7 @@ from dolorim.engine.material import Material, gather, learns_points_alone, rate_
 from dolorim.engine.model_card import write_model_card
 from dolorim.engine.module import Learner, inputs_of
 from dolorim.engine.needs import needs_of
-from dolorim.engine.run_folder import RunFolder, load_strictly
+from dolorim.engine.run_folder import RunFolder, load_strictly, refuse_other_shapes
 from dolorim.engine.talk import console, say, warn, watched
 from dolorim.metrics.tune import fit_decoder
 from dolorim.models.build import build_recognizer
@@ -287,7 +287,11 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
         say(f"training on {device}, precision {precision}, {len(loaders[0])} steps an epoch")
         checkpoint = run.last_checkpoint if resume else None
         if checkpoint is not None:
-            _refuse_other_network(_read_checkpoint(checkpoint), learner, checkpoint)
+            stored = _read_checkpoint(checkpoint).get("state_dict", {})
+            try:
+                refuse_other_shapes(learner.state_dict(), stored, checkpoint)
+            except UserError as error:
+                raise UserError(f"{error}; delete it, and the run begins anew") from None
             say(f"going on from {checkpoint}")
         val = loaders[1] if validated else None
         try:
@@ -326,17 +330,6 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: not a checkpoint that can be read ({reason[:200]}); delete it, and the run begins anew"
         ) from None
-
-
-def _refuse_other_network(checkpoint: dict[str, Any], learner: Learner, path: Path) -> None:
-    found = {k: tuple(v.shape) for k, v in checkpoint.get("state_dict", {}).items()}
-    own = {k: tuple(v.shape) for k, v in learner.state_dict().items()}
-    if found != own:
-        name = min(k for k in {*found, *own} if found.get(k) != own.get(k))
-        raise UserError(
-            f"{path}: of another network: {name} is {found.get(name, 'missing')}, expected {own.get(name, 'nothing')}; "
-            f"delete it, and the run begins anew"
-        )
 
 
 def _several(settings: TrainConfig) -> bool:
