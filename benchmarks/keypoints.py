@@ -40,8 +40,8 @@ from dolorim.engine.extract import extract
 from dolorim.engine.material import gather
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import be_quiet
+from dolorim.files.table import write_table
 from dolorim.formats.pose import read_pose
-from dolorim.formats.table import write_table
 
 BLOCKS, HELD_OUT = 10, (2, 7)  # of each video: two blocks amid the others
 GAP = 8  # frames at either end of a held-out block that are not scored: their neighbors have been learned from

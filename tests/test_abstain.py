@@ -22,9 +22,9 @@ from dolorim.engine.abstention import LEVELS, calibrate, read_sets
 from dolorim.engine.overlay import _OPEN, _paint
 from dolorim.engine.predict import Job, predict_videos
 from dolorim.engine.run_folder import RunFolder
+from dolorim.files.table import read_table
 from dolorim.formats.labels import write_labels
 from dolorim.formats.predictions import read_predictions, write_predictions
-from dolorim.formats.table import read_table
 from dolorim.metrics.conformal import Conformal
 from dolorim.models.build import build_recognizer
 from evidence import CLASSES, evidence

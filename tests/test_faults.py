@@ -28,8 +28,8 @@ from dolorim.engine import label
 from dolorim.engine.label import Labeler
 from dolorim.engine.predict import Job, find_jobs, predict_videos
 from dolorim.engine.run_folder import RunFolder
+from dolorim.files.naming import find_videos
 from dolorim.formats import table
-from dolorim.formats.naming import find_videos
 from dolorim.formats.predictions import read_predictions, write_predictions
 from films import numbered, write_film
 from test_batch import random_run

@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 
 from dolorim.core.study import Study
+from dolorim.files.table import read_table
 from dolorim.formats.study import read_study
-from dolorim.formats.table import read_table
 from dolorim.report.assays import read_assay
 from dolorim.report.readouts import collect, row_shares
 from dolorim.report.verdict import repeated_recordings

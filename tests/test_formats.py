@@ -19,6 +19,7 @@ from dolorim.core.ethogram import PAIN
 from dolorim.core.pose import Pose
 from dolorim.core.predictions import Predictions
 from dolorim.data.video import FrameStream
+from dolorim.files.table import read_table, write_table
 from dolorim.formats.annotations import FORMATS, read_annotations, sniff
 from dolorim.formats.dlc import write_dlc
 from dolorim.formats.events import Conflicts, Events
@@ -26,7 +27,6 @@ from dolorim.formats.export import ENDINGS, export_predictions
 from dolorim.formats.nwb import write_nwb
 from dolorim.formats.predictions import read_predictions, write_predictions
 from dolorim.formats.project import in_project, open_project
-from dolorim.formats.table import read_table, write_table
 from ethograms import unmerged
 
 SP = unmerged(["rest", "s", "p"])

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN, Ethogram, RawClass
 from dolorim.core.recording import place_trials
+from dolorim.files.table import write_table
 from dolorim.formats.dlc import write_dlc
 from dolorim.formats.ethogram_file import write_ethogram
 from dolorim.formats.labels import parse_name, read_labels, write_labels
-from dolorim.formats.table import write_table
 from ethograms import unmerged
 
 LICKS = Ethogram(

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from dolorim.core.bouts import Bout
 from dolorim.core.errors import UserError
 from dolorim.core.predictions import Predictions
+from dolorim.files.table import read_table
 from dolorim.formats.predictions import meta_path, read_predictions, write_predictions
-from dolorim.formats.table import read_table
 
 
 def predicted(labels, classes=("rest", "lick"), rate_hz=10.0, **meta):

@@ -7,9 +7,9 @@ import pytest
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN
-from dolorim.formats.naming import find_videos
+from dolorim.files.naming import find_videos
+from dolorim.files.table import read_table
 from dolorim.formats.project import in_project, open_project, with_project_files
-from dolorim.formats.table import read_table
 from ethograms import unmerged
 
 ROWS = "Frame,Action\n" + "".join(f"{i},{i % 8}\n" for i in range(20))

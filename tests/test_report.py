@@ -17,11 +17,11 @@ from dolorim.cli import main
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram, RawClass
 from dolorim.core.predictions import Predictions
+from dolorim.files.table import read_table, write_table
 from dolorim.formats.ethogram_file import write_ethogram
 from dolorim.formats.labels import write_labels
 from dolorim.formats.predictions import write_predictions
 from dolorim.formats.study import read_stimuli, read_study
-from dolorim.formats.table import read_table, write_table
 from dolorim.report.assays import read_assay
 from dolorim.report.misclassification import corrected_budgets, read_trust
 from dolorim.report.readouts import collect

@@ -19,10 +19,10 @@ from dolorim.cli import main
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN
+from dolorim.files.table import write_table
 from dolorim.formats.ethogram_file import write_ethogram
 from dolorim.formats.labels import read_labels
 from dolorim.formats.project import open_project
-from dolorim.formats.table import write_table
 from dolorim.review.desk import Desk
 from dolorim.review.project import open_review
 from dolorim.review.store import UNSURE

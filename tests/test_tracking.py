@@ -9,9 +9,9 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.keypoints import KEYPOINTS
+from dolorim.files.table import write_table
 from dolorim.formats.dlc import write_dlc
 from dolorim.formats.project import open_project, unclaimed_poses
-from dolorim.formats.table import write_table
 from dolorim.formats.tracking import find_poses, is_pose_name, load_poses, pose_of, recording_stem
 
 NET = "DLC_resnet50_pawsMay7shuffle1_500000"

@@ -53,7 +53,7 @@ def run(arguments: list[str]) -> int:
 
     from dolorim.engine.check import check
     from dolorim.engine.extract import usual_workers
-    from dolorim.formats.table import write_text
+    from dolorim.files.table import write_text
 
     settle(given.quiet)
     checked = check(in_project(given.project, given.data), given.workers or usual_workers())

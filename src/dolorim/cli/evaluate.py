@@ -13,8 +13,8 @@ import tyro
 from dolorim.cli.common import parse, settle, show_metrics
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
+from dolorim.files.table import write_text
 from dolorim.formats.project import in_project, with_project_files
-from dolorim.formats.table import write_text
 
 if TYPE_CHECKING:
     from dolorim.engine.run_folder import RunFolder

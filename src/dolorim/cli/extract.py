@@ -42,7 +42,7 @@ def run(arguments: list[str]) -> int:
     from dolorim.engine.extract import usual_workers
     from dolorim.engine.features import compute_features
     from dolorim.engine.talk import say, warn
-    from dolorim.formats.naming import find_videos
+    from dolorim.files.naming import find_videos
 
     settle(given.quiet)
     data = in_project(given.project, given.data)

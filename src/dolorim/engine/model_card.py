@@ -13,7 +13,7 @@ import numpy as np
 from dolorim import __version__
 from dolorim.core.recording import Recording
 from dolorim.engine.run_folder import RunFolder
-from dolorim.formats.table import write_text
+from dolorim.files.table import write_text
 
 _LIBRARIES = ("torch", "lightning", "av", "numpy", "scipy")
 

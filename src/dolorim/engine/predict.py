@@ -30,10 +30,10 @@ from dolorim.engine.label import Job, Labeler, Part, Stopwatch, Watched, decide,
 from dolorim.engine.overlay import write_overlay
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress, say, warn
+from dolorim.files.naming import find_videos
+from dolorim.files.table import write_table
 from dolorim.formats.dlc import write_dlc
-from dolorim.formats.naming import find_videos
 from dolorim.formats.predictions import meta_path, read_predictions, write_predictions
-from dolorim.formats.table import write_table
 from dolorim.formats.tracking import find_pose_files, find_poses, pose_files_below, recording_stem
 from dolorim.metrics.attention import rank_bouts
 from dolorim.metrics.conformal import Conformal

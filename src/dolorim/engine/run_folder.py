@@ -18,8 +18,8 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.pose import NO_SKELETON, Skeleton
 from dolorim.core.splits import Split
+from dolorim.files.table import write_text
 from dolorim.formats.ethogram_file import read_ethogram, write_ethogram
-from dolorim.formats.table import write_text
 from dolorim.models.build import build_recognizer
 from dolorim.models.recognizer import Recognizer
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED, Ethogram
+from dolorim.files.table import read_cells, read_text
 from dolorim.formats import boris, bout_table, caltech, nwb, one_hot
 from dolorim.formats.events import Conflicts, Events
 from dolorim.formats.labels import LabelFile, has_label_columns, read_labels
-from dolorim.formats.table import read_cells, read_text
 
 if TYPE_CHECKING:
     from dolorim.config import DataConfig

@@ -17,8 +17,8 @@ import numpy as np
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.predictions import Predictions
+from dolorim.files.table import read_cells, write_table
 from dolorim.formats.events import Conflicts, Events, classes_of, seconds
-from dolorim.formats.table import read_cells, write_table
 
 _TOP = 200  # lines in which the header is looked for
 _STARTS, _STOPS = ("start (s)", "start"), ("stop (s)", "stop")

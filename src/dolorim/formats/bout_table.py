@@ -11,8 +11,8 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.findings import Finding
 from dolorim.core.predictions import Predictions
+from dolorim.files.table import read_table, write_table
 from dolorim.formats.events import Conflicts, Events, classes_of, seconds
-from dolorim.formats.table import read_table, write_table
 
 _LABEL = ("label", "behavior", "behaviour", "action", "class", "annotation", "type", "name")
 _FRAMES = (("start_frame", "start frame", "startframe"), ("stop_frame", "end_frame", "stop frame", "end frame"))

@@ -14,9 +14,9 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
+from dolorim.files.table import read_text
 from dolorim.formats.events import Conflicts, Events, classes_of, frame_count
 from dolorim.formats.labels import LabelFile
-from dolorim.formats.table import read_text
 
 TITLE = "caltech behavior annotator"
 _STREAM = re.compile(r"(S\d+)\s*:\s+start\s+end\s+type", re.IGNORECASE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dolorim.formats.table import write_table
+from dolorim.files.table import write_table
 
 
 def write_dlc(path: Path, scorer: str, names: Sequence[str], points: np.ndarray, likelihood: np.ndarray) -> None:

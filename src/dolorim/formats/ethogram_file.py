@@ -14,7 +14,7 @@ import tomli_w
 
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram, RawClass, means_unlabelled
-from dolorim.formats.table import read_table, read_text, write_text
+from dolorim.files.table import read_table, read_text, write_text
 
 _LEFT_OUT = "none"
 _MOST = 10**9  # ids beyond are damage, or no ids

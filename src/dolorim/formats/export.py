@@ -10,11 +10,11 @@ from typing import Any, Literal
 from dolorim import __version__
 from dolorim.core.pose import Pose
 from dolorim.core.predictions import Predictions
+from dolorim.files.table import write_text
 from dolorim.formats.boris import write_boris
 from dolorim.formats.bout_table import write_bout_table
 from dolorim.formats.nwb import write_nwb
 from dolorim.formats.one_hot import write_deepethogram, write_simba
-from dolorim.formats.table import write_text
 
 Target = Literal["boris", "deepethogram", "simba", "bouts", "nwb"]
 ENDINGS: dict[Target, str] = {

@@ -14,7 +14,7 @@ import numpy as np
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED, Ethogram
 from dolorim.core.recording import TrialLabels
-from dolorim.formats.table import read_table, write_table
+from dolorim.files.table import read_table, write_table
 
 _FRAME = ("frame", "frames", "frame_number", "frame number", "frame_index", "index")
 _ACTION = ("action", "behavior", "behaviour", "label", "class", "annotation")

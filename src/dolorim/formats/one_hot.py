@@ -11,9 +11,9 @@ import numpy as np
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED, Ethogram
 from dolorim.core.predictions import Predictions
+from dolorim.files.table import read_cells, write_table
 from dolorim.formats.events import Conflicts, classes_of
 from dolorim.formats.labels import LabelFile
-from dolorim.formats.table import read_cells, write_table
 
 BACKGROUND = "background"
 _INDEX = ("", "unnamed: 0", "index", "frame", "frames")

@@ -16,8 +16,8 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.pose import Pose
+from dolorim.files.table import read_cells
 from dolorim.formats.pose_columns import Column, by_frame, coordinate, to_poses
-from dolorim.formats.table import read_cells
 
 _LEVELS = {
     "scorer": "scorer",

@@ -12,8 +12,8 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.predictions import Predictions
+from dolorim.files.table import read_rows, read_text, write_table, write_text
 from dolorim.formats.bout_table import write_bout_table
-from dolorim.formats.table import read_rows, read_text, write_table, write_text
 
 
 def meta_path(folder: Path, stem: str) -> Path:

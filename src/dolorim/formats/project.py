@@ -14,13 +14,13 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN, Ethogram
 from dolorim.core.findings import Finding
 from dolorim.core.recording import Placement, Recording, place_trials
+from dolorim.files.naming import by_name, find_videos, inside, is_video, named, noting
+from dolorim.files.table import read_table
 from dolorim.formats.annotations import gap_class
 from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.events import Conflicts, Events, cut_to
 from dolorim.formats.labels import LabelFile
-from dolorim.formats.naming import by_name, find_videos, inside, is_video, named, noting
 from dolorim.formats.project_labels import label_files
-from dolorim.formats.table import read_table
 from dolorim.formats.tracking import find_poses, pose_files_below, recording_stem
 
 

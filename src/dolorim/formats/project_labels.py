@@ -11,10 +11,10 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.findings import Finding
+from dolorim.files.naming import by_name, files_below, named, noting
 from dolorim.formats.annotations import SUFFIXES, read_annotations, sniff
 from dolorim.formats.events import Conflicts, Events
 from dolorim.formats.labels import LabelFile, parse_name
-from dolorim.formats.naming import by_name, files_below, named, noting
 
 
 def label_files(

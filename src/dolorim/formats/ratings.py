@@ -18,8 +18,8 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED, Ethogram
 from dolorim.core.recording import TrialLabels, place_trials
+from dolorim.files.naming import VIDEO_SUFFIXES
 from dolorim.formats.labels import LabelFile, parse_name, read_labels
-from dolorim.formats.naming import VIDEO_SUFFIXES
 from dolorim.formats.predictions import read_predictions
 
 

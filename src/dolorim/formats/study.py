@@ -15,12 +15,12 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN, Ethogram
 from dolorim.core.findings import Finding
 from dolorim.core.study import Study, Track
+from dolorim.files.naming import VIDEO_SUFFIXES
+from dolorim.files.table import read_table, read_text
 from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.labels import read_labels
-from dolorim.formats.naming import VIDEO_SUFFIXES
 from dolorim.formats.predictions import read_predictions
 from dolorim.formats.project import animal_of
-from dolorim.formats.table import read_table, read_text
 
 _CONTROL = re.compile(r"(?<![a-z])(control|ctrl|vehicle|saline|sham|na[iï]ve|untreated|placebo|baseline|wt)(?![a-z])")
 _OURS = (".predictions.csv", ".bouts.csv", ".meta.json", ".truth.csv")

@@ -11,7 +11,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.keypoints import KEYPOINTS, Match, parse_kp_names, with_our_names
 from dolorim.core.pose import Pose
-from dolorim.formats.naming import files_below, inside
+from dolorim.files.naming import files_below, inside
 from dolorim.formats.pose import READERS, read_pose, read_poses
 
 _TRACKER = re.compile(r"(?P<stem>.+?)(DLC_.*|\.analysis|\.predictions|_pose|_tracks)$", re.IGNORECASE | re.DOTALL)

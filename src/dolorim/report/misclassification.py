@@ -16,10 +16,10 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from dolorim.core.errors import UserError
+from dolorim.files.table import read_text
 from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.labels import read_labels
 from dolorim.formats.predictions import read_predictions
-from dolorim.formats.table import read_text
 from dolorim.metrics.frames import confusion
 
 _DRAWS = 1000

@@ -12,8 +12,8 @@ import numpy as np
 
 from dolorim.core.palette import class_colors
 from dolorim.core.predictions import Predictions
+from dolorim.files.table import write_text
 from dolorim.formats.predictions import read_predictions
-from dolorim.formats.table import write_text
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dolorim.core.study import Study, Track
-from dolorim.formats.table import write_table
+from dolorim.files.table import write_table
 from dolorim.report.assays import Assay
 from dolorim.report.statistics import interval
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from dolorim import __version__
 from dolorim.core.study import Study
-from dolorim.formats.table import write_text
+from dolorim.files.table import write_text
 from dolorim.metrics.frames import frame_scores
 from dolorim.report.assays import Assay
 from dolorim.report.misclassification import Trust

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dolorim.core.errors import UserError
-from dolorim.formats.table import read_text, write_text
+from dolorim.files.table import read_text, write_text
 from dolorim.metrics.frames import confusion, frame_scores
 from dolorim.review.desk import Desk
 from dolorim.review.project import predicted_labels

@@ -20,12 +20,12 @@ from dolorim.core.keypoints import match_keypoints
 from dolorim.core.pose import Pose
 from dolorim.core.recording import Placement
 from dolorim.data.cache import fingerprint
+from dolorim.files.naming import VIDEO_SUFFIXES, find_videos
+from dolorim.files.table import read_table
 from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.naming import VIDEO_SUFFIXES, find_videos
 from dolorim.formats.pose import READERS, read_poses
 from dolorim.formats.predictions import meta_path, read_meta
 from dolorim.formats.project import Project, Source, animal_of, in_project, open_project
-from dolorim.formats.table import read_table
 
 _SUFFIX = ".predictions.csv"
 _SKELETON = (

@@ -12,8 +12,8 @@ import numpy as np
 
 from dolorim.core.keypoints import KEYPOINTS
 from dolorim.data.video_writer import VideoWriter
+from dolorim.files.table import write_table
 from dolorim.formats.dlc import write_dlc
-from dolorim.formats.table import write_table
 from dolorim.simulate.mouse import Mouse, draw_cage, draw_labels, keypoints, move, render
 
 SCORER = "DLC_resnet50_simulatedMay7shuffle1_500000"
