@@ -16,10 +16,6 @@ from dolorim.config import DataConfig
 from dolorim.formats.project import in_project
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from dolorim.core.findings import Finding
-    from dolorim.data.check import Row
     from dolorim.engine.check import Checked
 
 _COLORS = {"error": "red", "warning": "yellow", "note": "dim"}
@@ -40,6 +36,8 @@ class _Check:
     """Recordings that are looked at at a time; without it, one per processor."""
     json: Path | None = None
     """Write rows and findings to this file as JSON; - prints them instead of the tables."""
+    all: bool = False
+    """List every recording and every finding, instead of counting those that are alike."""
     strict: bool = False
     """Take warnings for errors."""
     quiet: bool = False
@@ -51,6 +49,7 @@ def run(arguments: list[str]) -> int:
     given = parse(_Check, arguments, "dolorim check")
     from rich.console import Console
 
+    from dolorim.cli.check_tables import classes_table, finding_lines, recordings_table, summary_line
     from dolorim.engine.check import check
     from dolorim.engine.extract import usual_workers
     from dolorim.files.table import write_text
@@ -66,74 +65,21 @@ def run(arguments: list[str]) -> int:
         write_text(given.json, text)
     if not given.quiet:
         console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
-        console.print(_recordings(checked))
+        common, table = recordings_table(checked, given.all)
+        if common:
+            console.print(common, markup=False, soft_wrap=True)
+        console.print(table)
         if any(c.frames for c in checked.counts.values()):
-            console.print(_classes(checked))
-        for finding in checked.findings:
-            color = _COLORS[finding.severity]
-            name = f" ({finding.name})" if finding.name else ""
-            console.print(f"{finding.severity}{name}: {finding}", style=color, markup=False, soft_wrap=True)
-        console.print(_summary(checked.findings))
+            console.print(classes_table(checked))
+        for severity, line in finding_lines(checked.findings, given.all):
+            console.print(line, style=_COLORS[severity], markup=False, soft_wrap=True)
+        console.print(summary_line(checked.findings))
     return status
 
 
-def _recordings(checked: Checked) -> Table:
-    from rich.table import Table
-
-    heads = ("recording", "animal", "frames", "frames/s", "size", "trials", "label rows", "classes")
-    table = Table(*heads, "pose rows", "keypoints", "missing")
-    for row in checked.rows:
-        cells = _cells(row)
-        frames = zip(checked.counts, _class_frames(row, len(checked.counts)), strict=True)
-        classes = ", ".join(f"{n} {c}" for n, c in frames if c)
-        table.add_row(
-            *(cells[h] for h in heads[:-1]), classes, cells["pose rows"], cells["keypoints"], cells["missing"]
-        )
-    return table
-
-
-def _cells(row: Row) -> dict[str, str]:
-    found, placement = row.found, row.placement
-    rate = "" if found.rate_hz is None else f"{found.rate_hz:.4g}"
-    trials = "" if placement is None else f"{len(placement.trials)} {placement.layout}"
-    return {
-        "recording": row.name,
-        "animal": row.source.animal,
-        "frames": str(found.n_frames),
-        "frames/s": rate if found.constant_rate is not False else f"{rate} variable",
-        "size": f"{found.width_px}x{found.height_px}" if found.width_px else "",
-        "trials": trials,
-        "label rows": str(sum(len(f.labels) for f in row.source.labels)) if row.source.labels else "",
-        "pose rows": "" if found.pose_rows is None else str(found.pose_rows),
-        "keypoints": found.keypoints,
-        "missing": "" if found.missing is None else f"{100 * found.missing:.0f} %",
-    }
-
-
-def _class_frames(row: Row, n: int) -> list[int]:
-    import numpy as np
-
-    if row.placement is None:
-        return [0] * n
-    labels = row.placement.labels
-    return np.bincount(labels[labels >= 0], minlength=n).tolist()
-
-
-def _classes(checked: Checked) -> Table:
-    from rich.table import Table
-
-    table = Table("class", "frames", "bouts", "animals")
-    for name, count in checked.counts.items():
-        table.add_row(name, str(count.frames), str(count.bouts), str(count.animals))
-    return table
-
-
-def _summary(findings: tuple[Finding, ...]) -> str:
-    numbers = [(s, sum(f.severity == s for f in findings)) for s in _COLORS]
-    return ", ".join(f"{n} {s}{'s' * (n != 1)}" for s, n in numbers)
-
-
 def _as_json(checked: Checked, status: int) -> dict[str, Any]:
+    from dolorim.cli.check_tables import class_frames
+
     rows = []
     for row in checked.rows:
         found = row.found
@@ -151,7 +97,7 @@ def _as_json(checked: Checked, status: int) -> dict[str, Any]:
             "layout": row.placement.layout if row.placement else None,
             "trials": [dataclasses.asdict(t) for t in row.placement.trials] if row.placement else [],
             "label_rows": sum(len(f.labels) for f in row.source.labels),
-            "classes": dict(zip(checked.counts, _class_frames(row, len(checked.counts)), strict=True)),
+            "classes": dict(zip(checked.counts, class_frames(row, len(checked.counts)), strict=True)),
             "pose": str(row.source.pose) if row.source.pose else None,
             "pose_rows": found.pose_rows,
             "keypoints": found.keypoints,

@@ -91,6 +91,7 @@ def show_run(run: RunFolder) -> dict[str, Any]:
 def show_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
     """Tables on the terminal, figures in the run folder."""
     from dolorim.engine.talk import say, show
+    from dolorim.metrics.trust_text import trust_sentences
     from dolorim.report.figures import draw_evaluation
     from dolorim.report.tables import metrics_table
 
@@ -98,6 +99,8 @@ def show_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
     for part, found in metrics.items():
         show(metrics_table(part, found, ethogram.indicator))
         draw_evaluation(found, run.predictions(part), ethogram, run.figures, part)
+    for sentence in trust_sentences(metrics, ethogram.indicator, ethogram.background):
+        say(sentence)
     say(f"run: {run.path} (figures in {run.figures})")
 
 

@@ -14,6 +14,7 @@ from dolorim import __version__
 from dolorim.core.recording import Recording
 from dolorim.engine.run_folder import RunFolder
 from dolorim.files.table import write_text
+from dolorim.metrics.trust_text import trust_sentences
 
 _LIBRARIES = ("torch", "lightning", "av", "numpy", "scipy")
 
@@ -57,6 +58,8 @@ def write_model_card(run: RunFolder, recordings: Sequence[Recording], metrics: d
     lines += ["## Figures", ""]
     if not metrics:
         lines.append("None: no animals were held out.")
+    sentences = trust_sentences(metrics, ethogram.indicator, ethogram.background)
+    lines += [*(f"- {sentence}" for sentence in sentences), ""]
     for part, found in metrics.items():
         lines += _figures(part, found)
     if not crossed:

@@ -25,9 +25,11 @@ def event_sums(
 
     `events` `(tolerances, classes, 6)`: partners, missed, false, summed onset error in seconds, pairs whose offsets
     were both seen, summed offset error in seconds. `spurious` `(classes,)` counts predicted bouts that share no frame
-    with a true one of their class; `minutes` `()` is the time looked at.
+    with a true one of their class; `true_bouts` and `found_bouts` `(classes,)` count the true bouts, and those of them
+    that share a frame with a predicted one; `minutes` `()` is the time looked at.
     """
     events, spurious, seconds = np.zeros((len(TOLERANCES_S), n_classes, 6)), np.zeros(n_classes), 0.0
+    true_bouts, found_bouts = np.zeros(n_classes), np.zeros(n_classes)
     usual_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
     edges_s = np.append(time_s, time_s[-1:] + usual_s)
     for stretch in stretches:
@@ -39,8 +41,9 @@ def event_sums(
             if c < 0:
                 continue
             a, b = true[true[:, 2] == c], found[found[:, 2] == c]
-            shared = np.concatenate(([0], np.cumsum(truth[stretch] == c)))
-            spurious[c] += np.sum(shared[b[:, 1]] == shared[b[:, 0]])
+            spurious[c] += np.sum(~_touched(b, truth[stretch] == c))
+            true_bouts[c] += len(a)
+            found_bouts[c] += np.sum(_touched(a, predicted[stretch] == c))
             i, j, apart_s = _closest_pairs(edges[a[:, 0]], edges[b[:, 0]], max(TOLERANCES_S) + _ROUNDING_S)
             seen_a, seen_b = a[:, 0] > 0, b[:, 0] > 0
             for k, tolerance_s in enumerate(TOLERANCES_S):
@@ -52,7 +55,19 @@ def event_sums(
                 missed, false = seen_a.sum() - seen_a[one].sum(), seen_b.sum() - seen_b[two].sum()
                 onsets_s = apart_s[near][pair].sum()
                 events[k, c] += (pair.sum(), missed, false, onsets_s, ended.sum(), offsets_s.sum())
-    return {"events": events, "spurious": spurious, "minutes": np.asarray(seconds / 60)}
+    return {
+        "events": events,
+        "spurious": spurious,
+        "true_bouts": true_bouts,
+        "found_bouts": found_bouts,
+        "minutes": np.asarray(seconds / 60),
+    }
+
+
+def _touched(bouts: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Which bouts, rows of `[start, stop, ...)`, hold a frame that is true in `frames` `(time,)`."""
+    before = np.concatenate(([0], np.cumsum(frames)))
+    return before[bouts[:, 1]] > before[bouts[:, 0]]
 
 
 def event_figures(totals: dict[str, np.ndarray], names: Sequence[str], foreground: Sequence[int]) -> Figures:

@@ -61,6 +61,8 @@ def summarize(recordings: Sequence[Scored], classes: Sequence[str], background: 
                 found[key][name] = {**scores, **found[key][name]}
         else:
             found.setdefault(key, value)
+    if "true_bouts" in whole:
+        _count_bouts(found["per_class"], whole, classes)
     found["confusion"] = whole["confusion"].astype(int).tolist()
     found["segments_without_background"] = found.get("segments_without_background")
     labelled = sum(int(np.sum(r.truth >= 0)) for r in recordings)
@@ -76,6 +78,22 @@ def summarize(recordings: Sequence[Scored], classes: Sequence[str], background: 
     if len(animals) > 1:
         found["intervals"] |= _pairs(intervals_of(sums, figures))
     return found
+
+
+def _count_bouts(per_class: dict[str, Any], totals: Sums, classes: Sequence[str]) -> None:
+    """Add to each class how many true bouts there are, how many were found, and how many predicted ones are false.
+
+    A bout is found, or not false, if it shares a frame with one of its class on the other side.
+    """
+    hours = float(totals["minutes"]) / 60
+    for i, name in enumerate(classes):
+        false = int(totals["spurious"][i])
+        per_class[name] |= {
+            "bouts": int(totals["true_bouts"][i]),
+            "bouts_found": int(totals["found_bouts"][i]),
+            "false_bouts": false,
+            "false_bouts_per_hour": false / hours if hours else None,
+        }
 
 
 def compare(

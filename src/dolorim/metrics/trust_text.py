@@ -1,0 +1,89 @@
+"""What a run's scores mean, in words: which behaviors it finds, which it does not, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+RELIABLE = 0.8  # of the true bouts found, and of the predicted bouts true, from which on a behavior is found reliably
+PARTIAL = 0.5  # from which on it is found in part; below, its labels say nothing
+FEW_BOUTS = 10  # true bouts below which no statement about a behavior is made
+FEW_ANIMALS = 3  # held-out animals below which a score says little about the next animal
+
+
+def trust_sentences(metrics: Mapping[str, Any], indicator: str | None, background: Sequence[str] = ()) -> list[str]:
+    """Sentences about the most honest split of `metrics.json`: test animals, all folds, another study, or validation.
+
+    The sign of pain comes first. Empty where nothing was scored, or where bouts could not be counted.
+    """
+    part = next((p for p in ("test", "folds", "other", "val") if p in metrics), None)
+    if part is None or not metrics[part].get("frames"):
+        return []
+    scores = metrics[part]["per_class"]
+    names = [n for n, s in scores.items() if n not in background and s.get("bouts") is not None]
+    names.sort(key=lambda name: name != indicator)
+    verdicts = {name: _verdict(scores[name]) for name in names}
+    sentences = [_about(name, verdicts[name], scores[name]) for name in names]
+    return sentences + _next_steps(part, metrics[part], verdicts)
+
+
+def _verdict(score: Mapping[str, Any]) -> str:
+    bouts, found, false = score["bouts"], score["bouts_found"], score["false_bouts"]
+    if bouts < FEW_BOUTS:
+        return "too few"
+    # A predicted bout that is not false stands for a true one, so that precision of bouts is among these.
+    right, predicted = found, found + false
+    lower = min(right / bouts, right / predicted if predicted else 0.0)
+    if lower >= RELIABLE:
+        return "reliably"
+    return "in part" if lower >= PARTIAL else "not"
+
+
+def _about(name: str, verdict: str, score: Mapping[str, Any]) -> str:
+    bouts, found = score["bouts"], score["bouts_found"]
+    if not bouts:
+        return f"{name}: no held-out animal shows it, so nothing is known about how well it is found"
+    per_hour = score["false_bouts_per_hour"]
+    false = "" if per_hour is None else f", {_rate(per_hour)} false per hour"
+    counts = f"{found} of {bouts} bouts{false}"
+    if verdict == "too few":
+        return f"{name}: too few held-out bouts to judge ({counts})"
+    words = {
+        "reliably": "is found reliably",
+        "in part": "is found only in part",
+        "not": "is not found reliably",
+    }
+    return f"{name} {words[verdict]} ({counts})"
+
+
+def _next_steps(part: str, scores: Mapping[str, Any], verdicts: Mapping[str, str]) -> list[str]:
+    steps = []
+    animals = len(scores["animals"])
+    if part == "val":
+        steps.append(
+            "next: these animals chose the checkpoint, so the figures are optimistic; "
+            "hold out test animals, or score all animals with --folds 5"
+        )
+    elif animals < FEW_ANIMALS:
+        held_out = "one held-out animal says" if animals == 1 else f"{animals} held-out animals say"
+        advice = "score more animals"
+        if part == "test":
+            advice = "score all of them with --folds 5"
+        steps.append(f"next: {held_out} little about the next animal; {advice}")
+    weak = [name for name, verdict in verdicts.items() if verdict in ("not", "in part")]
+    unknown = [name for name, verdict in verdicts.items() if verdict == "too few"]
+    if weak:
+        steps.append(f"next: label more animals that show {_listed(weak)}, then train again")
+    if unknown:
+        steps.append(f"next: label more bouts of {_listed(unknown)} in animals that are held out")
+    return steps
+
+
+def _rate(per_hour: float) -> str:
+    return f"{per_hour:.1f}".removesuffix(".0")
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
