@@ -28,9 +28,10 @@ from benchmarks.common import RESULTS, epochs_of, machine, real_data, trained
 from benchmarks.ladder import mean_and_interval
 from dolorim.config import Config, DataConfig
 from dolorim.core.bouts import to_bouts
+from dolorim.core.clock import rate_of
 from dolorim.core.decoder import Decoder
 from dolorim.engine.evaluate import kept
-from dolorim.engine.material import Material, gather, rate_of
+from dolorim.engine.material import Material, gather
 from dolorim.engine.talk import be_quiet
 from dolorim.formats.project import in_project
 from dolorim.metrics.summary import Scored, summarize

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.core.bouts import Bout
+from dolorim.core.clock import rate_of
 from dolorim.core.errors import UserError
 from dolorim.core.predictions import Predictions
 from dolorim.files.table import read_table
-from dolorim.formats.predictions import meta_path, read_predictions, write_predictions
+from dolorim.formats.predictions import meta_path, read_bouts, read_predictions, write_predictions
 
 
 def predicted(labels, classes=("rest", "lick"), rate_hz=10.0, **meta):
@@ -40,15 +41,16 @@ def any_predictions(draw):
 
 @settings(deadline=None)
 @given(any_predictions())
-def test_predictions_that_are_written_and_read_are_the_same_to_four_decimals(written):
+def test_predictions_that_are_written_and_read_are_the_same_to_four_decimals_and_microseconds(written):
     with tempfile.TemporaryDirectory() as folder:
         write_predictions(Path(folder), written)
         found = read_predictions(Path(folder, "day 1.left.predictions.csv"))
     assert (found.name, found.classes) == (written.name, written.classes)
     assert found.labels.tolist() == written.labels.tolist()
     np.testing.assert_allclose(found.probabilities, written.probabilities, rtol=0, atol=5.1e-5)
-    np.testing.assert_allclose(found.time_s, written.time_s, rtol=0, atol=5.1e-5)
-    assert found.meta == {**written.meta, "classes": list(written.classes), "n_frames": len(written.labels)}
+    np.testing.assert_allclose(found.time_s, written.time_s, rtol=0, atol=5.1e-7)
+    added = {"classes": list(written.classes), "n_frames": len(written.labels)}
+    assert found.meta == {**written.meta, **added, "length_s": round(written.length_s, 6)}
 
 
 def test_a_bout_carries_the_mean_probability_of_its_own_class():
@@ -68,6 +70,44 @@ def test_a_bout_lasts_until_the_frame_after_it_and_the_last_frame_as_long_as_a_u
     assert predictions.interval_s(Bout(3, 5, 0)) == pytest.approx((0.5, 0.7))
 
 
+def test_times_count_from_the_first_frame_wherever_the_clock_of_the_container_begins(tmp_path):
+    """Version 0.1.0 wrote the container's clock into its tables: 300.825 s for a bout that begins after 0.825 s."""
+    late = Predictions(
+        "v", ("rest", "lick"), np.array([0] * 9 + [1] * 3), np.full((12, 2), 0.5), 300 + np.arange(12) / 12
+    )
+    assert late.interval_s(Bout(9, 12, 1)) == pytest.approx((0.75, 1.0))
+    assert late.length_s == pytest.approx(1.0)
+    write_predictions(tmp_path, late)
+    found = read_predictions(tmp_path / "v.predictions.csv")
+    assert (found.time_s[0], found.container_time_s[0]) == (0.0, 300.0)
+    assert [row[2] for row in read_table(tmp_path / "v.bouts.csv").rows] == ["0.000000", "0.750000"]
+    rows = [f"{i},{300 + i / 12:.4f},{'lick' if i > 8 else None},0.5,0.5" for i in range(12)]
+    (tmp_path / "v.predictions.csv").write_text("\n".join(["frame,time_s,label,p_rest,p_lick", *rows]))
+    (tmp_path / "v.bouts.csv").write_text("start_frame,stop_frame,start_s,stop_s,label\n9,12,300.75,301.0,lick\n")
+    meta_path(tmp_path, "v").write_text(json.dumps({"classes": ["rest", "lick"], "n_frames": 12, "fps": 12.0}))
+    old = read_bouts(tmp_path, "v")
+    assert old.start_s == pytest.approx([0.75], abs=1e-4)
+    (tmp_path / "v.predictions.csv").unlink()  # docs/scale.md: it may be put away
+    assert read_bouts(tmp_path, "v").start_s == pytest.approx([0.75], abs=1e-4)
+
+
+def test_a_recording_with_a_pause_is_as_long_as_its_timestamps_say(tmp_path):
+    times = np.append(np.arange(10), 60.0 + np.arange(10)) / 10
+    write_predictions(tmp_path, Predictions("v", ("rest",), np.zeros(20, int), np.ones((20, 1)), times, {"fps": 10.0}))
+    assert read_bouts(tmp_path, "v").length_s == pytest.approx(7.0)
+    (tmp_path / "v.bouts.csv").unlink()
+    assert read_bouts(tmp_path, "v").length_s == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize("rate_hz", [15, 29.97, 30, 60, 120, 300])
+@pytest.mark.parametrize("digits", [3, 4, 9])  # Matroska and our first tables round times
+@pytest.mark.parametrize("pause", [False, True])
+def test_rounded_timestamps_tell_the_true_rate(rate_hz, digits, pause):
+    times = np.arange(3000) / rate_hz
+    times[1500:] += 20 * pause
+    assert rate_of(times.round(digits)) == pytest.approx(rate_hz, rel=1e-4)
+
+
 def test_a_video_of_one_frame_has_a_bout_without_duration():
     assert predicted([1]).interval_s(Bout(0, 1, 1)) == (0.0, 0.0)
 
@@ -77,9 +117,9 @@ def test_the_bouts_file_says_where_each_bout_begins_and_ends_in_frames_and_secon
     table = read_table(tmp_path / "v.bouts.csv")
     assert table.header == ("start_frame", "stop_frame", "start_s", "stop_s", "label", "mean_probability")
     assert table.rows == [
-        ["0", "3", "0.0000", "0.3000", "rest", "0.7500"],
-        ["3", "5", "0.3000", "0.5000", "lick", "0.7500"],
-        ["5", "6", "0.5000", "0.6000", "rest", "0.7500"],
+        ["0", "3", "0.000000", "0.300000", "rest", "0.7500"],
+        ["3", "5", "0.300000", "0.500000", "lick", "0.7500"],
+        ["5", "6", "0.500000", "0.600000", "rest", "0.7500"],
     ]
 
 
@@ -88,7 +128,7 @@ def test_the_predictions_file_has_one_row_a_frame_with_one_probability_a_class(t
     table = read_table(tmp_path / "v.predictions.csv")
     assert table.header == ("frame", "time_s", "label", "p_rest", "p_lick")
     assert [int(row[0]) for row in table.rows] == list(range(6000))
-    assert table.rows[4097] == ["4097", "409.7000", "lick", "0.2500", "0.7500"]
+    assert table.rows[4097] == ["4097", "409.700000", "lick", "0.2500", "0.7500"]
 
 
 def test_predictions_without_their_meta_file_are_still_read(tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 
 from dolorim import __version__
 from dolorim.config import DataConfig
+from dolorim.core.clock import rate_of
 from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
@@ -19,7 +20,7 @@ from dolorim.data.footage import Footage, crop_points
 from dolorim.engine.features import needs_only_features, with_features
 from dolorim.engine.hardware import pick_device
 from dolorim.engine.infer import Predictor
-from dolorim.engine.material import Material, gather, rate_of, wants_pose
+from dolorim.engine.material import Material, gather, wants_pose
 from dolorim.engine.needs import needs_of
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress

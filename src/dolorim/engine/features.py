@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dolorim.config import Config, ModelConfig
+from dolorim.core.clock import rate_of
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED
 from dolorim.core.pose import NO_SKELETON
@@ -21,7 +22,6 @@ from dolorim.data.footage import Footage, Needs
 from dolorim.data.track import read_track
 from dolorim.engine.hardware import pick_device, pick_precision
 from dolorim.engine.infer import Predictor, blocks_of
-from dolorim.engine.material import rate_of
 from dolorim.engine.needs import needs_of
 from dolorim.engine.talk import progress, say
 from dolorim.formats.project import open_project

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dolorim.config import Config
+from dolorim.core.clock import rate_of
 from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
@@ -25,7 +26,6 @@ from dolorim.data.track import PoseTrack, read_track
 from dolorim.data.video import FrameStream, probe
 from dolorim.engine.extract import usual_workers
 from dolorim.engine.infer import Decisions, Predictor, behind
-from dolorim.engine.material import rate_of
 from dolorim.engine.talk import progress
 from dolorim.metrics.conformal import Conformal
 from dolorim.metrics.conformal import abstain as left_open

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from dolorim.config import Config, DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED
@@ -165,10 +163,3 @@ def _without_short_trials(recording: Recording, min_frames: int) -> Recording:
             part[:] = UNLABELED
             warn(f"{recording.name}, trial {trial.number} is left out: {known} labelled frames, wanted {min_frames}")
     return replace(recording, labels=labels)
-
-
-def rate_of(time_s: np.ndarray) -> float:
-    """Frames per second, from the usual step between timestamps."""
-    steps = np.diff(time_s)
-    usual = float(np.median(steps)) if len(steps) else 0.0
-    return 1 / usual if usual > 0 else 30.0

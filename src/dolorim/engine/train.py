@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from dolorim.config import Config, TrainConfig
 from dolorim.core.bouts import to_bouts
+from dolorim.core.clock import rate_of
 from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
@@ -37,7 +38,7 @@ from dolorim.engine.callbacks import Lines, Ranks, TimeLimit, average, checkpoin
 from dolorim.engine.evaluate import evaluate_held_out, predictor_of
 from dolorim.engine.features import needs_only_features, with_features
 from dolorim.engine.hardware import Precision, is_first_process, pick_device, pick_precision
-from dolorim.engine.material import Material, gather, learns_points_alone, rate_of
+from dolorim.engine.material import Material, gather, learns_points_alone
 from dolorim.engine.model_card import write_model_card
 from dolorim.engine.module import Learner, inputs_of
 from dolorim.engine.needs import needs_of

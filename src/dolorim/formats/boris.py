@@ -254,18 +254,14 @@ def write_boris(path: Path, predictions: Predictions, source: str) -> None:
 
     Times are seconds from the first frame; a bout stops where the frame after it begins.
     """
-    time_s, n = predictions.time_s, len(predictions.labels)
-    first_s = float(time_s[0]) if n else 0.0
-    step_s = float(np.median(np.diff(time_s))) if n > 1 else 1.0
-    length_s = (float(time_s[-1]) - first_s + step_s) if n else 0.0
+    length_s = predictions.length_s
     video = re.split(r"[\\/]", str(predictions.meta.get("video") or predictions.name))[-1]
     rows = []
     for bout, probability in predictions.bouts():
-        start_s = float(time_s[bout.start]) - first_s
-        stop_s = float(time_s[bout.stop]) - first_s if bout.stop < n else length_s
+        start_s, stop_s = predictions.interval_s(bout)
         rows.append((
             predictions.name, "", source, "Media file(s)", f"player #1:{video}", "0.0",
-            f"{length_s:.6f}", f"{length_s:.6f}", f"{1 / step_s:.4f}", "No focal subject",
+            f"{length_s:.6f}", f"{length_s:.6f}", f"{predictions.rate_hz:.4f}", "No focal subject",
             "", predictions.classes[bout.label], "", "STATE", f"{start_s:.6f}",
             f"{stop_s:.6f}", f"{stop_s - start_s:.6f}", video, bout.start, bout.stop, "NA",
             "NA", f"mean probability {probability:.4f}", "",

@@ -76,10 +76,10 @@ HEADER = ("start_frame", "stop_frame", "start_s", "stop_s", "label", "mean_proba
 
 
 def write_bout_table(path: Path, predictions: Predictions) -> None:
-    """Write the bouts, `[start_frame, stop_frame)`, with their times and the mean probability of their class."""
+    """Write the bouts, `[start_frame, stop_frame)` and in seconds, with the mean probability of their class."""
     rows = []
     for bout, probability in predictions.bouts():
         start_s, stop_s = predictions.interval_s(bout)
         label = predictions.classes[bout.label]
-        rows.append((bout.start, bout.stop, f"{start_s:.4f}", f"{stop_s:.4f}", label, f"{probability:.4f}"))
+        rows.append((bout.start, bout.stop, f"{start_s:.6f}", f"{stop_s:.6f}", label, f"{probability:.4f}"))
     write_table(path, HEADER, rows)

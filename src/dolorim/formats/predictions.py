@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.predictions import Predictions
-from dolorim.files.table import read_rows, read_text, write_table, write_text
+from dolorim.files.table import read_rows, read_table, read_text, write_table, write_text
 from dolorim.formats.bout_table import write_bout_table
 
 
@@ -28,6 +29,7 @@ def write_predictions(folder: Path, predictions: Predictions) -> None:
     write_table(folder / f"{predictions.name}.predictions.csv", header, _rows(predictions))
     write_bout_table(folder / f"{predictions.name}.bouts.csv", predictions)
     meta = {**predictions.meta, "classes": names, "n_frames": len(predictions.labels)}
+    meta["length_s"] = round(predictions.length_s, 6)
     write_text(meta_path(folder, predictions.name), json.dumps(meta, indent=1) + "\n")
 
 
@@ -71,12 +73,62 @@ def read_meta(path: Path) -> dict[str, Any]:
     return meta
 
 
+@dataclass(frozen=True)
+class PredictedBouts:
+    """The bouts of one video: `start_s`, `stop_s` and `labels` `(bouts,)`, in seconds from its first frame."""
+
+    classes: tuple[str, ...]
+    start_s: np.ndarray
+    stop_s: np.ndarray
+    labels: np.ndarray
+    length_s: float
+
+
+def read_bouts(folder: Path, stem: str) -> PredictedBouts:
+    """The bouts of one video, from the small table of bouts where that says all, else from the frames.
+
+    Tables of version 0.1.0 count from the container's clock, and say nowhere when the first frame is shown nor how long
+    the recording is with its pauses: of these, the frames are read. Raises `UserError`.
+    """
+    path, frames = folder / f"{stem}.bouts.csv", folder / f"{stem}.predictions.csv"
+    meta = read_meta(meta_path(folder, stem))
+    if not path.exists() or not ("length_s" in meta or (meta and not frames.exists())):
+        return _bouts_of(read_predictions(frames))
+    try:
+        classes = tuple(map(str, meta["classes"]))
+        table = read_table(path)
+        wanted = [table.header.index(n) for n in ("start_frame", "start_s", "stop_s", "label")]
+        cells = [[row[i] for i in wanted] for row in table.rows]
+        numbers = np.array([c[:3] for c in cells], float).reshape(-1, 3)
+        labels = np.array([classes.index(c[3]) for c in cells], np.int64)
+        start_s, stop_s = numbers[:, 1:].T
+        if "length_s" in meta:
+            length_s = float(meta["length_s"])
+        else:
+            rate_hz = float(meta["fps"])
+            first_s = numbers[0, 1] - numbers[0, 0] / rate_hz if len(numbers) else 0.0
+            start_s, stop_s = start_s - first_s, stop_s - first_s
+            length_s = max(int(meta["n_frames"]) / rate_hz, float(stop_s.max(initial=0.0)))
+    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise UserError(
+            f"{path}: not a table of bouts as predict writes it ({error}); predict the video again"
+        ) from None
+    return PredictedBouts(classes, start_s, stop_s, labels, length_s)
+
+
+def _bouts_of(predictions: Predictions) -> PredictedBouts:
+    bouts = [bout for bout, _ in predictions.bouts()]
+    start_s, stop_s = np.array([predictions.interval_s(b) for b in bouts]).reshape(-1, 2).T
+    labels = np.array([b.label for b in bouts], np.int64)
+    return PredictedBouts(predictions.classes, start_s, stop_s, labels, predictions.length_s)
+
+
 def _rows(predictions: Predictions) -> Iterator[list[str]]:
     names = [*predictions.classes, "None"]
     for start in range(0, len(predictions.labels), 4096):
         part = slice(start, start + 4096)
         probabilities = np.char.mod("%.4f", predictions.probabilities[part])
-        times = np.char.mod("%.4f", predictions.time_s[part])
+        times = np.char.mod("%.6f", predictions.time_s[part])
         labels = predictions.labels[part].tolist()
         for i, (time, label, row) in enumerate(zip(times.tolist(), labels, probabilities.tolist(), strict=True)):
             yield [str(start + i), time, names[label], *row]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -10,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from dolorim.config import DataConfig
-from dolorim.core.bouts import Bout, runs
+from dolorim.core.bouts import runs
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN, Ethogram
 from dolorim.core.findings import Finding
 from dolorim.core.study import Study, Track
 from dolorim.files.naming import VIDEO_SUFFIXES
-from dolorim.files.table import read_table, read_text
+from dolorim.files.table import read_table
 from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.labels import read_labels
-from dolorim.formats.predictions import read_predictions
+from dolorim.formats.predictions import read_bouts
 from dolorim.formats.project import animal_of
 
 _CONTROL = re.compile(r"(?<![a-z])(control|ctrl|vehicle|saline|sham|na[iï]ve|untreated|placebo|baseline|wt)(?![a-z])")
@@ -62,10 +61,12 @@ def read_study(
         used.add(id(row))
         try:
             if stems:
-                labels, (start_s, stop_s), here, length_s = _read_bouts(folder, video)
-                known = known or here
-                if here != known:
-                    raise UserError(f"{path}: expected the classes {', '.join(known)}, found {', '.join(here)}")
+                bouts = read_bouts(folder, video)
+                labels, start_s, stop_s, length_s = bouts.labels, bouts.start_s, bouts.stop_s, bouts.length_s
+                known = known or bouts.classes
+                if bouts.classes != known:
+                    here = ", ".join(bouts.classes)
+                    raise UserError(f"{path}: expected the classes {', '.join(known)}, found {here}")
             else:
                 labels, (start_s, stop_s), length_s = _read_label_bouts(path, rate_hz or 1.0, ethogram)
         except UserError as error:
@@ -171,31 +172,3 @@ def _read_label_bouts(path: Path, rate_hz: float, ethogram: Ethogram) -> tuple[n
     starts, stops, values = runs(labels)
     here = values >= 0
     return values[here].astype(np.int64), np.stack([starts[here], stops[here]]) / rate_hz, len(labels) / rate_hz
-
-
-def _read_bouts(folder: Path, stem: str) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], float]:
-    """From the small table of bouts where it and the meta data are there, else from the frames."""
-    path, meta_path = folder / f"{stem}.bouts.csv", folder / f"{stem}.meta.json"
-    if not path.exists() or not meta_path.exists():
-        found = read_predictions(folder / f"{stem}.predictions.csv")
-        bouts = [b for b, _ in found.bouts()]
-        times = np.array([found.interval_s(b) for b in bouts]).reshape(-1, 2) - found.time_s[:1]
-        labels = np.array([b.label for b in bouts], np.int64)
-        begin_s, end_s = found.interval_s(Bout(0, len(found.labels), 0)) if len(found.labels) else (0.0, 0.0)
-        return labels, times.T, found.classes, end_s - begin_s
-    try:
-        meta = json.loads(read_text(meta_path))
-        classes, n_frames, rate_hz = tuple(map(str, meta["classes"])), int(meta["n_frames"]), meta.get("fps")
-        table = read_table(path)
-        wanted = [table.header.index(n) for n in ("start_frame", "start_s", "stop_s", "label")]
-        cells = [[row[i] for i in wanted] for row in table.rows]
-        numbers = np.array([c[:3] for c in cells], float).reshape(-1, 3)
-        labels = np.array([classes.index(c[3]) for c in cells], np.int64)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a table of bouts as predict writes it ({error}); predict the video again"
-        ) from None
-    first_s = numbers[0, 1] if len(numbers) and numbers[0, 0] == 0 else 0.0
-    times = numbers[:, 1:] - first_s
-    length_s = n_frames / float(rate_hz) if rate_hz else 0.0
-    return labels, times.T, classes, max(length_s, float(times[-1, 1]) if len(times) else 0.0)

@@ -88,7 +88,7 @@ class Opened:
             return None
         found = read_predictions(self.item.predictions)
         if self.source is not None:
-            self.source.check(found.time_s)
+            self.source.check(found.container_time_s)
         return np.round(found.probabilities * 255).astype(np.uint8)
 
     @cached_property
