@@ -16,7 +16,14 @@ from sklearn import metrics as sk
 
 from dolorim.metrics.events import event_figures, event_sums
 from dolorim.metrics.frames import confusion, frame_scores
-from dolorim.metrics.intervals import intervals_of
+from dolorim.metrics.intervals import (
+    PERCENT,
+    SHARE,
+    difference_interval,
+    intervals_of,
+    mean_interval,
+    scale_of,
+)
 from dolorim.metrics.keypoints import keypoint_scores
 from dolorim.metrics.probabilities import average_precision
 from dolorim.metrics.segments import count_segments
@@ -169,6 +176,59 @@ def test_one_animal_has_no_interval_and_says_so():
     intervals = summarize([r, r], CLASSES)["intervals"]
     assert "macro_f1" not in intervals
     assert "no intervals" in intervals["note"]
+
+
+def test_two_animals_have_no_interval_either_and_the_summary_says_so():
+    for found in (summarize(study(2), CLASSES), compare(study(2), study(2), CLASSES)):
+        assert "macro_f1" not in found["intervals"]
+        assert "2 animals are too few for an interval" in found["intervals"]["note"]
+
+
+@pytest.mark.parametrize("animals", [3, 4, 6])
+def test_no_interval_leaves_what_the_figure_can_be(animals):
+    limits = {"kappa": (-1, 1), "mcc": (-1, 1), "concordance": (-1, 1), "bias": (-1, 1)}
+    bad, good = study(animals, 0.3), study(animals, 6.0)
+    for found, factor in ((summarize(bad, CLASSES), 1), (compare(bad, good, CLASSES), 2)):
+        for path, (low, high) in leaves(found["intervals"]):
+            assert low <= high, path
+            floor, top = limits.get(path[-1], (0, 100 if path[0] == "segments" else 1))
+            if {*path} & {"events", "calibration"}:  # milliseconds, bouts per minute, nats
+                floor, top = 0, np.inf
+            if factor == 2:
+                floor, top = floor - top, top - floor
+            assert floor <= low, (path, low)
+            assert high <= top, (path, high)
+
+
+def leaves(tree, path=()):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        elif isinstance(value, list):
+            yield (*path, key), value
+
+
+def test_an_interval_of_a_mean_share_stays_a_share_and_one_of_a_difference_is_two_sided():
+    licking = np.array([0.0, 0.1, 0.2, 0.1, 3.0])
+    low, high = mean_interval(licking, PERCENT)
+    assert 0 < low < licking.mean() < high < 100
+    never = np.zeros(5)
+    assert np.isnan(mean_interval(never, PERCENT)).all()
+    low, high = difference_interval(never, licking, PERCENT)
+    assert 0 < low < licking.mean() < high
+    low, high = difference_interval(licking / 100, licking[::-1] / 100, SHARE)
+    assert low == pytest.approx(-high)
+    assert np.isnan(difference_interval(never, never, PERCENT)).all()
+    x, y = np.random.default_rng(3).normal(40, 5, (2, 30))  # of many alike animals it is Welch's
+    welch = stats.ttest_ind(y, x, equal_var=False).confidence_interval()
+    assert difference_interval(x, y, PERCENT) == pytest.approx(tuple(welch), abs=0.1)
+
+
+def test_a_figure_of_every_name_has_the_bounds_of_its_kind():
+    assert scale_of(("segments_without_background", "edit")) == PERCENT
+    assert scale_of(("per_class", "kappa", "f1")) == SHARE
+    assert scale_of(("events", "200ms", "per_class", "bias")) == SHARE
+    assert scale_of(("events", "false_per_minute_by_class", "lick")).high == np.inf
 
 
 def test_a_second_recording_of_an_animal_makes_no_interval_narrower():

@@ -16,7 +16,15 @@ import numpy as np
 
 from dolorim.metrics.events import event_figures, event_sums
 from dolorim.metrics.frames import Figures, confusion, divide, frame_figures, frame_scores, nested
-from dolorim.metrics.intervals import LEVEL, Intervals, Sums, intervals_of, paired_intervals_of
+from dolorim.metrics.intervals import (
+    FEWEST_ANIMALS,
+    LEVEL,
+    Intervals,
+    Sums,
+    intervals_of,
+    paired_intervals_of,
+    too_few,
+)
 from dolorim.metrics.probabilities import (
     average_precision,
     edges_of,
@@ -48,7 +56,7 @@ def summarize(recordings: Sequence[Scored], classes: Sequence[str], background: 
     """The figures of `metrics.json` for one split, as a tree; None for what is not defined.
 
     Event scores need the times of all recordings, ranking and calibration their probabilities. `intervals` repeats the
-    tree with 95 % intervals over animals; without a second animal there are none. Frames that the truth or the
+    tree with 95 % intervals over animals; with fewer than `FEWEST_ANIMALS` there are none, and `note` says so. Frames that the truth or the
     prediction leaves at -1 count nowhere but in `abstained`.
     """
     sums, animals = by_animal(recordings, classes, background, edges := _edges(recordings))
@@ -75,7 +83,7 @@ def summarize(recordings: Sequence[Scored], classes: Sequence[str], background: 
         found["pr_auc"] = float(np.mean(areas)) if areas else None
     found["animals"] = animals
     found["intervals"] = _told(len(animals))
-    if len(animals) > 1:
+    if len(animals) >= FEWEST_ANIMALS:
         found["intervals"] |= _pairs(intervals_of(sums, figures))
     return found
 
@@ -113,7 +121,7 @@ def compare(
     (a, animals), (b, _) = (by_animal(r, classes, background, edges) for r in (one, two))
     figures = partial(_figures, classes=classes, background=background)
     found: dict[str, Any] = {"difference": None, "animals": animals, "intervals": _told(len(animals))}
-    if len(animals) < 2:
+    if len(animals) < FEWEST_ANIMALS:
         first, second = (figures({k: v.sum(0)[None] for k, v in s.items()}) for s in (a, b))
         return {**found, "difference": nested({k: second[k] - first[k] for k in first})}
     difference, intervals = paired_intervals_of(a, b, figures)
@@ -213,11 +221,18 @@ def _known(r: Scored) -> np.ndarray:
 
 
 def _told(animals: int) -> dict[str, Any]:
-    told: dict[str, Any] = {"level": LEVEL, "animals": animals, "method": "jackknife over animals, Student's t"}
-    if animals < 2:
-        told["note"] = "one animal says nothing about others: no intervals"
+    told: dict[str, Any] = {
+        "level": LEVEL,
+        "animals": animals,
+        "method": "jackknife over animals, Student's t",
+    }
+    if animals < FEWEST_ANIMALS:
+        told["note"] = f"{too_few(animals)}; score more of them, or all in turn with --folds"
     elif animals < _FEW_ANIMALS:
-        told["note"] = f"{animals} animals are few: the intervals are wide, and rest on these {animals} being typical"
+        told["note"] = (
+            f"{animals} animals are few: the intervals are wide, and rest on these {animals} "
+            f"being typical"
+        )
     return told
 
 

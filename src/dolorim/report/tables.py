@@ -32,6 +32,8 @@ def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> 
         title += f"\n{keypoint_line(metrics['keypoints'])}"
     if "by_fold" in metrics:
         title += "\nmacro-F1 by fold: " + ", ".join(f"{f['macro_f1']:.3f}" for f in metrics["by_fold"])
+    if intervals.get("note"):
+        title += f"\n{intervals['note']}"
     if metrics.get("seen_in_training"):
         seen = ", ".join(metrics["seen_in_training"])
         title += f"\nSEEN IN TRAINING: {seen} - these figures say nothing about new animals"
@@ -94,7 +96,10 @@ _AGREEMENT = (
 def agreement_table(pairs: dict[str, dict[str, Any]], indicator: str | None) -> Table:
     """Figures of pairs of raters side by side, with 95 % intervals over animals."""
     first = next(iter(pairs.values()))
-    table = Table(title=f"{first['frames']} frames that all have labelled", title_justify="left", title_style="bold")
+    title = f"{first['frames']} frames that all have labelled"
+    if first["intervals"].get("note"):
+        title += f"\n{first['intervals']['note']}"
+    table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("", justify="left")
     for pair in pairs:
         table.add_column(pair, justify="right")
