@@ -75,14 +75,24 @@ def test_first_comes_the_bout_that_can_change_the_sign_of_pain_most():
         ("two", "withdraw"),
         ("one", "rest"),
         ("one", "withdraw"),
-        ("one", "lick"),
     ]
     first = ranked[0]
     assert (first.seconds, first.bouts, first.rival) == (pytest.approx(1.5), pytest.approx(0.5), "lick")
     assert first.score == pytest.approx(100 * (1.5 / 5 + 0.5 / 2))  # of 5 s and two bouts of it
     assert (first.confidence, first.margin) == (pytest.approx(0.5), pytest.approx(0.1))
-    assert ranked[-1].score == 0
     assert len(rank_bouts([one, two], "withdraw", limit=2)) == 2
+
+
+def test_a_long_rest_with_one_possible_withdrawal_leads_to_that_moment_and_a_sure_rest_is_not_listed():
+    sure, possible = [0.97, 0.03, 0.0, 0.0], [0.6, 0.4, 0.0, 0.0]
+    rest = prediction("rest", [(0, 200, sure), (0, 5, possible), (0, 65, sure)])
+    found = prediction("found", [(1, 10, [0.1, 0.9, 0.0, 0.0])])
+    ranked = rank_bouts([rest, found], "withdraw")
+    first, second = ranked
+    assert (first.name, first.label, first.rival) == ("rest", "rest", "withdraw")
+    assert (first.start_s, first.stop_s) == (pytest.approx(20.0), pytest.approx(20.5))
+    assert second.name == "found"
+    assert len(ranked) == 2
 
 
 def test_without_a_sign_of_pain_the_longest_doubt_comes_first():
