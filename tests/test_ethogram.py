@@ -180,3 +180,12 @@ def test_an_ethogram_file_that_cannot_be_understood_is_refused_by_name(tmp_path,
 def test_an_ethogram_file_that_is_not_there_is_a_users_error(tmp_path):
     with pytest.raises(UserError, match="cannot be read"):
         read_ethogram(tmp_path / "ethogram.toml")
+
+
+def test_the_default_merging_is_named_with_how_to_keep_behaviors_apart() -> None:
+    assert PAIN.merging == {"paw_withdraw": ("paw_guard", "flinch")}
+    note = PAIN.merging_note()
+    assert note.startswith("paw_guard and flinch count as paw_withdraw; to keep behaviors apart")
+    assert "classes.csv" in note
+    apart = Ethogram(tuple(RawClass(r.id, r.name, r.name) for r in PAIN.raw), tuple(r.name for r in PAIN.raw))
+    assert apart.merging_note() == ""

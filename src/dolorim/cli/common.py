@@ -76,10 +76,12 @@ def wait_politely() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def settle(quiet: bool) -> None:
-    from dolorim.engine.talk import be_quiet
+def settle(quiet: bool, verbose: bool = False) -> None:
+    """How much the command says from here on."""
+    from dolorim.engine.talk import be_quiet, be_verbose
 
     be_quiet(quiet)
+    be_verbose(verbose)
 
 
 def show_run(run: RunFolder) -> dict[str, Any]:

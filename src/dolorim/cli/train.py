@@ -34,6 +34,8 @@ class _Train:
     leave_one_out: Literal["animal"] | None = None
     """Cross-validate with as many folds as animals."""
     quiet: bool = False
+    verbose: bool = False
+    """Also tell what helps a developer: the shapes of a batch."""
 
 
 def run(arguments: list[str]) -> int:
@@ -64,7 +66,7 @@ def run(arguments: list[str]) -> int:
     from dolorim.engine.run_folder import RunFolder
     from dolorim.engine.train import train as run_training
 
-    settle(given.quiet)
+    settle(given.quiet, given.verbose)
     config = dataclasses.replace(
         base, data=with_project_files(given.data), model=given.model, augment=given.augment, train=given.train
     )

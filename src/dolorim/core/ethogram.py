@@ -80,6 +80,25 @@ class Ethogram:
         merged = [UNLABELED if i == UNLABELED else self._merged_by_id[int(i)] for i in ids]
         return np.asarray(merged, np.int16)[codes].reshape(np.shape(raw_ids))
 
+    @property
+    def merging(self) -> dict[str, tuple[str, ...]]:
+        """For each class that is learned from behaviors of other names, these names."""
+        merged: dict[str, tuple[str, ...]] = {}
+        for raw in self.raw:
+            if raw.merged is not None and raw.merged != raw.name:
+                merged[raw.merged] = (*merged.get(raw.merged, ()), raw.name)
+        return merged
+
+    def merging_note(self) -> str:
+        """Which behaviors are counted as which other, and how to keep them apart; empty where none are.
+
+        Merging is a scientific decision, so whoever learns, checks or reports says it.
+        """
+        if not self.merging:
+            return ""
+        parts = [f"{' and '.join(names)} count as {name}" for name, names in self.merging.items()]
+        return f"{'; '.join(parts)}; to keep behaviors apart, give them classes of their own in classes.csv (id,name)"
+
     @cached_property
     def mirrored(self) -> tuple[int, ...]:
         """For each class the one that it becomes in a mirror: `lick_L` becomes `lick_R` where both exist."""

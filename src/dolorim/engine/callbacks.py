@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 
 from dolorim.data.sampling import BoutSampler, Turns
 from dolorim.engine.module import Learner
@@ -70,3 +70,10 @@ class Lines(Callback):
         found += [f"{k.removeprefix('val/')} {v:.3f}" for k, v in values.items() if k.startswith("val/")]
         seconds = time.monotonic() - self._since
         say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {', '.join(found)} ({seconds:.0f} s)")
+
+
+class ProgressBar(TQDMProgressBar):
+    """The bar of an epoch, without the number of the log folder."""
+
+    def get_metrics(self, *args: Any) -> dict[str, Any]:
+        return {k: v for k, v in super().get_metrics(*args).items() if k != "v_num"}

@@ -47,6 +47,10 @@ def check(config: DataConfig, workers: int = 1) -> Checked:
         rows.append(row)
     counts = count_classes(rows, project.ethogram)
     findings += check_project(rows, counts)
+    labelled = any(count.frames for count in counts.values())
+    if labelled and (note := project.ethogram.merging_note()):
+        what, _, remedy = note.rpartition("; ")
+        findings.append(Finding("note", "classes", what, remedy, "merged"))
     ordered = sorted(dict.fromkeys(findings), key=lambda f: _ORDER.index(f.severity))
     return Checked(tuple(rows), counts, tuple(ordered))
 

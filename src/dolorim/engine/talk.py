@@ -12,6 +12,19 @@ from rich.table import Table
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 _quiet = False
+_verbose = False
+
+
+def be_verbose(verbose: bool) -> None:
+    """Tell what only a developer needs to know as well: shapes of tensors and the like."""
+    global _verbose
+    _verbose = verbose
+
+
+def detail(text: str) -> None:
+    """Say something that only `--verbose` shows."""
+    if _verbose:
+        say(text)
 
 
 def be_quiet(quiet: bool) -> None:

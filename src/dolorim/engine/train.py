@@ -34,7 +34,7 @@ from dolorim.data.footage import Footage
 from dolorim.data.sampling import BoutSampler, Numbers, Turns, WindowSpec, rare_boost
 from dolorim.data.windows import Batch, Windows, pose_statistics
 from dolorim.engine.abstention import calibrate
-from dolorim.engine.callbacks import Lines, Ranks, TimeLimit, average, checkpoints
+from dolorim.engine.callbacks import Lines, ProgressBar, Ranks, TimeLimit, average, checkpoints
 from dolorim.engine.evaluate import evaluate_held_out, predictor_of
 from dolorim.engine.features import needs_only_features, with_features
 from dolorim.engine.hardware import Precision, is_first_process, pick_device, pick_precision
@@ -43,7 +43,7 @@ from dolorim.engine.model_card import write_model_card
 from dolorim.engine.module import Learner, inputs_of
 from dolorim.engine.needs import needs_of
 from dolorim.engine.run_folder import RunFolder, load_strictly, refuse_other_shapes
-from dolorim.engine.talk import console, say, warn, watched
+from dolorim.engine.talk import console, detail, say, warn, watched
 from dolorim.metrics.tune import fit_decoder
 from dolorim.models.build import build_recognizer
 from dolorim.models.weights import Pretrained, last_blocks, load_encoder, one_line
@@ -144,6 +144,8 @@ def _names(text: str | None) -> list[str] | None:
 
 def _say_split(material: Material, split: Split) -> None:
     classes = material.project.ethogram.classes
+    if note := material.project.ethogram.merging_note():
+        say(note)
     for part in ("train", "val", "test"):
         recordings = [f.recording for f in material.part(getattr(split, part))]
         labels = np.concatenate([r.labels[r.labels >= 0] for r in recordings] or [np.empty(0, np.int16)])
@@ -231,7 +233,7 @@ def _try_one_batch(learner: Learner, loader: DataLoader[Batch], config: Config, 
         )
     learner.model.train(mode)
     shapes = {k: tuple(v.shape) for k, v in batch.items() if v.dim() > 1}
-    say(f"one batch: {', '.join(f'{k} {s}' for k, s in shapes.items())} -> actions {tuple(found.actions.shape)}"
+    detail(f"one batch: {', '.join(f'{k} {s}' for k, s in shapes.items())} -> actions {tuple(found.actions.shape)}"
         + (f", keypoints {tuple(found.keypoints.shape)}" if found.keypoints is not None else ""))  # fmt: skip
     halos = [h for h in (learner.needs.visual, learner.needs.pose) if h is not None]
     before, after = (max(getattr(h, side) for h in halos) for side in ("before", "after"))
@@ -254,6 +256,8 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
     callbacks.append(RichProgressBar(console_kwargs={"stderr": True}) if watched() else Lines())
     if settings.use_ema:
         callbacks.append(WeightAveraging(multi_avg_fn=partial(average, settings.ema_decay)))
+    if watched():
+        callbacks.append(ProgressBar())
     if validated and settings.early_stopping_patience:
         callbacks.append(EarlyStopping("val/macro_f1", mode="max", patience=settings.early_stopping_patience))
     with warnings.catch_warnings():
