@@ -30,8 +30,8 @@ from dolorim.config import Config
 from dolorim.core.ethogram import PAIN
 from dolorim.core.keypoints import KEYPOINTS
 from dolorim.core.pose import Skeleton
-from dolorim.data.ahead import ahead
 from dolorim.data.crop import plan_view, read_crops
+from dolorim.data.prefetch import prefetch
 from dolorim.engine.infer import Predictor
 from dolorim.engine.losses import FrameLoss
 from dolorim.engine.needs import needs_of
@@ -127,7 +127,7 @@ def measure(config: Config, video: Path, seconds: float) -> dict[str, Any]:
 
 def whole(predictor: Predictor, video: Path, config: Config) -> int:
     blocks = read_crops(video, plan_view(video, config.data))[1]
-    return sum(len(d.probabilities) for d in predictor.stream(ahead(blocks, 4)))
+    return sum(len(d.probabilities) for d in predictor.stream(prefetch(blocks, 4)))
 
 
 def training(model: Recognizer, config: Config, needs: Any, side: int, seconds: float) -> dict[str, Any]:

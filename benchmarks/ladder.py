@@ -23,7 +23,7 @@ from scipy import stats
 from benchmarks.common import RESULTS, epochs_of, machine, trained
 from dolorim.config import Config, DataConfig, ModelConfig
 from dolorim.core.pose_features import pose_features
-from dolorim.engine.extract import usual_workers
+from dolorim.core.workers import usual_workers
 from dolorim.engine.material import gather
 from dolorim.engine.talk import be_quiet
 from dolorim.formats.project import in_project

@@ -26,7 +26,7 @@ from benchmarks.common import RESULTS, long_video, machine, random_run
 from dolorim.data.crop import crop_frames, plan_view
 from dolorim.data.video import FrameStream
 from dolorim.engine.infer import Predictor
-from dolorim.engine.predict import Clerk, Order, find_jobs, predict_videos
+from dolorim.engine.predict import PredictOptions, PredictWorker, find_jobs, predict_videos
 from dolorim.engine.run_folder import RunFolder
 from dolorim.models.recognizer import Inputs
 
@@ -101,7 +101,7 @@ def main() -> None:
         decoded = [sum(1 for _ in FrameStream(first))]
         frames = decoded[0] * given.files
         decode_s = seconds(lambda: [sum(1 for _ in FrameStream(j.file)) for j in jobs])
-        predictor = Clerk(Order(run, folder / "out")).labeler.predictor
+        predictor = PredictWorker(PredictOptions(run, folder / "out")).labeler.predictor
         predict_videos(run, jobs[:1], folder / "out")
         found: dict[str, Any] = {"decode only": frames / decode_s}
         for workers in (1, 2):

@@ -20,11 +20,12 @@ from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN
 from dolorim.core.splits import Split
+from dolorim.core.workers import Failed
 from dolorim.data.seek import PacketList
 from dolorim.engine import label, predict
-from dolorim.engine.batch import Failed, spread
+from dolorim.engine.batch import spread
 from dolorim.engine.label import Job, Part, joined
-from dolorim.engine.predict import Clerk, Order, find_jobs, predict_videos
+from dolorim.engine.predict import PredictOptions, PredictWorker, find_jobs, predict_videos
 from dolorim.engine.run_folder import RunFolder
 from dolorim.models.build import build_recognizer
 from films import numbered, write_film
@@ -35,9 +36,14 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_task_is_answered_once_and_a_failure_is_tried_again(tmp_path: Path, workers: int) -> None:
-    found = list(spread(partial(worker, tmp_path), deque(["a", "bad", "slip", "b"]), workers))
-    assert sorted(task for task, _ in found) == ["a", "b", "bad", "slip"]
-    assert dict(found) == {"a": "A", "b": "B", "slip": "SLIP", "bad": Failed("bad: is bad")}
+    found = list(spread(partial(worker, tmp_path), deque(["a", "bad", "slip", "bug", "b"]), workers))
+    assert sorted(task for task, _ in found) == ["a", "b", "bad", "bug", "slip"]
+    answers = dict(found)
+    bug = answers.pop("bug")
+    assert isinstance(bug, Failed)
+    assert bug.reason == "unexpected ZeroDivisionError: of an empty video"
+    assert "labor.py" in bug.trace
+    assert answers == {"a": "A", "b": "B", "slip": "SLIP", "bad": Failed("bad: is bad")}
     assert len((tmp_path / "bad").read_text()) == 2
 
 
@@ -49,7 +55,7 @@ def test_a_worker_that_dies_takes_no_task_along_and_one_that_always_dies_is_repo
     assert len(found) == len(answers) == 5
     assert [answers[t] for t in ("mortal", "a", "b", "c")] == ["MORTAL", "A", "B", "C"]
     assert isinstance(answers["fatal"], Failed)
-    assert "died (exit code -9)" in answers["fatal"].reason
+    assert "killed (SIGKILL)" in answers["fatal"].reason
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -81,11 +87,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
 
 
-class Mortal(Clerk):
+class Mortal(PredictWorker):
     """A clerk that is killed with its files half written, once."""
 
     def __call__(self, task: Job | Part) -> object:
-        out = self.order.out
+        out = self.options.out
         if isinstance(task, Job) and "_003_" in task.stem and not (out.parent / "killed").exists():
             (out.parent / "killed").touch()
             out.mkdir(parents=True, exist_ok=True)
@@ -101,7 +107,7 @@ def test_two_processes_write_the_bytes_that_one_writes_even_if_one_of_them_is_ki
     jobs = find_jobs(run, [study / "Videos"])
     one = predict_videos(run, jobs, tmp_path / "one")
     assert len(one.done) == 5
-    monkeypatch.setattr(predict, "Clerk", Mortal)
+    monkeypatch.setattr(predict, "PredictWorker", Mortal)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     two = predict_videos(run, jobs, tmp_path / "two", workers=2)
     assert (tmp_path / "killed").exists()
@@ -126,9 +132,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("temporal", ["none", "tcn"])
 def test_the_parts_of_a_video_give_the_very_numbers_of_the_whole(film: Path, tmp_path: Path, temporal: str) -> None:
     run = random_run(tmp_path / "run", temporal=temporal, tcn_layers=7, width=16, hidden_dim=16)
-    labeler, job = Clerk(Order(run, tmp_path)).labeler, Job(film, "long")
-    whole = labeler.watch(job)
-    found = [(p, labeler.watch_part(p)) for p in (Part(job, 0, 1024), Part(job, 1024, 2048), Part(job, 2048, None))]
+    labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, Job(film, "long")
+    whole = labeler.predict_video(job)
+    found = [(p, labeler.predict_part(p)) for p in (Part(job, 0, 1024), Part(job, 1024, 2048), Part(job, 2048, None))]
     together = joined(found)
     assert together is not None
     assert len(whole.time_s) == 2600
@@ -144,7 +150,7 @@ def test_a_long_video_is_divided_among_workers_and_nobody_can_tell(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     jobs = [Job(film, "long")]
     predict_videos(run, jobs, tmp_path / "one")
-    assert len(predict._divided(Order(run, tmp_path), jobs, 1)[jobs[0]][1]) == 2
+    assert len(predict._divided(PredictOptions(run, tmp_path), jobs, 1)[jobs[0]][1]) == 2
     outcome = predict_videos(run, jobs, tmp_path / "two", workers=2, part=1)
     assert (outcome.done, outcome.frames) == ([film], 2600)
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
@@ -155,7 +161,7 @@ def test_a_long_video_is_divided_among_workers_and_nobody_can_tell(
 def test_a_video_whose_frames_cannot_be_told_from_its_packets_is_not_divided(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labeler, job = Clerk(Order(run, tmp_path)).labeler, Job(film, "long")
+    labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, Job(film, "long")
 
     def without_one(path: Path) -> PacketList:
         whole = label.list_packets(path)
@@ -164,7 +170,7 @@ def test_a_video_whose_frames_cannot_be_told_from_its_packets_is_not_divided(
 
     for wrong in (lambda path: None, without_one):
         monkeypatch.setattr(label, "_packets", wrong)
-        assert labeler.watch_part(Part(job, 1024, 2048)) is None
+        assert labeler.predict_part(Part(job, 1024, 2048)) is None
 
 
 def test_a_damaged_video_says_the_same_in_parts(run: RunFolder, film: Path, tmp_path: Path) -> None:
@@ -172,9 +178,9 @@ def test_a_damaged_video_says_the_same_in_parts(run: RunFolder, film: Path, tmp_
     raw[len(raw) * 6 // 10 : len(raw) * 6 // 10 + 3000] = bytes(3000)
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(raw)
-    labeler, job = Clerk(Order(run, tmp_path)).labeler, Job(broken, "broken")
-    whole = labeler.watch(job)
-    together = joined([(p, labeler.watch_part(p)) for p in (Part(job, 0, 1024), Part(job, 1024, None))])
+    labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, Job(broken, "broken")
+    whole = labeler.predict_video(job)
+    together = joined([(p, labeler.predict_part(p)) for p in (Part(job, 0, 1024), Part(job, 1024, None))])
     if together is None:  # that is allowed: then it is looked at as a whole
         return
     assert together.damage == whole.damage
@@ -209,7 +215,7 @@ from dolorim.engine.run_folder import RunFolder
 run, videos, out = RunFolder(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 cluster.add_node(num_cpus=1)
-predict.Clerk = test_batch.Mortal
+predict.PredictWorker = test_batch.Mortal
 jobs = predict.find_jobs(run, [videos])
 found = predict.predict_videos(run, jobs, out, engine="ray", workers=0, address=cluster.address)
 assert len(found.done) == len(jobs) and not found.failed, found

@@ -175,15 +175,15 @@ def test_a_full_disk_in_training_keeps_the_checkpoint_before(
 def test_a_video_that_changes_while_it_is_read_is_not_written_down(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch = Labeler.watch
+    predict_video = Labeler.predict_video
 
-    def growing(self: Labeler, job: Job) -> label.Watched:
-        found = watch(self, job)
+    def growing(self: Labeler, job: Job) -> label.RawPrediction:
+        found = predict_video(self, job)
         with open(film, "ab") as file:
             file.write(b"more")
         return found
 
-    monkeypatch.setattr(Labeler, "watch", growing)
+    monkeypatch.setattr(Labeler, "predict_video", growing)
     outcome = predict_videos(run, [Job(film, "a")], tmp_path / "out")
     assert "changed while it was read" in outcome.failed[0][1]
     assert visible(tmp_path / "out") == []
@@ -192,14 +192,14 @@ def test_a_video_that_changes_while_it_is_read_is_not_written_down(
 def test_a_video_that_disappears_while_it_is_read_fails_alone(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, watch = write_film(film.with_name("b.mp4"), numbered(40)), Labeler.watch
+    other, predict_video = write_film(film.with_name("b.mp4"), numbered(40)), Labeler.predict_video
 
-    def gone(self: Labeler, job: Job) -> label.Watched:
-        found = watch(self, job)
+    def gone(self: Labeler, job: Job) -> label.RawPrediction:
+        found = predict_video(self, job)
         film.unlink(missing_ok=True)
         return found
 
-    monkeypatch.setattr(Labeler, "watch", gone)
+    monkeypatch.setattr(Labeler, "predict_video", gone)
     outcome = predict_videos(run, [Job(film, "a"), Job(other, "b")], tmp_path / "out")
     assert [file for file, _ in outcome.failed] == [film]
     assert outcome.done == [other]
@@ -208,14 +208,14 @@ def test_a_video_that_disappears_while_it_is_read_fails_alone(
 def test_ctrl_c_in_a_batch_keeps_what_was_finished(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, watch = write_film(film.with_name("b.mp4"), numbered(40)), Labeler.watch
+    other, predict_video = write_film(film.with_name("b.mp4"), numbered(40)), Labeler.predict_video
 
-    def stopped(self: Labeler, job: Job) -> label.Watched:
+    def stopped(self: Labeler, job: Job) -> label.RawPrediction:
         if job.stem == "b":
             raise KeyboardInterrupt
-        return watch(self, job)
+        return predict_video(self, job)
 
-    monkeypatch.setattr(Labeler, "watch", stopped)
+    monkeypatch.setattr(Labeler, "predict_video", stopped)
     command = ["predict", str(run.path), str(film.parent), "--out", str(tmp_path / "out"), "--no-overwrite"]
     assert main(command) == 130
     assert visible(tmp_path / "out") == ["a.bouts.csv", "a.meta.json", "a.predictions.csv"]

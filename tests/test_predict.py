@@ -20,7 +20,7 @@ from dolorim.data.crop import Crops, crop_frames, plan_view
 from dolorim.data.footage import Halo, Needs
 from dolorim.data.video import FrameStream
 from dolorim.engine.infer import Predictor
-from dolorim.engine.predict import Job, Outcome, predict_videos, unique_stems
+from dolorim.engine.predict import BatchResult, Job, predict_videos, unique_stems
 from dolorim.engine.run_folder import RunFolder
 from dolorim.formats.predictions import read_predictions
 from dolorim.models.build import build_recognizer
@@ -39,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return folder
 
 
-def label(run: RunFolder, videos: list[Path], out: Path, **knobs: Any) -> Outcome:
+def label(run: RunFolder, videos: list[Path], out: Path, **knobs: Any) -> BatchResult:
     """Predict videos that have no pose."""
     return predict_videos(run, [Job(v, v.stem) for v in videos], out, **knobs)
 

@@ -50,8 +50,8 @@ def run(arguments: list[str]) -> int:
     from rich.console import Console
 
     from dolorim.cli.check_tables import classes_table, finding_lines, recordings_table, summary_line
+    from dolorim.core.workers import usual_workers
     from dolorim.engine.check import check
-    from dolorim.engine.extract import usual_workers
     from dolorim.files.table import write_text
 
     settle(given.quiet)

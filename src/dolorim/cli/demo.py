@@ -27,7 +27,7 @@ class _Demo:
 def run(arguments: list[str]) -> int:
     """`dolorim demo`"""
     given = parse(_Demo, arguments, "dolorim demo")
-    from dolorim.engine.extract import usual_workers
+    from dolorim.core.workers import usual_workers
     from dolorim.engine.predict import find_jobs, predict_videos
     from dolorim.engine.run_folder import RunFolder
     from dolorim.engine.talk import progress, say

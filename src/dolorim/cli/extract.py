@@ -38,8 +38,8 @@ def run(arguments: list[str]) -> int:
     base = PRESETS.get(value_of("--approach", arguments) or "video", PRESETS["video"])
     default = _Extract(project=tyro.MISSING, data=base.data, model=base.model)
     given = parse(_Extract, arguments, "dolorim extract", default=default)
+    from dolorim.core.workers import usual_workers
     from dolorim.engine.extract import extract as fill_cache
-    from dolorim.engine.extract import usual_workers
     from dolorim.engine.features import compute_features
     from dolorim.engine.talk import say, warn
     from dolorim.files.naming import find_videos

@@ -80,11 +80,13 @@ def run(arguments: list[str]) -> int:
     workers = given.jobs if given.jobs is not None else int(given.engine == "local")
     outcome = predict_videos(run, find_jobs(run, given.videos, given.dlc), out, workers=workers, **knobs)
     skipped = f", {len(outcome.skipped)} were done before" if outcome.skipped else ""
-    say(f"{len(outcome.done)} videos labelled{skipped}; results in {out}")
+    n = len(outcome.done)
+    say(f"{n} video{'s' * (n != 1)} labelled ({outcome.frames:,} frames){skipped}; results in {out}")
     if given.profile:
         show(profile_table(outcome.seconds, outcome.frames, workers > 1))
     code = max(report_failures(outcome.failed), report_failures(outcome.damaged, "damaged"))
-    return code if outcome.done or outcome.skipped else 2
+    # Where nothing could be labelled, the user has to change something, unless the fault is ours.
+    return code if outcome.done or outcome.skipped or outcome.bugs else 2
 
 
 def _is_number(word: str) -> bool:

@@ -109,7 +109,7 @@ def plan_view(path: Path, config: DataConfig, info: VideoInfo | None = None, pos
     return View(side, config.image_size, scene.home_px, scene, masks, mask_luma, knot)
 
 
-def rhythm(view: View) -> tuple[int, int]:
+def crop_period(view: View) -> tuple[int, int]:
     """Frames after which cutting repeats itself, and how many to either side a window's center depends on.
 
     A stream from a multiple of the first on gives, from its second such stretch on, exactly the crops of the whole one.

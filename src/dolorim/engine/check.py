@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 
 from dolorim.config import DataConfig
 from dolorim.core.findings import Finding
+from dolorim.core.workers import Failed, spread
 from dolorim.data.check import ClassCount, Examined, Row, check_project, count_classes, examine, place
 from dolorim.engine.talk import progress
 from dolorim.formats.project import Source, open_project, unclaimed_poses
@@ -56,24 +57,26 @@ def check(config: DataConfig, workers: int = 1) -> Checked:
 
 
 def _examine_all(sources: Sequence[Source], config: DataConfig, workers: int) -> list[Examined]:
-    workers = min(workers, len(sources))
-    one = workers <= 1
-    pool = ThreadPoolExecutor(1) if one else ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    with pool, progress("checking", len(sources)) as bar:
-        jobs = [pool.submit(examine, s.video, s.pose, config) for s in sources]
-        try:
-            for _ in as_completed(jobs):
-                bar(1)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-        return [_result(job, source) for job, source in zip(jobs, sources, strict=True)]
+    """What the files of each recording hold; one that cannot be looked at is a finding, and the others go on."""
+    examined: dict[int, Examined] = {}
+    tasks = deque(enumerate(sources))
+    with progress("checking", len(sources)) as bar:
+        for (i, source), result in spread(partial(_examiner, config), tasks, min(workers, len(sources))):
+            examined[i] = _not_looked_at(source, result) if isinstance(result, Failed) else result
+            bar(1)
+    return [examined[i] for i in range(len(sources))]
 
 
-def _result(job: Future[Examined], source: Source) -> Examined:
-    """What a job found; a file that breaks the program itself is named, and the others go on."""
-    error = job.exception()
-    if error is None:
-        return job.result()
-    what = f"cannot be looked at ({type(error).__name__}: {error}); please report this"
-    return Examined(findings=(Finding("error", str(source.file), " ".join(what.split()), name="crash"),))
+def _examiner(config: DataConfig, number: int) -> Callable[[tuple[int, Source]], Examined]:
+    return partial(_examine, config)
+
+
+def _examine(config: DataConfig, task: tuple[int, Source]) -> Examined:
+    _, source = task
+    return examine(source.video, source.pose, config)
+
+
+def _not_looked_at(source: Source, failed: Failed) -> Examined:
+    where = str(source.file)
+    what = failed.explain(where).removeprefix(f"{where}: ")
+    return Examined(findings=(Finding("error", where, f"cannot be looked at: {what}", name="crash"),))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
+from dolorim.core.workers import Failed, TaskRunner, spread
 from dolorim.data import cache
 from dolorim.data.cache import CachedVideo
-from dolorim.data.video import probe
+from dolorim.data.video import VideoInfo, probe
 from dolorim.engine.talk import progress, say
 
 Failures = list[tuple[Path, str]]
-
-
 Poses = Mapping[Path, Path | None]
 
 
@@ -34,18 +32,17 @@ def extract(
     missing: list[Path] = []
     failures: Failures = []
     frames = needed = 0
+    look = TaskRunner(lambda number: partial(_look, config), 0)
     for video in videos:
-        try:
-            entry = cache.load(video, config, poses[video])
-            if entry is None:
-                info = probe(video)
-                frames += info.expected_frames
-                needed += cache.bytes_needed(info, config)
-                missing.append(video)
-            else:
-                found[video] = entry
-        except UserError as error:
-            failures.append((video, str(error)))
+        seen = look.attempt((video, poses[video]))
+        if isinstance(seen, Failed):
+            failures.append((video, seen.explain(str(video))))
+        elif isinstance(seen, CachedVideo):
+            found[video] = seen
+        else:
+            frames += seen.expected_frames
+            needed += cache.bytes_needed(seen, config)
+            missing.append(video)
     if missing:
         _announce(missing, needed, config)
         with progress("extracting frames", frames or None) as bar:
@@ -58,27 +55,33 @@ def extract(
     return {v: found[v] for v in videos if v in found}, failures
 
 
+_Task = tuple[Path, Path | None]
+"""A video and the pose that its window follows."""
+
+
+def _look(config: DataConfig, task: _Task) -> CachedVideo | VideoInfo:
+    """A video's entry, or what has to be known of the video to make one."""
+    video, pose = task
+    return cache.load(video, config, pose) or probe(video)
+
+
 def _build_all(videos: Poses, config: DataConfig, workers: int) -> Iterator[tuple[Path, CachedVideo | str]]:
-    workers = min(workers, len(videos))
-    if workers <= 1:
-        for video, pose in videos.items():
-            reason = _build(video, config, pose)
-            yield video, reason or cache.load(video, config, pose) or "its cache entry disappeared; run again"
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = {pool.submit(_build, video, config, pose): video for video, pose in videos.items()}
-        for job in as_completed(jobs):
-            video = jobs[job]
-            reason = job.result()
-            yield video, reason or cache.load(video, config, videos[video]) or "its cache entry disappeared; run again"
+    """Entries of all videos as they are made, or why one could not be made."""
+    tasks: deque[_Task] = deque(videos.items())
+    for (video, pose), result in spread(partial(_builder, config), tasks, min(workers, len(videos))):
+        if isinstance(result, Failed):
+            yield video, result.explain(str(video))
+        else:
+            yield video, cache.load(video, config, pose) or f"{video}: its cache entry disappeared; run again"
 
 
-def _build(video: Path, config: DataConfig, pose: Path | None) -> str | None:
-    try:
-        cache.build(video, config, pose)
-    except UserError as error:
-        return str(error)
-    return None
+def _builder(config: DataConfig, number: int) -> Callable[[_Task], None]:
+    return partial(_build, config)
+
+
+def _build(config: DataConfig, task: _Task) -> None:
+    video, pose = task
+    cache.build(video, config, pose)
 
 
 def _announce(missing: Sequence[Path], needed: int, config: DataConfig) -> None:
@@ -94,8 +97,3 @@ def _announce(missing: Sequence[Path], needed: int, config: DataConfig) -> None:
     say(f"extracting frames of {len(missing)} videos to {folder} (about {size} of {free / 1e9:.0f} GB free)")
     if needed > free:
         raise UserError(f"{folder}: about {size} are needed, {free / 1e9:.1f} GB are free; choose another --cache DIR")
-
-
-def usual_workers() -> int:
-    """As many processes as there are processors that this one may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

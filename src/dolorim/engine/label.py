@@ -18,13 +18,13 @@ from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.predictions import Predictions
-from dolorim.data.ahead import ahead
-from dolorim.data.crop import Crops, View, crop_frames, plan_view, rhythm
+from dolorim.core.workers import usual_workers
+from dolorim.data.crop import Crops, View, crop_frames, crop_period, plan_view
 from dolorim.data.footage import video_points
+from dolorim.data.prefetch import prefetch
 from dolorim.data.seek import DisagreementError, FrameSpan, list_packets
 from dolorim.data.track import PoseTrack, read_track
 from dolorim.data.video import FrameStream, probe
-from dolorim.engine.extract import usual_workers
 from dolorim.engine.infer import Decisions, Predictor, behind
 from dolorim.engine.talk import progress
 from dolorim.metrics.conformal import Conformal
@@ -84,7 +84,7 @@ class Stopwatch(dict[str, float]):
 
 
 @dataclass(frozen=True)
-class Watched:
+class RawPrediction:
     """What the network says about consecutive frames, before anything is decided on the whole.
 
     `keypoints` `(time, keypoint, 3)` are x and y in pixels of the video and the probability that it is visible, where
@@ -106,19 +106,19 @@ class Labeler:
     predictor: Predictor
     config: Config
 
-    def watch(self, job: Job) -> Watched:
+    def predict_video(self, job: Job) -> RawPrediction:
         """Look at a whole recording. Raises `UserError`."""
-        watch = Stopwatch()
+        clock = Stopwatch()
         if job.video is not None:
-            return self._video(job, job.video, watch)
+            return self._video(job, job.video, clock)
         track = self._track(job, self.config.data.rate_hz)
         if track is None:
             raise UserError(f"{job.file}: not a pose file that this run can read")
-        with watch.on("network"):
+        with clock.on("network"):
             found = [d.probabilities for d in self.predictor.stream(None, track)]
-        return Watched(np.concatenate(found), np.arange(track.n_frames) / track.rate_hz, None, ("pose",), watch)
+        return RawPrediction(np.concatenate(found), np.arange(track.n_frames) / track.rate_hz, None, ("pose",), clock)
 
-    def watch_part(self, part: Part) -> Watched | None:
+    def predict_part(self, part: Part) -> RawPrediction | None:
         """Look at a part of a video: the very numbers that come of the whole. None where that cannot be had."""
         assert part.job.video is not None
         try:
@@ -126,38 +126,38 @@ class Labeler:
         except DisagreementError:
             return None
 
-    def _video(self, job: Job, video: Path, watch: Stopwatch, part: Part | None = None) -> Watched:
+    def _video(self, job: Job, video: Path, clock: Stopwatch, part: Part | None = None) -> RawPrediction:
         info = probe(video)
         track = self._track(job, info.header_rate_hz) if self.predictor.needs.pose is not None else None
-        with watch.on("localize and crop"):
+        with clock.on("localize and crop"):
             view = plan_view(video, self.config.data, info, job.pose)
         first, from_crop, stream = self._stream(video, view, part)
-        frames, waited = watch.each("decode", stream), "decode"
+        frames, waited = clock.each("decode", stream), "decode"
         if usual_workers() > 2:  # a processor to spare: frames are decoded in a thread of their own
-            frames, waited = watch.each("waiting for frames", ahead(frames, _DECODED)), "waiting for frames"
-        blocks = behind(watch.each("localize and crop", crop_frames(frames, view, from_crop)), first)
+            frames, waited = clock.each("waiting for frames", prefetch(frames, _DECODED)), "waiting for frames"
+        blocks = behind(clock.each("localize and crop", crop_frames(frames, view, from_crop)), first)
         times: list[np.ndarray] = []
         places: list[tuple[np.ndarray, np.ndarray]] = []
 
-        def watched_blocks() -> Iterator[Crops]:
+        def counted_blocks() -> Iterator[Crops]:
             with progress(video.name, info.expected_frames or None) as bar:
-                for block in watch.each("waiting for pictures", ahead(blocks, _WAITING)):
+                for block in clock.each("waiting for pictures", prefetch(blocks, _WAITING)):
                     times.append(block.time_s)
                     places.append((block.centers, block.turns))
                     bar(len(block.images))
                     yield block
 
-        with watch.on("network"):
-            found = list(self.predictor.stream(watched_blocks(), track, view.side_px))
-        watch.add("network", -watch["waiting for pictures"])
-        watch.add("localize and crop", -watch[waited])
+        with clock.on("network"):
+            found = list(self.predictor.stream(counted_blocks(), track, view.side_px))
+        clock.add("network", -clock["waiting for pictures"])
+        clock.add("localize and crop", -clock[waited])
         if not found and part is None:
             raise UserError(f"{video}: no frame of it decodes")
         seen = ("video",) if track is None else ("video", "pose")
         damage = str(stream.damage) if stream.damage else None
         probabilities = _together([d.probabilities for d in found])
-        watched = Watched(probabilities, _together(times), damage, seen, watch, _points(found, places, view.side_px))
-        return watched if part is None else _only(watched, part, first)
+        raw = RawPrediction(probabilities, _together(times), damage, seen, clock, _points(found, places, view.side_px))
+        return raw if part is None else _only(raw, part, first)
 
     def _stream(self, video: Path, view: View, part: Part | None) -> tuple[int, int, FrameStream | FrameSpan]:
         """From which frame on the network looks, from which on windows are cut, and the frames for that."""
@@ -166,9 +166,9 @@ class Labeler:
         packets = _packets(video)
         if packets is None:
             raise DisagreementError
-        (first, last), (period, ahead) = self.predictor.around(part.start, part.stop), rhythm(view)
+        (first, last), (period, beyond) = self.predictor.around(part.start, part.stop), crop_period(view)
         from_crop = max(0, (first - period) // period * period)
-        return first, from_crop, FrameSpan(video, packets, from_crop, None if last is None else last + ahead)
+        return first, from_crop, FrameSpan(video, packets, from_crop, None if last is None else last + beyond)
 
     def _track(self, job: Job, rate_hz: float) -> PoseTrack | None:
         """The recording's pose, where it has one with the keypoints that the run has learned from."""
@@ -186,7 +186,7 @@ class Labeler:
 
 def decide(
     job: Job,
-    watched: Watched,
+    raw: RawPrediction,
     decoder: Decoder,
     ethogram: Ethogram,
     meta: dict[str, Any],
@@ -196,55 +196,55 @@ def decide(
 
     With `sets`, frames that could be of another class than their label are left open.
     """
-    rate_hz = rate_of(watched.time_s)
-    meta = {**meta, "n_frames": len(watched.time_s), "fps": round(rate_hz, 4), "damage": watched.damage}
-    with watched.seconds.on("decisions"):
-        labels = decoder.decode(watched.probabilities, rate_hz)
-        probabilities = decoder.calibrated(watched.probabilities)
+    rate_hz = rate_of(raw.time_s)
+    meta = {**meta, "n_frames": len(raw.time_s), "fps": round(rate_hz, 4), "damage": raw.damage}
+    with raw.seconds.on("decisions"):
+        labels = decoder.decode(raw.probabilities, rate_hz)
+        probabilities = decoder.calibrated(raw.probabilities)
         if sets is not None:
             labels = left_open(labels, probabilities.round(4), sets)  # as they were calibrated, from files
             meta["frames_left_open"] = int(np.sum(labels < 0))
-    meta["seen"] = list(watched.seen)
-    return Predictions(job.stem, ethogram.classes, labels, probabilities, watched.time_s, meta)
+    meta["seen"] = list(raw.seen)
+    return Predictions(job.stem, ethogram.classes, labels, probabilities, raw.time_s, meta)
 
 
-def joined(parts: list[tuple[Part, Watched | None]]) -> Watched | None:
+def joined(parts: list[tuple[Part, RawPrediction | None]]) -> RawPrediction | None:
     """The parts of a recording, in order, as its whole; None where they do not fit together."""
-    kept: list[Watched] = []
-    for part, watched in parts:
-        if watched is None:
+    kept: list[RawPrediction] = []
+    for part, raw in parts:
+        if raw is None:
             return None
-        kept.append(watched)
-        if watched.damage:  # nothing behind it counts, however well it decodes
+        kept.append(raw)
+        if raw.damage:  # nothing behind it counts, however well it decodes
             break
-        if part.stop is not None and len(watched.time_s) != part.stop - part.start:
+        if part.stop is not None and len(raw.time_s) != part.stop - part.start:
             return None
     if not sum(len(w.time_s) for w in kept):
         return None
     seconds = Stopwatch()
-    for watched in kept:
-        for what, spent in watched.seconds.items():
+    for raw in kept:
+        for what, spent in raw.seconds.items():
             seconds.add(what, spent)
     there = [w for w in kept if len(w.time_s)]
     probabilities, time_s = (np.concatenate([getattr(w, name) for w in there]) for name in ("probabilities", "time_s"))
     points = [w.keypoints for w in there if w.keypoints is not None]
     keypoints = np.concatenate(points) if points else None
-    return Watched(probabilities, time_s, kept[-1].damage, kept[0].seen, seconds, keypoints)
+    return RawPrediction(probabilities, time_s, kept[-1].damage, kept[0].seen, seconds, keypoints)
 
 
-def _only(watched: Watched, part: Part, first: int) -> Watched:
+def _only(raw: RawPrediction, part: Part, first: int) -> RawPrediction:
     wanted = slice(part.start - first, None if part.stop is None else part.stop - first)
-    more = part.stop is not None and len(watched.time_s) > part.stop - first
-    damage = None if more else watched.damage  # behind the part: the next one meets it, too
-    probabilities, time_s, keypoints = watched.probabilities[wanted], watched.time_s[wanted], watched.keypoints
+    more = part.stop is not None and len(raw.time_s) > part.stop - first
+    damage = None if more else raw.damage  # behind the part: the next one meets it, too
+    probabilities, time_s, keypoints = raw.probabilities[wanted], raw.time_s[wanted], raw.keypoints
     keypoints = None if keypoints is None else keypoints[wanted]
-    return replace(watched, probabilities=probabilities, time_s=time_s, keypoints=keypoints, damage=damage)
+    return replace(raw, probabilities=probabilities, time_s=time_s, keypoints=keypoints, damage=damage)
 
 
 def _points(
     found: Sequence[Decisions], places: Sequence[tuple[np.ndarray, np.ndarray]], side_px: float
 ) -> np.ndarray | None:
-    """Keypoints in the crop as those in the video (`Watched`)."""
+    """Keypoints in the crop as those in the video (`RawPrediction`)."""
     points = [d.keypoints for d in found if d.keypoints is not None]
     visible = [d.visible for d in found if d.visible is not None]
     if not points:

@@ -10,11 +10,12 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED
 from dolorim.core.pose import NO_SKELETON, Skeleton
 from dolorim.core.recording import Recording
+from dolorim.core.workers import usual_workers
 from dolorim.data.cache import CachedVideo
 from dolorim.data.footage import Footage
 from dolorim.data.track import PoseTrack, read_any_track, read_track
 from dolorim.data.video import probe
-from dolorim.engine.extract import extract, usual_workers
+from dolorim.engine.extract import extract
 from dolorim.engine.talk import say, warn
 from dolorim.formats.project import Project, Source, open_project
 

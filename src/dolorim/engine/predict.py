@@ -6,7 +6,7 @@ import dataclasses
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,14 @@ from dolorim.config import Config
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.predictions import Predictions
+from dolorim.core.workers import Failed, failure_of
 from dolorim.data.cache import VIEW_KNOBS, fingerprint
 from dolorim.data.video import probe
 from dolorim.engine.abstention import read_sets
-from dolorim.engine.batch import Engine, Failed, how_many, spread, threads_for
+from dolorim.engine.batch import Engine, how_many, spread, threads_for
 from dolorim.engine.evaluate import predictor_of
 from dolorim.engine.infer import UNIT
-from dolorim.engine.label import Job, Labeler, Part, Stopwatch, Watched, decide, joined
+from dolorim.engine.label import Job, Labeler, Part, RawPrediction, Stopwatch, decide, joined
 from dolorim.engine.overlay import write_overlay
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress, say, warn
@@ -43,13 +44,14 @@ _PART = 32  # units (`Predictor.unit`) of a long video that one worker looks at:
 
 
 @dataclass
-class Outcome:
+class BatchResult:
     """What became of a batch of recordings."""
 
     done: list[Path] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
     damaged: list[tuple[Path, str]] = field(default_factory=list)
     failed: list[tuple[Path, str]] = field(default_factory=list)
+    bugs: int = 0  # of those that failed, by an exception that nobody expected
     seconds: Stopwatch = field(default_factory=Stopwatch)
     frames: int = 0
 
@@ -77,7 +79,7 @@ def find_jobs(run: RunFolder, places: Sequence[Path], dlc: Path | None = None) -
 
 
 @dataclass(frozen=True)
-class Order:
+class PredictOptions:
     """What is to be done with each recording: all that a worker has to be told."""
 
     run: RunFolder
@@ -133,42 +135,42 @@ class Done:
     seconds: Stopwatch = field(default_factory=Stopwatch)
 
 
-class Clerk:
-    """Labels recordings and parts of them as an order says, with a network that is loaded once."""
+class PredictWorker:
+    """Labels recordings and parts of them as the options say, with a network that is loaded once."""
 
-    def __init__(self, order: Order, number: int = 0) -> None:
-        self.order, run = order, order.run
-        if order.threads is not None:
-            torch.set_num_threads(order.threads)
+    def __init__(self, options: PredictOptions, number: int = 0) -> None:
+        self.options, run = options, options.run
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
         if torch.cuda.is_available():
             torch.cuda.set_device(number % torch.cuda.device_count())
-        self.labeler = Labeler(predictor_of(run, keypoints=order.keypoints), order.config)
+        self.labeler = Labeler(predictor_of(run, keypoints=options.keypoints), options.config)
 
-    def __call__(self, task: Job | Part) -> Done | Watched | None:
+    def __call__(self, task: Job | Part) -> Done | RawPrediction | None:
         if isinstance(task, Part):
-            return self.labeler.watch_part(task)
-        meta = self.order.meta(task)
-        if not self.order.overwrite and is_done(self.order.out, task.stem, meta):
+            return self.labeler.predict_part(task)
+        meta = self.options.meta(task)
+        if not self.options.overwrite and is_done(self.options.out, task.stem, meta):
             return Done(None)
-        return write_down(self.order, task, self.labeler.watch(task), meta)
+        return write_down(self.options, task, self.labeler.predict_video(task), meta)
 
 
-def write_down(order: Order, job: Job, watched: Watched, meta: dict[str, Any]) -> Done:
+def write_down(options: PredictOptions, job: Job, raw: RawPrediction, meta: dict[str, Any]) -> Done:
     """Decide on the whole of a recording and write its files. Raises `UserError`."""
-    predictions = decide(job, watched, order.run.read_decoder(), order.run.read_ethogram(), meta, order.sets)
-    if order.meta(job) != meta:
+    predictions = decide(job, raw, options.run.read_decoder(), options.run.read_ethogram(), meta, options.sets)
+    if options.meta(job) != meta:
         raise UserError(f"{job.file}: changed while it was read; run again when it is complete")
-    with watched.seconds.on("writing"):
-        if watched.keypoints is not None:
-            names, found = order.run.read_skeleton().keypoints, watched.keypoints.astype(float)
+    with raw.seconds.on("writing"):
+        if raw.keypoints is not None:
+            names, found = options.run.read_skeleton().keypoints, raw.keypoints.astype(float)
             points, visible = found[..., :2].round(2), found[..., 2].round(4)
-            write_dlc(order.out / f"{job.stem}.keypoints.csv", "dolorim", names, points, visible)
-        write_predictions(order.out, predictions)
-        if order.overlay and job.video is not None:
-            write_overlay(job.video, predictions, order.out / f"{job.stem}.overlay.mp4")
-    used = f" from {' and '.join(watched.seen)}" if order.run.read_config().model.pose != "none" else ""
+            write_dlc(options.out / f"{job.stem}.keypoints.csv", "dolorim", names, points, visible)
+        write_predictions(options.out, predictions)
+        if options.overlay and job.video is not None:
+            write_overlay(job.video, predictions, options.out / f"{job.stem}.overlay.mp4")
+    used = f" from {' and '.join(raw.seen)}" if options.run.read_config().model.pose != "none" else ""
     line = f"{job.file.name}: {len(predictions.labels)} frames{used}, {_summary(predictions)}"
-    return Done(line, watched.damage, len(predictions.labels), watched.seconds)
+    return Done(line, raw.damage, len(predictions.labels), raw.seconds)
 
 
 def predict_videos(
@@ -187,7 +189,7 @@ def predict_videos(
     address: str | None = None,
     part: int = _PART,
     keypoints: bool = False,
-) -> Outcome:
+) -> BatchResult:
     """Label recordings and write their files to `out`. One that fails is reported and does not stop the others.
 
     `to_check.csv` lists the bouts of all of them that a person should look at first. With `abstain`, frames whose
@@ -203,18 +205,20 @@ def predict_videos(
     """
     workers = how_many(engine, workers, address)
     threads = threads_for(engine, workers, address)
-    order = Order(run, out, overlay, overwrite, body_length_px, mask, abstain, abstain_by, threads, keypoints)
+    options = PredictOptions(
+        run, out, overlay, overwrite, body_length_px, mask, abstain, abstain_by, threads, keypoints
+    )
     if keypoints and run.read_config().model.tasks != "multitask":
         raise UserError(f"{run.path}: has learned no keypoints; --keypoints is for runs of train multitask")
-    _ = order.sets  # where they are missing, it is said before any work is done
+    _ = options.sets  # where they are missing, it is said before any work is done
     alone = engine == "local" and workers == 1
-    outcome, started = Outcome(), time.perf_counter()
-    divided = {} if alone else _divided(order, jobs, part)
+    outcome, started = BatchResult(), time.perf_counter()
+    divided = {} if alone else _divided(options, jobs, part)
     waiting: deque[Job | Part] = deque(p for _, parts in divided.values() for p in parts)
     waiting.extend(job for job in jobs if job not in divided)
-    found: dict[Part, Watched | Failed | None] = {}
-    with progress("labelling", None if alone else len(jobs)) as bar:
-        for task, result in spread(partial(Clerk, order), waiting, workers, engine, address):
+    found: dict[Part, RawPrediction | Failed | None] = {}
+    with progress("labelling videos", len(jobs)) as bar:
+        for task, result in spread(partial(PredictWorker, options), waiting, workers, engine, address):
             job = task if isinstance(task, Job) else task.job
             if isinstance(task, Part):
                 assert not isinstance(result, Done)
@@ -222,13 +226,14 @@ def predict_videos(
                 meta, parts = divided[job]
                 if any(p not in found for p in parts):
                     continue
-                result = _from_parts(order, job, [(p, found.pop(p)) for p in parts], meta)
+                result = _from_parts(options, job, [(p, found.pop(p)) for p in parts], meta)
                 if result is None:
                     waiting.append(job)  # as one whole
                     continue
-            bar(0 if alone else 1)
             assert isinstance(result, Done | Failed)
-            _note(outcome, job, result)
+            _note(outcome, job, result, len(jobs))
+            bar(1)
+            bar.describe(f"labelling videos ({outcome.frames:,} frames so far)")
     there = {*outcome.done, *outcome.skipped}
     if there:
         _write_bouts_to_check(out, [j.stem for j in jobs if j.file in there], run.read_ethogram().indicator)
@@ -238,7 +243,7 @@ def predict_videos(
 
 def _write_bouts_to_check(out: Path, stems: Sequence[str], indicator: str | None) -> None:
     """`to_check.csv`: bouts by what they can change in the read-out, the first ones."""
-    ranked = rank_bouts((_decided(read_predictions(out / f"{s}.predictions.csv")) for s in stems), indicator, _TO_CHECK)
+    ranked = rank_bouts(_readable(out, stems), indicator, _TO_CHECK)
     rows = [
         [b.name, b.bout.start, b.bout.stop, f"{b.start_s:.3f}", f"{b.stop_s:.3f}", b.label, b.rival,
          *(f"{v:.4f}" for v in (b.confidence, b.margin, b.seconds, b.bouts, b.score))] for b in ranked
@@ -248,16 +253,29 @@ def _write_bouts_to_check(out: Path, stems: Sequence[str], indicator: str | None
     write_table(out / "to_check.csv", header.split(","), rows)
 
 
+def _readable(out: Path, stems: Sequence[str]) -> Iterator[Predictions]:
+    """Predictions with every frame decided; a file that was damaged since it was written is named and left out."""
+    for stem in stems:
+        try:
+            predictions = read_predictions(out / f"{stem}.predictions.csv")
+        except UserError as error:
+            warn(f"left out of to_check.csv: {error}")
+            continue
+        yield _decided(predictions)
+
+
 def _decided(predictions: Predictions) -> Predictions:
     """The same with every frame that was left open under its likeliest class."""
     likeliest = np.nan_to_num(predictions.probabilities).argmax(1).astype(np.int16)
     return dataclasses.replace(predictions, labels=np.where(predictions.labels < 0, likeliest, predictions.labels))
 
 
-def _note(outcome: Outcome, job: Job, result: Done | Failed) -> None:
+def _note(outcome: BatchResult, job: Job, result: Done | Failed, total: int) -> None:
     if isinstance(result, Failed):
-        outcome.failed.append((job.file, result.reason))
-        warn(result.reason if str(job.file) in result.reason else f"{job.file}: {result.reason}")
+        reason = result.explain(str(job.file))
+        outcome.failed.append((job.file, reason))
+        outcome.bugs += bool(result.trace)
+        warn(reason)
     elif result.line is None:
         outcome.skipped.append(job.file)
     else:
@@ -268,10 +286,11 @@ def _note(outcome: Outcome, job: Job, result: Done | Failed) -> None:
         if result.damage:
             outcome.damaged.append((job.file, result.damage))
             warn(f"{job.file}: {result.damage}; the frames before that are labelled")
-        say(result.line)
+        finished = len(outcome.done) + len(outcome.skipped) + len(outcome.failed)
+        say(f"{finished} of {total}: {result.line}" if total > 1 else result.line)
 
 
-def _divided(order: Order, jobs: Sequence[Job], units: int) -> dict[Job, tuple[dict[str, Any], list[Part]]]:
+def _divided(options: PredictOptions, jobs: Sequence[Job], units: int) -> dict[Job, tuple[dict[str, Any], list[Part]]]:
     """Long videos in parts, for several workers. Those of a batch that are done already are not among them."""
     size = units * UNIT
     found: dict[Job, tuple[dict[str, Any], list[Part]]] = {}
@@ -282,10 +301,10 @@ def _divided(order: Order, jobs: Sequence[Job], units: int) -> dict[Job, tuple[d
             frames = probe(job.video).expected_frames
             if frames < 2 * size:
                 continue
-            meta = order.meta(job)
-        except UserError:
-            continue  # whoever is given it says what is wrong
-        if not order.overwrite and is_done(order.out, job.stem, meta):
+            meta = options.meta(job)
+        except Exception:  # noqa: BLE001 - whoever is given it says what is wrong
+            continue
+        if not options.overwrite and is_done(options.out, job.stem, meta):
             continue
         starts = range(0, frames - size + 1, size)
         found[job] = meta, [Part(job, s, s + size if s != starts[-1] else None) for s in starts]
@@ -293,16 +312,16 @@ def _divided(order: Order, jobs: Sequence[Job], units: int) -> dict[Job, tuple[d
 
 
 def _from_parts(
-    order: Order, job: Job, parts: list[tuple[Part, Watched | Failed | None]], meta: dict[str, Any]
+    options: PredictOptions, job: Job, parts: list[tuple[Part, RawPrediction | Failed | None]], meta: dict[str, Any]
 ) -> Done | Failed | None:
     for _, result in parts:
         if isinstance(result, Failed):
             return result
     whole = joined([(p, w) for p, w in parts if not isinstance(w, Failed)])
     try:
-        return None if whole is None else write_down(order, job, whole, meta)
-    except UserError as error:
-        return Failed(str(error))
+        return None if whole is None else write_down(options, job, whole, meta)
+    except Exception as error:  # noqa: BLE001 - as where a worker writes it down
+        return failure_of(error)
 
 
 def unique_stems(videos: Sequence[Path]) -> list[str]:

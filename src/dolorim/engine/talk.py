@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
-_quiet = False
+_quiet = multiprocessing.parent_process() is not None  # whoever has started this process does the talking
+_display: Progress | None = None  # the bars that are on the screen
 _verbose = False
 
 
@@ -54,13 +56,25 @@ def watched() -> bool:
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[_Bar]:
-    """A bar that counts to `total`; without a terminal it says nothing."""
+    """A bar that counts to `total`, below the bar that is shown already, if any; without a terminal it says nothing."""
+    global _display
     if not watched():
         yield _Bar(None, TaskID(0))
         return
+    if _display is not None:
+        task = _display.add_task(what, total=total)
+        try:
+            yield _Bar(_display, task)
+        finally:
+            _display.remove_task(task)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as shown:
-        yield _Bar(shown, shown.add_task(what, total=total))
+    with Progress(*columns, console=console, transient=True) as display:
+        _display = display
+        try:
+            yield _Bar(display, display.add_task(what, total=total))
+        finally:
+            _display = None
 
 
 class _Bar:
@@ -70,3 +84,7 @@ class _Bar:
     def __call__(self, steps: int) -> None:
         if self._shown is not None:
             self._shown.update(self._task, advance=steps)
+
+    def describe(self, what: str) -> None:
+        if self._shown is not None:
+            self._shown.update(self._task, description=what)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
+from dolorim.core.errors import UserError
 from dolorim.core.keypoints import KEYPOINTS
+from dolorim.core.workers import Failed, spread
 from dolorim.data.video_writer import VideoWriter
 from dolorim.files.table import write_table
 from dolorim.formats.dlc import write_dlc
@@ -41,17 +42,26 @@ def simulate_study(
 
     Every other animal's label files have 345 rows: the first 15 frames of a trial are not labelled there.
     """
-    jobs = [(folder, plan, plan.first + i) for i in range(plan.animals)]
-    if workers > 1:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            rows = []
-            for row in pool.map(_simulate_animal, *zip(*jobs, strict=True)):
-                rows.append(row)
-                progress(plan.trials * plan.trial_length)
-    else:
-        rows = [_simulate_animal(*job) for job in jobs]
-    write_table(folder / "recordings.csv", ("video", "animal", "group"), rows)
+    tasks: deque[_Task] = deque((folder, plan, plan.first + i) for i in range(plan.animals))
+    rows = {}
+    for (_, _, number), result in spread(_simulator, tasks, workers):
+        if isinstance(result, Failed):
+            raise UserError(f"{folder}: animal {number} could not be simulated; {result.explain(str(folder))}")
+        rows[number] = result
+        progress(plan.trials * plan.trial_length)
+    write_table(folder / "recordings.csv", ("video", "animal", "group"), [rows[n] for n in sorted(rows)])
     return folder
+
+
+_Task = tuple[Path, StudyPlan, int]
+
+
+def _simulator(number: int) -> Callable[[_Task], tuple[str, str, str]]:
+    return _simulate_task
+
+
+def _simulate_task(task: _Task) -> tuple[str, str, str]:
+    return _simulate_animal(*task)
 
 
 def _simulate_animal(folder: Path, plan: StudyPlan, number: int) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T], room: int) -> Iterator[T]:
+def prefetch(items: Iterable[T], room: int) -> Iterator[T]:
     """The same items, made in a thread that is at most `room` of them ahead. What it raises is raised here."""
     ready: queue.Queue[list[T] | BaseException | None] = queue.Queue(room)
     stopped = threading.Event()
