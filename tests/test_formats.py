@@ -94,32 +94,6 @@ def test_labels_that_go_to_another_tool_and_come_back_are_the_same_on_every_fram
         assert there_and_back(folder, predictions, to) == predictions.labels.tolist()
 
 
-@pytest.mark.parametrize("rate_hz", [15, 30000 / 1001, 30, 120, 300, None])
-def test_what_predict_writes_goes_to_boris_and_comes_back_at_every_rate(tmp_path, rate_hz):
-    """The rate in the export is the video's, so that our own reader does not take the video for another one."""
-    n = 900
-    steps = (
-        np.random.default_rng(0).choice([1 / 30, 1 / 15, 0.02], n - 1)
-        if rate_hz is None
-        else np.full(n - 1, 1 / rate_hz)
-    )
-    times = 300 + np.append(0, np.cumsum(steps))
-    found = np.repeat([0, 1, -1, 0, 1, 0], n // 6).astype(np.int16)
-    written = Predictions(
-        "v", ("rest", "lick"), found, np.full((n, 2), 0.5), times, {} if rate_hz is None else {"fps": rate_hz}
-    )
-    write_predictions(tmp_path, written)
-    read = read_predictions(tmp_path / "v.predictions.csv")
-    path = export_predictions(tmp_path / "out", read, "boris")
-    fps = [float(row[8]) for row in read_table(path).rows]
-    if rate_hz is not None:
-        assert fps == pytest.approx([rate_hz] * len(fps), abs=1e-3)
-    conflicts = Conflicts()
-    (events,) = read_annotations(path, unmerged(written.classes), DataConfig(), conflicts).values()
-    assert events.on_frames(n, times, -1, conflicts).labels.tolist() == found.tolist()
-    assert conflicts.found == []
-
-
 @pytest.fixture
 def pynwb():
     pytest.importorskip("ndx_pose")

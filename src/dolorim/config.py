@@ -38,6 +38,9 @@ class DataConfig:
     """Which of several subjects (BORIS) or streams (Caltech) in a label file."""
     label_gaps: str = ""
     """Class of frames that bouts leave out (rest), in formats that list bouts; without it they are unlabelled."""
+    point_events: Literal["keep", "conflict", "drop"] = "keep"
+    """A point event inside a state (BORIS): keep gives its frame to the point, conflict calls two behaviors in one
+    frame a contradiction, drop leaves point events out."""
     on_conflict: Literal["error", "warn"] = "error"
     """What follows where labels contradict their video, the ethogram or themselves."""
     classes: Path | None = None

@@ -5,15 +5,24 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import itertools
+import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dolorim.core.errors import UserError
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet would compute, and the same with our mark in front
+
+
+_DELIMITERS = ",;\t"
+HEADER_WITHIN = 200  # lines in which a header is looked for
+
+IsHeader = Callable[[Sequence[str]], bool]
 
 
 @dataclass(frozen=True)
@@ -66,20 +75,62 @@ def _long_enough(
         yield line, cells
 
 
-def read_cells(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a table that hold anything, a delimiter at least, as (line number, cells)."""
+def read_cells(path: Path, is_header: IsHeader | None = None) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a table that hold anything, a delimiter at least, as (line number, cells).
+
+    Where free text may stand in front of the table, `is_header` knows the line that names the columns: the delimiter
+    is that of this line, whatever commas the text has. Without it, the first line decides.
+    """
     raw = _bytes(path)
     lines = io.TextIOWrapper(io.BytesIO(raw), _encoding(raw), errors="replace", newline="")  # decoded as it is read
-    first = next((line for line in lines if line.strip()), "")
+    top = None if is_header is None else _find_header(lines, is_header)
     lines.seek(0)
-    reader = csv.reader(lines, delimiter=max(",;\t", key=first.count))
     marked = b"'" in raw
+    number, reader = 0, None
     try:
+        if top is None:
+            first = next((line for line in lines if line.strip()), "")
+            lines.seek(0)
+            delimiter = max(_DELIMITERS, key=first.count)
+        else:
+            in_front, delimiter = top
+            for number, line in enumerate(itertools.islice(lines, in_front), 1):  # quotes mean nothing in free text
+                if line.strip():
+                    yield number, next(csv.reader([line], delimiter=delimiter))
+        reader = csv.reader(lines, delimiter=delimiter)
         for cells in reader:
             if len(cells) > 1 or "".join(cells).strip():
-                yield reader.line_num, [*map(_unmarked, cells)] if marked else cells
+                yield number + reader.line_num, [*map(_unmarked, cells)] if marked else cells
     except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: not a table that can be read ({error})") from None
+        line_number = number + (reader.line_num if reader else 0)
+        raise UserError(f"{path}, line {line_number}: not a table that can be read ({error})") from None
+
+
+def _find_header(lines: Iterable[str], is_header: IsHeader) -> tuple[int, str] | None:
+    """How many lines stand in front of the header, and the header's delimiter."""
+    for number, line in enumerate(itertools.islice(lines, HEADER_WITHIN)):
+        for delimiter in _DELIMITERS:
+            if delimiter in line and is_header([c.strip().strip('"') for c in line.split(delimiter)]):
+                return number, delimiter
+    return None
+
+
+def begins_with(path: Path, mark: str) -> bool:
+    """Is this the first character of a text file, white space aside?"""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(1 << 12)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    return head.decode(_encoding(head), errors="replace").lstrip().startswith(mark)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises `UserError` for one that is damaged, or nested more deeply than anything is."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON ({error}); was the file damaged?") from None
 
 
 def read_text(path: Path) -> str:

@@ -9,26 +9,25 @@ from typing import TYPE_CHECKING
 
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED, Ethogram
-from dolorim.files.table import read_cells, read_text
+from dolorim.files.table import HEADER_WITHIN, read_cells, read_text
 from dolorim.formats import boris, bout_table, caltech, nwb, one_hot
+from dolorim.formats.boris_project import is_project
 from dolorim.formats.events import Conflicts, Events
 from dolorim.formats.labels import LabelFile, has_label_columns, read_labels
 
 if TYPE_CHECKING:
     from dolorim.config import DataConfig
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".nwb")
+SUFFIXES = (".csv", ".tsv", ".txt", ".nwb", ".boris")
 FORMATS = {
     "frames": "Frame,Action: one row a frame",
-    "boris": "tabular or aggregated events of BORIS",
+    "boris": "tabular or aggregated events of BORIS, or a project of it",
     "deepethogram": "one column a behavior, and background",
     "simba": "SimBA's targets_inserted",
     "caltech": "text of the Caltech Behavior Annotator",
     "bouts": "start,stop,label",
     "nwb": "intervals with labels",
 }
-_LOOKED_AT = 60  # lines; the page in front of a BORIS table is as long as its independent variables
-
 _POSE = ("_x", "_y", "_p", "_likelihood")
 
 
@@ -36,10 +35,12 @@ def sniff(path: Path) -> str | None:
     """The name of a label file's format, a key of `FORMATS`; None for a file of none of them. Raises `UserError`."""
     if path.suffix.casefold() == ".nwb":
         return "nwb"
+    if is_project(path):
+        return "boris"
     if any(caltech.TITLE in line.casefold() for line in read_text(path)[:1000].splitlines()[:5]):
         return "caltech"
-    top = [cells for _, cells in itertools.islice(read_cells(path), _LOOKED_AT)]
-    if any(boris.header_of(cells) for cells in top):
+    top = [cells for _, cells in itertools.islice(read_cells(path, boris.is_header), HEADER_WITHIN)]
+    if any(boris.is_header(cells) for cells in top):
         return "boris"
     header = [c.strip() for c in top[0]] if top else []
     if has_label_columns(header):
@@ -71,7 +72,8 @@ def read_annotations(
     gaps = gap_class(config, ethogram)
     match kind:
         case "boris":
-            return dict(boris.read_boris(path, ethogram, config.label_stream, conflicts, wanted))
+            found = boris.read_boris(path, ethogram, config.label_stream, conflicts, wanted, config.point_events)
+            return dict(found)
         case "caltech":
             return {"": caltech.caltech_events(path, ethogram, config.label_stream, conflicts)}
         case "bouts":

@@ -1,12 +1,11 @@
 """Exports of BORIS (www.boris.unito.it): tabular events, and aggregated events, of any version, in CSV or TSV.
 
 *Tabular* has a row for each START, STOP and POINT; old versions put a page about the observation in front of it.
-*Aggregated* has a row for each bout. Times are seconds of the observation, which may run over several media files.
+*Aggregated* has a row for each bout. Project files are read by `boris_project`.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,29 +17,23 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.predictions import Predictions
 from dolorim.files.table import read_cells, write_table
-from dolorim.formats.events import Conflicts, Events, classes_of, seconds
+from dolorim.formats.boris_events import (
+    Media,
+    Observation,
+    PointEvents,
+    Row,
+    base_name,
+    events_by_media,
+    in_a_row,
+    subject_of,
+)
+from dolorim.formats.boris_project import is_project, read_project
+from dolorim.formats.events import Conflicts, Events, seconds
 
-_TOP = 200  # lines in which the header is looked for
 _STARTS, _STOPS = ("start (s)", "start"), ("stop (s)", "stop")
 _MEDIA = ("media file name", "media file path", "media file")
-_NO_SUBJECT = ("", "no focal subject")
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A row of either kind: `status` is START, STOP, POINT or STATE. Times in seconds, image indices as written."""
-
-    line: int
-    observation: str
-    media: str
-    subject: str
-    behavior: str
-    modifiers: tuple[str, ...]
-    status: str
-    start: float | None
-    stop: float | None
-    images: tuple[str, str]
-    cells: dict[str, str]
+_RATES = ("fps", "fps (frame/s)")
+_LENGTHS = ("media duration (s)", "total length")
 
 
 def header_of(cells: Sequence[str]) -> list[str] | None:
@@ -51,45 +44,61 @@ def header_of(cells: Sequence[str]) -> list[str] | None:
     return names if "behavior" in names and "subject" in names and (aggregated or tabular) else None
 
 
+def is_header(cells: Sequence[str]) -> bool:
+    """Is this the header of an export? What stands in front of it is free text."""
+    return header_of(cells) is not None
+
+
 def read_boris(
     path: Path,
     ethogram: Ethogram,
     subject: str | None,
     conflicts: Conflicts,
     wanted: Callable[[str], bool] = lambda media: True,
+    point_events: PointEvents = "keep",
 ) -> dict[str, Events]:
     """The bouts of each media file that is `wanted`, by the file's name; "" where none is named.
 
-    Raises `UserError` where several subjects or observers could be meant, and for what cannot be understood.
+    `point_events` says what becomes of a point event inside a state. Raises `UserError` where several subjects or
+    observers could be meant, and for what cannot be understood.
     """
-    by_media: dict[str, list[_Row]] = defaultdict(list)
-    for row in _rows(path):
-        by_media[row.media].append(row)
-    if not by_media:  # somebody has looked and seen nothing
+    observations = read_observations(path, conflicts)
+    if not observations:  # somebody has looked and seen nothing
         return {"": Events(path, "frames", np.empty(0), np.empty(0), np.empty(0, np.int16))}
-    offsets = _media_offsets(by_media)
-    found = {}
-    for media, rows in by_media.items():
-        if not wanted(media):
-            continue
-        observations = {r.observation for r in rows}
-        if len(observations) > 1:
-            names = ", ".join(sorted(observations))
-            raise UserError(f"{path}: {media} was scored in {len(observations)} observations ({names}); keep one")
-        mine = _of_subject(path, rows, subject)
-        found[media] = _events(path, mine, offsets.get(media), ethogram, conflicts)
-    return found
+    return events_by_media(path, observations, ethogram, subject, conflicts, wanted, point_events)
 
 
-def _rows(path: Path) -> list[_Row]:
+def read_observations(path: Path, conflicts: Conflicts) -> list[Observation]:
+    """All observations of a project file or of an export. Raises `UserError`."""
+    if is_project(path):
+        return read_project(path, conflicts)
+    by_observation: dict[str, list[_Line]] = defaultdict(list)
+    for line in _lines(path):
+        by_observation[line.observation].append(line)
+    return [_observation(name, lines) for name, lines in by_observation.items()]
+
+
+def media_of(path: Path) -> list[str]:
+    """The media files that a file of BORIS names, as it names them. Raises `UserError`."""
+    observations = read_observations(path, Conflicts("warn"))
+    return [*dict.fromkeys(media.path for o in observations for media in o.media if media.path)]
+
+
+@dataclass(frozen=True)
+class _Line:
+    observation: str
+    media: str
+    row: Row
+    cells: dict[str, str]
+
+
+def _lines(path: Path) -> list[_Line]:
     names: list[str] | None = None
     page: dict[str, str] = {}
-    rows = []
-    for line, cells in read_cells(path):
+    found = []
+    for line, cells in read_cells(path, is_header):
         if names is None:
             names = header_of(cells)
-            if names is None and line > _TOP:
-                break
             if names is None:
                 page.setdefault(cells[0].strip().casefold(), cells[1].strip() if len(cells) > 1 else "")
             continue
@@ -98,16 +107,16 @@ def _rows(path: Path) -> list[_Row]:
                 raise UserError(
                     f"{path}, line {line}: expected {len(names)} cells, found {len(cells)}; export it again"
                 )
-            rows.append(_row(path, line, names, cells, page))
+            found.append(_line(path, line, names, cells, page))
     if names is None:
         raise UserError(
             f"{path}: expected an export of BORIS with a header (Subject, Behavior, and Time or Start (s)); "
             f"export the events again"
         )
-    return rows
+    return found
 
 
-def _row(path: Path, line: int, names: list[str], cells: Sequence[str], page: dict[str, str]) -> _Row:
+def _line(path: Path, line: int, names: list[str], cells: Sequence[str], page: dict[str, str]) -> _Line:
     values = {n: c.strip() for n, c in zip(names, cells, strict=False)}
 
     def value(*choices: str) -> str:
@@ -124,20 +133,20 @@ def _row(path: Path, line: int, names: list[str], cells: Sequence[str], page: di
             f"{path}, line {line}: expected times in seconds and a type of event, found {shown}, {status!r}"
         )
     media = value(*_MEDIA) or page.get("player #1", "") or _player_1(value("source"))
-    subject = value("subject")
-    return _Row(
-        line,
-        value("observation id") or page.get("observation id", ""),
-        "" if media in ("NA", "Not found") else re.split(r"[\\/]", media)[-1],
-        "" if subject.casefold() in _NO_SUBJECT else subject,
+    row = Row(
+        f"line {line}",
+        "" if media in ("NA", "Not found") else base_name(media),
+        subject_of(value("subject")),
         value("behavior"),
         tuple(v for n, v in values.items() if n.startswith("modifier")),
         status,
         times[0],
         times[1],
         images,
-        {"time offset (s)": page.get("time offset (s)", "")} | values,
     )
+    observation = value("observation id") or page.get("observation id", "")
+    cells_and_page = {"time offset (s)": page.get("time offset (s)", "")} | values
+    return _Line(observation, media if row.media else "", row, cells_and_page)
 
 
 def _player_1(source: str) -> str:
@@ -145,99 +154,40 @@ def _player_1(source: str) -> str:
     return source.split("|")[0].partition(":")[2].strip() if source.casefold().startswith("player #1:") else ""
 
 
-def _media_offsets(by_media: dict[str, list[_Row]]) -> dict[str, float | None]:
-    """When each media file begins in its observation, in seconds; None where the export does not tell."""
-    together: dict[str, set[str]] = defaultdict(set)
-    for media, rows in by_media.items():
-        for row in rows:
-            together[row.observation].add(media)
-    offsets: dict[str, float | None] = {}
-    for media, rows in by_media.items():
-        cells = rows[0].cells
-        files = [re.split(r"[\\/]", f)[-1] for f in _player_1(cells.get("source", "")).split(";")]
-        lengths = [seconds(t) for t in cells.get("media duration (s)", "").split("|")[0].split(";")]
-        if media in files and len(files) == len(lengths):
-            before = [length for length in lengths[: files.index(media)] if length is not None]
-            offsets[media] = sum(before) if len(before) == files.index(media) else None
-        else:
-            offsets[media] = 0.0 if len(together[rows[0].observation]) == 1 else None
-    return offsets
+def _observation(name: str, lines: list[_Line]) -> Observation:
+    cells = lines[0].cells
+    source = cells.get("source", "")
+    no_media = any(not line.media for line in lines)
+    return Observation(
+        name,
+        tuple(line.row for line in lines),
+        tuple(_media(lines)),
+        seconds(cells["time offset (s)"]) or 0.0,
+        int("images" in source or no_media),  # pictures count from 1
+    )
 
 
-def _of_subject(path: Path, rows: list[_Row], subject: str | None) -> list[_Row]:
-    there = sorted({r.subject for r in rows})
-    shown = ", ".join(s or "No focal subject" for s in there)
-    if subject is None:
-        if len(there) > 1:
-            raise UserError(f"{path}: has the subjects {shown}; choose one with --label_stream")
-        return rows
-    wanted = "" if subject.casefold() in _NO_SUBJECT else subject.casefold()
-    mine = [r for r in rows if r.subject.casefold() == wanted]
-    if not mine:
-        raise UserError(f"{path}: no subject is called {subject}; there are {shown} (--label_stream)")
-    return mine
+def _media(lines: list[_Line]) -> list[Media]:
+    """The media files of an observation, as its rows and its source name them, and where they begin."""
+    cells = lines[0].cells
+    in_rows = [*dict.fromkeys(line.media for line in lines)]
+    files = [f.strip() for f in _player_1(cells.get("source", "")).split(";")]
+    rates = _numbers(cells, _RATES)
+    lengths = _numbers(cells, _LENGTHS)
+    names = [base_name(f) for f in files]
+    if all(base_name(m) in names for m in in_rows) and len(files) == len(lengths):
+        each_hz = rates if len(rates) == len(files) else rates[:1] * len(files)
+        return in_a_row(files, lengths, each_hz)
+    rate_hz = rates[0] if len(rates) == 1 else None
+    if len(in_rows) == 1:
+        return [Media(in_rows[0], 0.0, lengths[0] if len(lengths) == 1 else None, rate_hz)]
+    return [Media(m, None, None, rate_hz, alone=False) for m in in_rows]  # the export does not tell
 
 
-def _events(path: Path, rows: list[_Row], offset: float | None, ethogram: Ethogram, conflicts: Conflicts) -> Events:
-    if offset is None:
-        raise UserError(
-            f"{path}, line {rows[0].line}: its observation runs over several media files and does not say how long "
-            f"they are, so its times cannot be laid on one video; export it with a newer BORIS"
-        )
-    shifted = seconds(rows[0].cells["time offset (s)"])
-    if shifted:
-        remedy = "set it to 0 in BORIS and export again"
-        conflicts.add(path, f"has a time offset of {shifted:g} s", remedy, "times are kept as written")
-    timed = all(r.start is not None and r.stop is not None for r in rows)
-    first_image = int("images" in rows[0].cells.get("source", "") or rows[0].media == "")  # pictures count from 1
-    bouts = []
-    for row, start, stop in _paired(path, rows, timed, conflicts):
-        begin, end = (
-            (start.start or 0.0) - offset if timed else _image(path, start, 0) - first_image,
-            (stop.stop or 0.0) - offset if timed else _image(path, stop, 1) - first_image,
-        )
-        if end < begin:
-            raise UserError(f"{path}, line {stop.line}: {row.behavior} ends before it begins; mend it in BORIS")
-        bouts.append((begin, end, row))
-    labels = classes_of(path, [b[2].behavior for b in bouts], [b[2].line for b in bouts], ethogram, conflicts)
-    rate = seconds(next((rows[0].cells[n] for n in ("fps", "fps (frame/s)") if n in rows[0].cells), ""))
-    starts, stops = (np.array([b[i] for b in bouts], np.float64) for i in (0, 1))
-    return Events(path, "s" if timed else "frames", starts, stops, labels, rate or None)
-
-
-def _paired(path: Path, rows: list[_Row], timed: bool, conflicts: Conflicts) -> list[tuple[_Row, _Row, _Row]]:
-    """Bouts as (row that names it, row where it starts, row where it stops)."""
-    found: list[tuple[_Row, _Row, _Row]] = []
-    running: dict[tuple[str, str, tuple[str, ...]], _Row] = {}
-
-    def lost(row: _Row, what: str) -> None:
-        conflicts.add(f"{path}, line {row.line}", f"{row.behavior} has {what}", "mend it in BORIS", "it is left out")
-
-    order = sorted(rows, key=lambda r: r.start or 0.0) if timed else rows  # exports may be sorted by behavior
-    for row in order:
-        key = (row.subject, row.behavior, row.modifiers)
-        if row.status in ("STATE", "POINT"):
-            found.append((row, row, row))
-        elif row.status == "START":
-            if key in running:
-                lost(running[key], "a START without a STOP")
-            running[key] = row
-        elif key in running:
-            start = running.pop(key)
-            found.append((start, start, row))
-        else:
-            lost(row, "a STOP without a START")
-    for row in running.values():
-        lost(row, "a START without a STOP")
-    return found
-
-
-def _image(path: Path, row: _Row, which: int) -> int:
-    text = row.images[which]
-    number = seconds(text)
-    if number is None or number != int(number):
-        raise UserError(f"{path}, line {row.line}: expected a time or an image index, found {text!r}")
-    return int(number)
+def _numbers(cells: dict[str, str], columns: Sequence[str]) -> list[float | None]:
+    """The numbers of the first player, one for each of its files, None for what is no number above 0."""
+    text = next((cells[n] for n in columns if n in cells), "")
+    return [seconds(part) or None for part in text.split("|")[0].split(";")]
 
 
 _HEADER = (
@@ -255,7 +205,7 @@ def write_boris(path: Path, predictions: Predictions, source: str) -> None:
     Times are seconds from the first frame; a bout stops where the frame after it begins.
     """
     length_s = predictions.length_s
-    video = re.split(r"[\\/]", str(predictions.meta.get("video") or predictions.name))[-1]
+    video = base_name(str(predictions.meta.get("video") or predictions.name))
     rows = []
     for bout, probability in predictions.bouts():
         start_s, stop_s = predictions.interval_s(bout)

@@ -39,7 +39,8 @@ class Events:
 
     `start` and `stop` `(bouts,)` are frames counted from 0, or seconds from the first frame; half-open, and a bout
     without a length takes one frame. `labels` `(bouts,)` are class indices, -1 where a bout is unlabelled.
-    `rate_hz` is what the file says about its video.
+    `rate_hz` and `length_s` are what the file says about its video. `points` `(bouts,)` is true for events without a
+    duration that take their frame from the bout around them; None where none does.
     """
 
     path: Path
@@ -48,6 +49,8 @@ class Events:
     stop: np.ndarray
     labels: np.ndarray
     rate_hz: float | None = None
+    points: np.ndarray | None = None
+    length_s: float | None = None
 
     def on_frames(
         self,
@@ -76,7 +79,7 @@ class Events:
                 self.path, f"labels frames up to {beyond} of a video that has only {n_frames} frames",
                 "give it the labels of this video", "the rest is cut off",
             )  # fmt: skip
-        labels, free, clash = _lay(start, stop, self.labels, n_frames)
+        labels, free, clash = self._laid(start, stop, n_frames, conflicts)
         if clash.any():
             first = int(np.flatnonzero(clash)[0])
             conflicts.add(
@@ -85,6 +88,24 @@ class Events:
             )  # fmt: skip
         labels[free], labels[clash] = gaps, UNLABELED
         return LabelFile(self.path, None, np.arange(n_frames), labels, counts_from=0)
+
+    def _laid(
+        self, start: np.ndarray, stop: np.ndarray, n_frames: int, conflicts: Conflicts
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Labels of the frames, those that no bout claims, and those that bouts of different classes claim."""
+        if self.points is None or not self.points.any():
+            return _lay(start, stop, self.labels, n_frames)
+        points = self.points
+        labels, free, clash = _lay(start[~points], stop[~points], self.labels[~points], n_frames)
+        marks, _, twice = _lay(start[points], stop[points], self.labels[points], n_frames)
+        marked = marks >= 0
+        inside = int((marked & (labels >= 0) & (labels != marks)).sum())
+        if inside:
+            what = f"{inside} frames have a point event inside a state"
+            remedy = "they are of the point's class (--point_events)"
+            conflicts.found.append(Finding("note", str(self.path), what, remedy, "point-in-state"))
+        labels[marked] = marks[marked]
+        return labels, free & ~marked, (clash & ~marked) | twice
 
     def _borders(self, n_frames: int, time_s: np.ndarray | None, conflicts: Conflicts) -> np.ndarray:
         """When each frame begins and the last one ends `(n_frames + 1,)`, in seconds from the first frame."""
@@ -105,15 +126,16 @@ class Events:
 
 
 def classes_of(
-    path: Path, words: Sequence[str], lines: Sequence[int], ethogram: Ethogram, conflicts: Conflicts
+    path: Path, words: Sequence[str], places: Sequence[object], ethogram: Ethogram, conflicts: Conflicts
 ) -> np.ndarray:
     """Class indices `(words,)` int16 of behaviors; those that the ethogram does not know are conflicts, and -1.
 
-    A word is a raw behavior first, and else a class: what we export is written by class.
+    `places` are the numbers of the lines on which the words stand, or words that say where. A word is a raw behavior
+    first, and else a class: what we export is written by class.
     """
     classes = {name.casefold(): i for i, name in enumerate(ethogram.classes)}
     found: dict[str, int] = {}
-    for word, line in zip(words, lines, strict=True):
+    for word, place in zip(words, places, strict=True):
         if word not in found:
             try:
                 found[word] = int(ethogram.merge(np.array([ethogram.raw_id(word)]))[0])
@@ -121,7 +143,8 @@ def classes_of(
                 found[word] = classes.get(word.strip().casefold(), UNLABELED)
                 if found[word] == UNLABELED:
                     what = " ".join(str(error).split())
-                    conflicts.add(f"{path}, line {line}", what, "add it to the ethogram", "it is unlabelled")
+                    where = f"line {place}" if isinstance(place, int) else place
+                    conflicts.add(f"{path}, {where}", what, "add it to the ethogram", "it is unlabelled")
     return np.array([found[word] for word in words], np.int16)
 
 

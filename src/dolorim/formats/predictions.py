@@ -13,7 +13,7 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.predictions import Predictions
-from dolorim.files.table import read_rows, read_table, read_text, write_table, write_text
+from dolorim.files.table import read_json, read_rows, read_table, write_table, write_text
 from dolorim.formats.bout_table import write_bout_table
 
 
@@ -64,10 +64,7 @@ def read_meta(path: Path) -> dict[str, Any]:
     """What is known about a video's predictions; empty where nothing was written. Raises `UserError`."""
     if not path.exists():
         return {}
-    try:
-        meta = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({error}); predict the video again") from None
+    meta = read_json(path)
     if not isinstance(meta, dict):
         raise UserError(f"{path}: not a JSON object; predict the video again")
     return meta
