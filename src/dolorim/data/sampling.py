@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import signal
 from torch.utils.data import Dataset, Sampler
 
 from dolorim.config import AugmentConfig, TrainConfig
 from dolorim.core.bouts import Bout, to_bouts
 from dolorim.core.ethogram import UNLABELED
 from dolorim.core.recording import Recording
+
+_UNSTRETCHED = 0.5  # share of windows that keep their time where others are stretched
 
 
 @dataclass(frozen=True)
@@ -78,35 +81,81 @@ class BoutSampler(Sampler[WindowSpec]):
         everybodys = (self._draw(rng) for _ in range(len(self) * self.world_size))
         return itertools.islice(everybodys, self.rank, None, self.world_size)
 
-    def class_shares(self, n_classes: int, draws: int = 2000) -> np.ndarray:
-        """Share of each class among the frames that are drawn, `(classes,)`, estimated from labels alone."""
-        rng = np.random.default_rng(0)
+    def class_shares(self, n_classes: int) -> np.ndarray:
+        """Expected share of each class among the labelled frames that are drawn, `(classes,)`.
+
+        Exact, not sampled: every class with a labelled frame has a share above 0, however rare it is. Only
+        `aug_temporal_drop` and a temporal network's own step, which thin all classes alike, are left out.
+        """
+        nearby = self._chance_nearby()
         counts = np.zeros(n_classes)
-        for _ in range(draws):
-            spec = self._draw(rng)
-            labels = self._labels[spec.recording]
-            frames = np.round(spec.start + np.arange(self._length) * spec.speed).astype(np.int64)
-            frames = frames[(frames >= max(spec.first, 0)) & (frames <= min(spec.last, len(labels) - 1))]
-            drawn = labels[frames]
-            counts += np.bincount(drawn[drawn >= 0], minlength=n_classes)
-        return counts / max(counts.sum(), 1)
+        for recording, labels in enumerate(self._labels):
+            centers = self._chance_of_centers(recording)
+            if not centers.any():
+                continue
+            visits = signal.oaconvolve(centers, nearby, mode="same")
+            # Sums by way of a Fourier transform leave rounding errors where nothing is drawn, some below 0.
+            seen = labels >= 0
+            counts += np.bincount(labels[seen], visits[seen].clip(min=0), minlength=n_classes)
+        return counts / max(counts.sum(), np.finfo(float).tiny)
+
+    def _chance_of_centers(self, recording: int) -> np.ndarray:
+        """Chance `(time,)` that a window is drawn around each frame of a recording."""
+        mine = self._bouts[:, 0] == recording
+        chances = np.diff(self._cumulative, prepend=0.0)[mine]
+        by_frame = np.zeros(self._ends[recording] + 1)
+        for (start, stop), chance in zip(self._bouts[mine, 1:].tolist(), chances.tolist(), strict=True):
+            by_frame[start:stop] = chance / (stop - start)
+        return by_frame
+
+    def _chance_nearby(self) -> np.ndarray:
+        """How many frames at each distance from its center a window is expected to hold.
+
+        `(2 reach + 1,)`, the center in the middle. Frame `i` of a window whose center is its frame `o` lies
+        `(i - o) * speed` frames from the center, rounded: of the `length` equally likely `o`, `length - |d|` leave room
+        for the step `d = i - o`.
+        """
+        length, stretch = self._length, self._augment.aug_stretch
+        reach = round((length - 1) * np.exp(stretch)) + 1
+        after = np.zeros(reach + 1)
+        after[0] = 1.0
+        places = np.arange(reach + 1)
+        for step in range(1, length):
+            share = (length - step) / length
+            landed = np.zeros(reach + 1)
+            landed[step] = _UNSTRETCHED if stretch else 1.0
+            if stretch:  # the logarithm of the speed is uniform
+                edges = np.log((np.arange(reach + 2) - 0.5).clip(min=1e-9) / step).clip(-stretch, stretch)
+                landed += (1 - _UNSTRETCHED) * np.diff(edges) / (2 * stretch)
+            after += share * landed
+        # A pretended beginning or end hides one side of the window, on average linearly with the distance.
+        kept = (self._room - places).clip(min=0) / self._room
+        after *= 1 - self._augment.aug_border * (1 - kept) / 2
+        return np.concatenate((after[:0:-1], after))
+
+    @property
+    def _room(self) -> int:
+        """Distances from a window's center at which a recording may be pretended to begin or end."""
+        return self._length + 8
 
     def _draw(self, rng: np.random.Generator) -> WindowSpec:
         at = min(int(np.searchsorted(self._cumulative, rng.random(), "right")), len(self._bouts) - 1)
         recording, start, stop = self._bouts[at].tolist()
         stretch = self._augment.aug_stretch
-        speed = float(np.exp(rng.uniform(-stretch, stretch)))
+        # Half of the windows keep their time: a network that has never seen it would be surprised by every video.
+        stretched = bool(rng.random() >= _UNSTRETCHED)
+        speed = float(np.exp(rng.uniform(-stretch, stretch))) if stretched else 1.0
         center = int(rng.integers(start, stop))
         spec_start = center - int(rng.integers(self._length)) * speed
         mirrored, seed = bool(rng.random() < self._augment.aug_flip), int(rng.integers(1 << 31))
         if rng.random() >= self._augment.aug_border:
             return WindowSpec(recording, spec_start, speed, mirrored=mirrored, seed=seed)
         # Pretend that the recording begins or ends here: a frozen edge must not tell the class of short recordings.
-        away = int(rng.integers(0, self._length + 8))
-        edge = center - away if rng.random() < 0.5 else center + away
-        edge = int(np.clip(edge, 0, self._ends[recording]))
-        if edge <= center:
+        away = int(rng.integers(self._room))
+        if rng.random() < 0.5:
+            edge = max(center - away, 0)
             return WindowSpec(recording, spec_start, speed, first=edge, mirrored=mirrored, seed=seed)
+        edge = min(center + away, self._ends[recording])
         return WindowSpec(recording, spec_start, speed, last=edge, mirrored=mirrored, seed=seed)
 
 
