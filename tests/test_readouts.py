@@ -88,6 +88,9 @@ def test_left_and_right_become_ipsi_and_contra() -> None:
     study = Study(("rest", "lick_L", "lick_R"), ("g",), tracks).by_side()
     assert study.classes == ("rest", "lick_ipsi", "lick_contra")
     assert [measure(t, 3)["time_s"].tolist() for t in study.tracks] == [[0, 2, 1], [0, 1, 2]]
+    camel = Study(("rest", "LickLeft", "LickRight"), ("g",), tracks).by_side()
+    assert camel.classes == ("rest", "Lick_ipsi", "Lick_contra")
+    assert [measure(t, 3)["time_s"].tolist() for t in camel.tracks] == [[0, 2, 1], [0, 1, 2]]
     half = dataclasses.replace(study, tracks=(*tracks, track([0], animal="c")))
     with pytest.raises(UserError, match=r"animal c: expected L or R"):
         half.by_side()

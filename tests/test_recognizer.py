@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from dolorim.config import ModelConfig
+from dolorim.config import AugmentConfig, ModelConfig
 from dolorim.core.errors import UserError
 from dolorim.core.keypoints import KEYPOINTS
 from dolorim.core.pose import NO_SKELETON, Skeleton
 from dolorim.core.pose_features import REACH
 from dolorim.core.recording import Recording
+from dolorim.data.augment import augment
 from dolorim.data.footage import Footage, Needs, crop_points
 from dolorim.data.windows import Windows, pose_statistics
 from dolorim.engine.infer import Predictor, blocks_of
+from dolorim.engine.module import inputs_of
 from dolorim.engine.needs import needs_of
 from dolorim.models.build import build_recognizer
 from dolorim.models.paws import PawBrightness
@@ -266,6 +268,25 @@ def test_a_paw_is_as_bright_as_the_glass_that_it_presses_and_light_does_not_matt
     torch.testing.assert_close(found[0], torch.tensor([0.0, 0, 0, 1, 1, 0]), atol=1e-5, rtol=0)
     ratio = float(np.log((0.6 + 16 / 255) / (0.3 + 16 / 255)))
     torch.testing.assert_close(found[1], torch.tensor([ratio / 2, -ratio / 2, 0, 1, 1, 0]), atol=1e-4, rtol=0)
+
+
+def test_the_paw_that_bears_weight_is_the_same_in_the_negative_of_a_picture() -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 60, (64, 2, 32, 32)).astype(np.uint8)
+    frames[:, :, 8:16, 8:16], frames[:, :, 8:16, 20:28] = 220, 110  # pressed harder, pressed less
+    points = torch.tensor([[-0.25, -0.25], [0.5, -0.25]]).expand(64, 2, 2, 2)
+    batch = {
+        "frames": torch.from_numpy(frames), "labels": torch.zeros(64, 2, dtype=torch.long),
+        "track": torch.zeros(64, 2, 2), "mirrored": torch.zeros(64, dtype=torch.bool),
+        "seed": torch.arange(64), "points": points,
+    }  # fmt: skip
+    changed = augment(batch, AugmentConfig(aug_shift=0.02, aug_rotate=0.02, aug_scale=0.05), [0])
+    assert 0.3 < changed["negative"].float().mean() < 0.7
+    cue = PawBrightness(2)(changed["frames"], changed["points"], changed["negative"])
+    assert (cue[..., 0] >= cue[..., 1]).all()
+    assert (cue[..., 0] > cue[..., 1]).float().mean() > 0.9  # but where the light burns both out
+    inputs = inputs_of(changed)
+    assert torch.equal(inputs.negative, changed["negative"])
 
 
 @each_model

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -19,6 +21,7 @@ from dolorim.engine.losses import FrameLoss
 from dolorim.engine.module import Learner, Plateau
 from dolorim.engine.run_folder import RunFolder, load_strictly
 from dolorim.engine.train import train
+from dolorim.metrics.frames import frame_scores
 from dolorim.models.build import build_recognizer
 
 
@@ -231,3 +234,46 @@ def test_the_average_of_a_short_run_is_not_of_the_weights_that_it_began_with() -
     for step in range(1, 50):
         average(0.999, weights, [torch.ones(1)], step)
     assert weights[0].item() > 0.9999
+
+
+def ended(config: Config, run: RunFolder, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+    train(config, run)
+    return json.loads((run.path / "training.json").read_text()), capsys.readouterr().err
+
+
+def test_a_run_that_the_time_limit_ends_says_so_and_how_far_it_came(
+    run: RunFolder, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(study, run.path.parent / "cache", max_minutes=1000.0)
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=50))
+    folder = RunFolder(tmp_path / "short")
+    # Time as the network sees it: the limit is over in the second epoch.
+    monkeypatch.setattr(Learner, "spent_s", property(lambda self: 60_000.0 * (self.trainer.current_epoch + 0.01)))
+    found, said = ended(config, folder, capsys)
+    assert (found["ended_by"], found["epoch"], found["epochs"]) == ("max_minutes", 2, 50)
+    assert "--max_minutes 1000 ended training in epoch 2 of 50" in said
+    metrics = json.loads(folder.metrics.read_text())
+    assert metrics["val"]["training"] == metrics["test"]["training"] == found
+    assert "ended early in epoch 2 of 50 by --max_minutes" in (folder.path / "model_card.md").read_text()
+
+
+def test_a_run_that_ran_its_course_says_that(run: RunFolder) -> None:
+    found = json.loads((run.path / "training.json").read_text())
+    assert (found["ended_by"], found["epoch"], found["epochs"]) == ("epochs", 2, 2)
+    assert "ran its course in epoch 2 of 2" in (run.path / "model_card.md").read_text()
+
+
+@pytest.mark.parametrize(("schedule", "last"), [("cosine", 18), ("plateau", 3)])
+def test_patience_waits_until_the_learning_rate_has_come_down(
+    run: RunFolder, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    schedule: str, last: int,
+) -> None:  # fmt: skip
+    scores = frame_scores(np.array([[1, 0], [1, 0]]), ["a", "b"])  # the same after every epoch
+    scores["per_class"] = defaultdict(lambda: {"f1": 0.0})
+    monkeypatch.setattr("dolorim.engine.module.frame_scores", lambda *_: scores)
+    config = settings(study, run.path.parent / "cache", lr_schedule=schedule, early_stopping_patience=2)
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=20, train_T=90))
+    found, said = ended(config, RunFolder(tmp_path / schedule), capsys)
+    assert found["ended_by"] == "patience"
+    assert found["epoch"] == pytest.approx(last, abs=1)
+    assert f"training ended after epoch {found['epoch']} of 20" in said

@@ -155,11 +155,13 @@ class AugmentConfig:
     """Shift, in halves of the picture's side."""
     aug_scale: Size = 0.2
     aug_rotate: Share = 1.0
-    """Share of a full turn: from below, a mouse has no upright."""
+    """Share of a full turn: from below, a mouse has no upright. With --align heading, share of 20 degrees: the window
+    has been turned already."""
     aug_flip: Share = 0.5
-    """Share of windows mirrored; classes that name a side (lick_L, lick_R) are exchanged."""
+    """Share of windows mirrored; classes that name a side (lick_L, lick_R) are exchanged. None are where such a class
+    or keypoint lacks its partner."""
     aug_stretch: Size = 0.3
-    """Time stretch: 0.3 is from exp(-0.3) to exp(0.3)."""
+    """Time stretch of half of the windows: 0.3 is from exp(-0.3) to exp(0.3). The others keep their time."""
     kp_jitter_std: Size = 0.02
     """Noise on keypoints, in body lengths."""
     kp_hide: Share = 0.0
@@ -207,7 +209,8 @@ class TrainConfig:
     lambda_kp: Size = 1.0
     """Weight of the keypoints' loss, with --tasks multitask."""
     early_stopping_patience: NotNegative = 10
-    """Epochs without a better validation macro-F1 before training stops; 0 never stops."""
+    """Epochs without a better validation macro-F1 before training stops; 0 never stops. With the cosine schedule they
+    count from when the learning rate has come down to a tenth of its peak: before, the best is still to come."""
     use_ema: bool = True
     ema_decay: Share = 0.99
     grad_clip: Size = 1.0

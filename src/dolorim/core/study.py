@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,7 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
-
-_SIDE = re.compile(r"(?<![a-z])(left|right|l|r)(?![a-z])")
+from dolorim.core.mirror import Side, side_of, side_words
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Study:
 
         Raises `UserError` where it says so for some animals only.
         """
-        sides = {t.animal: _SIDE.fullmatch(t.columns.get("treated_side", "").casefold()) for t in self.tracks}
+        sides = {t.animal: side_of(t.columns.get("treated_side", "")) for t in self.tracks}
         if not any(sides.values()):
             return self
         missing = next((a for a, side in sides.items() if side is None), None)
@@ -73,16 +71,17 @@ class Study:
                 f"treated_side of animal {missing}: expected L or R; for an untreated animal give the side that the "
                 f"others were treated on"
             )
-        renamed = {s: [_sided(name, s) for name in self.classes] for s in "lr"}
+        both: tuple[Side, Side] = ("L", "R")
+        renamed = {s: [_sided(name, s, self.classes) for name in self.classes] for s in both}
         names = tuple(
-            dict.fromkeys(n for pair in zip(renamed["l"], renamed["r"], strict=True) for n in sorted(pair)[::-1])
+            dict.fromkeys(n for pair in zip(renamed["L"], renamed["R"], strict=True) for n in sorted(pair)[::-1])
         )
         codes = {s: np.array([names.index(n) for n in of]) for s, of in renamed.items()}
         tracks = []
         for track in self.tracks:
             side = sides[track.animal]
             assert side is not None
-            tracks.append(dataclasses.replace(track, labels=codes[side[0][0]][track.labels]))
+            tracks.append(dataclasses.replace(track, labels=codes[side][track.labels]))
         return dataclasses.replace(self, classes=names, tracks=tuple(tracks))
 
     def after_stimuli(self, onsets_s: Mapping[tuple[str, str], Sequence[float]], response_s: float) -> Study:
@@ -134,13 +133,16 @@ def _groups_of(tracks: Sequence[Track]) -> dict[str, set[str]]:
     return found
 
 
-def _sided(name: str, treated: str) -> str:
+def _sided(name: str, treated: Side, names: Sequence[str]) -> str:
     """`lick_L` is `lick_ipsi` for an animal that was treated on the left. The last word of that kind tells the side."""
-    sides = list(_SIDE.finditer(name.casefold().replace("_", " ")))
-    if not sides:
+    words = side_words(name, names)
+    if not words:
         return name
-    start, stop = sides[-1].span()
-    return name[:start] + ("ipsi" if sides[-1][0][0] == treated else "contra") + name[stop:]
+    last = words[-1]
+    before, after = name[: last.start], name[last.stop :]
+    relative = "ipsi" if last.side == treated else "contra"
+    # LickLeft becomes Lick_ipsi: a word of its own, however the name was written.
+    return before + "_" * before[-1:].isalnum() + relative + "_" * after[:1].isalnum() + after
 
 
 def _name(track: Track) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -9,15 +10,34 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dolorim.config import AugmentConfig
+from dolorim.config import AugmentConfig, Config
+from dolorim.core.mirror import without_partner
 from dolorim.data.windows import Batch
+
+_TURN_OF_ALIGNED = 20 / 360  # of a full turn: how badly a heading may be told by a pose
+
+
+def settle(config: Config, classes: Sequence[str], keypoints: Sequence[str]) -> tuple[AugmentConfig, list[str]]:
+    """The random changes that suit the other settings and the names, and what to tell of them.
+
+    Windows that `--align heading` has turned upright are turned by a few degrees only. Nothing is mirrored where a
+    class or a keypoint names a side whose other one has no name: its mirror image would be called what it is not.
+    """
+    settled, told = config.augment, []
+    if config.data.align == "heading":
+        settled = dataclasses.replace(settled, aug_rotate=settled.aug_rotate * _TURN_OF_ALIGNED)
+    alone = [*without_partner(classes), *without_partner(keypoints)]
+    if alone and settled.aug_flip:
+        settled = dataclasses.replace(settled, aug_flip=0.0)
+        told.append(f"no window is mirrored: {', '.join(alone)} name a side, and nothing is called the other one")
+    return settled, told
 
 
 def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int]) -> Batch:
     """A changed copy of a batch: `frames` `(batch, time, size, size)` uint8 become float32 from 0 to 1.
 
     Turning, mirroring, scaling and shifting move pixels, track and points together; the labels of windows that are
-    `mirrored` become those of the `mirrored` classes.
+    `mirrored` become those of the `mirrored` classes. `negative` `(batch,)` says which windows became negatives.
     """
     flip, labels = batch["mirrored"], batch["labels"]
     exchange = torch.as_tensor(mirrored, device=labels.device)
@@ -37,24 +57,31 @@ def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int]) -> Bat
     grid = F.affine_grid(theta, list(frames.shape), align_corners=False)
     frames = F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
     track = track @ torch.linalg.inv(back).transpose(1, 2)
-    moved = {"frames": _photometric(frames, config, draw), "track": track, "labels": labels}
+    frames, negative = _photometric(frames, config, draw)
+    moved = {"frames": frames, "track": track, "labels": labels, "negative": negative}
     if "points" in batch:
         away = batch["points"] - shift[:, None, None]
         moved["points"] = away @ torch.linalg.inv(back).transpose(1, 2)[:, None]
     return {**batch, **moved}
 
 
-def _photometric(frames: torch.Tensor, config: AugmentConfig, draw: _Draw) -> torch.Tensor:
+def _photometric(frames: torch.Tensor, config: AugmentConfig, draw: _Draw) -> tuple[torch.Tensor, torch.Tensor]:
+    """Frames in another light, and which of them are negatives.
+
+    The negative is made last: 1 less the frames is then the very picture that it was made of.
+    """
+
     def column(values: torch.Tensor) -> torch.Tensor:
         return values[:, None, None, None]
 
-    frames = torch.where(column(draw.chance(config.aug_invert)), 1 - frames, frames)
+    negative = draw.chance(config.aug_invert)
     frames = frames.clamp(1e-3, 1) ** column(torch.exp(draw.uniform(-1, 1) * config.aug_gamma))
     contrast = column(torch.exp(draw.uniform(-1, 1) * config.aug_contrast))
     frames = (frames - 0.5) * contrast + 0.5 + column(draw.uniform(-1, 1) * config.aug_brightness)
     if config.aug_noise:
         frames = frames + draw.normal(frames.shape) * column(draw.uniform(0, 1) * config.aug_noise)
-    return frames.clamp(0, 1)
+    frames = frames.clamp(0, 1)
+    return torch.where(column(negative), 1 - frames, frames), negative
 
 
 class _Draw:

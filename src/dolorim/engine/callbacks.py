@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 
 from dolorim.data.sampling import BoutSampler, Turns
 from dolorim.engine.module import Learner
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import say
+
+ANNEALED = 0.1  # share of the peak learning rate below which more epochs only polish
 
 
 def average(decay: float, averages: list[torch.Tensor], now: list[torch.Tensor], steps: torch.Tensor | int) -> None:
@@ -54,8 +56,52 @@ class TimeLimit(Callback):
     """Ends training when `--max_minutes` have passed; the learning rate has been brought down by then."""
 
     def on_train_batch_end(self, trainer: pl.Trainer, learner: pl.LightningModule, *_: Any) -> None:
-        if isinstance(learner, Learner) and learner.time_share >= 1:
+        at_the_end = trainer.is_last_batch and trainer.current_epoch + 1 == trainer.max_epochs
+        if isinstance(learner, Learner) and learner.time_share >= 1 and not at_the_end:
             trainer.should_stop = True
+            learner.ended_by = "max_minutes"
+
+
+class Patience(EarlyStopping):
+    """Ends training when the validation score has not risen for some epochs.
+
+    While a cosine schedule still holds the learning rate up, the best is to come, and no epoch counts.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__("val/macro_f1", mode="max", patience=epochs)
+
+    def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        self._look(super().on_validation_end, trainer, learner)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        self._look(super().on_train_epoch_end, trainer, learner)
+
+    def _look(
+        self,
+        check: Callable[[pl.Trainer, pl.LightningModule], None],
+        trainer: pl.Trainer,
+        learner: pl.LightningModule,
+    ) -> None:
+        assert isinstance(learner, Learner)
+        if not learner.anneals or learner.annealing < ANNEALED:
+            stopped = trainer.should_stop
+            check(trainer, learner)
+            if trainer.should_stop and not stopped:
+                learner.ended_by = "patience"
+
+
+def how_it_ended(learner: Learner) -> dict[str, Any]:
+    """What `training.json` holds: the epoch that training reached, of how many, what ended it, and the minutes."""
+    settings, reached = learner.config.train, learner.trainer.current_epoch
+    if learner.ended_by == "max_minutes":
+        say(f"--max_minutes {settings.max_minutes:g} ended training in epoch {reached} of {settings.epochs}, with the "
+            f"learning rate brought down by then; more time may give a better run")  # fmt: skip
+    elif learner.ended_by == "patience":
+        say(f"training ended after epoch {reached} of {settings.epochs}: no better validation macro-F1 in "
+            f"{settings.early_stopping_patience} epochs")  # fmt: skip
+    minutes = round(learner.spent_s / 60, 1)
+    return {"epoch": reached, "epochs": settings.epochs, "ended_by": learner.ended_by, "minutes": minutes}
 
 
 class Lines(Callback):

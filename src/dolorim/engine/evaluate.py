@@ -150,8 +150,10 @@ def evaluate_held_out(run: RunFolder, material: Material | None = None) -> dict[
         footage = material.part(getattr(split, part))
         if footage:
             metrics[part] = evaluate_recordings(run, footage, run.predictions(part))
-    before = run.seen_before()
+    before, training = run.seen_before(), run.read_training()
     for part, found in metrics.items():
+        if training:
+            found["training"] = training
         if seen := sorted(before & set(getattr(split, part))):
             found["seen_in_training"] = seen
     return metrics
@@ -174,7 +176,9 @@ def score_folds(run: RunFolder) -> dict[str, Any]:
     kinds = sorted({part["decoder"] for part in parts})
     found = _figures(decoded, plain if fitted else [], ethogram, " or ".join(kinds))
     wanted = ("animals", "frames", "accuracy", "macro_f1", "decoder")
-    found["by_fold"] = [{"fold": k, **{name: part[name] for name in wanted}} for k, part in enumerate(parts)]
+    found["by_fold"] = [
+        {"fold": k, **{name: part[name] for name in wanted}, **_training(part)} for k, part in enumerate(parts)
+    ]
     points = [part["keypoints"] for part in parts if part.get("keypoints", {}).get("points")]
     if points:
         weights = [p["points"] for p in points]
@@ -182,6 +186,10 @@ def score_folds(run: RunFolder) -> dict[str, Any]:
         found["keypoints"] = {"points": sum(weights), **means}
     seen = sorted({a for part in parts for a in part.get("seen_in_training", ())})
     return {**found, "seen_in_training": seen} if seen else found
+
+
+def _training(part: dict[str, Any]) -> dict[str, Any]:
+    return {"training": part["training"]} if "training" in part else {}
 
 
 def evaluate_project(run: RunFolder, data: DataConfig, folder: Path, seen_too: bool) -> dict[str, Any]:

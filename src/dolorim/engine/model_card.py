@@ -55,6 +55,7 @@ def write_model_card(run: RunFolder, recordings: Sequence[Recording], metrics: d
             "checkpoint and decoder were chosen by the validation animals, so that their figures are optimistic.",
             "",
         ]
+    lines += ["## Training", "", *_training(run, len(splits) if crossed else 0), ""]
     lines += ["## Figures", ""]
     if not metrics:
         lines.append("None: no animals were held out.")
@@ -72,6 +73,22 @@ def write_model_card(run: RunFolder, recordings: Sequence[Recording], metrics: d
         "",
     ]
     write_text(run.path / "model_card.md", "\n".join(lines))
+
+
+def _training(run: RunFolder, folds: int) -> list[str]:
+    """How far training came: of a run, or of each of its folds."""
+    parts = {f"Fold {k}": run.fold(k) for k in range(folds)} if folds else {"Training": run}
+    lines = []
+    for name, part in parts.items():
+        found = part.read_training()
+        if found:
+            why = {
+                "max_minutes": " by --max_minutes: with more time it may be better",
+                "patience": ": the validation score did not rise any more",
+            }.get(found["ended_by"], "")
+            verb = "ended early" if why else "ran its course"
+            lines.append(f"{name} {verb} in epoch {found['epoch']} of {found['epochs']}{why}.")
+    return lines
 
 
 def _figures(part: str, found: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -60,6 +60,8 @@ class Learner(pl.LightningModule):
         self._started = time.monotonic()
         self._went_on_at = (0, 0.0)  # step, and share of the epochs done by then
         self.time_share = 0.0  # of --max_minutes that has passed, for all processes alike; 0 without a limit
+        self.annealing = 1.0  # learning rate as a share of its peak, warm-up aside
+        self.ended_by: Literal["epochs", "max_minutes", "patience"] = "epochs"
         self._counts = self._no_counts()
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
@@ -145,16 +147,22 @@ class Learner(pl.LightningModule):
 
         def factor(step: int) -> float:
             step = step - self._went_on_at[0] + round(self._went_on_at[1] * total)
-            return min(1.0, (step + 1) / warm_up) * self._annealing(step / total)
+            self.annealing = self._annealing(step / total)
+            return min(1.0, (step + 1) / warm_up) * self.annealing
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _annealing(self, share: float) -> float:
         """Half a cosine from 1 to almost 0 over the share of the steps or of the time allowed, whichever is ahead."""
-        if self.config.train.lr_schedule == "plateau":
+        if not self.anneals:
             return self.plateau.factor
         return 0.5 + 0.49 * math.cos(math.pi * min(1.0, max(share, self.time_share)))
+
+    @property
+    def anneals(self) -> bool:
+        """Does the learning rate come down whatever the validation score is?"""
+        return self.config.train.lr_schedule == "cosine"
 
     @property
     def spent_s(self) -> float:
@@ -186,6 +194,7 @@ def inputs_of(batch: Batch) -> Inputs:
         batch.get("inside"),
         points,
         batch.get("features"),
+        batch.get("negative"),
     )
 
 

@@ -143,6 +143,11 @@ class RunFolder:
         before = self.read_json("seen_before.json") if (self.path / "seen_before.json").exists() else []
         return {*map(str, before)}
 
+    def read_training(self) -> dict[str, Any]:
+        """The epoch that training reached and what ended it; empty for a run of a version that did not write it."""
+        found = self.read_json("training.json") if (self.path / "training.json").exists() else {}
+        return dict(found) if isinstance(found, dict) else {}
+
     def _split(self, data: Any) -> Split:
         try:
             return Split(**{k: tuple(map(str, v)) for k, v in data.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import pickle
@@ -18,7 +19,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import Callback, RichProgressBar, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch.utils.data import DataLoader, Sampler
 
@@ -29,12 +30,12 @@ from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.splits import Split, split_animals
-from dolorim.data.augment import augment
+from dolorim.data.augment import augment, settle
 from dolorim.data.footage import Footage
 from dolorim.data.sampling import BoutSampler, Numbers, Turns, WindowSpec, rare_boost
 from dolorim.data.windows import Batch, Windows, pose_statistics
 from dolorim.engine.abstention import calibrate
-from dolorim.engine.callbacks import Lines, ProgressBar, Ranks, TimeLimit, average, checkpoints
+from dolorim.engine.callbacks import Lines, Patience, ProgressBar, Ranks, TimeLimit, average, checkpoints, how_it_ended
 from dolorim.engine.evaluate import evaluate_held_out, predictor_of
 from dolorim.engine.features import needs_only_features, with_features
 from dolorim.engine.hardware import Precision, is_first_process, pick_device, pick_precision
@@ -84,6 +85,7 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     _fit(config, run, learner, loaders, resume)
     if learner.global_rank:  # with several devices, the first process does the rest
         raise SystemExit(0)
+    run.write_json("training.json", how_it_ended(learner))
     model = learner.model
     best = run.path / "checkpoints" / "best.ckpt"
     if split.val and best.exists():
@@ -162,6 +164,10 @@ def _say_split(material: Material, split: Split) -> None:
 def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner, tuple[DataLoader[Any], ...]]:
     ethogram, settings, skeleton = material.project.ethogram, config.train, material.skeleton
     pl.seed_everything(settings.seed, workers=True, verbose=False)
+    changes, told = settle(config, ethogram.classes, skeleton.keypoints)
+    for line in told:
+        say(line)
+    config = dataclasses.replace(config, augment=changes)
     model = build_recognizer(config.model, len(ethogram), skeleton, config.data.image_size)
     needs = needs_of(model, config.model, skeleton)
     footage, val = material.part(split.train), material.part(split.val)
@@ -259,7 +265,7 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
     if watched():
         callbacks.append(ProgressBar())
     if validated and settings.early_stopping_patience:
-        callbacks.append(EarlyStopping("val/macro_f1", mode="max", patience=settings.early_stopping_patience))
+        callbacks.append(Patience(settings.early_stopping_patience))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning|torch")
         for name in ("lightning.pytorch", "lightning.fabric"):

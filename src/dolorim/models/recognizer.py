@@ -28,7 +28,8 @@ class Inputs:
     the crop, both with the visual encoder's halo; `pose` `(batch, time, features)`, NaN where missing, with the pose
     encoder's halo, and `pose_inside` `(batch, time)`, false beyond the recording; `points` `(batch, time, keypoint, 2)`
     in the crop, from -1 to 1, NaN where missing, without halo. `features` `(batch, time, width)` stand for frames that
-    a frozen visual encoder has seen before.
+    a frozen visual encoder has seen before. `negative` `(batch,)` says which windows augmentation has turned to
+    negatives; None for none.
     """
 
     frames: torch.Tensor | None = None
@@ -37,6 +38,7 @@ class Inputs:
     pose_inside: torch.Tensor | None = None
     points: torch.Tensor | None = None
     features: torch.Tensor | None = None
+    negative: torch.Tensor | None = None
 
 
 class Streams(NamedTuple):
@@ -122,7 +124,7 @@ class Recognizer(nn.Module):
         frames = inputs.frames.squeeze(1)
         if halo:
             frames = frames[:, self.visual.before : frames.shape[1] - self.visual.after]
-        return self.paws(frames, inputs.points)
+        return self.paws(frames, inputs.points, inputs.negative)
 
     def read(self, streams: Streams, valid: torch.Tensor | None = None, *, dense: bool = False) -> Output:
         """Features to decisions. `valid` `(batch, time)` is false beyond the recording; there is no context there.
