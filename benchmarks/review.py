@@ -55,7 +55,7 @@ def predict(folder: Path, video: Path, n: int, seed: int = 0) -> None:
 @contextlib.contextmanager
 def served(place: Path) -> Iterator[tuple[str, int]]:
     """The command itself, in a process of its own: the address to open, and the process's id."""
-    command = [sys.executable, "-m", "dolorim", "review", str(place), "--no-browser"]
+    command = [sys.executable, "-m", "dolorim", "review", str(place), "--no_browser"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None

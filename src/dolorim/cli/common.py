@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import tyro
 from pydantic import ValidationError
 
+from dolorim.cli.short_help import page_of
 from dolorim.config import explain
 from dolorim.core.errors import UserError
 
@@ -20,15 +21,36 @@ if TYPE_CHECKING:
     from dolorim.engine.run_folder import RunFolder
 
 T = TypeVar("T")
-_OTHER_WORDS = {"--backbone_type": "--visual", "--img_size": "--image_size", "--window": "--train_T"}
+# What people type for a flag of ours, in every verb.
+_OTHER_WORDS = {
+    "--backbone_type": "--visual",
+    "--img_size": "--image_size",
+    "--window": "--train_T",
+    "--fps": "--rate_hz",
+    "--frame_rate": "--rate_hz",
+}
+_HELP = ("-h", "--help")
+_HELP_ALL = ("--help_all", "--help-all")
 
 
 def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | None = None) -> T:
+    """The command line as a `kind`. `--help` shows the options that people use, `--help_all` all of them."""
+    if any(word in _HELP for word in arguments) and (page := page_of(program)) is not None:
+        print(page, end="")
+        raise SystemExit(0)
+    arguments = ["--help" if word in _HELP_ALL else word for word in in_our_words(arguments)]
     given: dict[str, Any] = {} if default is None else {"default": default}
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(kind, args=list(arguments), prog=program, config=(tyro.conf.OmitArgPrefixes,), **given)
+            return tyro.cli(
+                kind,
+                args=arguments,
+                prog=program,
+                config=(tyro.conf.OmitArgPrefixes,),
+                use_underscores=True,
+                **given,
+            )
     except SystemExit as stopped:
         problem: BaseException | None = stopped
         while problem is not None and not isinstance(problem, ValidationError):

@@ -38,7 +38,7 @@ class _Predict:
     abstain_by: Path | None = None
     """A cross-validated run of the same recipe, whose held-out animals say what is ambiguous; else RUN's own do."""
     overwrite: bool = True
-    """--no-overwrite skips videos whose results are complete, to go on with a batch that was stopped."""
+    """--no_overwrite skips videos whose results are complete, to go on with a batch that was stopped."""
     engine: Literal["local", "ray"] = "local"
     """local: this machine; ray: a Ray cluster, which must see the same files under the same names."""
     jobs: int | None = None

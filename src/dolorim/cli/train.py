@@ -10,6 +10,7 @@ from typing import Literal
 import tyro
 
 from dolorim.cli.common import in_our_words, parse, settle, show_run, value_of, wait_politely, with_usual
+from dolorim.cli.short_help import page_of
 from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig, read_config
 from dolorim.core.errors import UserError
 from dolorim.formats.project import with_project_files
@@ -42,6 +43,9 @@ def run(arguments: list[str]) -> int:
     """`dolorim train APPROACH ...`"""
     from dolorim.presets import PRESETS, RECIPES
 
+    if arguments and arguments[0] in ("-h", "--help", "--help_all", "--help-all"):
+        print(page_of("dolorim train"), end="")
+        return 0
     if not arguments or arguments[0] not in PRESETS:
         raise UserError(f"usage: dolorim train {'|'.join(PRESETS)} --videos DIR --annotations DIR --run DIR")
     approach, words = arguments[0], in_our_words(arguments)

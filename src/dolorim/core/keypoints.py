@@ -103,14 +103,14 @@ def match_keypoints(
             continue
         if len(ways[how]) > 1:
             both = " and ".join(n for _, n in ways[how])
-            raise UserError(f"{where}: both {both} could be {ours}; say which with --kp-names {ways[how][0][1]}={ours}")
+            raise UserError(f"{where}: both {both} could be {ours}; say which with --kp_names {ways[how][0][1]}={ours}")
         index, theirs = ways[how][0]
         found[ours] = Match(ours, theirs, index, how)
     lacking = [ours for ours in wanted if ours not in found]
     if lacking:
         raise UserError(
             f"{where}: no keypoint could be taken for {', '.join(lacking)}; it has {there}; "
-            f"name them with --kp-names theirs={lacking[0]},..."
+            f"name them with --kp_names theirs={lacking[0]},..."
         )
     return tuple(found[ours] for ours in wanted)
 

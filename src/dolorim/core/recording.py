@@ -138,7 +138,7 @@ def _choose(
         raise UserError(
             f"{files[0].source}: the label files of its video with {n_frames} frames (frames per trial: {spans}) "
             f"{verb} the fixed layout ({length} frames a trial) {'and' if fixed_fits else 'nor'} the cumulative one; "
-            f"say which with --trial-layout fixed or --trial-layout cumulative"
+            f"say which with --trial_layout fixed or --trial_layout cumulative"
         )
     return fixed if fixed_fits else cumulative
 
