@@ -27,7 +27,7 @@ from dolorim.core.errors import UserError
 from dolorim.data.crop import plan_view, read_crops
 from dolorim.data.video import VideoInfo, probe
 
-_VERSION = 4  # of what an entry holds; another number makes all old entries stale
+_VERSION = 5  # of what an entry holds; another number makes all old entries stale
 VIEW_KNOBS = ("crop", "align", "crop_scale", "body_length_px", "image_size", "mask")
 _POSE_KNOBS = ("kp_names", "individual", "kp_likelihood_thr", "pose_lag")  # they move a window that follows a pose
 

@@ -20,8 +20,9 @@ from scipy import ndimage
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.data import localize
+from dolorim.data.sample_frames import sample_frames
 from dolorim.data.track import read_any_track
-from dolorim.data.video import Frame, FrameStream, VideoInfo, full_range, probe, sample_frames
+from dolorim.data.video import Frame, FrameStream, VideoInfo, full_range, probe
 
 _KNOT_HZ = 15.0  # how often the animal is located; between these knots its way is straight
 _MEDIAN, _SIGMA = 7, 1.5  # knots

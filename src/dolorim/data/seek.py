@@ -18,6 +18,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from dolorim.core.errors import UserError
+from dolorim.data.sample_frames import readable_packets
 from dolorim.data.video import Damage, Frame, FrameStream, _luma_of, _open, _rate_hz, _reason
 
 _AHEAD = 48  # frames that are rather decoded than jumped over
@@ -48,18 +49,15 @@ def list_packets(path: Path) -> PacketList | None:
     pts, sizes, keys = [], [], []
     with _open(path) as container:
         stream = container.streams.video[0]
-        try:
-            for packet in container.demux(stream):
-                if not packet.size or packet.is_discard:
-                    continue
-                if packet.pts is None:
-                    return None
-                pts.append(packet.pts)
-                sizes.append(0 if packet.is_keyframe else packet.size)
-                if packet.is_keyframe:
-                    keys.append(packet.pts)
-        except av.error.FFmpegError:
-            pass  # what could be read is what there is; decoding will say where it stops
+        for packet in readable_packets(container, stream):
+            if packet.is_discard:
+                continue
+            if packet.pts is None:
+                return None
+            pts.append(packet.pts)
+            sizes.append(0 if packet.is_keyframe else packet.size)
+            if packet.is_keyframe:
+                keys.append(packet.pts)
         base = stream.time_base
     order = np.argsort(pts, kind="stable")
     sorted_pts = np.asarray(pts, np.int64)[order]

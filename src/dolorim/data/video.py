@@ -6,10 +6,7 @@ does not decode: behind it, frame numbers mean nothing.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -158,52 +155,6 @@ def read_frames(path: Path, indices: Iterable[int]) -> np.ndarray:
     return np.stack([found[i] for i in wanted]) if wanted else np.empty((0, 0, 0), np.uint8)
 
 
-def sample_frames(path: Path, n: int = 32) -> list[Frame]:
-    """About `n` frames spread over a video, cheaply: some from behind each of a number of key frames.
-
-    Which frames come depends on the file alone. Their indices are not known and are given as -1.
-    """
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        expected = _expected_frames(container, stream)
-        keys = _key_times(container, stream, n) if container.duration else [None]
-        per_key = math.ceil(n / len(keys))
-        budget = max(400, int(0.15 * expected))  # frames that may be decoded for this
-        wanted = len(keys) * per_key
-        step = max(1.0, min(expected, budget) / wanted)  # not rounded: the film's last frames must be reached too
-        frames: list[Frame] = []
-        for key, following in itertools.zip_longest(keys, keys[1:]):
-            if key is not None:
-                container.seek(key, stream=stream)
-            with contextlib.suppress(av.error.FFmpegError):
-                for i, raw in enumerate(container.decode(stream)):
-                    if following is not None and raw.pts is not None and raw.pts >= following:
-                        break
-                    if i % step < 1:
-                        luma, video_range = _luma_of(raw)
-                        frames.append(Frame(-1, float(raw.time or 0), np.array(luma), video_range))
-                    if i >= step * (per_key - 1):
-                        break
-        return frames
-
-
-def _key_times(container: av.container.InputContainer, stream: av.VideoStream, n: int) -> Sequence[int | None]:
-    """Timestamps of up to `n` key frames, evenly spread."""
-    start, length = stream.start_time or 0, stream.duration
-    if not length:
-        length = int(_duration_s(container, stream) / stream.time_base) if stream.time_base else 0
-    times: dict[int, None] = {}
-    for i in range(n):
-        try:
-            container.seek(start + length * i // n, stream=stream)
-            packet = next(p for p in container.demux(stream) if p.size)
-        except (av.error.FFmpegError, StopIteration):
-            break
-        if packet.pts is not None:
-            times[packet.pts] = None
-    return sorted(times) or [None]
-
-
 def _expected_frames(container: av.container.InputContainer, stream: av.VideoStream) -> int:
     return stream.frames or int(_duration_s(container, stream) * _rate_hz(stream))
 
@@ -252,7 +203,10 @@ def _open(path: Path) -> av.container.InputContainer:
 
 
 def _rate_hz(stream: av.VideoStream) -> float:
-    rate = stream.average_rate or stream.guessed_rate or Fraction(30)
+    if stream.start_time is None:  # no timestamps: what the coded stream itself says, not what FFmpeg assumes
+        rate = stream.guessed_rate or stream.average_rate or Fraction(30)
+    else:
+        rate = stream.average_rate or stream.guessed_rate or Fraction(30)
     return float(rate) if rate > 0 else 30.0
 
 
