@@ -220,7 +220,7 @@ def test_keypoints_that_are_found_are_written_in_pixels_of_the_video(
     expected = video_points(decisions.keypoints, film.video.centers, film.video.turns, film.video.side_px)
     np.testing.assert_allclose(pose.points, expected, atol=0.5)  # the cached pictures are the very same crops
     np.testing.assert_allclose(pose.likelihood, decisions.visible, atol=0.01)
-    assert main([*command, "--no-overwrite"]) == 0  # without keypoints it is another order
+    assert main([*command, "--no_overwrite"]) == 0  # without keypoints it is another order
     assert main(["predict", str(trained("multimodal").path), str(video), "--out", str(tmp_path), "--keypoints"]) == 2
     assert "has learned no keypoints" in capsys.readouterr().err
 

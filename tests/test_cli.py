@@ -177,7 +177,7 @@ def test_predict_exits_with_1_when_some_videos_failed_and_names_them(
     said = capsys.readouterr().err
     assert f"failed: {bad}" in said
     assert (tmp_path / "out" / f"{good.stem}.predictions.csv").exists()
-    assert main(["predict", str(trained), str(good), "--out", str(tmp_path / "out"), "--no-overwrite"]) == 0
+    assert main(["predict", str(trained), str(good), "--out", str(tmp_path / "out"), "--no_overwrite"]) == 0
     assert "done before" in capsys.readouterr().err
 
 

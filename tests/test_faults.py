@@ -216,7 +216,7 @@ def test_ctrl_c_in_a_batch_keeps_what_was_finished(
         return predict_video(self, job)
 
     monkeypatch.setattr(Labeler, "predict_video", stopped)
-    command = ["predict", str(run.path), str(film.parent), "--out", str(tmp_path / "out"), "--no-overwrite"]
+    command = ["predict", str(run.path), str(film.parent), "--out", str(tmp_path / "out"), "--no_overwrite"]
     assert main(command) == 130
     assert visible(tmp_path / "out") == ["a.bouts.csv", "a.meta.json", "a.predictions.csv"]
     monkeypatch.undo()

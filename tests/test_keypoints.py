@@ -67,7 +67,7 @@ def test_the_very_name_wins_over_a_synonym():
 def test_two_names_that_would_do_are_an_error_that_names_both():
     names = ["nose", "snout", *KEYPOINTS[1:]]
     with pytest.raises(
-        UserError, match=r"v\.csv: both nose and snout could be mouth; say which with --kp-names nose=mouth"
+        UserError, match=r"v\.csv: both nose and snout could be mouth; say which with --kp_names nose=mouth"
     ):
         match_keypoints(names, where="v.csv")
     assert matched(names, given={"snout": "mouth"})["mouth"] == "snout"

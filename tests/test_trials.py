@@ -90,8 +90,8 @@ def test_labels_that_could_lie_in_two_ways_are_refused_with_both_flags(spans, n_
     with pytest.raises(UserError, match=verb) as caught:
         place_trials(files, n_frames)
     message = str(caught.value)
-    assert "--trial-layout fixed" in message
-    assert "--trial-layout cumulative" in message
+    assert "--trial_layout fixed" in message
+    assert "--trial_layout cumulative" in message
     assert f"{n_frames} frames" in message
     assert "prediction_v_1.csv" in message
 
