@@ -33,9 +33,10 @@ from dolorim.core.pose import Skeleton
 from dolorim.data.crop import plan_view, read_crops
 from dolorim.data.prefetch import prefetch
 from dolorim.engine.infer import Predictor
+from dolorim.engine.jobs import find_jobs
 from dolorim.engine.losses import FrameLoss
 from dolorim.engine.needs import needs_of
-from dolorim.engine.predict import find_jobs, predict_videos
+from dolorim.engine.predict import predict_videos
 from dolorim.engine.talk import be_quiet
 from dolorim.models.build import build_recognizer
 from dolorim.models.recognizer import Inputs, Recognizer

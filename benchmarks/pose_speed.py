@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.common import RESULTS, long_video, machine, random_run
-from dolorim.engine.predict import find_jobs, predict_videos
+from dolorim.engine.jobs import find_jobs
+from dolorim.engine.predict import predict_videos
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import be_quiet
 

@@ -22,7 +22,8 @@ import torch
 from ray.cluster_utils import Cluster
 
 from benchmarks.common import RESULTS, machine, random_run
-from dolorim.engine.predict import find_jobs, predict_videos
+from dolorim.engine.jobs import find_jobs
+from dolorim.engine.predict import predict_videos
 from dolorim.simulate.study import StudyPlan, simulate_study
 
 

@@ -26,7 +26,8 @@ from benchmarks.common import RESULTS, long_video, machine, random_run
 from dolorim.data.crop import crop_frames, plan_view
 from dolorim.data.video import FrameStream
 from dolorim.engine.infer import Predictor
-from dolorim.engine.predict import PredictOptions, PredictWorker, find_jobs, predict_videos
+from dolorim.engine.jobs import find_jobs
+from dolorim.engine.predict import PredictOptions, PredictWorker, predict_videos
 from dolorim.engine.run_folder import RunFolder
 from dolorim.models.recognizer import Inputs
 

@@ -82,7 +82,9 @@ def test_every_approach_ends_with_a_run_that_scores_the_same_when_it_is_evaluate
 def test_a_run_with_two_streams_labels_videos_with_and_without_pose_and_says_what_it_has_seen(
     trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, name: str
 ) -> None:
-    run, video = trained(name), sorted((study / "Videos").iterdir())[0]
+    run = trained(name)
+    # Alone in a folder: beside the study's own videos there is DLC/, which would be found.
+    video = Path(shutil.copy(sorted((study / "Videos").iterdir())[0], tmp_path))
     found = {}
     for out, dlc in (("both", ["--dlc", str(study / "DLC")]), ("video", [])):
         assert main(["predict", str(run.path), str(video), "--out", str(tmp_path / out), *dlc, "--quiet"]) == 0

@@ -24,8 +24,9 @@ from dolorim.core.workers import Failed
 from dolorim.data.seek import PacketList
 from dolorim.engine import label, predict
 from dolorim.engine.batch import spread
+from dolorim.engine.jobs import find_jobs
 from dolorim.engine.label import Job, Part, joined
-from dolorim.engine.predict import PredictOptions, PredictWorker, find_jobs, predict_videos
+from dolorim.engine.predict import PredictOptions, PredictWorker, predict_videos
 from dolorim.engine.run_folder import RunFolder
 from dolorim.models.build import build_recognizer
 from films import numbered, write_film
@@ -210,13 +211,14 @@ from pathlib import Path
 from ray.cluster_utils import Cluster
 import test_batch
 from dolorim.engine import predict
+from dolorim.engine.jobs import find_jobs
 from dolorim.engine.run_folder import RunFolder
 
 run, videos, out = RunFolder(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 cluster.add_node(num_cpus=1)
 predict.PredictWorker = test_batch.Mortal
-jobs = predict.find_jobs(run, [videos])
+jobs = find_jobs(run, [videos])
 found = predict.predict_videos(run, jobs, out, engine="ray", workers=0, address=cluster.address)
 assert len(found.done) == len(jobs) and not found.failed, found
 import ray

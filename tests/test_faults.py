@@ -25,8 +25,9 @@ from dolorim.core.errors import UserError
 from dolorim.core.predictions import Predictions
 from dolorim.data import cache
 from dolorim.engine import label
+from dolorim.engine.jobs import find_jobs
 from dolorim.engine.label import Labeler
-from dolorim.engine.predict import Job, find_jobs, predict_videos
+from dolorim.engine.predict import Job, predict_videos
 from dolorim.engine.run_folder import RunFolder
 from dolorim.files.naming import find_videos
 from dolorim.formats import table

@@ -20,7 +20,8 @@ from dolorim.data.crop import Crops, crop_frames, plan_view
 from dolorim.data.footage import Halo, Needs
 from dolorim.data.video import FrameStream
 from dolorim.engine.infer import Predictor
-from dolorim.engine.predict import BatchResult, Job, predict_videos, unique_stems
+from dolorim.engine.jobs import unique_stems
+from dolorim.engine.predict import BatchResult, Job, predict_videos
 from dolorim.engine.run_folder import RunFolder
 from dolorim.formats.predictions import read_predictions
 from dolorim.models.build import build_recognizer

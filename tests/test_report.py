@@ -96,7 +96,8 @@ def test_a_page_is_whole_and_its_names_are_no_markup(folder: Path) -> None:
     assert "<treated>" not in page
     assert "&lt;treated&gt;" in page
     behaviors = {row[2] for row in read_table(folder / "out" / "groups.csv").rows}
-    assert behaviors == {"rest", "paw_lick_L", "'=<b>&walk"}  # no formula for a spreadsheet
+    assert behaviors == {"rest", "paw_lick_L", "=<b>&walk"}
+    assert ",'=<b>&walk," in (folder / "out" / "groups.csv").read_text("utf-8")  # no formula for a spreadsheet
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -9,10 +9,11 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.keypoints import KEYPOINTS
+from dolorim.files.poses import find_poses, is_pose_file, pose_of_video, recording_stem
 from dolorim.files.table import write_table
 from dolorim.formats.dlc import write_dlc
 from dolorim.formats.project import open_project, unclaimed_poses
-from dolorim.formats.tracking import find_poses, is_pose_name, load_poses, pose_of, recording_stem
+from dolorim.formats.tracking import load_poses
 
 NET = "DLC_resnet50_pawsMay7shuffle1_500000"
 
@@ -33,14 +34,16 @@ def test_a_recordings_name_is_what_stands_before_the_trackers_words(name: str, s
     assert recording_stem(Path(name)) == stem
 
 
-@pytest.mark.parametrize("name", [f"a{NET}.csv", "a.h5", "a.hdf5", "a_pose.csv", "a.predictions.csv"])
+@pytest.mark.parametrize("name", [f"a{NET}.csv", "a.h5", "a.hdf5", "a.analysis.h5"])
 def test_some_names_say_that_a_file_is_a_pose(name: str) -> None:
-    assert is_pose_name(Path(name))
+    assert is_pose_file(Path(name))
 
 
-@pytest.mark.parametrize("name", ["a.csv", "recordings.csv", "prediction_a_1.csv", f"a{NET}.pickle", "a.mp4"])
+@pytest.mark.parametrize(
+    "name", ["a.csv", "recordings.csv", "prediction_a_1.csv", f"a{NET}.pickle", "a.mp4", "a.predictions.csv"]
+)
 def test_other_names_do_not(name: str) -> None:
-    assert not is_pose_name(Path(name))
+    assert not is_pose_file(Path(name))
 
 
 def find(*names: str, stems: tuple[str, ...] = ("a", "b")) -> tuple[dict[str, str], list[Finding]]:
@@ -84,17 +87,17 @@ def test_poses_lie_beside_the_videos_or_in_a_folder_of_their_own(tmp_path: Path,
     config = DataConfig(videos=tmp_path / "Videos", dlc=tmp_path / "DLC" if place == "DLC" else None)
     (source,) = open_project(config).sources
     assert (source.video, source.pose, source.name, source.animal) == (video, pose, "cage_267M", "267M")
-    assert pose_of(video, DataConfig()) == pose
-    assert pose_of(video, DataConfig(dlc=pose)) == pose
+    assert pose_of_video(video) == pose
+    assert pose_of_video(video, pose) == pose
 
 
 def test_a_single_video_without_a_pose_has_none_and_one_with_two_is_refused(tmp_path: Path) -> None:
     video = touch(tmp_path / "a.mp4")
-    assert pose_of(video, DataConfig()) is None
+    assert pose_of_video(video) is None
     touch(tmp_path / "aDLC_one.csv")
     touch(tmp_path / "aDLC_two.csv")
     with pytest.raises(UserError, match="both track this recording; name the one that is meant with --dlc FILE"):
-        pose_of(video, DataConfig())
+        pose_of_video(video)
 
 
 def test_poses_without_videos_are_the_recordings(tmp_path: Path) -> None:

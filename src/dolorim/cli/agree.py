@@ -15,9 +15,9 @@ import tyro
 from dolorim.cli.common import parse, report_failures
 from dolorim.config import DataConfig
 from dolorim.core.ethogram import PAIN
+from dolorim.files.subjects import animal_of
 from dolorim.files.table import write_text
 from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.project import animal_of
 from dolorim.formats.ratings import Rated, lay_side_by_side, read_ratings
 from dolorim.metrics.summary import Scored, summarize
 

@@ -28,7 +28,8 @@ def run(arguments: list[str]) -> int:
     """`dolorim demo`"""
     given = parse(_Demo, arguments, "dolorim demo")
     from dolorim.core.workers import usual_workers
-    from dolorim.engine.predict import find_jobs, predict_videos
+    from dolorim.engine.jobs import find_jobs
+    from dolorim.engine.predict import predict_videos
     from dolorim.engine.run_folder import RunFolder
     from dolorim.engine.talk import progress, say
     from dolorim.engine.train import train as run_training

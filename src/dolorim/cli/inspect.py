@@ -34,8 +34,8 @@ def run(arguments: list[str]) -> int:
     given = parse(_Inspect, arguments, "dolorim inspect")
     from dolorim.data.inspect import contact_sheet, look_at
     from dolorim.data.pose_sheet import pose_sheet
+    from dolorim.files.poses import pose_of_video
     from dolorim.formats.pose import READERS
-    from dolorim.formats.tracking import pose_of
 
     drawn = given.crops or given.overlay
     if drawn is not None and given.file.suffix.casefold() in READERS:
@@ -53,7 +53,7 @@ def run(arguments: list[str]) -> int:
         contact_sheet(given.file, given.data, given.crops)
         print(f"contact sheet: {given.crops}", file=sys.stderr)
     if given.overlay is not None:
-        pose = pose_of(given.file, given.data)
+        pose = pose_of_video(given.file, given.data.dlc)
         if pose is None:
             raise UserError(f"{given.file}: no pose file lies beside it or in DLC/; name it with --dlc FILE")
         pose_sheet(given.file, pose, given.data, given.overlay)

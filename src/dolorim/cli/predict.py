@@ -18,10 +18,11 @@ class _Predict:
 
     run: tyro.conf.Positional[Path]
     """Run folder."""
-    videos: tyro.conf.Positional[tuple[Path, ...]]
-    """Videos, or folders of videos."""
+    videos: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Videos, or folders of videos; for a run of poses alone, pose files or folders of them."""
     dlc: Path | None = None
-    """Folder with pose files, for a run that has learned from poses. Without it: those beside the videos."""
+    """Folder with pose files, for a run that has learned from poses. Without it: those in the DLC/ beside the folder of
+    the videos, or beside the videos. For a run of poses alone it may stand instead of videos."""
     out: Path | None = None
     """Folder for the results; RUN/predictions/new without it."""
     overlay: bool = False
@@ -55,19 +56,22 @@ def run(arguments: list[str]) -> int:
     """`dolorim predict RUN VIDEO...`"""
     arguments = with_usual(arguments, "--abstain", "0.1", _is_number)
     given = parse(_Predict, arguments, "dolorim predict")
-    if not given.videos:
+    if not given.videos and given.dlc is None:
         raise UserError("no videos given; usage: dolorim predict RUN VIDEO...")
     if given.jobs is not None and given.jobs < 1:
         raise UserError(f"--jobs {given.jobs}: expected 1 or more")
     wait_politely()
-    from dolorim.engine.predict import find_jobs, predict_videos
+    from dolorim.engine.jobs import find_jobs
+    from dolorim.engine.predict import predict_videos
     from dolorim.engine.run_folder import RunFolder
     from dolorim.engine.talk import say, show
     from dolorim.report.tables import profile_table
 
     settle(given.quiet)
     run = RunFolder(given.run)
-    run.read_config()  # a wrong run folder is said first
+    visual = run.read_config().model.visual  # a wrong run folder is said first
+    if not given.videos and visual != "none":
+        raise UserError("no videos given; usage: dolorim predict RUN VIDEO... (--dlc alone is for runs of poses alone)")
     out = given.out or run.predictions("new")
     knobs = {
         name: getattr(given, name)

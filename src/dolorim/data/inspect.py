@@ -20,12 +20,13 @@ from dolorim.data.crop import crop_frames, plan_view
 from dolorim.data.pose_check import sides
 from dolorim.data.track import lay
 from dolorim.data.video import FrameStream, probe
+from dolorim.files.poses import home_of, pose_of_video
 from dolorim.formats.annotations import FORMATS, SUFFIXES, read_annotations, sniff
 from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.events import Conflicts
 from dolorim.formats.labels import LabelFile, parse_name, read_labels
 from dolorim.formats.pose import READERS, read_poses
-from dolorim.formats.tracking import pose_of
+from dolorim.formats.project import ethogram_beside
 
 _TILES, _COLUMNS, _SIDE = 24, 8, 160
 _SURE = 0.9  # likelihood
@@ -40,7 +41,9 @@ def look_at(file: Path, config: DataConfig) -> dict[str, Any]:
     known = config.label_format if config.label_format != "auto" else sniff(file) if kind in SUFFIXES else None
     if known is None:
         return _look_at_poses(file, config)
-    ethogram = PAIN if config.classes is None else read_ethogram(config.classes)
+    # A label file lies in a folder of a study, or in its Annotations/: its classes are those that train would find.
+    classes = config.classes or ethogram_beside([file.parent, home_of(file.parent)])
+    ethogram = PAIN if classes is None else read_ethogram(classes)
     return _look_at_labels(file, ethogram) if known == "frames" else _look_at_annotations(file, known, ethogram, config)
 
 
@@ -151,7 +154,7 @@ def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
 def _pose_beside(video: Path, config: DataConfig) -> tuple[Path | None, str]:
     """The video's pose file, and what to say of it; a doubt stops only those who need it."""
     try:
-        pose = pose_of(video, config)
+        pose = pose_of_video(video, config.dlc)
     except UserError as error:
         if config.crop == "pose":
             raise

@@ -37,6 +37,7 @@ def check(config: DataConfig, workers: int = 1) -> Checked:
     """Look at every file of a project. Raises `UserError` where there is no project to look at."""
     project = open_project(config, keep_going=True)
     findings = list(project.findings)
+    findings += project.assumptions
     for file in unclaimed_poses(config, project):
         what = "tracks a video that is not there"
         findings.append(Finding("warning", str(file), what, "name it <video>DLC_...", "pose-without-video"))

@@ -66,8 +66,8 @@ def gather(config: Config) -> Material:
     """
     data = config.data
     project = open_project(data)
-    for finding in project.findings:
-        warn(str(finding))
+    for finding in (*project.assumptions, *project.findings):
+        (say if finding.severity == "note" else warn)(str(finding))
     points_alone = learns_points_alone(config)
     labelled = [s for s in project.sources if s.labels or (points_alone and s.pose)]
     if points_alone:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,6 @@ import torch
 from dolorim import __version__
 from dolorim.config import Config
 from dolorim.core.errors import UserError
-from dolorim.core.findings import Finding
 from dolorim.core.predictions import Predictions
 from dolorim.core.workers import Failed, failure_of
 from dolorim.data.cache import VIEW_KNOBS, fingerprint
@@ -31,11 +30,9 @@ from dolorim.engine.label import Job, Labeler, Part, RawPrediction, Stopwatch, d
 from dolorim.engine.overlay import write_overlay
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress, say, warn
-from dolorim.files.naming import find_videos
 from dolorim.files.table import write_table
 from dolorim.formats.dlc import write_dlc
 from dolorim.formats.predictions import meta_path, read_predictions, write_predictions
-from dolorim.formats.tracking import find_pose_files, find_poses, pose_files_below, recording_stem
 from dolorim.metrics.attention import rank_bouts
 from dolorim.metrics.conformal import Conformal
 
@@ -54,28 +51,6 @@ class BatchResult:
     bugs: int = 0  # of those that failed, by an exception that nobody expected
     seconds: Stopwatch = field(default_factory=Stopwatch)
     frames: int = 0
-
-
-def find_jobs(run: RunFolder, places: Sequence[Path], dlc: Path | None = None) -> list[Job]:
-    """What there is to label for a run below some places: videos, with poses from `dlc` or beside them, or poses alone.
-
-    Raises `UserError` where there is nothing.
-    """
-    model = run.read_config().model
-    if model.visual == "none":
-        poses = find_pose_files(places)
-        names = unique_stems([p.with_name(recording_stem(p) + p.suffix) for p in poses])
-        return [Job(p, name, p) for p, name in zip(poses, names, strict=True)]
-    videos = find_videos(places)
-    stems = unique_stems(videos)
-    if not run.read_skeleton().keypoints and run.read_config().data.crop != "pose":
-        return [Job(v, s) for v, s in zip(videos, stems, strict=True)]
-    folders = [dlc] if dlc is not None else sorted({v.parent for v in videos})
-    findings: list[Finding] = []
-    found = find_poses(pose_files_below(folders), [v.stem for v in videos], findings)
-    for finding in findings:
-        warn(str(finding))
-    return [Job(v, s, found.get(v.stem)) for v, s in zip(videos, stems, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -322,23 +297,6 @@ def _from_parts(
         return None if whole is None else write_down(options, job, whole, meta)
     except Exception as error:  # noqa: BLE001 - as where a worker writes it down
         return failure_of(error)
-
-
-def unique_stems(videos: Sequence[Path]) -> list[str]:
-    """Names for the output files: the video's stem, or the whole file name where two videos share a stem.
-
-    Raises `UserError` where two videos share even that.
-    """
-    stems = Counter(v.stem for v in videos)
-    names = [v.name if stems[v.stem] > 1 else v.stem for v in videos]
-    taken: dict[str, Path] = {}
-    for video, name in zip(videos, names, strict=True):
-        other = taken.setdefault(name, video)
-        if other is not video:
-            raise UserError(
-                f"{other} and {video} would write the same files; predict them into different folders with --out"
-            )
-    return names
 
 
 def _identity(job: Job) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Small tables as spreadsheets save them: comma, semicolon or tab, with or without a byte-order mark."""
+"""Small tables as spreadsheets save them: CSV with any usual delimiter and encoding, or the first sheet of an .xlsx."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from dolorim.core.errors import UserError
+from dolorim.files.sheet import SHEETS, read_sheet
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet would compute, and the same with our mark in front
-
-
-_DELIMITERS = ",;\t"
+_SEP = re.compile(r'"?sep=(?P<delimiter>.)"?[;,\t|]*', re.IGNORECASE)  # what Excel writes and reads as a first line
+_DELIMITERS = ",;\t|"
+_HEAD = 1 << 18  # bytes that are looked at to tell what a file is
 HEADER_WITHIN = 200  # lines in which a header is looked for
 
 IsHeader = Callable[[Sequence[str]], bool]
@@ -81,7 +82,27 @@ def read_cells(path: Path, is_header: IsHeader | None = None) -> Iterator[tuple[
     Where free text may stand in front of the table, `is_header` knows the line that names the columns: the delimiter
     is that of this line, whatever commas the text has. Without it, the first line decides.
     """
-    raw = _bytes(path)
+    if Path(path).suffix.casefold() in SHEETS:
+        for number, cells in read_sheet(Path(path)):
+            yield number, [*map(_unmarked, cells)]
+        return
+    yield from _cells_of(path, _bytes(path), is_header)
+
+
+def head_of(path: Path, rows: int) -> list[list[str]]:
+    """The first rows of a table as cells, without reading the rest of a long file."""
+    if Path(path).suffix.casefold() in SHEETS:
+        return [cells for _, cells in itertools.islice(read_sheet(Path(path)), rows)]
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(_HEAD)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    whole_lines = raw if len(raw) < _HEAD else raw[: raw.rfind(b"\n") + 1] or raw
+    return [cells for _, cells in itertools.islice(_cells_of(path, whole_lines), rows)]
+
+
+def _cells_of(path: Path, raw: bytes, is_header: IsHeader | None = None) -> Iterator[tuple[int, list[str]]]:
     lines = io.TextIOWrapper(io.BytesIO(raw), _encoding(raw), errors="replace", newline="")  # decoded as it is read
     top = None if is_header is None else _find_header(lines, is_header)
     lines.seek(0)
@@ -89,9 +110,7 @@ def read_cells(path: Path, is_header: IsHeader | None = None) -> Iterator[tuple[
     number, reader = 0, None
     try:
         if top is None:
-            first = next((line for line in lines if line.strip()), "")
-            lines.seek(0)
-            delimiter = max(_DELIMITERS, key=first.count)
+            number, delimiter = _first_line(lines)
         else:
             in_front, delimiter = top
             for number, line in enumerate(itertools.islice(lines, in_front), 1):  # quotes mean nothing in free text
@@ -104,6 +123,21 @@ def read_cells(path: Path, is_header: IsHeader | None = None) -> Iterator[tuple[
     except csv.Error as error:
         line_number = number + (reader.line_num if reader else 0)
         raise UserError(f"{path}, line {line_number}: not a table that can be read ({error})") from None
+
+
+def _first_line(lines: io.TextIOWrapper) -> tuple[int, str]:
+    """How many lines to pass over, which is done, and the delimiter: Excel's `sep=;` says it, else the first line."""
+    empty = 0
+    first = lines.readline()
+    while first and not first.strip():
+        empty += 1
+        first = lines.readline()
+    said = _SEP.fullmatch(first.strip())
+    if said:
+        return empty + 1, said["delimiter"]
+    lines.seek(0)
+    without_quoted = re.sub(r'"[^"]*"', "", first)  # a delimiter within quotes separates nothing
+    return 0, max(_DELIMITERS, key=without_quoted.count)
 
 
 def _find_header(lines: Iterable[str], is_header: IsHeader) -> tuple[int, str] | None:
@@ -149,6 +183,9 @@ def _bytes(path: Path) -> bytes:
 def _encoding(raw: bytes) -> str:
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
+    for parity, name in ((1, "utf-16-le"), (0, "utf-16-be")):  # without its mark, every other byte of a header is 0
+        if len(raw) > 3 and not any(raw[parity:64:2]):
+            return name
     try:
         raw.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -15,6 +15,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.predictions import Predictions
 from dolorim.files.table import read_json, read_rows, read_table, write_table, write_text
 from dolorim.formats.bout_table import write_bout_table
+from dolorim.formats.predicted_files import digests, where_video_is
 
 
 def meta_path(folder: Path, stem: str) -> Path:
@@ -30,6 +31,9 @@ def write_predictions(folder: Path, predictions: Predictions) -> None:
     write_bout_table(folder / f"{predictions.name}.bouts.csv", predictions)
     meta = {**predictions.meta, "classes": names, "n_frames": len(predictions.labels)}
     meta["length_s"] = round(predictions.length_s, 6)
+    if "video" in meta:
+        meta |= where_video_is(str(meta["video"]), folder)
+    meta["tables"] = digests(folder, predictions.name)
     write_text(meta_path(folder, predictions.name), json.dumps(meta, indent=1) + "\n")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.findings import Finding
-from dolorim.files.naming import by_name, files_below, named, noting
+from dolorim.files.naming import by_name, files_below, folded, named, noting
 from dolorim.formats.annotations import SUFFIXES, read_annotations, sniff
 from dolorim.formats.events import Conflicts, Events
 from dolorim.formats.labels import LabelFile, parse_name
@@ -23,8 +24,12 @@ def label_files(
     ethogram: Ethogram,
     findings: list[Finding],
     noted: list[Finding] | None = None,
+    streams: Mapping[Path, str] | None = None,
 ) -> dict[Path, list[LabelFile | Events]]:
-    """The label files of each recording. With `noted`, one that cannot be read is a finding there, not an error."""
+    """The label files of each recording. With `noted`, one that cannot be read is a finding there, not an error.
+
+    `streams` says which subject or stream counts for a recording, before `config.label_stream` does.
+    """
     folder = config.annotations
     if folder is None:
         return {}
@@ -36,7 +41,7 @@ def label_files(
     conflicts = Conflicts(config.on_conflict, findings)
     for path in tables:
         with noting(noted, "labels-unreadable"):
-            for recording, file in _labels_of(path, config, names, ethogram, findings, conflicts):
+            for recording, file in _labels_of(path, config, names, ethogram, findings, conflicts, streams or {}):
                 found[recording].append(file)
     if not found and not noted:
         raise UserError(
@@ -53,16 +58,24 @@ def _labels_of(
     ethogram: Ethogram,
     findings: list[Finding],
     conflicts: Conflicts,
+    streams: Mapping[Path, str],
 ) -> list[tuple[Path, LabelFile | Events]]:
     """What one file says of which recordings: of that whose name it carries, or of those that it names inside."""
-    whole = names.get(path.stem.casefold())
+    whole = names.get(folded(path.stem))
     ours = whole or named(parse_name(path)[0], names)
     if not ours and not _names_videos(path, config):
         what = "labels a video that is not there"
         findings.append(Finding("warning", str(path), what, "left out", "labels-without-video"))
         return []
-    wanted = (lambda _: True) if ours else (lambda media: bool(named(media, names)))
-    read = read_annotations(path, ethogram, config, conflicts, wanted)
+    read: dict[str, LabelFile | Events] = {}
+    for stream in _streams_of(ours or [*recordings_in(names)], streams):
+
+        def wanted(media: str, stream: str | None = stream) -> bool:
+            known = named(media, names)
+            return any(streams.get(r) == stream for r in known) if known else bool(ours)
+
+        one = config if stream is None else dataclasses.replace(config, label_stream=stream)
+        read |= read_annotations(path, ethogram, one, conflicts, wanted)
     inside = {media: named(media, names) for media in read if named(media, names)}
     if not inside and len(read) > 1:
         raise UserError(f"{path}: labels {', '.join(read)}, and none of them is a video here; rename the video")
@@ -80,6 +93,16 @@ def _labels_of(
             file = dataclasses.replace(file, trial=None)
         found.append((matches[0], file))
     return found
+
+
+def recordings_in(names: Mapping[str, list[Path]]) -> dict[Path, None]:
+    """All recordings, in order."""
+    return {recording: None for matches in names.values() for recording in matches}
+
+
+def _streams_of(recordings: Sequence[Path], streams: Mapping[Path, str]) -> list[str | None]:
+    """The streams that count for some recordings; None where only the settings say which."""
+    return list(dict.fromkeys(streams.get(r) for r in recordings))
 
 
 def _names_videos(path: Path, config: DataConfig) -> bool:

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dolorim.config import DataConfig
+from dolorim.core.animals import animal_key, one_spelling
 from dolorim.core.bouts import runs
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN, Ethogram
 from dolorim.core.findings import Finding
 from dolorim.core.study import Study, Track
-from dolorim.files.naming import VIDEO_SUFFIXES
+from dolorim.files.naming import VIDEO_SUFFIXES, by_name, named
+from dolorim.files.subjects import Subject, SubjectTable, animal_of, column_key, example, read_subjects
 from dolorim.files.table import read_table
 from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.labels import read_labels
 from dolorim.formats.predictions import read_bouts
-from dolorim.formats.project import animal_of
 
 _CONTROL = re.compile(r"(?<![a-z])(control|ctrl|vehicle|saline|sham|na[iï]ve|untreated|placebo|baseline|wt)(?![a-z])")
 _OURS = (".predictions.csv", ".bouts.csv", ".meta.json", ".truth.csv")
-_NOT_LABELS = ("groups.csv", "classes.csv", "recordings.csv", "stimuli.csv")
-
-Rows = dict[str, dict[str, str]]
+_NOT_LABELS = ("groups.csv", "classes.csv", "recordings.csv", "animals.csv", "stimuli.csv")
 
 
 def read_study(
@@ -37,7 +38,7 @@ def read_study(
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder; name one that predict has written, or one of label files")
-    rows, animals = _read_groups(groups)
+    table = _read_groups(groups)
     names = sorted(p.name for p in folder.iterdir())
     stems = dict.fromkeys(n.removesuffix(s) for n in names for s in _OURS[:2] if n.endswith(s))
     findings: list[Finding] = []
@@ -51,14 +52,15 @@ def read_study(
         known = ethogram.classes
         if rate_hz is None and found:
             raise UserError(f"{folder}: label files do not say how fast they were filmed; give --rate_hz")
-    tracks, used = [], set()
+    subjects = _subjects_of(table, [video for _, video, _ in found])
+    absent = [path.name for path, video, _ in found if video not in subjects]
+    if absent:
+        findings.append(_left_out(absent, groups.name))
+    tracks = []
     for path, video, trial in found:
-        key = _key(video)
-        row = rows.get(key) or animals.get(animal_of(video, DataConfig.animal_pattern).casefold())
-        if row is None:
-            findings.append(Finding("warning", path.name, f"is not in {groups.name}", "left out"))
+        if video not in subjects:
             continue
-        used.add(id(row))
+        subject = subjects[video]
         try:
             if stems:
                 bouts = read_bouts(folder, video)
@@ -72,18 +74,16 @@ def read_study(
         except UserError as error:
             failures.append((path, str(error)))
             continue
-        columns = {k: v for k, v in row.items() if k not in ("animal", "group")}
-        tracks.append(Track(video, row["animal"], row["group"], start_s, stop_s, labels, length_s, trial, columns))
+        who, group, columns = subject.animal, subject.group, _columns_of(subject)
+        tracks.append(Track(video, who, group, start_s, stop_s, labels, length_s, trial, columns))
     if not tracks:
-        first = f"; the first that failed: {failures[0][1]}" if failures else ""
-        raise UserError(f"{folder}: no recording here that {groups} names{first}")
-    findings += [
-        Finding("warning", groups.name, f"{r.get('file') or r['animal']} has no recording in {folder.name}")
-        for r in (*rows.values(), *animals.values())
-        if id(r) not in used
-    ]
+        sides = example(table.subjects, [video for _, video, _ in found])
+        why = f"; the first that failed: {failures[0][1]}" if failures else f": {sides}"
+        raise UserError(f"{folder}: no recording here that {groups} names{why}")
+    findings += _unused(table, subjects.values(), folder.name)
     present = {t.group for t in tracks}
-    order = [g for g in dict.fromkeys(r["group"] for r in (*rows.values(), *animals.values())) if g in present]
+    _refuse_spellings(groups, "group", present)
+    order = [g for g in dict.fromkeys(s.group for s in table.subjects) if g in present]
     if control is not None and control not in order:
         raise UserError(f"--control {control}: no such group; there are {', '.join(order)}")
     first = control or next((g for g in order if _CONTROL.search(g.casefold().replace("_", " "))), order[0])
@@ -101,11 +101,16 @@ def read_stimuli(path: Path, study: Study) -> dict[tuple[str, str], list[float]]
     )
     if video is None or onset is None:
         raise UserError(f"{path}: expected the columns video,onset_s[,trial], found {', '.join(table.header)}")
-    known = {(_key(t.video), t.trial): (t.video, t.trial) for t in study.tracks}
+    known = {(t.video, t.trial) for t in study.tracks}
+    names = by_name({Path(t.video): t.video for t in study.tracks})
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for line, row in zip(table.lines, table.rows, strict=True):
-        key = _key(row[video])
-        place = known.get((key, row[trial] if trial is not None else "")) or known.get((key, ""))
+        places = [
+            (file.name, which)
+            for file in named(row[video], names)
+            for which in (row[trial] if trial is not None else "", "")
+        ]
+        place = next((p for p in places if p in known), None)
         try:
             seconds = float(row[onset])
         except ValueError:
@@ -119,31 +124,83 @@ def read_stimuli(path: Path, study: Study) -> dict[tuple[str, str], list[float]]
     return {place: sorted(times) for place, times in found.items()}
 
 
-def _read_groups(path: Path) -> tuple[Rows, Rows]:
-    """Rows by recording, and, where the table names no recordings, by animal."""
-    table = read_table(path)
-    file, group = table.column("file", "video", "recording", "name"), table.column("group", "treatment", "condition")
-    animal = table.column("animal", "subject", "mouse")
-    if group is None or (file is None and animal is None):
+def _read_groups(path: Path) -> SubjectTable:
+    table = read_subjects(path)
+    if not table.has_group:
         raise UserError(
             f"{path}: expected the columns file,animal,group (or animal,group), found {', '.join(table.header)}"
         )
-    by_file: Rows = {}
-    by_animal: Rows = {}
-    for line, cells in zip(table.lines, table.rows, strict=True):
-        name = cells[file] if file is not None else ""
-        who = cells[animal] if animal is not None else animal_of(_key(name, False), DataConfig.animal_pattern)
-        if not who or not cells[group] or (file is not None and not name):
-            raise UserError(f"{path}, line {line}: a recording, an animal or a group is missing")
-        row = {**dict(zip(table.header, cells, strict=False)), "animal": who, "group": cells[group]}
-        row |= {"file": name} if name else {}
-        key, rows = (_key(name), by_file) if name else (who.casefold(), by_animal)
-        if key in rows:
-            raise UserError(f"{path}, line {line}: {name or who} stands twice; keep one line")
-        rows[key] = row
-    if not by_file and not by_animal:
+    if not table.subjects:
         raise UserError(f"{path}: has a header but no rows")
-    return by_file, by_animal
+    return table
+
+
+def _subjects_of(table: SubjectTable, videos: Sequence[str]) -> dict[str, Subject]:
+    """The line of each recording, with one spelling of each animal's id. Raises `UserError` for what a line lacks."""
+    lines = table.lines_of({Path(video): video for video in dict.fromkeys(videos)})
+    found: dict[str, Subject] = {}
+    for video in dict.fromkeys(videos):
+        line = lines.get(Path(video))
+        if line is None:
+            continue
+        animal = line.animal if table.has_animal else animal_of(video, DataConfig.animal_pattern)
+        if not animal or not line.group:
+            raise UserError(f"{table.path}, line {line.line}: a recording, an animal or a group is missing")
+        found[video] = dataclasses.replace(line, animal=animal)
+    spelled = one_spelling(line.animal for line in found.values())
+    return {video: dataclasses.replace(line, animal=spelled[line.animal]) for video, line in found.items()}
+
+
+def _columns_of(subject: Subject) -> dict[str, str]:
+    """Further columns of the table of groups, by `column_key`: `Treated side` is `treated_side`."""
+    by_key = {column_key(header): value for header, value in subject.columns.items()}
+    return {key: value for key, value in by_key.items() if key not in ("animal", "group")}
+
+
+def _left_out(names: Sequence[str], table: str) -> Finding:
+    if len(names) == 1:
+        return Finding("warning", names[0], f"is not in {table}", "left out")
+    return Finding("warning", table, f"does not name {len(names)} recordings ({names[0]}, ...)", "left out")
+
+
+def _unused(table: SubjectTable, used: Iterable[Subject], folder: str) -> list[Finding]:
+    """Lines of the table that have no recording: all of them are one finding."""
+    lines = table.unused(used)
+    if not lines:
+        return []
+    first = lines[0].video or lines[0].animal
+    if len(lines) == 1:
+        return [Finding("warning", table.path.name, f"{first} has no recording in {folder}")]
+    what = f"{len(lines)} of its {len(table.subjects)} lines have no recording in {folder} ({first}, ...)"
+    return [Finding("warning", table.path.name, what)]
+
+
+def _refuse_spellings(path: Path, what: str, values: Iterable[str]) -> None:
+    """Raises `UserError` where two values differ in letter case or white space alone: one, or two?"""
+    known: dict[str, str] = {}
+    for value in sorted(set(values)):
+        other = known.setdefault(animal_key(value), value)
+        if other != value:
+            raise UserError(
+                f"{path}: {other!r} and {value!r} differ in letter case or spaces alone; if they are one {what}, "
+                f"spell them alike, else give them different names"
+            )
+
+
+def check_factor(path: Path, study: Study, factor: str, between_animals: bool) -> None:
+    """Raises `UserError` where a column does not say for each recording, or not for each animal one thing."""
+    values: dict[str, tuple[str, str]] = {}
+    for track in study.tracks:
+        value = track.columns.get(factor)
+        if not value:
+            raise UserError(f"{path}: expected a column {factor} with a value for {track.video}; there is none")
+        other, video = values.setdefault(track.animal, (value, track.video))
+        if between_animals and animal_key(other) != animal_key(value):
+            raise UserError(
+                f"{path}: --second_factor {factor} has to be one value per animal; animal {track.animal} has {other} "
+                f"({video}) and {value} ({track.video})"
+            )
+    _refuse_spellings(path, f"value of {factor}", (t.columns[factor] for t in study.tracks))
 
 
 def _key(name: str, fold: bool = True) -> str:

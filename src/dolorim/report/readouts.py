@@ -150,19 +150,14 @@ def _by_group(animals: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def write_tidy(path: Path, table: pd.DataFrame) -> None:
-    """Write a table for R, Prism or a spreadsheet; a name that a spreadsheet would run as a formula gets a quote."""
+    """Write a table for R, Prism or a spreadsheet; `write_table` guards what a spreadsheet would run as a formula."""
     columns = [_plain(table[name].tolist()) for name in table.columns]
-    write_table(path, [_guarded(str(c)) for c in table.columns], zip(*columns, strict=True))
+    write_table(path, [str(c) for c in table.columns], zip(*columns, strict=True))
 
 
 def _plain(values: list[Any]) -> list[object]:
-    return [_guarded(v) if isinstance(v, str) else "" if v is None or v != v else _short(v) for v in values]
+    return [v if isinstance(v, str) else "" if v is None or v != v else _short(v) for v in values]
 
 
 def _short(value: Any) -> object:
     return float(f"{value:.10g}") if isinstance(value, float) else value
-
-
-def _guarded(text: str) -> str:
-    """OWASP, CSV injection: a cell that begins with one of these is a formula to a spreadsheet."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -277,7 +277,8 @@ def _between(
     if min(map(len, samples)) < 2:
         return [{"test": "none", "compared": "all groups", "n": sizes, "note": "fewer than two animals in a group"}]
     few = "fewer than three animals in a group" if min(map(len, samples)) < 3 else ""
-    seen = cell.pivot(index="animal", columns="group", values="event").reindex(columns=list(groups))
+    # Of the same animals as the values: a paired design drops those that lack one, such as the length of no bout.
+    seen = cell.pivot(index="animal", columns="group", values="event").reindex(index=values.index, columns=list(groups))
     events = [seen[g][values[g].notna()].to_numpy() > 0 for g in groups]
     whole = {"compared": "all groups", "n": sizes, "note": few}
     rows: list[Row] = []

@@ -11,7 +11,8 @@ import pandas as pd
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.study import Study, check_animals
-from dolorim.formats.study import read_stimuli, read_study
+from dolorim.files.subjects import column_key
+from dolorim.formats.study import check_factor, read_stimuli, read_study
 from dolorim.report.assays import Assay, read_assay, seconds
 from dolorim.report.misclassification import corrected_budgets, read_agreement, read_trust
 from dolorim.report.readouts import collect, write_tidy
@@ -33,10 +34,13 @@ def report_study(
     """
     settings = {k: v for k, v in locals().items() if v not in (None, ())}
     plan = _plan(assay, bin, within)
+    plan = dataclasses.replace(plan, within=column_key(plan.within)) if plan.within else plan
+    second_factor = column_key(second_factor) if second_factor else None
     study = read_study(predictions, groups, classes, rate_hz, control)
     study = _placed(study, plan, stimuli)
     factors = [f for f in (plan.within, second_factor) if f]
-    _check_columns(study, factors, groups)
+    for factor in factors:
+        check_factor(groups, study, factor, between_animals=factor == second_factor)
     known = next((n for n in pain if n not in study.classes), None)
     if known is not None:
         raise UserError(f"--pain {known}: no such class; there are {', '.join(study.classes)}")
@@ -97,13 +101,6 @@ def _placed(study: Study, plan: Assay, stimuli: Path | None) -> Study:
     )
     study = study.after_stimuli({(t.video, t.trial): [0.0] for t in study.tracks}, plan.response_s)
     return dataclasses.replace(study, findings=(*study.findings, note))
-
-
-def _check_columns(study: Study, factors: list[str], groups: Path) -> None:
-    for factor in factors:
-        for track in study.tracks:
-            if not track.columns.get(factor):
-                raise UserError(f"{groups}: expected a column {factor} with a value for {track.video}; there is none")
 
 
 def _as_numbers(table: pd.DataFrame, column: str) -> None:

@@ -23,7 +23,7 @@ from dolorim.data.crop import View, plan_view
 from dolorim.data.seek import FrameSource
 from dolorim.data.video import Frame
 from dolorim.formats.predictions import read_predictions
-from dolorim.review.project import Item, Review, find_pose, names_of, points_of, predicted_labels
+from dolorim.review.project import Item, Review, names_of, points_of, pose_of, predicted_labels
 from dolorim.review.store import UNTOUCHED, Corrections, others_states, read_history, state_of
 
 TILE = 1024  # columns of a tile
@@ -93,7 +93,7 @@ class Opened:
 
     @cached_property
     def points(self) -> tuple[list[str], list[tuple[int, int]], np.ndarray] | None:
-        path = find_pose(self.item, self.review.dlc)
+        path = pose_of(self.item, self.review)
         return None if path is None else points_of(path)
 
     @cached_property

@@ -21,11 +21,14 @@ from dolorim.core.pose import Pose
 from dolorim.core.recording import Placement
 from dolorim.data.cache import fingerprint
 from dolorim.files.naming import VIDEO_SUFFIXES, find_videos
+from dolorim.files.poses import pose_of_video
+from dolorim.files.subjects import animal_of, read_subjects
 from dolorim.files.table import read_table
 from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.pose import READERS, read_poses
+from dolorim.formats.pose import read_poses
+from dolorim.formats.predicted_files import video_of
 from dolorim.formats.predictions import meta_path, read_meta
-from dolorim.formats.project import Project, Source, animal_of, in_project, open_project
+from dolorim.formats.project import Project, Source, in_project, open_project
 
 _SUFFIX = ".predictions.csv"
 _SKELETON = (
@@ -97,7 +100,7 @@ def open_review(
         if predictions != place:
             config = in_project(place, config)
         elif config.videos is None:
-            config = dataclasses.replace(config, videos=_common_folder(metas))
+            config = dataclasses.replace(config, videos=_common_folder(metas, predictions))
         project = open_project(config)
     ethogram = _ethogram(config, project, found, metas)
     items = (
@@ -129,21 +132,12 @@ def predicted_labels(item: Item, ethogram: Ethogram) -> tuple[list[tuple[Bout, f
         raise UserError(f"{path}: not a table of bouts ({error}); predict the video again") from None
 
 
-def find_pose(item: Item, dlc: Path | None) -> Path | None:
-    """`<video stem>DLC_...` in the given folder, beside the video, or in a DLC/ near it; a filtered one comes first."""
-    stem, home = item.video.stem.casefold(), item.video.parent
-    places = [dlc] if dlc is not None else [home, *(f / "DLC" for f in (home, home.parent))]
-    for folder in places:
-        if folder is None or not folder.is_dir():
-            continue
-        fits = [
-            p
-            for p in folder.iterdir()
-            if p.suffix.casefold() in READERS and p.name.casefold().startswith((f"{stem}dlc", f"{stem}.dlc"))
-        ]
-        if fits:
-            return min(fits, key=lambda p: ("filtered" not in p.name, p.name))
-    return None
+def pose_of(item: Item, review: Review) -> Path | None:
+    """The pose file of a recording. Raises `UserError` where there are several."""
+    if item.source is not None and item.source.pose is not None:
+        return item.source.pose
+    named = [f for f in (review.config.videos,) if f is not None]
+    return pose_of_video(item.video, review.dlc, named)
 
 
 def points_of(path: Path) -> tuple[list[str], list[tuple[int, int]], np.ndarray]:
@@ -182,10 +176,11 @@ def _tables(folder: Path) -> list[Path]:
     return found
 
 
-def _common_folder(metas: dict[str, dict[str, Any]]) -> Path:
-    folders = [str(Path(m["video"]).parent) for m in metas.values() if "video" in m]
+def _common_folder(metas: dict[str, dict[str, Any]], folder: Path) -> Path:
+    """The folder that all predicted videos are in."""
+    videos = [video_of(meta, folder, name) for name, meta in metas.items() if "video" in meta]
     try:
-        return Path(os.path.commonpath(folders))
+        return Path(os.path.commonpath([v.parent for v in videos]))
     except ValueError:
         raise UserError("where are the videos? Name their folder with --videos DIR") from None
 
@@ -219,20 +214,31 @@ def _ethogram(
 def _predicted(
     found: dict[str, Path], metas: dict[str, dict[str, Any]], config: DataConfig, project: Project | None
 ) -> list[Item]:
-    columns = _columns(config.recordings)
     sources = {s.file.resolve(): s for s in project.sources} if project else {}
     there = {v.stem: v for v in find_videos([config.videos])} if config.videos else {}
     items = []
     for name, path in found.items():
         meta = metas[name]
-        video = there.get(Path(meta.get("video", name)).stem) or Path(meta.get("video", name))
-        row = columns.get(video.stem.casefold(), {})
+        written = video_of(meta, path.parent, name)
+        video = there.get(written.stem) or written
         source = sources.get(video.resolve())
-        animal = row.get("animal") or (source.animal if source else animal_of(video.stem, config.animal_pattern))
-        items.append(
-            Item(name, video, animal, row.get("group", ""), path, meta, source, _problem(video, meta, config.videos))
-        )
-    return items
+        animal = source.animal if source else animal_of(video.stem, config.animal_pattern)
+        items.append(Item(name, video, animal, "", path, meta, source, _problem(video, meta, config.videos)))
+    return _with_subjects(items, config.recordings)
+
+
+def _with_subjects(items: list[Item], table: Path | None) -> list[Item]:
+    """The same items with the animals and groups that a table of recordings names."""
+    if table is None:
+        return items
+    lines = read_subjects(table).lines_of({item.video: item.video.stem for item in items})
+    found = []
+    for item in items:
+        line = lines.get(item.video)
+        if line is not None:
+            item = dataclasses.replace(item, animal=line.animal or item.animal, group=line.group)
+        found.append(item)
+    return found
 
 
 def _of_project(
@@ -263,23 +269,6 @@ def _problem(video: Path, meta: dict[str, Any], folder: Path | None) -> str:
         if any(now[k] != meta["fingerprint"].get(k) for k in ("bytes", "ends")):
             return f"{video}: not the file that was predicted; predict it again"
     return ""
-
-
-def _columns(path: Path | None) -> dict[str, dict[str, str]]:
-    """Rows of a table of recordings by the video's stem."""
-    if path is None:
-        return {}
-    table = read_table(path)
-    video = table.column("video", "file", "recording")
-    if video is None:
-        raise UserError(f"{path}: expected the columns video,animal[,...], found {', '.join(table.header)}")
-    header = [h.casefold() for h in table.header]
-    return {_stem(row[video]): dict(zip(header, row, strict=False)) for row in table.rows}
-
-
-def _stem(name: str) -> str:
-    path = Path(name.casefold())
-    return path.stem if path.suffix in VIDEO_SUFFIXES else path.name
 
 
 def names_of(items: Sequence[Item], blinded: bool) -> list[str]:
