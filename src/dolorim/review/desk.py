@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import threading
@@ -191,7 +192,8 @@ class Desk:
             others = others_states(self.review.home, [i.name for i in self.review.items], self.rater, notes.append)
         rows = []
         for i, item in enumerate(self.review.items):
-            row = {"id": i, "name": self.names[i], "state": self.state(i), "problem": bool(item.problem)}
+            row = {"id": i, "key": self._key(item.name), "name": self.names[i], "state": self.state(i),
+                   "problem": bool(item.problem)}  # fmt: skip
             if not self.blinded:
                 row |= {"animal": item.animal, "group": item.group, "others": others.get(item.name, [])}
             rows.append(row)
@@ -208,6 +210,11 @@ class Desk:
             ],
             "recordings": rows,
         }  # fmt: skip
+
+    def _key(self, name: str) -> str:
+        """What a browser files unsent steps under: the same for this rater and recording as long as they lie where
+        they do, other for all others, and no name that a blinded rater could read."""
+        return hashlib.sha256(f"{self.folder.resolve()}\n{name}".encode()).hexdigest()[:20]
 
     def state(self, number: int) -> str:
         with self._lock:
@@ -274,14 +281,16 @@ class Desk:
             "points": None if points is None else {"names": points[0], "bones": points[1], "rows": len(points[2])},
             "problem": self.blind(number, item.problem),
             "notes": [self.blind(number, n) for n in notes],
-            "corrections": self.correction_state(number),
+            "corrections": self.correction_state(number, history=True),
         }
 
-    def correction_state(self, number: int) -> dict[str, Any]:
+    def correction_state(self, number: int, history: bool = False) -> dict[str, Any]:
+        """What holds now; with `history`, also what undo takes back and redo brings back."""
         c = self.corrections(number)
         marks = _runs(c.marks, UNTOUCHED)
         return {
             "version": c.version, "marks": marks, "undo": c.can_undo, "redo": c.can_redo, "state": c.state,
+            **(c.history if history else {}),
         }  # fmt: skip
 
     def blind(self, number: int, text: str) -> str:

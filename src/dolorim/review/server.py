@@ -30,13 +30,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dolorim.core.errors import UserError
 from dolorim.review.desk import Desk
 from dolorim.review.progress import Progress
-from dolorim.review.store import Refusal, VersionError
+from dolorim.review.store import Corrections, Refusal, VersionError
 
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _STATIC = {p.name: p.read_bytes() for p in (files("dolorim.review") / "static").iterdir() if p.is_file()}
 USUAL_PORT = 8719
 _BODY = 1 << 20
 _MOST_FRAMES = 64
+_TAG = 40  # characters of a step's id
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -173,20 +174,15 @@ def make_app(desk: Desk, progress: Progress, tell: Callable[[str], object] = pri
     async def change(request: Request) -> Response:
         i, what, body = number(request), request.path_params["what"], await _json(request)
         version = body.get("version")
-        if what not in ("edit", "undo", "redo", "state") or type(version) is not int:
+        steps = body.get("steps") if what == "steps" else [{**body, "what": what}]
+        if type(version) is not int or not isinstance(steps, list) or not all(isinstance(s, dict) for s in steps):
             raise Refusal("expected a version and a change")
         corrections = await run_in_threadpool(desk.corrections, i)
-        state = 200
         try:
-            if what == "edit":
-                await run_in_threadpool(corrections.edit, version, _ranges(body.get("ranges")))
-            elif what == "state":
-                await run_in_threadpool(corrections.set_state, version, str(body.get("state")))
-            else:
-                await run_in_threadpool(corrections.undo if what == "undo" else corrections.redo, version)
+            await run_in_threadpool(_carry_out, corrections, version, steps)
         except VersionError:
-            state = 409
-        return JSONResponse(await run_in_threadpool(desk.correction_state, i), state)
+            return JSONResponse(await run_in_threadpool(desk.correction_state, i, True), 409)
+        return JSONResponse(await run_in_threadpool(desk.correction_state, i))
 
     async def save(request: Request) -> Response:
         await _json(request)
@@ -276,6 +272,26 @@ def integer(request: Request, name: str, default: int) -> int:
         return int(request.query_params.get(name, default))
     except ValueError:
         raise Refusal(f"expected a whole number for {name}") from None
+
+
+def _carry_out(corrections: Corrections, version: int, steps: list[dict[str, Any]]) -> None:
+    """Do what a page asks for, step by step. Raises `VersionError` where the page has not seen the newest state."""
+    for number, step in enumerate(steps):
+        tags = {name: step[name] for name in ("id", "stroke") if name in step}
+        if not all(isinstance(tag, str) and 0 < len(tag) <= _TAG for tag in tags.values()):
+            raise Refusal(f"expected names of up to {_TAG} characters for id and stroke")
+        version = version if number == 0 else corrections.version
+        match step.get("what"):
+            case "edit":
+                corrections.edit(version, _ranges(step.get("ranges")), tags)
+            case "state":
+                corrections.set_state(version, str(step.get("state")), tags)
+            case "undo":
+                corrections.undo(version, tags)
+            case "redo":
+                corrections.redo(version, tags)
+            case _:
+                raise Refusal("expected a version and a change")
 
 
 def _ranges(value: Any) -> list[tuple[int, int, int]]:

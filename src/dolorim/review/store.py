@@ -24,6 +24,7 @@ from dolorim.formats.labels import read_labels, write_labels
 UNTOUCHED, UNSURE = -1, -2
 STATES = ("work", "done")
 Range = tuple[int, int, int]
+Tags = dict[str, str] | None
 
 
 class Refusal(UserError):  # noqa: N818
@@ -35,7 +36,12 @@ class VersionError(Exception):
 
 
 class Corrections:
-    """`marks` `(n_frames,)` int16 are class indices, `UNTOUCHED` or `UNSURE`; `version` counts the history's lines."""
+    """`marks` `(n_frames,)` int16 are class indices, `UNTOUCHED` or `UNSURE`; `version` counts the history's lines.
+
+    Every change takes `tags`, which are kept with its step. `id`: a step with an id that the history holds already
+    has been done, and is not done again, so that a page may send a step until it hears that it has arrived.
+    `stroke`: steps that follow one another with the same stroke are undone and redone as one.
+    """
 
     def __init__(
         self, folder: Path, name: str, rater: str, n_frames: int, ethogram: Ethogram, truth: np.ndarray | None = None
@@ -46,9 +52,11 @@ class Corrections:
         self._truth = truth
         self._lock = threading.RLock()
         self._steps: list[dict[str, Any]] = []
+        self._ids: set[str] = set()
+        self._adopted: dict[str, Any] | None = None  # a step that the history does not hold yet
         self._size = 0
         self._dirty = False
-        self._resize(n_frames)
+        self.marks = np.full(n_frames, UNTOUCHED, np.int16)
         self._load()
 
     @property
@@ -68,38 +76,52 @@ class Corrections:
     def can_redo(self) -> bool:
         return bool(self._undone)
 
-    def edit(self, version: int, ranges: Sequence[Range]) -> None:
+    @property
+    def history(self) -> dict[str, list[list[list[int]]]]:
+        """What undo would take back, the latest last, and what redo would bring back: each a list of ranges."""
+        with self._lock:
+            return {"done": self._ranges_of(self._done), "undone": self._ranges_of(self._undone)}
+
+    def edit(self, version: int, ranges: Sequence[Range], tags: Tags = None) -> None:
         """Lay `(start, stop, mark)` on the recording, all in one step that is undone as one."""
+        if self._knows(tags):
+            return
         for start, stop, mark in ranges:
             if not (0 <= start < stop <= len(self.marks) and UNSURE <= mark < len(self.ethogram)):
                 raise Refusal(
                     f"expected ranges [start, stop, class] within {len(self.marks)} frames and {len(self.ethogram)} "
                     f"classes, found [{start}, {stop}, {mark}]"
                 )
-        self._append(version, {"set": [list(r) for r in ranges]})
+        self._append(version, {"set": [list(r) for r in ranges]}, tags)
 
-    def undo(self, version: int) -> None:
+    def undo(self, version: int, tags: Tags = None) -> None:
         """Take the last step back. Raises `UserError` where there is none."""
+        if self._knows(tags):
+            return
         if not self.can_undo:
             raise Refusal("nothing to undo")
-        self._append(version, {"undo": True})
+        self._append(version, {"undo": True}, tags)
 
-    def redo(self, version: int) -> None:
+    def redo(self, version: int, tags: Tags = None) -> None:
+        if self._knows(tags):
+            return
         if not self.can_redo:
             raise Refusal("nothing to redo")
-        self._append(version, {"redo": True})
+        self._append(version, {"redo": True}, tags)
 
-    def set_state(self, version: int, state: str) -> None:
+    def set_state(self, version: int, state: str, tags: Tags = None) -> None:
         if state not in STATES:
             raise Refusal(f"expected a state ({', '.join(STATES)}), found {state}")
-        if state != self.state:
-            self._append(version, {"state": state})
+        if state != self.state and not self._knows(tags):
+            self._append(version, {"state": state}, tags)
 
     def resize(self, n_frames: int) -> None:
         """The video turned out to have another number of frames."""
         with self._lock:
             if n_frames != len(self.marks):
-                self._resize(n_frames)
+                self.marks = np.full(n_frames, UNTOUCHED, np.int16)
+                self._rebuild()
+                self._dirty = bool(self._steps)  # where nothing was said, nothing is written
 
     def labels(self) -> np.ndarray:
         """What the label file says, `(n_frames,)`: corrections, on top of the labels that there were before."""
@@ -122,14 +144,15 @@ class Corrections:
     def _load(self) -> None:
         with self._lock:
             self._steps, self._size = read_history(self.history_path)
+            self._ids = {s["id"] for s in self._steps if isinstance(s.get("id"), str)}
+            self._adopted = None
             if self.history_path.exists() and self.history_path.stat().st_size > self._size:
                 os.truncate(self.history_path, self._size)  # a line that a crash or a full disk has cut off
             self._rebuild()
             try:
                 written = self.labels_path.stat().st_mtime_ns
             except OSError:
-                if self.can_undo:
-                    self._dirty = True
+                self._dirty = self.can_undo
                 return
             history = self.history_path.stat().st_mtime_ns if self.history_path.exists() else 0
             self._dirty = history > written and bool(self._steps)
@@ -137,7 +160,10 @@ class Corrections:
                 self._adopt()
 
     def _adopt(self) -> None:
-        """A label file that somebody has changed since counts: the difference becomes a step of the history."""
+        """A label file that somebody has changed since counts: the difference becomes a step of the history.
+
+        It is written with the next step: opening a recording writes nothing.
+        """
         file = read_labels(self.labels_path, self.ethogram)
         found = np.full(len(self.marks), UNLABELED, np.int16)
         inside = file.frames < len(found)
@@ -146,20 +172,31 @@ class Corrections:
         rows = zip(*(a.tolist() for a in runs(np.where(wanted == self.marks, -9, wanted))), strict=True)
         ranges = [[start, stop, mark] for start, stop, mark in rows if mark != -9]
         if ranges:
-            self._append(self.version, {"set": ranges, "from": self.labels_path.name})
-            self._dirty = False
+            self._adopted = self._signed({"set": ranges, "from": self.labels_path.name})
+            self._steps.append(self._adopted)
+            self._rebuild()
 
-    def _append(self, version: int, step: dict[str, Any]) -> None:
+    def _knows(self, tags: Tags) -> bool:
+        """Whether a step has arrived before."""
+        return tags is not None and tags.get("id") in self._ids
+
+    def _signed(self, step: dict[str, Any]) -> dict[str, Any]:
+        when = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        return {"when": when, "who": self.rater, **step}
+
+    def _append(self, version: int, step: dict[str, Any], tags: Tags) -> None:
         with self._lock:
             size = self.history_path.stat().st_size if self.history_path.exists() else 0
-            if size != self._size:
+            if size != self._size:  # another server has written
                 self._load()
-                raise VersionError
+                version = -1
+            if self._knows(tags):
+                return
             if version != self.version:
                 raise VersionError
-            when = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-            step = {"when": when, "who": self.rater, **step}
-            line = json.dumps(step, separators=(",", ":")).encode() + b"\n"
+            step = self._signed({**step, **(tags or {})})
+            new = [step] if self._adopted is None else [self._adopted, step]
+            line = b"".join(json.dumps(s, separators=(",", ":")).encode() + b"\n" for s in new)
             try:
                 self.history_path.parent.mkdir(parents=True, exist_ok=True)
                 with open(self.history_path, "ab", buffering=0) as file:
@@ -177,37 +214,55 @@ class Corrections:
                 ) from None
             self._size = size + len(line)
             self._steps.append(step)
+            self._adopted = None
             self._dirty = True
+            if "id" in step:
+                self._ids.add(step["id"])
             if "set" in step:
                 self._lay(self.marks, step)
-                self._done.append(len(self._steps) - 1)
-                self._undone.clear()
+                self._do(self._done, self._undone, self._steps, len(self._steps) - 1)
             elif "state" not in step:
                 self._rebuild()
-
-    def _resize(self, n_frames: int) -> None:
-        self.marks = np.full(n_frames, UNTOUCHED, np.int16)
-        self._dirty = True
-        self._rebuild()
 
     def _rebuild(self) -> None:
         self.marks, self._done, self._undone = self._replay(self._steps)
 
-    def _replay(self, steps: Sequence[dict[str, Any]]) -> tuple[np.ndarray, list[int], list[int]]:
-        done: list[int] = []
-        undone: list[int] = []
+    def _replay(self, steps: Sequence[dict[str, Any]]) -> tuple[np.ndarray, list[list[int]], list[list[int]]]:
+        """The marks, and the numbers of the steps that undo takes back together, and that redo brings back."""
+        done: list[list[int]] = []
+        undone: list[list[int]] = []
         for i, step in enumerate(steps):
             if "set" in step:
-                done.append(i)
-                undone.clear()
+                self._do(done, undone, steps, i)
             elif "undo" in step and done:
                 undone.append(done.pop())
             elif "redo" in step and undone:
                 done.append(undone.pop())
         marks = np.full(len(self.marks), UNTOUCHED, np.int16)
-        for i in done:
-            self._lay(marks, steps[i])
+        for unit in done:
+            for i in unit:
+                self._lay(marks, steps[i])
         return marks, done, undone
+
+    @staticmethod
+    def _do(
+        done: list[list[int]], undone: list[list[int]], steps: Sequence[dict[str, Any]], number: int
+    ) -> None:
+        stroke = steps[number].get("stroke")
+        undone.clear()
+        if stroke is not None and done and steps[done[-1][-1]].get("stroke") == stroke:
+            done[-1].append(number)
+        else:
+            done.append([number])
+
+    def _ranges_of(self, units: list[list[int]]) -> list[list[list[int]]]:
+        found = []
+        for unit in units:
+            ranges: list[list[int]] = []
+            for i in unit:
+                ranges += self._steps[i]["set"]
+            found.append(ranges)
+        return found
 
     @staticmethod
     def _lay(marks: np.ndarray, step: dict[str, Any]) -> None:
