@@ -28,6 +28,13 @@ export const get = async (path) => (await ask(path)).json();
 export const post = async (path, body) =>
   (await ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) })).json();
 
+// Sent even if the page is gone by then; nobody hears the answer. Browsers take no more than 64 KB in this way.
+export function send(path, body) {
+  const headers = { "Content-Type": "application/json" };
+  const options = { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin", keepalive: true };
+  fetch(path, options).catch(() => {});
+}
+
 // Frames as [{index, time, x, y, jpeg}], and the side of the window that follows the animal.
 export async function frames(id, first, count, step, follow) {
   const answer = await ask(`/api/recording/${id}/frames?first=${first}&count=${count}&step=${step}${follow ? "&follow=1" : ""}`);

@@ -1,76 +1,120 @@
-// Steps on their way to the disk. A step shows at once and waits here until the server has it; if the disk is full or
-// the server is away, it is tried again. Where another tab was faster, what is on the disk wins.
+// Steps on their way to the disk. A step shows at once and waits here until the server has it. It waits in the
+// browser's own store, too, so that it outlives this page: what was not sent is sent by the next page that is opened.
+// Each step has an id, by which the server knows a step that it has already. Where another tab was faster, what is on
+// the disk wins.
 
-import { post } from "./api.js";
+import { get, post as request, send } from "./api.js";
 import { emit, state } from "./state.js";
-import { fromRuns, paint, refresh } from "./tracks.js";
+import { fill, fromRuns, newId, refresh } from "./tracks.js";
 
-const waiting = [];
+const PREFIX = "dolorim unsent ";
+const TAB = newId();
+const RETRY_MS = 1500;
+const waiting = []; // {rec, what, body}; `rec.from` names the store that a step was found in
 let busy = false;
+let stuck = false; // the server does not answer
+let kept = true; // the browser's store has taken all that waits
 let saveTimer = 0;
 
 export function waitingSteps() {
   return waiting.length;
 }
 
+// ---- what the server says ----
+
 export function adopt(rec, corrections) {
-  rec.version = corrections.version;
-  rec.canUndo = corrections.undo;
-  rec.canRedo = corrections.redo;
+  const { version, done, undone, marks } = corrections;
+  rec.version = version;
   rec.done = corrections.state === "done";
-  rec.marks = fromRuns(corrections.marks, rec.n_frames);
-  refresh(rec);
-  const row = state.study.recordings[rec.id];
-  row.state = corrections.state;
+  if (done) {
+    rec.undoable = done.map((ranges) => ({ ranges }));
+    rec.redoable = undone.map((ranges) => ({ ranges }));
+    rec.marks = fromRuns(marks, rec.n_frames);
+    refresh(rec);
+  }
+  if (rec.id in state.study.recordings) state.study.recordings[rec.id].state = corrections.state;
+  if (rec !== state.rec) return;
+  if (done) emit("adopted");
   emit("marks");
 }
 
-export function change(ranges) {
-  const rec = state.rec;
-  ranges = ranges.filter(([start, stop]) => stop > start);
-  if (!rec || !ranges.length) return;
-  paint(rec.marks, ranges);
-  refresh(rec);
-  emit("marks");
-  push(rec, "edit", { ranges });
+// After its last step a recording must stand as on the disk; else (which should not happen) the disk counts.
+async function compare(rec, answer) {
+  adopt(rec, { version: answer.version, state: answer.state });
+  const there = fromRuns(answer.marks, rec.n_frames);
+  if (!rec.marks || there.every((v, i) => v === rec.marks[i])) return;
+  const found = await get(`/api/recording/${rec.id}`);
+  if (!waiting.some((step) => step.rec === rec)) adopt(rec, found.corrections);
 }
 
-export const undo = () => state.rec && (state.rec.canUndo || waiting.length) && push(state.rec, "undo", {});
-export const redo = () => state.rec?.canRedo && push(state.rec, "redo", {});
-export const setDone = (done) => state.rec && push(state.rec, "state", { state: done ? "done" : "work" });
+// ---- steps ----
 
-function push(rec, what, body) {
-  waiting.push({ rec, what, body });
+export const setDone = (done) => state.rec && post(state.rec, { what: "state", state: done ? "done" : "work" });
+
+export function post(rec, { what, ...body }) {
+  waiting.push({ rec, what, body: { ...body, id: newId() } });
+  keep(rec);
   emit("saved", { text: "Saving" });
   work();
+}
+
+const stepsOf = (rec) => waiting.filter((step) => step.rec === rec);
+
+function keep(rec) {
+  if (rec.from) return; // lies in another page's store until all of it has been sent
+  const steps = stepsOf(rec).map(({ what, body }) => ({ what, ...body }));
+  try {
+    if (steps.length) localStorage.setItem(`${PREFIX}${rec.key} ${TAB}`, JSON.stringify({ base: rec.version, steps }));
+    else localStorage.removeItem(`${PREFIX}${rec.key} ${TAB}`);
+    kept = true;
+  } catch {
+    kept = false; // the store is full or forbidden: the page asks before it is left
+  }
+}
+
+function drop(rec, steps) {
+  for (const step of steps) waiting.splice(waiting.indexOf(step), 1);
+  if (rec.from && !stepsOf(rec).length) localStorage.removeItem(rec.from);
+  keep(rec);
+}
+
+// What earlier pages of this study could not send.
+export function takeUnsent() {
+  const numbers = new Map(state.study.recordings.map((r) => [r.key, r.id]));
+  for (const from of Object.keys(localStorage)) {
+    const key = from.startsWith(PREFIX) ? from.slice(PREFIX.length).split(" ")[0] : "";
+    if (!numbers.has(key) || from.endsWith(TAB)) continue;
+    try {
+      const { base, steps } = JSON.parse(localStorage.getItem(from));
+      const rec = { id: numbers.get(key), key, from, version: base };
+      for (const { what, ...body } of steps) waiting.push({ rec, what, body });
+    } catch {
+      localStorage.removeItem(from);
+    }
+  }
+  if (waiting.length) work();
+}
+
+// Resolves when nothing waits for a recording any more, or when nothing can be sent.
+export async function sent(id) {
+  while (!stuck && waiting.some((step) => step.rec.id === id)) await new Promise((resolve) => setTimeout(resolve, 30));
 }
 
 async function work() {
   if (busy) return;
   busy = true;
   while (waiting.length) {
-    const { rec, what, body } = waiting[0];
+    const step = waiting[0];
+    const { rec, what, body } = step;
     try {
-      const answer = await post(`/api/recording/${rec.id}/${what}`, { version: rec.version, ...body });
-      waiting.shift();
-      const more = waiting.some((step) => step.rec === rec);
-      if (!more) adopt(rec, answer);
-      else rec.version = answer.version;
+      const answer = await request(`/api/recording/${rec.id}/${what}`, { version: rec.version, ...body });
+      stuck = false;
+      rec.version = answer.version;
+      drop(rec, [step]);
+      if (!stepsOf(rec).length) await compare(rec, answer);
       emit("alert", null);
     } catch (error) {
-      if (error.status === 409) {
-        waiting.splice(0, waiting.length, ...waiting.filter((step) => step.rec !== rec));
-        adopt(rec, error.body);
-        emit("alert", "This recording was changed in another tab. What you see now is the newest state; your last step was not applied.");
-      } else if (error.status === 0 || error.status === 403 || error.status >= 500) {
-        emit("saved", { text: `Not saved: ${waiting.length} ${waiting.length > 1 ? "steps wait" : "step waits"}`, bad: true });
-        const restarted = "the server was started anew; open the address that it has printed in another tab of this browser, and keep this one";
-        emit("alert", `Not saved yet: ${error.status === 403 ? restarted : error.message}. Trying again.`);
-        await new Promise((resolve) => setTimeout(resolve, 1500));
-      } else {
-        waiting.shift();
-        if (error.status !== 422 || !error.message.startsWith("nothing to")) emit("alert", error.message);
-      }
+      await failed(step, error);
     }
   }
   busy = false;
@@ -78,11 +122,36 @@ async function work() {
   saveTimer = setTimeout(save, 500);
 }
 
+async function failed(step, error) {
+  const { rec } = step;
+  if (error.status === 409) {
+    const lost = stepsOf(rec).length;
+    drop(rec, stepsOf(rec));
+    if (rec.from) {
+      const { name } = state.study.recordings[rec.id];
+      emit("alert", `${name} was changed elsewhere while ${lost} of your steps could not be sent; they were not applied.`);
+    } else {
+      adopt(rec, error.body);
+      emit("alert", "This recording was changed in another tab. What you see now is the newest state; your last step was not applied.");
+    }
+  } else if (error.status === 0 || error.status === 403 || error.status >= 500) {
+    stuck = true;
+    const n = waiting.length;
+    emit("saved", { text: `Not saved: ${n} ${n > 1 ? "steps wait" : "step waits"}`, bad: true });
+    const restarted = "the server was started anew; open the address that it has printed in another tab of this browser, and keep this one";
+    emit("alert", `Not saved yet: ${error.status === 403 ? restarted : error.message}. Trying again.`);
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  } else {
+    drop(rec, waiting.includes(step) ? [step] : []);
+    if (error.status !== 422 || !error.message.startsWith("nothing to")) emit("alert", error.message);
+  }
+}
+
 export async function save() {
   clearTimeout(saveTimer);
   if (waiting.length) return;
   try {
-    await post("/api/save", {});
+    await request("/api/save", {});
     emit("saved", { text: "Saved" });
     emit("progress");
   } catch (error) {
@@ -92,6 +161,15 @@ export async function save() {
   }
 }
 
+// The page goes away: all that waits is sent once more, in one piece that outlives the page. What the server has by
+// then it knows by its ids; what does not reach it is sent by the next page.
+export function sendAll() {
+  for (const rec of new Set(waiting.map((step) => step.rec))) {
+    const steps = stepsOf(rec).map(({ what, body }) => ({ what, ...body }));
+    send(`/api/recording/${rec.id}/steps`, { version: rec.version, steps });
+  }
+}
+
 window.addEventListener("beforeunload", (event) => {
-  if (waiting.length) event.preventDefault();
+  if (waiting.length && !kept) event.preventDefault();
 });

@@ -1,9 +1,10 @@
 // All keys, in one table: what they do and how the help calls them.
 
 import * as actions from "./actions.js";
-import { redo, save, setDone, undo } from "./edits.js";
+import { save, setDone } from "./edits.js";
+import { nameOf } from "./keyboard.js";
 import { seek, toggle, toggleFollow, wholePicture, zoomBy } from "./player.js";
-import { $, clamp, emit, make, on, state, UNSURE } from "./state.js";
+import { $, clamp, emit, make, on, state } from "./state.js";
 import { zoomTimeline } from "./timeline.js";
 
 export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4, 8];
@@ -28,7 +29,7 @@ export function flip(name) {
 // [keys, what the help shows, what it says, what is done]
 const TABLE = [
   ["Watch"],
-  [[" "], "Space", "play, pause", () => { actions.stopPainting(); toggle(); }],
+  [[" "], "Space", "play, pause", () => toggle()],
   [["ArrowLeft"], "← →", "one frame back, on", () => seek(state.frame - 1)],
   [["ArrowRight"], "", "", () => seek(state.frame + 1)],
   [["Shift+ArrowLeft"], "Shift ← →", "one second back, on", () => seek(state.frame - second())],
@@ -56,16 +57,16 @@ const TABLE = [
   ["Label"],
   [["Enter"], "Enter", "this is right; on to the next", () => emit("accept")],
   [[], "1 … 9", "class of the bout; while playing, paint", null],
-  [["u"], "u", "unsure: leave it unlabelled", () => actions.setClass(UNSURE)],
-  [["["], "[ ]", "start, end comes here", () => actions.edgeHere("start")],
+  [["u"], "u", "unsure: leave it unlabelled", () => actions.unsure()],
+  [["["], "[ ]", "mark a stretch; of a selected bout: its edge comes here", () => actions.edgeHere("start")],
   [["]"], "", "", () => actions.edgeHere("stop")],
   [["s"], "s", "split here: select what follows", () => actions.split()],
   [["m"], "m", "merge with the next of its class", () => actions.merge()],
-  [["Delete", "Backspace"], "Del", "no such bout", () => actions.remove()],
+  [["Delete", "Backspace"], "Del", "no such bout; from scratch: unlabelled", () => actions.remove()],
   [["c"], "c", "back to what it was before", () => actions.clear()],
-  [["z"], "z Z", "undo, redo", () => undo()],
-  [["Shift+Z", "y"], "", "", () => redo()],
-  [["Shift+A"], "Shift A", "accept all that is left", () => actions.acceptRest()],
+  [["z"], "z Z", "undo, redo", () => actions.undo()],
+  [["Shift+Z", "y"], "", "", () => actions.redo()],
+  [["Shift+A"], "Shift A", "accept all that is left", () => emit("accept-rest")],
   [["d"], "d", "done with this recording", () => setDone(!state.rec?.done)],
   [["Escape"], "Esc", "let go", () => letGo()],
   ["Page"],
@@ -74,47 +75,45 @@ const TABLE = [
 ];
 
 function letGo() {
-  if (state.paint) actions.stopPainting();
-  else actions.select(null);
+  actions.letGo();
   state.queue = false;
   emit("alert", null);
 }
 
 const bound = new Map();
-for (const row of TABLE) if (row.length > 1) for (const key of row[0]) bound.set(key, row[3]);
+const once = new Set(); // a key that is held down does it once: nobody has seen what the next time would change
+let heading = "";
+for (const row of TABLE) {
+  if (row.length === 1) heading = row[0];
+  else for (const key of row[0]) bound.set(key, row[3]);
+  if (row.length > 1 && heading === "Label") for (const key of row[0]) once.add(key);
+}
+bound.set("Ctrl+s", save);
+bound.set("Ctrl+z", actions.undo);
+bound.set("Ctrl+Shift+z", actions.redo);
+const EVERYWHERE = new Set(["Ctrl+s", "Ctrl+z", "Ctrl+Shift+z"]); // also while a text field has the focus
 
-function digit(event) {
-  const match = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
-  return match ? Number(match[1]) - 1 + (event.shiftKey ? 9 : 0) : null;
+// What the focused element does with a key itself.
+function ownKey(element, key) {
+  if (element.matches("input[type=range]")) return key === " " || key === "Enter" || key.startsWith("Arrow");
+  return element.matches("button, summary") && (key === " " || key === "Enter");
 }
 
 export function listen() {
   document.addEventListener("keydown", (event) => {
-    if ((event.ctrlKey || event.metaKey) && event.key === "s") {
-      event.preventDefault();
-      return save();
-    }
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
-      event.preventDefault();
-      return event.shiftKey ? redo() : undo();
-    }
-    if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
+    if (document.querySelector("dialog[open]") || state.dragging) return;
     const typing = event.target.matches("input:not([type=range]), select, textarea");
-    if (typing && event.key !== "Escape") return;
-    if (event.target.matches("button, input") && [" ", "Enter", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"].includes(event.key)
-      && (event.key === " " || event.key === "Enter" || event.target.matches("input"))) return;
-    if (typing) return event.target.blur();
-    const class_ = digit(event);
-    if (class_ !== null) {
-      event.preventDefault();
-      return actions.setClass(class_);
+    const name = nameOf(event, bound);
+    if (typing && name === "Escape") {
+      if (event.target.id === "frame") event.target.value = state.frame; // or leaving it would go there
+      return event.target.blur();
     }
-    const letter = /^[a-z]$/i.test(event.key); // caps lock must not matter
-    const key = letter ? event.key[event.shiftKey ? "toUpperCase" : "toLowerCase"]() : event.key;
-    const named = event.shiftKey && (letter || key.length > 1) ? `Shift+${key}` : key;
-    const act = bound.get(named);
+    if (!name || ownKey(event.target, event.key) || (typing && !EVERYWHERE.has(name))) return;
+    const label = /^class (\d+)$/.exec(name)?.[1];
+    const act = label === undefined ? bound.get(name) : () => actions.setClass(Number(label));
     if (!act) return;
     event.preventDefault();
+    if (event.repeat && (label !== undefined || once.has(name))) return;
     act();
   });
 }

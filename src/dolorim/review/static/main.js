@@ -2,20 +2,38 @@
 
 import * as actions from "./actions.js";
 import * as api from "./api.js";
-import { adopt, setDone } from "./edits.js";
+import { readPlace } from "./clock.js";
+import { adopt, sendAll, sent, setDone, takeUnsent, waitingSteps } from "./edits.js";
+import { untouched } from "./hands.js";
+import { clockText } from "./clock.js";
 import { flip, listen, setSpeed, SPEEDS, writeHelp } from "./keys.js";
 import { fillClasses, fillList, loadProgress, markList, nextPiece, showSelection } from "./panels.js";
-import { reset, resize, seek, timeOf, toggle, wholePicture } from "./player.js";
+import { frameAt, reset, resize, seek, timeOf, toggle, wholePicture } from "./player.js";
 import { $, clamp, emit, make, on, state } from "./state.js";
-import { clockText, fitHeight, readColors, redraw, resetTiles, reveal, zoomTimeline } from "./timeline.js";
+import { fitHeight, readColors, redraw, resetTiles, reveal, zoomTimeline } from "./timeline.js";
 import "./mouse.js";
 import { fromRuns } from "./tracks.js";
 
 if (location.search) history.replaceState(null, "", "/"); // the token has done its work
 
-const last = Number(sessionStorage.getItem("recording")) || 0;
-let early = api.frames(last, 0, 1, 1, false).catch(() => null); // on its way before anything else is known
+// Where this tab was before it was loaded again.
+const last = readLast();
+let early = api.frames(last.id, last.frame, 1, 1, false).catch(() => null); // on its way before anything else is known
 let opening = 0;
+
+function readLast() {
+  try {
+    const { id, frame, mark } = JSON.parse(sessionStorage.getItem("place"));
+    return { id: Number(id) || 0, frame: Number(frame) || 0, mark: mark ?? null };
+  } catch {
+    return { id: 0, frame: 0, mark: null };
+  }
+}
+
+function rememberPlace() {
+  const { rec, frame, mark } = state;
+  if (rec) sessionStorage.setItem("place", JSON.stringify({ id: rec.id, frame, mark }));
+}
 
 async function open({ id, frame = 0, then = () => {} }) {
   if (state.rec?.id === id) {
@@ -24,7 +42,7 @@ async function open({ id, frame = 0, then = () => {} }) {
     return reveal(state.frame, state.selection?.stop);
   }
   toggle(false);
-  if (state.paint) actions.stopPainting();
+  actions.finishPainting();
   const mine = ++opening;
   const row = state.study.recordings[id];
   state.rec = null;
@@ -34,16 +52,22 @@ async function open({ id, frame = 0, then = () => {} }) {
   $("where").textContent = row.name;
   let rec;
   if (!row.problem) firstPicture(id, frame, mine);
-  try {
-    rec = await api.get(`/api/recording/${id}`);
-  } catch (error) {
-    if (mine !== opening) return;
-    $("empty").hidden = false;
-    $("empty").textContent = `This recording cannot be opened: ${error.message}`;
-    redraw();
-    return;
+  for (;;) {
+    try {
+      await sent(id);
+      rec = await api.get(`/api/recording/${id}`);
+      break;
+    } catch (error) {
+      if (mine !== opening) return;
+      $("empty").hidden = false;
+      $("empty").textContent = `This recording cannot be opened: ${error.message}`;
+      redraw();
+      if (error.status !== 0) return;
+      await new Promise((resolve) => setTimeout(resolve, 1500)); // the server may come back
+    }
   }
   if (mine !== opening) return;
+  rec.key = row.key;
   rec.truth = rec.truth && fromRuns(rec.truth, rec.n_frames);
   rec.bouts = rec.predicted;
   rec.predicted = rec.bouts && fromRuns(rec.bouts, rec.n_frames);
@@ -73,7 +97,7 @@ async function open({ id, frame = 0, then = () => {} }) {
 // The picture need not wait for anything that has to be counted or parsed.
 async function firstPicture(id, frame, mine) {
   try {
-    const { found } = (id === last && !frame && (await early)) || (await api.frames(id, frame, 1, 1, false));
+    const { found } = (id === last.id && frame === last.frame && (await early)) || (await api.frames(id, frame, 1, 1, false));
     early = null;
     const bitmap = await api.bitmapOf(found[0]);
     if (mine !== opening || state.rec) return;
@@ -114,8 +138,39 @@ async function boot() {
   listen();
   emit("switches");
   if (notes.length) emit("alert", notes.join("; "));
-  await open({ id: last < recordings.length ? last : 0 });
+  takeUnsent();
+  const there = last.id < recordings.length ? last : { id: 0 };
+  await open({ ...there, then: () => restoreMark(there.mark) });
   loadProgress();
+}
+
+function restoreMark(mark) {
+  if (!mark || mark.at >= state.rec.n_frames) return;
+  state.mark = mark;
+  emit("selection");
+}
+
+function askAcceptRest() {
+  if (!state.rec) return;
+  actions.finishPainting();
+  const bouts = untouched(state);
+  const frames = bouts.reduce((sum, [start, stop]) => sum + stop - start, 0);
+  if (!frames) return emit("alert", "Nothing is left to accept: you have been through everything.");
+  const what = state.rec.bouts ? "as predicted" : "as labelled before";
+  $("ask-what").textContent = `${frames} frames in ${bouts.length} bouts that you have not touched would count as checked, ${what}.`;
+  $("ask").showModal();
+}
+
+function goWhereTyped() {
+  const { rec } = state;
+  if (!rec) return;
+  const place = readPlace($("frame").value, rec.n_frames);
+  if (place.time_s > timeOf(rec.n_frames - 1) + 1 / rec.rate_hz) {
+    place.say = `There is no ${clockText(place.time_s, 0)}: the recording ends at ${clockText(timeOf(rec.n_frames - 1))}.`;
+  }
+  emit("alert", place.say ?? null);
+  if (!place.say) seek(place.frame ?? frameAt(place.time_s));
+  $("frame").value = state.frame;
 }
 
 function theme(name) {
@@ -124,7 +179,6 @@ function theme(name) {
 }
 
 on("open", open);
-on("open", ({ id }) => sessionStorage.setItem("recording", id));
 on("theme", () => {
   const dark = document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   const next = dark === "dark" ? "light" : "dark";
@@ -136,6 +190,8 @@ on("neighbor", (d) => {
   if (id !== state.rec?.id) emit("open", { id });
 });
 on("queue", nextPiece);
+on("accept-rest", askAcceptRest);
+on("selection", () => state.playing || rememberPlace());
 on("class", (label) => actions.setClass(label));
 on("accept", () => {
   if (!actions.accept()) return;
@@ -155,10 +211,10 @@ on("frame", () => {
   if (!rec) return;
   if (document.activeElement !== $("frame")) $("frame").value = state.frame;
   $("clock").textContent = `of ${rec.n_frames} · ${clockText(timeOf(state.frame))}`;
+  if (!state.playing) rememberPlace();
 });
 on("playing", () => {
   $("play").textContent = state.playing ? "Pause" : "Play";
-  if (!state.playing && state.paint) actions.stopPainting();
 });
 on("marks", () => {
   $("done").setAttribute("aria-pressed", state.rec.done);
@@ -166,7 +222,7 @@ on("marks", () => {
 });
 
 $("play").addEventListener("click", () => toggle());
-$("frame").addEventListener("change", () => seek(Number($("frame").value) || 0));
+$("frame").addEventListener("change", goWhereTyped);
 $("frame").addEventListener("keydown", (event) => event.key === "Enter" && $("frame").blur());
 $("speed").addEventListener("change", () => { setSpeed(Number($("speed").value)); $("speed").blur(); });
 for (const name of ["loop", "follow", "points"]) $(name).addEventListener("click", () => flip(name));
@@ -176,7 +232,12 @@ $("help-button").addEventListener("click", () => $("help").showModal());
 $("help-close").addEventListener("click", () => $("help").close());
 $("next").addEventListener("click", nextPiece);
 $("done").addEventListener("click", () => setDone(!state.rec?.done));
-$("accept-rest").addEventListener("click", actions.acceptRest);
+$("accept-rest").addEventListener("click", askAcceptRest);
+$("ask-no").addEventListener("click", () => $("ask").close());
+$("ask-yes").addEventListener("click", () => {
+  $("ask").close();
+  actions.acceptRest();
+});
 $("list-filter").addEventListener("input", fillList);
 $("list-filter").addEventListener("keydown", (event) => {
   if (event.key === "Enter") $("recordings").querySelector("button")?.click();
@@ -197,7 +258,13 @@ new ResizeObserver(() => redraw()).observe($("tracks"));
 window.addEventListener("focus", async () => {
   const { rec } = state;
   const found = rec && (await api.get(`/api/recording/${rec.id}`).catch(() => null));
-  if (found && state.rec === rec && found.corrections.version > rec.version) adopt(rec, found.corrections);
+  const quiet = found && state.rec === rec && !waitingSteps();
+  if (quiet && found.corrections.version > rec.version) adopt(rec, found.corrections);
+});
+window.addEventListener("pagehide", () => {
+  actions.keepPainting();
+  rememberPlace();
+  sendAll();
 });
 // Buttons keep the focus after a click, and space would press them again: the keys belong to the page.
 document.addEventListener("click", (event) => event.detail && event.target.closest("button")?.blur());

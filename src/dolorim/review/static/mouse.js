@@ -1,17 +1,20 @@
 // The mouse on the timeline: scrub, select, drag an edge, mark a stretch, zoom and move.
 
 import { moveEdge, select } from "./actions.js";
-import { seek } from "./player.js";
-import { $, clamp, state } from "./state.js";
+import { snap, stretch } from "./hands.js";
+import { seek, toggle } from "./player.js";
+import { $, clamp, on, state, UNTOUCHED } from "./state.js";
 import { box, frameX, GUTTER, layout, redraw, reveal, xFrame, zoomTimeline } from "./timeline.js";
 import { runAt } from "./tracks.js";
 
 const canvas = $("timeline"), overview = $("overview");
+const SNAP_PX = 4;
+const framesPerPx = () => (state.view.last - state.view.first) / (box(canvas).width - GUTTER);
 let drag = null; // what the pressed button has hold of
 
 function grab(what) {
   drag = what;
-  state.dragging = what !== null;
+  state.dragging = what?.kind ?? null;
 }
 
 function rowAt(y) {
@@ -33,6 +36,7 @@ canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
   const i = clamp(Math.floor(xFrame(event.offsetX)), 0, state.rec.n_frames - 1);
   const row = rowAt(event.offsetY);
+  if (row === "corrected" && state.playing) toggle(false);
   if (row === "corrected" && !event.shiftKey) {
     const edge = edgeNear(event.offsetX);
     grab(edge ? { kind: "edge", ...edge, moved: false } : { kind: "bout", from: i, x: event.offsetX, moved: false });
@@ -41,8 +45,9 @@ canvas.addEventListener("pointerdown", (event) => {
     grab({ kind: "bout", from: i, x: event.offsetX, moved: false });
   } else {
     grab({ kind: "scrub" });
-    if (row === "predicted") select({ ...runAt(state.rec.predicted, i), kind: "bout" });
+    const run = row === "predicted" ? runAt(state.rec.predicted, i) : null;
     seek(i);
+    if (run && run.label >= 0) select(stretch(state, run.start, run.stop, run.label));
   }
 });
 canvas.addEventListener("pointermove", (event) => {
@@ -55,27 +60,36 @@ canvas.addEventListener("pointermove", (event) => {
   }
   if (drag.kind === "scrub") return seek(i);
   if (drag.kind === "edge") {
-    drag.to = clamp(Math.round(xFrame(event.offsetX)), 0, n);
+    const exact = clamp(Math.round(xFrame(event.offsetX)), 0, n);
+    drag.to = snap(state, drag.bout, drag.side, exact, Math.floor(SNAP_PX * framesPerPx()));
     drag.moved ||= drag.to !== drag.bout[drag.side];
     const s = { ...drag.bout, kind: "bout", [drag.side]: drag.to };
-    if (s.stop > s.start) select(s, false);
-    return seek(drag.side === "start" ? drag.to : drag.to - 1);
+    seek(drag.side === "start" ? drag.to : drag.to - 1);
+    return select(s.stop > s.start ? s : null);
   }
   drag.moved ||= Math.abs(event.offsetX - drag.x) > 4;
-  if (drag.moved) select({ start: Math.min(drag.from, i), stop: Math.max(drag.from, i) + 1, label: -1, kind: "range" }, false);
+  if (!drag.moved) return;
+  seek(i); // the playhead goes with the hand: what it marks is what the keys act on
+  select({ start: Math.min(drag.from, i), stop: Math.max(drag.from, i) + 1, label: UNTOUCHED, kind: "range" });
 });
 canvas.addEventListener("pointerup", () => {
   const was = drag;
   grab(null);
   if (!was || !state.rec) return;
   if (was.kind === "edge" && was.moved) moveEdge(was.bout, was.side, was.to);
+  if (was.kind === "edge" && !was.moved) seek(clamp(state.frame, was.bout.start, was.bout.stop - 1));
   if (was.kind === "bout" && !was.moved) {
     const bout = runAt(state.rec.effective, was.from);
-    select({ ...bout, kind: bout.label < 0 ? "range" : "bout" });
     seek(was.from);
+    if (bout.label === UNTOUCHED) select(null);
+    else select({ ...bout, kind: "bout" });
   }
 });
-canvas.addEventListener("pointercancel", () => grab(null));
+canvas.addEventListener("pointercancel", () => {
+  grab(null);
+  if (state.rec) select(null);
+});
+on("adopted", () => grab(null)); // what the hand holds may no longer be there
 canvas.addEventListener("wheel", (event) => {
   if (!state.rec) return;
   event.preventDefault();

@@ -3,6 +3,7 @@
 import { select } from "./actions.js";
 import { get } from "./api.js";
 import { waitingSteps } from "./edits.js";
+import { target } from "./hands.js";
 import { $, emit, make, on, state, UNSURE, UNTOUCHED } from "./state.js";
 import { inkOn } from "./timeline.js";
 
@@ -83,16 +84,23 @@ export function fillClasses() {
 
 const nameOf = (label) => (label >= 0 ? state.study.classes[label].name : label === UNSURE ? "unsure" : "not labelled");
 
+const SAID = { here: "Here ", mark: "Marking", range: "Marked" };
+const MARKED = new Set(["mark", "range"]);
+let selectionText = "";
+
 export function showSelection() {
-  const { rec, selection: s, paint } = state;
+  const { rec, paint } = state;
+  const s = target(state); // what a key would change now
   let text = "Select a bout (↓), or mark a stretch with [ and ].";
   if (paint) text = `Painting ${nameOf(paint.label)}. Esc or Space ends it.`;
-  else if (s && rec) {
+  else if (s) {
     const inside = rec.bouts?.find(([start, stop]) => start <= s.start && s.start < stop);
-    text = `${s.kind === "range" ? "Marked" : nameOf(s.label)}: frames ${s.start} to ${s.stop - 1}, ${((s.stop - s.start) / rec.rate_hz).toFixed(2)} s`;
+    const seconds = ((s.stop - s.start) / rec.rate_hz).toFixed(2);
+    text = `${SAID[s.kind] ?? ""}${MARKED.has(s.kind) ? "" : nameOf(s.label)}: frames ${s.start} to ${s.stop - 1}, ${seconds} s`;
     if (inside && rec.marks[s.start] === UNTOUCHED) text += `, predicted with ${Math.round(100 * inside[3])} %`;
   }
-  $("selection").textContent = text;
+  if (text === selectionText) return;
+  selectionText = $("selection").textContent = text;
   for (const button of $("classes").querySelectorAll("button")) button.setAttribute("aria-pressed", Number(button.dataset.label) === (paint?.label ?? s?.label ?? null));
 }
 
@@ -121,12 +129,16 @@ const percent = (x) => `${(100 * x).toFixed(1)}\u00a0%`;
 function showProgress() {
   $("queue-card").hidden = !report.total;
   if (!report.total) return;
-  const { checked, total, accuracy, low, high, scores, moved } = report;
+  const { checked, total, accuracy, low, high, missing, scores, moved } = report;
   const parts = [make("p", {}, make("meter", { min: 0, max: Math.min(total, 100), value: checked, "aria-label": "pieces checked" }), ` ${checked} of ${total} pieces checked`)];
   if (accuracy !== null) {
-    const range = low === null ? "too few for an interval" : `95\u00a0%\u00a0interval ${(100 * low).toFixed(1)}\u2013${percent(high)}`;
+    const range = `95\u00a0%\u00a0interval ${(100 * low).toFixed(1)}\u2013${percent(high)}`;
     parts.push(make("p", { title: "Estimated from the pieces that were drawn, weighted by how likely each was to be drawn: it speaks for all predicted frames." },
       make("b", {}, percent(accuracy)), ` of all frames are right (${range})`));
+  } else if (missing) {
+    const pieces = `${missing} more ${missing > 1 ? "pieces" : "piece"}`;
+    parts.push(make("p", { title: "With fewer pieces, an interval would be wrong more often than one time in twenty." },
+      `Check ${pieces} to see which share of all frames is right.`));
   }
   if (scores) {
     const rows = Object.entries(scores.per_class).filter(([, c]) => c.support).map(([name, c]) => {
@@ -162,5 +174,5 @@ export async function nextPiece() {
 
 on("marks", markList);
 on("marks selection frame", showNow);
-on("marks selection playing", showSelection);
+on("marks selection frame playing", showSelection);
 on("progress", loadProgress);

@@ -19,6 +19,7 @@ let asked = new Set();
 let wanted = -1; // the frame that a single request is out for
 let side = null; // of the window that follows the animal, in pixels
 let camera = { zoom: 1, x: 0, y: 0, smooth: null };
+let endAt = null; // the frame at which playback pauses, if not at the last one
 let clock = null; // {frame time, wall time} when playback (re)started
 let points = new Map();
 let generation = 0; // of the opened recording: late answers of another one are dropped
@@ -46,7 +47,7 @@ export function timeOf(frame) {
   return times?.length > frame ? times[frame] - times[0] : frame / rate;
 }
 
-function frameAt(time) {
+export function frameAt(time) {
   const { times, rate_hz: rate, n_frames: n } = state.rec;
   if (!times?.length) return clamp(Math.floor(time * rate + 1e-6), 0, n - 1);
   return clamp(floorIndex(times, time + times[0] + 1e-6), 0, n - 1);
@@ -56,6 +57,7 @@ function frameAt(time) {
 export function seek(frame) {
   const rec = state.rec;
   if (!rec || !rec.n_frames) return;
+  emit("jump");
   state.frame = clamp(Math.round(frame), 0, rec.n_frames - 1);
   clock = null;
   emit("frame");
@@ -66,8 +68,10 @@ export function toggle(play = !state.playing) {
   const rec = state.rec;
   if (!rec || rec.problem) play = false;
   if (play && state.frame >= rec.n_frames - 1) state.frame = 0;
-  if (play && state.loop && state.selection && !inside(state.frame)) state.frame = state.selection.start;
   if (state.playing === play) return;
+  // A piece of the queue is shown to its end, where it can be judged; from there, playing goes on.
+  const { selection: s } = state;
+  endAt = play && s?.kind === "piece" && state.frame < s.stop - 1 ? s.stop - 1 : null;
   state.playing = play;
   clock = null;
   emit("playing");
@@ -75,7 +79,6 @@ export function toggle(play = !state.playing) {
   else show();
 }
 
-const inside = (frame) => frame >= state.selection.start && frame < state.selection.stop;
 const stride = () => Math.max(1, Math.floor((state.rec.rate_hz * state.speed) / 45));
 
 function tick(now) {
@@ -86,9 +89,11 @@ function tick(now) {
   const step = stride();
   target -= target % step;
   if (state.loop && state.selection && (target >= state.selection.stop || target < state.selection.start - step)) {
-    target = state.selection.start - (state.selection.start % step);
+    emit("jump");
+    target = state.selection.start;
     clock = { time: timeOf(target), wall: now };
   }
+  if (endAt !== null && !state.loop && !state.paint) target = Math.min(target, endAt);
   prefetch(target, step);
   if (bitmaps.has(target)) {
     if (target !== drawn.frame) {
@@ -101,7 +106,8 @@ function tick(now) {
     if (drawn.frame >= 0 && target !== drawn.frame) clock = { time: timeOf(state.frame), wall: now }; // wait for it
   }
   for (let i = 1; i <= 4; i++) decode(target + i * step);
-  if (target + step >= rec.n_frames && drawn.frame === target && !(state.loop && state.selection)) toggle(false);
+  const ends = target + step >= rec.n_frames || (target === endAt && !state.paint);
+  if (ends && drawn.frame === target && !(state.loop && state.selection)) toggle(false);
   else requestAnimationFrame(tick);
 }
 

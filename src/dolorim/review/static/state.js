@@ -1,7 +1,6 @@
 // What is on the page, and who wants to know when it changes.
 
-export const UNTOUCHED = -1;
-export const UNSURE = -2;
+export { UNSURE, UNTOUCHED } from "./tracks.js";
 
 export const state = {
   study: null, // from /api/study
@@ -12,10 +11,11 @@ export const state = {
   loop: false,
   follow: false,
   points: true,
-  selection: null, // {start, stop, label, kind: "bout" | "range" | "piece"}
+  selection: null, // {start, stop, label, kind}: see hands.js
+  mark: null, // {at, side: "start" | "stop"}: a stretch of which one end has been marked
   queue: false, // going from piece to piece of the queue
-  dragging: false, // the mouse has hold of something on the timeline
-  paint: null, // {label, from} while painting during playback
+  dragging: null, // what the mouse has hold of on the timeline: "edge", "bout" or "scrub"
+  paint: null, // {label, from, saved, stroke} while painting during playback
   view: { first: 0, last: 1 }, // frames that the timeline shows
   filter: { label: null, sure: 1 },
 };

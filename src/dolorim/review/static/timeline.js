@@ -1,6 +1,8 @@
 // The timeline: motion, probabilities, doubt and three tracks of bouts, above them the whole recording.
 
 import * as api from "./api.js";
+import { clockText } from "./clock.js";
+import { target } from "./hands.js";
 import { $, clamp, emit, on, state, UNSURE, UNTOUCHED } from "./state.js";
 import { timeOf } from "./player.js";
 import { toRuns } from "./tracks.js";
@@ -163,6 +165,7 @@ function paintAll() {
     const row = layout().at(-1);
     block(x, state.paint.label, frameX(state.paint.from), frameX(state.frame + 1), row.y, row.height);
   }
+  frameTarget(x, layout().at(-1));
   playhead(x, height);
 }
 
@@ -217,23 +220,25 @@ function ruler(x, row, width) {
   }
 }
 
-export function clockText(s, digits = 2) {
-  const h = Math.floor(s / 3600), m = Math.floor((s % 3600) / 60);
-  const rest = (s % 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
-  return h ? `${h}:${String(m).padStart(2, "0")}:${rest}` : `${m}:${rest}`;
-}
-
 function corrected(x, row) {
   const rec = state.rec;
   blocks(x, rec.below, row, UNTOUCHED, true);
   blocks(x, rec.marks, row, UNTOUCHED);
-  const s = state.selection;
-  if (!s || s.stop <= state.view.first) return;
+}
+
+// What the keys act on: framed, with handles where its edges can be moved, and dashed where nothing was chosen.
+function frameTarget(x, row) {
+  const s = target(state);
+  if (!s || s.stop <= state.view.first || s.kind === "paint") return;
   const left = Math.max(GUTTER, frameX(s.start)), right = frameX(s.stop);
+  if (right < GUTTER) return;
   x.strokeStyle = colors.accent;
-  x.lineWidth = 2;
+  x.lineWidth = s.kind === "here" ? 1.25 : 2;
+  x.setLineDash(s.kind === "here" ? [4, 4] : []);
   x.strokeRect(left, row.y - 1, Math.max(2, right - left), row.height + 2);
+  x.setLineDash([]);
   x.lineWidth = 1;
+  if (s.kind !== "bout") return;
   x.fillStyle = colors.accent;
   for (const at of [left, right]) x.fillRect(at - 2, row.y + row.height / 2 - 6, 4, 12);
 }
@@ -337,6 +342,11 @@ function paintOverview() {
   }
   x.fillStyle = colors.ink;
   for (const [start, stop] of rec.touched) x.fillRect(GUTTER + (start / n) * room, height - 4, Math.max(1, ((stop - start) / n) * room), 3);
+  const s = target(state);
+  if (s) { // what would change may reach beyond what the timeline shows
+    x.fillStyle = colors.accent;
+    x.fillRect(GUTTER + (s.start / n) * room, 0, Math.max(1, ((s.stop - s.start) / n) * room), 2);
+  }
   const left = GUTTER + (state.view.first / n) * room, right = GUTTER + (state.view.last / n) * room;
   x.fillStyle = colors.surface;
   x.globalAlpha = 0.6;

@@ -1,6 +1,7 @@
 // Labels as arrays of one number a frame, and bouts in them. Nothing here knows the page.
 
-import { UNTOUCHED } from "./state.js";
+export const UNTOUCHED = -1;
+export const UNSURE = -2;
 
 export function fromRuns(runs, n, gap = -1) {
   const labels = new Int16Array(n).fill(gap);
@@ -40,9 +41,12 @@ export function runAt(labels, i) {
   return { start, stop, label: labels[i] };
 }
 
-export function paint(labels, ranges) {
+export function fill(labels, ranges) {
   for (const [start, stop, label] of ranges) labels.fill(label, start, stop);
 }
+
+// A name that nothing else has. (crypto.randomUUID exists only on this very machine, not over --host.)
+export const newId = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (v) => v.toString(36)).join("");
 
 // Index of the last element that is not larger than x in an ascending array.
 export function floorIndex(sorted, x) {
