@@ -11,7 +11,8 @@ from dolorim.cli import main
 from dolorim.simulate.study import StudyPlan, simulate_study
 
 # Without the extra `review` there is no server to test.
-collect_ignore = [] if find_spec("uvicorn") else ["test_review_server.py", "test_review_browser.py"]
+_SERVED = ("server", "browser", "hands", "keyboards", "unfinished")
+collect_ignore = [] if find_spec("uvicorn") else [f"test_review_{name}.py" for name in _SERVED]
 
 # How long drawing an example takes says more about the machine than about the code.
 settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])

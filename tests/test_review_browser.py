@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,6 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from browsing import (
+    Browser,
+    Page,
+    chromium,
+    go_to,
+    press,
+    saved,
+    timeline_xy,
+    visiting,
+    wait_bouts,
+    wait_frame,
+    wait_open,
+    wait_saved,
+)
 from dolorim.config import DataConfig
 from dolorim.core.ethogram import PAIN
 from dolorim.formats.labels import read_labels
@@ -18,27 +31,13 @@ from dolorim.review.project import open_review
 from films import _BIT
 from reviewing import BOUT, N, predicted_study, serving
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = os.environ.get("DOLORIM_CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 LICK, SHAKE, WALK = (PAIN.classes.index(n) for n in ("paw_lick", "paw_shake", "walk"))
-Page = sync_api.Page
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here (looked for chromium, chromium-browser, google-chrome and $DOLORIM_CHROMIUM)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -57,21 +56,10 @@ def place(films: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def go(browser: sync_api.Browser) -> Iterator[Callable[[str], Page]]:
+def go(browser: Browser) -> Iterator[Callable[[str], Page]]:
     """Opens an address in a browser that knows nothing yet, and fails for any error on the page."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    errors: list[str] = []
-
-    def go(url: str) -> Page:
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(url)
-        return page
-
-    yield go
-    context.close()
-    assert errors == []
+    with visiting(browser) as visitor:
+        yield visitor
 
 
 def turned(source: Path, target: Path) -> None:
@@ -81,16 +69,6 @@ def turned(source: Path, target: Path) -> None:
     matrix = [0, 1 << 16, 0, -(1 << 16) & 0xFFFFFFFF, 0, 0, 0, 0, 1 << 30]
     raw[at : at + 36] = b"".join(v.to_bytes(4, "big") for v in matrix)
     target.write_bytes(raw)
-
-
-def wait_frame(page: Page, frame: int) -> None:
-    page.wait_for_function("f => document.querySelector('#video').dataset.frame === String(f)", arg=frame)
-
-
-def wait_bouts(page: Page) -> None:
-    """The picture comes first; keys that go from bout to bout have to wait for these."""
-    wait_frame(page, 0)
-    page.wait_for_function("async () => (await import('/static/state.js')).state.rec?.bouts")
 
 
 def number_shown(page: Page, rotated: bool = False) -> int:
@@ -111,40 +89,6 @@ def number_shown(page: Page, rotated: bool = False) -> int:
         [_BIT, rotated],
     )
     return sum(1 << i for i, level in enumerate(levels) if level > 128)
-
-
-def press(page: Page, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
-
-
-def go_to(page: Page, frame: int) -> None:
-    press(page, "g", *str(frame), "Enter")
-    wait_frame(page, frame)
-
-
-def wait_saved(page: Page) -> None:
-    page.wait_for_function("() => document.querySelector('#saved').textContent === 'Saved'")
-
-
-def timeline_xy(page: Page, frame: float, row: str = "corrected") -> tuple[float, float]:
-    """Where on the page a frame lies in a row of the timeline."""
-    found = page.evaluate(
-        """async ([frame, row]) => {
-          const { state } = await import("/static/state.js");
-          const { layout } = await import("/static/timeline.js");
-          const box = document.querySelector("#timeline").getBoundingClientRect();
-          const r = layout().find((r) => r.name === row);
-          const share = (frame - state.view.first) / (state.view.last - state.view.first);
-          return [box.x + 92 + share * (box.width - 92), box.y + r.y + r.height / 2];
-        }""",
-        [frame, row],
-    )
-    return found[0], found[1]
-
-
-def saved(place: Path, name: str = "a_201M") -> np.ndarray:
-    return read_labels(place / "review" / "ann" / f"{name}.csv", PAIN).labels
 
 
 def test_seeking_shows_the_very_frame(place: Path, films: Path, go: Callable[[str], Page]) -> None:
@@ -214,7 +158,8 @@ def test_bouts_are_corrected_by_keys_undone_and_still_there_after_a_restart(
         assert labels[BOUT : 2 * BOUT].tolist() == [SHAKE] * BOUT
         assert (labels[2 * BOUT :] == -1).all()
         page.reload()
-        wait_bouts(page)
+        wait_frame(page, 3 * BOUT)  # where it was
+        wait_open(page)
         page.wait_for_selector("#recordings .work")
         assert saved(place).tolist() == labels.tolist()
     with serving(place) as served:  # another server: undo goes on where it was
@@ -222,7 +167,7 @@ def test_bouts_are_corrected_by_keys_undone_and_still_there_after_a_restart(
         wait_frame(page, 0)
         press(page, "z")
         go_to(page, BOUT)
-        press(page, "[", "]")
+        press(page, "[")
         go_to(page, BOUT + 9)
         press(page, "]", "3")
         wait_saved(page)
@@ -277,19 +222,17 @@ def test_splitting_merging_deleting_and_moving_edges(place: Path, go: Callable[[
         press(page, "ArrowUp", "ArrowDown")
         go_to(page, 30)
         press(page, "s", "4")  # what follows frame 30 is a shake
-        go_to(page, 26)
-        press(page, "Escape")
-        page.mouse.click(*timeline_xy(page, 32))
-        go_to(page, 27)
-        press(page, "[")  # it began at 27 already
+        go_to(page, 33)
+        press(page, "[")  # it begins at 33: what it gives up goes to the bout before
         press(page, "m")  # and goes on until the next shake, [60, 80), has ended
         wait_saved(page)
         labels = saved(place)
-        assert labels[27:80].tolist() == [SHAKE] * 53
+        assert labels[30:33].tolist() == [1] * 3
+        assert labels[33:80].tolist() == [SHAKE] * 47
         assert labels[80] == -1
         press(page, "Delete")  # no such bout: between withdrawal and walk lies the background
         wait_saved(page)
-        assert saved(place)[27:80].tolist() == [0] * 53
+        assert saved(place)[33:80].tolist() == [0] * 47
 
 
 def test_two_tabs_do_not_overwrite_each_other(place: Path, go: Callable[[str], Page]) -> None:
@@ -376,7 +319,7 @@ def test_a_missing_video_and_a_refused_token_say_what_to_do(
         assert "--videos" in page.inner_text("#empty")
 
 
-def test_the_page_works_at_125_percent_and_keys_are_explained(place: Path, browser: sync_api.Browser) -> None:
+def test_the_page_works_at_125_percent_and_keys_are_explained(place: Path, browser: Browser) -> None:
     with serving(place) as served:
         context = browser.new_context(viewport={"width": 1093, "height": 614}, device_scale_factor=1.25)
         page = context.new_page()

@@ -277,7 +277,7 @@ def integer(request: Request, name: str, default: int) -> int:
 def _carry_out(corrections: Corrections, version: int, steps: list[dict[str, Any]]) -> None:
     """Do what a page asks for, step by step. Raises `VersionError` where the page has not seen the newest state."""
     for number, step in enumerate(steps):
-        tags = {name: step[name] for name in ("id", "stroke") if name in step}
+        tags: dict[str, str] = {name: step[name] for name in ("id", "stroke") if name in step}
         if not all(isinstance(tag, str) and 0 < len(tag) <= _TAG for tag in tags.values()):
             raise Refusal(f"expected names of up to {_TAG} characters for id and stroke")
         version = version if number == 0 else corrections.version

@@ -245,9 +245,7 @@ class Corrections:
         return marks, done, undone
 
     @staticmethod
-    def _do(
-        done: list[list[int]], undone: list[list[int]], steps: Sequence[dict[str, Any]], number: int
-    ) -> None:
+    def _do(done: list[list[int]], undone: list[list[int]], steps: Sequence[dict[str, Any]], number: int) -> None:
         stroke = steps[number].get("stroke")
         undone.clear()
         if stroke is not None and done and steps[done[-1][-1]].get("stroke") == stroke:

@@ -10,11 +10,16 @@ import { fill, fromRuns, newId, refresh } from "./tracks.js";
 const PREFIX = "dolorim unsent ";
 const TAB = newId();
 const RETRY_MS = 1500;
+const MOST_AT_ONCE = 100;
 const waiting = []; // {rec, what, body}; `rec.from` names the store that a step was found in
 let busy = false;
+let alone = false; // steps go one by one, as one of them was refused
 let stuck = false; // the server does not answer
 let kept = true; // the browser's store has taken all that waits
 let saveTimer = 0;
+let lostText = null; // what became of steps of an earlier page
+
+export const lostSteps = () => lostText;
 
 export function waitingSteps() {
   return waiting.length;
@@ -58,11 +63,12 @@ export function post(rec, { what, ...body }) {
   work();
 }
 
+const asSent = ({ what, body }) => ({ what, ...body });
 const stepsOf = (rec) => waiting.filter((step) => step.rec === rec);
 
 function keep(rec) {
   if (rec.from) return; // lies in another page's store until all of it has been sent
-  const steps = stepsOf(rec).map(({ what, body }) => ({ what, ...body }));
+  const steps = stepsOf(rec).map(asSent);
   try {
     if (steps.length) localStorage.setItem(`${PREFIX}${rec.key} ${TAB}`, JSON.stringify({ base: rec.version, steps }));
     else localStorage.removeItem(`${PREFIX}${rec.key} ${TAB}`);
@@ -104,17 +110,17 @@ async function work() {
   if (busy) return;
   busy = true;
   while (waiting.length) {
-    const step = waiting[0];
-    const { rec, what, body } = step;
+    const { rec } = waiting[0];
+    const steps = stepsOf(rec).slice(0, alone ? 1 : MOST_AT_ONCE);
     try {
-      const answer = await request(`/api/recording/${rec.id}/${what}`, { version: rec.version, ...body });
-      stuck = false;
+      const answer = await deliver(rec, steps);
+      if (stuck) emit("alert", null);
+      stuck = alone = false;
       rec.version = answer.version;
-      drop(rec, [step]);
+      drop(rec, steps);
       if (!stepsOf(rec).length) await compare(rec, answer);
-      emit("alert", null);
     } catch (error) {
-      await failed(step, error);
+      await failed(steps, error);
     }
   }
   busy = false;
@@ -122,14 +128,22 @@ async function work() {
   saveTimer = setTimeout(save, 500);
 }
 
-async function failed(step, error) {
-  const { rec } = step;
+function deliver(rec, steps) {
+  const [{ what, body }] = steps;
+  const { version } = rec;
+  if (steps.length === 1) return request(`/api/recording/${rec.id}/${what}`, { version, ...body });
+  return request(`/api/recording/${rec.id}/steps`, { version, steps: steps.map(asSent) });
+}
+
+async function failed(steps, error) {
+  const { rec } = steps[0];
   if (error.status === 409) {
     const lost = stepsOf(rec).length;
     drop(rec, stepsOf(rec));
     if (rec.from) {
       const { name } = state.study.recordings[rec.id];
-      emit("alert", `${name} was changed elsewhere while ${lost} of your steps could not be sent; they were not applied.`);
+      lostText = `${name} was changed elsewhere while ${lost} of your steps could not be sent; they were not applied.`;
+      emit("alert", lostText);
     } else {
       adopt(rec, error.body);
       emit("alert", "This recording was changed in another tab. What you see now is the newest state; your last step was not applied.");
@@ -141,8 +155,11 @@ async function failed(step, error) {
     const restarted = "the server was started anew; open the address that it has printed in another tab of this browser, and keep this one";
     emit("alert", `Not saved yet: ${error.status === 403 ? restarted : error.message}. Trying again.`);
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  } else if (steps.length > 1) {
+    alone = true; // one of them cannot be done: find out which
   } else {
-    drop(rec, waiting.includes(step) ? [step] : []);
+    alone = false;
+    drop(rec, steps);
     if (error.status !== 422 || !error.message.startsWith("nothing to")) emit("alert", error.message);
   }
 }
@@ -165,8 +182,7 @@ export async function save() {
 // then it knows by its ids; what does not reach it is sent by the next page.
 export function sendAll() {
   for (const rec of new Set(waiting.map((step) => step.rec))) {
-    const steps = stepsOf(rec).map(({ what, body }) => ({ what, ...body }));
-    send(`/api/recording/${rec.id}/steps`, { version: rec.version, steps });
+    send(`/api/recording/${rec.id}/steps`, { version: rec.version, steps: stepsOf(rec).map(asSent) });
   }
 }
 

@@ -3,7 +3,7 @@
 import * as actions from "./actions.js";
 import * as api from "./api.js";
 import { readPlace } from "./clock.js";
-import { adopt, sendAll, sent, setDone, takeUnsent, waitingSteps } from "./edits.js";
+import { adopt, lostSteps, sendAll, sent, setDone, takeUnsent, waitingSteps } from "./edits.js";
 import { untouched } from "./hands.js";
 import { clockText } from "./clock.js";
 import { flip, listen, setSpeed, SPEEDS, writeHelp } from "./keys.js";
@@ -141,6 +141,7 @@ async function boot() {
   takeUnsent();
   const there = last.id < recordings.length ? last : { id: 0 };
   await open({ ...there, then: () => restoreMark(there.mark) });
+  if (lostSteps()) emit("alert", lostSteps());
   loadProgress();
 }
 

@@ -67,8 +67,8 @@ export function seek(frame) {
 export function toggle(play = !state.playing) {
   const rec = state.rec;
   if (!rec || rec.problem) play = false;
-  if (play && state.frame >= rec.n_frames - 1) state.frame = 0;
   if (state.playing === play) return;
+  if (play && state.frame >= rec.n_frames - 1) seek(0);
   // A piece of the queue is shown to its end, where it can be judged; from there, playing goes on.
   const { selection: s } = state;
   endAt = play && s?.kind === "piece" && state.frame < s.stop - 1 ? s.stop - 1 : null;
