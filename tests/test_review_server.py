@@ -78,8 +78,11 @@ def test_posts_from_other_pages_and_of_other_kinds_are_refused(client: httpx.Cli
     path = "/api/recording/0/edit"
     assert client.post(path, content=edit, headers={"content-type": "text/plain"}).status_code == 415
     assert client.post(path, content=edit, headers={**JSON, "origin": "http://evil.example"}).status_code == 403
-    assert client.post(path, content="{" * 9, headers=JSON).status_code == 422
-    assert client.post(path, content=b"[" * (1 << 21), headers=JSON).status_code == 422
+    assert client.post(path, content="{" * 9, headers=JSON).status_code == 400
+    assert client.post(path, content=b"[" * (1 << 21), headers=JSON).status_code == 400
+    deep = client.post(path, content=b"[" * 200_000, headers=JSON)
+    assert deep.status_code == 400
+    assert "not valid JSON" in deep.json()["error"]
     assert client.post(path, json={"version": "0", "ranges": [[0, 1, 0]]}).status_code == 422
     assert client.post(path, json={"version": 0, "ranges": [[0, "1", 0]]}).status_code == 422
     assert client.get("/api/recording/0").json()["corrections"]["version"] == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from dolorim.core.errors import UserError
+from dolorim.files.structured import read_toml
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -259,12 +259,7 @@ class Config:
 
 def read_config(path: Path) -> Config:
     """Read a run's settings. Raises `UserError` for an unknown key, a wrong type and a value out of range."""
-    try:
-        data = tomllib.loads(Path(path).read_text("utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:  # a number may have too many digits, brackets may go too deep
-        raise UserError(f"{path}: not valid TOML ({error})") from None
+    data = read_toml(path)
     try:
         return TypeAdapter(Config).validate_python(data)
     except ValidationError as error:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from dolorim import __version__
-from dolorim.core.errors import UserError
+from dolorim.core.errors import FinishedElsewhere, UserError
 
 VERBS = {
     "demo": "no data needed: simulate a small study, train, evaluate, predict, and show it on one page",
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(arguments)
         sys.stdout.flush()
         return code
+    except FinishedElsewhere:
+        return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import tyro
 
-from dolorim.cli.common import parse, report_failures
+from dolorim.cli.common import check_targets, parse, report_failures
 from dolorim.config import DataConfig
 from dolorim.core.ethogram import PAIN
 from dolorim.files.subjects import animal_of
@@ -47,6 +47,7 @@ class _Agree:
 def run(arguments: list[str]) -> int:
     """`dolorim agree RATER_A RATER_B [MODEL]`"""
     given = parse(_Agree, arguments, "dolorim agree")
+    check_targets(given)
     ethogram_path = given.classes
     if ethogram_path is None and given.model is not None and (Path(given.model) / "ethogram.toml").exists():
         ethogram_path = Path(given.model) / "ethogram.toml"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from dolorim.cli.common import parse, settle
+from dolorim.cli.common import check_targets, parse, settle
 from dolorim.config import DataConfig
 from dolorim.formats.project import in_project
 
@@ -47,6 +47,7 @@ class _Check:
 def run(arguments: list[str]) -> int:
     """`dolorim check PROJECT`"""
     given = parse(_Check, arguments, "dolorim check")
+    check_targets(given)
     from rich.console import Console
 
     from dolorim.cli.check_tables import classes_table, finding_lines, recordings_table, summary_line

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from dolorim.cli.short_help import page_of
 from dolorim.config import explain
 from dolorim.core.errors import UserError
+from dolorim.files.targets import check_file, check_folder
 
 if TYPE_CHECKING:
     from dolorim.engine.run_folder import RunFolder
@@ -59,6 +60,20 @@ def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | No
             raise UserError(explain(problem)) from None
         print(said.getvalue(), end="", file=sys.stderr)
         raise
+
+
+_FOLDERS, _FILES = ("out", "cache"), ("json", "crops", "overlay")
+
+
+def check_targets(given: Any) -> None:
+    """Before any work is done: can the results be written where a command is told to put them? Raises `UserError`."""
+    for name in _FOLDERS:
+        if isinstance(path := getattr(given, name, None), Path):
+            check_folder(path, f"--{name}")
+    for name in _FILES:
+        if isinstance(path := getattr(given, name, None), Path):
+            check_file(path, f"--{name}")
+    check_folder(getattr(getattr(given, "data", None), "cache", None), "--cache")
 
 
 def with_usual(arguments: Sequence[str], flag: str, usual: str, is_value: Callable[[str], bool]) -> list[str]:

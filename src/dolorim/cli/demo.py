@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from dolorim.cli.common import parse, show_run
+from dolorim.cli.common import check_targets, parse, show_run
 from dolorim.core.errors import UserError
 from dolorim.formats.project import in_project
 
@@ -27,6 +27,7 @@ class _Demo:
 def run(arguments: list[str]) -> int:
     """`dolorim demo`"""
     given = parse(_Demo, arguments, "dolorim demo")
+    check_targets(given)
     from dolorim.core.workers import usual_workers
     from dolorim.engine.jobs import find_jobs
     from dolorim.engine.predict import predict_videos

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from dolorim.cli.common import parse, settle, show_metrics
+from dolorim.cli.common import check_targets, parse, settle, show_metrics
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.files.table import write_text
@@ -58,6 +58,7 @@ class _Evaluate:
 def run(arguments: list[str]) -> int:
     """`dolorim evaluate RUN [PROJECT]` and `dolorim evaluate RUN RUN [PROJECT]`"""
     given = parse(_Evaluate, arguments, "dolorim evaluate")
+    check_targets(given)
     from dolorim.engine.evaluate import evaluate_held_out, evaluate_project
     from dolorim.engine.run_folder import RunFolder
 

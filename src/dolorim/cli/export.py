@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from dolorim.cli.common import parse, report_failures
+from dolorim.cli.common import check_targets, parse, report_failures
 from dolorim.core.errors import UserError
 from dolorim.formats.export import Target, export_predictions
 from dolorim.formats.pose import READERS, read_pose
@@ -39,6 +39,7 @@ class _Export:
 def run(arguments: list[str]) -> int:
     """`dolorim export PREDICTIONS --to FORMAT`"""
     given = parse(_Export, arguments, "dolorim export")
+    check_targets(given)
     start = None if given.session_start is None else _moment(given.session_start)
     if (given.pose or start) and given.to != "nwb":
         raise UserError(f"--pose and --session_start are for --to nwb; {given.to} has no place for them")

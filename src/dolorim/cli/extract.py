@@ -8,7 +8,7 @@ from typing import Literal
 
 import tyro
 
-from dolorim.cli.common import in_our_words, parse, report_failures, settle, value_of
+from dolorim.cli.common import check_targets, in_our_words, parse, report_failures, settle, value_of
 from dolorim.config import Config, DataConfig, ModelConfig
 from dolorim.formats.project import in_project, open_project
 
@@ -38,6 +38,7 @@ def run(arguments: list[str]) -> int:
     base = PRESETS.get(value_of("--approach", arguments) or "video", PRESETS["video"])
     default = _Extract(project=tyro.MISSING, data=base.data, model=base.model)
     given = parse(_Extract, arguments, "dolorim extract", default=default)
+    check_targets(given)
     from dolorim.core.workers import usual_workers
     from dolorim.engine.extract import extract as fill_cache
     from dolorim.engine.features import compute_features

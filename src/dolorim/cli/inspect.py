@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from dolorim.cli.common import parse
+from dolorim.cli.common import check_targets, parse
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 
@@ -32,6 +32,7 @@ class _Inspect:
 def run(arguments: list[str]) -> int:
     """`dolorim inspect FILE`"""
     given = parse(_Inspect, arguments, "dolorim inspect")
+    check_targets(given)
     from dolorim.data.inspect import contact_sheet, look_at
     from dolorim.data.pose_sheet import pose_sheet
     from dolorim.files.poses import pose_of_video

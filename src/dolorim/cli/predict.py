@@ -8,8 +8,9 @@ from typing import Literal
 
 import tyro
 
-from dolorim.cli.common import parse, report_failures, settle, wait_politely, with_usual
+from dolorim.cli.common import check_targets, parse, report_failures, settle, wait_politely, with_usual
 from dolorim.core.errors import UserError
+from dolorim.files.targets import check_folder
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def run(arguments: list[str]) -> int:
     """`dolorim predict RUN VIDEO...`"""
     arguments = with_usual(arguments, "--abstain", "0.1", _is_number)
     given = parse(_Predict, arguments, "dolorim predict")
+    check_targets(given)
     if not given.videos and given.dlc is None:
         raise UserError("no videos given; usage: dolorim predict RUN VIDEO...")
     if given.jobs is not None and given.jobs < 1:
@@ -73,6 +75,7 @@ def run(arguments: list[str]) -> int:
     if not given.videos and visual != "none":
         raise UserError("no videos given; usage: dolorim predict RUN VIDEO... (--dlc alone is for runs of poses alone)")
     out = given.out or run.predictions("new")
+    check_folder(out, "--out")
     knobs = {
         name: getattr(given, name)
         for name in ("overlay", "overwrite", "body_length_px", "mask", "abstain", "engine", "address", "keypoints")

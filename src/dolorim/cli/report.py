@@ -9,7 +9,7 @@ from typing import Literal
 
 import tyro
 
-from dolorim.cli.common import parse, report_failures, settle
+from dolorim.cli.common import check_targets, parse, report_failures, settle
 from dolorim.core.errors import UserError
 
 
@@ -55,6 +55,7 @@ class _Report:
 def run(arguments: list[str]) -> int:
     """`dolorim report PREDICTIONS --groups groups.csv`"""
     given = parse(_Report, arguments, "dolorim report")
+    check_targets(given)
     from dolorim.engine.talk import say, warn
     from dolorim.report.study_report import report_study
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from dolorim.cli.common import parse
+from dolorim.cli.common import check_targets, parse
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 
@@ -42,6 +42,7 @@ class _Review:
 def run(arguments: list[str]) -> int:
     """`dolorim review PLACE`"""
     given = parse(_Review, arguments, "dolorim review")
+    check_targets(given)
     try:
         from dolorim.review.server import serve
     except ModuleNotFoundError as error:

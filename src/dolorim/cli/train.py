@@ -9,10 +9,11 @@ from typing import Literal
 
 import tyro
 
-from dolorim.cli.common import in_our_words, parse, settle, show_run, value_of, wait_politely, with_usual
+from dolorim.cli.common import check_targets, in_our_words, parse, settle, show_run, value_of, wait_politely, with_usual
 from dolorim.cli.short_help import page_of
 from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig, read_config
 from dolorim.core.errors import UserError
+from dolorim.files.targets import check_folder
 from dolorim.formats.project import with_project_files
 
 
@@ -65,6 +66,8 @@ def run(arguments: list[str]) -> int:
             raise UserError(f"{source}: holds settings of {base.approach}, not of {approach}")
     parts = {name: getattr(base, name) for name in ("data", "model", "augment", "train")}
     given = parse(_Train, arguments[1:], f"dolorim train {approach}", default=_Train(run=tyro.MISSING, **parts))
+    check_targets(given)
+    check_folder(given.run, "--run")
     wait_politely()
     from dolorim.engine.crossval import cross_validate
     from dolorim.engine.run_folder import RunFolder

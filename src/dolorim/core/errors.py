@@ -19,6 +19,10 @@ class UserError(Exception):
         super().__init__(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ...")
 
 
+class FinishedElsewhere(Exception):  # noqa: N818 - nothing went wrong
+    """This process has done its part of the work of several; the first one does the rest. The exit code is 0."""
+
+
 def _printable(char: str) -> str:
     if char.isprintable() or unicodedata.category(char) == "Zs":
         return char

@@ -26,6 +26,7 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.data.crop import plan_view, read_crops
 from dolorim.data.video import VideoInfo, probe
+from dolorim.files.structured import read_json
 
 _VERSION = 5  # of what an entry holds; another number makes all old entries stale
 VIEW_KNOBS = ("crop", "align", "crop_scale", "body_length_px", "image_size", "mask")
@@ -61,7 +62,7 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
     """The video's entry; None where there is none, or a stale or damaged one."""
     folder = _entry(video, config, pose)
     try:
-        meta = json.loads((folder / "meta.json").read_text("utf-8"))
+        meta = read_json(folder / "meta.json")
         if meta["fingerprint"] != _state(video, config, pose) or meta["version"] != _VERSION:
             return None
         shape = (meta["n_frames"], config.image_size, config.image_size)
@@ -72,7 +73,7 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
             np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("centers", "time_s", "turns")
         )
         side_px = float(meta["side_px"])
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
+    except (UserError, OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     if any(len(a) != shape[0] for a in (centers, time_s, turns)):
         return None

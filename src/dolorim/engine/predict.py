@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -30,6 +29,7 @@ from dolorim.engine.label import Job, Labeler, Part, RawPrediction, Stopwatch, d
 from dolorim.engine.overlay import write_overlay
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import progress, say, warn
+from dolorim.files.structured import read_json
 from dolorim.files.table import write_table
 from dolorim.formats.dlc import write_dlc
 from dolorim.formats.predictions import meta_path, read_predictions, write_predictions
@@ -313,8 +313,8 @@ def _identity(job: Job) -> dict[str, Any]:
 
 def is_done(out: Path, stem: str, meta: dict[str, Any]) -> bool:
     try:
-        before = json.loads(meta_path(out, stem).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        before = read_json(meta_path(out, stem))
+    except UserError:
         return False
     keys = ("run", "view", "fingerprint", "pose_fingerprint", "abstain", "abstain_by", "keypoints")
     return isinstance(before, dict) and all(before.get(key) == meta.get(key) for key in keys)

@@ -18,6 +18,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.pose import NO_SKELETON, Skeleton
 from dolorim.core.splits import Split
+from dolorim.files.structured import read_json
 from dolorim.files.table import write_text
 from dolorim.formats.ethogram_file import read_ethogram, write_ethogram
 from dolorim.models.build import build_recognizer
@@ -96,14 +97,9 @@ class RunFolder:
         write_text(self.path / name, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
     def read_json(self, name: str) -> Any:
-        try:
-            return json.loads((self.path / name).read_text("utf-8"))
-        except OSError as error:
-            raise UserError(
-                f"{self.path / name}: cannot be read ({error.strerror}); is {self.path} a run folder?"
-            ) from None
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{self.path / name}: not valid JSON ({error}); train again") from None
+        if not (self.path / name).is_file():
+            raise UserError(f"{self.path / name}: there is no such file; is {self.path} a run folder?")
+        return read_json(self.path / name, "train again")
 
     def read_config(self) -> Config:
         if not self.config.exists():

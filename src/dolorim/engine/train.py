@@ -27,7 +27,7 @@ from dolorim.config import Config, TrainConfig
 from dolorim.core.bouts import to_bouts
 from dolorim.core.clock import rate_of
 from dolorim.core.decoder import Decoder
-from dolorim.core.errors import UserError
+from dolorim.core.errors import FinishedElsewhere, UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.splits import Split, split_animals
 from dolorim.data.augment import augment, settle
@@ -84,7 +84,7 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     as_it_was = None if frozen is None else {k: v.clone() for k, v in frozen.state_dict().items()}
     _fit(config, run, learner, loaders, resume)
     if learner.global_rank:  # with several devices, the first process does the rest
-        raise SystemExit(0)
+        raise FinishedElsewhere
     run.write_json("training.json", how_it_ended(learner))
     model = learner.model
     best = run.path / "checkpoints" / "best.ckpt"

@@ -6,13 +6,11 @@ import contextlib
 import csv
 import io
 import itertools
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dolorim.core.errors import UserError
 from dolorim.files.sheet import SHEETS, read_sheet
@@ -157,14 +155,6 @@ def begins_with(path: Path, mark: str) -> bool:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     return head.decode(_encoding(head), errors="replace").lstrip().startswith(mark)
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises `UserError` for one that is damaged, or nested more deeply than anything is."""
-    try:
-        return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({error}); was the file damaged?") from None
 
 
 def read_text(path: Path) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dolorim.core.errors import UserError
-from dolorim.files.table import begins_with, read_json
+from dolorim.files.structured import read_json
+from dolorim.files.table import begins_with
 from dolorim.formats.boris_events import Media, Observation, Row, in_a_row, subject_of
 from dolorim.formats.events import Conflicts
 

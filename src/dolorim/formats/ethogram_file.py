@@ -5,7 +5,6 @@ A behavior that is merged into `none` is left out: its frames are unlabelled.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import tomli_w
 
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram, RawClass, means_unlabelled
-from dolorim.files.table import read_table, read_text, write_text
+from dolorim.files.structured import read_toml
+from dolorim.files.table import read_table, write_text
 
 _LEFT_OUT = "none"
 _MOST = 10**9  # ids beyond are damage, or no ids
@@ -38,10 +38,7 @@ def write_ethogram(path: Path, ethogram: Ethogram) -> None:
 
 
 def _from_toml(path: Path) -> Ethogram:
-    try:
-        data = tomllib.loads(read_text(path))
-    except (ValueError, RecursionError) as error:  # a number may have too many digits, brackets may go too deep
-        raise UserError(f"{path}: not valid TOML ({error})") from None
+    data = read_toml(path)
     unknown = set(data) - _KEYS
     if unknown:
         raise UserError(f"{path}: unknown key {sorted(unknown)[0]!r}; known are {', '.join(sorted(_KEYS))}")

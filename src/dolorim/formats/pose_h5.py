@@ -8,7 +8,6 @@ exports with one command.
 
 from __future__ import annotations
 
-import json
 import pickletools
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.pose import Pose, tracked
+from dolorim.files.structured import parse_json
 from dolorim.formats.pose_columns import Column, by_frame, coordinate, to_poses
 
 _DAMAGE = (LookupError, TypeError, ValueError, RuntimeError, MemoryError)  # what h5py raises where bytes have changed
@@ -260,8 +260,8 @@ def _dims(dataset: h5py.Dataset) -> list[str] | None:
     if "dims" not in dataset.attrs:
         return None
     try:
-        words = json.loads(_text(dataset.attrs["dims"]))
-    except ValueError:
+        words = parse_json(_text(dataset.attrs["dims"]), dataset.name)
+    except UserError:
         return None
     return [str(w).casefold().rstrip("s") for w in words]
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.predictions import Predictions
-from dolorim.files.table import read_json, read_rows, read_table, write_table, write_text
+from dolorim.files.structured import read_json
+from dolorim.files.table import read_rows, read_table, write_table, write_text
 from dolorim.formats.bout_table import write_bout_table
 from dolorim.formats.predicted_files import digests, where_video_is
 
@@ -68,7 +69,7 @@ def read_meta(path: Path) -> dict[str, Any]:
     """What is known about a video's predictions; empty where nothing was written. Raises `UserError`."""
     if not path.exists():
         return {}
-    meta = read_json(path)
+    meta = read_json(path, "predict the video again")
     if not isinstance(meta, dict):
         raise UserError(f"{path}: not a JSON object; predict the video again")
     return meta

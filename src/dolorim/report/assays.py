@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from dolorim.config import explain
 from dolorim.core.errors import UserError
+from dolorim.files.structured import parse_toml
 from dolorim.files.table import read_text
 
 _UNITS_S = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -114,11 +114,10 @@ def read_assay(name: str, **changes: Any) -> Assay:
         text, where = read_text(Path(name)), name
     else:
         raise UserError(f"--assay {name}: there are {', '.join(built_in())}; or name a .toml file of your own")
+    values = parse_toml(text, where)
     try:
-        found = TypeAdapter(Assay).validate_python({"name": Path(where).stem, **tomllib.loads(text)})
+        found = TypeAdapter(Assay).validate_python({"name": Path(where).stem, **values})
         return dataclasses.replace(found, **changes)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{where}: not valid TOML ({error})") from None
     except ValidationError as error:
         raise UserError(f"{where}: {explain(error)}") from None
     except UserError as error:

@@ -6,7 +6,6 @@ predicted ones, p = t M. Solving for t >= 0, sum(t) = 1 is the correction of Rog
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from dolorim.core.errors import UserError
-from dolorim.files.table import read_text
+from dolorim.files.structured import read_json
 from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.labels import read_labels
 from dolorim.formats.predictions import read_predictions
@@ -80,7 +79,7 @@ def read_trust(run: Path, classes: Sequence[str]) -> Trust:
     one matrix of `metrics.json` stands for them. Raises `UserError` for a run with other classes.
     """
     try:
-        metrics = json.loads(read_text(run / "metrics.json"))
+        metrics = read_json(run / "metrics.json", "evaluate the run again")
         part = next((p for p in ("folds", "test", "val") if p in metrics), next(iter(metrics)))
         found = metrics[part]
         known = tuple(found["per_class"])
@@ -105,7 +104,7 @@ def read_trust(run: Path, classes: Sequence[str]) -> Trust:
 def read_agreement(path: Path, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Figures of pairs of raters, as `dolorim agree --json` writes them. Raises `UserError` for anything else."""
     try:
-        pairs = json.loads(read_text(path))["pairs"]
+        pairs = read_json(path, "write it again")["pairs"]
         for found in pairs.values():
             if tuple(found["per_class"]) != tuple(classes):
                 raise UserError(

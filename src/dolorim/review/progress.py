@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from dolorim.core.errors import UserError
-from dolorim.files.table import read_text, write_text
+from dolorim.files.structured import read_json
+from dolorim.files.table import write_text
 from dolorim.metrics.frames import confusion, frame_scores
 from dolorim.review.desk import Desk
 from dolorim.review.project import predicted_labels
@@ -142,9 +143,9 @@ class Progress:
         if not self._path.exists():
             return []
         try:
-            found = json.loads(read_text(self._path))
+            found = read_json(self._path)
             return [r for r in found if {"predictions", "when", "versions", "counts"} <= set(r)]
-        except (ValueError, TypeError):
+        except (UserError, TypeError):
             return []  # figures alone: what was corrected stands in the histories
 
 

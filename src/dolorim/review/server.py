@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hmac
 import ipaddress
-import json
 import os
 import secrets
 import socket
@@ -27,7 +26,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dolorim.core.crashes import log_crash, traceback_of
 from dolorim.core.errors import UserError
+from dolorim.files.structured import parse_json
 from dolorim.review.desk import Desk
 from dolorim.review.progress import Progress
 from dolorim.review.store import Corrections, Refusal, VersionError
@@ -49,6 +50,10 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+
+class MalformedRequest(Refusal):
+    """A request whose body is not what a request's body is."""
 
 
 class Guard:
@@ -211,7 +216,15 @@ def make_app(desk: Desk, progress: Progress, tell: Callable[[str], object] = pri
         elif desk.blinded:
             text = "the files could not be written; the terminal says why"
             tell(str(error))
+        if isinstance(error, MalformedRequest):
+            return JSONResponse({"error": text}, 400)
         return JSONResponse({"error": text}, 422 if request.method == "GET" or isinstance(error, Refusal) else 507)
+
+    async def crashed(request: Request, error: Exception) -> Response:
+        where = request.url.path
+        text = f"unexpected {type(error).__name__}; {log_crash(where, traceback_of(error))}"
+        tell(f"error: {where}: {text}")
+        return JSONResponse({"error": "a bug in dolorim; the terminal says more" if desk.blinded else text}, 500)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -233,7 +246,7 @@ def make_app(desk: Desk, progress: Progress, tell: Callable[[str], object] = pri
         Route(one + "/{what}", change, methods=["POST"]),
         *(Route(f"{one}/{f.__name__}", f) for f in (frames, tile, points, times)),
     ]
-    return Starlette(routes=routes, exception_handlers={UserError: mistaken}, lifespan=lifespan)
+    return Starlette(routes=routes, exception_handlers={UserError: mistaken, Exception: crashed}, lifespan=lifespan)
 
 
 def serve(desk: Desk, progress: Progress, host: str, port: int | None, tell: Callable[[str], object]) -> None:
@@ -308,13 +321,13 @@ async def _json(request: Request) -> dict[str, Any]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > _BODY:
-            raise Refusal("the request is too large")
+            raise MalformedRequest("the request is too large")
     try:
-        found = json.loads(body)
-    except ValueError:
-        found = None
+        found = parse_json(body, "the request", "send a JSON object")
+    except UserError as error:
+        raise MalformedRequest(str(error)) from None
     if not isinstance(found, dict):
-        raise Refusal("expected a JSON object")
+        raise MalformedRequest("expected a JSON object")
     return found
 
 

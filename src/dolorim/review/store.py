@@ -19,6 +19,7 @@ import numpy as np
 from dolorim.core.bouts import runs
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED, Ethogram
+from dolorim.files.structured import parse_json
 from dolorim.formats.labels import read_labels, write_labels
 
 UNTOUCHED, UNSURE = -1, -2
@@ -280,10 +281,10 @@ def read_history(path: Path) -> tuple[list[dict[str, Any]], int]:
     steps = []
     for number, line in enumerate(whole.splitlines(), 1):
         try:
-            step = json.loads(line)
+            step = parse_json(line, path)
             assert isinstance(step, dict)
             steps.append({**step, "set": [[int(v) for v in r] for r in step["set"]]} if "set" in step else step)
-        except (ValueError, TypeError, AssertionError):
+        except (UserError, ValueError, TypeError, AssertionError):
             raise UserError(f"{path}, line {number}: not a step of a history; move the file away") from None
     return steps, len(whole)
 
