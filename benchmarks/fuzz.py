@@ -128,7 +128,7 @@ def readers(folder: Path) -> dict[str, Callable[[Path], Any]]:
             try:
                 for file in read_annotations(path, ethogram, config, conflicts).values():
                     if isinstance(file, Events):
-                        file.on_frames(20_000, None if file.rate_hz else np.arange(20_000) / 30, -1, conflicts)
+                        file.on_frames(20_000, np.arange(20_000) / 30, -1, conflicts)
                     elif len(file.frames):
                         file.counted_from_zero(360, 15)
             except UserError as error:

@@ -282,7 +282,7 @@ def test_times_follow_the_videos_own_clock_where_its_rate_varies():
     events = Events(Path("v.csv"), "s", np.array([0.2]), np.array([0.5]), np.array([1]))
     assert events.on_frames(5, times).labels.tolist() == [-1, -1, 1, -1, -1]
     with pytest.raises(UserError, match="the rate of its video is not known"):
-        events.on_frames(5)
+        events.on_frames(5, None)
 
 
 def small_project(folder, **files):
@@ -300,19 +300,20 @@ def test_a_project_may_mix_formats_and_one_boris_file_may_label_several_videos(t
     both = AGGREGATED + "o,10,m,s,STATE,0.2,0.4,/x/v.mp4\nq,10,m,p,STATE,0,0.1,w.mp4\nr,10,m,x,STATE,0,0.1,other.mp4\n"
     folder = small_project(tmp_path, all_events__csv=both)
     found = open_project(in_project(folder, DataConfig()))
-    placed = [found.place(s, 4, DataConfig(), np.arange(4) / 10)[0].labels.tolist() for s in found.sources]
+    placed = [found.place(s, np.arange(4) / 10, DataConfig())[0].labels.tolist() for s in found.sources]
     assert placed == [[-1, -1, 1, 1], [2, -1, -1, -1]]
     (folder / "Annotations" / "all_events.csv").unlink()
     label_file(folder / "Annotations", ",background,s,p\n0,0,1,0\n1,1,0,0\n", "v_labels.csv")
     label_file(folder / "Annotations", "Frame,Action\n0,2\n1,0\n", "prediction_w_1.csv")
     found = open_project(in_project(folder, DataConfig()))
-    assert [found.place(s, 2, DataConfig())[0].labels.tolist() for s in found.sources] == [[1, -1], [2, 0]]
+    placed = [found.place(s, np.arange(2) / 10, DataConfig())[0].labels.tolist() for s in found.sources]
+    assert placed == [[1, -1], [2, 0]]
     config = DataConfig(on_conflict="warn")
-    recording, placement = found.place(found.sources[0], 3, config)
+    recording, placement = found.place(found.sources[0], np.arange(3) / 10, config)
     assert recording.labels.tolist() == [1, -1, -1]
     assert "has rows for 2 frames, but its video has 3" in str(placement.findings[0])
     with pytest.raises(UserError, match="has rows for 2 frames"):
-        found.place(found.sources[0], 3, DataConfig())
+        found.place(found.sources[0], np.arange(3) / 10, DataConfig())
 
 
 def test_a_file_that_belongs_to_no_video_need_not_be_readable(tmp_path):
@@ -410,7 +411,7 @@ def recordings(config):
     project, found = open_project(config), {}
     for source in project.sources:
         time_s = np.array([frame.time_s for frame in FrameStream(source.video)])
-        found[source.video.stem] = project.place(source, len(time_s), config, time_s)[0].labels.tolist(), time_s
+        found[source.video.stem] = project.place(source, time_s, config)[0].labels.tolist(), time_s
     return found
 
 

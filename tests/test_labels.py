@@ -67,14 +67,35 @@ def test_a_file_that_lacks_only_frame_0_of_its_trial_is_counted_from_0(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("frames", "other_first", "expected"), [([5, 6], 0, [5, 6]), ([1, 6], 0, [1, 6]), ([5, 6], 1, [4, 5])]
+    ("frames", "n_frames", "expected", "sure"),
+    [
+        (range(240), 240, 0, True),
+        (range(1, 241), 240, 1, True),
+        (range(100, 241), 240, 1, True),
+        (range(100, 240), 240, 0, True),
+        (range(1, 240), 240, 0, False),
+        (range(1, 239), 240, 1, False),
+        (range(5, 100), 240, 0, False),
+        ([0, 7, 9], 240, 0, True),
+        (range(1, 301), None, 1, True),
+        (range(1, 301, 2), None, 1, False),
+        (range(5, 100), None, 0, False),
+    ],
 )
-def test_a_file_without_its_first_rows_is_counted_like_the_other_files_of_the_project(
-    tmp_path, frames, other_first, expected
+def test_what_a_file_counts_from_is_told_by_what_it_holds_and_a_doubt_is_said(
+    tmp_path, frames, n_frames, expected, sure
 ):
-    gappy = read_labels(label_file(tmp_path, rows(frames, [0, 0])), PAIN)
-    other = read_labels(label_file(tmp_path, rows([other_first], [0]), "prediction_w_1.csv"), PAIN)
-    assert gappy.counted_from_zero(360, 15, [gappy, other]).frames.tolist() == expected
+    file = read_labels(label_file(tmp_path, rows(frames, [0] * len(frames)), "v.csv"), PAIN)
+    found = file.counted_from_zero(360, 15, n_frames)
+    assert found.frames[0] == frames[0] - expected
+    assert (found.doubt == "") == sure
+    if frames[0] > 0:
+        for said in ("0", "1"):
+            settled = file.counted_from_zero(360, 15, n_frames, said)
+            assert (int(settled.frames[0]), settled.doubt) == (frames[0] - int(said), "")
+    else:
+        with pytest.raises(UserError, match="holds frame 0, so it cannot count from 1"):
+            file.counted_from_zero(360, 15, n_frames, "1")
 
 
 def test_frames_without_a_row_are_unlabelled(tmp_path):
@@ -217,6 +238,6 @@ def test_a_place_where_no_file_can_be_is_a_users_error(tmp_path, name):
 def test_real_label_files_of_three_trials_label_every_frame_as_rest(real_data):
     folder = real_data / "cfa_sample" / "Annotations"
     files = [read_labels(p, PAIN) for p in sorted(folder.glob("*.csv"))]
-    placement = place_trials([f.counted_from_zero(360, 15, files) for f in files], 1080)
+    placement = place_trials([f.counted_from_zero(360, 15) for f in files], 1080)
     assert placement.labels.tolist() == [0] * 1080
     assert [t.number for t in placement.trials] == [1, 2, 3]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dolorim.config import DataConfig
@@ -224,15 +225,17 @@ def test_a_folder_without_videos_in_it_is_a_folder_of_videos(tmp_path):
     assert animals_of(opened(folder)) == {"a.mp4": "a"}
 
 
-def test_the_labels_of_a_project_are_counted_alike(tmp_path):
+def test_each_label_file_of_a_project_is_counted_by_what_it_holds_itself(tmp_path):
     folder = project(tmp_path, ["a.mp4", "b.mp4"], ["a.csv", "b.csv"])
-    (folder / "Annotations" / "a.csv").write_text("Frame,Action\n3,2\n", "utf-8")
-    (folder / "Annotations" / "b.csv").write_text("Frame,Action\n1,2\n", "utf-8")
+    (folder / "Annotations" / "a.csv").write_text("Frame,Action\n0,2\n3,2\n", "utf-8")
+    (folder / "Annotations" / "b.csv").write_text("Frame,Action\n1,2\n4,2\n", "utf-8")
     found = opened(folder)
-    recording, placement = found.place(found.sources[0], 4, DataConfig())
-    assert recording.labels.tolist() == [-1, -1, 2, -1]
-    assert recording.trials == placement.trials
-    assert (recording.file.name, recording.animal) == ("a.mp4", "a")
+    for source in found.sources:
+        recording, placement = found.place(source, np.arange(4) / 30, DataConfig())
+        assert recording.labels.tolist() == [2, -1, -1, 2]
+        assert recording.trials == placement.trials
+        assert placement.findings == ()
+    assert [recording.file.name, recording.animal] == ["b.mp4", "b"]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +253,7 @@ def test_every_label_file_of_the_real_projects_lies_on_its_video(real_data, fold
     assert {s.animal for s in found.sources} == animals
     assert found.findings == ()
     for source in found.sources:
-        recording, placement = found.place(source, n_frames[source.file.name], config)
+        recording, placement = found.place(source, np.arange(n_frames[source.file.name]) / 30, config)
         assert placement.layout in layouts
         assert placement.skipped == ()
         assert len(placement.trials) == len(source.labels)

@@ -297,7 +297,7 @@ def test_a_project_with_the_corrections_as_its_labels_learns_from_them(tmp_path:
     desk.close()
     config = DataConfig(videos=tmp_path / "Videos", annotations=place / "review" / "ann")
     project = open_project(config)
-    labels = [project.place(source, N, config)[0].labels for source in project.sources]
+    labels = [project.place(source, np.arange(N) / 30, config)[0].labels for source in project.sources]
     assert np.flatnonzero(labels[0] == 3).tolist() == list(range(10, 30))
     assert (np.delete(labels[0], np.arange(10, 30)) == -1).all()
     assert (labels[1] == -1).all()

@@ -41,6 +41,11 @@ class DataConfig:
     point_events: Literal["keep", "conflict", "drop"] = "keep"
     """A point event inside a state (BORIS): keep gives its frame to the point, conflict calls two behaviors in one
     frame a contradiction, drop leaves point events out."""
+    label_counts_from: Literal["auto", "0", "1"] = "auto"
+    """What the frame numbers in label files of rows count from; auto tells it from each file, and says its doubts."""
+    label_step: Positive | None = None
+    """Frames of the video for each row of a label file: 2 for labels made at half its rate, 1 for a row a frame.
+    Without it 1, and a file that looks otherwise is asked about."""
     on_conflict: Literal["error", "warn"] = "error"
     """What follows where labels contradict their video, the ethogram or themselves."""
     classes: Path | None = None

@@ -26,12 +26,20 @@ class TrialLabels:
     """The labels of one file: `frames` `(rows,)` count from 0 at the trial's first labelled frame, ascending.
 
     `number` is None where the file labels the whole video. `labels` `(rows,)` are class indices, -1 unlabelled.
+    `doubt` says why the frames may be one further on or back, `counted_from` what the file was taken to count from.
     """
 
     source: Path
     number: int | None
     frames: np.ndarray
     labels: np.ndarray
+    doubt: str = ""
+    counted_from: int = 0
+
+    @property
+    def gapless(self) -> bool:
+        """Is each frame labelled from the first possible to the last labelled one?"""
+        return self.span == len(self.frames)
 
     @property
     def span(self) -> int:
@@ -50,7 +58,8 @@ class Trial:
 class Placement:
     """Labels laid on a video: `labels` `(n_frames,)` int16, the trials that fit, and why others did not.
 
-    `findings` are contradictions that were only to be warned of.
+    `findings` are doubts, and contradictions that were only to be warned of. `lists_bouts` says that the labels come
+    from files that list bouts, in which a frame may be open because nobody has cared about it.
     """
 
     labels: np.ndarray
@@ -58,6 +67,12 @@ class Placement:
     layout: str
     skipped: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    lists_bouts: bool = False
+
+    @property
+    def open_share(self) -> float:
+        """Share of the frames that have no label."""
+        return float((self.labels < 0).mean()) if len(self.labels) else 0.0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import hashlib
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,9 @@ from dolorim.core.recording import Placement
 from dolorim.data import pose_check
 from dolorim.data.alignment import Lag, LagEstimator
 from dolorim.data.track import PoseTrack, lay
-from dolorim.data.video import FrameStream, VideoInfo, probe
+from dolorim.data.video import FrameStream, VideoInfo, probe, promised_frames
+from dolorim.formats.events import ConflictError
+from dolorim.formats.gaps import gap_candidate, warn_of_gaps
 from dolorim.formats.project import Project, Source
 
 _BOUTS, _ANIMALS = 10, 3  # of a class, at least: one animal to learn from, to choose by, and to score on
@@ -35,9 +37,15 @@ _ONE_VALUE = ("group", "sex", "genotype", "strain", "line")  # columns that have
 
 @dataclass(frozen=True)
 class Examined:
-    """What the files of one recording hold. What is None is not there, or could not be read."""
+    """What the files of one recording hold. What is None is not there, or could not be read.
+
+    `time_s` `(n_frames,)` is when each frame is shown. `promised` is given for a video that stops being readable and is
+    to be used all the same: the frames that its header claims.
+    """
 
     n_frames: int = 0
+    time_s: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+    promised: int | None = None
     header_frames: int | None = None
     rate_hz: float | None = None
     constant_rate: bool | None = None
@@ -81,7 +89,8 @@ def examine(video: Path | None, pose: Path | None, config: DataConfig) -> Examin
         except UserError as error:
             findings.append(_from_error(error, pose, "pose-unreadable"))
     if video is None:
-        found = replace(found, n_frames=found.pose_rows or 0, rate_hz=config.rate_hz)
+        rows = found.pose_rows or 0
+        found = replace(found, n_frames=rows, time_s=np.arange(rows) / config.rate_hz, rate_hz=config.rate_hz)
     else:
         try:
             found = _watch(video, track, found, config, findings)
@@ -107,11 +116,15 @@ def _watch(
         shapes.add(frame.luma.shape)
         if estimator is not None and estimator.wants(frame.index):
             estimator.look(frame)
-    rate, constant = _rate(np.array(times), info)
+    time_s = np.array(times)
+    rate, constant = _rate(time_s, info)
+    promised = promised_frames(info, stream.decoded, stream.damage is not None)
     findings += check_video(str(video), info, stream, constant, len(shapes), config.allow_damaged)
     return replace(
         found,
         n_frames=stream.decoded,
+        time_s=time_s,
+        promised=promised if config.allow_damaged else None,
         header_frames=info.header_frames,
         rate_hz=rate,
         constant_rate=constant,
@@ -157,7 +170,8 @@ def _check_pose(
     lag = found.lag.frames if found.lag else None
     if has_video and found.n_frames:
         late = None if lag is None else lag + config.pose_lag
-        findings += pose_check.check_rows(where, len(poses[0]), found.n_frames, late)
+        cut = found.promised is not None
+        findings += pose_check.check_rows(where, len(poses[0]), found.n_frames, late, cut)
         findings += pose_check.check_lag(where, lag, config.pose_lag)
     for pose in poses:
         who = f"{where}, {pose.individual}" if len(poses) > 1 else where
@@ -175,10 +189,11 @@ def place(source: Source, found: Examined, project: Project, config: DataConfig)
     if not source.labels or not found.n_frames:
         return Row(source, found), []
     try:
-        recording, placement = project.place(source, found.n_frames, config)
+        recording, placement = project.place(source, found.time_s, config, found.promised)
     except UserError as error:
-        return Row(source, found), [_from_error(error, source.file, "trial-layout")]
-    findings = []
+        name = error.name if isinstance(error, ConflictError) else "trial-layout"
+        return Row(source, found), [_from_error(error, source.file, name)]
+    findings = list(placement.findings)
     for reason in placement.skipped:
         where, _, what = reason.partition(": ")
         remedy = "left out; is it the right video, and whole?"
@@ -217,10 +232,15 @@ def count_classes(rows: Iterable[Row], ethogram: Ethogram) -> dict[str, ClassCou
     return {name: ClassCount(n, b, len(a)) for name, n, b, a in zipped}
 
 
-def check_project(rows: Sequence[Row], counts: Mapping[str, ClassCount]) -> list[Finding]:
+def check_project(
+    rows: Sequence[Row], counts: Mapping[str, ClassCount], ethogram: Ethogram, config: DataConfig
+) -> list[Finding]:
     """What does not fit between the recordings of a project."""
+    open_shares = {r.name: r.placement.open_share for r in rows if r.placement and r.placement.lists_bouts}
+    asked = not config.label_gaps and any(open_shares.values())
     return [
-        *check_classes(counts, len({r.source.animal for r in rows})),
+        *warn_of_gaps(open_shares, config.label_gaps, ethogram),
+        *check_classes(counts, len({r.source.animal for r in rows}), gap_candidate(ethogram), asked),
         *check_animals(rows),
         *check_likeness(rows),
         *check_duplicates([r.source.video for r in rows if r.source.video]),
@@ -228,8 +248,14 @@ def check_project(rows: Sequence[Row], counts: Mapping[str, ClassCount]) -> list
     ]
 
 
-def check_classes(counts: Mapping[str, ClassCount], animals: int) -> list[Finding]:
-    """Can each class be learned, and the score be believed?"""
+def check_classes(
+    counts: Mapping[str, ClassCount], animals: int, rest: str | None = None, gaps: bool = False
+) -> list[Finding]:
+    """Can each class be learned, and the score be believed?
+
+    `gaps` says that files which list bouts leave frames open, perhaps those of the class `rest`: then a class that is
+    never labelled may well be there, and must not be dropped.
+    """
     if not any(c.frames for c in counts.values()):
         return [
             Finding("note", "labels", "no frame is labelled", "name the label files with --annotations", "no-labels")
@@ -241,7 +267,12 @@ def check_classes(counts: Mapping[str, ClassCount], animals: int) -> list[Findin
     for name, count in counts.items():
         what = f"bouts: {count.bouts}, of animals: {count.animals}"
         if not count.bouts:
-            found.append(Finding("warning", name, "is never labelled", "leave it out of the ethogram", "class-absent"))
+            remedy = "leave it out of the ethogram"
+            if gaps:
+                remedy = "label it where it occurs"
+            if gaps and name == rest:
+                remedy = f"if the frames between the bouts are {name}, add --label_gaps {name}"
+            found.append(Finding("warning", name, "is never labelled", remedy, "class-absent"))
         elif count.bouts < _BOUTS or count.animals < min(_ANIMALS, animals):
             remedy = f"label more ({_BOUTS} bouts of {_ANIMALS} animals at least), or merge it"
             found.append(Finding("warning", name, what, remedy, "few-bouts"))

@@ -9,6 +9,7 @@ slower, and always right.
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +168,7 @@ class FrameSource:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.n_frames: int | None = None  # once they have been counted by decoding
+        self._counted_s: np.ndarray | None = None  # when each of them is shown
         self.damage: str | None = None
         self._lock = threading.Lock()
         self._list_lock = threading.Lock()
@@ -218,15 +220,34 @@ class FrameSource:
         """
         stream = FrameStream(self.path)
         packets = self.packets
+        times = array("d")
         for frame in stream:
+            times.append(frame.time_s)
             if packets is not None and (
                 frame.index >= len(packets.pts) or abs(packets.time_s[frame.index] - frame.time_s) > 1e-6
             ):
                 self.doubt()
                 packets = None
             wait()
+        self._counted_s = np.array(times)
         self.n_frames, self.damage = stream.decoded, str(stream.damage) if stream.damage else None
         return stream.decoded
+
+    def times(self, n_frames: int) -> np.ndarray:
+        """When each of the first `n_frames` frames is shown, in seconds: as counted, else as the packets say.
+
+        Counts where these do not say it. Raises `UserError` where there are fewer frames.
+        """
+        packets = self.packets
+        if self._counted_s is None and (packets is None or len(packets.pts) < n_frames):
+            self.count()
+        found = self._counted_s
+        if found is None:
+            assert packets is not None
+            found = packets.time_s
+        if len(found) < n_frames:
+            raise UserError(f"{self.path}: has only {len(found)} of the expected {n_frames} frames; predict it again")
+        return found[:n_frames]
 
     def read(self, first: int, count: int = 1, step: int = 1) -> list[Frame]:
         """Frames `first`, `first + step`, ...: up to `count` of them, fewer where the video ends.

@@ -28,6 +28,7 @@ _LUMA_BITS = {
     "nv16": 8,
     "gray": 8,
 }
+_SHORT = 0.98  # share of the frames that a header claims: one that is merely imprecise is not so far off
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
 # Video-range luma (16-235) stretched to 0-255, so that the same scene reads the same from either kind of file.
@@ -138,6 +139,15 @@ def probe(path: Path) -> VideoInfo:
             pixel_format=first.format.name,
             rotation_deg=_rotation(first),
         )
+
+
+def promised_frames(info: VideoInfo, decoded: int, damaged: bool) -> int | None:
+    """The frames that the header claims of a video that stops being readable before; None for a whole one.
+
+    Matroska files end without an error where they were cut off: there only the header tells.
+    """
+    short = decoded < _SHORT * info.expected_frames
+    return info.expected_frames if damaged or short else None
 
 
 def read_frames(path: Path, indices: Iterable[int]) -> np.ndarray:

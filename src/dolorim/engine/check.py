@@ -48,7 +48,7 @@ def check(config: DataConfig, workers: int = 1) -> Checked:
         findings += more
         rows.append(row)
     counts = count_classes(rows, project.ethogram)
-    findings += check_project(rows, counts)
+    findings += check_project(rows, counts, project.ethogram, config)
     labelled = any(count.frames for count in counts.values())
     if labelled and (note := project.ethogram.merging_note()):
         what, _, remedy = note.rpartition("; ")

@@ -9,14 +9,15 @@ from dolorim.config import Config, DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED
 from dolorim.core.pose import NO_SKELETON, Skeleton
-from dolorim.core.recording import Recording
+from dolorim.core.recording import Placement, Recording
 from dolorim.core.workers import usual_workers
 from dolorim.data.cache import CachedVideo
 from dolorim.data.footage import Footage
 from dolorim.data.track import PoseTrack, read_any_track, read_track
-from dolorim.data.video import probe
+from dolorim.data.video import probe, promised_frames
 from dolorim.engine.extract import extract
 from dolorim.engine.talk import say, warn
+from dolorim.formats.gaps import warn_of_gaps
 from dolorim.formats.project import Project, Source, open_project
 
 
@@ -76,6 +77,7 @@ def gather(config: Config) -> Material:
         raise UserError(f"{data.videos or data.dlc}: nothing here has labels; name their folder with --annotations DIR")
     cached = _cached(labelled, config)
     footage = []
+    open_shares: dict[str, float] = {}
     for source in labelled:
         video = None if cached is None or source.video is None else cached.get(source.video)
         if cached is not None and video is None:
@@ -84,10 +86,14 @@ def gather(config: Config) -> Material:
         if video is None and track is None:
             warn(f"{source.name} is left out: it has no pose file")
             continue
-        found = _labelled(project, source, data, video, track)
+        found, placement = _labelled(project, source, data, video, track)
+        if placement.lists_bouts:
+            open_shares[source.name] = placement.open_share
         found = replace(found, recording=_without_short_trials(found.recording, config.train.min_frames))
         if (found.recording.labels >= 0).any() or (points_alone and track is not None):
             footage.append(found)
+    for finding in warn_of_gaps(open_shares, data.label_gaps, project.ethogram):
+        warn(str(finding))
     if not footage and not points_alone:
         raise UserError(f"{data.annotations}: no frame of any recording is labelled; see the warnings above")
     material = Material(project, tuple(footage))
@@ -143,16 +149,23 @@ def _track(source: Source, config: Config, video: CachedVideo | None) -> PoseTra
 
 def _labelled(
     project: Project, source: Source, data: DataConfig, video: CachedVideo | None, track: PoseTrack | None
-) -> Footage:
-    n_frames = track.n_frames if video is None and track is not None else video.n_frames if video is not None else 0
-    recording, placement = project.place(source, n_frames, data, None if video is None else video.time_s)
+) -> tuple[Footage, Placement]:
+    promised = None
+    if video is not None:
+        time_s = video.time_s
+        if data.allow_damaged:
+            promised = promised_frames(probe(video.video), video.n_frames, video.damage is not None)
+    else:
+        assert track is not None
+        time_s = np.arange(track.n_frames) / track.rate_hz
+    recording, placement = project.place(source, time_s, data, promised)
     for finding in placement.findings:
         warn(str(finding))
     for reason in placement.skipped:
         warn(f"trial left out: {reason}")
     for note in track.notes if track is not None else ():
         warn(f"{source.name}: {note}")
-    return Footage(recording, video, track)
+    return Footage(recording, video, track), placement
 
 
 def _without_short_trials(recording: Recording, min_frames: int) -> Recording:

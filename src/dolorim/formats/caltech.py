@@ -28,7 +28,7 @@ def read_caltech(path: Path, ethogram: Ethogram, stream: str = "S1") -> LabelFil
     Raises `UserError` for a behavior that the ethogram does not know, for overlaps, and for what cannot be read.
     """
     events = caltech_events(path, ethogram, stream, Conflicts())
-    return events.on_frames(frame_count(events))
+    return events.on_frames(frame_count(events), None)
 
 
 def caltech_events(path: Path, ethogram: Ethogram, stream: str | None, conflicts: Conflicts) -> Events:

@@ -17,6 +17,16 @@ from dolorim.formats.labels import LabelFile
 
 _MOST_FRAMES = 2**25  # 300 hours at 30 frames/s: a larger number is damage, and would fill the memory
 _OTHER_RATE = 0.01  # relative difference from which a video's rate is another one
+_LAST = 9  # steps before the end that tell how long the last frame is shown
+_DRIFT = 1.0  # frames by which a slightly other rate would be wrong at the end of the video, if it were believed
+
+
+class ConflictError(UserError):
+    """Labels that contradict their video, the ethogram or themselves; `name` is what scripts know it by."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
 
 
 @dataclass(frozen=True)
@@ -26,11 +36,11 @@ class Conflicts:
     mode: Literal["warn", "error"] = "error"
     found: list[Finding] = field(default_factory=list)
 
-    def add(self, where: object, what: str, remedy: str, otherwise: str) -> None:
+    def add(self, where: object, what: str, remedy: str, otherwise: str, name: str = "label-conflict") -> None:
         """`remedy` is what the user can do about it, `otherwise` what happens with `--on_conflict warn`."""
         if self.mode == "error":
-            raise UserError(f"{where}: {what}; {remedy}, or go on with --on_conflict warn ({otherwise})")
-        self.found.append(Finding("warning", str(where), what, otherwise))
+            raise ConflictError(f"{where}: {what}; {remedy}, or go on with --on_conflict warn ({otherwise})", name)
+        self.found.append(Finding("warning", str(where), what, otherwise, name))
 
 
 @dataclass(frozen=True)
@@ -55,30 +65,28 @@ class Events:
     def on_frames(
         self,
         n_frames: int,
-        time_s: np.ndarray | None = None,
+        time_s: np.ndarray | None,
         gaps: int = UNLABELED,
         conflicts: Conflicts | None = None,
+        cut: bool = False,
     ) -> LabelFile:
-        """The labels of a video of `n_frames` frames at `time_s` `(n_frames,)`.
+        """The labels of a video of `n_frames` frames that are shown at `time_s` `(n_frames,)`.
 
-        A time is meant for the nearest border between frames. Frames that no bout claims are of class `gaps`; those
-        that bouts of different classes claim are a conflict, and unlabelled. Without `time_s` the file's own rate is
-        believed. Raises `UserError` where there is none, and for conflicts that are not only to be warned of.
+        `time_s` may be None for bouts in frames alone. A time is meant for the nearest border between frames. Frames
+        that no bout claims are of class `gaps`; those that bouts of different classes claim are a conflict, and
+        unlabelled. So is what lies beyond the last frame, unless the video is `cut` off there: then it is a warning.
+        Raises `UserError` for conflicts that are not only to be warned of.
         """
         conflicts = Conflicts() if conflicts is None else conflicts
         start, stop = self.start, self.stop
         if self.unit == "s":
-            borders = self._borders(n_frames, time_s, conflicts)
-            start, stop = _nearest(borders, start), _nearest(borders, stop)
+            borders, end_s = self._borders(n_frames, time_s, conflicts)
+            start, stop = _nearest(borders, start, end_s), _nearest(borders, stop, end_s)
             start[start == n_frames] -= 1  # an event at the very end is part of the last frame
         start, stop = start.astype(np.int64), stop.astype(np.int64)
         stop = np.maximum(stop, start + 1)
-        beyond = int(stop.max(initial=0))
-        if beyond > n_frames:
-            conflicts.add(
-                self.path, f"labels frames up to {beyond} of a video that has only {n_frames} frames",
-                "give it the labels of this video", "the rest is cut off",
-            )  # fmt: skip
+        if int(stop.max(initial=0)) > n_frames:
+            self._beyond(n_frames, int(stop.max()), cut, conflicts)
         labels, free, clash = self._laid(start, stop, n_frames, conflicts)
         if clash.any():
             first = int(np.flatnonzero(clash)[0])
@@ -87,7 +95,7 @@ class Events:
                 "let one end where the other begins", "they are unlabelled",
             )  # fmt: skip
         labels[free], labels[clash] = gaps, UNLABELED
-        return LabelFile(self.path, None, np.arange(n_frames), labels, counts_from=0)
+        return LabelFile(self.path, None, np.arange(n_frames), labels, counts_from=0, lists_bouts=True)
 
     def _laid(
         self, start: np.ndarray, stop: np.ndarray, n_frames: int, conflicts: Conflicts
@@ -107,22 +115,63 @@ class Events:
         labels[marked] = marks[marked]
         return labels, free & ~marked, (clash & ~marked) | twice
 
-    def _borders(self, n_frames: int, time_s: np.ndarray | None, conflicts: Conflicts) -> np.ndarray:
-        """When each frame begins and the last one ends `(n_frames + 1,)`, in seconds from the first frame."""
-        if time_s is None or n_frames < 2:
-            if self.rate_hz is None:
-                raise UserError(f"{self.path}: its labels are in seconds, and the rate of its video is not known")
-            return np.arange(n_frames + 1) / self.rate_hz
-        times = np.asarray(time_s, np.float64) - time_s[0]
-        step_s = float(np.median(np.diff(times)))
+    @property
+    def covered(self) -> int | None:
+        """Frames that the bouts cover, if that is from the first frame on without a gap; None for bouts in seconds."""
+        if self.unit == "s":
+            return None
+        end = 0
+        for start, stop in sorted(zip(self.start.tolist(), self.stop.tolist(), strict=True)):
+            if start > end:
+                return None
+            end = max(end, int(stop))
+        return end
+
+    def stretched(self, step: int) -> Events:
+        """The same bouts where each frame of theirs is `step` frames of the video."""
+        if self.unit == "s":
+            return self
+        return dataclasses.replace(self, start=self.start * step, stop=self.stop * step)
+
+    def _beyond(self, n_frames: int, last: int, cut: bool, conflicts: Conflicts) -> None:
+        """Say that bouts go on where the video has ended."""
+        what = f"labels frames up to {last} of a video that has only {n_frames} frames"
+        if self.unit == "s":
+            what = f"labels times up to {self.stop.max():g} s of a video that has only {n_frames} frames"
+        if cut:
+            remedy = "what lies behind the last frame that decodes is lost"
+            conflicts.found.append(Finding("warning", str(self.path), what, remedy, "labels-lost"))
+        else:
+            conflicts.add(self.path, what, "give it the labels of this video", "the rest is cut off")
+
+    def _borders(self, n_frames: int, time_s: np.ndarray | None, conflicts: Conflicts) -> tuple[np.ndarray, float]:
+        """When each frame begins and the last one ends `(n_frames + 1,)`, in seconds from the first frame, and from
+        which time on nothing can be meant for the last frame any more."""
+        if time_s is None or (n_frames < 2 and self.rate_hz is None):
+            raise UserError(f"{self.path}: its labels are in seconds, and the rate of its video is not known")
+        if n_frames < 2:
+            return np.arange(n_frames + 1) / (self.rate_hz or 1.0), 2 / (self.rate_hz or 1.0)
+        times = np.maximum.accumulate(np.asarray(time_s, np.float64) - time_s[0])
+        steps_s = np.diff(times)
+        step_s = float(np.median(steps_s))
         rate_hz = (n_frames - 1) / max(float(times[-1]), 1e-9)
-        rates_hz = (rate_hz, 1 / max(step_s, 1e-9))  # where the rate varies, tools call either of them the rate
-        if self.rate_hz is not None and all(abs(self.rate_hz - r) > _OTHER_RATE * r for r in rates_hz):
-            conflicts.add(
-                self.path, f"was made on a video of {self.rate_hz:g} frames/s, but its video has {rate_hz:g}",
-                "give it the labels of this very video", "the times are believed",
-            )  # fmt: skip
-        return np.append(times, times[-1] + step_s)
+        if self.rate_hz is not None:
+            # Where the rate varies, tools call either of them the rate.
+            nearest_hz = min(rate_hz, 1 / max(step_s, 1e-9), key=lambda r: abs(r - (self.rate_hz or 0)))
+            off = abs(self.rate_hz - nearest_hz) / nearest_hz
+            if off > _OTHER_RATE:
+                conflicts.add(
+                    self.path, f"was made on a video of {self.rate_hz:g} frames/s, but its video has {rate_hz:g}",
+                    "give it the labels of this very video (a pose without one has the rate --rate_hz)",
+                    "the times are believed",
+                )  # fmt: skip
+            elif off * n_frames > _DRIFT:
+                what = f"says {self.rate_hz:.6g} frames/s, its video has {nearest_hz:.6g}"
+                remedy = "its times are laid on the timestamps of the frames"
+                conflicts.found.append(Finding("note", str(self.path), what, remedy, "label-fps"))
+        # Nothing says how long the last frame is shown: as long as those shortly before it, or as is usual.
+        lengths_s = (step_s, float(np.median(steps_s[-_LAST:])))
+        return np.append(times, times[-1] + min(lengths_s)), times[-1] + 2 * max(lengths_s)
 
 
 def classes_of(
@@ -161,13 +210,12 @@ def seconds(text: str) -> float | None:
     return total if len(parts) <= 3 and 0 <= total < 1e9 else None
 
 
-def _nearest(borders: np.ndarray, times: np.ndarray) -> np.ndarray:
+def _nearest(borders: np.ndarray, times: np.ndarray, end_s: float) -> np.ndarray:
     after = np.searchsorted(borders, times).clip(1, len(borders) - 1)
     before = after - 1
     found = np.where(times - borders[before] < borders[after] - times, before, after)
     # A time far behind the end must not pass for the end.
-    past = times > borders[-1] + (borders[-1] - borders[-2])
-    return np.where(past, len(borders), found)
+    return np.where(times > end_s, len(borders), found)
 
 
 def _lay(
@@ -190,14 +238,3 @@ def frame_count(events: Events) -> int:
     if last > _MOST_FRAMES:
         raise UserError(f"{events.path}: labels frame {last}, which no video has; was the file damaged?")
     return last
-
-
-def cut_to(file: LabelFile, n_frames: int, conflicts: Conflicts) -> LabelFile:
-    """The same labels for a video of `n_frames` frames, if the file claims to have a row for each of its frames."""
-    if file.n_frames is None or file.n_frames == n_frames:
-        return file
-    conflicts.add(
-        file.path, f"has rows for {file.n_frames} frames, but its video has {n_frames}",
-        "give it the labels of this video", "rows and frames are paired from the first one on",
-    )  # fmt: skip
-    return dataclasses.replace(file, frames=file.frames[:n_frames], labels=file.labels[:n_frames])

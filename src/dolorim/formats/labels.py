@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from dolorim.core.ethogram import UNLABELED, Ethogram
 from dolorim.core.recording import TrialLabels
 from dolorim.files.table import read_table, write_table
 
+CountsFrom = Literal["auto", "0", "1"]  # as in `DataConfig.label_counts_from`
 _FRAME = ("frame", "frames", "frame_number", "frame number", "frame_index", "index")
 _ACTION = ("action", "behavior", "behaviour", "label", "class", "annotation")
 _TOOLS = re.compile(
@@ -30,7 +32,8 @@ class LabelFile:
     """A label file as written: `frames` `(rows,)` ascending, in the file's own counting; `labels` class indices.
 
     `counts_from` is 0 or 1 where the format says so, and None where it has to be told from the numbers. `n_frames` is
-    the length of the video, where the file claims to have a row for each of its frames.
+    the length of the video, where the file claims to have a row for each of its frames. `lists_bouts` says that a
+    frame without a label may be one that nobody has cared about.
     """
 
     path: Path
@@ -39,25 +42,38 @@ class LabelFile:
     labels: np.ndarray
     counts_from: int | None = None
     n_frames: int | None = None
+    lists_bouts: bool = False
 
-    def counted_from_zero(self, trial_length: int, context: int, others: Sequence[LabelFile] = ()) -> TrialLabels:
+    def counted_from_zero(
+        self, trial_length: int, context: int, n_frames: int | None = None, counts_from: CountsFrom = "auto"
+    ) -> TrialLabels:
         """The same labels with frames counted from 0.
 
-        A file that holds frame 0 counts from 0, one that reaches exactly a trial's length counts from 1. What is
-        left (no frame 0, first rows perhaps missing) follows the other files of the project, which one tool wrote.
+        Each file is judged by what it holds itself. One with a frame 0 counts from 0; one that reaches exactly the
+        number of what it labels (of its video, `n_frames`, or of its trial) counts from 1, one that ends just before
+        that from 0. What else begins with 1 is taken to count from 1, and the rest from 0; the labels then carry a
+        `doubt`. `counts_from` ends all doubts. Raises `UserError` where it is 1 and the file holds a frame 0.
         """
+        first, last = int(self.frames[0]), int(self.frames[-1])
         if self.counts_from is not None:
             return TrialLabels(self.path, self.trial, self.frames - self.counts_from, self.labels)
-        last = int(self.frames[-1])
-        lengths = (trial_length, trial_length - context)
-        if self.frames[0] == 0 or (self.trial is not None and last + 1 in lengths):
-            base = 0
-        elif self.trial is not None and last in lengths:
-            base = 1
+        if counts_from == "1" and first == 0:
+            raise UserError(f"{self.path}: holds frame 0, so it cannot count from 1 (--label_counts_from)")
+        if counts_from != "auto":
+            return TrialLabels(self.path, self.trial, self.frames - int(counts_from), self.labels)
+        lengths = (n_frames,) if self.trial is None else (trial_length, trial_length - context)
+        known = [length for length in lengths if length]
+        if first == 0:
+            base, sure = 0, True
+        elif last in known and last + 1 not in known:
+            base, sure = 1, True
+        elif last + 1 in known:
+            base, sure = 0, first > 1
         else:
-            first = {int(f.frames[0]) for f in (self, *others) if f.counts_from is None}
-            base = int(1 in first and 0 not in first)
-        return TrialLabels(self.path, self.trial, self.frames - base, self.labels)
+            gapless = last - first + 1 == len(self.frames)
+            base, sure = int(first == 1), first == 1 and gapless and not known
+        doubt = "" if sure else f"its frames are numbered {first} to {last}, and may count from 0 or from 1"
+        return TrialLabels(self.path, self.trial, self.frames - base, self.labels, doubt, base)
 
 
 def parse_name(path: Path) -> tuple[str, int | None]:

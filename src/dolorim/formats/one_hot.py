@@ -88,7 +88,10 @@ def _read(
             f"{int(np.flatnonzero(clash)[0])}", "leave one of them 1", "they are unlabelled",
         )  # fmt: skip
     labels[clash] = UNLABELED
-    return LabelFile(path, None, np.arange(len(labels)), labels, counts_from=0, n_frames=len(labels))
+    gap = free | (flags[:, behind] == 1).any(axis=1)
+    unscored = (flags < 0).any(axis=1)
+    left_out = bool(gap.sum() > unscored.sum())  # else what has no label is mostly what nobody has scored yet
+    return LabelFile(path, None, np.arange(len(labels)), labels, 0, n_frames=len(labels), lists_bouts=left_out)
 
 
 def write_deepethogram(path: Path, predictions: Predictions) -> None:

@@ -67,12 +67,12 @@ def _pose(
 
 
 def by_frame(
-    path: Path, frames: np.ndarray, values: np.ndarray, lines: Sequence[int] | None = None
+    path: Path, frames: np.ndarray, values: np.ndarray, lines: Sequence[int] | None = None, from_zero: bool = False
 ) -> tuple[np.ndarray, list[str]]:
     """The rows at their frames: `values` `(rows, columns)` of the frame numbers `(rows,)`, and what there is to note.
 
     A tracker may leave out frames in which it found nothing; those are missing, and the rows after them stay where
-    they belong. Numbers from 1 on without a 0 are counted from 1.
+    they belong. Numbers from 1 on without a 0 are counted from 1, unless they are known to count `from_zero`.
     """
     notes: list[str] = []
     if len(frames) == 0 or np.array_equal(frames, np.arange(len(frames))):
@@ -85,7 +85,7 @@ def by_frame(
         raise UserError(
             f"{path}, {where}: found frame {frames[at]}{before}; expected each frame once, in order, from 0"
         )
-    if frames[0] == 1:
+    if frames[0] == 1 and not from_zero:
         frames = frames - 1
         notes.append("its frames are counted from 1")
     n = int(frames[-1]) + 1

@@ -31,6 +31,7 @@ _LEVELS = {
 _HEADER_ROWS = 8  # that are searched for the levels of a header
 _FRONT = 6  # columns in which the level's name may stand
 _FRAME = ("frame", "frames", "frame_number", "frame number", "frame_index", "frame_idx", "index", "unnamed: 0", "")
+_FROM_ZERO = ("frame_idx",)  # SLEAP's, which leaves frames without an animal out, the first one too
 _MISSING = frozenset(["", "nan", "-nan", "na", "n/a", "#n/a", "none", "null", "-", "."])
 _SUFFIX = re.compile(r"\.\d+$")
 _FLAT = re.compile(r"(?P<part>.+?)[ _.\-](?P<coordinate>[^ _.\-]+)")
@@ -57,6 +58,7 @@ def read_pose_csv(path: Path) -> tuple[Pose, ...]:
         index = levels["coords"][1]
         columns = _stacked_columns(header, index + 1)
         width = len(header["coords"])
+        from_zero = False
     else:
         stop = 1
         header_cells = [" ".join(c.split()) for c in top[0][1]]
@@ -64,6 +66,7 @@ def read_pose_csv(path: Path) -> tuple[Pose, ...]:
         known = [c.casefold() for c in header_cells]
         index = next((known.index(n) for n in _FRAME if n in known), -1)
         width = len(header_cells)
+        from_zero = index >= 0 and known[index] in _FROM_ZERO
         if not columns:
             raise UserError(
                 f"{path}: expected a pose table (header rows scorer, bodyparts, coords; or columns <part>_x, <part>_y, "
@@ -72,7 +75,7 @@ def read_pose_csv(path: Path) -> tuple[Pose, ...]:
     values, frames, lines = _numbers(path, itertools.chain(top[stop:], rows), columns, index, width)
     notes: list[str] = []
     if frames is not None:
-        values, notes = by_frame(path, frames, values, lines)
+        values, notes = by_frame(path, frames, values, lines, from_zero)
     return to_poses(path, list(columns.values()), values, notes)
 
 

@@ -15,7 +15,7 @@ from dolorim.core.animals import animal_key, one_spelling
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN, Ethogram
 from dolorim.core.findings import Finding
-from dolorim.core.recording import Placement, Recording, place_trials
+from dolorim.core.recording import Placement, Recording
 from dolorim.files.folders import ETHOGRAMS, find_whose, homes, tables_in
 from dolorim.files.naming import find_videos, folded, inside, is_video, noting
 from dolorim.files.poses import (
@@ -29,10 +29,10 @@ from dolorim.files.poses import (
     stem_of,
 )
 from dolorim.files.subjects import Subject, animal_of, example, read_subjects
-from dolorim.formats.annotations import gap_class
 from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.events import Conflicts, Events, cut_to
+from dolorim.formats.events import Events
 from dolorim.formats.labels import LabelFile
+from dolorim.formats.placing import place_labels
 from dolorim.formats.project_labels import label_files
 
 
@@ -63,23 +63,10 @@ class Project:
     assumptions: tuple[Finding, ...] = ()  # which tables count, and what is taken for granted without one
 
     def place(
-        self, source: Source, n_frames: int, config: DataConfig, time_s: np.ndarray | None = None
+        self, source: Source, time_s: np.ndarray, config: DataConfig, promised: int | None = None
     ) -> tuple[Recording, Placement]:
-        """Lay a source's label files on its true number of frames; labels with times need `time_s` `(n_frames,)`."""
-        everything = [f for s in self.sources for f in s.labels if isinstance(f, LabelFile)]
-        conflicts = Conflicts(config.on_conflict)
-        gaps = gap_class(config, self.ethogram)
-        files = [
-            cut_to(f, n_frames, conflicts)
-            if isinstance(f, LabelFile)
-            else f.on_frames(n_frames, time_s, gaps, conflicts)
-            for f in source.labels
-        ]
-        trials = [f.counted_from_zero(config.trial_length, config.label_context, everything) for f in files]
-        placement = place_trials(
-            trials, n_frames, config.trial_layout, length=config.trial_length, context=config.label_context
-        )
-        placement = dataclasses.replace(placement, findings=tuple(conflicts.found))
+        """Lay a source's label files on its frames, shown at `time_s` `(n_frames,)`, as `place_labels` does."""
+        placement = place_labels(source.labels, time_s, config, self.ethogram, promised)
         recording = Recording(
             source.name, source.animal, placement.labels, placement.trials, source.columns, source.file
         )

@@ -93,7 +93,14 @@ def lay_side_by_side(raters: Sequence[Ratings], config: DataConfig) -> tuple[lis
     for video in sorted(shared):
         lengths = [len(r.whole[video]) for r in raters if video in r.whole]
         everyone = [f for r in raters for f in r.files.get(video, ())]
-        trials = {id(f): f.counted_from_zero(config.trial_length, config.label_context, everyone) for f in everyone}
+        known = [*lengths, *(int(f.frames[-1]) + 1 for f in everyone if f.trial is None and f.frames[0] == 0)]
+        at_least = max(known, default=None)  # frames that the video has
+        trials = {}
+        for f in everyone:
+            found = f.counted_from_zero(config.trial_length, config.label_context, at_least, config.label_counts_from)
+            trials[id(f)] = found
+            if found.doubt:
+                notes.append(f"{f.path}: {found.doubt}; taken to count from {found.counted_from}")
         mine = [[trials[id(f)] for f in r.files.get(video, ())] for r in raters]
         if lengths:
             n = min(lengths)

@@ -22,7 +22,7 @@ from dolorim.core.palette import class_colors
 from dolorim.data import localize
 from dolorim.data.crop import View, plan_view
 from dolorim.data.seek import FrameSource
-from dolorim.data.video import Frame
+from dolorim.data.video import Frame, probe, promised_frames
 from dolorim.formats.predictions import read_predictions
 from dolorim.review.project import Item, Review, names_of, points_of, pose_of, predicted_labels
 from dolorim.review.store import UNTOUCHED, Corrections, others_states, read_history, state_of
@@ -163,6 +163,22 @@ class Opened:
         packets = None if self.source is None else self.source.packets
         return np.empty(0) if packets is None else packets.time_s[: self.n_frames]
 
+    def frame_times(self) -> np.ndarray:
+        """When each frame is shown, `(n_frames,)` seconds; counts the frames where the file does not say it."""
+        if self.source is None and self.item.predictions is not None:  # the video is away, what was predicted is not
+            return read_predictions(self.item.predictions).time_s
+        return self._source().times(self.n_frames)
+
+    @property
+    def promised(self) -> int | None:
+        """Frames that the header of a video claims which stops being readable; None for a whole one."""
+        if self.source is None:
+            return None
+        damaged = bool(self.source.damage or self.item.meta.get("damage"))
+        if not damaged and not self.review.config.allow_damaged:
+            return None
+        return promised_frames(probe(self.source.path), self.n_frames, damaged)
+
     def _source(self) -> FrameSource:
         if self.source is None:
             raise UserError(self.item.problem)
@@ -246,12 +262,13 @@ class Desk:
     def truth(self, opened: Opened) -> tuple[np.ndarray | None, list[list[int]], str]:
         """Labels that were there before, trials as [number, start, stop], and what did not fit."""
         try:
-            placed = self.review.truth(opened.item, opened.n_frames)
+            placed = self.review.truth(opened.item, opened.frame_times(), opened.promised)
         except UserError as error:
-            return None, [], str(error)
+            return None, [], f"earlier labels are neither shown nor kept: {error}"
         if placed is None:
             return None, [], ""
-        return placed.labels, [[t.number, t.start, t.stop] for t in placed.trials], "; ".join(placed.skipped)
+        said = "; ".join([*placed.skipped, *map(str, placed.findings)])
+        return placed.labels, [[t.number, t.start, t.stop] for t in placed.trials], said
 
     def recording(self, number: int) -> dict[str, Any]:
         opened = self.open(number)
@@ -328,7 +345,8 @@ class Desk:
         def work() -> None:
             try:
                 opened.count()
-                self.corrections(number).resize(opened.n_frames)
+                truth = None if self.blinded else self.truth(opened)[0]
+                self.corrections(number).resize(opened.n_frames, truth)
             finally:
                 self._counting.discard(number)
 

@@ -69,11 +69,14 @@ class Review:
     dlc: Path | None = None
     notes: tuple[str, ...] = ()
 
-    def truth(self, item: Item, n_frames: int) -> Placement | None:
-        """The labels that there are already, laid on the video; None without any. Raises `UserError`."""
+    def truth(self, item: Item, time_s: np.ndarray, promised: int | None) -> Placement | None:
+        """The labels that there are already, laid on frames shown at `time_s`; None without any. Raises `UserError`.
+
+        `promised` as in `place_labels`.
+        """
         if self.project is None or item.source is None or not item.source.labels:
             return None
-        return self.project.place(item.source, n_frames, self.config)[1]
+        return self.project.place(item.source, time_s, self.config, promised)[1]
 
 
 def open_review(

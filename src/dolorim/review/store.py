@@ -6,6 +6,7 @@ file is ordinary, `Frame,Action` for the whole video, and is written anew on `sa
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
@@ -116,9 +117,10 @@ class Corrections:
         if state != self.state and not self._knows(tags):
             self._append(version, {"state": state}, tags)
 
-    def resize(self, n_frames: int) -> None:
-        """The video turned out to have another number of frames."""
+    def resize(self, n_frames: int, truth: np.ndarray | None = None) -> None:
+        """The video turned out to have another number of frames; `truth` are the earlier labels laid on these."""
         with self._lock:
+            self._truth = truth
             if n_frames != len(self.marks):
                 self.marks = np.full(n_frames, UNTOUCHED, np.int16)
                 self._rebuild()
@@ -167,11 +169,12 @@ class Corrections:
         """
         file = read_labels(self.labels_path, self.ethogram)
         found = np.full(len(self.marks), UNLABELED, np.int16)
-        inside = file.frames < len(found)
-        found[file.frames[inside]] = file.labels[inside]
+        rows = dataclasses.replace(file, trial=None).counted_from_zero(0, 0, len(found))
+        inside = rows.frames < len(found)
+        found[rows.frames[inside]] = rows.labels[inside]
         wanted = np.where(found == self.labels(), self.marks, np.where(found == UNLABELED, UNSURE, found))
-        rows = zip(*(a.tolist() for a in runs(np.where(wanted == self.marks, -9, wanted))), strict=True)
-        ranges = [[start, stop, mark] for start, stop, mark in rows if mark != -9]
+        changed = zip(*(a.tolist() for a in runs(np.where(wanted == self.marks, -9, wanted))), strict=True)
+        ranges = [[start, stop, mark] for start, stop, mark in changed if mark != -9]
         if ranges:
             self._adopted = self._signed({"set": ranges, "from": self.labels_path.name})
             self._steps.append(self._adopted)
