@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from dolorim.config import Config, DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED

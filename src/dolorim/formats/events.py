@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from dolorim.core.clock import rate_of
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED, Ethogram
 from dolorim.core.findings import Finding
@@ -152,12 +153,11 @@ class Events:
         if n_frames < 2:
             return np.arange(n_frames + 1) / (self.rate_hz or 1.0), 2 / (self.rate_hz or 1.0)
         times = np.maximum.accumulate(np.asarray(time_s, np.float64) - time_s[0])
-        steps_s = np.diff(times)
-        step_s = float(np.median(steps_s))
+        usual_hz = rate_of(times)
         rate_hz = (n_frames - 1) / max(float(times[-1]), 1e-9)
         if self.rate_hz is not None:
             # Where the rate varies, tools call either of them the rate.
-            nearest_hz = min(rate_hz, 1 / max(step_s, 1e-9), key=lambda r: abs(r - (self.rate_hz or 0)))
+            nearest_hz = min(rate_hz, usual_hz, key=lambda r: abs(r - (self.rate_hz or 0)))
             off = abs(self.rate_hz - nearest_hz) / nearest_hz
             if off > _OTHER_RATE:
                 conflicts.add(
@@ -170,7 +170,7 @@ class Events:
                 remedy = "its times are laid on the timestamps of the frames"
                 conflicts.found.append(Finding("note", str(self.path), what, remedy, "label-fps"))
         # Nothing says how long the last frame is shown: as long as those shortly before it, or as is usual.
-        lengths_s = (step_s, float(np.median(steps_s[-_LAST:])))
+        lengths_s = (1 / usual_hz, float(np.median(np.diff(times)[-_LAST:])))
         return np.append(times, times[-1] + min(lengths_s)), times[-1] + 2 * max(lengths_s)
 
 
