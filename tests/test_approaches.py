@@ -122,7 +122,7 @@ def test_what_is_predicted_is_what_evaluation_has_scored(
     np.testing.assert_allclose(again.probabilities, scored.probabilities, atol=2e-3)
 
 
-@pytest.mark.parametrize("name", ["multimodal", "graph"])
+@pytest.mark.parametrize("name", ["multitask", "graph"])
 def test_a_run_that_was_killed_ends_as_one_that_was_not(
     trained: Callable[[str], RunFolder], study: Path, cache: Path, tmp_path: Path, name: str,
     monkeypatch: pytest.MonkeyPatch,

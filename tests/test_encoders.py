@@ -124,7 +124,7 @@ def test_the_spatial_head_learns_where_a_spot_is_to_a_fraction_of_a_cell() -> No
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
     maps, where = bright_spots(64, 12, seed=0)
     for _ in range(80):
-        found, visible = head(maps[None])
+        found, visible, _ = head(maps[None])
         assert found.shape == (1, 64, 1, 2)
         assert visible.shape == (1, 64, 1)
         loss = (found[0, :, 0] - where).abs().mean()
@@ -142,7 +142,7 @@ def test_the_spatial_head_learns_where_a_spot_is_to_a_fraction_of_a_cell() -> No
 @torch.no_grad()
 def test_a_flat_heat_map_points_at_the_middle_of_the_crop() -> None:
     head = SpatialKeypointHead(10, 8, 6)
-    coordinates, visible = head(torch.randn(2, 5, 10, 4, 6))
+    coordinates, visible, _ = head(torch.randn(2, 5, 10, 4, 6))
     assert coordinates.shape == (2, 5, 6, 2)
     assert visible.shape == (2, 5, 6)
     torch.nn.init.zeros_(head.heat.weight)  # a flat heat map points at the middle

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dolorim.config import TrainConfig
-from dolorim.engine.losses import FrameLoss, class_weights, keypoint_loss, soft_targets
+from dolorim.engine.losses import FrameLoss, class_weights, keypoint_loss, peaks, soft_targets
+from dolorim.models.heads import Keypoints
 
 EVEN = np.array([0.5, 0.5])
 
@@ -118,7 +119,11 @@ def test_a_jump_costs_no_more_than_sixteen() -> None:
 
 def test_missing_keypoints_and_those_outside_of_the_crop_have_no_place_to_be_wrong_about() -> None:
     truth = torch.tensor([[[[0.2, 0.1], [torch.nan, torch.nan], [1.4, 0.0]]] * 2])  # (1, 2, 3, 2)
-    loss = functools.partial(keypoint_loss, over_all=lambda value: value)
+
+    def loss(places: torch.Tensor, says: torch.Tensor, truth: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        found = Keypoints(places, says, torch.zeros(*says.shape, 4, 4))
+        return keypoint_loss(found, truth, valid, over_all=lambda value: value)
+
     valid, seen = torch.tensor([[True, False]]), torch.tensor([[[9.0, -9.0, -9.0]] * 2])
     right = truth.nan_to_num(0.0)
     best = float(loss(right, seen, truth, valid))
@@ -137,3 +142,34 @@ def test_missing_keypoints_and_those_outside_of_the_crop_have_no_place_to_be_wro
     for says in (seen, -seen):
         beside = loss(right.expand(2, -1, -1, -1), torch.cat([seen, says]), untracked, valid.expand(2, -1))
         assert float(beside) == pytest.approx(best, abs=1e-6)
+
+
+@given(x=st.floats(-1, 1), y=st.floats(-1, 1))
+def test_a_peak_is_highest_in_the_cell_that_its_point_lies_in(x: float, y: float) -> None:
+    found = peaks(torch.tensor([x, y]), (6, 10))
+    assert found.shape == (6, 10)
+    assert float(found.sum()) == pytest.approx(1, abs=1e-5)
+    row, column = divmod(int(found.argmax()), 10)
+    assert abs((column + 0.5) / 5 - 1 - x) <= 0.1 + 1e-5
+    assert abs((row + 0.5) / 3 - 1 - y) <= 1 / 6 + 1e-5
+
+
+def test_two_guesses_with_the_right_mean_are_not_alike_where_one_is_spread_over_the_whole_mouse() -> None:
+    truth = torch.zeros(1, 1, 1, 2)  # in the middle of the crop
+    spread, peaked = torch.full((1, 1, 1, 9, 9), -20.0), torch.full((1, 1, 1, 9, 9), -20.0)
+    spread[..., 4, 0] = spread[..., 4, 8] = 0.0  # half here, half there: the mean is in the middle
+    peaked[..., 4, 4] = 0.0
+    loss = functools.partial(
+        keypoint_loss, points=truth, valid=torch.ones(1, 1, dtype=torch.bool), over_all=lambda v: v
+    )
+    one, other = (Keypoints(truth, torch.full((1, 1, 1), 9.0), heat) for heat in (spread, peaked))
+    assert float(loss(one)) == pytest.approx(float(loss(other)))
+    assert float(loss(one, map_weight=0.1)) > float(loss(other, map_weight=0.1)) + 0.3
+
+
+def test_the_best_heat_map_is_the_peak_itself() -> None:
+    truth = torch.tensor([[[[0.3, -0.2]]]])
+    best = peaks(truth, (8, 8)).log().requires_grad_()
+    found = Keypoints(truth, torch.full((1, 1, 1), 9.0), best)
+    keypoint_loss(found, truth, torch.ones(1, 1, dtype=torch.bool), lambda v: v, map_weight=1.0).backward()
+    torch.testing.assert_close(best.grad, torch.zeros_like(best), atol=1e-6, rtol=0)

@@ -133,11 +133,11 @@ def test_every_network_gives_logits_and_keypoints_of_the_shapes_that_it_says(nam
     assert found.stages.shape == (stages, 1, 20, CLASSES)
     assert torch.equal(found.stages[-1], found.actions)
     if case.config.tasks == "multitask":
-        assert found.keypoints.shape == (1, 20, 6, 2)
-        assert found.visibility.shape == (1, 20, 6)
-        assert found.keypoints.abs().max() <= 1
+        assert found.keypoints.places.shape == (1, 20, 6, 2)
+        assert found.keypoints.visibility.shape == (1, 20, 6)
+        assert found.keypoints.places.abs().max() <= 1
     else:
-        assert found.keypoints is found.visibility is None
+        assert found.keypoints is None
 
 
 @pytest.mark.parametrize(("frames", "chunk", "read"), [(TIME, 16, 20), (5, 16, 20), (1, 16, 1)])
@@ -151,7 +151,7 @@ def test_decisions_in_chunks_are_those_on_the_whole_recording(name: str, frames:
     np.testing.assert_allclose(found.probabilities, whole.actions[0].softmax(-1), atol=off)
     assert (found.keypoints is None) == (whole.keypoints is None)
     if whole.keypoints is not None:
-        np.testing.assert_allclose(found.keypoints, whole.keypoints[0], atol=2e-4)
+        np.testing.assert_allclose(found.keypoints, whole.keypoints.places[0], atol=2e-4)
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])
@@ -218,9 +218,22 @@ def test_keypoints_are_seen_and_not_copied_from_the_pose(name: str) -> None:
     inputs = case.inputs()
     other = dataclasses.replace(inputs, pose=inputs.pose + 1, points=-inputs.points)
     one, two = case.model(inputs), case.model(other)
-    assert torch.equal(one.keypoints, two.keypoints)
-    assert torch.equal(one.visibility, two.visibility)
+    assert torch.equal(one.keypoints.places, two.keypoints.places)
+    assert torch.equal(one.keypoints.visibility, two.keypoints.visibility)
     assert not torch.allclose(one.actions, two.actions, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["multitask", "keypoints without pose", "vit"])
+@torch.no_grad()
+def test_a_keypoint_lies_in_a_single_frame_where_it_lies_in_the_whole_video(name: str) -> None:
+    case = Case(name, frames=40)
+    inputs = case.inputs()
+    whole, visual = case.model(inputs), case.model.visual
+    wanted = [12, 25, 26]
+    around = [inputs.frames[:, :, t - visual.map_before : t + visual.map_after + 1] for t in wanted]
+    single = case.model.find_keypoints(torch.cat(around))
+    for part, of_all in zip(single, whole.keypoints, strict=True):
+        torch.testing.assert_close(part[:, 0], of_all[0, wanted], atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -241,7 +254,7 @@ def test_every_part_of_a_network_learns() -> None:
     torch.manual_seed(0)
     model, case = build_recognizer(config, CLASSES, SIX, SIZE), Case("multitask", frames=12)
     found = model(case.inputs())
-    (found.stages.square().sum() + found.keypoints.square().sum() + found.visibility.square().sum()).backward()
+    (found.stages.square().sum() + sum(part.square().sum() for part in found.keypoints)).backward()
     still = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()}
     assert {n.split(".")[0] for n in still} <= {"fusion"}  # of the fusion, what stands for a stream that is left out
     assert all("absent" in n for n in still)
@@ -296,7 +309,7 @@ def test_keypoints_of_every_third_frame_are_those_of_all_frames_and_decisions_do
     whole, some, none = (case.model(case.inputs(), maps=maps) for maps in (1, 3, 0))
     for found in (some, none):
         torch.testing.assert_close(found.actions, whole.actions)
-    assert none.keypoints is none.visibility is None
+    assert none.keypoints is None
     if whole.keypoints is not None:
-        torch.testing.assert_close(some.keypoints, whole.keypoints[:, ::3], atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(some.visibility, whole.visibility[:, ::3], atol=1e-5, rtol=1e-4)
+        for part, of_all in zip(some.keypoints, whole.keypoints, strict=True):
+            torch.testing.assert_close(part, of_all[:, ::3], atol=1e-5, rtol=1e-4)

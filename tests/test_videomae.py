@@ -124,6 +124,16 @@ def test_videomae_in_chunks_from_multiples_of_8_equals_the_whole() -> None:
 
 
 @torch.no_grad()
+def test_maps_of_single_frames_are_those_of_the_whole_wherever_they_lie_in_a_clip() -> None:
+    model, images = videomae(), video(64)
+    _, whole = model(images, maps=1)
+    wanted = [23, 22, 29, 36, 19, 34, 25, 32, 23]  # 7, 6, ..., 0 frames behind the start of a clip
+    around = [images[:, :, t - model.map_before : t + model.map_after + 1] for t in wanted]
+    single = model.maps_of(torch.cat(around))
+    torch.testing.assert_close(single[:, 0], whole[0, wanted], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
 def test_videomae_sees_time_within_its_16_frames_only() -> None:
     model, images = videomae(), video(48)
     changed = images.clone()

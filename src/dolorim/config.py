@@ -213,6 +213,12 @@ class TrainConfig:
     """Weight of the truncated squared change of log probabilities between neighboring frames of one label."""
     lambda_kp: Size = 1.0
     """Weight of the keypoints' loss, with --tasks multitask."""
+    lambda_kp_map: Size = 0.1
+    """Within the keypoints' loss: weight of the cross-entropy of each heat map against a peak at the true place, beside
+    the distance of the place found. 0 leaves it out."""
+    kp_frames: NotNegative = 32
+    """Single tracked frames from which each training step learns keypoints, drawn from all training recordings. With 0
+    it learns them from the frames of its windows, which show few scenes at a time."""
     early_stopping_patience: NotNegative = 10
     """Epochs without a better validation macro-F1 before training stops; 0 never stops. With the cosine schedule they
     count from when the learning rate has come down to a tenth of its peak: before, the best is still to come."""

@@ -47,6 +47,8 @@ _CLASSIC: dict[str, dict[str, Any]] = {
         "min_frames": 345,
         "epochs": 50,
         "decoder": "argmax",
+        "kp_frames": 0,
+        "lambda_kp_map": 0.0,
     },
     "augment": {"kp_jitter_std": 0.02, "aug_temporal_drop": 0.05, "kp_hide": 0.0},
     "model": {"modality_dropout": 0.0},

@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 
+from dolorim.data.keypoint_frames import KeypointFrames
 from dolorim.data.sampling import BoutSampler, Turns
 from dolorim.engine.module import Learner
 from dolorim.engine.run_folder import RunFolder
@@ -44,7 +45,7 @@ def checkpoints(run: RunFolder, validated: bool) -> ModelCheckpoint:
 class Ranks(Callback):
     """Gives every process its own windows and recordings where several devices train together."""
 
-    def __init__(self, samplers: Sequence[BoutSampler | Turns]) -> None:
+    def __init__(self, samplers: Sequence[BoutSampler | KeypointFrames | Turns]) -> None:
         self._samplers = samplers
 
     def setup(self, trainer: pl.Trainer, learner: pl.LightningModule, stage: str) -> None:

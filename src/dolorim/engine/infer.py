@@ -193,9 +193,10 @@ class Predictor:
             found = self.model.read(streams, dense=True)
         inner = slice(first, first + frames)
         probabilities = found.actions[0, inner].float().softmax(-1).cpu().numpy()
-        if found.keypoints is None or found.visibility is None:
+        if found.keypoints is None:
             return Decisions(probabilities)
-        keypoints, visible = found.keypoints[0, inner].float(), found.visibility[0, inner].float().sigmoid()
+        keypoints = found.keypoints.places[0, inner].float()
+        visible = found.keypoints.visibility[0, inner].float().sigmoid()
         return Decisions(probabilities, keypoints.cpu().numpy(), visible.cpu().numpy())
 
     def around(self, start: int, stop: int | None) -> tuple[int, int | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from dolorim.config import TrainConfig
+from dolorim.models.heads import Keypoints, cell_centers
 
 OverAll = Callable[[torch.Tensor], torch.Tensor]
 _MOST = 30.0  # a class is never weighted more than this many times another
+_PEAK = 1.0  # cells; standard deviation of the heat map that a keypoint should have
 _STEP = 4.0  # largest change of a log probability that smoothness is asked of (Farha and Gall 2019, MS-TCN)
 
 
@@ -88,19 +90,35 @@ def soft_targets(labels: torch.Tensor, n_classes: int, reach: int) -> torch.Tens
 
 
 def keypoint_loss(
-    found: torch.Tensor, visibility: torch.Tensor, points: torch.Tensor, valid: torch.Tensor, over_all: OverAll
+    found: Keypoints, points: torch.Tensor, valid: torch.Tensor, over_all: OverAll, map_weight: float = 0.0
 ) -> torch.Tensor:
-    """Smooth L1 distance of keypoints `(batch, time, keypoint, 2)` that are in the crop, plus a tenth of the cross
-    entropy of whether they are there. `valid` `(batch, time)` is false beyond the recording. `over_all` as above.
-    A window without any point is of a recording that nobody has tracked: it says nothing about what can be seen.
+    """Smooth L1 distance of keypoints from `points` `(batch, time, keypoint, 2)` that are in the crop, plus a tenth of
+    the cross entropy of whether they are there, plus `map_weight` times that of their heat maps.
+
+    The distance alone is of a mean, and a heat map that is spread over the mouse has the right mean too: the left and
+    the right ear then never part. `valid` `(batch, time)` is false beyond the recording. `over_all` as above. A window
+    without any point is of a recording that nobody has tracked: it says nothing about what can be seen.
     """
     valid = valid & ~points.isnan().flatten(1).all(1, keepdim=True)
     there = ~points.isnan().any(-1) & valid[..., None]
     inside = there & (points.abs() <= 1).all(-1)
-    place = F.smooth_l1_loss(found.float(), points.nan_to_num(0.0), reduction="none", beta=0.05).sum(-1)
-    seen = F.binary_cross_entropy_with_logits(visibility.float(), inside.float(), reduction="none").mean(-1)
+    places, visibility = found.places.float(), found.visibility.float()
+    wrong = F.smooth_l1_loss(places, points.nan_to_num(0.0), reduction="none", beta=0.05).sum(-1)
+    if map_weight:
+        log = found.heat.float().flatten(3).log_softmax(-1)
+        wrong = wrong - map_weight * (peaks(points, found.heat.shape[3:]).flatten(3) * log).sum(-1)
+    seen = F.binary_cross_entropy_with_logits(visibility, inside.float(), reduction="none").mean(-1)
     n_inside, n_valid = (over_all(mask.sum().float()).clamp(min=1e-6) for mask in (inside, valid))
-    return (place * inside).sum() / n_inside + 0.1 * (seen * valid).sum() / n_valid
+    return (wrong * inside).sum() / n_inside + 0.1 * (seen * valid).sum() / n_valid
+
+
+def peaks(points: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Heat maps `(..., rows, columns)` that sum to 1, with a normal peak at each of `points` `(..., 2)` in the crop."""
+    sides = []
+    for n, place in zip(size, (points[..., 1], points[..., 0]), strict=True):
+        cells = (cell_centers(n, points.device) - place.nan_to_num(0.0)[..., None]) * (n / 2)
+        sides.append((-0.5 * (cells / _PEAK) ** 2).softmax(-1))
+    return sides[0][..., :, None] * sides[1][..., None, :]
 
 
 def _unsteadiness(log: torch.Tensor, labels: torch.Tensor, over_all: OverAll) -> torch.Tensor:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import lightning.pytorch as pl
 import numpy as np
@@ -21,6 +21,7 @@ from dolorim.data.windows import Batch
 from dolorim.engine.infer import UNIT, Predictor, compiled_or_not
 from dolorim.engine.losses import FrameLoss, keypoint_loss
 from dolorim.metrics.frames import confusion, frame_scores
+from dolorim.models.heads import Keypoints
 from dolorim.models.recognizer import Inputs, Output, Recognizer
 from dolorim.models.weights import Pretrained, freeze, last_blocks
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from dolorim.models.vit import Vit2d
 
 
+T = TypeVar("T")
+Step = dict[str, Batch]
+_HEAD_RATE = 10.0  # of the keypoint head: a flat heat map has far to go to a peak, and each step is as long as the rate
 _KEYPOINTS_EVERY = 4  # of a window's frames are learned from: its neighbors show next to nothing else
 
 
@@ -55,7 +59,8 @@ class Learner(pl.LightningModule):
         self.loss = FrameLoss(config.train, shares)
         self.plateau = Plateau()
         # Its method, not the model itself: that would be registered, and saved, a second time.
-        self._look: Callable[..., Output] = compiled_or_not(model.forward) if config.train.compile else model.forward
+        self._look: Callable[..., Output] = self._compiled(model.forward)
+        self._find: Callable[..., Keypoints] = self._compiled(model.find_keypoints)
         self._spent_s = 0.0  # in earlier sessions of this run
         self._started = time.monotonic()
         self._went_on_at = (0, 0.0)  # step, and share of the epochs done by then
@@ -64,21 +69,24 @@ class Learner(pl.LightningModule):
         self.ended_by: Literal["epochs", "max_minutes", "patience"] = "epochs"
         self._counts = self._no_counts()
 
-    def training_step(self, batch: Batch, index: int) -> torch.Tensor:
+    def _compiled(self, see: Callable[..., T]) -> Callable[..., T]:
+        return compiled_or_not(see) if self.config.train.compile else see
+
+    def training_step(self, step: Step, index: int) -> torch.Tensor:
+        """Learn from a batch of `windows`, of single tracked frames (`keypoint_frames`), or of both."""
         everybodys = [self.config.train.seed, self.global_step]
         mine = np.random.SeedSequence([*everybodys, self.global_rank]).generate_state(1)
         torch.manual_seed(int(mine[0]))  # for dropout
-        batch = augment(batch, self.config.augment, self.ethogram.mirrored)
-        first = np.random.SeedSequence([*everybodys, 0]).generate_state(1)
-        inputs = self._with_one_stream_left_out(inputs_of(batch), int(first[0]))
-        found = self._look(inputs, batch["valid"], halo=True, maps=_KEYPOINTS_EVERY)
-        loss = self.loss(found.stages, batch["labels"], self._over_all)
-        if found.keypoints is not None and found.visibility is not None and self.config.train.lambda_kp:
-            some = slice(None, None, _KEYPOINTS_EVERY)
-            true, valid = batch["points"][:, some], batch["valid"][:, some]
-            points = keypoint_loss(found.keypoints, found.visibility, true, valid, self._over_all)
-            self.log("train/keypoints", points, on_step=False, on_epoch=True, batch_size=len(batch["labels"]))
-            loss = loss + self.config.train.lambda_kp * points
+        changed = {name: augment(b, self.config.augment, self.ethogram.mirrored) for name, b in step.items()}
+        losses = []
+        if "windows" in changed:
+            first = np.random.SeedSequence([*everybodys, 0]).generate_state(1)
+            losses.append(self._loss_of_windows(changed["windows"], int(first[0])))
+        if "keypoint_frames" in changed:
+            frames = changed["keypoint_frames"]
+            found = self._find(frames["frames"][:, None])
+            losses.append(self._loss_of_keypoints(found, frames["points"], frames["valid"]))
+        loss = torch.stack(losses).sum()
         together = self._over_all(loss.detach().clone())
         if not torch.isfinite(together):
             raise UserError(
@@ -86,8 +94,25 @@ class Learner(pl.LightningModule):
                 f"the checkpoint of the epoch before is kept. "
                 f"Try a lower --lr (now {self.config.train.lr:g}) or --precision 32"
             )
-        self.log("train/loss", together, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(batch["labels"]))
+        self.log("train/loss", together, prog_bar=True, on_step=True, on_epoch=True, batch_size=1)
         return loss
+
+    def _loss_of_windows(self, batch: Batch, seed: int) -> torch.Tensor:
+        settings = self.config.train
+        every = 0 if settings.kp_frames or not settings.lambda_kp else _KEYPOINTS_EVERY
+        inputs = self._with_one_stream_left_out(inputs_of(batch), seed)
+        found = self._look(inputs, batch["valid"], halo=True, maps=every)
+        loss = self.loss(found.stages, batch["labels"], self._over_all)
+        if found.keypoints is None:
+            return loss
+        some = slice(None, None, every)
+        return loss + self._loss_of_keypoints(found.keypoints, batch["points"][:, some], batch["valid"][:, some])
+
+    def _loss_of_keypoints(self, found: Keypoints, points: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        settings = self.config.train
+        loss = keypoint_loss(found, points, valid, self._over_all, settings.lambda_kp_map)
+        self.log("train/keypoints", loss, on_step=False, on_epoch=True, batch_size=1)
+        return settings.lambda_kp * loss
 
     def _with_one_stream_left_out(self, inputs: Inputs, seed: int) -> Inputs:
         """The same, but for a share of the batches that lack the pose or the picture."""
@@ -110,7 +135,7 @@ class Learner(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         thaw(self.model.visual, self.config.model, self.current_epoch)
 
-    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+    def on_train_batch_start(self, step: Step, index: int) -> None:
         if self.config.train.max_minutes:
             share = torch.tensor(self.spent_s / (60 * self.config.train.max_minutes), device=self.device)
             self.time_share = float(self._over_all(share))
@@ -141,7 +166,7 @@ class Learner(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         settings = self.config.train
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-        optimizer = kind(self.parameters(), settings.lr, weight_decay=settings.weight_decay)
+        optimizer = kind(self._groups(), settings.lr, weight_decay=settings.weight_decay)
         total = int(self.trainer.estimated_stepping_batches)  # with as many processes as there are now
         warm_up = max(1, round(settings.warmup_epochs * total / settings.epochs))
 
@@ -152,6 +177,14 @@ class Learner(pl.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters with the learning rate of each group."""
+        head = [] if self.model.keypoints is None else [*self.model.keypoints.parameters()]
+        theirs = {id(p) for p in head}
+        others = [p for p in self.parameters() if id(p) not in theirs]
+        groups: list[dict[str, Any]] = [{"params": others}]
+        return [*groups, {"params": head, "lr": _HEAD_RATE * self.config.train.lr}] if head else groups
 
     def _annealing(self, share: float) -> float:
         """Half a cosine from 1 to almost 0 over the share of the steps or of the time allowed, whichever is ahead."""

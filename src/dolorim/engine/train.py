@@ -21,7 +21,6 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, RichProgressBar, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
-from torch.utils.data import DataLoader, Sampler
 
 from dolorim.config import Config, TrainConfig
 from dolorim.core.bouts import to_bouts
@@ -32,13 +31,14 @@ from dolorim.core.ethogram import Ethogram
 from dolorim.core.splits import Split, split_animals
 from dolorim.data.augment import augment, settle
 from dolorim.data.footage import Footage
-from dolorim.data.sampling import BoutSampler, Numbers, Turns, WindowSpec, rare_boost
+from dolorim.data.sampling import BoutSampler, rare_boost
 from dolorim.data.windows import Batch, Windows, pose_statistics
 from dolorim.engine.abstention import calibrate
 from dolorim.engine.callbacks import Lines, Patience, ProgressBar, Ranks, TimeLimit, average, checkpoints, how_it_ended
 from dolorim.engine.evaluate import evaluate_held_out, predictor_of
 from dolorim.engine.features import needs_only_features, with_features
 from dolorim.engine.hardware import Precision, is_first_process, pick_device, pick_precision
+from dolorim.engine.loaders import Loaders, make_loaders
 from dolorim.engine.material import Material, gather, learns_points_alone
 from dolorim.engine.model_card import write_model_card
 from dolorim.engine.module import Learner, inputs_of
@@ -161,7 +161,7 @@ def _say_split(material: Material, split: Split) -> None:
         warn("no test animals: the run will have no honest figure of its accuracy")
 
 
-def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner, tuple[DataLoader[Any], ...]]:
+def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner, Loaders]:
     ethogram, settings, skeleton = material.project.ethogram, config.train, material.skeleton
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     changes, told = settle(config, ethogram.classes, skeleton.keypoints)
@@ -194,24 +194,10 @@ def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner,
             warn(f"no training animal shows {name}; the run cannot learn it")
     if model.pose is not None:
         model.pose.fit(*pose_statistics(windows))
-    loaders: list[DataLoader[Any]] = [_loader(windows, sampler, settings.batch_size, settings.num_workers)]
-    if val:
-        loaders.append(DataLoader(Numbers(len(val)), batch_size=None, sampler=Turns(len(val))))
+    loaders = make_loaders(config, footage, model, windows, sampler, len(val))
     learner = Learner(model, config, ethogram, shares, needs, val)
-    _try_one_batch(learner, loaders[0], config, footage)
-    return learner, tuple(loaders)
-
-
-def _loader(windows: Windows, sampler: Sampler[WindowSpec], batch: int, workers: int) -> DataLoader[Batch]:
-    return DataLoader(
-        windows,
-        batch_size=batch,
-        sampler=sampler,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        multiprocessing_context="spawn" if workers else None,
-        pin_memory=torch.cuda.is_available(),
-    )
+    _try_one_batch(learner, loaders, config, footage)
+    return learner, loaders
 
 
 def _boost(config: Config, footage: Sequence[Footage], ethogram: Ethogram) -> np.ndarray | None:
@@ -228,19 +214,23 @@ def _boost(config: Config, footage: Sequence[Footage], ethogram: Ethogram) -> np
     return boost
 
 
-def _try_one_batch(learner: Learner, loader: DataLoader[Batch], config: Config, footage: Sequence[Footage]) -> None:
+def _try_one_batch(learner: Learner, loaders: Loaders, config: Config, footage: Sequence[Footage]) -> None:
     """Run one batch through the network before the first epoch; name the shapes, and how far it sees."""
-    batch = next(iter(loader))
+    batch = next(iter(loaders.windows))
     mode = learner.model.training
     learner.model.eval()
     with torch.inference_mode():
         found = learner.model(
             inputs_of(augment(batch, config.augment, learner.ethogram.mirrored)), batch["valid"], halo=True
         )
+        detail(f"one batch: {_shapes(batch)} -> actions {tuple(found.actions.shape)}"
+            + (f", keypoints {tuple(found.keypoints.places.shape)}" if found.keypoints is not None else ""))  # fmt: skip
+        if loaders.keypoint_frames is not None:
+            batch = next(iter(loaders.keypoint_frames))
+            changed = augment(batch, config.augment, learner.ethogram.mirrored)
+            keypoints = learner.model.find_keypoints(changed["frames"][:, None])
+            detail(f"single frames: {_shapes(batch)} -> keypoints {tuple(keypoints.places.shape)}")
     learner.model.train(mode)
-    shapes = {k: tuple(v.shape) for k, v in batch.items() if v.dim() > 1}
-    detail(f"one batch: {', '.join(f'{k} {s}' for k, s in shapes.items())} -> actions {tuple(found.actions.shape)}"
-        + (f", keypoints {tuple(found.keypoints.shape)}" if found.keypoints is not None else ""))  # fmt: skip
     halos = [h for h in (learner.needs.visual, learner.needs.pose) if h is not None]
     before, after = (max(getattr(h, side) for h in halos) for side in ("before", "after"))
     longest = max((len(b) for f in footage for b in to_bouts(f.recording.labels)), default=0)
@@ -248,8 +238,12 @@ def _try_one_batch(learner: Learner, loader: DataLoader[Batch], config: Config, 
         f"the longest labelled bout has {longest}")  # fmt: skip
 
 
-def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLoader[Any], ...], resume: bool) -> None:
-    settings, validated = config.train, len(loaders) > 1
+def _shapes(batch: Batch) -> str:
+    return ", ".join(f"{name} {tuple(values.shape)}" for name, values in batch.items() if values.dim() > 1)
+
+
+def _fit(config: Config, run: RunFolder, learner: Learner, loaders: Loaders, resume: bool) -> None:
+    settings, validated = config.train, loaders.val is not None
     if settings.devices != "auto" and not settings.devices.isdecimal():
         raise UserError(f"--devices {settings.devices}: expected how many, or auto")
     if settings.accelerator not in ("auto", "cpu") and pick_device(settings.accelerator).type == "cpu":
@@ -257,8 +251,7 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
             f"--accelerator {settings.accelerator}: PyTorch finds none here; leave the flag out, or use cpu"
         )
     precision = pick_precision(settings.precision, pick_device(settings.accelerator))
-    turns = [loader.sampler for loader in loaders if isinstance(loader.sampler, BoutSampler | Turns)]
-    callbacks: list[Callback] = [Ranks(turns), TimeLimit(), checkpoints(run, validated)]
+    callbacks: list[Callback] = [Ranks(loaders.turns), TimeLimit(), checkpoints(run, validated)]
     callbacks.append(RichProgressBar(console_kwargs={"stderr": True}) if watched() else Lines())
     if settings.use_ema:
         callbacks.append(WeightAveraging(multi_avg_fn=partial(average, settings.ema_decay)))
@@ -291,11 +284,11 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
         except (ValueError, MisconfigurationException) as error:
             asked = f"--accelerator {settings.accelerator} --devices {settings.devices} --strategy {settings.strategy}"
             raise UserError(f"{asked}: Lightning cannot do that here ({one_line(error)})") from None
-        for sampler in turns:
+        for sampler in loaders.turns:
             sampler.world_size = trainer.num_devices * trainer.num_nodes
         times = f" x {sampler.world_size}" if sampler.world_size > 1 else ""
         device = f"{trainer.strategy.root_device}{times}"
-        say(f"training on {device}, precision {precision}, {len(loaders[0])} steps an epoch")
+        say(f"training on {device}, precision {precision}, {len(loaders.windows)} steps an epoch")
         checkpoint = run.last_checkpoint if resume else None
         if checkpoint is not None:
             stored = _read_checkpoint(checkpoint).get("state_dict", {})
@@ -304,10 +297,9 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: tuple[DataLo
             except UserError as error:
                 raise UserError(f"{error}; delete it, and the run begins anew") from None
             say(f"going on from {checkpoint}")
-        val = loaders[1] if validated else None
         try:
             try:
-                trainer.fit(learner, loaders[0], val, ckpt_path=checkpoint, weights_only=True)
+                trainer.fit(learner, loaders.training, loaders.val, ckpt_path=checkpoint, weights_only=True)
             except BaseException:  # processes that it has started would wait for this one for ever
                 if trainer.strategy.launcher is not None:
                     trainer.strategy.launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -352,7 +344,8 @@ def _strategy(config: Config) -> str:
         return config.train.strategy
     # A batch that lacks one stream leaves that stream's weights without gradient, and so does a frozen encoder.
     # So do convolutions that are left out.
-    one_stream = "none" in (config.model.visual, config.model.pose)
+    # So do the other heads where keypoints alone are learned.
+    one_stream = "none" in (config.model.visual, config.model.pose) and not learns_points_alone(config)
     all_learn = config.model.visual == "none" or (
         config.model.visual == "cnn3d" and config.model.convolution_dropout < 1
     )

@@ -62,6 +62,8 @@ class Cnn3d(nn.Module):
         self.seen_length = room + 1  # frames that a summary goes over
         self.numbers_length = clip_length - 2 * self.maps.reach
         self.lost = self.numbers_length - self.seen_length  # frames that the convolutions over time cost
+        steps_in_time = sum(block.time is not None for block in blocks)
+        self.map_before = self.map_after = self.maps.reach + steps_in_time * (_KERNEL // 2)
         summary = 2 * 2 * stages[-1] + 3 * self.kinematics.width
         self.summary_norm = nn.BatchNorm1d(summary)
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Conv1d(summary, width, 1), nn.ReLU(), nn.Dropout(dropout))
@@ -87,7 +89,8 @@ class Cnn3d(nn.Module):
             numbers = self.kinematics_norm(self.kinematics(shown, track).transpose(1, 2)).clamp(-5, 5)
         levels: list[torch.Tensor] | None = [] if maps else None
         if self.convolution_dropout < 1 or maps:
-            seen = self._look(shown, levels)
+            picture = self._hidden_at_times(shown.inner_picture, self.appearance_dropout)
+            seen = self._look(shown, picture, levels)
         if self.convolution_dropout >= 1:  # nothing would be learned from them
             seen = numbers.new_zeros(len(numbers), self.pooled_norm.num_features, numbers.shape[2] - self.lost)
         with torch.autocast(frames.device.type, enabled=False):
@@ -99,11 +102,24 @@ class Cnn3d(nn.Module):
             features = self.project(torch.cat([convolved, measured], 1)).transpose(1, 2)
         return features if levels is None else (features, self._stacked(levels, len(features), features.shape[1], maps))
 
-    def _look(self, maps: Maps, levels: list[torch.Tensor] | None) -> torch.Tensor:
-        """Maps to pooled features `(batch, 2 * last stage, fewer frames)`; `levels` collects what each block gives."""
-        hidden = self._hidden_at_times(maps.inner_picture, self.appearance_dropout)
-        layers = [maps.inner_picture, *maps.motion, maps.flicker, hidden]
-        batch, frames = hidden.shape[:2]
+    def maps_of(self, frames: torch.Tensor) -> torch.Tensor:
+        """Maps `(batch, 1, map_channels, height / 4, width / 4)` of the middle ones of `frames` `(batch, 1, map_before
+        + 1 + map_after, height, width)`: the same numbers as `forward` gives, for far fewer frames. In training, the
+        picture is never hidden: where a keypoint lies cannot be told without it."""
+        frames = frames.squeeze(1)
+        with torch.autocast(frames.device.type, enabled=False):
+            shown = self.maps(frames)
+        levels: list[torch.Tensor] = []
+        self._look(shown, shown.inner_picture, levels)
+        return self._stacked(levels, len(frames), frames.shape[1] - self.map_before - self.map_after, 1)
+
+    def _look(self, maps: Maps, picture: torch.Tensor, levels: list[torch.Tensor] | None) -> torch.Tensor:
+        """Maps to pooled features `(batch, 2 * last stage, fewer frames)`; `levels` collects what each block gives.
+
+        `picture` is that of the maps, or zeros for windows that are seen without it.
+        """
+        layers = [maps.inner_picture, *maps.motion, maps.flicker, picture]
+        batch, frames = picture.shape[:2]
         # The first layers are done a few frames at a time, as long as nothing is averaged over frames: what lies in
         # the processor's cache is several times faster. Channels lie innermost for the same reason.
         size = frames if self.training else _SLICE
@@ -131,8 +147,9 @@ class Cnn3d(nn.Module):
         same = []
         for level in levels:
             images = level.reshape(batch, -1, *level.shape[1:])
-            lost = (time + self.clip_length - 1 - images.shape[1]) // 2  # at either end, to lags and to convolutions
-            images = images[:, self.before - lost : self.before - lost + time : every].flatten(0, 1)
+            surplus = images.shape[1] - time  # frames of context that this level still has
+            first = surplus - surplus // 2
+            images = images[:, first : first + time : every].flatten(0, 1)
             same.append(F.interpolate(images.float(), size, mode="bilinear"))
         return torch.cat(same, 1).view(batch, -1, self.map_channels, *size)
 

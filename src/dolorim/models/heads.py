@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -22,12 +24,23 @@ class ActionHead(nn.Module):
         return self.layers(features)
 
 
-class SpatialKeypointHead(nn.Module):
-    """Keypoints from maps `(batch, time, channels, height, width)`: coordinates and visibility.
+class Keypoints(NamedTuple):
+    """Keypoints found in the crop.
 
-    Coordinates `(batch, time, keypoint, 2)` are x, y in the crop from -1 to 1, as grid_sample counts them (-1 is the
-    outer edge of the first pixel); visibility `(batch, time, keypoint)` are logits. Pooled features would not do: they
-    have lost most of what says *where*.
+    `places` `(batch, time, keypoint, 2)` are x, y from -1 to 1, as grid_sample counts them (-1 is the outer edge of
+    the first pixel). `visibility` `(batch, time, keypoint)` are logits. `heat` `(batch, time, keypoint, rows, columns)`
+    are the logits of the heat map that each place is the mean of.
+    """
+
+    places: torch.Tensor
+    visibility: torch.Tensor
+    heat: torch.Tensor
+
+
+class SpatialKeypointHead(nn.Module):
+    """Keypoints from maps `(batch, time, channels, height, width)`.
+
+    Pooled features would not do: they have lost most of what says *where*.
 
     Each keypoint's coordinates are the mean position under a heat map (integral regression, Sun et al. 2018,
     arXiv:1711.08229), so that they are finer than the map's cells; whether it is visible is read from what lies there.
@@ -41,7 +54,7 @@ class SpatialKeypointHead(nn.Module):
         self.heat = nn.Conv2d(hidden, n_keypoints, 1)
         self.visible = nn.Parameter(torch.zeros(n_keypoints, hidden + 1))
 
-    def forward(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, maps: torch.Tensor) -> Keypoints:
         batch, time = maps.shape[:2]
         seen = self.reduce(maps.flatten(0, 1))
         if min(seen.shape[2:]) < _FINE:
@@ -49,8 +62,13 @@ class SpatialKeypointHead(nn.Module):
         seen = self.look(seen)
         heat = self.heat(seen).float()
         share = heat.flatten(2).softmax(-1).view_as(heat)
-        y, x = (torch.arange(n, device=heat.device) * (2 / n) + (1 / n - 1) for n in heat.shape[2:])
+        y, x = (cell_centers(n, heat.device) for n in heat.shape[2:])
         where = torch.stack([(share.sum(2) * x).sum(-1), (share.sum(3) * y).sum(-1)], -1)
         there = torch.einsum("nkhw,nchw->nkc", share, seen.float())
         visible = (there * self.visible[:, :-1]).sum(-1) + self.visible[:, -1]
-        return where.view(batch, time, -1, 2), visible.view(batch, time, -1)
+        return Keypoints(*(found.unflatten(0, (batch, time)) for found in (where, visible, heat)))
+
+
+def cell_centers(n: int, device: torch.device) -> torch.Tensor:
+    """Where the centers of `n` cells lie along a side of the crop, from -1 to 1: `(n,)`."""
+    return torch.arange(n, device=device) * (2 / n) + (1 / n - 1)

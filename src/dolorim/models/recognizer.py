@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dolorim.models.cnn3d import Cnn3d
-from dolorim.models.heads import ActionHead, SpatialKeypointHead
+from dolorim.models.heads import ActionHead, Keypoints, SpatialKeypointHead
 from dolorim.models.paws import PawBrightness
 from dolorim.models.pose import PoseEncoder
 from dolorim.models.tcn import Refinement, Tcn
@@ -55,13 +55,12 @@ class Streams(NamedTuple):
 class Output(NamedTuple):
     """`actions` logits `(batch, time, classes)`, the last of `stages` `(stages, batch, time, classes)`.
 
-    `keypoints` `(batch, time, keypoint, 2)` in the crop, from -1 to 1; `visibility` logits `(batch, time, keypoint)`.
+    `keypoints` are None where they were not asked for.
     """
 
     actions: torch.Tensor
     stages: torch.Tensor
-    keypoints: torch.Tensor | None = None
-    visibility: torch.Tensor | None = None
+    keypoints: Keypoints | None = None
 
 
 class Recognizer(nn.Module):
@@ -69,7 +68,7 @@ class Recognizer(nn.Module):
 
     Keypoints are read from the picture alone, never from the pose stream, so that they cannot be copied. A visual
     encoder has `before`, `after` (frames of context), `width`, and maps frames, track and points (`Inputs`) to
-    `(batch, time, width)`. The recognizer's own `before` and `after` are how far `read` looks along time.
+    `(batch, time, width)`; its `maps_of` gives the maps of single frames, which need less context. The recognizer's own `before` and `after` are how far `read` looks along time.
     """
 
     def __init__(
@@ -137,7 +136,17 @@ class Recognizer(nn.Module):
         stages = found[0] if len(found) == 1 else torch.stack([f.log_softmax(-1) for f in found]).mean(0)
         if self.keypoints is None or streams.maps is None:
             return Output(stages[-1], stages)
-        return Output(stages[-1], stages, *self.keypoints(streams.maps))
+        return Output(stages[-1], stages, self.keypoints(streams.maps))
+
+    def find_keypoints(self, frames: torch.Tensor) -> Keypoints:
+        """Keypoints of single frames, with nothing else computed.
+
+        `frames` `(batch, 1, before + 1 + after, height, width)` from 0 to 1 are each frame with the context that the
+        visual encoder's maps of it need (`map_before`, `map_after`). Time is 1 in what comes out.
+        """
+        assert self.visual is not None
+        assert self.keypoints is not None
+        return self.keypoints(self.visual.maps_of(frames))
 
     def _decide_densely(self, features: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
         """Every `step`-th frame is a sequence of its own, and all of them are decided on side by side."""

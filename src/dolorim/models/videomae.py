@@ -54,6 +54,7 @@ class VideoMae3d(nn.Module):
     """
 
     before = after = HOP
+    map_before = map_after = 2 * HOP - 1
     norms_tokens: torch.Tensor
     weight: torch.Tensor
 
@@ -153,6 +154,19 @@ class VideoMae3d(nn.Module):
             return features
         grid = self._to_frames(torch.cat(grids), batch)[:, :time:maps]
         return features, grid.view(batch, -1, self.rows, self.rows, self.width).permute(0, 1, 4, 2, 3)
+
+    def maps_of(self, frames: torch.Tensor) -> torch.Tensor:
+        """Tokens of the frames in the middle, `(batch, 1, width, rows, columns)`, of two clips each; `frames` `(batch,
+        1, map_before + 1 + map_after, height, width)`.
+
+        In prediction clips start at every eighth frame, wherever a frame lies in them. So here the first window has
+        its frame at one place, the next at another, and so on.
+        """
+        place = HOP - 1 - torch.arange(len(frames), device=frames.device) % HOP
+        starts = (HOP - 1 - place).tolist()
+        windows = [f[:, start : start + HOP + CLIP] for f, start in zip(frames, starts, strict=True)]
+        _, grids = self(torch.stack(windows), halo=True, maps=1)
+        return grids[torch.arange(len(frames), device=frames.device), place][:, None]
 
     def _to_frames(self, steps: torch.Tensor, batch: int) -> torch.Tensor:
         """Steps of clips `(batch * clip, 8, n)` to frames `(batch, 8 * (clips - 1), n)`."""

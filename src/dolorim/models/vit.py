@@ -27,7 +27,7 @@ class Vit2d(nn.Module):
     beside the network itself, so that features of a frozen network can be stored. No context is needed.
     """
 
-    before = after = 0
+    before = after = map_before = map_after = 0
     net: Any  # timm's networks have attributes that nn.Module does not
 
     def __init__(self, name: str = DEFAULT, img_size: int = 112, n_keypoints: int = 0) -> None:
@@ -86,6 +86,11 @@ class Vit2d(nn.Module):
                 grids.append(grid)
         found = torch.cat(features).view(batch, time, self.width)
         return (found, torch.cat(grids).view(batch, time, *grids[0].shape[1:])[:, ::maps]) if maps else found
+
+    def maps_of(self, frames: torch.Tensor) -> torch.Tensor:
+        """Tokens of single frames `(batch, 1, 1, height, width)`: `(batch, 1, map_channels, rows, columns)`."""
+        images = self.picture(frames[:, :, 0])
+        return torch.cat([self._tokens(chunk)[1] for chunk in images.split(_CHUNK)])[:, None]
 
     def _tokens(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures to pooled features `(n, width)` and a grid `(n, channels, rows, columns)`, both float32."""
