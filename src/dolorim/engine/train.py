@@ -223,8 +223,7 @@ def _try_one_batch(learner: Learner, loaders: Loaders, config: Config, footage: 
         found = learner.model(
             inputs_of(augment(batch, config.augment, learner.ethogram.mirrored)), batch["valid"], halo=True
         )
-        detail(f"one batch: {_shapes(batch)} -> actions {tuple(found.actions.shape)}"
-            + (f", keypoints {tuple(found.keypoints.places.shape)}" if found.keypoints is not None else ""))  # fmt: skip
+        detail(f"one batch: {_shapes(batch)} -> actions {tuple(found.actions.shape)}")
         if loaders.keypoint_frames is not None:
             batch = next(iter(loaders.keypoint_frames))
             changed = augment(batch, config.augment, learner.ethogram.mirrored)

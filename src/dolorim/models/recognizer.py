@@ -68,7 +68,8 @@ class Recognizer(nn.Module):
 
     Keypoints are read from the picture alone, never from the pose stream, so that they cannot be copied. A visual
     encoder has `before`, `after` (frames of context), `width`, and maps frames, track and points (`Inputs`) to
-    `(batch, time, width)`; its `maps_of` gives the maps of single frames, which need less context. The recognizer's own `before` and `after` are how far `read` looks along time.
+    `(batch, time, width)`; its `maps_of` gives the maps of single frames, which need less context. The recognizer's
+    own `before` and `after` are how far `read` looks along time.
     """
 
     def __init__(
