@@ -20,6 +20,7 @@ from dolorim.data.keypoint_frames import KeypointFrames
 from dolorim.data.sampling import BoutSampler, WindowSpec
 from dolorim.data.windows import Windows
 from dolorim.engine.loaders import Loaders, make_loaders
+from dolorim.engine.losses import keypoint_loss
 from dolorim.engine.needs import needs_of
 from dolorim.models.build import build_recognizer
 
@@ -119,3 +120,51 @@ def test_a_step_that_learns_no_keypoints_or_learns_them_from_its_windows_is_give
 def test_where_nobody_has_tracked_anything_there_are_no_keypoints_to_learn() -> None:
     with pytest.raises(UserError, match="none of the animals that are learned from has a keypoint in any frame"):
         loaders_of([footage(60, untracked=slice(0, 60)), footage(30, tracked=False)])
+
+
+def spotted(frames: int) -> Footage:
+    """A recording of an animal that turns about: a bright spot is its mouth, and a dim one its tail base."""
+    rng = np.random.default_rng(0)
+    names = ("mouth", "tail_base")
+    angle = rng.uniform(-np.pi, np.pi, frames)
+    arm = 16 * np.stack([np.cos(angle), np.sin(angle)], -1)
+    points = np.stack([64 + arm, 64 - arm], 1)
+    y, x = np.mgrid[:SIZE, :SIZE] * 2.0 + 1 + 32  # pixels of the video: the window from 32 to 96 at half its size
+    images = np.full((frames, SIZE, SIZE), 20.0)
+    for point, light in zip(np.moveaxis(points, 1, 0), (200, 80), strict=True):
+        squared = (x - point[:, :1, None]) ** 2 + (y - point[:, 1:, None]) ** 2
+        images += light * np.exp(-squared / 32)
+    track = wandering(frames, names, 1, 0.0)
+    track = dataclasses.replace(track, points=points[:, None].astype(np.float32))
+    film = dataclasses.replace(
+        film_of(track, SIZE), images=images.clip(0, 255).astype(np.uint8), centers=np.ones((frames, 2), np.float32)
+    )
+    return Footage(Recording("spots", "1M", np.zeros(frames, np.int16)), film, track)
+
+
+def test_keypoints_of_an_animal_that_looks_in_all_directions_are_learned_in_a_few_dozen_steps() -> None:
+    torch.manual_seed(0)
+    part = spotted(200)
+    skeleton, config = Skeleton(part.track.names), ModelConfig(clip_length=8, tasks="multitask", width=16)
+    model = build_recognizer(config, 2, skeleton, SIZE)
+    plain = dataclasses.replace(USUAL, aug_invert=0.0)
+    loop = TrainConfig(train_T=10, batch_size=1, kp_frames=8)
+    sampler = BoutSampler([part.recording], loop, plain)
+    windows = Windows([part], 10, needs_of(model, config, skeleton), plain)
+    loader = make_loaders(Config(augment=plain, train=loop), [part], model, windows, sampler, 0).keypoint_frames
+    assert loader is not None
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    errors, constants = [], []
+    for epoch in range(3):
+        loader.sampler.set_epoch(epoch)
+        for batch in loader:
+            changed = augment(batch, plain, range(2))
+            found, points = model.find_keypoints(changed["frames"][:, None]), changed["points"]
+            loss = keypoint_loss(found, points, changed["valid"], lambda value: value, map_weight=0.1)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            errors.append(float((found.places - points).norm(dim=-1).mean().detach()))
+            constants.append(float((points - points.mean((0, 1))).norm(dim=-1).mean()))
+    assert len(errors) == 60
+    assert np.mean(errors[-10:]) < np.mean(constants) / 3
