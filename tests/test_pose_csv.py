@@ -245,3 +245,16 @@ def test_a_file_that_is_not_there_is_a_users_error(tmp_path):
     for name in ("v.csv", "v.h5"):
         with pytest.raises(UserError, match="cannot be read"):
             read_pose(tmp_path / name)
+
+
+@pytest.mark.parametrize("column", ["frame_idx", "Frame_Idx"])
+@pytest.mark.parametrize("first", [0, 1, 3])
+def test_sleap_counts_from_0_whether_or_not_its_first_frames_have_an_animal(tmp_path, column, first):
+    rows = "".join(f"mouse,{i},0.9,{i}.5,2.5,0.8\n" for i in range(first, 10))
+    path = tmp_path / "v.analysis.csv"
+    path.write_text(f"track,{column},instance.score,nose.x,nose.y,nose.score\n{rows}", "utf-8")
+    (pose,) = read_poses(path)
+    assert len(pose) == 10
+    assert np.isnan(pose.points[:first]).all()
+    assert pose.points[first:, 0, 0].tolist() == [i + 0.5 for i in range(first, 10)]
+    assert not any("counted from 1" in note for note in pose.notes)

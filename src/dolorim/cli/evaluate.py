@@ -40,6 +40,10 @@ class _Evaluate:
     """For another project: which of several subjects or streams in its label files."""
     label_gaps: str | None = None
     """For another project: class of frames that bouts leave out; as in train."""
+    label_counts_from: Literal["auto", "0", "1"] = "auto"
+    """For another project: what the frame numbers in its label files count from; as in train."""
+    label_step: int | None = None
+    """For another project: frames for each row of its label files; as in train."""
     on_conflict: Literal["error", "warn"] | None = None
     """For another project: as in train."""
     dlc: Path | None = None
@@ -110,6 +114,7 @@ def _other(data: DataConfig, given: _Evaluate, project: Path | None) -> DataConf
         dlc=given.dlc, classes=None, animal_pattern=given.animal_pattern or DataConfig().animal_pattern,
         trial_layout=given.trial_layout or data.trial_layout, label_format="auto",
         label_stream=given.label_stream, on_conflict=given.on_conflict or data.on_conflict,
+        label_counts_from=given.label_counts_from, label_step=given.label_step,
         label_gaps=data.label_gaps if given.label_gaps is None else given.label_gaps,
     )  # fmt: skip
     other = in_project(project, other) if project else with_project_files(other)

@@ -191,8 +191,9 @@ def place(source: Source, found: Examined, project: Project, config: DataConfig)
     try:
         recording, placement = project.place(source, found.time_s, config, found.promised)
     except UserError as error:
-        name = error.name if isinstance(error, ConflictError) else "trial-layout"
-        return Row(source, found), [_from_error(error, source.file, name)]
+        if isinstance(error, ConflictError):
+            return Row(source, found), [_from_error(error, error.where, error.name)]
+        return Row(source, found), [_from_error(error, source.file, "trial-layout")]
     findings = list(placement.findings)
     for reason in placement.skipped:
         where, _, what = reason.partition(": ")

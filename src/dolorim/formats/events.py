@@ -23,11 +23,11 @@ _DRIFT = 1.0  # frames by which a slightly other rate would be wrong at the end 
 
 
 class ConflictError(UserError):
-    """Labels that contradict their video, the ethogram or themselves; `name` is what scripts know it by."""
+    """Labels at `where` that contradict their video, the ethogram or themselves; scripts know it by its `name`."""
 
-    def __init__(self, message: str, name: str) -> None:
-        super().__init__(message)
-        self.name = name
+    def __init__(self, where: object, message: str, name: str) -> None:
+        super().__init__(f"{where}: {message}")
+        self.where, self.name = Path(str(where)), name
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Conflicts:
     def add(self, where: object, what: str, remedy: str, otherwise: str, name: str = "label-conflict") -> None:
         """`remedy` is what the user can do about it, `otherwise` what happens with `--on_conflict warn`."""
         if self.mode == "error":
-            raise ConflictError(f"{where}: {what}; {remedy}, or go on with --on_conflict warn ({otherwise})", name)
+            raise ConflictError(where, f"{what}; {remedy}, or go on with --on_conflict warn ({otherwise})", name)
         self.found.append(Finding("warning", str(where), what, otherwise, name))
 
 

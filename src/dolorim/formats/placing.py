@@ -103,7 +103,7 @@ def _are_trials_of_another_rate(trials: Sequence[TrialLabels], config: DataConfi
 
 def _ask(path: Path, what: str, step: int, conflicts: Conflicts) -> None:
     conflicts.add(
-        path, f"{what}: are its rows {step} frames long?",
+        path, f"{what}, as if each of its rows stood for {step} frames",
         f"say so with --label_step {step}, or --label_step 1 if only the beginning is labelled",
         "it is left out", "label-rate",
     )  # fmt: skip
