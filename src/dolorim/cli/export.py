@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,9 +12,13 @@ import tyro
 
 from dolorim.cli.common import check_targets, parse, report_failures
 from dolorim.core.errors import UserError
+from dolorim.core.findings import Finding
+from dolorim.core.predictions import Predictions
+from dolorim.files.naming import is_video
+from dolorim.files.poses import LOOKED_FOR, poses_of
 from dolorim.formats.export import Target, export_predictions
-from dolorim.formats.pose import READERS, read_pose
-from dolorim.formats.predictions import read_predictions
+from dolorim.formats.pose import read_pose
+from dolorim.formats.predictions import read_predictions, which_counts
 
 _ENDING = ".predictions.csv"
 
@@ -49,7 +54,9 @@ def run(arguments: list[str]) -> int:
     for file in files:
         try:
             found = read_predictions(file)
-            where = None if given.pose is None else _pose_of(found.name, given.pose)
+            for note in which_counts(file.parent, found.name).notes:
+                print(f"note: {note}", file=sys.stderr)
+            where = None if given.pose is None else _pose_of(found, given.pose)
             pose = None if where is None else read_pose(where, given.individual)
             export_predictions(out, found, given.to, pose, start)
         except UserError as error:
@@ -71,19 +78,19 @@ def _files(place: Path) -> list[Path]:
     return files
 
 
-def _pose_of(name: str, place: Path) -> Path:
+def _pose_of(predictions: Predictions, place: Path) -> Path:
+    """The pose file of a video: the one that is named, or its in a folder. Raises `UserError` for none and for two."""
     if not place.is_dir():
         return place
-    known = name.casefold()
-    found = [
-        p for p in sorted(place.iterdir()) if p.suffix.casefold() in READERS and p.stem.casefold().startswith(known)
-    ]
-    exact = [p for p in found if p.stem.casefold() == known or p.stem.casefold().startswith(f"{known}dlc")]
-    found = exact or found
-    if len(found) != 1:
-        names = ", ".join(p.name for p in found) or "none"
-        raise UserError(f"{place}: expected one pose file of {name}, found {names}; name it with --pose FILE")
-    return found[0]
+    # Under the video's own name, where the results had to be given another one.
+    video = Path(re.split(r"[\\/]", str(predictions.meta.get("video", predictions.name)))[-1])
+    named = video if is_video(video) else Path(f"{predictions.name}.mp4")
+    findings: list[Finding] = []
+    pose = poses_of([named], [place], findings).get(named)
+    if pose is None:
+        why = findings[0].what if findings else f"looked for {LOOKED_FOR.replace('<video>', named.stem)}"
+        raise UserError(f"{place}: no one pose file of {predictions.name} ({why}); name it with --pose FILE")
+    return pose
 
 
 def _moment(text: str) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from dolorim.core.predictions import Predictions
 from dolorim.files.structured import read_json
 from dolorim.files.table import read_rows, read_table, write_table, write_text
 from dolorim.formats.bout_table import write_bout_table
-from dolorim.formats.predicted_files import digests, where_video_is
+from dolorim.formats.predicted_files import BOUTS, PREDICTIONS, digests, edited, where_video_is
 
 
 def meta_path(folder: Path, stem: str) -> Path:
@@ -84,6 +84,47 @@ class PredictedBouts:
     stop_s: np.ndarray
     labels: np.ndarray
     length_s: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """Whether the table of bouts says what the frames say, and may be read in their place; and what is to be said."""
+
+    bouts: bool
+    notes: tuple[str, ...] = ()
+
+
+def which_counts(folder: Path, stem: str) -> LabelSource:
+    """Which file says what a video's labels are: `predictions.csv`, always, where it is there.
+
+    `bouts.csv` is read in its place, being much smaller, where both are as they were written. One that was made from
+    labels which have been edited since is out of date, and that is said. Raises `UserError` where it was itself edited
+    and contradicts the frames: nobody but the user knows which of the two is meant.
+    """
+    bouts, frames = folder / f"{stem}{BOUTS}", folder / f"{stem}{PREDICTIONS}"
+    if not bouts.exists() or not frames.exists():
+        return LabelSource(bouts.exists())
+    changed = edited(read_meta(meta_path(folder, stem)), folder, stem)
+    if changed == {PREDICTIONS: False, BOUTS: False}:
+        return LabelSource(True)
+    if _same_labels(bouts, read_predictions(frames)):
+        return LabelSource(False)
+    if changed[BOUTS] is False:
+        note = f"{bouts}: is out of date, since the labels in {frames.name} have been edited, and these count"
+        return LabelSource(False, (note,))
+    raise UserError(
+        f"{bouts}: does not say what {frames.name} says, which counts for labels; remove {bouts.name}, or correct "
+        f"labels with dolorim review"
+    )
+
+
+def _same_labels(bouts: Path, predictions: Predictions) -> bool:
+    """Does a table of bouts hold the bouts of these labels?"""
+    table = read_table(bouts)
+    columns = [table.column(name) for name in ("start_frame", "stop_frame", "label")]
+    expected = [(str(b.start), str(b.stop), predictions.classes[b.label]) for b, _ in predictions.bouts()]
+    return None not in columns and [tuple(row[c] for c in columns if c is not None) for row in table.rows] == expected
 
 
 def read_bouts(folder: Path, stem: str) -> PredictedBouts:
@@ -92,10 +133,11 @@ def read_bouts(folder: Path, stem: str) -> PredictedBouts:
     Tables of version 0.1.0 count from the container's clock, and say nowhere when the first frame is shown nor how long
     the recording is with its pauses: of these, the frames are read. Raises `UserError`.
     """
-    path, frames = folder / f"{stem}.bouts.csv", folder / f"{stem}.predictions.csv"
+    path, frames = folder / f"{stem}{BOUTS}", folder / f"{stem}{PREDICTIONS}"
+    source = which_counts(folder, stem)
     meta = read_meta(meta_path(folder, stem))
-    if not path.exists() or not ("length_s" in meta or (meta and not frames.exists())):
-        return _bouts_of(read_predictions(frames))
+    if not source.bouts or not ("length_s" in meta or (meta and not frames.exists())):
+        return replace(_bouts_of(read_predictions(frames)), notes=source.notes)
     try:
         classes = tuple(map(str, meta["classes"]))
         table = read_table(path)

@@ -64,6 +64,7 @@ def read_study(
         try:
             if stems:
                 bouts = read_bouts(folder, video)
+                findings += [Finding("warning", *note.split(": ", 1)) for note in bouts.notes]
                 labels, start_s, stop_s, length_s = bouts.labels, bouts.start_s, bouts.stop_s, bouts.length_s
                 known = known or bouts.classes
                 if bouts.classes != known:

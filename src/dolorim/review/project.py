@@ -27,7 +27,7 @@ from dolorim.files.table import read_table
 from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.pose import read_poses
 from dolorim.formats.predicted_files import video_of
-from dolorim.formats.predictions import meta_path, read_meta
+from dolorim.formats.predictions import meta_path, read_meta, read_predictions, which_counts
 from dolorim.formats.project import Project, Source, in_project, open_project
 
 _SUFFIX = ".predictions.csv"
@@ -119,10 +119,13 @@ def open_review(
 
 def predicted_labels(item: Item, ethogram: Ethogram) -> tuple[list[tuple[Bout, float]], np.ndarray]:
     """A recording's predicted bouts with their mean probabilities, and the labels `(n_frames,)`, from the small file
-    of bouts. Raises `UserError`."""
+    of bouts where that may be read in place of the frames. Raises `UserError`."""
     if item.predictions is None or item.n_frames is None:
         raise UserError(f"{item.name}: has no complete predictions; predict the video again")
     path = item.predictions.with_name(f"{item.name}.bouts.csv")
+    if not which_counts(path.parent, item.name).bouts:
+        predicted = read_predictions(item.predictions)
+        return predicted.bouts(), predicted.labels
     table = read_table(path)
     try:
         start, stop, label, sure = (
