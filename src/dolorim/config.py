@@ -54,7 +54,7 @@ class DataConfig:
     """Folder with the pose files, <video>DLC_....csv or .h5. Without it: those that lie beside the videos."""
     recordings: Path | None = None
     """Table video,animal[,...] that says whose each video is."""
-    animal_pattern: str = r"(?<![A-Za-z0-9.])\d+(?:\.\d+)?[MF](?![A-Za-z0-9])"
+    animal_pattern: str = r"(?<![A-Za-z0-9.])\d+(?:\.\d+)?[MFmf](?![A-Za-z0-9])"
     """Where there is no such table: what in a file name is the animal (267M). Else each video is an animal."""
     trial_layout: Literal["auto", "fixed", "cumulative"] = "auto"
     """Where trial k lies in its video: at (k-1)*trial_length, or behind the trials before it."""

@@ -14,6 +14,7 @@ import tyro
 
 from dolorim.cli.common import check_targets, parse, report_failures
 from dolorim.config import DataConfig
+from dolorim.core.animals import animal_key
 from dolorim.core.ethogram import PAIN
 from dolorim.files.subjects import animal_of
 from dolorim.files.table import write_text
@@ -78,5 +79,5 @@ def _scored(rated: Rated, truth: int, predicted: int, rate_hz: float | None, ani
     time_s = rated.time_s
     if time_s is None and rate_hz is not None:
         time_s = np.arange(rated.labels.shape[1]) / rate_hz
-    animal = animal_of(Path(f"{rated.video}.mp4").stem, animal_pattern)
+    animal = animal_key(animal_of(Path(f"{rated.video}.mp4").stem, animal_pattern))
     return Scored(animal, rated.labels[truth], rated.labels[predicted], None, time_s, rated.borders)

@@ -21,3 +21,9 @@ def one_spelling(names: Iterable[str]) -> dict[str, str]:
     for name in known:
         chosen.setdefault(animal_key(name), name)
     return {name: chosen[animal_key(name)] for name in known}
+
+
+def also_in(names: Iterable[str], others: Iterable[str]) -> list[str]:
+    """Those of some animals that are among others, however they are spelled, sorted."""
+    known = {animal_key(other) for other in others}
+    return sorted({name for name in names if animal_key(name) in known})

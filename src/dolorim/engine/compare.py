@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dolorim.config import DataConfig
+from dolorim.core.animals import also_in
 from dolorim.core.errors import UserError
 from dolorim.engine.evaluate import evaluate_project, kept
 from dolorim.engine.run_folder import RunFolder
@@ -55,7 +56,7 @@ def _seen(one: RunFolder, two: RunFolder, animals: set[str]) -> dict[str, list[s
         if run.is_cross_validated:
             for k, split in enumerate(run.read_folds()):
                 seen |= run.fold(k).learned_from() & set(split.test)
-        found[str(run.path)] = sorted(seen & animals)
+        found[str(run.path)] = also_in(animals, seen)
     return {run: seen for run, seen in found.items() if seen}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from dolorim import __version__
 from dolorim.config import DataConfig
+from dolorim.core.animals import also_in
 from dolorim.core.clock import rate_of
 from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
@@ -207,7 +208,7 @@ def evaluate_project(run: RunFolder, data: DataConfig, folder: Path, seen_too: b
             f"the run has learned from {', '.join(mine.keypoints)} of {mine.animals}, the project's poses have "
             f"{', '.join(theirs.keypoints)} of {theirs.animals}; choose some with --kp_names"
         )
-    seen = sorted(set(material.animals) & seen_before)
+    seen = also_in(material.animals, seen_before)
     if seen and not seen_too:
         raise UserError(
             f"{run.path}: has learned from {', '.join(seen)}, so a score on them says nothing about new animals; "

@@ -12,7 +12,14 @@ from dolorim.engine.label import Job
 from dolorim.engine.run_folder import RunFolder
 from dolorim.engine.talk import warn
 from dolorim.files.naming import find_videos
-from dolorim.files.poses import LOOKED_FOR, find_pose_files, pose_files_below, pose_places, poses_of, recording_stem
+from dolorim.files.poses import (
+    LOOKED_FOR,
+    find_pose_files,
+    pose_files_below,
+    pose_places,
+    poses_of,
+    recording_stem,
+)
 
 
 def find_jobs(run: RunFolder, places: Sequence[Path], dlc: Path | None = None) -> list[Job]:
@@ -40,11 +47,15 @@ def find_jobs(run: RunFolder, places: Sequence[Path], dlc: Path | None = None) -
         elif pose is not None:
             jobs.append(Job(pose, stem, pose))
     if not jobs:
-        raise UserError(f"{dlc}: no pose file belongs to one of the {len(videos)} videos (looked for {LOOKED_FOR})")
+        raise UserError(
+            f"{dlc}: no pose file belongs to one of the {len(videos)} videos (looked for {LOOKED_FOR})"
+        )
     return jobs
 
 
-def _poses_to_see(videos: Sequence[Path], places: Sequence[Path], poses_alone: bool) -> dict[Path, Path]:
+def _poses_to_see(
+    videos: Sequence[Path], places: Sequence[Path], poses_alone: bool
+) -> dict[Path, Path]:
     """The pose of each video; one that has none, or two, is named with what was looked for and what is done."""
     findings: list[Finding] = []
     found = poses_of(videos, places, findings)

@@ -60,7 +60,8 @@ class Project:
     ethogram: Ethogram
     sources: tuple[Source, ...]
     findings: tuple[Finding, ...] = ()
-    assumptions: tuple[Finding, ...] = ()  # which tables count, and what is taken for granted without one
+    # Which tables count, and what is taken for granted without one.
+    assumptions: tuple[Finding, ...] = ()
 
     def place(
         self, source: Source, time_s: np.ndarray, config: DataConfig, promised: int | None = None
@@ -68,7 +69,12 @@ class Project:
         """Lay a source's label files on its frames, shown at `time_s` `(n_frames,)`, as `place_labels` does."""
         placement = place_labels(source.labels, time_s, config, self.ethogram, promised)
         recording = Recording(
-            source.name, source.animal, placement.labels, placement.trials, source.columns, source.file
+            source.name,
+            source.animal,
+            placement.labels,
+            placement.trials,
+            source.columns,
+            source.file,
         )
         return recording, placement
 
@@ -92,7 +98,10 @@ def open_project(config: DataConfig, keep_going: bool = False) -> Project:
     with noting(noted, "labels-unreadable"):
         streams = {file: line.stream for file, line in lines.items() if line.stream}
         labels = label_files(config, names, ethogram, findings, noted, streams)
-    animals = {f: lines[f].animal if f in lines else animal_of(n, config.animal_pattern) for f, n in names.items()}
+    animals = {
+        f: lines[f].animal if f in lines else animal_of(n, config.animal_pattern)
+        for f, n in names.items()
+    }
     spelled = one_spelling(animals.values())
     assumptions += _about_animals(names, animals, spelled, config)
     sources = []
@@ -114,7 +123,9 @@ def recordings_of(config: DataConfig) -> dict[Path, str]:
     if config.videos is not None:
         return {v: v.stem for v in find_videos([config.videos])}
     if config.dlc is None:
-        raise UserError("no videos given; name their folder with --videos DIR (or that of pose files with --dlc DIR)")
+        raise UserError(
+            "no videos given; name their folder with --videos DIR (or that of pose files with --dlc DIR)"
+        )
     files = find_pose_files([config.dlc])
     return {f: name for name, f in sorted((recording_stem(f), f) for f in files)}
 
@@ -123,7 +134,9 @@ def _poses(config: DataConfig, names: dict[Path, str], findings: list[Finding]) 
     """The pose file of each recording that has one."""
     if config.videos is None:
         assert config.dlc is not None
-        find_poses(pose_files_below([config.dlc]), names.values(), findings)  # says which recordings have two
+        find_poses(
+            pose_files_below([config.dlc]), names.values(), findings
+        )  # says which recordings have two
         return {f: f for f in names}
     poses = poses_of([*names], pose_places([config.videos], config.dlc), findings)
     if config.dlc and not poses:
@@ -134,7 +147,9 @@ def _poses(config: DataConfig, names: dict[Path, str], findings: list[Finding]) 
 
 def _which_classes(config: DataConfig) -> Finding:
     if config.classes is not None:
-        return Finding("note", str(config.classes), "says which behaviors there are", name="classes-used")
+        return Finding(
+            "note", str(config.classes), "says which behaviors there are", name="classes-used"
+        )
     what = "no classes.csv or ethogram.toml lies beside the folders; the eight pain behaviors are meant"
     return Finding("note", "classes", what, "name another table with --classes", "classes-built-in")
 
@@ -148,22 +163,34 @@ def _lines(
         return {}
     path, table = config.recordings, read_subjects(config.recordings)
     if not table.has_animal:
-        raise UserError(f"{path}: expected the columns video,animal[,...], found {', '.join(table.header)}")
+        raise UserError(
+            f"{path}: expected the columns video,animal[,...], found {', '.join(table.header)}"
+        )
     lines = table.lines_of(names)
     if not lines and table.subjects:
         sides = example(table.subjects, names.values())
-        raise UserError(f"{path}: none of its {len(table.subjects)} lines fits a recording: {sides}")
+        raise UserError(
+            f"{path}: none of its {len(table.subjects)} lines fits a recording: {sides}"
+        )
     nobody = next((s for s in lines.values() if not s.animal), None)
     if nobody is not None:
         raise UserError(f"{path}, line {nobody.line}: the animal of {nobody.video} is missing")
     lacking = [f for f in names if f not in lines]
     if lacking:
-        who = "has no line; add its animal" if table.has_video else "has no animal of the table in its name; rename it"
+        who = (
+            "has no line; add its animal"
+            if table.has_video
+            else "has no animal of the table in its name; rename it"
+        )
         raise UserError(f"{path}: {lacking[0].name} {who} (and those of {len(lacking) - 1} more)")
     unused = [s for s in table.unused(lines.values()) if s.video] if table.has_video else []
     if len(unused) == 1:
         what = f"{unused[0].video} is not among the videos"
-        findings.append(Finding("warning", f"{path}, line {unused[0].line}", what, name="recording-without-video"))
+        findings.append(
+            Finding(
+                "warning", f"{path}, line {unused[0].line}", what, name="recording-without-video"
+            )
+        )
     elif unused:
         what = f"{len(unused)} of its {len(table.subjects)} lines name no video here ({unused[0].video}, ...)"
         findings.append(Finding("note", str(path), what, name="recording-without-video"))
@@ -182,12 +209,24 @@ def _about_animals(
         others = [n for n, to in spelled.items() if to == kept]
         if len(others) > 1:
             what = f"{' and '.join(others)} are taken for one animal, {kept}"
-            found.append(Finding("note", "animals", what, "if they are several, name them differently", "one-animal"))
+            found.append(
+                Finding(
+                    "note",
+                    "animals",
+                    what,
+                    "if they are several, name them differently",
+                    "one-animal",
+                )
+            )
     if config.recordings is not None or len(names) < 2:
         return found
     unnamed = [f for f, name in names.items() if animals[f] == name]
     if unnamed:
-        many = "each video" if len(unnamed) == len(names) else f"each of {len(unnamed)} videos ({unnamed[0].name}, ...)"
+        many = (
+            "each video"
+            if len(unnamed) == len(names)
+            else f"each of {len(unnamed)} videos ({unnamed[0].name}, ...)"
+        )
         what = f"no table says whose the videos are: {many} is taken for an animal of its own"
         remedy = "name the animals in recordings.csv (video,animal), lest one of them is learned from and scored"
         found.append(Finding("warning", "animals", what, remedy, "animals-unknown"))
@@ -195,7 +234,15 @@ def _about_animals(
         ids = list(dict.fromkeys(spelled[a] for a in animals.values()))
         more = ", ..." if len(ids) > 3 else ""
         what = f"no table says whose the videos are; the ids in their names are taken: {', '.join(ids[:3])}{more}"
-        found.append(Finding("note", "animals", what, "or name them in recordings.csv (video,animal)", "animals-named"))
+        found.append(
+            Finding(
+                "note",
+                "animals",
+                what,
+                "or name them in recordings.csv (video,animal)",
+                "animals-named",
+            )
+        )
     return found
 
 
@@ -247,7 +294,9 @@ def _with_tables(places: Sequence[Path], config: DataConfig) -> DataConfig:
     recordings = config.recordings
     if recordings is None and (config.videos is not None or config.dlc is not None):
         names: dict[Path, str] = {}
-        with contextlib.suppress(UserError):  # whoever opens the project says that there are no recordings
+        with contextlib.suppress(
+            UserError
+        ):  # whoever opens the project says that there are no recordings
             names = recordings_of(config)
         whose = find_whose(places, names)
         recordings = whose.table.path if whose.table else None
