@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.data.crop import plan_view, read_crops
+from dolorim.data.picture_size import describe_sizes
 from dolorim.data.video import VideoInfo, probe
 from dolorim.files.structured import read_json
 
@@ -48,6 +49,7 @@ class CachedVideo:
     side_px: float
     turns: np.ndarray
     folder: Path = Path()
+    note: str | None = None  # what is odd about the video, though all of it can be read
 
     @property
     def n_frames(self) -> int:
@@ -77,7 +79,7 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
         return None
     if any(len(a) != shape[0] for a in (centers, time_s, turns)):
         return None
-    return CachedVideo(video, images, centers, time_s, meta["damage"], side_px, turns, folder)
+    return CachedVideo(video, images, centers, time_s, meta["damage"], side_px, turns, folder, meta.get("note"))
 
 
 @contextlib.contextmanager
@@ -168,6 +170,7 @@ def _write(video: Path, config: DataConfig, pose: Path | None, folder: Path) -> 
         "fingerprint": before,
         "n_frames": stream.decoded,
         "side_px": view.side_px,
+        "note": describe_sizes(stream.sizes),
         "damage": str(stream.damage) if stream.damage else None,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")

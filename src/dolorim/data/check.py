@@ -23,6 +23,7 @@ from dolorim.core.pose import Pose
 from dolorim.core.recording import Placement
 from dolorim.data import pose_check
 from dolorim.data.alignment import Lag, LagEstimator
+from dolorim.data.picture_size import describe_sizes
 from dolorim.data.track import PoseTrack, lay
 from dolorim.data.video import FrameStream, VideoInfo, probe, promised_frames
 from dolorim.formats.events import ConflictError
@@ -110,16 +111,15 @@ def _watch(
     info = probe(video)
     stream = FrameStream(video)
     estimator = None if track is None else LagEstimator(track.points, track.length_px)
-    times, shapes = array("d"), set()
+    times = array("d")
     for frame in stream:
         times.append(frame.time_s)
-        shapes.add(frame.luma.shape)
         if estimator is not None and estimator.wants(frame.index):
             estimator.look(frame)
     time_s = np.array(times)
     rate, constant = _rate(time_s, info)
     promised = promised_frames(info, stream.decoded, stream.damage is not None)
-    findings += check_video(str(video), info, stream, constant, len(shapes), config.allow_damaged)
+    findings += check_video(str(video), info, stream, constant, config.allow_damaged)
     return replace(
         found,
         n_frames=stream.decoded,
@@ -134,9 +134,7 @@ def _watch(
     )
 
 
-def check_video(
-    where: str, info: VideoInfo, stream: FrameStream, constant: bool, sizes: int, allow_damaged: bool
-) -> list[Finding]:
+def check_video(where: str, info: VideoInfo, stream: FrameStream, constant: bool, allow_damaged: bool) -> list[Finding]:
     """What is odd about a video that has been decoded to its end."""
     found: list[Finding] = []
     if stream.damage:
@@ -149,8 +147,9 @@ def check_video(
     if not constant:
         what = "frames do not follow one another at a constant rate; times are taken from each frame"
         found.append(Finding("note", where, what, name="variable-rate"))
-    if sizes > 1:
-        found.append(Finding("warning", where, "the picture changes its size within the file", name="size-changes"))
+    if (changes := describe_sizes(stream.sizes)) is not None:
+        what, _, remedy = changes.rpartition("; ")
+        found.append(Finding("warning", where, what, remedy, "size-changes"))
     return found
 
 

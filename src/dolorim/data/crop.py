@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from scipy import ndimage
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.data import localize
+from dolorim.data.picture_size import scaled
 from dolorim.data.sample_frames import sample_frames
 from dolorim.data.track import read_any_track
 from dolorim.data.video import Frame, FrameStream, VideoInfo, full_range, probe
@@ -48,6 +49,7 @@ class View:
     knot: int = 1  # frames between two knots
     centers_px: np.ndarray | None = None
     turns: np.ndarray | None = None
+    shape: tuple[int, int] | None = None  # (height, width) of the pictures that all of this is about
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,10 @@ def parse_masks(text: str) -> tuple[tuple[int, int, int, int], ...]:
 def plan_view(path: Path, config: DataConfig, info: VideoInfo | None = None, pose: Path | None = None) -> View:
     """Decide how to look at a video: for a follow crop, from a few of its frames, or from its pose."""
     info = info or probe(path)
+    return replace(_plan(path, config, info, pose), shape=(info.height_px, info.width_px))
+
+
+def _plan(path: Path, config: DataConfig, info: VideoInfo, pose: Path | None) -> View:
     masks = parse_masks(config.mask)
     middle = (info.width_px / 2, info.height_px / 2)
     longest = float(max(info.width_px, info.height_px))
@@ -124,8 +130,9 @@ def crop_frames(frames: Iterable[Frame], view: View, start: int = 0) -> Iterator
     knots: list[tuple[float, float]] = []  # raw positions from knot `first` on
     first = done = 0  # knots forgotten; frames that have left
     for frame in frames:
-        if view.masks:
-            luma = _blank(frame.luma, view.masks, view.mask_luma)
+        luma = frame.luma if view.shape is None else scaled(frame.luma, view.shape)
+        luma = _blank(luma, view.masks, view.mask_luma)
+        if luma is not frame.luma:
             frame = Frame(frame.index, frame.time_s, luma, frame.video_range)
         waiting.append(frame)
         n_in = done + len(waiting)

@@ -17,6 +17,7 @@ from dolorim.core.keypoints import KEYPOINTS, match_keypoints, parse_kp_names
 from dolorim.core.pose import Pose
 from dolorim.core.pose_cleaning import clean, gate
 from dolorim.data.crop import crop_frames, plan_view
+from dolorim.data.picture_size import describe_sizes
 from dolorim.data.pose_check import sides
 from dolorim.data.track import lay
 from dolorim.data.video import FrameStream, probe
@@ -140,6 +141,7 @@ def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
         "frames in the header": info.header_frames,
         "damage": str(stream.damage) if stream.damage else None,
         "size": f"{info.width_px} x {info.height_px}",
+        "size changes": describe_sizes(stream.sizes),
         "rate_hz": round((len(times) - 1) / float(times[-1] - times[0]), 4) if len(times) > 1 else info.header_rate_hz,
         "rate": "constant" if constant else "variable",
         "first frame at": f"{times[0]:.4f} s",

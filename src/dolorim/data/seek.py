@@ -19,6 +19,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from dolorim.core.errors import UserError
+from dolorim.data.picture_size import PictureSize, note_size
 from dolorim.data.sample_frames import readable_packets
 from dolorim.data.video import Damage, Frame, FrameStream, _luma_of, _open, _rate_hz, _reason
 
@@ -142,6 +143,7 @@ class FrameSpan(Iterable[Frame]):
     def __init__(self, path: Path, packets: PacketList, start: int, stop: int | None) -> None:
         self.path, self.packets, self.start, self.stop = Path(path), packets, start, stop
         self.damage: Damage | None = None
+        self.sizes: list[PictureSize] = []
 
     def __iter__(self) -> Iterator[Frame]:
         decoder, expected = _Decoder(self.path), self.start
@@ -155,7 +157,9 @@ class FrameSpan(Iterable[Frame]):
                     if index != expected or raw.time is None:
                         raise DisagreementError
                     expected += 1
-                    yield Frame(index, float(raw.time), *_luma_of(raw))
+                    luma, video_range = _luma_of(raw)
+                    note_size(self.sizes, index, luma)
+                    yield Frame(index, float(raw.time), luma, video_range)
         except av.error.FFmpegError as error:
             self.damage = Damage(expected, _reason(error))
         finally:

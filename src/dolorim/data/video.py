@@ -16,6 +16,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from dolorim.core.errors import UserError
+from dolorim.data.picture_size import PictureSize, note_size
 
 # Planar or semi-planar formats whose first plane is luma, and their bit depth. All others go through the scaler.
 _LUMA_BITS = {
@@ -94,6 +95,7 @@ class FrameStream(Iterable[Frame]):
         self.path, self.start, self.stop = Path(path), start, stop
         self.decoded = 0
         self.damage: Damage | None = None
+        self.sizes: list[PictureSize] = []  # one, but in the odd file
 
     def __iter__(self) -> Iterator[Frame]:
         with _open(self.path) as container:
@@ -107,7 +109,9 @@ class FrameStream(Iterable[Frame]):
                     return
                 if index >= self.start:
                     time_s = index * fallback_s if raw.time is None else float(raw.time)
-                    yield Frame(index, time_s, *_luma_of(raw))
+                    luma, video_range = _luma_of(raw)
+                    note_size(self.sizes, index, luma)
+                    yield Frame(index, time_s, luma, video_range)
 
     def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[VideoFrame]:
         try:

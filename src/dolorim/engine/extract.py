@@ -14,7 +14,7 @@ from dolorim.core.workers import Failed, TaskRunner, spread
 from dolorim.data import cache
 from dolorim.data.cache import CachedVideo
 from dolorim.data.video import VideoInfo, probe
-from dolorim.engine.talk import progress, say
+from dolorim.engine.talk import progress, say, warn
 
 Failures = list[tuple[Path, str]]
 Poses = Mapping[Path, Path | None]
@@ -52,6 +52,9 @@ def extract(
                 else:
                     found[video] = entry_or_reason
                     bar(entry_or_reason.n_frames)
+    for entry in found.values():
+        if entry.note:
+            warn(f"{entry.video}: {entry.note}")
     return {v: found[v] for v in videos if v in found}, failures
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,11 +16,12 @@ from dolorim.config import Config
 from dolorim.core.clock import rate_of
 from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import Ethogram
+from dolorim.core.ethogram import UNLABELED, Ethogram
 from dolorim.core.predictions import Predictions
 from dolorim.core.workers import usual_workers
 from dolorim.data.crop import Crops, View, crop_frames, crop_period, plan_view
 from dolorim.data.footage import video_points
+from dolorim.data.picture_size import PictureSize, of_other_shape
 from dolorim.data.prefetch import prefetch
 from dolorim.data.seek import DisagreementError, FrameSpan, list_packets
 from dolorim.data.track import PoseTrack, read_track
@@ -97,6 +98,7 @@ class RawPrediction:
     seen: tuple[str, ...]
     seconds: Stopwatch = field(default_factory=Stopwatch)
     keypoints: np.ndarray | None = None
+    sizes: tuple[PictureSize, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,11 @@ class Labeler:
         damage = str(stream.damage) if stream.damage else None
         probabilities = _together([d.probabilities for d in found])
         raw = RawPrediction(probabilities, _together(times), damage, seen, clock, _points(found, places, view.side_px))
-        return raw if part is None else _only(raw, part, first)
+        if part is None:
+            return replace(raw, sizes=tuple(stream.sizes))
+        if any((s.width_px, s.height_px) != (info.width_px, info.height_px) for s in stream.sizes):
+            raise DisagreementError  # whoever sees the whole knows where the picture changes its size
+        return _only(raw, part, first)
 
     def _stream(self, video: Path, view: View, part: Part | None) -> tuple[int, int, FrameStream | FrameSpan]:
         """From which frame on the network looks, from which on windows are cut, and the frames for that."""
@@ -197,14 +203,20 @@ def decide(
     With `sets`, frames that could be of another class than their label are left open.
     """
     rate_hz = rate_of(raw.time_s)
+    other_shape = of_other_shape(raw.sizes, len(raw.time_s))
+    evidence = np.where(other_shape[:, None], np.nan, raw.probabilities)
     meta = {**meta, "n_frames": len(raw.time_s), "fps": round(rate_hz, 4), "damage": raw.damage}
     with raw.seconds.on("decisions"):
-        labels = decoder.decode(raw.probabilities, rate_hz)
-        probabilities = decoder.calibrated(raw.probabilities)
+        labels = decoder.decode(evidence, rate_hz)
+        probabilities = decoder.calibrated(evidence)
         if sets is not None:
             labels = left_open(labels, probabilities.round(4), sets)  # as they were calibrated, from files
             meta["frames_left_open"] = int(np.sum(labels < 0))
+        labels[other_shape] = UNLABELED  # the decoder would have them go with their neighbors
     meta["seen"] = list(raw.seen)
+    if len(raw.sizes) > 1:
+        meta["picture_sizes"] = [asdict(size) for size in raw.sizes]
+        meta["frames_of_another_shape"] = int(other_shape.sum())
     return Predictions(job.stem, ethogram.classes, labels, probabilities, raw.time_s, meta)
 
 

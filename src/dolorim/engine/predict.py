@@ -20,6 +20,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.predictions import Predictions
 from dolorim.core.workers import Failed, failure_of
 from dolorim.data.cache import VIEW_KNOBS, fingerprint
+from dolorim.data.picture_size import describe_sizes
 from dolorim.data.video import probe
 from dolorim.engine.abstention import read_sets
 from dolorim.engine.batch import Engine, how_many, spread, threads_for
@@ -108,6 +109,7 @@ class Done:
     damage: str | None = None
     frames: int = 0
     seconds: Stopwatch = field(default_factory=Stopwatch)
+    note: str | None = None
 
 
 class PredictWorker:
@@ -145,7 +147,7 @@ def write_down(options: PredictOptions, job: Job, raw: RawPrediction, meta: dict
             write_overlay(job.video, predictions, options.out / f"{job.stem}.overlay.mp4")
     used = f" from {' and '.join(raw.seen)}" if options.run.read_config().model.pose != "none" else ""
     line = f"{job.file.name}: {len(predictions.labels)} frames{used}, {_summary(predictions)}"
-    return Done(line, raw.damage, len(predictions.labels), raw.seconds)
+    return Done(line, raw.damage, len(predictions.labels), raw.seconds, describe_sizes(raw.sizes))
 
 
 def predict_videos(
@@ -258,6 +260,8 @@ def _note(outcome: BatchResult, job: Job, result: Done | Failed, total: int) -> 
         outcome.frames += result.frames
         for what, spent in result.seconds.items():
             outcome.seconds.add(what, spent)
+        if result.note:
+            warn(f"{job.file}: {result.note}")
         if result.damage:
             outcome.damaged.append((job.file, result.damage))
             warn(f"{job.file}: {result.damage}; the frames before that are labelled")
