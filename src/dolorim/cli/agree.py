@@ -5,21 +5,23 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import tyro
 
 from dolorim.cli.common import check_targets, parse, report_failures
+from dolorim.cli.label_flags import LabelFlags
 from dolorim.config import DataConfig
 from dolorim.core.animals import animal_key
 from dolorim.core.ethogram import PAIN
+from dolorim.files.naming import find_videos
 from dolorim.files.subjects import animal_of
 from dolorim.files.table import write_text
 from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.ratings import Rated, lay_side_by_side, read_ratings
+from dolorim.formats.ratings import Rated, lay_side_by_side, read_raters
 from dolorim.metrics.summary import Scored, summarize
 
 
@@ -28,7 +30,7 @@ class _Agree:
     """How well do two raters agree, and how well does a model agree with each of them? The same figures for all."""
 
     rater_a: tyro.conf.Positional[str]
-    """Label files of one rater: a folder, a file, or FILE.npz:RATER. Names say which video they label."""
+    """Label files of one rater in any format: a folder, a file, or FILE.npz:RATER. Names say which video they label."""
     rater_b: tyro.conf.Positional[str]
     """Label files of another. Of each pair, the first one is taken for the truth where that makes a difference."""
     model: tyro.conf.Positional[str | None] = None
@@ -36,10 +38,9 @@ class _Agree:
     classes: Path | None = None
     """Ethogram; without it, that of the run, else the eight pain behaviors."""
     rate_hz: float | None = None
-    """Frames per second, for events in milliseconds where no predictions tell the times."""
-    trial_layout: Literal["auto", "fixed", "cumulative"] = "auto"
-    trial_length: int = 360
-    """Where label files are of trials and a model labels whole videos: as in train."""
+    """Frames per second, where neither videos, nor predictions, nor label files tell it: for labels in seconds, and for
+    the agreement on onsets."""
+    labels: LabelFlags = field(default_factory=LabelFlags)
     json: Path | None = None
     """Write all figures to this file."""
     quiet: bool = False
@@ -54,9 +55,9 @@ def run(arguments: list[str]) -> int:
         ethogram_path = Path(given.model) / "ethogram.toml"
     ethogram = PAIN if ethogram_path is None else read_ethogram(ethogram_path)
     places = [given.rater_a, given.rater_b, *([given.model] if given.model else [])]
-    raters = [read_ratings(place, ethogram) for place in places]
-    config = DataConfig(trial_layout=given.trial_layout, trial_length=given.trial_length)
-    rated, notes = lay_side_by_side(raters, config)
+    config = given.labels.settings(ethogram_path)
+    raters = read_raters(places, ethogram, config)
+    rated, notes = lay_side_by_side(raters, config, ethogram, given.rate_hz, _timestamps(config))
     pairs = {}
     for i, j in itertools.combinations(range(len(raters)), 2):
         scored = [_scored(r, i, j, given.rate_hz, config.animal_pattern) for r in rated]
@@ -73,6 +74,21 @@ def run(arguments: list[str]) -> int:
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     return report_failures([failure for r in raters for failure in r.failed])
+
+
+def _timestamps(config: DataConfig) -> Callable[[str], np.ndarray | None]:
+    """When the frames of a video are shown, by its name; None for a video that was not given."""
+    if config.videos is None:
+        return lambda _: None
+    from dolorim.data.frame_times import frame_times
+
+    videos = {video.stem.casefold(): video for video in find_videos([config.videos])}
+
+    def times_of(name: str) -> np.ndarray | None:
+        video = videos.get(name.casefold())
+        return None if video is None else frame_times(video)
+
+    return times_of
 
 
 def _scored(rated: Rated, truth: int, predicted: int, rate_hz: float | None, animal_pattern: str) -> Scored:

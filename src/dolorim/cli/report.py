@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
 from dolorim.cli.common import check_targets, parse, report_failures, settle
+from dolorim.cli.label_flags import LabelFlags
 from dolorim.core.errors import UserError
 
 
@@ -18,7 +19,7 @@ class _Report:
     """Read-outs, statistics between groups, figures and one HTML page, from predictions or from label files."""
 
     predictions: tyro.conf.Positional[Path]
-    """Folder that predict has written, or a folder of label files."""
+    """Folder that predict has written, or a folder of label files in any format."""
     groups: Path
     """Table file,animal,group[,treated_side][,more]: whose each recording is, and what was done to that animal."""
     assay: str = "whole"
@@ -44,7 +45,8 @@ class _Report:
     classes: Path | None = None
     """For label files: the ethogram, as in train."""
     rate_hz: float | None = None
-    """For label files: frames per second."""
+    """For label files: frames per second, where neither they nor their videos (--videos) tell it."""
+    labels: LabelFlags = field(default_factory=LabelFlags)
     correction: Literal["holm", "fdr"] = "holm"
     """For many behaviors."""
     title: str | None = None
@@ -56,13 +58,16 @@ def run(arguments: list[str]) -> int:
     """`dolorim report PREDICTIONS --groups groups.csv`"""
     given = parse(_Report, arguments, "dolorim report")
     check_targets(given)
+    from dolorim.data.frame_times import frame_times
     from dolorim.engine.talk import say, warn
     from dolorim.report.study_report import report_study
 
     settle(given.quiet)
     if given.rate_hz is not None and given.rate_hz <= 0:
         raise UserError(f"--rate_hz {given.rate_hz:g}: expected frames per second, above 0")
-    page, sentences, study = report_study(**{k: v for k, v in dataclasses.asdict(given).items() if k != "quiet"})
+    flags = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
+    del flags["quiet"], flags["labels"]
+    page, sentences, study = report_study(**flags, labels=given.labels.settings(given.classes), times_of=frame_times)
     for finding in study.findings:
         warn(str(finding))
     for sentence in sentences:

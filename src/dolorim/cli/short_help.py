@@ -192,6 +192,8 @@ HELP = {
             },
             "files": {
                 "--out DIR": "folder for page, tables and figures (dolorim-report)",
+                "--videos DIR": "the videos of label files, whose timestamps then count",
+                "--label_gaps rest": "the class of frames that label files leave out",
                 "--rate_hz N": "frames per second, where neither label files nor videos tell",
             },
         },

@@ -19,3 +19,10 @@ def rate_of(time_s: np.ndarray, otherwise_hz: float = 30.0) -> float:
         return otherwise_hz
     rounding = min(_MILLISECOND, 0.6 * median)
     return 1 / float(steps[np.abs(steps - median) <= rounding].mean())
+
+
+def edges_of(time_s: np.ndarray) -> np.ndarray:
+    """When each frame begins and the last one ends `(time + 1,)`, for frames shown at `time_s` `(time,)`."""
+    if not len(time_s):
+        return np.zeros(1)
+    return np.append(time_s, time_s[-1] + 1 / rate_of(time_s))

@@ -41,7 +41,7 @@ def label_files(
     conflicts = Conflicts(config.on_conflict, findings)
     for path in tables:
         with noting(noted, "labels-unreadable"):
-            for recording, file in _labels_of(path, config, names, ethogram, findings, conflicts, streams or {}):
+            for recording, file in labels_in(path, config, names, ethogram, findings, conflicts, streams or {}):
                 found[recording].append(file)
     if not found and not noted:
         raise UserError(
@@ -51,7 +51,7 @@ def label_files(
     return found
 
 
-def _labels_of(
+def labels_in(
     path: Path,
     config: DataConfig,
     names: dict[str, list[Path]],
@@ -63,7 +63,7 @@ def _labels_of(
     """What one file says of which recordings: of that whose name it carries, or of those that it names inside."""
     whole = names.get(folded(path.stem))
     ours = whole or named(parse_name(path)[0], names)
-    if not ours and not _names_videos(path, config):
+    if not ours and not names_videos(path, config):
         what = "labels a video that is not there"
         findings.append(Finding("warning", str(path), what, "left out", "labels-without-video"))
         return []
@@ -105,7 +105,7 @@ def _streams_of(recordings: Sequence[Path], streams: Mapping[Path, str]) -> list
     return list(dict.fromkeys(streams.get(r) for r in recordings))
 
 
-def _names_videos(path: Path, config: DataConfig) -> bool:
+def names_videos(path: Path, config: DataConfig) -> bool:
     """Does a file of this format say itself which videos it labels?"""
     if config.label_format != "auto":
         return config.label_format == "boris"

@@ -4,82 +4,69 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dolorim.config import DataConfig
 from dolorim.core.animals import animal_key, one_spelling
-from dolorim.core.bouts import runs
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN, Ethogram
 from dolorim.core.findings import Finding
 from dolorim.core.study import Study, Track
-from dolorim.files.naming import VIDEO_SUFFIXES, by_name, named
+from dolorim.files.naming import by_name, find_videos, folded, named, spellings
 from dolorim.files.subjects import Subject, SubjectTable, animal_of, column_key, example, read_subjects
 from dolorim.files.table import read_table
 from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.labels import read_labels
-from dolorim.formats.predictions import read_bouts
+from dolorim.formats.gaps import warn_of_gaps
+from dolorim.formats.labelled import label_paths, names_of
+from dolorim.formats.study_labels import Pieces, label_pieces, predicted_pieces, predicted_stems
 
 _CONTROL = re.compile(r"(?<![a-z])(control|ctrl|vehicle|saline|sham|na[iï]ve|untreated|placebo|baseline|wt)(?![a-z])")
-_OURS = (".predictions.csv", ".bouts.csv", ".meta.json", ".truth.csv")
-_NOT_LABELS = ("groups.csv", "classes.csv", "recordings.csv", "animals.csv", "stimuli.csv")
 
 
 def read_study(
-    folder: Path, groups: Path, classes: Path | None = None, rate_hz: float | None = None, control: str | None = None
+    folder: Path,
+    groups: Path,
+    classes: Path | None = None,
+    rate_hz: float | None = None,
+    control: str | None = None,
+    labels: DataConfig | None = None,
+    times_of: Callable[[Path], np.ndarray] | None = None,
 ) -> Study:
     """Read all recordings of a folder and who is in which group. A file that cannot be read is among the failures.
 
-    Raises `UserError` where nothing is left to report on.
+    `labels` says how label files are read, as in `train`; where it names videos, `times_of` gives the timestamps of
+    their frames. Raises `UserError` where nothing is left to report on.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder; name one that predict has written, or one of label files")
     table = _read_groups(groups)
-    names = sorted(p.name for p in folder.iterdir())
-    stems = dict.fromkeys(n.removesuffix(s) for n in names for s in _OURS[:2] if n.endswith(s))
-    findings: list[Finding] = []
-    failures: list[tuple[Path, str]] = []
-    ethogram = PAIN if classes is None else read_ethogram(classes)
+    config = labels or DataConfig(classes=classes)
+    stems = predicted_stems(folder)
     if stems:
-        found = [(folder / f"{s}.bouts.csv", s, "") for s in stems]
-        known: tuple[str, ...] = ()
+        subjects = _subjects_of(table, stems)
+        absent = [f"{stem}.bouts.csv" for stem in stems if stem not in subjects]
+        read, known = predicted_pieces(folder, [stem for stem in stems if stem in subjects])
+        names = stems
     else:
-        found = [(folder / n, *_video_and_trial(n)) for n in names if _may_be_labels(folder / n)]
+        ethogram = PAIN if classes is None else read_ethogram(classes)
         known = ethogram.classes
-        if rate_hz is None and found:
-            raise UserError(f"{folder}: label files do not say how fast they were filmed; give --rate_hz")
-    subjects = _subjects_of(table, [video for _, video, _ in found])
-    absent = [path.name for path, video, _ in found if video not in subjects]
-    if absent:
-        findings.append(_left_out(absent, groups.name))
+        read, subjects, absent, names = _label_pieces(folder, table, config, ethogram, rate_hz, times_of)
+    findings = [*read.findings, *([_left_out(absent, groups.name)] if absent else [])]
     tracks = []
-    for path, video, trial in found:
-        if video not in subjects:
-            continue
-        subject = subjects[video]
-        try:
-            if stems:
-                bouts = read_bouts(folder, video)
-                findings += [Finding("warning", *note.split(": ", 1)) for note in bouts.notes]
-                labels, start_s, stop_s, length_s = bouts.labels, bouts.start_s, bouts.stop_s, bouts.length_s
-                known = known or bouts.classes
-                if bouts.classes != known:
-                    here = ", ".join(bouts.classes)
-                    raise UserError(f"{path}: expected the classes {', '.join(known)}, found {here}")
-            else:
-                labels, (start_s, stop_s), length_s = _read_label_bouts(path, rate_hz or 1.0, ethogram)
-        except UserError as error:
-            failures.append((path, str(error)))
-            continue
-        who, group, columns = subject.animal, subject.group, _columns_of(subject)
-        tracks.append(Track(video, who, group, start_s, stop_s, labels, length_s, trial, columns))
+    for piece in read.pieces:
+        subject = subjects[piece.video]
+        track = Track(
+            piece.video, subject.animal, subject.group, piece.start_s, piece.stop_s, piece.labels, piece.length_s,
+            piece.trial, _columns_of(subject),
+        )  # fmt: skip
+        tracks.append(track)
     if not tracks:
-        sides = example(table.subjects, [video for _, video, _ in found])
-        why = f"; the first that failed: {failures[0][1]}" if failures else f": {sides}"
+        sides = example(table.subjects, names)
+        why = f"; {_most_common(read.failures)}" if read.failures else f": {sides}"
         raise UserError(f"{folder}: no recording here that {groups} names{why}")
     findings += _unused(table, subjects.values(), folder.name)
     present = {t.group for t in tracks}
@@ -89,7 +76,42 @@ def read_study(
         raise UserError(f"--control {control}: no such group; there are {', '.join(order)}")
     first = control or next((g for g in order if _CONTROL.search(g.casefold().replace("_", " "))), order[0])
     ordered = (first, *(g for g in order if g != first))
-    return Study(known, ordered, tuple(tracks), tuple(findings), tuple(failures))
+    return Study(known, ordered, tuple(tracks), tuple(findings), tuple(read.failures))
+
+
+def _most_common(failures: Sequence[tuple[Path, str]]) -> str:
+    """Why most files failed, in the words of the first of these."""
+    reasons = Counter(why.removeprefix(str(path)) for path, why in failures)
+    reason, times = reasons.most_common(1)[0]
+    first = next(why for path, why in failures if why.removeprefix(str(path)) == reason)
+    alike = f" ({times} files failed alike)" if times > 1 else ""
+    return f"the first that failed: {first}{alike}"
+
+
+def _label_pieces(
+    folder: Path,
+    table: SubjectTable,
+    config: DataConfig,
+    ethogram: Ethogram,
+    rate_hz: float | None,
+    times_of: Callable[[Path], np.ndarray] | None,
+) -> tuple[Pieces, dict[str, Subject], list[str], list[str]]:
+    """What the label files of a folder say, the lines of their recordings, the files that have none, and all names."""
+    videos = {} if config.videos is None else {video: video.stem for video in find_videos([config.videos])}
+    known = {spelling for subject in table.subjects for spelling in spellings(subject.video)}
+    known |= {folded(stem) for stem in videos.values()}
+    meant = {path: names_of(path, config).meant(known) for path in label_paths(folder)}
+    names = list({folded(name): name for of_file in meant.values() for name in of_file}.values())
+    recordings = videos or {Path(name): name for name in names}
+    subjects = _subjects_of(table, list(recordings.values()))
+    here = {folded(name) for name in subjects}
+    paths = [path for path, of_file in meant.items() if any(folded(name) in here for name in of_file)]
+    absent = [path.name for path in meant if path not in paths]
+    wanted = {recording: name for recording, name in recordings.items() if name in subjects}
+    streams = {recording: s for recording, name in wanted.items() if (s := subjects[name].stream)}
+    read = label_pieces(paths, wanted, config, ethogram, rate_hz, times_of if videos else None, streams)
+    read.findings += warn_of_gaps(read.open_shares, config.label_gaps, ethogram)
+    return read, subjects, absent, names
 
 
 def read_stimuli(path: Path, study: Study) -> dict[tuple[str, str], list[float]]:
@@ -202,31 +224,3 @@ def check_factor(path: Path, study: Study, factor: str, between_animals: bool) -
                 f"({video}) and {value} ({track.video})"
             )
     _refuse_spellings(path, f"value of {factor}", (t.columns[factor] for t in study.tracks))
-
-
-def _key(name: str, fold: bool = True) -> str:
-    """What a name is known by: letter case and the suffixes of tables and videos do not count."""
-    name = name.casefold() if fold else name
-    for suffix in (*_OURS, ".csv", ".tsv", ".txt"):
-        name = name.removesuffix(suffix)
-    return name.removesuffix(s) if (s := Path(name).suffix).casefold() in VIDEO_SUFFIXES else name
-
-
-def _video_and_trial(name: str) -> tuple[str, str]:
-    match = re.fullmatch(r"prediction_(.+)_(\d+)", _key(name, False), re.IGNORECASE)
-    return (match[1], match[2]) if match else (_key(name, False), "")
-
-
-def _may_be_labels(path: Path) -> bool:
-    ours = path.name.casefold() in _NOT_LABELS or path.name.startswith(".")
-    return path.is_file() and not ours and path.suffix.casefold() in (".csv", ".tsv", ".txt")
-
-
-def _read_label_bouts(path: Path, rate_hz: float, ethogram: Ethogram) -> tuple[np.ndarray, np.ndarray, float]:
-    file = read_labels(path, ethogram)
-    frames = file.counted_from_zero(0, 0).frames
-    labels = np.full(int(frames[-1]) + 1, -1, np.int16)
-    labels[frames] = file.labels
-    starts, stops, values = runs(labels)
-    here = values >= 0
-    return values[here].astype(np.int64), np.stack([starts[here], stops[here]]) / rate_hz, len(labels) / rate_hz

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.study import Study, check_animals
@@ -26,17 +29,23 @@ def report_study(
     *, predictions: Path, groups: Path, assay: str, out: Path, bin: str | None, control: str | None,
     pain: tuple[str, ...], second_factor: str | None, within: str | None, stimuli: Path | None, run: Path | None,
     classes: Path | None, rate_hz: float | None, correction: str, title: str | None, seed: int,
-    agreement: Path | None = None,
+    agreement: Path | None = None, labels: DataConfig | None = None,
+    times_of: Callable[[Path], np.ndarray] | None = None,
 ) -> tuple[Path, list[str], Study]:  # fmt: skip
     """Write `report.html`, tidy tables and figures to `out`; returns the page, the answer in words, and what was read.
 
-    The arguments are those of `dolorim report`. Raises `UserError` for whatever a user must mend.
+    The arguments are those of `dolorim report`; `labels` says how label files are read, and `times_of` when the frames
+    of a video are shown. Raises `UserError` for whatever a user must mend.
     """
-    settings = {k: v for k, v in locals().items() if v not in (None, ())}
+    settings = {k: v for k, v in locals().items() if k not in ("labels", "times_of") and v not in (None, ())}
+    if labels is not None:
+        usual = DataConfig()
+        told = {f.name: getattr(labels, f.name) for f in dataclasses.fields(labels)}
+        settings |= {k: v for k, v in told.items() if v != getattr(usual, k)}
     plan = _plan(assay, bin, within)
     plan = dataclasses.replace(plan, within=column_key(plan.within)) if plan.within else plan
     second_factor = column_key(second_factor) if second_factor else None
-    study = read_study(predictions, groups, classes, rate_hz, control)
+    study = read_study(predictions, groups, classes, rate_hz, control, labels, times_of)
     study = _placed(study, plan, stimuli)
     factors = [f for f in (plan.within, second_factor) if f]
     for factor in factors:

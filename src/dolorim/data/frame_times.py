@@ -1,0 +1,22 @@
+"""When the frames of a video are shown, for those who need no pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dolorim.data.seek import list_packets
+from dolorim.data.video import FrameStream
+
+
+def frame_times(path: Path) -> np.ndarray:
+    """The time of each frame `(frames,)` in seconds, on the container's clock.
+
+    Packets tell it without decoding; where they carry no timestamps, the video is decoded. Raises `UserError` for what
+    is no video.
+    """
+    packets = list_packets(path)
+    if packets is not None:
+        return packets.time_s
+    return np.array([frame.time_s for frame in FrameStream(path)])
