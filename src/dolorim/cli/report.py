@@ -69,7 +69,10 @@ def run(arguments: list[str]) -> int:
     del flags["quiet"], flags["labels"]
     page, sentences, study = report_study(**flags, labels=given.labels.settings(given.classes), times_of=frame_times)
     for finding in study.findings:
-        warn(str(finding))
+        if finding.severity == "note":
+            say(f"note: {finding}")
+        else:
+            warn(str(finding))
     for sentence in sentences:
         say(sentence)
     say(f"open {page}")
