@@ -112,13 +112,15 @@ def test_agree_asks_for_the_rate_only_where_nobody_tells_it(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("classes")
-def test_agree_knows_subjects_and_gaps(tmp_path):
+def test_agree_knows_subjects_and_gaps(tmp_path, capsys):
     one = boris([BOUTS[1]], subject="left") + boris([BOUTS[2]], subject="right").removeprefix(BORIS)
     write(tmp_path / "a", "o.csv", one)
     write(tmp_path / "b", *FILES["frames"])
     pair = agreement(tmp_path, "--label_stream", "left", "--label_gaps", "rest")
     assert (pair["frames"], pair["accuracy"]) == (N, pytest.approx(150 / 240))
+    capsys.readouterr()
     pair = agreement(tmp_path, "--label_stream", "right")
+    assert "add --label_gaps rest" in capsys.readouterr().err
     assert (pair["frames"], pair["accuracy"]) == (90, 1.0)
 
 

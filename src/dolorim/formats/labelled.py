@@ -17,6 +17,7 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.findings import Finding
+from dolorim.core.recording import TrialLabels
 from dolorim.files.naming import VIDEO_SUFFIXES, by_name, files_below
 from dolorim.formats.annotations import SUFFIXES
 from dolorim.formats.boris import media_of
@@ -121,6 +122,11 @@ def read_label_files(
 def are_trials(files: Sequence[LabelFile | Events]) -> bool:
     """Does each of these files label one trial of its video?"""
     return bool(files) and all(isinstance(f, LabelFile) and f.trial is not None for f in files)
+
+
+def count_trial(file: LabelFile, config: DataConfig) -> TrialLabels:
+    """A file of a trial with its frames counted from 0, where nobody knows the video."""
+    return file.counted_from_zero(config.trial_length, config.label_context, None, config.label_counts_from)
 
 
 def clock_of(files: Sequence[LabelFile | Events], rate_hz: float | None, otherwise_hz: float | None = None) -> Clock:

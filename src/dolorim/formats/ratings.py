@@ -20,10 +20,12 @@ from dolorim.core.ethogram import UNLABELED, Ethogram
 from dolorim.core.recording import TrialLabels
 from dolorim.files.naming import find_videos
 from dolorim.formats.events import Events
+from dolorim.formats.gaps import warn_of_gaps
 from dolorim.formats.labelled import (
     Names,
     are_trials,
     clock_of,
+    count_trial,
     label_paths,
     names_of,
     read_label_files,
@@ -154,20 +156,22 @@ def lay_side_by_side(
     ]
     rated: list[Rated] = []
     refused: list[UserError] = []
+    open_shares: dict[str, float] = {}
     for video in sorted(shared):
         try:
-            rated.append(_lay(video, raters, config, ethogram, rate_hz, times_of(video), notes))
+            rated.append(_lay(video, raters, config, ethogram, rate_hz, times_of(video), notes, open_shares))
         except UserError as error:
             refused.append(error)
             raters[0].failed.append((Path(video), str(error)))
     if not rated:
         raise refused[0]
+    notes += [str(finding) for finding in warn_of_gaps(open_shares, config.label_gaps, ethogram)]
     return rated, notes
 
 
 def _lay(
     video: str, raters: Sequence[Ratings], config: DataConfig, ethogram: Ethogram, rate_hz: float | None,
-    time_s: np.ndarray | None, notes: list[str],
+    time_s: np.ndarray | None, notes: list[str], open_shares: dict[str, float],
 ) -> Rated:  # fmt: skip
     known = [time_s, *(r.time_s.get(video) for r in raters)]
     time_s = next((t for t in known if t is not None), None)
@@ -176,8 +180,7 @@ def _lay(
         notes.append(f"{video}: lengths of {min(lengths)} to {max(lengths)} frames; the first {min(lengths)} count")
     files = [f for r in raters for f in r.files.get(video, ())]
     if time_s is None and not lengths and are_trials(files):
-        labels, borders = _trial_by_trial(raters, video, config, notes)
-        return _rated(video, labels, borders, None)
+        return _rated(video, *_trial_by_trial(raters, video, config, notes), None)
     on_frames, is_known = time_s, time_s is not None
     if on_frames is None:
         clock = clock_of([f for f in files if not are_trials([f])], rate_hz)
@@ -192,6 +195,8 @@ def _lay(
             continue
         placement = place_labels(rater.files[video], on_frames, config, ethogram)
         notes += [*placement.skipped, *(str(finding) for finding in placement.findings)]
+        if placement.lists_bouts:
+            open_shares[f"{rater.name}: {video}"] = placement.open_share
         borders = tuple((t.start, min(t.stop, n)) for t in placement.trials if t.start < n) or borders
         rows.append(placement.labels[:n])
     return _rated(video, np.stack(rows), borders, on_frames[:n] if is_known else None)
@@ -224,7 +229,7 @@ def _trial_by_trial(
 
 def _counted(file: LabelFile | Events, config: DataConfig, notes: list[str]) -> TrialLabels:
     assert isinstance(file, LabelFile)
-    found = file.counted_from_zero(config.trial_length, config.label_context, None, config.label_counts_from)
+    found = count_trial(file, config)
     if found.doubt:
         notes.append(f"{file.path}: {found.doubt}; taken to count from {found.counted_from}")
     return found

@@ -15,7 +15,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.findings import Finding
 from dolorim.formats.events import Events
-from dolorim.formats.labelled import are_trials, clock_of, read_label_files
+from dolorim.formats.labelled import are_trials, clock_of, count_trial, read_label_files
 from dolorim.formats.labels import LabelFile
 from dolorim.formats.placing import place_labels
 from dolorim.formats.predictions import BOUTS, PREDICTIONS, read_bouts
@@ -102,7 +102,7 @@ def label_pieces(
             if times_of is not None:
                 found.pieces += _on_video(name, files, times_of(videos[name]), config, ethogram, found)
             elif are_trials(files):
-                found.pieces += [_trial(name, f, rate_hz) for f in files if isinstance(f, LabelFile)]
+                found.pieces += [_trial(name, f, rate_hz, config, found) for f in files if isinstance(f, LabelFile)]
             else:
                 found.pieces += _alone(name, files, rate_hz, config, ethogram, found)
         except UserError as error:
@@ -148,12 +148,14 @@ def _on_video(
     ]
 
 
-def _trial(name: str, file: LabelFile, rate_hz: float | None) -> Piece:
+def _trial(name: str, file: LabelFile, rate_hz: float | None, config: DataConfig, found: Pieces) -> Piece:
     if rate_hz is None:
         raise _no_rate(file.path)
-    frames = file.counted_from_zero(0, 0).frames
-    labels = np.full(int(frames[-1]) + 1, -1, np.int16)
-    labels[frames] = file.labels
+    trial = count_trial(file, config)
+    if trial.doubt:
+        found.findings.append(Finding("warning", str(file.path), trial.doubt, "settle it with --label_counts_from"))
+    labels = np.full(trial.span, -1, np.int16)
+    labels[trial.frames] = trial.labels
     return _piece(file.path, name, str(file.trial), labels, np.arange(len(labels) + 1) / rate_hz)
 
 
