@@ -18,7 +18,8 @@ from dolorim.formats.events import Events
 from dolorim.formats.labelled import are_trials, clock_of, count_trial, read_label_files
 from dolorim.formats.labels import LabelFile
 from dolorim.formats.placing import place_labels
-from dolorim.formats.predictions import BOUTS, PREDICTIONS, read_bouts
+from dolorim.formats.predicted_files import BOUTS, PREDICTIONS
+from dolorim.formats.predictions import read_bouts
 
 _MILLISECONDS_HZ = 1000.0  # bouts in seconds need no frames: they are laid on milliseconds where nobody knows the rate
 
