@@ -110,6 +110,35 @@ def test_a_run_that_has_learned_from_poses_labels_pose_files(
     np.testing.assert_allclose(found.time_s, np.arange(180) / 30, atol=1e-3)
 
 
+def test_a_run_of_poses_alone_needs_no_videos_and_takes_those_of_some(
+    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, poses = trained("graph"), ["--dlc", str(study / "DLC")]
+    assert main(["predict", str(run.path), *poses, "--out", str(tmp_path / "all"), "--quiet"]) == 0
+    assert len(list((tmp_path / "all").glob("*.predictions.csv"))) == len(list((study / "DLC").iterdir()))
+    videos = tmp_path / "Videos"
+    videos.mkdir()
+    video = shutil.copy(sorted((study / "Videos").iterdir())[0], videos)
+    (videos / "untracked.mp4").touch()
+    assert main(["predict", str(run.path), str(videos), *poses, "--out", str(tmp_path / "one")]) == 0
+    (table,) = (tmp_path / "one").glob("*.predictions.csv")
+    assert table.name == f"{Path(video).stem}.predictions.csv"
+    said = capsys.readouterr().err
+    assert "untracked.mp4: no pose file of it (looked for untrackedDLC_*.csv" in said
+    assert "it is not labelled" in said
+
+
+def test_a_video_without_the_pose_that_the_run_has_learned_from_is_named(
+    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = Path(shutil.copy(sorted((study / "Videos").iterdir())[0], tmp_path / "other_name.mp4"))
+    command = ["predict", str(trained("multimodal").path), str(video), "--dlc", str(study / "DLC")]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "other_name.mp4: no pose file of it (looked for other_nameDLC_*.csv" in said
+    assert "the run has learned from poses: it is labelled from the video alone" in said
+
+
 def test_what_is_predicted_is_what_evaluation_has_scored(
     trained: Callable[[str], RunFolder], study: Path, tmp_path: Path
 ) -> None:

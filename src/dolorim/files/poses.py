@@ -154,13 +154,17 @@ def poses_of(
     return found
 
 
-def pose_places(roots: Iterable[Path], dlc: Path | None) -> list[Path]:
+def pose_places(
+    roots: Iterable[Path], dlc: Path | None, others: Iterable[Path | None] = ()
+) -> list[Path]:
     """Where the poses of videos are looked for: in what --dlc names; else in the DLC/ beside the folders that videos
-    are in, as these were named, then beside the videos."""
+    are in, as these were named, or beside `others` (label files); then beside the videos."""
     if dlc is not None:
         return [dlc]
     folders = list(dict.fromkeys(root if root.is_dir() else root.parent for root in roots))
-    named = [inside(home, "dlc") for folder in folders for home in (folder, home_of(folder))]
+    near = [home for folder in folders for home in (folder, home_of(folder))]
+    near += [home_of(other) for other in others if other is not None]
+    named = [inside(home, "dlc") for home in near]
     return [*dict.fromkeys(p for p in named if p is not None and p.is_dir()), *folders]
 
 

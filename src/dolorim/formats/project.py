@@ -138,7 +138,7 @@ def _poses(config: DataConfig, names: dict[Path, str], findings: list[Finding]) 
             pose_files_below([config.dlc]), names.values(), findings
         )  # says which recordings have two
         return {f: f for f in names}
-    poses = poses_of([*names], pose_places([config.videos], config.dlc), findings)
+    poses = poses_of([*names], pose_places([config.videos], config.dlc, [config.annotations]), findings)
     if config.dlc and not poses:
         what = f"no pose file here belongs to a video (looked for {next(iter(names.values()))}DLC_*.csv and the like)"
         findings.append(Finding("warning", str(config.dlc), what, name="pose-without-video"))
@@ -256,6 +256,8 @@ def in_project(folder: Path, config: DataConfig) -> DataConfig:
     videos, dlc = config.videos or inside(folder, "videos"), config.dlc
     annotations = config.annotations or inside(folder, "annotations")
     places = [folder]
+    if config.videos is not None and dlc is None:
+        dlc = inside(folder, "dlc")  # of videos that lie elsewhere
     if videos is None and dlc is None:
         tracked = inside(folder, "dlc")
         if tracked is None or any(is_video(f) for f in folder.iterdir()):
@@ -308,5 +310,5 @@ def unclaimed_poses(config: DataConfig, project: Project) -> list[Path]:
     if config.videos is None:
         return []
     names = {folded(s.name): s.name for s in project.sources}
-    files = pose_files_below(pose_places([config.videos], config.dlc))
+    files = pose_files_below(pose_places([config.videos], config.dlc, [config.annotations]))
     return [f for f in files if stem_of(f, names) is None]
