@@ -360,3 +360,18 @@ def test_the_command_serves_until_it_is_stopped_and_imports_no_torch(place: Path
         finally:
             process.kill()
     assert read_labels(place / "review" / "fred" / "a_201M.csv", PAIN).labels[:6].tolist() == [2] * 5 + [-1]
+
+
+def test_a_bug_with_one_recording_is_said_and_logged_and_the_server_goes_on(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOLORIM_LOG", str(tmp_path / "crashes.log"))
+    with serving(place) as served, httpx.Client(base_url=served.base) as client:
+        client.get("/?token=token")
+        before = served.desk.recording
+        monkeypatch.setattr(served.desk, "recording", lambda number: 1 // number if number == 0 else before(number))
+        answer = client.get("/api/recording/0")
+        assert answer.status_code == 500
+        assert "unexpected ZeroDivisionError" in answer.json()["error"]
+        assert "ZeroDivisionError" in (tmp_path / "crashes.log").read_text()
+        assert client.get("/api/recording/1").status_code == 200
