@@ -24,8 +24,8 @@ from dolorim.engine.train import train
 from dolorim.formats.labels import read_labels
 from dolorim.formats.predictions import read_predictions
 from dolorim.metrics.summary import Scored, summarize
-from dolorim.report.misclassification import read_trust
 from dolorim.report.tables import metrics_table
+from dolorim.report.trust import read_trust
 
 FOLDS = 2
 
@@ -113,9 +113,11 @@ def test_a_fold_can_be_repeated_as_a_run_by_itself(crossed: tuple[RunFolder, lis
 def test_evaluate_and_report_read_a_cross_validated_run(crossed: tuple[RunFolder, list[str]], tmp_path: Path) -> None:
     run, _ = crossed
     metrics = json.loads(run.metrics.read_text())
-    part, _, confusions = read_trust(run.path, PAIN.classes)
-    assert (part, len(confusions)) == ("folds", 5)
-    np.testing.assert_array_equal(np.sum(confusions, axis=0), metrics["folds"]["confusion"])
+    trust = read_trust(run.path, PAIN.classes)
+    assert (trust.part, len(trust.confusions)) == ("folds", 5)
+    counted = np.sum(list(trust.confusions.values()), axis=0)
+    np.testing.assert_array_equal(counted, metrics["folds"]["confusion"])
+    assert trust.learned_from == set()  # each animal was held out in turn
     target = tmp_path / "scores.json"
     assert main(["evaluate", str(run.path), "--json", str(target), "--quiet"]) == 0
     assert json.loads(target.read_text()) == metrics

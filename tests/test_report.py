@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +23,11 @@ from dolorim.formats.ethogram_file import write_ethogram
 from dolorim.formats.labels import write_labels
 from dolorim.formats.predictions import write_predictions
 from dolorim.formats.study import read_stimuli, read_study
+from dolorim.metrics.summary import Scored, summarize
 from dolorim.report.assays import read_assay
-from dolorim.report.misclassification import corrected_budgets, read_trust
+from dolorim.report.misclassification import corrected_budgets, why_not_corrected
 from dolorim.report.readouts import collect
+from dolorim.report.trust import Trust, read_trust
 
 NAMES = ("rest", "paw_lick_L", "=<b>&walk")
 
@@ -115,7 +118,7 @@ def test_label_files_are_read_too_and_a_bad_one_is_named(folder: Path, capsys: p
     said = capsys.readouterr().err
     assert "no class is called 'swim'" in said
     assert "other.csv: is not in groups.csv; left out" in said
-    assert "No difference between the groups was found in lick (p = 1.00" in said
+    assert "No p below 0.05 is possible with 4 against 3 animals" in said
 
 
 def test_bouts_and_frames_give_the_same_study(folder: Path) -> None:
@@ -200,36 +203,148 @@ def test_an_assay_of_trials_reports_responses(folder: Path, capsys: pytest.Captu
     assert all(0 <= float(r["value"]) <= 1 for r in found)
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_a_run_says_how_far_to_trust_the_labels(folder: Path) -> None:
+TWO = ("rest", "lick")
+TRUTH = np.tile([0] * 9 + [1], 10)  # ten bouts of licking
+LICKS_FOUND = np.tile([0] * 8 + [1, 1], 10)  # and one frame of rest in nine is taken for licking
+
+
+def scored_run(
+    folder: Path, guess: np.ndarray, animals: int = 5, part: str = "test", truth: np.ndarray = TRUTH, **more: object
+) -> Path:
+    """A run over two classes that was scored on some animals, all of them labelled and predicted alike."""
     run = folder / "run"
-    names = ("rest", "lick")
-    ethogram = Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(names)), names)
+    ethogram = Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(TWO)), TWO)
     write_ethogram(run / "ethogram.toml", ethogram)
-    scores = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 4}
-    metrics = {"frames": 8, "accuracy": 0.5, "macro_f1": 0.5, "kappa": 0.0, "per_class": dict.fromkeys(names, scores)}
-    (run / "metrics.json").write_text(json.dumps({"val": metrics, "test": {**metrics, "animals": ["a"]}}))
-    truth = np.array([0] * 90 + [1] * 10)
-    guess = np.array([0] * 81 + [1] * 9 + [1] * 10)  # one rest frame in ten is taken for licking
-    for i in range(3):
-        write_labels(run / "predictions" / "test" / f"t{i}.truth.csv", truth, ethogram)
-        write_predictions(run / "predictions" / "test", predicted(f"t{i}", guess, names))
-    part, _, confusions = read_trust(run, names)
-    assert part == "test"
-    assert [c.tolist() for c in confusions] == [[[81, 9], [0, 10]]] * 3
+    names = [f"t{i}" for i in range(animals)]
+    scored = [Scored(name, truth, guess) for name in names]
+    (run / "metrics.json").write_text(json.dumps({part: {**summarize(scored, TWO), **more}}))
+    (run / "splits.json").write_text(json.dumps({"train": ["m0", "m3"], "val": ["m5"], "test": names}))
+    for name in names:
+        write_labels(run / "predictions" / part / f"{name}.truth.csv", truth, ethogram)
+        write_predictions(run / "predictions" / part, predicted(name, guess, TWO))
+    return run
+
+
+def predict_two(folder: Path, licking: tuple[float, float] = (0.1, 0.3)) -> None:
+    rng = np.random.default_rng(0)
     for i in range(8):
-        write_predictions(folder / "found", predicted(f"v{i}", guess, names))
+        share = licking[i % 2]
+        write_predictions(folder / "found", predicted(f"v{i}", np.repeat(rng.random(200) < share, 5).astype(int), TWO))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_budgets_are_corrected_where_the_errors_are_known_well_enough(folder: Path) -> None:
+    trust = read_trust(scored_run(folder, LICKS_FOUND), TWO)
+    assert trust.part == "test"
+    assert [c.tolist() for c in trust.confusions.values()] == [[[80, 10], [0, 10]]] * 5
+    assert trust.bouts == {"rest": 10 * 5, "lick": 10 * 5}
+    for i in range(8):
+        write_predictions(folder / "found", predicted(f"v{i}", LICKS_FOUND, TWO))
     study = read_study(folder / "found", folder / "groups.csv")
     tables = collect(study, read_assay("whole"))
-    budget = corrected_budgets(tables["animals"], names, confusions).query("behavior == 'lick'")
-    assert budget.predicted.to_list() == pytest.approx([19, 19])
+    budget = corrected_budgets(tables["animals"], TWO, list(trust.confusions.values())).query("behavior == 'lick'")
+    assert budget.predicted.to_list() == pytest.approx([20, 20])
     assert budget.corrected.to_list() == pytest.approx([10, 10])
-    assert main(report(folder, "--run", str(run), "--quiet")) == 0
-    assert "Time budgets with the classifier&#x27;s errors" in (
-        page := (folder / "out/report.html").read_text("utf-8")
-    ) or ("Time budgets with the classifier's errors" in page)
+    assert main(report(folder, "--run", str(trust.run), "--quiet")) == 0
+    page = (folder / "out/report.html").read_text("utf-8")
+    assert "corrected for the confusion on 5 held-out animals" in page
     with pytest.raises(UserError, match="the run knows rest, lick, the recordings have a, b"):
-        read_trust(run, ("a", "b"))
+        read_trust(trust.run, ("a", "b"))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_class_that_the_run_does_not_find_is_not_compared(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predict_two(folder, (0.0, 0.0))
+    run = scored_run(folder, np.zeros_like(TRUTH))
+    assert main(report(folder, "--run", str(run))) == 0
+    said = capsys.readouterr().err
+    assert "Nothing can be said about lick: on animals that were held out of the run it finds 0 % of it" in said
+    assert "o difference" not in said
+    first = (folder / "out/report.html").read_text("utf-8").split("<h2>")[0]
+    assert "Nothing can be said about lick" in first
+    assert "not found reliably" in first
+    assert "p = " not in first
+    assert "Not corrected: its errors mix the behaviors too much" in (folder / "out/report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"animals": 2}, "2 animals were held out of the run, and it takes 5"),
+        ({"part": "val"}, "only validation animals were scored"),
+        ({"guess": np.zeros_like(TRUTH)}, "condition number"),
+        ({"seen_in_training": ["t0"]}, "that it has learned from"),
+    ],
+)
+def test_budgets_are_not_corrected_from_errors_that_are_not_known(
+    folder: Path, change: dict[str, Any], why: str
+) -> None:
+    trust = read_trust(scored_run(folder, **{"guess": LICKS_FOUND, **change}), TWO)
+    assert why in why_not_corrected(trust, TWO)
+
+
+def doubtful(precision: float, recall: float, bouts: int) -> str:
+    score = {"precision": precision, "recall": recall, "f1": 0.5, "support": 40}
+    return Trust(Path("run"), "test", {"per_class": {"lick": score}}, {}, {"lick": bouts}).doubt(["lick"])
+
+
+def test_half_of_a_behavior_has_to_be_found_and_right_in_ten_bouts_at_least() -> None:
+    assert doubtful(0.5, 0.5, 10) == ""
+    assert "finds 49 % of it" in doubtful(0.9, 0.49, 50)
+    assert "49 % of what it calls so is right" in doubtful(0.49, 0.9, 50)
+    assert "show it 9 times only" in doubtful(0.9, 0.9, 9)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_animals_that_the_run_has_learned_from_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predict_two(folder)
+    assert main(report(folder, "--run", str(scored_run(folder, LICKS_FOUND)))) == 0
+    said = capsys.readouterr().err
+    assert "has learned from 3 of these 8 animals (m0, m3, m5)" in said
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_interval_of_a_score_is_the_one_that_evaluate_shows(folder: Path) -> None:
+    predict_two(folder)
+    run = scored_run(folder, LICKS_FOUND, intervals={"animals": 5, "macro_f1": [0.37, 0.93]})
+    assert main(report(folder, "--run", str(run), "--quiet")) == 0
+    assert "</b> <small>[0.37, 0.93]</small>" in (folder / "out/report.html").read_text("utf-8")
+    run = scored_run(folder, LICKS_FOUND, 2, intervals={"animals": 2, "macro_f1": [0.37, 0.93]})
+    for path in (run / "predictions" / "test").glob("t[2-9]*"):
+        path.unlink()
+    assert main(report(folder, "--run", str(run), "--quiet", "--out", str(folder / "two"))) == 0
+    page = (folder / "two/report.html").read_text("utf-8")
+    assert "0.93]" not in page
+    assert "2 animals are too few for an interval" in page
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_can_be_named_where_left_and_right_became_ipsi_and_contra(folder: Path) -> None:
+    predict_two(folder)
+    names = ("rest", "lick_L")
+    for i in range(8):
+        write_predictions(folder / "found", predicted(f"v{i}", TRUTH, names))
+    run = scored_run(folder, LICKS_FOUND)
+    for path in (run / "metrics.json", run / "ethogram.toml"):
+        path.write_text(path.read_text().replace('"lick"', '"lick_L"'))
+    for path in (run / "predictions" / "test").iterdir():
+        path.unlink()
+    rows = [(f"v{i}", f"m{i}", ("vehicle", "drug")[i % 2], "L") for i in range(8)]
+    write_table(folder / "groups.csv", ("video", "animal", "group", "treated_side"), rows)
+    assert main(report(folder, "--run", str(run), "--quiet")) == 0
+    assert "left and right became ipsi and contra" in (folder / "out/report.html").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_three_against_three_is_no_finding_of_no_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for i in (6, 7):
+        for path in (folder / "found").glob(f"v{i}.*"):
+            path.unlink()
+    assert main(report(folder)) == 0
+    said = capsys.readouterr().err
+    assert "No p below 0.05 is possible with 3 against 3 animals" in said
+    assert "No difference" not in said
+    assert "no interval" in said
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -291,7 +406,7 @@ def test_animals_that_were_in_every_group_are_compared_with_themselves(folder: P
     write_table(folder / "groups.csv", ("video", "animal", "group"), rows)
     assert main(report(folder, "--quiet")) == 0
     tests = {row[3] for row in read_table(folder / "out" / "statistics.csv").rows}
-    assert tests == {"Wilcoxon"}
+    assert tests <= {"Wilcoxon", "sign test"}
 
 
 def test_help_answers_without_torch_and_pandas() -> None:

@@ -7,25 +7,17 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
-from dolorim.report.statistics import (
-    adjust,
-    compare,
-    effects,
-    hazard_ratio,
-    holm,
-    interval,
-    log_rank,
-    mixed_model,
-    omnibus,
-    permutation_p,
-)
+from dolorim.report.effect_sizes import effects, group_interval
+from dolorim.report.families import MAIN, MOVEMENT, Question, adjust
+from dolorim.report.latencies import hazard_ratio, log_rank, sign_test
+from dolorim.report.permutation import permutation_p
+from dolorim.report.rank_tests import omnibus, smallest_p
+from dolorim.report.statistics import compare, mixed_model
 
 RNG = np.random.default_rng(5)
-A, B, C = RNG.normal(0, 1, 8), RNG.normal(1.5, 1, 7), RNG.normal(0.5, 1, 9)
+A, B, C = RNG.normal(20, 1, 8), RNG.normal(21.5, 1, 7), RNG.normal(20.5, 1, 9)  # % of time
 
 
 def animals(samples: dict[str, np.ndarray], behavior: str = "lick", readout: str = "time_percent") -> pd.DataFrame:
@@ -47,6 +39,35 @@ def test_rank_tests_are_those_of_scipy() -> None:
 
 def test_small_groups_with_equal_values_are_tested_exactly() -> None:
     assert omnibus([np.array([0.0, 0, 0, 1]), np.array([2.0, 3, 3, 4])])[2] == pytest.approx(2 / 70)
+    rng = np.random.default_rng(1)
+    for sizes in ((3, 6), (5, 5), (4, 7)):
+        a, b = (rng.integers(0, 4, n).astype(float) for n in sizes)
+        every_order = stats.PermutationMethod(n_resamples=10_000)
+        assert omnibus([a, b])[2] == pytest.approx(stats.mannwhitneyu(a, b, method=every_order).pvalue)
+    many = [rng.integers(0, 9, 20).astype(float) for _ in range(2)]  # counted, not approximated
+    assert omnibus(many)[2] == pytest.approx(stats.mannwhitneyu(*many).pvalue, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("test", "sizes", "expected"),
+    [
+        ("Mann-Whitney", (3, 3), 0.1),
+        ("Mann-Whitney", (4, 4), 2 / 70),
+        ("Mann-Whitney", (3, 4), 2 / 35),
+        ("Wilcoxon", (5, 5), 2 / 32),
+        ("log-rank", (3, 3), 0.1),
+        ("sign test", (4, 4), 0.125),
+    ],
+)
+def test_the_smallest_p_is_what_so_few_animals_allow(test: str, sizes: tuple[int, ...], expected: float) -> None:
+    assert smallest_p(test, sizes) == pytest.approx(expected)
+
+
+def test_no_study_of_that_size_has_a_p_below_the_smallest() -> None:
+    rng = np.random.default_rng(0)
+    for sizes in ((3, 3, 3), (2, 3, 4)):
+        least = min(omnibus([rng.integers(0, 20, n).astype(float) for n in sizes])[2] for _ in range(2000))
+        assert least >= smallest_p("Kruskal-Wallis", sizes) - 1e-12
 
 
 def test_a_permutation_of_two_groups_agrees_with_that_of_scipy() -> None:
@@ -64,29 +85,36 @@ def test_whole_animals_are_exchanged_where_each_was_measured_repeatedly() -> Non
     assert permutation_p([own[:6], own[6:]], rng) > 0.05
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_never_lowers_a_p_and_keeps_the_order(p: list[float]) -> None:
-    found = holm(np.array(p))
-    assert (found >= np.array(p)).all()
-    assert (found <= 1).all()
-    assert (np.diff(found[np.argsort(p, kind="stable")]) >= 0).all()
-
-
-def test_holm_is_as_in_the_textbook() -> None:
-    assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-
-
 def test_effect_sizes_are_as_in_their_papers() -> None:
-    found = effects(np.array([1.0, 2, 3, 4]), np.array([3.0, 4, 5, 6]), np.random.default_rng(0))
+    found = effects(np.array([1.0, 2, 3, 4]), np.array([3.0, 4, 5, 6]))
     assert found["difference"] == 2
     assert found["cliffs_delta"] == pytest.approx(12 / 16)
     assert found["hedges_g"] == pytest.approx(2 / np.std([1, 2, 3, 4], ddof=1) * (1 - 3 / 23))
     assert found["difference_low"] < 2 < found["difference_high"]
 
 
-def test_fewer_than_three_animals_have_no_interval() -> None:
-    assert np.isnan(interval(np.array([1.0, 2.0]), np.random.default_rng(0))).all()
-    assert np.isnan(effects(A, B[:2], np.random.default_rng(0))["difference_low"])
+def test_three_animals_in_a_group_have_no_interval() -> None:
+    assert np.isnan(group_interval(np.array([1.0, 2.0, 3.0]))).all()
+    found = effects(A, B[:3])
+    assert all(np.isnan(found[f"{name}_{end}"]) for name in ("difference", "hedges_g") for end in ("low", "high"))
+
+
+def test_hedges_g_is_not_defined_where_no_animal_differs_from_its_group() -> None:
+    for a, b in ((np.full(5, 0.1), np.full(5, 0.3)), (np.full(5, 12.3), np.full(5, 12.3) + 1e-12)):
+        found = effects(a, b)
+        assert np.isnan(found["hedges_g"])
+    table = compare(animals({"c": np.zeros(5), "x": np.full(5, 8.0)}), ("c", "x"))
+    row = table[table.test == "Mann-Whitney"].iloc[0]
+    assert "Hedges' g is not defined" in row.note
+    assert row.cliffs_delta == 1
+    assert row.cliffs_delta_low < 1  # five animals above five others are no certainty
+
+
+def test_intervals_of_animals_are_no_narrower_than_students() -> None:
+    rng = np.random.default_rng(4)
+    licking = rng.lognormal(0, 1, 8)
+    low, high = group_interval(licking)
+    assert (low, high) == pytest.approx(stats.t.interval(0.95, 7, licking.mean(), stats.sem(licking)))
 
 
 def test_latencies_that_are_censored_count_as_such() -> None:
@@ -122,15 +150,81 @@ def test_a_mixed_model_of_a_balanced_design_is_the_analysis_of_variance() -> Non
     assert found["time"]["note"].startswith("F(3, 24)")
 
 
+def stats_holm(p: np.ndarray) -> list[float]:
+    """Step-down Bonferroni, as in the textbook."""
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return pytest.approx(np.minimum(stepped, 1)[np.argsort(order)])
+
+
+def test_every_test_has_one_corrected_p_and_those_of_the_main_question_are_corrected_together() -> None:
+    tables = [animals({"c": A, "x": B, "y": C}, name) for name in ("lick", "walk", "rest")]
+    table = pd.concat([t.assign(window=w) for t in tables for w in ("I", "II", "between")])
+    question = Question("lick", "time_percent", ("I", "II"), ("walk",))
+    found = compare(table, ("c", "x", "y"), question=question)
+    main = found[found.family == MAIN]
+    assert set(zip(main.window, main.test, main.compared, strict=True)) == {
+        (w, *what)
+        for w in ("I", "II")
+        for what in (
+            ("Kruskal-Wallis", "all groups"),
+            ("Mann-Whitney (pair)", "x - c"),
+            ("Mann-Whitney (pair)", "y - c"),
+        )
+    }
+    assert main.p_adjusted.to_numpy() == stats_holm(main.p.to_numpy())
+    moves = found[found.family == MOVEMENT]
+    assert (set(moves.behavior), set(moves.window)) == ({"walk"}, {"I", "II"})
+    assert found.p_adjusted.notna().sum() == found.p.notna().sum()
+
+
+def test_three_against_three_cannot_reach_a_p_below_one_in_twenty() -> None:
+    found = compare(animals({"c": np.arange(3.0), "x": np.arange(3.0) + 9}), ("c", "x"))
+    row = found[found.test == "Mann-Whitney"].iloc[0]
+    assert (row.p, row.smallest_p) == (pytest.approx(0.1), pytest.approx(0.1))
+    assert np.isnan(row.difference_low)
+
+
+def latencies(never: int, group: str, rng: np.random.Generator, end_s: float = 600.0) -> pd.DataFrame:
+    times = np.where(np.arange(6) < never, end_s, rng.uniform(5, 60, 6))
+    table = animals({group: times}, readout="latency_s")
+    return table.assign(event=np.where(np.arange(6) < never, 0.0, 1.0))
+
+
+def test_censored_latencies_go_into_no_rank_test_of_times() -> None:
+    rng = np.random.default_rng(0)
+    nobody = pd.concat([latencies(6, "c", rng, 600.0), latencies(6, "x", rng, 1080.0)])
+    found = compare(nobody, ("c", "x"))
+    assert set(found.test) == {"log-rank"}
+    assert found.p.to_list() == [1.0]
+    assert "12 of 12 latencies are censored" in found.note[0]
+    most = pd.concat([latencies(5, "c", rng), latencies(0, "x", rng)])
+    found = compare(most, ("c", "x"))
+    assert found.p[0] < 0.01
+    factor = most.assign(sex=np.tile(["F", "M"], 6))
+    anova = compare(factor, ("c", "x"), second="sex")
+    assert "censored" in anova[anova.test == "two-way ANOVA"].note.iloc[0]
+
+
+def test_censored_latencies_of_the_same_animals_are_ordered_where_that_is_known() -> None:
+    first, second = np.array([5.0, 60, 60, 60, 10]), np.array([60.0, 5, 60, 20, 60])
+    seen = [np.array([1, 0, 0, 0, 1], bool), np.array([0, 1, 0, 1, 0], bool)]
+    assert sign_test([first, second], seen) == (2.0, 1.0, 4)
+    table = pd.concat([latencies(3, "c", np.random.default_rng(1)), latencies(0, "x", np.random.default_rng(2))])
+    table["animal"] = np.tile(np.arange(6).astype(str), 2)
+    found = compare(table, ("c", "x"), paired=True)
+    assert set(found.test) == {"sign test"}
+
+
 def test_pairs_are_corrected_over_pairs_and_designs_over_behaviors() -> None:
     table = pd.concat([animals({"c": A, "x": B, "y": C}, name) for name in ("lick", "rest")])
     found = compare(table, ("c", "x", "y"))
     whole = found[found.test == "Kruskal-Wallis"]
     assert whole.p_adjusted.to_list() == pytest.approx(np.minimum(1, 2 * whole.p).to_list())
     pairs = found[(found.test == "Mann-Whitney (pair)") & (found.behavior == "lick")]
-    assert pairs.p_adjusted.to_numpy() == pytest.approx(holm(pairs.p.to_numpy()))
+    assert pairs.p_adjusted.to_numpy() == stats_holm(pairs.p.to_numpy())
     assert pairs.compared.to_list() == ["x - c", "y - c", "y - x"]
-    assert set(pairs.n) == {"7/8", "9/8", "9/7"}
+    assert pairs.n.to_list() == ["8/7", "8/9", "7/9"]  # in the order of the groups
     less = adjust(found.copy(), "fdr")
     assert (less.p_adjusted <= found.p_adjusted + 1e-12).all()
 
@@ -139,7 +233,7 @@ def test_an_animal_without_a_value_is_no_sample() -> None:
     gaps = np.append(A, [np.nan, np.nan])
     found = compare(animals({"c": gaps, "x": B}), ("c", "x"))
     row = found[found.test == "Mann-Whitney"].iloc[0]
-    assert row.n == "7/8"
+    assert row.n == "8/7"
     assert row.p == stats.mannwhitneyu(A, B).pvalue
 
 

@@ -15,3 +15,12 @@ def class_colors(n: int) -> list[tuple[int, int, int]]:
     """RGB, 0-255, of `n` classes; beyond sixteen they repeat."""
     colors = [tuple(bytes.fromhex(h)) for h in _HEX]
     return [(r, g, b) for r, g, b in (colors[i % len(colors)] for i in range(n))]
+
+
+_GROUP_HEX = ("3c3c3c", "8a2be2", "7fbc00", "ff1493", "1f3bff", "6b3e00", "fb8072", "005f60")
+
+
+def group_colors(n: int) -> list[tuple[int, int, int]]:
+    """RGB, 0-255, of `n` groups of animals, none of them the color of a behavior; beyond eight they repeat."""
+    colors = [tuple(bytes.fromhex(h)) for h in _GROUP_HEX]
+    return [(r, g, b) for r, g, b in (colors[i % len(colors)] for i in range(n))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,11 @@ import numpy as np
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.mirror import Side, side_of, side_words
+
+_CONTROL = re.compile(r"(?<![a-z])(control|ctrl|vehicle|saline|sham|na[iï]ve|untreated|placebo|baseline|wt)(?![a-z])")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+_MASS = re.compile(r"(#\s*)(ng|[uµμ]g|mcg|mg|g)(?![a-z])")  # the unit that follows a number
+_GRAMS = {"ng": 1e-9, "ug": 1e-6, "µg": 1e-6, "μg": 1e-6, "mcg": 1e-6, "mg": 1e-3, "g": 1.0}
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Study:
                 f"others were treated on"
             )
         both: tuple[Side, Side] = ("L", "R")
-        renamed = {s: [_sided(name, s, self.classes) for name in self.classes] for s in both}
+        renamed = {s: [sided(name, s, self.classes) for name in self.classes] for s in both}
         names = tuple(
             dict.fromkeys(n for pair in zip(renamed["L"], renamed["R"], strict=True) for n in sorted(pair)[::-1])
         )
@@ -105,6 +111,35 @@ class Study:
         return dataclasses.replace(self, tracks=tuple(tracks), findings=tuple(findings))
 
 
+def order_groups(names: Sequence[str], control: str | None = None) -> tuple[str, ...]:
+    """Groups in the order in which they are shown, the control first.
+
+    The control is the one named, else one called control, vehicle or the like, else the lowest dose
+    where all other names are doses (10, `3 mg/kg`, `formalin_5pct`), else the first. Doses follow in
+    the order of their numbers, other names as they come.
+    """
+    first = control
+    if first is None:
+        first = next((n for n in names if _CONTROL.search(n.casefold().replace("_", " "))), None)
+    others = [n for n in names if n != first]
+    doses = {n: _dose(n) for n in others}
+    kinds = {kind for _, kind in doses.values()}
+    if len(kinds) == 1 and "" not in kinds:
+        others.sort(key=lambda name: doses[name][0])
+    return tuple(others) if first is None else (first, *others)
+
+
+def _dose(name: str) -> tuple[float, str]:
+    """The number in a name and what is around it; an empty kind where there is no number, or several."""
+    numbers = _NUMBER.findall(name)
+    if len(numbers) != 1:
+        return 0.0, ""
+    kind = _NUMBER.sub("#", name.casefold())
+    unit = _MASS.search(kind)
+    factor = _GRAMS[unit[2]] if unit else 1.0
+    return float(numbers[0].replace(",", ".")) * factor, _MASS.sub("#", kind).replace(" ", "")
+
+
 def check_animals(study: Study) -> list[Finding]:
     """What a reader must know about who was measured. Raises `UserError` for an animal in some of the groups only."""
     findings = []
@@ -133,7 +168,7 @@ def _groups_of(tracks: Sequence[Track]) -> dict[str, set[str]]:
     return found
 
 
-def _sided(name: str, treated: Side, names: Sequence[str]) -> str:
+def sided(name: str, treated: Side, names: Sequence[str]) -> str:
     """`lick_L` is `lick_ipsi` for an animal that was treated on the left. The last word of that kind tells the side."""
     words = side_words(name, names)
     if not words:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from dolorim.core.animals import animal_key, one_spelling
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import PAIN, Ethogram
 from dolorim.core.findings import Finding
-from dolorim.core.study import Study, Track
+from dolorim.core.study import Study, Track, order_groups
 from dolorim.files.naming import by_name, find_videos, folded, named, spellings
 from dolorim.files.subjects import Subject, SubjectTable, animal_of, column_key, example, read_subjects
 from dolorim.files.table import read_table
@@ -23,8 +22,6 @@ from dolorim.formats.ethogram_file import read_ethogram
 from dolorim.formats.gaps import warn_of_gaps
 from dolorim.formats.labelled import label_paths, names_of
 from dolorim.formats.study_labels import Pieces, label_pieces, predicted_pieces, predicted_stems
-
-_CONTROL = re.compile(r"(?<![a-z])(control|ctrl|vehicle|saline|sham|na[iï]ve|untreated|placebo|baseline|wt)(?![a-z])")
 
 
 def read_study(
@@ -74,9 +71,7 @@ def read_study(
     order = [g for g in dict.fromkeys(s.group for s in table.subjects) if g in present]
     if control is not None and control not in order:
         raise UserError(f"--control {control}: no such group; there are {', '.join(order)}")
-    first = control or next((g for g in order if _CONTROL.search(g.casefold().replace("_", " "))), order[0])
-    ordered = (first, *(g for g in order if g != first))
-    return Study(known, ordered, tuple(tracks), tuple(findings), tuple(read.failures))
+    return Study(known, order_groups(order, control), tuple(tracks), tuple(findings), tuple(read.failures))
 
 
 def _most_common(failures: Sequence[tuple[Path, str]]) -> str:

@@ -88,9 +88,7 @@ def scale_of(key: tuple[str, ...]) -> Scale:
     return PERCENT if key[0].startswith("segments") else SHARE
 
 
-def intervals_of(
-    sums: Sums, figures: Callable[[Sums], Figures], level: float = LEVEL
-) -> Intervals:
+def intervals_of(sums: Sums, figures: Callable[[Sums], Figures], level: float = LEVEL) -> Intervals:
     """Intervals of every figure from sums by animal, each `(animals, ...)`.
 
     NaN where a figure hangs on a single animal, without which it is not defined, and where all
@@ -125,9 +123,7 @@ def whole_and_without(sums: Sums, figures: Callable[[Sums], Figures]) -> tuple[F
     return {k: v[:1] for k, v in found.items()}, {k: v[1:] for k, v in found.items()}
 
 
-def jackknife_interval(
-    point: float, without: list[np.ndarray], scale: Scale = FREE, level: float = LEVEL
-) -> Interval:
+def jackknife_interval(point: float, without: list[np.ndarray], scale: Scale = FREE, level: float = LEVEL) -> Interval:
     """Interval of a figure from what it is with each animal left out, `(animals,)` per sample.
 
     Several samples are independent groups of animals (those of a study, and those that a classifier
@@ -144,6 +140,8 @@ def jackknife_interval(
         variances.append((n - 1) / n * np.sum((moved - moved.mean()) ** 2))
         freedoms.append(n - 1)
     variance = float(np.sum(variances))
+    if variance <= 0:  # every value lies at the same bound
+        return NO_INTERVAL
     freedom = variance**2 / float(np.sum(np.square(variances) / freedoms))
     half = special.stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance)
     low, high = scale.back(scale.there(np.asarray(point)) + np.array([-half, half]))
@@ -160,9 +158,7 @@ def mean_interval(values: np.ndarray, scale: Scale = FREE, level: float = LEVEL)
     return jackknife_interval(float(values.mean()), [without], scale, level)
 
 
-def difference_interval(
-    a: np.ndarray, b: np.ndarray, scale: Scale = FREE, level: float = LEVEL
-) -> Interval:
+def difference_interval(a: np.ndarray, b: np.ndarray, scale: Scale = FREE, level: float = LEVEL) -> Interval:
     """Interval of `mean(b) - mean(a)` of two groups of animals, `(animals,)` each.
 
     From the intervals of the two means: MOVER of Zou & Donner (2008, Statistics in Medicine

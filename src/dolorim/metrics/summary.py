@@ -55,9 +55,10 @@ class Scored:
 def summarize(recordings: Sequence[Scored], classes: Sequence[str], background: Sequence[str] = ()) -> dict[str, Any]:
     """The figures of `metrics.json` for one split, as a tree; None for what is not defined.
 
-    Event scores need the times of all recordings, ranking and calibration their probabilities. `intervals` repeats the
-    tree with 95 % intervals over animals; with fewer than `FEWEST_ANIMALS` there are none, and `note` says so. Frames that the truth or the
-    prediction leaves at -1 count nowhere but in `abstained`.
+    Event scores need the times of all recordings, ranking and calibration their probabilities.
+    `intervals` repeats the tree with 95 % intervals over animals; with fewer than `FEWEST_ANIMALS`
+    there are none, and `note` says so. Frames that the truth or the prediction leaves at -1 count
+    nowhere but in `abstained`.
     """
     sums, animals = by_animal(recordings, classes, background, edges := _edges(recordings))
     figures = partial(_figures, classes=classes, background=background)
@@ -229,10 +230,7 @@ def _told(animals: int) -> dict[str, Any]:
     if animals < FEWEST_ANIMALS:
         told["note"] = f"{too_few(animals)}; score more of them, or all in turn with --folds"
     elif animals < _FEW_ANIMALS:
-        told["note"] = (
-            f"{animals} animals are few: the intervals are wide, and rest on these {animals} "
-            f"being typical"
-        )
+        told["note"] = f"{animals} animals are few: the intervals are wide, and rest on these {animals} being typical"
     return told
 
 

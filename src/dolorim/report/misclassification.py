@@ -1,116 +1,99 @@
-"""What a classifier's errors do to time budgets: corrected shares, and intervals that include the errors.
+"""What a classifier's errors do to time budgets: corrected shares, where they can be had at all.
 
-A matrix M of P(predicted | true), estimated on animals that the run has not learned from, turns true shares t into
-predicted ones, p = t M. Solving for t >= 0, sum(t) = 1 is the correction of Rogan & Gladen (1978) for several classes.
+A matrix M of P(predicted | true), estimated on animals that the run has not learned from, turns true
+shares t into predicted ones, p = t M. Solving for t >= 0, sum(t) = 1 is the correction of Rogan &
+Gladen (1978) for several classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
-from dolorim.core.errors import UserError
-from dolorim.files.structured import read_json
-from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.labels import read_labels
-from dolorim.formats.predictions import read_predictions
-from dolorim.metrics.frames import confusion
+from dolorim.metrics.intervals import NO_INTERVAL, SHARE, Interval, jackknife_interval
+from dolorim.report.effect_sizes import FEWEST_PER_GROUP
+from dolorim.report.trust import Trust
 
-_DRAWS = 1000
-Trust = tuple[str, dict[str, Any], list[np.ndarray]]
+FEWEST_SCORED = 5
+"""Held-out animals that the matrix must come from: animals differ in how they are mistaken."""
+FEWEST_SHOWING = 2
+"""Held-out animals that must show a class: a row of the matrix from one animal is that animal's."""
+WORST_CONDITION = 5.0
+"""Largest condition number of M (2-norm). An error of M or of the shares reaches the corrected shares
+up to so many times larger; a class that is hardly ever found makes M nearly singular."""
 
 
 def corrected(shares: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """True shares `(classes,)` behind predicted ones, given a confusion matrix `(classes, classes)`, rows the truth.
-
-    A class that the matrix has never seen is taken for always right.
-    """
-    counts = np.where(counts.sum(1, keepdims=True) > 0, counts, np.eye(len(counts)))
-    chances = counts / counts.sum(1, keepdims=True)
+    """True shares `(classes,)` behind predicted ones, given a confusion matrix `(classes, classes)`, rows the truth."""
     weight = 1e3  # the sum is 1 before anything else
-    system = np.vstack([chances.T, np.full(len(shares), weight)])
+    system = np.vstack([_chances(counts).T, np.full(len(shares), weight)])
     found, _ = nnls(system, np.append(shares, weight))
-    return found / max(found.sum(), 1e-12)
+    return np.asarray(found / max(found.sum(), 1e-12))
 
 
-def corrected_budgets(
-    animals: pd.DataFrame, classes: Sequence[str], confusions: Sequence[np.ndarray], seed: int = 0
-) -> pd.DataFrame:
-    """Mean shares of time by group (percent, first window): as predicted, corrected, and with a 95 % interval.
+def why_not_corrected(trust: Trust, classes: Sequence[str]) -> str:
+    """Why time budgets are not corrected for a run's errors; empty where they can be."""
+    counts = list(trust.confusions.values())
+    if tuple(classes) != trust.classes:
+        return "left and right became ipsi and contra, which the run was not scored on"
+    if trust.scores.get("seen_in_training"):
+        return "the run was scored on animals that it has learned from"
+    if trust.part == "val":
+        return "only validation animals were scored, and these have chosen the checkpoint"
+    if len(counts) < FEWEST_SCORED:
+        animals = "one animal was" if len(counts) == 1 else f"{len(counts) or 'no'} animals were"
+        return f"{animals} held out of the run, and it takes {FEWEST_SCORED} to know how it errs"
+    showing = (np.stack(counts).sum(2) > 0).sum(0)
+    rare = [name for name, n in zip(classes, showing, strict=True) if n < FEWEST_SHOWING]
+    if rare:
+        return f"fewer than {FEWEST_SHOWING} of the held-out animals show {', '.join(rare)}"
+    condition = float(np.linalg.cond(_chances(np.sum(counts, axis=0))))
+    if not condition <= WORST_CONDITION:
+        size = f"{condition:.1f}" if condition < 1e3 else "without bound"
+        return (
+            f"its errors mix the behaviors too much: the confusion matrix multiplies errors (condition number) "
+            f"{size}, and more than {WORST_CONDITION:g} times is too much"
+        )
+    return ""
 
-    Each draw resamples the animals of a group and the recordings that the confusion was counted on (frames of one
-    recording err together). With fewer than three of either there is no interval.
+
+def corrected_budgets(animals: pd.DataFrame, classes: Sequence[str], confusions: Sequence[np.ndarray]) -> pd.DataFrame:
+    """Mean shares of time by group (percent, first window): as predicted, corrected, with a 95 % interval.
+
+    `confusions` are those of the held-out animals, each `(classes, classes)`. The interval leaves out
+    each animal of the group and each held-out animal in turn.
     """
-    rng = np.random.default_rng(seed)
     first = animals.window.iloc[0]
     cell = animals[(animals.readout == "time_percent") & (animals.window == first)]
     wide = cell.pivot_table(index=["group", "animal"], columns="behavior", values="value", sort=False)
-    stacked = np.stack(confusions)
+    counts = np.stack(confusions)
     rows = []
     for group in dict.fromkeys(cell.group):
         shares = wide.loc[group][list(classes)].dropna().to_numpy() / 100
-        point = corrected(shares.mean(0), stacked.sum(0))
-        draws = np.full((1, len(classes)), np.nan)
-        if min(len(shares), len(stacked)) >= 3:
-            draws = np.array([
-                corrected(
-                    shares[rng.integers(len(shares), size=len(shares))].mean(0),
-                    stacked[rng.integers(len(stacked), size=len(stacked))].sum(0),
-                )
-                for _ in range(_DRAWS)
-            ])  # fmt: skip
-        low, high = np.percentile(draws, [2.5, 97.5], axis=0)
-        rows += [
-            {"group": group, "behavior": c, "predicted": 100 * s, "corrected": 100 * t, "low": 100 * a, "high": 100 * b}
-            for c, s, t, a, b in zip(classes, shares.mean(0), point, low, high, strict=True)
-        ]
+        mean = shares.mean(0)
+        point = corrected(mean, counts.sum(0))
+        ends: list[Interval] = [NO_INTERVAL] * len(classes)
+        if len(shares) >= FEWEST_PER_GROUP:
+            without = [
+                np.array([corrected(m, counts.sum(0)) for m in _means_without(shares)]),
+                np.array([corrected(mean, counts.sum(0) - c) for c in counts]),
+            ]
+            ends = [jackknife_interval(point[i], [w[:, i] for w in without], SHARE) for i in range(len(classes))]
+        for name, predicted, true, (low, high) in zip(classes, mean, point, ends, strict=True):
+            percent = {"predicted": predicted, "corrected": true, "low": low, "high": high}
+            rows.append({"group": group, "behavior": name} | {k: 100 * v for k, v in percent.items()})
     return pd.DataFrame(rows)
 
 
-def read_trust(run: Path, classes: Sequence[str]) -> Trust:
-    """A run's scores: the split they come from, its part of `metrics.json`, and the confusion of each scored recording.
-
-    Scores on test animals come first; validation animals chose the checkpoint. Where the recordings are gone, the
-    one matrix of `metrics.json` stands for them. Raises `UserError` for a run with other classes.
-    """
-    try:
-        metrics = read_json(run / "metrics.json", "evaluate the run again")
-        part = next((p for p in ("folds", "test", "val") if p in metrics), next(iter(metrics)))
-        found = metrics[part]
-        known = tuple(found["per_class"])
-        pooled = [np.array(found["confusion"], float)] if "confusion" in found else []
-    except (ValueError, KeyError, TypeError, StopIteration):
-        raise UserError(
-            f"{run / 'metrics.json'}: holds no scores as train writes them; evaluate the run again"
-        ) from None
-    if known != tuple(classes):
-        raise UserError(
-            f"{run}: the run knows {', '.join(known)}, the recordings have {', '.join(classes)}; name their own run"
-        )
-    ethogram = read_ethogram(run / "ethogram.toml")
-    single = []
-    for path in sorted((run / "predictions" / part).glob("*.truth.csv")):
-        truth = read_labels(path, ethogram).labels
-        predicted = read_predictions(path.with_name(path.name.replace(".truth.csv", ".predictions.csv"))).labels
-        single.append(confusion(truth, predicted, len(classes)).astype(float))
-    return part, found, single or pooled
+def _means_without(shares: np.ndarray) -> np.ndarray:
+    """The mean with each animal left out, `(animals, classes)`."""
+    return np.asarray((shares.sum(0) - shares) / (len(shares) - 1))
 
 
-def read_agreement(path: Path, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Figures of pairs of raters, as `dolorim agree --json` writes them. Raises `UserError` for anything else."""
-    try:
-        pairs = read_json(path, "write it again")["pairs"]
-        for found in pairs.values():
-            if tuple(found["per_class"]) != tuple(classes):
-                raise UserError(
-                    f"{path}: the raters know {', '.join(found['per_class'])}, the recordings have {', '.join(classes)}"
-                )
-            float(found["macro_f1"]), float(found["kappa"]), int(found["frames"]), found["intervals"].get("macro_f1")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: expected what dolorim agree --json writes; write it again") from None
-    return dict(pairs)
+def _chances(counts: np.ndarray) -> np.ndarray:
+    """P(predicted | true); a class that was never seen counts as always right."""
+    counts = np.where(counts.sum(1, keepdims=True) > 0, counts, np.eye(len(counts)))
+    return np.asarray(counts / counts.sum(1, keepdims=True))

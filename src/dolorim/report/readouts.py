@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dolorim.core.errors import UserError
 from dolorim.core.study import Study, Track
 from dolorim.files.table import write_table
 from dolorim.report.assays import Assay
-from dolorim.report.statistics import interval
+from dolorim.report.effect_sizes import group_interval, scale_of_readout
+from dolorim.report.stretches import Stretch, find_stretches
 
 UNITS = {
     "time_percent": "%", "time_s": "s", "bouts": "count", "bouts_per_min": "1/min", "bout_mean_s": "s",
@@ -62,6 +64,23 @@ def curve(track: Track, n_classes: int, bin_s: float) -> np.ndarray:
     return np.array(rows).reshape(-1, n_classes)
 
 
+def area_under_curve(track: Track, n_classes: int, bin_s: float, stretch: Stretch) -> dict[str, np.ndarray]:
+    """`auc` of the time course in a stretch, `(classes,)`; empty where the stretch is one bin or less.
+
+    NaN where the first or the last bin has no value: areas of different lengths cannot be compared.
+    """
+    length_s = stretch.end_s - stretch.start_s
+    bins = int(length_s / bin_s + 0.5)  # the last one counts where half of it is there
+    if bins < 2:
+        return {}
+    shares = curve(track.between(stretch.start_s, stretch.end_s), n_classes, bin_s)[:bins]
+    known = ~np.isnan(shares[:, 0])
+    if len(known) < bins or not (known[0] and known[-1]):
+        return {"auc": np.full(n_classes, np.nan)}
+    middles_min = (np.arange(bins) + 0.5) * bin_s / 60
+    return {"auc": np.trapezoid(shares[known], middles_min[known], axis=0)}
+
+
 def transitions(track: Track, n_classes: int) -> np.ndarray:
     """Counts `(classes, classes)` of a bout that follows another without a gap: rows are what went before."""
     counts = np.zeros((n_classes, n_classes), np.int64)
@@ -80,27 +99,31 @@ def collect(study: Study, assay: Assay, factors: Sequence[str] = ()) -> dict[str
     """Tidy tables: `recordings`, `animals`, `groups`, `overall` (without factors), `bins`, `transitions`, `bouts`.
 
     `factors` are further columns of the table of groups (sex, day). An animal with several recordings in one cell of
-    the design counts once: by the mean over them, recordings without a value left out.
+    the design counts once: by the mean over them, recordings without a value left out; a mean of latencies is
+    censored where one of them is. Windows are measured over the stretch that all recordings cover.
     """
     n, names = len(study.classes), study.classes
+    stretches, findings = find_stretches(study, assay)
+    if not stretches:
+        said = "; ".join(map(str, findings))
+        raise UserError(f"no recording covers a window of the assay {assay.name}: {said}")
     values, bins, moves, bouts = [], [], [], []
-    for track in study.tracks:
+    for index, track in enumerate(study.tracks):
         who = {"video": track.video, "trial": track.trial, "animal": track.animal, "group": track.group}
         who |= {f: track.columns[f] for f in factors}
         shares = curve(track, n, assay.bin_s)
-        middles_min = (np.arange(len(shares)) + 0.5) * assay.bin_s / 60
-        for window in assay.windows:
-            piece = track.between(window.start_s, window.stop_s)
-            found = measure(piece, n)
-            if window == assay.windows[0] and len(shares) > 1:
-                known = ~np.isnan(shares[:, 0])
-                found["auc"] = np.trapezoid(shares[known], middles_min[known], axis=0)
+        for stretch in stretches:
+            if index in stretch.left_out:
+                continue
+            found = measure(track.between(stretch.start_s, stretch.stop_s), n)
+            if stretch == stretches[0]:
+                found |= area_under_curve(track, n, assay.bin_s, stretch)
             for readout, numbers in found.items():
-                if readout == "event" or (np.isnan(numbers).all() and piece.length_s <= 0):
+                if readout == "event":
                     continue
                 events = found["event"] if readout == "latency_s" else [None] * n
                 values += [
-                    {**who, "window": window.name, "behavior": name, "readout": readout, "value": v, "event": e}
+                    {**who, "window": stretch.name, "behavior": name, "readout": readout, "value": v, "event": e}
                     for name, v, e in zip(names, numbers.tolist(), events, strict=True)
                 ]
         for (i, k), share in np.ndenumerate(shares):
@@ -133,7 +156,7 @@ def collect(study: Study, assay: Assay, factors: Sequence[str] = ()) -> dict[str
 
 def _by_animal(recordings: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     grouped = recordings.astype({"event": float}).groupby(keys, sort=False)
-    found = grouped.agg(value=("value", "mean"), event=("event", "max"), recordings=("value", "size"))
+    found = grouped.agg(value=("value", "mean"), event=("event", "min"), recordings=("value", "size"))
     return found.reset_index()
 
 
@@ -142,8 +165,11 @@ def _by_group(animals: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     found = grouped.agg(n="count", mean="mean", sd="std", sem="sem", median="median")
     quarters = grouped.quantile([0.25, 0.75]).unstack().set_axis(["q25", "q75"], axis=1)
     found = found.join(quarters).reset_index()
-    rng = np.random.default_rng(0)
-    bounds = [interval(v.to_numpy(float), rng) for _, v in grouped]
+    readouts = [key[-1] if isinstance(key, tuple) else key for key, _ in grouped]
+    bounds = [
+        group_interval(values.to_numpy(float), scale_of_readout(readout))
+        for readout, (_, values) in zip(readouts, grouped, strict=True)
+    ]
     return found.assign(
         mean_low=[b[0] for b in bounds], mean_high=[b[1] for b in bounds], unit=found.readout.map(UNITS)
     )

@@ -20,18 +20,19 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.ticker import NullFormatter
 
-from dolorim.core.palette import class_colors
+from dolorim.core.palette import class_colors, group_colors
 from dolorim.core.study import Study
 from dolorim.report.assays import Assay
+from dolorim.report.effect_sizes import group_interval, scale_of_readout
+from dolorim.report.raster import draw_raster
 from dolorim.report.readouts import row_shares
-from dolorim.report.statistics import interval
+from dolorim.report.stretches import find_stretches
 
 _STYLE: dict[Any, Any] = {
     "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 9, "xtick.labelsize": 8.5,
     "ytick.labelsize": 8.5, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none",
     "pdf.fonttype": 42, "text.parse_math": False, "legend.frameon": False, "figure.constrained_layout.use": True,
 }  # fmt: skip
-_COLUMNS_PX = 1400  # of a raster: about one for each dot of a printed column
 _MARKERS = "osD^vP*X"
 LABELS = {
     "time_percent": "% of time", "time_s": "time (s)", "bouts": "bouts", "bouts_per_min": "bouts per minute",
@@ -58,7 +59,7 @@ def draw_study(
     out.mkdir(parents=True, exist_ok=True)
     todo: dict[str, Callable[[], Figure | None]] = {
         "answer": lambda: _answer(study, assay, tables["animals"], pain, locomotion),
-        "raster": lambda: _raster(study),
+        "raster": lambda: _raster(study, pain),
         "budget": lambda: _budget(study, assay, tables["animals"]),
         "timecourse": lambda: _time_course(study, assay, tables["bins"], [*pain, *locomotion]),
         "sessions": lambda: _sessions(study, assay, tables["animals"], [*pain, *locomotion]),
@@ -86,6 +87,10 @@ def _rgb(n: int) -> list[tuple[float, float, float]]:
     return [(r / 255, g / 255, b / 255) for r, g, b in class_colors(n)]
 
 
+def _group_rgb(n: int) -> list[tuple[float, float, float]]:
+    return [(r / 255, g / 255, b / 255) for r, g, b in group_colors(n)]
+
+
 def _grid(n: int, width: float = 2.35, height: float = 2.3, most: int = 4) -> tuple[Figure, list[Axes]]:
     columns = min(n, most)
     rows = -(-n // columns)
@@ -98,15 +103,16 @@ def _grid(n: int, width: float = 2.35, height: float = 2.3, most: int = 4) -> tu
 def _legend(figure: Figure, study: Study, marked: bool = True) -> None:
     n = len(study.groups)
     handles = [
-        Line2D([], [], color=c, marker=_MARKERS[i % 8] if marked else "", ms=5, lw=1.6) for i, c in enumerate(_rgb(n))
+        Line2D([], [], color=c, marker=_MARKERS[i % 8] if marked else "", ms=5, lw=1.6)
+        for i, c in enumerate(_group_rgb(n))
     ]
     figure.legend(handles, [shown(g) for g in study.groups], ncols=min(n, 4), loc="outside lower center")
 
 
-def _dots(axes: Axes, samples: Sequence[np.ndarray], study: Study) -> None:
+def _dots(axes: Axes, samples: Sequence[np.ndarray], study: Study, readout: str) -> None:
     """Every animal, with mean and 95 % interval of each group beside the dots."""
     rng = np.random.default_rng(0)
-    for i, (values, color) in enumerate(zip(samples, _rgb(len(samples)), strict=True)):
+    for i, (values, color) in enumerate(zip(samples, _group_rgb(len(samples)), strict=True)):
         values = values[~np.isnan(values)]
         if not len(values):
             continue
@@ -119,7 +125,7 @@ def _dots(axes: Axes, samples: Sequence[np.ndarray], study: Study) -> None:
             alpha=0.75,
             mew=0,
         )
-        low, high = interval(values, rng)
+        low, high = group_interval(values, scale_of_readout(readout))
         axes.plot([i + 0.18] * 2, [low, high], color="black", lw=1.1)
         axes.plot([i + 0.18], [values.mean()], "_", color="black", ms=11, mew=2)
     names = [shown(g) for g in study.groups]
@@ -150,41 +156,13 @@ def _answer(
     for axes, (window, behavior, readout) in zip(all_axes, panels, strict=True):
         cell = animals[(animals.window == window) & (animals.behavior == behavior) & (animals.readout == readout)]
         cell = cell.groupby(["animal", "group"], sort=False)["value"].mean().reset_index()
-        _dots(axes, _samples(cell, study), study)
+        _dots(axes, _samples(cell, study), study, readout)
         axes.set(ylabel=LABELS[readout], title=shown(behavior) + ("" if window == "whole" else f", {window}"))
     return figure
 
 
-def _raster(study: Study) -> Figure:
-    tracks = sorted(study.tracks, key=lambda t: (study.groups.index(t.group), t.animal, t.video, t.trial))[:120]
-    longest = max(t.length_s for t in tracks)
-    moments = (np.arange(_COLUMNS_PX) + 0.5) * longest / _COLUMNS_PX
-    colors = np.array([(1, 1, 1), *_rgb(len(study.classes))])
-    image = np.ones((len(tracks), _COLUMNS_PX, 3))
-    for row, track in enumerate(tracks):
-        if len(track.labels):
-            at = np.searchsorted(track.start_s, moments, "right") - 1
-            seen = (at >= 0) & (moments < np.minimum(track.stop_s[at], track.length_s))
-            image[row] = colors[np.where(seen, track.labels[at] + 1, 0)]
-    scale, unit = (60, "min") if longest > 180 else (1, "s")
-    figure, axes = plt.subplots(figsize=(9, 1.5 + min(0.16 * len(tracks), 6.5)))
-    axes.imshow(image, aspect="auto", interpolation="nearest", extent=(0, longest / scale, len(tracks), 0))
-    of = [t.group for t in tracks]
-    for group in study.groups:
-        rows = [i for i, g in enumerate(of) if g == group]
-        if rows:
-            axes.text(
-                -0.01,
-                float(np.mean(rows)) + 0.5,
-                shown(group),
-                transform=axes.get_yaxis_transform(),
-                ha="right",
-                va="center",
-            )
-            axes.axhline(rows[-1] + 1, color="white", lw=3)
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    axes.set_xlabel(f"time ({unit}); one row a recording")
+def _raster(study: Study, pain: Sequence[str]) -> Figure:
+    figure = draw_raster(study, pain, {g: shown(g) for g in study.groups})
     _class_key(figure, study)
     return figure
 
@@ -229,6 +207,9 @@ def _budget(study: Study, assay: Assay, animals: pd.DataFrame) -> Figure:
 
 
 def _time_course(study: Study, assay: Assay, bins: pd.DataFrame, behaviors: Sequence[str]) -> Figure | None:
+    stretches, _ = find_stretches(study, assay)
+    end_s = max(s.end_s for s in stretches)  # beyond it, not all recordings go on
+    bins = bins[bins.start_s < end_s - assay.bin_s / 2]
     if bins.start_s.nunique() < 3:
         return None
     scale, unit = (3600, "h") if bins.stop_s.max() > 6 * 3600 else (60, "min") if bins.stop_s.max() > 180 else (1, "s")
@@ -237,7 +218,12 @@ def _time_course(study: Study, assay: Assay, bins: pd.DataFrame, behaviors: Sequ
         cell = (
             bins[bins.behavior == behavior].groupby(["animal", "group", "start_s"])["time_percent"].mean().reset_index()
         )
-        _lines(axes, cell.assign(x=(cell.start_s + assay.bin_s / 2) / scale, value=cell.time_percent), study)
+        _lines(
+            axes,
+            cell.assign(x=(cell.start_s + assay.bin_s / 2) / scale, value=cell.time_percent),
+            study,
+            "time_percent",
+        )
         for window in assay.windows[1:]:
             if window.start_s > 0:
                 axes.axvline(window.start_s / scale, color="#bbbbbb", lw=0.8, ls=":", zorder=0)
@@ -246,15 +232,14 @@ def _time_course(study: Study, assay: Assay, bins: pd.DataFrame, behaviors: Sequ
     return figure
 
 
-def _lines(axes: Axes, cell: pd.DataFrame, study: Study) -> None:
-    """Mean and 95 % interval over animals of `value` at each `x`, a line a group."""
-    rng = np.random.default_rng(0)
-    for i, (group, color) in enumerate(zip(study.groups, _rgb(len(study.groups)), strict=True)):
+def _lines(axes: Axes, cell: pd.DataFrame, study: Study, readout: str) -> None:
+    """Mean and 95 % interval over animals of `value` at each `x`, one line per group."""
+    for i, (group, color) in enumerate(zip(study.groups, _group_rgb(len(study.groups)), strict=True)):
         by = cell[(cell.group == group) & cell.value.notna()].groupby("x")["value"]
         if not len(by):
             continue
         x = np.array(list(by.groups), float)
-        bands = np.array([interval(v.to_numpy(), rng) for _, v in by])
+        bands = np.array([group_interval(v.to_numpy(), scale_of_readout(readout)) for _, v in by])
         axes.fill_between(x, bands[:, 0], bands[:, 1], color=color, alpha=0.18, lw=0)
         axes.plot(x, by.mean().to_numpy(), color=color, lw=1.6, marker=_MARKERS[i % 8], ms=3.2 if len(x) < 40 else 0)
     axes.set_ylim(bottom=0)
@@ -272,7 +257,7 @@ def _sessions(study: Study, assay: Assay, animals: pd.DataFrame, behaviors: Sequ
         here = (
             (animals.behavior == behavior) & (animals.readout == assay.readout) & (animals.window == assay.primary[0])
         )
-        _lines(axes, animals[here].assign(x=codes[here]), study)
+        _lines(axes, animals[here].assign(x=codes[here]), study, assay.readout)
         ticks = codes[here].drop_duplicates()
         axes.set_xticks(ticks, [f"{v:g}" if isinstance(v, float) else str(v) for v in when[ticks.index]])
         axes.set(title=shown(behavior), xlabel=shown(assay.within), ylabel=LABELS[assay.readout])
@@ -288,7 +273,7 @@ def _latency(study: Study, assay: Assay, animals: pd.DataFrame, pain: Sequence[s
     cell = animals[(animals.readout == "latency_s") & (animals.window == assay.windows[0].name)].dropna(subset="value")
     scale, unit = (60, "min") if len(cell) and cell.value.max() > 180 else (1, "s")
     for axes, behavior in zip(all_axes, pain, strict=False):
-        for group, color in zip(study.groups, _rgb(len(study.groups)), strict=True):
+        for group, color in zip(study.groups, _group_rgb(len(study.groups)), strict=True):
             rows = cell[(cell.behavior == behavior) & (cell.group == group)]
             if not len(rows):
                 continue
@@ -308,7 +293,7 @@ def _bouts(study: Study, bouts: pd.DataFrame, behaviors: Sequence[str]) -> Figur
         return None
     figure, all_axes = _grid(len(behaviors), 3.1, 2.4, 3)
     for axes, behavior in zip(all_axes, behaviors, strict=True):
-        for group, color in zip(study.groups, _rgb(len(study.groups)), strict=True):
+        for group, color in zip(study.groups, _group_rgb(len(study.groups)), strict=True):
             lasting = np.sort(bouts[(bouts.behavior == behavior) & (bouts.group == group)].duration_s.to_numpy(float))
             if len(lasting):
                 kept = np.unique(np.linspace(0, len(lasting) - 1, 300).round().astype(int))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,21 @@ import numpy as np
 import pandas as pd
 
 from dolorim.config import DataConfig
+from dolorim.core.animals import animal_key
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
-from dolorim.core.study import Study, check_animals
+from dolorim.core.study import Study, check_animals, sided
 from dolorim.files.subjects import column_key
 from dolorim.formats.study import check_factor, read_stimuli, read_study
 from dolorim.report.assays import Assay, read_assay, seconds
-from dolorim.report.misclassification import corrected_budgets, read_agreement, read_trust
+from dolorim.report.families import Question
+from dolorim.report.misclassification import corrected_budgets, why_not_corrected
 from dolorim.report.readouts import collect, write_tidy
 from dolorim.report.statistics import compare
+from dolorim.report.stretches import find_stretches
 from dolorim.report.study_figures import draw_study
 from dolorim.report.study_page import write_study_page
+from dolorim.report.trust import Trust, read_agreement, read_trust
 from dolorim.report.verdict import repeated_recordings, verdict
 
 
@@ -46,6 +50,9 @@ def report_study(
     plan = dataclasses.replace(plan, within=column_key(plan.within)) if plan.within else plan
     second_factor = column_key(second_factor) if second_factor else None
     study = read_study(predictions, groups, classes, rate_hz, control, labels, times_of)
+    trust = None if run is None else read_trust(run, study.classes)
+    raters = None if agreement is None else read_agreement(agreement, study.classes)
+    sides = study.classes
     study = _placed(study, plan, stimuli)
     factors = [f for f in (plan.within, second_factor) if f]
     for factor in factors:
@@ -61,25 +68,39 @@ def report_study(
         for table in tables.values():
             _as_numbers(table, plan.within)
     found += repeated_recordings(study, plan, tables["recordings"], painful)
-    missing = [w.name for w in plan.windows if w.name not in set(tables["recordings"].window)]
-    found += [Finding("warning", f"window {name}", "no recording reaches it") for name in missing]
-    trust = None if run is None else read_trust(run, study.classes)
-    raters = None if agreement is None else read_agreement(agreement, study.classes)
+    found += find_stretches(study, plan)[1]
+    doubts = {} if trust is None else _doubts(trust, study, sides)
+    seen = [] if trust is None else _learned_from(trust, study)
     study = dataclasses.replace(study, findings=(*study.findings, *found))
+    question = Question(painful[0], plan.readout, plan.primary, tuple(locomotion))
     tables["statistics"] = compare(
         tables["animals"], study.groups, paired=study.paired, within=plan.within, second=second_factor,
-        correction=correction, seed=seed,
+        correction=correction, seed=seed, question=question,
     )  # fmt: skip
-    if trust is not None and trust[2]:
-        tables["corrected"] = corrected_budgets(tables["animals"], study.classes, trust[2], seed)
+    if trust is not None and not why_not_corrected(trust, study.classes):
+        confusions = list(trust.confusions.values())
+        tables["corrected"] = corrected_budgets(tables["animals"], study.classes, confusions)
     for name, table in tables.items() if factors else [(n, t) for n, t in tables.items() if n != "overall"]:
         write_tidy(out / f"{name}.csv", table)
-    said = verdict(study, plan, tables["overall"], tables["statistics"], painful, locomotion)
+    said = verdict(study, plan, tables["overall"], tables["statistics"], painful, locomotion, doubts)
+    said += seen
     figures = draw_study(study, plan, tables, painful, locomotion, out / "figures")
     settings["assay"] = dataclasses.asdict(plan)
     name = title or f"{plan.title}: {predictions.resolve().name}"
     page = write_study_page(
-        out / "report.html", name, study, plan, tables, said, painful, locomotion, figures, trust, raters, settings
+        out / "report.html",
+        name,
+        study,
+        plan,
+        tables,
+        said,
+        painful,
+        locomotion,
+        figures,
+        trust,
+        raters,
+        settings,
+        doubts,
     )
     return page, said, study
 
@@ -110,6 +131,33 @@ def _placed(study: Study, plan: Assay, stimuli: Path | None) -> Study:
     )
     study = study.after_stimuli({(t.video, t.trial): [0.0] for t in study.tracks}, plan.response_s)
     return dataclasses.replace(study, findings=(*study.findings, note))
+
+
+def _doubts(trust: Trust, study: Study, sides: Sequence[str]) -> dict[str, str]:
+    """Of each behavior, why the run's labels say nothing about it.
+
+    `sides` are the classes before left and right became ipsi and contra: one that is made of two is
+    as doubtful as the worse of them.
+    """
+    found = {}
+    for name in study.classes:
+        parts = [c for c in sides if name in (c, sided(c, "L", sides), sided(c, "R", sides))]
+        found[name] = trust.doubt(parts)
+    return {name: why for name, why in found.items() if why}
+
+
+def _learned_from(trust: Trust, study: Study) -> list[str]:
+    """A sentence that names the animals of the study that the run has learned from."""
+    animals = sorted({t.animal for t in study.tracks})
+    learned = {animal_key(a) for a in trust.learned_from}
+    seen = [a for a in animals if animal_key(a) in learned]
+    if not seen:
+        return []
+    return [
+        f"The run has learned from {len(seen)} of these {len(animals)} animals ({', '.join(seen)}): its labels of "
+        f"them are better than of new ones, more so in groups with more of them. Use people's labels for them, or "
+        f"predictions out of fold (--folds)."
+    ]
 
 
 def _as_numbers(table: pd.DataFrame, column: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,13 +10,15 @@ import pandas as pd
 from dolorim.core.findings import Finding
 from dolorim.core.study import Study
 from dolorim.report.assays import Assay
-from dolorim.report.statistics import holm, omnibus
+from dolorim.report.families import MAIN, PAIR
+from dolorim.report.rank_tests import ALPHA, RANK_TESTS, omnibus
 from dolorim.report.study_figures import shown
 
-ALPHA = 0.05
+FEWEST = 3
+"""Animals in a group below which no answer is given at all."""
 _WORDS = {
-    "time_percent": "% of the time with", "time_s": "s of", "bouts": "bouts of", "bouts_per_min": "bouts a minute of",
-    "bout_mean_s": "s a bout of", "latency_s": "s until", "response": "of the stimuli answered with",
+    "time_percent": "% of the time with", "time_s": "s of", "bouts": "bouts of", "bouts_per_min": "bouts per minute of",
+    "bout_mean_s": "s per bout of", "latency_s": "s until", "response": "of the stimuli answered with",
 }  # fmt: skip
 
 
@@ -41,8 +43,7 @@ def p_text(p: float) -> str:
 def find(statistics: pd.DataFrame, window: str, behavior: str, readout: str) -> pd.DataFrame:
     """The rank tests of one read-out: first that of all groups, then pairs (for two groups the one row is both)."""
     here = (statistics.window == window) & (statistics.behavior == behavior) & (statistics.readout == readout)
-    ranks = statistics.test.str.match("Mann-Whitney|Kruskal-Wallis|Wilcoxon|Friedman")
-    return statistics[here & ranks]
+    return statistics[here & statistics.test.str.removesuffix(PAIR).isin(RANK_TESTS)]
 
 
 def verdict(
@@ -52,22 +53,46 @@ def verdict(
     statistics: pd.DataFrame,
     pain: Sequence[str],
     locomotion: Sequence[str],
+    doubts: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Plain sentences, the first of them the answer. p of several primary windows are corrected by Holm."""
+    """Plain sentences, the first of them the answer. p are those of the main question, corrected together.
+
+    `doubts` says of behaviors why nothing can be said about them (`Trust.doubt`).
+    """
+    doubts = {} if doubts is None else doubts
+    moves = _locomotion(assay, statistics, locomotion, doubts)
     if len(study.groups) < 2:
-        return ["There is one group only, so nothing is compared.", *_locomotion(assay, statistics, locomotion)]
+        return ["There is one group only, so nothing is compared.", *moves]
     indicator = shown(pain[0])
-    tests = {w: find(statistics, w, pain[0], assay.readout) for w in assay.primary}
-    tests = {w: t for w, t in tests.items() if len(t)}
+    if doubts.get(pain[0]):
+        said = [f"Nothing can be said about {indicator}: {doubts[pain[0]]}."]
+        sure = [name for name in pain[1:] if not doubts.get(name)]
+        if sure:
+            names = " or ".join(sure)
+            said.append(f"The run finds other pain behaviors: ask about {names} with --pain.")
+        return said + moves
+    found = {w: find(statistics, w, pain[0], assay.readout) for w in assay.primary}
+    tests = {w: t for w, t in found.items() if len(t)}
+    if not tests:
+        why = _untested(statistics, assay, pain[0])
+        return [f"The groups were not compared in {indicator}: {why}.", *moves]
     smallest = min((min(map(int, t.n.iloc[0].split("/"))) for t in tests.values()), default=0)
-    if smallest < 3:
+    if smallest < FEWEST:
         return [f"Too few animals to say: at least three in each group are needed to compare {indicator}."]
-    p = dict(zip(tests, holm(np.array([t.p.iloc[0] for t in tests.values()])).tolist(), strict=True))
-    differ, alike = [w for w in p if p[w] < ALPHA], [w for w in p if p[w] >= ALPHA]
+    return [*_answers(tests, indicator), *_sizes(study, assay, groups, tests, pain[0]), *moves]
+
+
+def _answers(tests: Mapping[str, pd.DataFrame], indicator: str) -> list[str]:
+    """Did the groups differ, in which windows, and where could no test have shown it?"""
+    first = {w: t.iloc[0] for w, t in tests.items()}
+    hopeless = [w for w, row in first.items() if row.smallest_adjusted >= ALPHA]
+    differ = [w for w, row in first.items() if row.p_adjusted < ALPHA]
+    alike = [w for w in first if w not in differ and w not in hopeless]
 
     def where(windows: Sequence[str]) -> str:
-        named = [p_text(p[w]) if w == "whole" else f"{w} {p_text(p[w])}" for w in windows]
-        return f"{', '.join(named)}; {tests[windows[0]].n.iloc[0]} animals"
+        p = {w: p_text(first[w].p_adjusted) for w in windows}
+        named = [p[w] if w == "whole" else f"{w} {p[w]}" for w in windows]
+        return f"{', '.join(named)}; {first[windows[0]].n} animals"
 
     said = []
     if differ:
@@ -75,39 +100,83 @@ def verdict(
     if alike:
         also = "No difference was found there in" if differ else "No difference between the groups was found in"
         said.append(f"{also} {indicator} ({where(alike)}). That is no proof that there is none: look at the intervals.")
-    unit = _WORDS[assay.readout]
-    for window in tests:
-        means = groups[(groups.window == window) & (groups.behavior == pain[0]) & (groups.readout == assay.readout)]
-        mean = means.set_index("group")["mean"]
-        for _, row in tests[window][tests[window].difference.notna()].iterrows():
-            other = next((g for g in study.groups[1:] if row.compared == f"{g} - {study.groups[0]}"), None)
+    if hopeless:
+        row = first[hopeless[0]]
+        of = "" if hopeless == ["whole"] else f" ({', '.join(hopeless)})"
+        said.append(
+            f"No p below {ALPHA:g} is possible with {row.n.replace('/', ' against ')} animals"
+            f"{_tests_of(tests)}, so this study cannot show a difference in {indicator}{of}: the smallest "
+            f"possible is {p_value(row.smallest_adjusted)}, here {p_text(row.p_adjusted)}."
+        )
+    return said
+
+
+def _tests_of(tests: Mapping[str, pd.DataFrame]) -> str:
+    rows = pd.concat(list(tests.values()))
+    count = int((rows.family == MAIN).sum())
+    return f" in {count} tests" if count > 1 else ""
+
+
+def _sizes(
+    study: Study, assay: Assay, groups: pd.DataFrame, tests: Mapping[str, pd.DataFrame], behavior: str
+) -> list[str]:
+    """How much each group differs from the control, a sentence per window and group."""
+    said, control, unit = [], study.groups[0], _WORDS[assay.readout]
+    points = {"time_percent": " percentage points", "time_s": " s", "latency_s": " s"}.get(assay.readout, "")
+    for window, rows in tests.items():
+        here = (groups.window == window) & (groups.behavior == behavior) & (groups.readout == assay.readout)
+        mean = groups[here].set_index("group")["mean"]
+        for _, row in rows[rows.difference.notna()].iterrows():
+            other = next((g for g in study.groups[1:] if row.compared == f"{g} - {control}"), None)
             if other is None:
                 continue
             start = "" if window == "whole" else f"{window[0].upper()}{window[1:]}, "
-            corrected = row.p_adjusted if len(study.groups) > 2 else row.p
+            interval = "no interval: too few animals that differ"
+            if row.difference_low == row.difference_low:
+                interval = f"95 % interval {number(row.difference_low)} to {number(row.difference_high)}"
+            censored = f"; {row.note}" if "censored" in str(row.note) else ""
             said.append(
-                f"{start}{shown(other)} against {shown(study.groups[0])}: {number(mean[other])} against "
-                f"{number(mean[study.groups[0]])} {unit} {indicator}; difference {number(row.difference)} "
-                f"[{number(row.difference_low)}, {number(row.difference_high)}], {p_text(corrected)}."
+                f"{start}{shown(other)} against {shown(control)}: {number(mean[other])} against "
+                f"{number(mean[control])} {unit} {shown(behavior)}; difference {number(row.difference)}{points} "
+                f"({interval}; {p_text(row.p_adjusted)}{censored})."
             )
-    return said + _locomotion(assay, statistics, locomotion)
+    return said
 
 
-def _locomotion(assay: Assay, statistics: pd.DataFrame, locomotion: Sequence[str]) -> list[str]:
+def _untested(statistics: pd.DataFrame, assay: Assay, behavior: str) -> str:
+    here = (statistics.behavior == behavior) & (statistics.readout == assay.readout)
+    notes = statistics[here & (statistics.test == "none")].note
+    return str(notes.iloc[0]) if len(notes) else "no recording reaches the windows that the assay asks about"
+
+
+def _locomotion(
+    assay: Assay, statistics: pd.DataFrame, locomotion: Sequence[str], doubts: Mapping[str, str]
+) -> list[str]:
     if not locomotion:
         return ["No class tells how much the animals move, so sedation cannot be told from analgesia."]
-    least: dict[str, float] = {}
+    doubted = [shown(name) for name in locomotion if doubts.get(name)]
+    least: dict[str, pd.Series] = {}
     for name in locomotion:
-        tests = [find(statistics, w, name, "time_percent") for w in assay.primary]
-        p = holm(np.array([t.p.iloc[0] for t in tests if len(t)]))
-        least |= {shown(name): float(p.min())} if len(p) else {}
-    differ = [f"{name} ({p_text(p)})" for name, p in least.items() if p < ALPHA]
-    alike = [f"{name} ({p_text(p)})" for name, p in least.items() if p >= ALPHA]
-    said = f"Movement: no difference was found in {' and '.join(alike)}. " if alike else ""
+        tests = pd.concat([find(statistics, w, name, "time_percent").head(1) for w in assay.primary])
+        tests = tests[tests.p_adjusted.notna()]
+        if len(tests) and not doubts.get(name):
+            least[shown(name)] = tests.loc[tests.p_adjusted.idxmin()]
+    differ = [f"{n} ({p_text(t.p_adjusted)})" for n, t in least.items() if t.p_adjusted < ALPHA]
+    hopeless = [n for n, t in least.items() if t.smallest_adjusted >= ALPHA]
+    alike = [f"{n} ({p_text(t.p_adjusted)})" for n, t in least.items() if t.p_adjusted >= ALPHA and n not in hopeless]
+    said = []
+    if alike:
+        said.append(f"Movement: no difference was found in {' and '.join(alike)}.")
     if differ:
-        said += f"The groups differ in {' and '.join(differ)} too: "
-        said += "a change in pain behavior may come from moving less or more."
-    return [said.strip()] if said else []
+        said.append(
+            f"The groups differ in {' and '.join(differ)} too: a change in pain behavior may come from moving "
+            f"less or more."
+        )
+    if hopeless:
+        said.append(f"Movement ({', '.join(hopeless)}): too few animals for a difference to show.")
+    if doubted:
+        said.append(f"Movement: the run does not find {' and '.join(doubted)} well enough to say.")
+    return [" ".join(said)] if said else []
 
 
 def repeated_recordings(study: Study, assay: Assay, recordings: pd.DataFrame, pain: Sequence[str]) -> list[Finding]:

@@ -1,0 +1,64 @@
+"""A paragraph for a paper: what was done, with the numbers that were used."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from dolorim import __version__
+from dolorim.core.study import Study
+from dolorim.report.assays import Assay
+from dolorim.report.effect_sizes import FEWEST_PER_GROUP
+from dolorim.report.stretches import find_stretches
+
+_CORRECTIONS = {"holm": "Holm", "fdr": "Benjamini-Hochberg"}
+_LIBRARIES = ("numpy", "scipy", "statsmodels", "pandas", "matplotlib")
+
+
+def methods(study: Study, assay: Assay, settings: dict[str, Any]) -> str:
+    sentences = [f"Behavior was analyzed frame by frame with dolorim {__version__} ({assay.title})."]
+    windows = [f"{s.name} ({s.start_s / 60:g}-{round(s.end_s / 60, 2):g} min)" for s in find_stretches(study, assay)[0]]
+    sentences.append(f"Windows, as all recordings cover them: {', '.join(windows)}.")
+    if assay.response_s is not None:
+        sentences.append(f"A response began within {assay.response_s:g} s after a stimulus.")
+    sentences.append("Animals are the samples; recordings of one animal were averaged.")
+    if len(study.groups) > 1:
+        sentences += _comparisons(study, assay, settings)
+    sentences.append(
+        f"95 % intervals are Student's t with the jackknife over animals, on a scale without bounds; of "
+        f"differences between groups by MOVER. None is given below {FEWEST_PER_GROUP} animals in a group."
+    )
+    versions = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    sentences.append(f"Python {platform.python_version()}, {versions}.")
+    sentences.append(
+        f"Cite: The dolorim authors, dolorim: pain behaviors of mice, frame by frame, from video, version "
+        f"{__version__}."
+    )
+    return " ".join(sentences)
+
+
+def _comparisons(study: Study, assay: Assay, settings: dict[str, Any]) -> list[str]:
+    two = len(study.groups) == 2
+    if study.paired:
+        test = "the Wilcoxon signed-rank test" if two else "the Friedman test, pairs by the Wilcoxon test"
+        sentences = [f"Groups were compared by {test}; censored latencies by the sign test."]
+    else:
+        test = "the Mann-Whitney U test" if two else "the Kruskal-Wallis test, pairs by the Mann-Whitney U test"
+        sentences = [
+            f"Groups were compared by {test} and by permutation of animals; latencies, censored where a behavior "
+            f"never began, by the log-rank test (permuted) with Cox hazard ratios."
+        ]
+    if assay.within is not None:
+        how = "mixed models (random intercept for each animal) and permutation of whole animals"
+        sentences.append(f"Sessions ({assay.within}) were compared by {how}.")
+    if "second_factor" in settings:
+        sentences.append(f"Group and {settings['second_factor']} were compared by two-way ANOVA (type II).")
+    correction = _CORRECTIONS[settings["correction"]]
+    pairs = "" if two else " and each group with the control"
+    sentences.append(
+        f"p of the main question (all groups{pairs}, in {', '.join(assay.primary)}) were corrected together "
+        f"({correction}); other p over behaviors, or over pairs."
+    )
+    sentences.append("Effect sizes are differences of means, Cliff's delta and Hedges' g.")
+    return sentences

@@ -1,0 +1,84 @@
+"""Rank tests of groups of animals, exact where there are few, and what they can say at all."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+ALPHA = 0.05
+_EXACT = 20  # animals in each group up to which all orders are counted
+_EXACT_PAIRS = 13  # pairs up to which all signs are tried where differences are equal or zero
+RANK_TESTS = ("Mann-Whitney", "Kruskal-Wallis", "Wilcoxon", "Friedman", "log-rank", "sign test")
+
+
+def omnibus(samples: Sequence[np.ndarray], paired: bool = False) -> tuple[str, float, float]:
+    """Rank test of two or more groups, each `(animals,)`: its name, statistic and p.
+
+    Mann-Whitney and Kruskal-Wallis between animals; Wilcoxon and Friedman within (rows aligned).
+    Where every value is the same, p is 1.
+    """
+    two = len(samples) == 2
+    between = "Mann-Whitney" if two else "Kruskal-Wallis"
+    within = "Wilcoxon" if two else "Friedman"
+    name = within if paired else between
+    same = paired and two and (samples[0] == samples[1]).all()
+    if np.ptp(np.concatenate(samples)) == 0 or same:
+        return name, np.nan, 1.0
+    if not paired:
+        statistic, p = _mann_whitney(*samples) if two else stats.kruskal(*samples)
+    else:
+        statistic, p = _wilcoxon(*samples) if two else stats.friedmanchisquare(*samples)
+    return name, float(statistic), float(p)
+
+
+def _mann_whitney(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """U of `a` and p, two-sided.
+
+    SciPy's exact p holds without equal values only. With them, all orders of the animals are
+    counted over twice the mid-ranks (the shift algorithm of Streitberg & Röhmel 1986).
+    """
+    values = np.concatenate([a, b])
+    tied = len(np.unique(values)) < len(values)
+    few = max(len(a), len(b)) <= _EXACT
+    found = stats.mannwhitneyu(a, b, method="exact" if few and not tied else "asymptotic")
+    if not (few and tied):
+        return found.statistic, found.pvalue
+    ranks = np.round(2 * stats.rankdata(values)).astype(int)
+    orders = np.zeros((len(a) + 1, ranks.sum() + 1))  # by animals chosen, and the sum of their ranks
+    orders[0, 0] = 1
+    for rank in ranks:
+        orders[1:, rank:] += orders[:-1, : orders.shape[1] - rank].copy()
+    chances = orders[len(a)] / orders[len(a)].sum()
+    observed = ranks[: len(a)].sum()
+    less, more = chances[: observed + 1].sum(), chances[observed:].sum()
+    return found.statistic, min(1.0, 2 * min(less, more))
+
+
+def _wilcoxon(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    size = np.abs(b - a)
+    tied = (size == 0).any() or len(np.unique(size)) < len(size)
+    if tied and len(a) <= _EXACT_PAIRS:
+        method = stats.PermutationMethod(n_resamples=2**_EXACT_PAIRS)
+        found = stats.wilcoxon(a, b, method=method)
+    else:
+        found = stats.wilcoxon(a, b)
+    return found.statistic, found.pvalue
+
+
+@functools.cache
+def smallest_p(test: str, sizes: tuple[int, ...]) -> float:
+    """The smallest p that a rank test can give with so many animals: that of groups quite apart."""
+    if test == "sign test":
+        return min(1.0, 2 * 0.5 ** sizes[0])
+    if test == "log-rank" and len(sizes) == 2 and sizes[0] != sizes[1]:
+        return 1 / math.comb(sum(sizes), sizes[0])  # its scores are permuted, on one side only
+    if len(sizes) > 2 and test != "Friedman":
+        return float(stats.chi2.sf(sum(sizes) - 1, len(sizes) - 1))  # H is N - 1 at most
+    few = [min(n, _EXACT) for n in sizes]  # above, it is small in any case
+    paired = test in ("Wilcoxon", "Friedman")
+    apart = [np.arange(n) * (1 + 0.01 * i) + 100.0 * i for i, n in enumerate(few)]
+    return omnibus(apart, paired)[2]
