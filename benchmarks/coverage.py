@@ -15,6 +15,7 @@ from scipy import stats
 from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.common import RESULTS, machine
+from benchmarks.group_intervals import coverage_of_groups
 from dolorim.metrics.conformal import abstain, calibrate_conformal
 from dolorim.metrics.frames import Figures, frame_figures
 from dolorim.metrics.intervals import Sums, intervals_of, whole_and_without
@@ -24,8 +25,9 @@ CLASSES = ("rest", "paw_withdraw", "paw_lick", "paw_shake", "walk", "active")
 _SHARES = np.array([0.45, 0.06, 0.08, 0.02, 0.24, 0.15])  # of bouts
 _MEAN_S = np.array([2.0, 0.4, 1.5, 0.3, 1.5, 1.0])
 RATE_HZ = 30.0
-STUDIES, RESAMPLES, POPULATION, SECONDS = 200, 1000, 2000, 120.0
-SIZES = (4, 6, 8, 12, 20)
+STUDIES, GROUP_STUDIES = 200, 400
+RESAMPLES, POPULATION, SECONDS = 1000, 2000, 120.0
+SIZES = (3, 4, 6, 8, 12, 20)
 
 
 def simulated_animal(rng: np.random.Generator, seconds: float = SECONDS) -> Scored:
@@ -169,10 +171,11 @@ def main() -> None:
         "studies": STUDIES,
         "population": {"animals": POPULATION, "seconds": SECONDS, "accuracy": accuracy},
         "intervals": coverage_of_intervals(sums),
+        "groups": coverage_of_groups(GROUP_STUDIES),
         "conformal": coverage_of_sets(population[:600]),
     }  # fmt: skip
     (RESULTS / "coverage.json").write_text(json.dumps(result, indent=1) + "\n")
-    for row in [*result["intervals"], *result["conformal"]]:
+    for row in [*result["intervals"], *result["groups"], *result["conformal"]]:
         print(row)
 
 

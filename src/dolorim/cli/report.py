@@ -29,7 +29,8 @@ class _Report:
     bin: str | None = None
     """Bins of the time course: 30s, 5min, 1h."""
     control: str | None = None
-    """The group that others are compared with; else one called control, vehicle or the like, else the first."""
+    """The group that others are compared with; else one called control, vehicle or the like, else the lowest dose,
+    else the first."""
     pain: tuple[str, ...] = ()
     """Pain behaviors, the most telling first; else by name (lick, withdraw, flinch, shake, guard)."""
     second_factor: str | None = None
@@ -39,7 +40,8 @@ class _Report:
     stimuli: Path | None = None
     """Table video,onset_s[,trial] with the times of stimuli."""
     run: Path | None = None
-    """The run that has made the predictions: its scores on held-out animals are reported and correct time budgets."""
+    """The run that has made the predictions: its scores on held-out animals say which behaviors can be
+    compared, and correct time budgets where they can."""
     agreement: Path | None = None
     """What dolorim agree --json has written: how well people agree, beside the run's scores."""
     classes: Path | None = None
