@@ -219,7 +219,10 @@ def in_bouts(actions):
     return "start_frame,stop_frame,label\n" + "".join(rows)
 
 
-@pytest.mark.parametrize("text", [frames(TRUTH[::2]), frames(TRUTH[::2], 1), one_hot(TRUTH[::2]), in_bouts(TRUTH[::2])])
+HALF = TRUTH[::2]
+
+
+@pytest.mark.parametrize("text", [frames(HALF), frames(HALF, 1), one_hot(HALF), in_bouts(HALF)])
 def test_labels_at_half_the_rate_of_the_video_are_asked_about_and_never_laid_on_its_first_half(tmp_path, text):
     folder = study_of(tmp_path / "s", m1__csv=text)
     labels, findings = checked(folder)
@@ -233,6 +236,14 @@ def test_labels_at_half_the_rate_of_the_video_are_asked_about_and_never_laid_on_
     assert "it is left out" in next(str(f) for f in findings if f.name == "label-rate")
     assert gathered(folder, tmp_path / "cache", label_step=2) == TRUTH
     assert checked(folder, label_step=2)[0] == TRUTH
+
+
+def test_a_few_missing_rows_do_not_hide_that_labels_have_half_the_rate(tmp_path):
+    lines = frames(HALF).splitlines(keepends=True)
+    folder = study_of(tmp_path, m1__csv="".join(lines[:20] + lines[25:]))
+    assert checked(folder)[0] is None
+    expected = [*TRUTH[:38], *[-1] * 10, *TRUTH[48:]]
+    assert checked(folder, label_step=2)[0] == expected
 
 
 def test_labels_of_the_first_half_alone_are_used_once_that_is_said(tmp_path):

@@ -117,16 +117,15 @@ class Events:
         return labels, free & ~marked, (clash & ~marked) | twice
 
     @property
-    def covered(self) -> int | None:
-        """Frames that the bouts cover, if that is from the first frame on without a gap; None for bouts in seconds."""
+    def covered(self) -> tuple[int, int]:
+        """Frames that are in a bout, and those up to the end of the last bout; none for bouts in seconds."""
         if self.unit == "s":
-            return None
-        end = 0
+            return 0, 0
+        inside = end = 0
         for start, stop in sorted(zip(self.start.tolist(), self.stop.tolist(), strict=True)):
-            if start > end:
-                return None
+            inside += max(0, int(stop) - max(int(start), end))
             end = max(end, int(stop))
-        return end
+        return inside, end
 
     def stretched(self, step: int) -> Events:
         """The same bouts where each frame of theirs is `step` frames of the video."""

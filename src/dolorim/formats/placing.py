@@ -23,6 +23,7 @@ from dolorim.formats.gaps import lists_bouts
 from dolorim.formats.labels import LabelFile
 
 _STEPS = range(2, 11)  # frames a row that labels of a lower rate may have
+_DENSE = 0.9  # share of its rows that a file has which labels every frame
 _ENOUGH = 10  # rows: fewer say nothing about a rate
 _HEADER_OFF = (0, -1, -2, 1, 2)  # frames by which a header is usually wrong
 
@@ -76,11 +77,10 @@ def _of_another_rate(file: LabelFile | Events, n_frames: int, config: DataConfig
     if config.label_step is not None or (isinstance(file, LabelFile) and file.trial is not None):
         return False
     if isinstance(file, Events):
-        rows = file.covered
+        labelled, rows = file.covered
     else:
-        first, last = int(file.frames[0]), int(file.frames[-1])
-        rows = len(file.frames) if first <= 1 and last - first + 1 == len(file.frames) else None
-    step = None if rows is None else _step_of(rows, n_frames)
+        labelled, rows = len(file.frames), int(file.frames[-1]) + int(file.frames[0] != 1)
+    step = _step_of(rows, n_frames) if labelled > _DENSE * rows else None
     if step is None:
         return False
     _ask(file.path, f"labels the first {rows} frames of a video that has {n_frames}", step, conflicts)
@@ -89,11 +89,11 @@ def _of_another_rate(file: LabelFile | Events, n_frames: int, config: DataConfig
 
 def _are_trials_of_another_rate(trials: Sequence[TrialLabels], config: DataConfig, conflicts: Conflicts) -> bool:
     """The same question for trials: does each of them end at one half, one third, ... of its length?"""
-    if config.label_step is not None or not trials or not all(t.gapless for t in trials):
+    if config.label_step is not None or any(len(t.frames) <= _DENSE * t.span for t in trials):
         return False
     lengths = (config.trial_length, config.trial_length - config.label_context)
     steps = [next((k for n in lengths if (k := _step_of(t.span, n)) is not None), None) for t in trials]
-    step = steps[0]
+    step = steps[0] if trials else None
     if step is None or set(steps) != {step}:
         return False
     what = f"labels the first {trials[0].span} frames of a trial that has {config.trial_length}"
