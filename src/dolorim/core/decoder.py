@@ -1,4 +1,9 @@
-"""From probabilities to labels: temperature, biases, smoothing, and a search that knows how short a bout can be.
+"""What a network's probabilities mean, and what labels they make.
+
+A network that draws all bouts equally often and weights rare classes up learns how likely a class is *among what it was
+shown*. By Bayes' rule its probability of a class, times the class's share of labelled frames over its share of what was
+learned from (share drawn times weight in the loss), is how likely the class is in the recordings. That is corrected
+first; then come the temperature, biases, smoothing, and a search that knows how short a bout can be.
 
 A frame-wise maximum breaks bouts into splinters that no animal could perform. The search finds the labels of the
 highest summed log probability among those in which every bout lasts at least as long as its class must: Viterbi's
@@ -21,12 +26,18 @@ from dolorim.core.ethogram import UNLABELED
 
 _FLOOR = 1e-5  # no single frame may veto a class: files hold four decimals, and a network's 0 is not certain either
 _CHUNK = 4096
-_BY_CLASS, _NUMBERS = ("biases", "min_duration_s"), ("temperature", "smooth_s", "switch_cost")
+_BY_CLASS = ("prior", "biases", "min_duration_s")
+_NUMBERS = ("focal_gamma", "prior_power", "temperature", "smooth_s", "switch_cost")
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """How a run turns its probabilities into labels; plain argmax unless told otherwise.
+    """How a run turns its network's probabilities into those of the recordings, and into labels.
+
+    `prior` `(classes,)` are the factors that correct for what the network was shown (`prior_factors`; empty: none), and
+    `focal_gamma` is that of the loss it was trained with, which shifts probabilities too. Probabilities are corrected
+    in full; labels by the factors to the power of `prior_power`, which validation animals choose: 1 gives the likeliest
+    class, 0 finds more of the rare ones.
 
     `temperature` divides log probabilities, `biases` `(classes,)` are then added to them (empty: none),
     `smooth_s` is the window of a moving average of probabilities. For `viterbi`, `min_duration_s` `(classes,)` is the
@@ -39,13 +50,35 @@ class Decoder:
     smooth_s: float = 0.0
     min_duration_s: tuple[float, ...] = ()
     switch_cost: float = 0.0
+    prior: tuple[float, ...] = ()
+    prior_power: float = 1.0
+    focal_gamma: float = 0.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Are its labels those of the highest corrected probability, frame by frame?"""
+        return self.to_dict().keys() <= {"decoder", "temperature", "prior", "focal_gamma"} and self.kind == "argmax"
 
     def calibrated(self, probabilities: np.ndarray) -> np.ndarray:
-        """Probabilities `(time, classes)` at the temperature; frames that hold a NaN stay NaN as a whole."""
+        """A network's probabilities `(time, classes)` as those of the recordings; frames that hold a NaN stay NaN."""
+        return self._corrected(probabilities, 1.0)
+
+    def for_labels(self, probabilities: np.ndarray) -> np.ndarray:
+        """The same as labels are chosen by, corrected by the power of the prior that serves them best."""
+        return self._corrected(probabilities, self.prior_power)
+
+    def _corrected(self, probabilities: np.ndarray, power: float) -> np.ndarray:
         p = np.asarray(probabilities, float)
-        if self.temperature == 1.0:
+        if self.prior and len(self.prior) != p.shape[1]:
+            raise ValueError(f"a decoder of {len(self.prior)} classes got probabilities of {p.shape[1]}")
+        if self.temperature == 1.0 and not self.prior and not self.focal_gamma:
             return np.where(np.isnan(p).any(1, keepdims=True), np.nan, p)
-        return _softmax(np.log(np.clip(p, 1e-12, None)) / self.temperature)
+        scores = np.log(np.clip(p, 1e-12, None))
+        if self.focal_gamma:
+            scores = scores - _log_focal(np.clip(p, 1e-12, 1.0), self.focal_gamma)
+        if self.prior:
+            scores = scores + power * np.log(self.prior)
+        return _softmax(scores / self.temperature)
 
     def decode(self, probabilities: np.ndarray, rate_hz: float, breaks: Sequence[int] = ()) -> np.ndarray:
         """Labels `(time,)` int16 of probabilities `(time, classes)` at `rate_hz` frames a second.
@@ -55,11 +88,11 @@ class Decoder:
         its neighbors. Where a whole piece has none, it stays -1. Raises `ValueError` for other than `(time, classes)`.
         """
         n, classes = np.shape(probabilities)
-        for values in (self.biases, self.min_duration_s):
+        for values in (self.prior, self.biases, self.min_duration_s):
             if len(values) not in (0, classes):
                 raise ValueError(f"a decoder of {len(values)} classes got probabilities of {classes}")
         labels = np.full(n, UNLABELED, np.int16)
-        p = self.calibrated(probabilities)
+        p = self.for_labels(probabilities)
         for start, stop in _pieces(n, breaks):
             known = ~np.isnan(p[start:stop, 0])
             if not known.any():
@@ -77,7 +110,7 @@ class Decoder:
         return labels
 
     def to_dict(self) -> dict[str, Any]:
-        """What `decoder.json` holds; argmax without anything else is `{"decoder": "argmax"}`."""
+        """What `decoder.json` holds: all that is not at its default; plain argmax is `{"decoder": "argmax"}`."""
         data = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         plain = asdict(Decoder())
         return {"decoder": data.pop("kind"), **{k: v for k, v in data.items() if v != plain[k] and v != []}}
@@ -96,6 +129,8 @@ class Decoder:
             if key in _BY_CLASS:
                 if not isinstance(value, Sequence) or not all(_is_number(v, key == "biases") for v in value):
                     raise UserError(f"{where}: expected {key} to be a list of numbers, found {value!r}")
+                if key == "prior" and min(value, default=1.0) <= 0:
+                    raise UserError(f"{where}: expected {key} to be above 0, found {value!r}")
                 if classes is not None and len(value) not in (0, classes):
                     raise UserError(f"{where}: expected {key} for {classes} classes, found {len(value)}")
                 values[key] = tuple(map(float, value))
@@ -107,6 +142,21 @@ class Decoder:
                 known = ", ".join(("decoder", *_BY_CLASS, *_NUMBERS))
                 raise UserError(f"{where}: unknown key {key!r}; known are {known}")
         return cls(**values)
+
+
+def prior_factors(labelled: np.ndarray, learned: np.ndarray) -> tuple[float, ...]:
+    """Factors `(classes,)` that turn probabilities among what was learned from into those among what was labelled.
+
+    `labelled` are the classes' labelled frames or shares of them, `learned` their shares of what the loss was averaged
+    over: of drawn frames, times the weight of the class. Neither need sum to 1. A class that was never labelled or
+    never learned from keeps its probability: nothing is known about it. Empty where nothing is labelled.
+    """
+    known = (labelled > 0) & (learned > 0)
+    if not known.any():
+        return ()
+    factors = np.ones(len(labelled))
+    factors[known] = (labelled[known] / labelled[known].sum()) / (learned[known] / learned[known].sum())
+    return tuple(np.round(factors, 6).clip(min=1e-6).tolist())
 
 
 def best_bouts(scores: np.ndarray, shortest: Sequence[int], switch_cost: float = 0.0) -> np.ndarray:
@@ -200,6 +250,13 @@ def _moving_average(p: np.ndarray, window: int) -> np.ndarray:
 def _softmax(x: np.ndarray) -> np.ndarray:
     e = np.exp(x - x.max(1, keepdims=True))
     return e / e.sum(1, keepdims=True)
+
+
+def _log_focal(p: np.ndarray, gamma: float) -> np.ndarray:
+    """By how much the log probability of a network that minimizes the focal loss exceeds the true one, but for a
+    constant per frame (Charoenphakdee et al. 2021, CVPR, arXiv:2011.09172, theorem 11)."""
+    left = np.clip(1 - p, 1e-12, None)
+    return np.log(left**gamma - gamma * left ** (gamma - 1) * p * np.log(p))
 
 
 def _is_number(value: Any, negative: bool = False) -> bool:

@@ -81,9 +81,10 @@ class BoutSampler(Sampler[WindowSpec]):
         everybodys = (self._draw(rng) for _ in range(len(self) * self.world_size))
         return itertools.islice(everybodys, self.rank, None, self.world_size)
 
-    def class_shares(self, n_classes: int) -> np.ndarray:
+    def class_shares(self, n_classes: int, mirrored: Sequence[int] | None = None) -> np.ndarray:
         """Expected share of each class among the labelled frames that are drawn, `(classes,)`.
 
+        `mirrored` `(classes,)` says what each class is in a mirrored window; None where nothing is mirrored.
         Exact, not sampled: every class with a labelled frame has a share above 0, however rare it is. Only
         `aug_temporal_drop` and a temporal network's own step, which thin all classes alike, are left out.
         """
@@ -97,6 +98,9 @@ class BoutSampler(Sampler[WindowSpec]):
             # Sums by way of a Fourier transform leave rounding errors where nothing is drawn, some below 0.
             seen = labels >= 0
             counts += np.bincount(labels[seen], visits[seen].clip(min=0), minlength=n_classes)
+        if mirrored is not None:
+            share = self._augment.aug_flip
+            counts = (1 - share) * counts + share * counts[list(mirrored)]
         return counts / max(counts.sum(), np.finfo(float).tiny)
 
     def _chance_of_centers(self, recording: int) -> np.ndarray:

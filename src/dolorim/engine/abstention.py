@@ -27,15 +27,23 @@ def calibrate(run: RunFolder, part: str) -> None:
     probabilities = [s.probabilities for s in scored if s.probabilities is not None]
     truth, whose = [s.truth for s in scored], [s.animal for s in scored]
     sets = [calibrate_conformal(probabilities, truth, whose, level) for level in LEVELS]
-    run.write_json("conformal.json", {"part": part, "animals": animals, "sets": [s.to_dict() for s in sets]})
+    found = {"part": part, "animals": animals, "prior_corrected": corrects_prior(run)}
+    run.write_json("conformal.json", {**found, "sets": [s.to_dict() for s in sets]})
     least = next((s.alpha for s in sets if all(s.guaranteed)), None)
     held = f"hold what they promise for all classes from alpha {least:g} on" if least else "promise nothing for some"
     say(f"conformal sets, calibrated on {len(animals)} animals, {held} (predict --abstain)")
 
 
-def read_sets(run: RunFolder, alpha: float, classes: Sequence[str]) -> Conformal:
+def corrects_prior(run: RunFolder) -> bool:
+    """Are the run's probabilities corrected for what was drawn and weighted in training? Those of version 0.1.0 are not."""
+    runs = [run.fold(k) for k in range(len(run.read_folds()))] if run.is_cross_validated else [run]
+    return any(r.read_decoder().prior for r in runs)
+
+
+def read_sets(run: RunFolder, alpha: float, classes: Sequence[str], for_run: RunFolder | None = None) -> Conformal:
     """The run's sets at a level, and a warning of what they do not promise. Raises `UserError` where there are none.
 
+    With `for_run`, they are to serve the probabilities of another run, which must be of the same kind.
     A class that no calibration animal shows could be anywhere, and every frame would stay open: it is judged by the
     lowest threshold of the others instead.
     """
@@ -52,6 +60,13 @@ def read_sets(run: RunFolder, alpha: float, classes: Sequence[str]) -> Conformal
         raise UserError(f"--abstain {alpha:g}: expected one of {', '.join(f'{s.alpha:g}' for s in found)}")
     if len(sets.thresholds) != len(classes) or run.read_ethogram().classes != tuple(classes):
         raise UserError(f"{path}: its sets are of {', '.join(run.read_ethogram().classes)}, not {', '.join(classes)}")
+    corrected = bool(data.get("prior_corrected"))
+    if for_run is not None and corrects_prior(for_run) != corrected:
+        with_, without = (run.path, for_run.path) if corrected else (for_run.path, run.path)
+        raise UserError(
+            f"{path}: probabilities of {with_} are corrected for what training drew, those of {without} (made by an "
+            f"older version) are not, so the sets of one do not fit the other; train the older one again"
+        )
     weak = [f"{c} ({n})" for c, n, sure in zip(classes, sets.animals, sets.guaranteed, strict=True) if not sure]
     if weak:
         needed = ceil(2 / alpha - 1e-9) - 1

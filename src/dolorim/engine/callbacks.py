@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 
 from dolorim.data.keypoint_frames import KeypointFrames
 from dolorim.data.sampling import BoutSampler, Turns
@@ -119,8 +119,11 @@ class Lines(Callback):
         say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {', '.join(found)} ({seconds:.0f} s)")
 
 
-class ProgressBar(TQDMProgressBar):
-    """The bar of an epoch, without the number of the log folder."""
+class ProgressBar(RichProgressBar):
+    """The bar of an epoch, on stderr, without the number of the log folder."""
+
+    def __init__(self) -> None:
+        super().__init__(console_kwargs={"stderr": True})
 
     def get_metrics(self, *args: Any) -> dict[str, Any]:
         return {k: v for k, v in super().get_metrics(*args).items() if k != "v_num"}

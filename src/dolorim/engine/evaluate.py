@@ -78,9 +78,9 @@ def score(
 ) -> dict[str, Any]:
     """All figures of one split, as `metrics.json` holds them."""
     pairs = [(f, decoder.calibrated(p), _decoded(f, p, decoder)) for f, p in zip(footage, probabilities, strict=True)]
-    plain = [_scored(f, p, p.argmax(1)) for f, p in zip(footage, probabilities, strict=True)]
+    plain = [_scored(f, p, p.argmax(1)) for f, p, _ in pairs]
     decoded = [_scored(f, p, labels) for f, p, labels in pairs]
-    return _figures(decoded, plain if decoder != Decoder() else [], ethogram, decoder.kind)
+    return _figures(decoded, [] if decoder.is_plain else plain, ethogram, decoder.kind)
 
 
 def _figures(decoded: Sequence[Scored], plain: Sequence[Scored], ethogram: Ethogram, decoder: str) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def score_folds(run: RunFolder) -> dict[str, Any]:
             f"{run.predictions('folds')}: lacks {', '.join(sorted(lacking))}; give the command of the run again"
         )
     parts = [run.fold(k).read_json("metrics.json")["test"] for k in range(len(splits))]
-    fitted = any(run.fold(k).read_decoder() != Decoder() for k in range(len(splits)))
+    fitted = any(not run.fold(k).read_decoder().is_plain for k in range(len(splits)))
     plain = [
         dataclasses.replace(s, predicted=s.probabilities.argmax(1)) for s in decoded if s.probabilities is not None
     ]

@@ -15,6 +15,7 @@ from dolorim.models.heads import Keypoints, cell_centers
 OverAll = Callable[[torch.Tensor], torch.Tensor]
 _MOST = 30.0  # a class is never weighted more than this many times another
 _PEAK = 1.0  # cells; standard deviation of the heat map that a keypoint should have
+_LEAST_SHARE = 1e-4  # a rarer class is adjusted for as if it had this share of drawn frames
 _STEP = 4.0  # largest change of a log probability that smoothness is asked of (Farha and Gall 2019, MS-TCN)
 
 
@@ -31,6 +32,26 @@ def class_weights(shares: np.ndarray, power: float = 1.0) -> np.ndarray:
     return weights / (weights * shares).sum()
 
 
+def learned_shares(config: TrainConfig, shares: np.ndarray) -> np.ndarray:
+    """What a network takes the classes' shares for, `(classes,)`, that learns from drawn frames with these `shares`.
+
+    A class that is weighted up seems more frequent, in proportion. Logit adjustment divides its log share out of the
+    network's own probabilities.
+    """
+    return shares * _weights(config, shares) * np.exp(-_adjustment(config, shares))
+
+
+def _weights(config: TrainConfig, shares: np.ndarray) -> np.ndarray:
+    if config.class_weights == "inverse":
+        return class_weights(shares, config.class_weight_power)
+    return np.ones_like(shares)
+
+
+def _adjustment(config: TrainConfig, shares: np.ndarray) -> np.ndarray:
+    """What is added to logits in training, and not afterwards."""
+    return config.logit_adjustment * np.log(np.maximum(shares, _LEAST_SHARE))
+
+
 class FrameLoss(nn.Module):
     """Mean loss over labelled frames, from logits `(stages, batch, time, classes)`, summed over stages.
 
@@ -44,10 +65,7 @@ class FrameLoss(nn.Module):
 
     def __init__(self, config: TrainConfig, shares: np.ndarray) -> None:
         super().__init__()
-        weights = np.ones_like(shares)
-        if config.class_weights == "inverse":
-            weights = class_weights(shares, config.class_weight_power)
-        adjustment = config.logit_adjustment * np.log(np.maximum(shares, 1e-4))
+        weights, adjustment = _weights(config, shares), _adjustment(config, shares)
         self.register_buffer("weights", torch.as_tensor(weights, dtype=torch.float32), persistent=False)
         self.register_buffer("adjustment", torch.as_tensor(adjustment, dtype=torch.float32), persistent=False)
         self.config = config

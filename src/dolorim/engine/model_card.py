@@ -111,9 +111,13 @@ def _figures(part: str, found: dict[str, Any]) -> list[str]:
     if found.get("seen_in_training"):
         seen = ", ".join(found["seen_in_training"])
         lines += [f"**Seen in training: {seen}.** These figures say nothing about new animals.", ""]
-    lines += ["| class | precision | recall | F1 | frames |", "|---|---|---|---|---|"]
+    lines += ["| class | precision | recall | F1 | frames | expected / true |", "|---|---|---|---|---|---|"]
     for name, c in found["per_class"].items():
-        lines.append(f"| {name} | {c['precision']:.3f} | {c['recall']:.3f} | {c['f1']:.3f} | {c['support']} |")
+        ratio = c.get("expected_over_true")
+        figures = " | ".join(f"{c[key]:.3f}" for key in ("precision", "recall", "f1"))
+        expected = "-" if ratio is None else f"{ratio:.2f}"
+        lines.append(f"| {name} | {figures} | {c['support']} | {expected} |")
+    lines += ["", "*Expected / true*: the sum of a class's probabilities over its true frames; 1 is right on average."]
     return [*lines, ""]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from dolorim.config import Config, ModelConfig
+from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.data.augment import augment
@@ -58,6 +59,7 @@ class Learner(pl.LightningModule):
         self.model, self.config, self.ethogram, self.needs, self.val = model, config, ethogram, needs, val
         self.loss = FrameLoss(config.train, shares)
         self.plateau = Plateau()
+        self.decoder = Decoder()  # what is known of the probabilities before anything is fitted to animals
         # Its method, not the model itself: that would be registered, and saved, a second time.
         self._look: Callable[..., Output] = self._compiled(model.forward)
         self._find: Callable[..., Keypoints] = self._compiled(model.find_keypoints)

@@ -85,7 +85,8 @@ class PredictOptions:
         """What says which frames are ambiguous, where they are to be left open."""
         if self.abstain is None:
             return None
-        return read_sets(self.abstain_by or self.run, self.abstain, self.run.read_ethogram().classes)
+        classes = self.run.read_ethogram().classes
+        return read_sets(self.abstain_by or self.run, self.abstain, classes, for_run=self.run)
 
     def meta(self, job: Job) -> dict[str, Any]:
         data, by = self.config.data, self.abstain_by or self.run

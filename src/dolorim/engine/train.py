@@ -19,7 +19,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, RichProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import Callback, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from dolorim.config import Config, TrainConfig
@@ -27,14 +27,13 @@ from dolorim.core.bouts import to_bouts
 from dolorim.core.clock import rate_of
 from dolorim.core.decoder import Decoder
 from dolorim.core.errors import FinishedElsewhere, UserError
-from dolorim.core.ethogram import Ethogram
 from dolorim.core.splits import Split, split_animals
 from dolorim.data.augment import augment, settle
 from dolorim.data.footage import Footage
-from dolorim.data.sampling import BoutSampler, rare_boost
 from dolorim.data.windows import Batch, Windows, pose_statistics
 from dolorim.engine.abstention import calibrate
 from dolorim.engine.callbacks import Lines, Patience, ProgressBar, Ranks, TimeLimit, average, checkpoints, how_it_ended
+from dolorim.engine.drawing import prior_decoder, sampler_for
 from dolorim.engine.evaluate import evaluate_held_out, predictor_of
 from dolorim.engine.features import needs_only_features, with_features
 from dolorim.engine.hardware import Precision, is_first_process, pick_device, pick_precision
@@ -104,9 +103,9 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
 
 
 def _fitted_decoder(config: Config, run: RunFolder, learner: Learner) -> Decoder:
-    """What turns probabilities into labels, fitted on the validation animals alone."""
+    """What turns probabilities into labels: what was learned from is known, the rest fits validation animals alone."""
     if config.train.decoder == "argmax" or not learner.val:
-        return Decoder()
+        return learner.decoder
     predictor = predictor_of(run, learner.model)
     probabilities = [predictor(f).probabilities for f in learner.val]
     rates = [rate_of(f.time_s) for f in learner.val]
@@ -114,6 +113,7 @@ def _fitted_decoder(config: Config, run: RunFolder, learner: Learner) -> Decoder
     decoder = fit_decoder(
         probabilities, [r.labels for r in recordings], rates, learner.ethogram.classes,
         animals=[r.animal for r in recordings], borders=[[(t.start, t.stop) for t in r.trials] for r in recordings],
+        base=learner.decoder,
     )  # fmt: skip
     say(f"decoder, fitted on the validation animals: {json.dumps(decoder.to_dict())}")
     return decoder
@@ -187,31 +187,16 @@ def _prepare(config: Config, material: Material, split: Split) -> tuple[Learner,
             "none of the animals that are learned from has a pose; choose others with --val_animals and --test_animals"
         )
     windows = Windows(footage, settings.train_T, needs, config.augment)
-    sampler = BoutSampler([f.recording for f in footage], settings, config.augment, _boost(config, footage, ethogram))
-    shares = sampler.class_shares(len(ethogram))
-    for name, share in zip(ethogram.classes, shares, strict=True):
-        if share == 0 and shares.any():
-            warn(f"no training animal shows {name}; the run cannot learn it")
+    labels = np.concatenate([f.recording.labels for f in footage])
+    counts = np.bincount(labels[labels >= 0], minlength=len(ethogram))
+    sampler, shares = sampler_for(config, footage, ethogram, counts)
     if model.pose is not None:
         model.pose.fit(*pose_statistics(windows))
     loaders = make_loaders(config, footage, model, windows, sampler, len(val))
     learner = Learner(model, config, ethogram, shares, needs, val)
+    learner.decoder = prior_decoder(settings, ethogram, counts, shares)
     _try_one_batch(learner, loaders, config, footage)
     return learner, loaders
-
-
-def _boost(config: Config, footage: Sequence[Footage], ethogram: Ethogram) -> np.ndarray | None:
-    """How much more often the bouts of each class are drawn; says what becomes of the classes' shares."""
-    settings, n = config.train, len(ethogram)
-    labels = np.concatenate([f.recording.labels for f in footage])
-    counts = np.bincount(labels[labels >= 0], minlength=n)
-    boost = rare_boost(counts, settings.rare_threshold_share, settings.rare_boost_cap)
-    recordings = [f.recording for f in footage]
-    drawn = BoutSampler(recordings, settings, config.augment, boost).class_shares(n)
-    text = [f"{name} {100 * a:.1f} -> {100 * b:.1f}" for name, a, b in
-            zip(ethogram.classes, counts / max(counts.sum(), 1), drawn, strict=True)]  # fmt: skip
-    say(f"share of frames in %, labelled -> drawn: {', '.join(text)}")
-    return boost
 
 
 def _try_one_batch(learner: Learner, loaders: Loaders, config: Config, footage: Sequence[Footage]) -> None:
@@ -251,11 +236,9 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: Loaders, res
         )
     precision = pick_precision(settings.precision, pick_device(settings.accelerator))
     callbacks: list[Callback] = [Ranks(loaders.turns), TimeLimit(), checkpoints(run, validated)]
-    callbacks.append(RichProgressBar(console_kwargs={"stderr": True}) if watched() else Lines())
+    callbacks.append(ProgressBar() if watched() else Lines())
     if settings.use_ema:
         callbacks.append(WeightAveraging(multi_avg_fn=partial(average, settings.ema_decay)))
-    if watched():
-        callbacks.append(ProgressBar())
     if validated and settings.early_stopping_patience:
         callbacks.append(Patience(settings.early_stopping_patience))
     with warnings.catch_warnings():

@@ -74,12 +74,14 @@ _BY_NAME = {
     "brier": NEVER_NEGATIVE,
     "nll": NEVER_NEGATIVE,
     "false_per_minute": NEVER_NEGATIVE,
+    "expected_over_true": NEVER_NEGATIVE,
 }
+_OF_FRAMES = ("precision", "recall", "f1", "average_precision", "expected_over_true")
 
 
 def scale_of(key: tuple[str, ...]) -> Scale:
     """What the figure of this name, a place in `metrics.json`, can be."""
-    if "per_class" in key[:3] and key[-1] not in ("precision", "recall", "f1", "average_precision"):
+    if "per_class" in key[:3] and key[-1] not in _OF_FRAMES:
         return SHARE  # of events, by class: whatever that class is called
     if key[1:2] == ("false_per_minute_by_class",):
         return NEVER_NEGATIVE

@@ -42,7 +42,8 @@ def probability_sums(
     truth: np.ndarray, probabilities: np.ndarray, edges: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Sums over labelled frames of one recording: `ranks` `(classes, steps, 2)` counts other and own frames by score;
-    `reliability` `(bins, 3)` sums frames, confidence and hits; `quality` `(3,)` frames, squared errors, log losses."""
+    `reliability` `(bins, 3)` sums frames, confidence and hits; `quality` `(3,)` frames, squared errors, log losses;
+    `expected` `(classes, 2)` the frames that are of a class, and that its probabilities add up to."""
     n, classes = probabilities.shape
     ranks = np.zeros((classes, _STEPS + 1, 2))
     for c in range(classes):
@@ -53,7 +54,9 @@ def probability_sums(
     columns = [np.bincount(at, weights, minlength=_BINS) for weights in (np.ones(n), confidence, hit)]
     mine = probabilities[np.arange(n), truth]
     squares = np.sum(probabilities**2) - 2 * mine.sum() + n  # sum over classes of (p - 1[true])^2
+    own = np.bincount(truth, minlength=classes)[:classes]
     return {
+        "expected": np.stack([own, probabilities.sum(0)], axis=1),
         "ranks": ranks,
         "reliability": np.stack(columns, axis=1),
         "quality": np.array([n, squares, -np.log(np.clip(mine, _LEAST, None)).sum()]),
@@ -64,7 +67,8 @@ def probability_figures(totals: dict[str, np.ndarray], names: Sequence[str]) -> 
     """Figures of a batch of totals.
 
     ECE is the mean distance between confidence and accuracy over bins of equal mass, the Brier score the mean over
-    frames of the squared error summed over classes (0-2), NLL the mean log loss in nats.
+    frames of the squared error summed over classes (0-2), NLL the mean log loss in nats. `expected_over_true` is the
+    sum of a class's probabilities over its true frames: 2 where they promise twice the time that there is.
     """
     counts = totals["ranks"][:, :, ::-1].cumsum(2)  # from the highest score down
     hits = counts[..., 1]
@@ -73,6 +77,7 @@ def probability_figures(totals: dict[str, np.ndarray], names: Sequence[str]) -> 
     areas = divide((gained * precision).sum(2), hits[:, :, -1])
     frames, confidence, hit = np.moveaxis(totals["reliability"], -1, 0)
     n = totals["quality"][:, 0]
+    true, expected = np.moveaxis(totals["expected"], -1, 0)
     figures: Figures = {
         ("pr_auc",): mean_of_known(areas),
         ("calibration", "ece"): divide(np.abs(confidence - hit).sum(1), frames.sum(1)),
@@ -81,6 +86,7 @@ def probability_figures(totals: dict[str, np.ndarray], names: Sequence[str]) -> 
     }
     for c, name in enumerate(names):
         figures["per_class", name, "average_precision"] = areas[:, c]
+        figures["per_class", name, "expected_over_true"] = divide(expected[:, c], true[:, c])
     return figures
 
 

@@ -1,4 +1,5 @@
-"""Fit a decoder to validation recordings: temperature, biases, minimum durations, and whether the search is worth it.
+"""Fit a decoder to validation recordings: temperature, how far labels follow the prior, biases, minimum durations, and
+whether the search is worth it.
 
 Every choice is scored on animals that it was not fitted to (cross-validation within the validation recordings), and
 has to beat plain argmax there. What is returned is then fitted to all of them. Test animals have no part in it.
@@ -30,6 +31,7 @@ _SHRINK = (1.0, 0.5)
 _SMOOTH_S = (0.1, 0.2, 0.4)
 _DURATIONS = (0.5, 1.0)  # of the low quantile of labelled bouts
 _QUANTILE = 0.05
+_POWERS = (1.0, 0.5, 0.0)  # of the prior's correction, for labels
 _COSTS = (0.0, 3.0, 8.0, 20.0, 40.0)
 
 
@@ -51,13 +53,15 @@ def fit_decoder(
     *,
     animals: Sequence[str] | None = None,
     borders: Sequence[Sequence[tuple[int, int]]] | None = None,
+    base: Decoder | None = None,
 ) -> Decoder:
     """The decoder for recordings with `probabilities` `(time, classes)` and `labels` `(time,)`, -1 unlabelled.
 
     `rate_hz` is one rate or one a recording; `animals` keep recordings of one animal in one fold (without: each is an
-    animal); `borders` are the trials' `[start, stop)`, over which nothing is carried. With too few labelled bouts only
-    the temperature is fitted, and without labels nothing.
+    animal); `borders` are the trials' `[start, stop)`, over which nothing is carried. `base` says what
+    probabilities are corrected for. With too few labelled bouts only the temperature is fitted, without labels nothing.
     """
+    base = base or Decoder()
     rates = [float(rate_hz)] * len(labels) if isinstance(rate_hz, int | float) else list(map(float, rate_hz))
     animals = [str(i) for i in range(len(labels))] if animals is None else animals
     trials = [[(0, len(y))] if borders is None or not borders[i] else borders[i] for i, y in enumerate(labels)]
@@ -71,54 +75,60 @@ def fit_decoder(
                 windows.append(_Window(p[part], np.asarray(y[part]), rate, fold % _FOLDS))
     windows = [w for w in windows if (w.labels >= 0).any()]
     if not windows:
-        return Decoder()
+        return base
     bouts = [_durations_s(y, t, rate, len(classes)) for y, t, rate in zip(labels, trials, rates, strict=True)]
     fold_of = [names.index(a) % _FOLDS if len(names) > 1 else -1 for a in animals]
     every = max(1, round(sum(len(w.labels) for w in windows) / _FRAMES))
     some = windows[::every]
 
-    def fitted(without: int | None, shrink: float) -> Decoder:
+    powers = _POWERS if base.prior else _POWERS[:1]
+
+    def fitted(without: int | None, power: float) -> Decoder:
         """Temperature, biases and durations from all folds but one."""
         mine = [w for w in windows if w.fold != without]
         durations = [b for b, f in zip(bouts, fold_of, strict=True) if without is None or f != without]
-        return _fit(mine, durations, len(classes), every, shrink)
+        return _fit(mine, durations, len(classes), every, dataclasses.replace(base, prior_power=power))
 
     folds = sorted({w.fold for w in some})
-    plain = fitted(None, 0.0)
-    plain = Decoder(temperature=plain.temperature)
+    whole = fitted(None, 1.0)
+    plain = dataclasses.replace(base, temperature=whole.temperature)
     if len(folds) < 2 or sum(len(d) for recording in bouts for d in recording) < 2 * _FEW_BOUTS:
         return plain
-    by_fold = {f: {s: fitted(f, s) for s in (0.0, *_SHRINK)} for f in folds}
+    by_fold = {f: {power: fitted(f, power) for power in powers} for f in folds}
 
     def held_out(candidate: _Candidate) -> tuple[float, float]:
-        return _score([(candidate.of(by_fold[w.fold][candidate.shrink]), w) for w in some], len(classes))
+        return _score([(candidate.of(by_fold[w.fold][candidate.power]), w) for w in some], len(classes))
 
-    argmax = [_Candidate(shrink=s) for s in (0.0, *_SHRINK)]
+    argmax = [_Candidate(power, s) for power in powers for s in (0.0, *_SHRINK)]
     scores = {c: held_out(c) for c in argmax}
-    shrink = max(argmax, key=lambda c: scores[c][0] - _PULL * (c.shrink > 0)).shrink
-    for s in dict.fromkeys((0.0, shrink)):
-        more = [_Candidate(shrink=s, smooth_s=window) for window in _SMOOTH_S]
-        more += [_Candidate(s, 0.0, scale, cost) for scale in _DURATIONS for cost in _COSTS]
+    by_frames = max(argmax, key=lambda c: scores[c][0] - _PULL * (c.shrink > 0))
+    by_both = max(argmax[:: 1 + len(_SHRINK)], key=lambda c: sum(scores[c]))  # without biases
+    for begin in dict.fromkeys((argmax[0], by_both, by_frames)):
+        more = [dataclasses.replace(begin, smooth_s=window) for window in _SMOOTH_S]
+        more += [dataclasses.replace(begin, scale=scale, cost=cost) for scale in _DURATIONS for cost in _COSTS]
         scores |= {c: held_out(c) for c in more}
     f1, segments = scores[argmax[0]]
     good = [c for c, (f, s) in scores.items() if f + s > f1 + segments + _GAIN and f >= f1 - _LOSS]
     if not good:
         return plain
     best = max(good, key=lambda c: sum(scores[c]))
-    return _rounded(best.of(fitted(None, best.shrink)))
+    return _rounded(best.of(fitted(None, best.power)))
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A way to decode, whatever the fitted numbers are; `scale` multiplies minimum durations, None: no search."""
+    """A way to decode, whatever the fitted numbers are; `power` is that of the prior's correction, `shrink` multiplies
+    biases, `scale` minimum durations (None: no search)."""
 
+    power: float = 1.0
     shrink: float = 0.0
     smooth_s: float = 0.0
     scale: float | None = None
     cost: float = 0.0
 
     def of(self, fitted: Decoder) -> Decoder:
-        decoder = dataclasses.replace(fitted, smooth_s=self.smooth_s)
+        biases = tuple(self.shrink * b for b in fitted.biases) if self.shrink else ()
+        decoder = dataclasses.replace(fitted, biases=biases, smooth_s=self.smooth_s)
         if self.scale is None:
             return dataclasses.replace(decoder, kind="argmax", min_duration_s=())
         shortest = tuple(self.scale * d for d in fitted.min_duration_s)
@@ -166,7 +176,7 @@ def fit_biases(scores: np.ndarray, labels: np.ndarray, tuned: Sequence[int]) -> 
 
 
 def _fit(
-    windows: Sequence[_Window], bouts: Sequence[Sequence[np.ndarray]], classes: int, every: int, shrink: float
+    windows: Sequence[_Window], bouts: Sequence[Sequence[np.ndarray]], classes: int, every: int, base: Decoder
 ) -> Decoder:
     p = np.concatenate([w.probabilities[::every] for w in windows])
     labels = np.concatenate([w.labels[::every] for w in windows])
@@ -174,11 +184,11 @@ def _fit(
     p, labels = p[known].astype(float), labels[known]
     durations = [np.concatenate([b[c] for b in bouts]) for c in range(classes)]
     tuned = [c for c, d in enumerate(durations) if len(d) >= _FEW_BOUTS]
-    temperature = fit_temperature(p, labels) if len(p) else 1.0
-    decoder = Decoder(temperature=round(temperature, 4))
-    if shrink and len(p):
-        scores = np.log(np.clip(decoder.calibrated(p), 1e-5, None))
-        decoder = dataclasses.replace(decoder, biases=tuple((shrink * fit_biases(scores, labels, tuned)).tolist()))
+    decoder = base
+    if len(p):  # the temperature is that of the probabilities, whatever is made of them
+        decoder = dataclasses.replace(base, temperature=round(fit_temperature(base.calibrated(p), labels), 4))
+        scores = np.log(np.clip(decoder.for_labels(p), 1e-5, None))
+        decoder = dataclasses.replace(decoder, biases=tuple(fit_biases(scores, labels, tuned).tolist()))
     shortest = tuple(float(np.quantile(d, _QUANTILE)) if c in tuned else 0.0 for c, d in enumerate(durations))
     return dataclasses.replace(decoder, min_duration_s=shortest)
 

@@ -22,6 +22,8 @@ def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> 
         title += f"\nevents F1 within 100/200 ms {near}/{far}, {_number(false, 1)} false bouts a minute"
     if "calibration" in metrics:
         title += f"; PR-AUC {_number(metrics['pr_auc'])}, calibration error {_number(metrics['calibration']['ece'])}"
+    if indicator and (ratio := metrics["per_class"].get(indicator, {}).get("expected_over_true")) is not None:
+        title += f"\nprobabilities of {indicator} add up to {ratio:.2f} of its true time"
     if (plain := argmax_beside(metrics)) is not None:
         title += (
             f"\ndecoder {metrics['decoder']}; the likeliest class of each frame alone: "
