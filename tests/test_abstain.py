@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,16 @@ def test_the_file_of_sets_names_the_animals_behind_them(tmp_path: Path) -> None:
     run = validated(tmp_path / "run", 4)
     calibrate(run, "val")
     assert json.loads((run.path / "conformal.json").read_text())["animals"] == ["v0", "v1", "v2", "v3"]
+
+
+def test_sets_of_probabilities_of_another_kind_are_refused(run: RunFolder, tmp_path: Path) -> None:
+    sets = [Conformal(0.1, (0.5,) * len(PAIN), (20,) * len(PAIN), (True,) * len(PAIN)).to_dict()]
+    newer = RunFolder(tmp_path / "newer")
+    shutil.copytree(run.path, newer.path)
+    newer.write_json("decoder.json", Decoder(prior=(1.5,) * len(PAIN)).to_dict())
+    newer.write_json("conformal.json", {"sets": sets, "prior_corrected": True})
+    run.write_json("conformal.json", {"sets": sets})  # as version 0.1.0 wrote it
+    assert read_sets(newer, 0.1, PAIN.classes, newer).alpha == read_sets(run, 0.1, PAIN.classes, run).alpha == 0.1
+    for by, wanted in ((run, newer), (newer, run)):
+        with pytest.raises(UserError, match="train the older one again"):
+            read_sets(by, 0.1, PAIN.classes, wanted)

@@ -186,7 +186,8 @@ def test_two_animals_have_no_interval_either_and_the_summary_says_so():
 
 @pytest.mark.parametrize("animals", [3, 4, 6])
 def test_no_interval_leaves_what_the_figure_can_be(animals):
-    limits = {"kappa": (-1, 1), "mcc": (-1, 1), "concordance": (-1, 1), "bias": (-1, 1), "expected_over_true": (0, np.inf)}
+    limits = {"kappa": (-1, 1), "mcc": (-1, 1), "concordance": (-1, 1), "bias": (-1, 1)}
+    limits["expected_over_true"] = (0, np.inf)
     bad, good = study(animals, 0.3), study(animals, 6.0)
     for found, factor in ((summarize(bad, CLASSES), 1), (compare(bad, good, CLASSES), 2)):
         for path, (low, high) in leaves(found["intervals"]):

@@ -81,8 +81,8 @@ class DataConfig:
     crop_scale: Annotated[float, Field(gt=0)] = 1.6
     """Side of the follow crop in body lengths."""
     body_length_px: Annotated[float, Field(gt=0)] | None = None
-    """Body length of a stretched animal. Without it: estimated anew for each video. One number is better where one
-    camera took all videos, the more so where they are short."""
+    """Body length of a stretched animal. Without it: the median of the estimates from the project's videos of one
+    picture size, which the run keeps for prediction; for another size, an estimate from each video alone."""
     image_size: Annotated[int, Field(ge=16, le=1024)] = 128
     """Side in pixels of the picture that the network sees."""
     mask: str = ""

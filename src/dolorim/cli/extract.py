@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,6 +43,7 @@ def run(arguments: list[str]) -> int:
     from dolorim.core.workers import usual_workers
     from dolorim.engine.extract import extract as fill_cache
     from dolorim.engine.features import compute_features
+    from dolorim.engine.material import measure_project
     from dolorim.engine.talk import say, warn
     from dolorim.files.naming import find_videos
 
@@ -49,13 +51,15 @@ def run(arguments: list[str]) -> int:
     data = in_project(given.project, given.data)
     assert data.videos is not None
     videos = find_videos([data.videos])
-    poses = {s.video: s.pose for s in open_project(data).sources} if data.crop == "pose" else {}
-    found, failures = fill_cache({v: poses.get(v) for v in videos}, data, given.workers or usual_workers())
+    project = open_project(data)
+    poses = {s.video: s.pose for s in project.sources} if data.crop == "pose" else {}
+    lengths = measure_project(dataclasses.replace(base, data=data, model=given.model), project)
+    found, failures = fill_cache({v: poses.get(v) for v in videos}, data, given.workers or usual_workers(), lengths)
     for entry in found.values():
         if entry.damage:
             warn(f"{entry.video}: {entry.damage}")
     frames, side = sum(e.n_frames for e in found.values()), data.image_size
     say(f"{len(found)} of {len(videos)} videos are in the frame cache, {frames} frames of {side}x{side} pixels")
     if given.features:
-        compute_features(Config(data=data, model=given.model), [*found.values()])
+        compute_features(Config(data=data, model=given.model), [*found.values()], lengths)
     return report_failures(failures)

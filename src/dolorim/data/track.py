@@ -118,10 +118,7 @@ def read_track(path: Path, config: DataConfig, any_skeleton: bool, rate_hz: floa
 
 def lay(poses: Sequence[Pose], config: DataConfig, rate_hz: float) -> PoseTrack:
     """Clean and align the poses of one file. Raises `UserError`."""
-    length = config.body_length_px
-    if length is None and set(BODY) <= set(poses[0].names) and len(poses) == 1:
-        length = body_length_px(poses[0], config.kp_likelihood_thr)
-    length = length or skeleton_length_px(poses, config.kp_likelihood_thr)
+    length = config.body_length_px or _length_px(poses, config)
     cleaned = [clean(pose, length, likelihood=config.kp_likelihood_thr, max_gap=config.kp_max_gap) for pose in poses]
     points = np.stack([c.pose.points for c in cleaned], 1).astype(np.float32)
     since = np.stack([c.since_seen for c in cleaned], 1).astype(np.float32)
@@ -129,6 +126,17 @@ def lay(poses: Sequence[Pose], config: DataConfig, rate_hz: float) -> PoseTrack:
     if lag:
         points, since = _earlier(points, lag, np.nan), _earlier(since, lag, np.inf)
     return PoseTrack(poses[0].names, points, since, length, rate_hz)
+
+
+def track_length_px(path: Path, config: DataConfig, any_skeleton: bool) -> float:
+    """The body length that a pose file alone shows. Raises `UserError`."""
+    return _length_px(load_poses(path, config, any_skeleton)[0], config)
+
+
+def _length_px(poses: Sequence[Pose], config: DataConfig) -> float:
+    if set(BODY) <= set(poses[0].names) and len(poses) == 1:
+        return body_length_px(poses[0], config.kp_likelihood_thr)
+    return skeleton_length_px(poses, config.kp_likelihood_thr)
 
 
 def read_any_track(path: Path, config: DataConfig, rate_hz: float) -> PoseTrack:

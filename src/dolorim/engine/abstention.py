@@ -35,8 +35,8 @@ def calibrate(run: RunFolder, part: str) -> None:
 
 
 def corrects_prior(run: RunFolder) -> bool:
-    """Are the run's probabilities corrected for what was drawn and weighted in training? Those of version 0.1.0 are not."""
-    runs = [run.fold(k) for k in range(len(run.read_folds()))] if run.is_cross_validated else [run]
+    """Are the probabilities corrected for what was drawn and weighted in training? In version 0.1.0 they are not."""
+    runs = [RunFolder(path.parent) for path in (*run.path.glob("decoder.json"), *run.path.glob("folds/*/decoder.json"))]
     return any(r.read_decoder().prior for r in runs)
 
 

@@ -34,6 +34,7 @@ def cross_validate(config: Config, run: RunFolder, folds: int | None) -> RunFold
     val = None if settings.val_animals is None else ()
     splits = fold_animals(counts, len(counts) if folds is None else folds, val=val, seed=settings.seed)
     run.start(config, material.project.ethogram, splits, material.skeleton)
+    run.write_json("body_lengths.json", dataclasses.asdict(material.lengths))
     for k, split in enumerate(splits):
         fold = run.fold(k)
         say(f"fold {k} ({k + 1} of {len(splits)}): {', '.join(split.test)} left out")

@@ -145,7 +145,7 @@ def evaluate_held_out(run: RunFolder, material: Material | None = None) -> dict[
     """
     if run.is_cross_validated:
         return {"folds": score_folds(run)}
-    split, material = run.read_split(), material or gather(run.read_config())
+    split, material = run.read_split(), material or gather(run.read_config(), run.read_body_lengths())
     metrics = {}
     for part in ("val", "test"):
         footage = material.part(getattr(split, part))
@@ -200,7 +200,7 @@ def evaluate_project(run: RunFolder, data: DataConfig, folder: Path, seen_too: b
     the figures then say so.
     """
     seen_before = run.learned_from()
-    material = gather(dataclasses.replace(run.read_config(), data=data))
+    material = gather(dataclasses.replace(run.read_config(), data=data), run.read_body_lengths())
     _refuse_other_classes(run, material)
     mine, theirs = run.read_skeleton(), material.skeleton
     if wants_pose(run.read_config()) and theirs != mine:

@@ -12,6 +12,7 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.workers import Failed, TaskRunner, spread
 from dolorim.data import cache
+from dolorim.data.body_length import NO_LENGTHS, BodyLengths
 from dolorim.data.cache import CachedVideo
 from dolorim.data.video import VideoInfo, probe
 from dolorim.engine.talk import progress, say, warn
@@ -21,18 +22,18 @@ Poses = Mapping[Path, Path | None]
 
 
 def extract(
-    videos: Poses | Sequence[Path], config: DataConfig, workers: int = 1
+    videos: Poses | Sequence[Path], config: DataConfig, workers: int = 1, lengths: BodyLengths = NO_LENGTHS
 ) -> tuple[dict[Path, CachedVideo], Failures]:
     """Cache entries of all videos, missing and stale ones built anew; and the videos that have none, and why.
 
-    A mapping gives the pose file of each video, for windows that follow it.
+    A mapping gives the pose file of each video, for windows that follow it; `lengths` are those of the animals.
     """
     poses: Poses = videos if isinstance(videos, Mapping) else dict.fromkeys(videos)
     found: dict[Path, CachedVideo] = {}
     missing: list[Path] = []
     failures: Failures = []
     frames = needed = 0
-    look = TaskRunner(lambda number: partial(_look, config), 0)
+    look = TaskRunner(lambda number: partial(_look, config, lengths), 0)
     for video in videos:
         seen = look.attempt((video, poses[video]))
         if isinstance(seen, Failed):
@@ -46,7 +47,7 @@ def extract(
     if missing:
         _announce(missing, needed, config)
         with progress("extracting frames", frames or None) as bar:
-            for video, entry_or_reason in _build_all({v: poses[v] for v in missing}, config, workers):
+            for video, entry_or_reason in _build_all({v: poses[v] for v in missing}, config, workers, lengths):
                 if isinstance(entry_or_reason, str):
                     failures.append((video, entry_or_reason))
                 else:
@@ -62,29 +63,32 @@ _Task = tuple[Path, Path | None]
 """A video and the pose that its window follows."""
 
 
-def _look(config: DataConfig, task: _Task) -> CachedVideo | VideoInfo:
+def _look(config: DataConfig, lengths: BodyLengths, task: _Task) -> CachedVideo | VideoInfo:
     """A video's entry, or what has to be known of the video to make one."""
     video, pose = task
-    return cache.load(video, config, pose) or probe(video)
+    return cache.load(video, lengths.for_crop(config, video), pose) or probe(video)
 
 
-def _build_all(videos: Poses, config: DataConfig, workers: int) -> Iterator[tuple[Path, CachedVideo | str]]:
+def _build_all(
+    videos: Poses, config: DataConfig, workers: int, lengths: BodyLengths
+) -> Iterator[tuple[Path, CachedVideo | str]]:
     """Entries of all videos as they are made, or why one could not be made."""
     tasks: deque[_Task] = deque(videos.items())
-    for (video, pose), result in spread(partial(_builder, config), tasks, min(workers, len(videos))):
+    for (video, pose), result in spread(partial(_builder, config, lengths), tasks, min(workers, len(videos))):
         if isinstance(result, Failed):
             yield video, result.explain(str(video))
         else:
-            yield video, cache.load(video, config, pose) or f"{video}: its cache entry disappeared; run again"
+            entry = cache.load(video, lengths.for_crop(config, video), pose)
+            yield video, entry or f"{video}: its cache entry disappeared; run again"
 
 
-def _builder(config: DataConfig, number: int) -> Callable[[_Task], None]:
-    return partial(_build, config)
+def _builder(config: DataConfig, lengths: BodyLengths, number: int) -> Callable[[_Task], None]:
+    return partial(_build, config, lengths)
 
 
-def _build(config: DataConfig, task: _Task) -> None:
+def _build(config: DataConfig, lengths: BodyLengths, task: _Task) -> None:
     video, pose = task
-    cache.build(video, config, pose)
+    cache.build(video, lengths.for_crop(config, video), pose)
 
 
 def _announce(missing: Sequence[Path], needed: int, config: DataConfig) -> None:

@@ -17,6 +17,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED
 from dolorim.core.pose import NO_SKELETON
 from dolorim.core.recording import Recording
+from dolorim.data.body_length import NO_LENGTHS, BodyLengths
 from dolorim.data.cache import CachedVideo, alone_with, feature_file
 from dolorim.data.footage import Footage, Needs
 from dolorim.data.track import read_track
@@ -67,7 +68,7 @@ def with_features(footage: Sequence[Footage], model: Recognizer, needs: Needs, c
     return found
 
 
-def compute_features(config: Config, videos: Sequence[CachedVideo]) -> None:
+def compute_features(config: Config, videos: Sequence[CachedVideo], lengths: BodyLengths = NO_LENGTHS) -> None:
     """Store the features of a pretrained encoder for cached videos, as training with the same settings reads them."""
     if not needs_only_features(config.model):
         raise UserError(
@@ -78,7 +79,8 @@ def compute_features(config: Config, videos: Sequence[CachedVideo]) -> None:
     footage = []
     for video in videos:
         pose = poses.get(video.video)
-        track = read_track(pose, config.data, config.model.pose == "generic", rate_of(video.time_s)) if pose else None
+        data = lengths.for_pose(config.data, video.video)
+        track = read_track(pose, data, config.model.pose == "generic", rate_of(video.time_s)) if pose else None
         empty = Recording(video.video.stem, "", np.full(video.n_frames, UNLABELED, np.int16), file=video.video)
         footage.append(Footage(empty, video, None if track is None else track.on(video.n_frames)))
     skeleton = next((f.track.skeleton for f in footage if f.track is not None), NO_SKELETON)

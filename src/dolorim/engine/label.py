@@ -19,6 +19,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import UNLABELED, Ethogram
 from dolorim.core.predictions import Predictions
 from dolorim.core.workers import usual_workers
+from dolorim.data.body_length import NO_LENGTHS, BodyLengths
 from dolorim.data.crop import Crops, View, crop_frames, crop_period, plan_view
 from dolorim.data.footage import video_points
 from dolorim.data.picture_size import PictureSize, of_other_shape
@@ -107,6 +108,7 @@ class Labeler:
 
     predictor: Predictor
     config: Config
+    lengths: BodyLengths = NO_LENGTHS
 
     def predict_video(self, job: Job) -> RawPrediction:
         """Look at a whole recording. Raises `UserError`."""
@@ -132,7 +134,7 @@ class Labeler:
         info = probe(video)
         track = self._track(job, info.header_rate_hz) if self.predictor.needs.pose is not None else None
         with clock.on("localize and crop"):
-            view = plan_view(video, self.config.data, info, job.pose)
+            view = plan_view(video, self.lengths.for_crop(self.config.data, video, info), info, job.pose)
         first, from_crop, stream = self._stream(video, view, part)
         frames, waited = clock.each("decode", stream), "decode"
         if usual_workers() > 2:  # a processor to spare: frames are decoded in a thread of their own
@@ -180,7 +182,8 @@ class Labeler:
         """The recording's pose, where it has one with the keypoints that the run has learned from."""
         if job.pose is None:
             return None
-        track = read_track(job.pose, self.config.data, self.config.model.pose == "generic", rate_hz)
+        data = self.config.data if job.video is None else self.lengths.for_pose(self.config.data, job.video)
+        track = read_track(job.pose, data, self.config.model.pose == "generic", rate_hz)
         wanted = self.predictor.needs.skeleton
         if track.skeleton != wanted:
             raise UserError(

@@ -13,6 +13,7 @@ from dolorim.core.ethogram import UNLABELED
 from dolorim.core.pose import NO_SKELETON, Skeleton
 from dolorim.core.recording import Placement, Recording
 from dolorim.core.workers import usual_workers
+from dolorim.data.body_length import NO_LENGTHS, BodyLengths, measure_body_lengths
 from dolorim.data.cache import CachedVideo
 from dolorim.data.footage import Footage
 from dolorim.data.track import PoseTrack, read_any_track, read_track
@@ -29,6 +30,7 @@ class Material:
 
     project: Project
     footage: tuple[Footage, ...]
+    lengths: BodyLengths = NO_LENGTHS
 
     def part(self, animals: Sequence[str]) -> list[Footage]:
         """Recordings of some animals."""
@@ -62,10 +64,26 @@ def learns_points_alone(config: Config) -> bool:
     return config.model.tasks == "multitask" and config.data.annotations is None
 
 
-def gather(config: Config) -> Material:
+def measure_project(config: Config, project: Project) -> BodyLengths:
+    """One body length for all of a project's videos of one picture size; whether they are labelled does not matter."""
+    if config.model.visual == "none":
+        return NO_LENGTHS
+    videos = {s.video: s.pose for s in project.sources if s.video is not None}
+    lengths = measure_body_lengths(
+        videos, config.data, crops=True, poses=wants_pose(config),
+        any_skeleton=config.model.pose in ("none", "generic"),
+    )  # fmt: skip
+    for what, by_size in (("in pictures", lengths.pictures), ("between mouth and tail base", lengths.poses)):
+        for size, length in by_size.items():
+            say(f"body length {what} of {size} pixels: {length:g} px (median; --body_length_px sets it)")
+    return lengths
+
+
+def gather(config: Config, lengths: BodyLengths | None = None) -> Material:
     """Open the project, fill the cache, read the poses, lay labels on frames. Says what is left out, and why.
 
-    Where keypoints alone are learned, recordings with a pose take part with all frames unlabelled.
+    Where keypoints alone are learned, recordings with a pose take part with all frames unlabelled. Animals are as long
+    as `lengths` say, those of a run; without, as the project's videos say.
     """
     data = config.data
     project = open_project(data)
@@ -77,14 +95,15 @@ def gather(config: Config) -> Material:
         warn("no label files (--annotations): only keypoints are learned, and the behaviors it tells mean nothing")
     elif not labelled:
         raise UserError(f"{data.videos or data.dlc}: nothing here has labels; name their folder with --annotations DIR")
-    cached = _cached(labelled, config)
+    lengths = measure_project(config, project) if lengths is None else lengths
+    cached = _cached(labelled, config, lengths)
     footage = []
     open_shares: dict[str, float] = {}
     for source in labelled:
         video = None if cached is None or source.video is None else cached.get(source.video)
         if cached is not None and video is None:
             continue
-        track = _track(source, config, video) if wants_pose(config) else None
+        track = _track(source, config, video, lengths) if wants_pose(config) else None
         if video is None and track is None:
             warn(f"{source.name} is left out: it has no pose file")
             continue
@@ -98,7 +117,7 @@ def gather(config: Config) -> Material:
         warn(str(finding))
     if not footage and not points_alone:
         raise UserError(f"{data.annotations}: no frame of any recording is labelled; see the warnings above")
-    material = Material(project, tuple(footage))
+    material = Material(project, tuple(footage), lengths)
     if wants_pose(config):
         lacking = sum(f.track is None for f in footage)
         if lacking == len(footage):
@@ -112,14 +131,14 @@ def gather(config: Config) -> Material:
     return material
 
 
-def _cached(sources: Sequence[Source], config: Config) -> dict | None:
+def _cached(sources: Sequence[Source], config: Config, lengths: BodyLengths) -> dict | None:
     """The cached videos; None where the network does not look at any."""
     if config.model.visual == "none":
         return None
     videos = {s.video: s.pose for s in sources if s.video is not None}
     if not videos:
         raise UserError("there are no videos; name their folder with --videos DIR, or learn from poses: --visual none")
-    cached, failures = extract(videos, config.data, usual_workers())
+    cached, failures = extract(videos, config.data, usual_workers(), lengths)
     for path, reason in failures:
         warn(f"{path.name} is left out: {reason}")
     for entry in cached.values():
@@ -130,16 +149,18 @@ def _cached(sources: Sequence[Source], config: Config) -> dict | None:
     return cached
 
 
-def _track(source: Source, config: Config, video: CachedVideo | None) -> PoseTrack | None:
+def _track(source: Source, config: Config, video: CachedVideo | None, lengths: BodyLengths) -> PoseTrack | None:
     if source.pose is None:
         return None
     # The header's rate, as in prediction, which does not know all timestamps when it begins.
     rate_hz = config.data.rate_hz if video is None else probe(video.video).header_rate_hz
     try:
+        # Poses alone carry no picture size, in prediction as here: each is as long as it shows itself.
+        data = config.data if video is None else lengths.for_pose(config.data, video.video)
         if config.model.pose == "none":  # points to find, not to reckon with: any will do
-            track = read_any_track(source.pose, config.data, rate_hz)
+            track = read_any_track(source.pose, data, rate_hz)
         else:
-            track = read_track(source.pose, config.data, config.model.pose == "generic", rate_hz)
+            track = read_track(source.pose, data, config.model.pose == "generic", rate_hz)
     except UserError as error:
         if video is None:
             warn(f"{source.name} is left out: {error}")

@@ -90,6 +90,8 @@ class PredictOptions:
 
     def meta(self, job: Job) -> dict[str, Any]:
         data, by = self.config.data, self.abstain_by or self.run
+        if job.video is not None:  # as long as the animal is taken for: another length is another view
+            data = self.run.read_body_lengths().for_crop(data, job.video)
         open_ = {} if self.abstain is None else {"abstain": self.abstain, "abstain_by": str(by.path.resolve())}
         return {
             "dolorim": __version__,
@@ -122,7 +124,7 @@ class PredictWorker:
             torch.set_num_threads(options.threads)
         if torch.cuda.is_available():
             torch.cuda.set_device(number % torch.cuda.device_count())
-        self.labeler = Labeler(predictor_of(run, keypoints=options.keypoints), options.config)
+        self.labeler = Labeler(predictor_of(run, keypoints=options.keypoints), options.config, run.read_body_lengths())
 
     def __call__(self, task: Job | Part) -> Done | RawPrediction | None:
         if isinstance(task, Part):

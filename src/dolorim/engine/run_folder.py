@@ -18,6 +18,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.pose import NO_SKELETON, Skeleton
 from dolorim.core.splits import Split
+from dolorim.data.body_length import NO_LENGTHS, BodyLengths
 from dolorim.files.structured import read_json
 from dolorim.files.table import write_text
 from dolorim.formats.ethogram_file import read_ethogram, write_ethogram
@@ -143,6 +144,12 @@ class RunFolder:
         """The epoch that training reached and what ended it; empty for a run of a version that did not write it."""
         found = self.read_json("training.json") if (self.path / "training.json").exists() else {}
         return dict(found) if isinstance(found, dict) else {}
+
+    def read_body_lengths(self) -> BodyLengths:
+        """Those of the animals that the run was trained on; none for a run of a version that did not measure them."""
+        if not (self.path / "body_lengths.json").exists():
+            return NO_LENGTHS
+        return BodyLengths.from_dict(self.read_json("body_lengths.json"), str(self.path / "body_lengths.json"))
 
     def _split(self, data: Any) -> Split:
         try:

@@ -77,6 +77,7 @@ def train_on(config: Config, run: RunFolder, material: Material, split: Split) -
     resume = run.start(
         config, ethogram, split, material.skeleton, write=is_first_process() or not _several(config.train)
     )
+    run.write_json("body_lengths.json", dataclasses.asdict(material.lengths))
     _say_split(material, split)
     learner, loaders = _prepare(config, material, split)
     frozen = learner.model.visual if needs_only_features(config.model) else None
