@@ -63,12 +63,19 @@ FILES = {
     ),
     "caltech": ("m1_annot.txt", CALTECH + "".join(f"\t{s + 1}\t{e}\t{b}\n" for b, s, e in BOUTS)),
     "bouts": ("m1.csv", table("start_frame,stop_frame,label", (f"{s},{e},{b}" for b, s, e in BOUTS))),
+    "bouts in both": (
+        "m1.bouts.csv",
+        table(
+            "start_frame,stop_frame,start_s,stop_s,label",
+            (f"{s},{e},{s / 30:.4f},{e / 30:.4f},{b}" for b, s, e in BOUTS),
+        ),
+    ),
     "bouts in seconds": (
         "m1.csv", table("start_s,stop_s,label", (f"{s / 30:.3f},{e / 30:.3f},{b}" for b, s, e in BOUTS)),
     ),
 }  # fmt: skip
 SAY_NO_RATE = ("boris without a rate", "bouts in seconds")
-SAY_THEIR_RATE = ("boris", "boris by its own name", "boris project")
+SAY_THEIR_RATE = ("boris", "boris by its own name", "boris project", "bouts in both")
 
 
 def write(folder, name, text):

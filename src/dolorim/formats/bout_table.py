@@ -11,7 +11,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.findings import Finding
 from dolorim.core.predictions import Predictions
-from dolorim.files.table import read_table, write_table
+from dolorim.files.table import Table, read_table, write_table
 from dolorim.formats.events import Conflicts, Events, classes_of, seconds
 
 _LABEL = ("label", "behavior", "behaviour", "action", "class", "annotation", "type", "name")
@@ -69,7 +69,23 @@ def read_bout_table(path: Path, ethogram: Ethogram, conflicts: Conflicts) -> Eve
             f"{', '.join(cells[at])}"
         )
     labels = classes_of(path, [row[label] for row in table.rows], table.lines, ethogram, conflicts)
-    return Events(path, "s" if unit == "s" else "frames", numbers[:, 0], numbers[:, 1], labels)
+    rate_hz = _rate_of(table, numbers) if unit == "frames" else None
+    return Events(path, "s" if unit == "s" else "frames", numbers[:, 0], numbers[:, 1], labels, rate_hz)
+
+
+def _rate_of(table: Table, frames: np.ndarray) -> float | None:
+    """Frames per second of a table that gives its bouts `(bouts, 2)` in seconds too, if one rate fits all of them."""
+    columns = [table.column(*names) for names in _SECONDS]
+    cells = [seconds(row[c]) for row in table.rows for c in columns if c is not None]
+    if None in columns or None in cells or not cells:
+        return None
+    times = np.array(cells, np.float64).reshape(-1, 2)
+    frames_passed, seconds_passed = np.ptp(frames), np.ptp(times)
+    if not (frames_passed and seconds_passed):
+        return None
+    rate_hz = float(frames_passed / seconds_passed)
+    off_s = times - times.min() - (frames - frames.min()) / rate_hz
+    return rate_hz if np.abs(off_s).max() <= 1 / rate_hz else None
 
 
 HEADER = ("start_frame", "stop_frame", "start_s", "stop_s", "label", "mean_probability")
