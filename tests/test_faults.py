@@ -29,8 +29,8 @@ from dolorim.engine.jobs import find_jobs
 from dolorim.engine.label import Labeler
 from dolorim.engine.predict import Job, predict_videos
 from dolorim.engine.run_folder import RunFolder
+from dolorim.files import table
 from dolorim.files.naming import find_videos
-from dolorim.formats import table
 from dolorim.formats.predictions import read_predictions, write_predictions
 from films import numbered, write_film
 from test_batch import random_run
@@ -82,7 +82,7 @@ def test_prediction_that_is_killed_between_its_files_goes_on_and_leaves_no_half_
     other, out = write_film(film.with_name("b.mp4"), numbered(40)), tmp_path / "out"
     second = "'b.bouts.csv' in str(arguments[0])"
     finished = [f"a.{kind}" for kind in ("bouts.csv", "meta.json", "predictions.csv")]
-    killed("formats", "table", "write_text", second, "predict", run.path, film.parent, "--out", out)
+    killed("files", "table", "write_text", second, "predict", run.path, film.parent, "--out", out)
     assert visible(out) == [*finished, "b.predictions.csv"]
     outcome = predict_videos(run, [Job(film, "a"), Job(other, "b")], out, overwrite=False)
     assert (outcome.skipped, outcome.done) == ([film], [other])

@@ -1,3 +1,7 @@
-"""Moved to `dolorim.files.naming`; kept until nothing imports it from here."""
+"""Moved to `dolorim.files.naming`, which this is another name of until nothing imports it from here."""
 
-from dolorim.files.naming import *  # noqa: F403
+import sys
+
+from dolorim.files import naming
+
+sys.modules[__name__] = naming

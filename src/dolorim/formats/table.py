@@ -1,3 +1,7 @@
-"""Moved to `dolorim.files.table`; kept until nothing imports it from here."""
+"""Moved to `dolorim.files.table`, which this is another name of until nothing imports it from here."""
 
-from dolorim.files.table import *  # noqa: F403
+import sys
+
+from dolorim.files import table
+
+sys.modules[__name__] = table
