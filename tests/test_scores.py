@@ -213,6 +213,8 @@ def test_an_interval_of_a_mean_share_stays_a_share_and_one_of_a_difference_is_tw
     licking = np.array([0.0, 0.1, 0.2, 0.1, 3.0])
     low, high = mean_interval(licking, PERCENT)
     assert 0 < low < licking.mean() < high < 100
+    one_licks = np.array([0.0, 0, 0, 2.1, 0, 0])  # without that animal the mean is 0
+    assert mean_interval(one_licks, PERCENT)[1] < 10
     never = np.zeros(5)
     assert np.isnan(mean_interval(never, PERCENT)).all()
     low, high = difference_interval(never, licking, PERCENT)
