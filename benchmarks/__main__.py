@@ -4,7 +4,7 @@ from importlib import import_module
 
 QUICK = ("speed", "multitask_speed", "pose_speed", "throughput", "memory", "many", "loader", "feature_cache")
 RIGHT = ("alignment", "coverage", "decoding", "formalin", "null_effect", "likelihood", "fuzz")
-LEARNED = ("bottomview", "composite", "keypoints", "social_rat", "ladder", "recipe")
+LEARNED = ("prior", "bottomview", "composite", "keypoints", "social_rat", "ladder", "recipe")
 
 # `gpu`, `ray_cluster` and `review` (which drives Chromium) are left out: they need what not every machine has.
 for name in (*QUICK, *RIGHT, *LEARNED):
