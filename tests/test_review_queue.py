@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.core.bouts import Bout
-from dolorim.review.queue import PIECE, Piece, cut, draw, estimate
+from dolorim.review.queue import FEW, PIECE, Piece, cut, draw, estimate
 
 ANIMALS = ["a", "a", "b", "c"]
 
@@ -86,7 +86,56 @@ def test_what_the_rater_is_unsure_of_does_not_count() -> None:
     assert estimate(order, [0] * len(order), unsure).accuracy == pytest.approx(1)
 
 
-def test_few_pieces_give_no_interval_and_none_no_figure() -> None:
+def test_few_pieces_give_no_interval_and_say_how_many_are_missing() -> None:
     order = draw(pool(), ANIMALS, 0)
     assert estimate(order, [], []).accuracy is None
-    assert estimate(order, [0] * 3, [0] * 3).low is None
+    assert estimate(order, [], []).missing == FEW
+    three = estimate(order, [0] * 3, [0] * 3)
+    assert (three.low, three.high, three.missing) == (None, None, FEW - 3)
+    assert estimate(order, [0] * FEW, [0] * FEW).missing == 0
+
+
+def test_a_dozen_pieces_without_an_error_do_not_make_the_model_perfect() -> None:
+    """Of 12 independent draws without an error, the exact interval reaches down to 0.025 ** (1 / 12) = 0.735."""
+    order = draw(pool(n=100), ANIMALS, 0)
+    found = estimate(order, [0] * 12, [0] * 12)
+    assert found.accuracy == 1
+    assert found.high == 1
+    assert found.low is not None
+    assert 0.3 < found.low < 0.735
+
+
+def wrong_frames(
+    pieces: list[tuple[Piece, float]], share: float, how: str, rng: np.random.Generator
+) -> dict[Piece, int]:
+    """So many frames are wrong, in whole pieces: any, those that the model is sure of, the long, or the short ones."""
+    length = np.array([len(p) for p, _ in pieces])
+    unsure = np.array([u for _, u in pieces])
+    score = {"any": rng.random(len(pieces)), "sure": unsure, "long": -length, "short": length}[how]
+    left = round(share * int(length.sum()))
+    wrong = {}
+    for i in np.argsort(score):
+        piece = pieces[int(i)][0]
+        wrong[piece] = min(len(piece), left)
+        left -= wrong[piece]
+    return wrong
+
+
+@pytest.mark.parametrize("how", ["any", "sure", "long", "short"])
+@pytest.mark.parametrize("accuracy", [0.7, 0.9, 0.99])
+def test_the_interval_holds_the_truth_wherever_it_is_shown(accuracy: float, how: str) -> None:
+    pieces = pool(seed=3, n=20)
+    wrong = wrong_frames(pieces, 1 - accuracy, how, np.random.default_rng(0))
+    true = 1 - sum(wrong.values()) / sum(len(piece) for piece, _ in pieces)
+    sizes = (5, 10, 20, 30, 60)
+    inside = dict.fromkeys(sizes, 0)
+    repeats = 150
+    for seed in range(repeats):
+        order = draw(pieces, ANIMALS, seed, indicator=1)
+        for m in sizes:
+            errors = [wrong[Piece(p.item, p.start, p.stop, p.label)] for p in order[:m]]
+            found = estimate(order, errors, [0] * m)
+            if found.low is not None and found.high is not None:
+                inside[m] += found.low <= true <= found.high
+    assert inside.pop(5) == 0  # not shown
+    assert min(inside.values()) >= 0.93 * repeats, inside

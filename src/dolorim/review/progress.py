@@ -63,6 +63,7 @@ class Progress:
                 "accuracy": found.accuracy,
                 "low": found.low,
                 "high": found.high,
+                "missing": found.missing,
                 "scores": scores if scores["frames"] else None,
                 "moved": self._moved(),
             }

@@ -132,13 +132,11 @@ function showProgress() {
   const { checked, total, accuracy, low, high, missing, scores, moved } = report;
   const parts = [make("p", {}, make("meter", { min: 0, max: Math.min(total, 100), value: checked, "aria-label": "pieces checked" }), ` ${checked} of ${total} pieces checked`)];
   if (accuracy !== null) {
-    const range = `95\u00a0%\u00a0interval ${(100 * low).toFixed(1)}\u2013${percent(high)}`;
+    const range = low === null
+      ? `by ${checked} ${checked > 1 ? "pieces" : "piece"}; ${missing} more until an interval can be given`
+      : `95\u00a0%\u00a0interval ${(100 * low).toFixed(1)}\u2013${percent(high)}`;
     parts.push(make("p", { title: "Estimated from the pieces that were drawn, weighted by how likely each was to be drawn: it speaks for all predicted frames." },
       make("b", {}, percent(accuracy)), ` of all frames are right (${range})`));
-  } else if (missing) {
-    const pieces = `${missing} more ${missing > 1 ? "pieces" : "piece"}`;
-    parts.push(make("p", { title: "With fewer pieces, an interval would be wrong more often than one time in twenty." },
-      `Check ${pieces} to see which share of all frames is right.`));
   }
   if (scores) {
     const rows = Object.entries(scores.per_class).filter(([, c]) => c.support).map(([name, c]) => {
