@@ -75,7 +75,8 @@ def cells(repeats: int) -> Iterator[dict[str, Any]]:
             errors = [wrong[p.item, p.start] for p in order]
             for m in SIZES:
                 result = estimate(order, errors[:m], [0] * m)
-                assert result.low is not None and result.high is not None
+                assert result.low is not None
+                assert result.high is not None
                 held[m] += result.low <= true <= result.high
                 width[m] += result.high - result.low
         yield {
