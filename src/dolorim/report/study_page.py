@@ -118,7 +118,7 @@ def _answer_table(
             strong.append(len(rows))
         rows.append(cells)
     header = ["behavior", "window", "read-out", *(word(g) for g in study.groups), "p", "p corrected", "n"]
-    return table(header, rows, 3, strong) + f"<p><small>{_KEY}</small></p>"
+    return table(header, rows, 3, strong) + f"<p class=lead>{_KEY}</p>"
 
 
 def _p_cells(test: pd.DataFrame, doubted: bool) -> list[str]:
