@@ -1,3 +1,56 @@
-"""dolorim: pain behaviors of mice, frame by frame, from bottom-view video."""
+"""dolorim: pain behaviors of mice, frame by frame, from bottom-view video.
+
+    import dolorim as dl
+    run = dl.load_run("runs/first")
+    prediction = run.predict("new.mp4")
+    prediction.bouts                      # a pandas table
+    prediction.plot()
+
+Everything is imported when it is first used, so that `import dolorim` is quick and needs no PyTorch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "DolorimError": ("dolorim.core.errors", "UserError"),
+    "Prediction": ("dolorim.api", "Prediction"),
+    "Run": ("dolorim.api", "Run"),
+    "check": ("dolorim.api", "check"),
+    "evaluate": ("dolorim.api", "evaluate"),
+    "load_run": ("dolorim.api", "load_run"),
+    "read_labels": ("dolorim.api", "read_labels"),
+    "read_poses": ("dolorim.api", "read_poses"),
+    "report": ("dolorim.api", "report"),
+    "train": ("dolorim.api", "train"),
+}
+__all__ = ["__version__", *_PUBLIC]
+
+if TYPE_CHECKING:
+    from dolorim.api import Prediction as Prediction
+    from dolorim.api import Run as Run
+    from dolorim.api import check as check
+    from dolorim.api import evaluate as evaluate
+    from dolorim.api import load_run as load_run
+    from dolorim.api import read_labels as read_labels
+    from dolorim.api import read_poses as read_poses
+    from dolorim.api import report as report
+    from dolorim.api import train as train
+    from dolorim.core.errors import UserError as DolorimError
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'dolorim' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name]
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value  # the next use finds it at once
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

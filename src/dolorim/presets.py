@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+from pathlib import Path
 from typing import Any
 
-from dolorim.config import Config
+from pydantic import TypeAdapter, ValidationError
+
+from dolorim.config import Config, explain, read_config
+from dolorim.core.errors import UserError
 
 _PLAIN = Config()
 
@@ -59,3 +64,49 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {"default": {}, "classic": _CLAS
 
 # Small and quick, for the simulated study: it shows that everything works, not how well.
 DEMO = dataclasses.replace(VIDEO, data=dataclasses.replace(VIDEO.data, image_size=64))
+
+SECTIONS = ("data", "model", "augment", "train")
+
+
+def starting_point(approach: str, recipe: str = "default", config_file: Path | None = None) -> Config:
+    """The settings that a run begins with: an approach's, changed by a recipe, or those of an earlier run.
+
+    Raises `UserError` for an unknown approach or recipe, and for settings of another approach.
+    """
+    if approach not in PRESETS:
+        raise UserError(f"there is no approach {approach!r}; there are {', '.join(PRESETS)}")
+    if recipe not in RECIPES:
+        raise UserError(f"--recipe {recipe}: there is no such recipe; there are {', '.join(RECIPES)}")
+    if config_file is not None:
+        if recipe != "default":
+            raise UserError(
+                f"--config {config_file} and --recipe {recipe} both say where to start from; keep one of them"
+            )
+        config = read_config(config_file)
+        if config.approach != approach:
+            raise UserError(f"{config_file}: holds settings of {config.approach}, not of {approach}")
+        return config
+    config = PRESETS[approach]
+    for section, values in RECIPES[recipe].items():
+        changed = dataclasses.replace(getattr(config, section), **values)
+        config = dataclasses.replace(config, **{section: changed})
+    return config
+
+
+def with_settings(config: Config, settings: dict[str, Any]) -> Config:
+    """The same settings with some changed, each by the name of its flag (`epochs`, `videos`, ...).
+
+    Raises `UserError` for a name that no setting has, and for a value that it cannot have.
+    """
+    plain = dataclasses.asdict(config)
+    known = {name: section for section in SECTIONS for name in plain[section]}
+    for name, value in settings.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise UserError(f"there is no setting {name!r}{hint}")
+        plain[known[name]][name] = value
+    try:
+        return TypeAdapter(Config).validate_python(plain)
+    except ValidationError as error:
+        raise UserError(explain(error)) from None

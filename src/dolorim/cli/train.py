@@ -11,7 +11,7 @@ import tyro
 
 from dolorim.cli.common import check_targets, in_our_words, parse, settle, show_run, value_of, wait_politely, with_usual
 from dolorim.cli.short_help import page_of
-from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig, read_config
+from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig
 from dolorim.core.errors import UserError
 from dolorim.files.targets import check_folder
 from dolorim.formats.project import with_project_files
@@ -42,7 +42,7 @@ class _Train:
 
 def run(arguments: list[str]) -> int:
     """`dolorim train APPROACH ...`"""
-    from dolorim.presets import PRESETS, RECIPES
+    from dolorim.presets import PRESETS, starting_point
 
     if arguments and arguments[0] in ("-h", "--help", "--help_all", "--help-all"):
         print(page_of("dolorim train"), end="")
@@ -51,19 +51,9 @@ def run(arguments: list[str]) -> int:
         raise UserError(f"usage: dolorim train {'|'.join(PRESETS)} --videos DIR --annotations DIR --run DIR")
     approach, words = arguments[0], in_our_words(arguments)
     arguments = with_usual(words, "--leave_one_out", "animal", lambda word: word == "animal")
-    base = PRESETS[approach]
     recipe = value_of("--recipe", arguments) or "default"
-    if recipe not in RECIPES:
-        raise UserError(f"--recipe {recipe}: there is no such recipe; there are {', '.join(RECIPES)}")
-    for section, values in RECIPES[recipe].items():
-        base = dataclasses.replace(base, **{section: dataclasses.replace(getattr(base, section), **values)})
     source = value_of("--config", arguments)
-    if source is not None:
-        if recipe != "default":
-            raise UserError(f"--config {source} and --recipe {recipe} both say where to start from; keep one of them")
-        base = read_config(Path(source))
-        if base.approach != approach:
-            raise UserError(f"{source}: holds settings of {base.approach}, not of {approach}")
+    base = starting_point(approach, recipe, None if source is None else Path(source))
     parts = {name: getattr(base, name) for name in ("data", "model", "augment", "train")}
     given = parse(_Train, arguments[1:], f"dolorim train {approach}", default=_Train(run=tyro.MISSING, **parts))
     check_targets(given)
