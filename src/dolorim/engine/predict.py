@@ -134,6 +134,12 @@ class PredictWorker:
             return Done(None)
         return write_down(self.options, task, self.labeler.predict_video(task), meta)
 
+    def predictions_of(self, job: Job) -> Predictions:
+        """The predictions of one recording, without writing anything. Raises `UserError`."""
+        run, options = self.options.run, self.options
+        raw = self.labeler.predict_video(job)
+        return decide(job, raw, run.read_decoder(), run.read_ethogram(), options.meta(job), options.sets)
+
 
 def write_down(options: PredictOptions, job: Job, raw: RawPrediction, meta: dict[str, Any]) -> Done:
     """Decide on the whole of a recording and write its files. Raises `UserError`."""

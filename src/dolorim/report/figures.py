@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from dolorim.core.ethogram import Ethogram
 from dolorim.core.palette import class_colors
+from dolorim.core.predictions import Predictions
 from dolorim.formats.labels import read_labels
 from dolorim.formats.predictions import read_predictions
+from dolorim.report.plotting import plt
 
 _ROWS = 12  # recordings in the raster at most
 _STYLE: dict[Any, Any] = {  # Matplotlib's own type for the keys lists every setting by name
@@ -134,3 +132,20 @@ def _raster(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], names: Sequence
     figure.legend(handles, names, ncols=min(len(names), 6), loc="outside lower center", frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=9)
     return figure
+
+
+def draw_ethogram(predictions: Predictions, axes: Axes | None = None) -> Axes:
+    """Bouts of one recording over time in seconds: a row per class, the first class on top."""
+    if axes is None:
+        _, axes = plt.subplots(figsize=(9, 0.8 + 0.3 * len(predictions.classes)), layout="constrained")
+    spans: dict[int, list[tuple[float, float]]] = {}
+    for bout, _ in predictions.bouts():
+        start_s, stop_s = predictions.interval_s(bout)
+        spans.setdefault(bout.label, []).append((start_s, stop_s - start_s))
+    for label, color in enumerate(class_colors(len(predictions.classes))):
+        shade = tuple(value / 255 for value in color)
+        axes.broken_barh(spans.get(label, []), (label - 0.4, 0.8), facecolors=[shade])
+    axes.set_yticks(range(len(predictions.classes)), predictions.classes)
+    axes.invert_yaxis()
+    axes.set(xlabel="time (s)", title=predictions.name)
+    return axes

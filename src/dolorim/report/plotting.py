@@ -1,0 +1,16 @@
+"""pyplot for figures that go to files: no window opens, and a notebook keeps the backend that it has chosen."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import matplotlib
+
+chosen = "MPLBACKEND" in os.environ or "matplotlib.pyplot" in sys.modules
+if not chosen:
+    matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+__all__ = ["plt"]
