@@ -28,18 +28,23 @@ _PUBLIC = {
     "report": ("dolorim.api", "report"),
     "train": ("dolorim.api", "train"),
 }
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [
+    "DolorimError", "Prediction", "Run", "__version__", "check", "evaluate", "load_run", "read_labels", "read_poses",
+    "report", "train",
+]  # fmt: skip
 
 if TYPE_CHECKING:
-    from dolorim.api import Prediction as Prediction
-    from dolorim.api import Run as Run
-    from dolorim.api import check as check
-    from dolorim.api import evaluate as evaluate
-    from dolorim.api import load_run as load_run
-    from dolorim.api import read_labels as read_labels
-    from dolorim.api import read_poses as read_poses
-    from dolorim.api import report as report
-    from dolorim.api import train as train
+    from dolorim.api import (
+        Prediction,
+        Run,
+        check,
+        evaluate,
+        load_run,
+        read_labels,
+        read_poses,
+        report,
+        train,
+    )
     from dolorim.core.errors import UserError as DolorimError
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,12 +19,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from dolorim.config import Config, DataConfig
+from dolorim.config import Config
 from dolorim.core.errors import UserError
+from dolorim.core.ethogram import PAIN
+from dolorim.core.findings import Finding
 from dolorim.core.pose import Pose
 from dolorim.core.predictions import Predictions
+from dolorim.formats.ethogram_file import read_ethogram
+from dolorim.formats.placing import place_labels
 from dolorim.formats.predictions import write_predictions
 from dolorim.formats.project import in_project, with_project_files
+from dolorim.formats.project_labels import labels_of_one
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -157,7 +163,8 @@ class Run:
         mask: str | None,
         abstain: float | None,
     ) -> Prediction:
-        from dolorim.engine.predict import PredictOptions, PredictWorker, find_jobs
+        from dolorim.engine.jobs import find_jobs
+        from dolorim.engine.predict import PredictOptions, PredictWorker
 
         places = None if pose is None else Path(pose)
         [job] = find_jobs(self.folder, [video], places)
@@ -234,9 +241,7 @@ def evaluate(
     if study is None and not settings:
         metrics = evaluate_held_out(folder)
         if not metrics:
-            raise UserError(
-                f"{folder.path}: no animals were held out of this run; name another study to score it on"
-            )
+            raise UserError(f"{folder.path}: no animals were held out of this run; name another study to score it on")
         return metrics
     config = folder.read_config()
     # Where files lie, and what their names mean, is the other study's own.
@@ -272,9 +277,7 @@ class Report:
     study: Study
 
 
-def report(
-    labels: AnyPath, *, groups: AnyPath, out: AnyPath = "dolorim-report", **settings: Any
-) -> Report:
+def report(labels: AnyPath, *, groups: AnyPath, out: AnyPath = "dolorim-report", **settings: Any) -> Report:
     """Read-outs, statistics between groups and figures, as `dolorim report` writes them to `out`.
 
     `settings` are its flags by name (`assay="formalin"`, `run="runs/first"`). Raises `UserError`.
@@ -350,14 +353,19 @@ def read_labels(path: AnyPath, video: AnyPath, **settings: Any) -> pd.DataFrame:
     that say how labels are read (`classes`, `label_stream`, `label_gaps`, ...). Raises `UserError`.
     """
     from dolorim.data.video import frame_times
-    from dolorim.formats.project import read_whole_video
     from dolorim.presets import with_settings
 
     config = with_settings(Config(), settings).data
+    ethogram = PAIN if config.classes is None else read_ethogram(config.classes)
+    findings: list[Finding] = []
+    files = labels_of_one(Path(path), Path(video), config, ethogram, findings)
     time_s = frame_times(Path(video))
-    ethogram, labels = read_whole_video(Path(path), Path(video), config, time_s)
+    placement = place_labels(files, time_s, config, ethogram)
+    for finding in (*findings, *placement.findings):
+        warnings.warn(str(finding), stacklevel=2)
     names = np.array([*ethogram.classes, None], object)
-    return pd.DataFrame({"frame": np.arange(len(labels)), "time_s": time_s, "label": names[labels]})
+    frames = np.arange(len(time_s))
+    return pd.DataFrame({"frame": frames, "time_s": time_s, "label": names[placement.labels]})
 
 
 def _as_file(frames: np.ndarray, rate_hz: float | None, path: Path) -> Path:
@@ -365,9 +373,7 @@ def _as_file(frames: np.ndarray, rate_hz: float | None, path: Path) -> Path:
     from dolorim.data.video_writer import write_lossless
 
     if frames.ndim != 3 or frames.dtype != np.uint8:
-        raise UserError(
-            f"expected frames (time, height, width) uint8, got {frames.shape} {frames.dtype}"
-        )
+        raise UserError(f"expected frames (time, height, width) uint8, got {frames.shape} {frames.dtype}")
     if rate_hz is None or rate_hz <= 0:
         raise UserError("an array has no timestamps; give rate_hz, its frames per second")
     return write_lossless(path, frames, rate_hz)

@@ -28,10 +28,7 @@ class ShortHelp:
 def _built_in_ethogram() -> str:
     """The classes that count without a table of the lab's own, as one paragraph."""
     behaviors = ", ".join(f"{raw.id} {raw.name}" for raw in PAIN.raw)
-    return (
-        f"Without classes.csv or ethogram.toml the behaviors are {behaviors}.\n"
-        f"By default, {PAIN.merging_note()}."
-    )
+    return f"Without classes.csv or ethogram.toml the behaviors are {behaviors}.\nBy default, {PAIN.merging_note()}."
 
 
 _STUDY_FILES = {
@@ -165,9 +162,7 @@ HELP = {
                 "--json FILE": "also write the figures to this file",
                 "--seen_animals_too": "score animals that the run has learned from; the figures say so",
             },
-            "another study": {
-                key: text for key, text in _STUDY_FILES.items() if not key.startswith("--classes")
-            },
+            "another study": {key: text for key, text in _STUDY_FILES.items() if not key.startswith("--classes")},
         },
         (
             "dolorim evaluate runs/first",

@@ -95,6 +95,28 @@ def labels_in(
     return found
 
 
+def labels_of_one(
+    path: Path, video: Path, config: DataConfig, ethogram: Ethogram, findings: list[Finding]
+) -> list[LabelFile | Events]:
+    """The labels of one video in a file, or in a folder of files; a single file need not carry the video's name.
+
+    Raises `UserError` where there are none.
+    """
+    names = by_name({video: video.stem})
+    if path.is_dir():
+        said: list[Finding] = []
+        one = dataclasses.replace(config, annotations=path)
+        found = label_files(one, {video: video.stem}, ethogram, said)
+        findings += [f for f in said if f.name != "labels-without-video"]  # files of other videos are no concern
+        return found[video]
+    names[folded(parse_name(path)[0])] = [video]
+    conflicts = Conflicts(config.on_conflict, findings)
+    pairs = _labels_of(path, config, names, ethogram, findings, conflicts, {})
+    if not pairs:
+        raise UserError(f"{path}: holds no labels of {video.name}")
+    return [file for _, file in pairs]
+
+
 def recordings_in(names: Mapping[str, list[Path]]) -> dict[Path, None]:
     """All recordings, in order."""
     return {recording: None for matches in names.values() for recording in matches}

@@ -11,6 +11,6 @@ chosen = "MPLBACKEND" in os.environ or "matplotlib.pyplot" in sys.modules
 if not chosen:
     matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt
+import matplotlib.pyplot as plt  # noqa: E402 - after the backend was chosen
 
 __all__ = ["plt"]
