@@ -435,3 +435,12 @@ def test_the_table_of_a_long_video_is_read_row_by_row(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 3 * path.stat().st_size  # twice; the rows as lists of text take thirteen times as much
+
+
+def test_a_behavior_may_be_called_like_a_coordinate(tmp_path: Path) -> None:
+    """`c_p` is a pose column only beside `c_x` and `c_y`."""
+    path = tmp_path / "m1.csv"
+    path.write_text("frame,background,c_p,walk_x\n0,1,0,0\n1,0,1,0\n2,0,0,1\n", "utf-8")
+    assert sniff(path) == "deepethogram"
+    path.write_text("frame,nose_x,nose_y,nose_p,lick\n0,1.5,2.5,0.9,0\n1,1.5,2.5,0.9,1\n", "utf-8")
+    assert sniff(path) == "simba"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ FORMATS = {
     "bouts": "start,stop,label",
     "nwb": "intervals with labels",
 }
-_POSE = ("_x", "_y", "_p", "_likelihood")
+_POSE = ("x", "y", "p", "likelihood")
 
 
 def sniff(path: Path) -> str | None:
@@ -51,10 +51,22 @@ def sniff(path: Path) -> str | None:
     if len(header) < 2 or not rows:
         return None
     flags = [all(one_hot.is_flag(r[i]) for r in rows) for i in range(len(header))]
-    posed = [h.casefold().endswith(_POSE) for h in header]
+    posed = _pose_columns(header)
     if all(flags[1:]) and not any(posed):
         return "deepethogram" if one_hot.BACKGROUND in [h.casefold() for h in header[:2]] else "simba"
     return "simba" if sum(posed) >= 2 and flags[-1] and not posed[-1] else None
+
+
+def _pose_columns(header: Sequence[str]) -> list[bool]:
+    """Which columns are coordinates of a point, `nose_x,nose_y,nose_p`.
+
+    A name alone does not say so, as a behavior may be called `c_p`: a point has an x and a y.
+    """
+    parts = [name.casefold().rpartition("_") for name in header]
+    kinds: dict[str, set[str]] = {}
+    for point, _, kind in parts:
+        kinds.setdefault(point, set()).add(kind)
+    return [kind in _POSE and {"x", "y"} <= kinds[point] for point, _, kind in parts]
 
 
 def read_annotations(
