@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import RESULTS, machine, real_data
-from dolorim.report.readouts import row_shares
+from dolorim.reporting.readouts import row_shares
 
 PUBLISHED = {"control": "Control", "formalin_1pct": "1Per Formalin", "formalin_5pct": "5Per Formalin"}
 RUN = (  # not the peak that the parent's own size would count into

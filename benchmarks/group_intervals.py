@@ -13,8 +13,8 @@ from scipy import stats
 
 from benchmarks.null_effect import CLASSES, draw_habits, draw_track
 from dolorim.metrics.intervals import PERCENT, Interval, difference_interval, mean_interval
-from dolorim.report.effect_sizes import effects
-from dolorim.report.readouts import measure
+from dolorim.reporting.effect_sizes import effects
+from dolorim.reporting.readouts import measure
 
 RESAMPLES, POPULATION = 1000, 1000
 SIZES = (3, 4, 5, 6, 8, 12)

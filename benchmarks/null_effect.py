@@ -21,8 +21,8 @@ import pandas as pd
 
 from benchmarks.common import RESULTS, machine
 from dolorim.core.study import Study, Track
-from dolorim.report.readouts import measure
-from dolorim.report.statistics import compare
+from dolorim.reporting.readouts import measure
+from dolorim.reporting.statistics import compare
 
 CLASSES = ("rest", "lick", "walk")
 LENGTH_S = 1800.0

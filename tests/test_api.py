@@ -102,6 +102,31 @@ def test_a_run_is_trained_and_scored_from_python(study: Path, tmp_path: Path) ->
     assert "macro-F1" in run.card
 
 
+def test_a_report_is_written_from_python_and_never_over_the_tables_of_a_lab(
+    trained: Path, study: Path, tmp_path: Path
+) -> None:
+    run = dl.load_run(trained)
+    rows = ["file,animal,group"]
+    for number, video in enumerate(sorted((study / "Videos").iterdir())[:2]):
+        run.predict(video).save(tmp_path / "labels")
+        rows.append(f"{video.name},{number},{'treated' if number else 'control'}")
+    groups = tmp_path / "groups.csv"
+    groups.write_text("\n".join(rows) + "\n", "utf-8")
+    written = dl.report(tmp_path / "labels", groups=groups, out=tmp_path / "report")
+    assert written.page.exists()
+    assert written.sentences
+    dl.report(tmp_path / "labels", groups=groups, out=tmp_path / "report")  # its own tables are replaced
+
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "recordings.csv").write_text("video,animal\nm1,1\n", "utf-8")
+    with pytest.raises(dl.DolorimError, match=r"already holds recordings\.csv"):
+        dl.report(tmp_path / "labels", groups=groups, out=own)
+    assert (own / "recordings.csv").read_text("utf-8") == "video,animal\nm1,1\n"
+    with pytest.raises(dl.DolorimError, match="no setting 'essay'"):
+        dl.report(tmp_path / "labels", groups=groups, out=own, essay="formalin")
+
+
 def test_what_a_user_can_mend_is_one_line_and_an_exception(tmp_path: Path) -> None:
     with pytest.raises(dl.DolorimError, match="not a run folder"):
         dl.load_run(tmp_path)

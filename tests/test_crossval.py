@@ -24,8 +24,8 @@ from dolorim.engine.train import train
 from dolorim.formats.labels import read_labels
 from dolorim.formats.predictions import read_predictions
 from dolorim.metrics.summary import Scored, summarize
-from dolorim.report.tables import metrics_table
-from dolorim.report.trust import read_trust
+from dolorim.reporting.tables import metrics_table
+from dolorim.reporting.trust import read_trust
 
 FOLDS = 2
 

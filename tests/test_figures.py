@@ -11,7 +11,7 @@ from dolorim.core.predictions import Predictions
 from dolorim.formats.labels import write_labels
 from dolorim.formats.predictions import write_predictions
 from dolorim.metrics.summary import Scored, summarize
-from dolorim.report.figures import draw_evaluation
+from dolorim.reporting.figures import draw_evaluation
 
 
 def test_an_evaluation_is_drawn_where_no_behavior_carries_the_name_of_its_class(tmp_path: Path) -> None:

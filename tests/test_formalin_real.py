@@ -13,9 +13,9 @@ from scipy import stats
 from dolorim.core.study import Study
 from dolorim.files.table import read_table
 from dolorim.formats.study import read_study
-from dolorim.report.assays import read_assay
-from dolorim.report.readouts import collect, row_shares
-from dolorim.report.verdict import repeated_recordings
+from dolorim.reporting.assays import read_assay
+from dolorim.reporting.readouts import collect, row_shares
+from dolorim.reporting.verdict import repeated_recordings
 
 PUBLISHED = {"control": "Control", "formalin_1pct": "1Per Formalin", "formalin_5pct": "5Per Formalin"}
 RATE_HZ = 60

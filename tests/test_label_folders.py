@@ -180,7 +180,7 @@ def one_dot(*arguments):
 
 
 def test_a_mixed_folder_is_reported_on(tmp_path, classes, monkeypatch, capsys):
-    monkeypatch.setattr("dolorim.report.study_report.draw_study", one_dot)
+    monkeypatch.setattr("dolorim.reporting.study_report.draw_study", one_dot)
     write(tmp_path / "labels", *FILES["boris"])
     write(tmp_path / "labels", "m2.csv", FILES["frames"][1])
     write(tmp_path, "groups.csv", "file,animal,group\nm1.mp4,a,saline\nm2.mp4,b,cfa\n")

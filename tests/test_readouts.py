@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from dolorim.core.bouts import runs
 from dolorim.core.errors import UserError
 from dolorim.core.study import Study, Track, check_animals
-from dolorim.report.assays import built_in, read_assay, seconds
-from dolorim.report.misclassification import corrected
-from dolorim.report.readouts import collect, curve, measure, row_shares, transitions
+from dolorim.reporting.assays import built_in, read_assay, seconds
+from dolorim.reporting.misclassification import corrected
+from dolorim.reporting.readouts import collect, curve, measure, row_shares, transitions
 
 
 def track(labels: list[int], rate_hz: float = 1.0, animal: str = "a", group: str = "g", **columns: str) -> Track:

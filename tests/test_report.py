@@ -24,10 +24,10 @@ from dolorim.formats.labels import write_labels
 from dolorim.formats.predictions import write_predictions
 from dolorim.formats.study import read_stimuli, read_study
 from dolorim.metrics.summary import Scored, summarize
-from dolorim.report.assays import read_assay
-from dolorim.report.misclassification import corrected_budgets, why_not_corrected
-from dolorim.report.readouts import collect
-from dolorim.report.trust import Trust, read_trust
+from dolorim.reporting.assays import read_assay
+from dolorim.reporting.misclassification import corrected_budgets, why_not_corrected
+from dolorim.reporting.readouts import collect
+from dolorim.reporting.trust import Trust, read_trust
 
 NAMES = ("rest", "paw_lick_L", "=<b>&walk")
 
@@ -61,7 +61,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
         Image.new("L", (1, 1)).save(path)
         return [path]
 
-    monkeypatch.setattr("dolorim.report.study_report.draw_study", draw)
+    monkeypatch.setattr("dolorim.reporting.study_report.draw_study", draw)
 
 
 def report(folder: Path, *more: str) -> list[str]:

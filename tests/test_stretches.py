@@ -7,14 +7,14 @@ import pytest
 
 from dolorim.core.errors import UserError
 from dolorim.core.study import Study, Track, order_groups
-from dolorim.report.assays import read_assay
-from dolorim.report.families import Question
-from dolorim.report.methods import methods
-from dolorim.report.raster import COLUMNS, column_s, paint, priorities
-from dolorim.report.readouts import collect
-from dolorim.report.statistics import compare
-from dolorim.report.stretches import find_stretches
-from dolorim.report.verdict import verdict
+from dolorim.reporting.assays import read_assay
+from dolorim.reporting.families import Question
+from dolorim.reporting.methods import methods
+from dolorim.reporting.raster import COLUMNS, column_s, paint, priorities
+from dolorim.reporting.readouts import collect
+from dolorim.reporting.statistics import compare
+from dolorim.reporting.stretches import find_stretches
+from dolorim.reporting.verdict import verdict
 
 CLASSES = ("rest", "lick", "walk")
 

@@ -90,7 +90,7 @@ class Prediction:
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """Draw the ethogram: a row per class, time in seconds along it."""
-        from dolorim.report.figures import draw_ethogram
+        from dolorim.reporting.figures import draw_ethogram
 
         return draw_ethogram(self.predictions, axes)
 
@@ -260,8 +260,8 @@ def check(study: AnyPath, *, workers: int | None = None, **settings: Any) -> Che
 
     The result has `rows` (one per recording), `counts` (per class) and `findings` (the worst first).
     """
+    from dolorim.core.workers import usual_workers
     from dolorim.engine.check import check as check_config
-    from dolorim.engine.extract import usual_workers
     from dolorim.presets import with_settings
 
     data = with_settings(Config(), settings).data
@@ -282,7 +282,9 @@ def report(labels: AnyPath, *, groups: AnyPath, out: AnyPath = "dolorim-report",
 
     `settings` are its flags by name (`assay="formalin"`, `run="runs/first"`). Raises `UserError`.
     """
-    from dolorim.report.study_report import ReportOptions, report_study
+    from dolorim.data.frame_times import frame_times
+    from dolorim.reporting.options import ReportOptions
+    from dolorim.reporting.study_report import report_study
 
     known = {field.name for field in dataclasses.fields(ReportOptions)}
     unknown = sorted(set(settings) - known)
@@ -292,7 +294,7 @@ def report(labels: AnyPath, *, groups: AnyPath, out: AnyPath = "dolorim-report",
         if settings.get(name) is not None:
             value = settings[name]
             settings[name] = value.path if isinstance(value, Run) else Path(value)
-    options = ReportOptions(Path(labels), Path(groups), out=Path(out), **settings)
+    options = ReportOptions(Path(labels), Path(groups), out=Path(out), times_of=frame_times, **settings)
     page, sentences, study = report_study(options)
     return Report(page, tuple(sentences), study)
 
@@ -352,14 +354,15 @@ def read_labels(path: AnyPath, video: AnyPath, **settings: Any) -> pd.DataFrame:
     `label` is None where a frame is unlabelled. Times are the video's own. `settings` are the flags of `dolorim train`
     that say how labels are read (`classes`, `label_stream`, `label_gaps`, ...). Raises `UserError`.
     """
-    from dolorim.data.video import frame_times
+    from dolorim.data.frame_times import frame_times
     from dolorim.presets import with_settings
 
     config = with_settings(Config(), settings).data
     ethogram = PAIN if config.classes is None else read_ethogram(config.classes)
     findings: list[Finding] = []
     files = labels_of_one(Path(path), Path(video), config, ethogram, findings)
-    time_s = frame_times(Path(video))
+    time_s = frame_times(Path(video), decode=True)
+    time_s = time_s - time_s[:1]
     placement = place_labels(files, time_s, config, ethogram)
     for finding in (*findings, *placement.findings):
         warnings.warn(str(finding), stacklevel=2)

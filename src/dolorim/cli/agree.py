@@ -65,7 +65,7 @@ def run(arguments: list[str]) -> int:
     if not given.quiet:
         from rich.console import Console
 
-        from dolorim.report.tables import agreement_table
+        from dolorim.reporting.tables import agreement_table
 
         Console().print(agreement_table(pairs, ethogram.indicator))
     if given.json is not None:

@@ -131,8 +131,8 @@ def show_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
     """Tables on the terminal, figures in the run folder."""
     from dolorim.engine.talk import say, show
     from dolorim.metrics.trust_text import trust_sentences
-    from dolorim.report.figures import draw_evaluation
-    from dolorim.report.tables import metrics_table
+    from dolorim.reporting.figures import draw_evaluation
+    from dolorim.reporting.tables import metrics_table
 
     ethogram = run.read_ethogram()
     for part, found in metrics.items():

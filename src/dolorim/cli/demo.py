@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> int:
     from dolorim.engine.talk import progress, say
     from dolorim.engine.train import train as run_training
     from dolorim.presets import DEMO
-    from dolorim.report.page import write_run_page
+    from dolorim.reporting.page import write_run_page
     from dolorim.simulate.study import StudyPlan, simulate_study
 
     run = RunFolder(given.out / "run")

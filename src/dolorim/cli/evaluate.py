@@ -93,7 +93,7 @@ def run(arguments: list[str]) -> int:
 def _compare(one: RunFolder, two: RunFolder, given: _Evaluate) -> dict[str, Any]:
     from dolorim.engine.compare import compare_held_out, compare_on
     from dolorim.engine.talk import show
-    from dolorim.report.tables import comparison_table
+    from dolorim.reporting.tables import comparison_table
 
     if given.compare_on is None and given.videos is None:
         found = compare_held_out(one, two, given.seen_animals_too)

@@ -67,7 +67,7 @@ def run(arguments: list[str]) -> int:
     from dolorim.engine.predict import predict_videos
     from dolorim.engine.run_folder import RunFolder
     from dolorim.engine.talk import say, show
-    from dolorim.report.tables import profile_table
+    from dolorim.reporting.tables import profile_table
 
     settle(given.quiet)
     run = RunFolder(given.run)

@@ -11,7 +11,6 @@ import tyro
 
 from dolorim.cli.common import check_targets, parse, report_failures, settle
 from dolorim.cli.label_flags import LabelFlags
-from dolorim.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -62,14 +61,14 @@ def run(arguments: list[str]) -> int:
     check_targets(given)
     from dolorim.data.frame_times import frame_times
     from dolorim.engine.talk import say, warn
-    from dolorim.report.study_report import report_study
+    from dolorim.reporting.options import ReportOptions
+    from dolorim.reporting.study_report import report_study
 
     settle(given.quiet)
-    if given.rate_hz is not None and given.rate_hz <= 0:
-        raise UserError(f"--rate_hz {given.rate_hz:g}: expected frames per second, above 0")
     flags = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
     del flags["quiet"], flags["labels"]
-    page, sentences, study = report_study(**flags, labels=given.labels.settings(given.classes), times_of=frame_times)
+    options = ReportOptions(**flags, labels=given.labels.settings(given.classes), times_of=frame_times)
+    page, sentences, study = report_study(options)
     for finding in study.findings:
         if finding.severity == "note":
             say(f"note: {finding}")

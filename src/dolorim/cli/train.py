@@ -59,19 +59,12 @@ def run(arguments: list[str]) -> int:
     check_targets(given)
     check_folder(given.run, "--run")
     wait_politely()
-    from dolorim.engine.crossval import cross_validate
-    from dolorim.engine.run_folder import RunFolder
-    from dolorim.engine.train import train as run_training
+    from dolorim.api import train_config
 
     settle(given.quiet, given.verbose)
     config = dataclasses.replace(
         base, data=with_project_files(given.data), model=given.model, augment=given.augment, train=given.train
     )
-    if given.folds is None and given.leave_one_out is None:
-        run = run_training(config, RunFolder(given.run))
-    elif given.folds is not None and given.leave_one_out is not None:
-        raise UserError("--folds and --leave_one_out both say how many folds there are; keep one of them")
-    else:
-        run = cross_validate(config, RunFolder(given.run), given.folds)
+    run = train_config(config, given.run, given.folds, given.leave_one_out is not None).folder
     show_run(run)
     return 0

@@ -10,13 +10,13 @@ from dolorim.data.seek import list_packets
 from dolorim.data.video import FrameStream
 
 
-def frame_times(path: Path) -> np.ndarray:
+def frame_times(path: Path, decode: bool = False) -> np.ndarray:
     """The time of each frame `(frames,)` in seconds, on the container's clock.
 
-    Packets tell it without decoding; where they carry no timestamps, the video is decoded. Raises `UserError` for what
-    is no video.
+    Packets tell it without decoding; where they carry no timestamps, or with `decode`, the video is decoded, so that
+    only frames that can be read count. Raises `UserError` for what is no video.
     """
-    packets = list_packets(path)
+    packets = None if decode else list_packets(path)
     if packets is not None:
         return packets.time_s
     return np.array([frame.time_s for frame in FrameStream(path)])

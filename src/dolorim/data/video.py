@@ -124,12 +124,6 @@ class FrameStream(Iterable[Frame]):
             self.damage = Damage(self.decoded, _reason(error))
 
 
-def frame_times(path: Path) -> np.ndarray:
-    """When each frame is shown, `(n_frames,)` seconds from the first one; decodes the video to its end."""
-    times = np.array([frame.time_s for frame in FrameStream(path)])
-    return times - times[:1]
-
-
 def probe(path: Path) -> VideoInfo:
     """Read the header and the first frame. Raises `UserError` where there is no picture to be had."""
     with _open(path) as container:

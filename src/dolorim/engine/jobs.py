@@ -47,15 +47,11 @@ def find_jobs(run: RunFolder, places: Sequence[Path], dlc: Path | None = None) -
         elif pose is not None:
             jobs.append(Job(pose, stem, pose))
     if not jobs:
-        raise UserError(
-            f"{dlc}: no pose file belongs to one of the {len(videos)} videos (looked for {LOOKED_FOR})"
-        )
+        raise UserError(f"{dlc}: no pose file belongs to one of the {len(videos)} videos (looked for {LOOKED_FOR})")
     return jobs
 
 
-def _poses_to_see(
-    videos: Sequence[Path], places: Sequence[Path], poses_alone: bool
-) -> dict[Path, Path]:
+def _poses_to_see(videos: Sequence[Path], places: Sequence[Path], poses_alone: bool) -> dict[Path, Path]:
     """The pose of each video; one that has none, or two, is named with what was looked for and what is done."""
     findings: list[Finding] = []
     found = poses_of(videos, places, findings)

@@ -111,7 +111,7 @@ def labels_of_one(
         return found[video]
     names[folded(parse_name(path)[0])] = [video]
     conflicts = Conflicts(config.on_conflict, findings)
-    pairs = _labels_of(path, config, names, ethogram, findings, conflicts, {})
+    pairs = labels_in(path, config, names, ethogram, findings, conflicts, {})
     if not pairs:
         raise UserError(f"{path}: holds no labels of {video.name}")
     return [file for _, file in pairs]

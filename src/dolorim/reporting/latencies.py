@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.duration.survfunc import survdiff
 
-from dolorim.report.permutation import permutation_p
+from dolorim.reporting.permutation import permutation_p
 
 _FAILED = (np.linalg.LinAlgError, ValueError, ZeroDivisionError)
 

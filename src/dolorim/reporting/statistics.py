@@ -14,11 +14,11 @@ from statsmodels.formula.api import mixedlm, ols
 from statsmodels.stats.anova import anova_lm
 
 from dolorim.metrics.intervals import Scale
-from dolorim.report.effect_sizes import FEWEST_PER_GROUP, effects, scale_of_readout
-from dolorim.report.families import PAIR, Question, adjust
-from dolorim.report.latencies import hazard_ratio, log_rank, sign_test
-from dolorim.report.permutation import permutation_p
-from dolorim.report.rank_tests import RANK_TESTS, omnibus, smallest_p
+from dolorim.reporting.effect_sizes import FEWEST_PER_GROUP, effects, scale_of_readout
+from dolorim.reporting.families import PAIR, Question, adjust
+from dolorim.reporting.latencies import hazard_ratio, log_rank, sign_test
+from dolorim.reporting.permutation import permutation_p
+from dolorim.reporting.rank_tests import RANK_TESTS, omnibus, smallest_p
 
 _FAILED = (np.linalg.LinAlgError, ValueError, ZeroDivisionError)
 _TESTED = ("time_percent", "bouts_per_min", "bout_mean_s", "latency_s", "response", "auc")

@@ -12,9 +12,9 @@ import pandas as pd
 from dolorim.core.errors import UserError
 from dolorim.core.study import Study, Track
 from dolorim.files.table import write_table
-from dolorim.report.assays import Assay
-from dolorim.report.effect_sizes import group_interval, scale_of_readout
-from dolorim.report.stretches import Stretch, find_stretches
+from dolorim.reporting.assays import Assay
+from dolorim.reporting.effect_sizes import group_interval, scale_of_readout
+from dolorim.reporting.stretches import Stretch, find_stretches
 
 UNITS = {
     "time_percent": "%", "time_s": "s", "bouts": "count", "bouts_per_min": "1/min", "bout_mean_s": "s",

@@ -14,8 +14,8 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from dolorim.metrics.intervals import NO_INTERVAL, SHARE, Interval, jackknife_interval
-from dolorim.report.effect_sizes import FEWEST_PER_GROUP
-from dolorim.report.trust import Trust
+from dolorim.reporting.effect_sizes import FEWEST_PER_GROUP
+from dolorim.reporting.trust import Trust
 
 FEWEST_SCORED = 5
 """Held-out animals that the matrix must come from: animals differ in how they are mistaken."""

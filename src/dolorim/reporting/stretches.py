@@ -9,7 +9,7 @@ import numpy as np
 
 from dolorim.core.findings import Finding
 from dolorim.core.study import Study, Track
-from dolorim.report.assays import Assay, Window
+from dolorim.reporting.assays import Assay, Window
 
 _ALIKE = 0.01  # of a length: recordings that differ by less are equally long
 _COVERED = 0.5

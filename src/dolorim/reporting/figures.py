@@ -17,7 +17,7 @@ from dolorim.core.palette import class_colors
 from dolorim.core.predictions import Predictions
 from dolorim.formats.labels import read_labels
 from dolorim.formats.predictions import read_predictions
-from dolorim.report.plotting import plt
+from dolorim.reporting.plotting import plt
 
 _ROWS = 12  # recordings in the raster at most
 _STYLE: dict[Any, Any] = {  # Matplotlib's own type for the keys lists every setting by name

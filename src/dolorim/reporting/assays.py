@@ -18,7 +18,7 @@ from dolorim.files.structured import parse_toml
 from dolorim.files.table import read_text
 
 _UNITS_S = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_TEMPLATES = files("dolorim.report") / "templates"
+_TEMPLATES = files("dolorim.reporting") / "templates"
 _STRICT = ConfigDict(extra="forbid")
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from dolorim.report.study_figures import shown
-from dolorim.report.verdict import number
+from dolorim.reporting.study_figures import shown
+from dolorim.reporting.verdict import number
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1, strong: Sequence[int] = ()) -> str:

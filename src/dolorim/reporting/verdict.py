@@ -9,10 +9,10 @@ import pandas as pd
 
 from dolorim.core.findings import Finding
 from dolorim.core.study import Study
-from dolorim.report.assays import Assay
-from dolorim.report.families import MAIN, PAIR
-from dolorim.report.rank_tests import ALPHA, RANK_TESTS, omnibus
-from dolorim.report.study_figures import shown
+from dolorim.reporting.assays import Assay
+from dolorim.reporting.families import MAIN, PAIR
+from dolorim.reporting.rank_tests import ALPHA, RANK_TESTS, omnibus
+from dolorim.reporting.study_figures import shown
 
 FEWEST = 3
 """Animals in a group below which no answer is given at all."""

@@ -3,60 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from dolorim.config import DataConfig
 from dolorim.core.animals import animal_key
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.study import Study, check_animals, sided
 from dolorim.files.subjects import column_key
 from dolorim.formats.study import check_factor, read_stimuli, read_study
-from dolorim.report.assays import Assay, read_assay, seconds
-from dolorim.report.families import Question
-from dolorim.report.misclassification import corrected_budgets, why_not_corrected
-from dolorim.report.readouts import collect, write_tidy
-from dolorim.report.statistics import compare
-from dolorim.report.stretches import find_stretches
-from dolorim.report.study_figures import draw_study
-from dolorim.report.study_page import write_study_page
-from dolorim.report.trust import Trust, read_agreement, read_trust
-from dolorim.report.verdict import repeated_recordings, verdict
+from dolorim.reporting.assays import Assay, read_assay, seconds
+from dolorim.reporting.families import Question
+from dolorim.reporting.misclassification import corrected_budgets, why_not_corrected
+from dolorim.reporting.options import ReportOptions, refuse_foreign_tables
+from dolorim.reporting.readouts import collect, write_tidy
+from dolorim.reporting.statistics import compare
+from dolorim.reporting.stretches import find_stretches
+from dolorim.reporting.study_figures import draw_study
+from dolorim.reporting.study_page import write_study_page
+from dolorim.reporting.trust import Trust, read_agreement, read_trust
+from dolorim.reporting.verdict import repeated_recordings, verdict
 
 
-def report_study(
-    *, predictions: Path, groups: Path, assay: str, out: Path, bin: str | None, control: str | None,
-    pain: tuple[str, ...], second_factor: str | None, within: str | None, stimuli: Path | None, run: Path | None,
-    classes: Path | None, rate_hz: float | None, correction: str, title: str | None, seed: int,
-    agreement: Path | None = None, labels: DataConfig | None = None,
-    times_of: Callable[[Path], np.ndarray] | None = None,
-) -> tuple[Path, list[str], Study]:  # fmt: skip
-    """Write `report.html`, tidy tables and figures to `out`; returns the page, the answer in words, and what was read.
+def report_study(options: ReportOptions) -> tuple[Path, list[str], Study]:
+    """Write `report.html`, tidy tables and figures to `options.out`.
 
-    The arguments are those of `dolorim report`; `labels` says how label files are read, and `times_of` when the frames
-    of a video are shown. Raises `UserError` for whatever a user must mend.
+    Returns the page, the answer in words, and what was read. Raises `UserError` for whatever a user must mend.
     """
-    settings = {k: v for k, v in locals().items() if k not in ("labels", "times_of") and v not in (None, ())}
-    if labels is not None:
-        usual = DataConfig()
-        told = {f.name: getattr(labels, f.name) for f in dataclasses.fields(labels)}
-        settings |= {k: v for k, v in told.items() if v != getattr(usual, k)}
-    plan = _plan(assay, bin, within)
+    out, seed = options.out, options.seed
+    settings = options.shown()
+    within, pain = options.within, options.pain
+    plan = _plan(options.assay, options.bin, within)
     plan = dataclasses.replace(plan, within=column_key(plan.within)) if plan.within else plan
-    second_factor = column_key(second_factor) if second_factor else None
-    study = read_study(predictions, groups, classes, rate_hz, control, labels, times_of)
-    trust = None if run is None else read_trust(run, study.classes)
-    raters = None if agreement is None else read_agreement(agreement, study.classes)
+    second_factor = column_key(options.second_factor) if options.second_factor else None
+    study = read_study(
+        options.predictions, options.groups, options.classes, options.rate_hz, options.control, options.labels,
+        options.times_of,
+    )  # fmt: skip
+    trust = None if options.run is None else read_trust(options.run, study.classes)
+    raters = None if options.agreement is None else read_agreement(options.agreement, study.classes)
     sides = study.classes
-    study = _placed(study, plan, stimuli)
+    study = _placed(study, plan, options.stimuli)
     factors = [f for f in (plan.within, second_factor) if f]
     for factor in factors:
-        check_factor(groups, study, factor, between_animals=factor == second_factor)
+        check_factor(options.groups, study, factor, between_animals=factor == second_factor)
     known = next((n for n in pain if n not in study.classes), None)
     if known is not None:
         raise UserError(f"--pain {known}: no such class; there are {', '.join(study.classes)}")
@@ -75,18 +68,21 @@ def report_study(
     question = Question(painful[0], plan.readout, plan.primary, tuple(locomotion))
     tables["statistics"] = compare(
         tables["animals"], study.groups, paired=study.paired, within=plan.within, second=second_factor,
-        correction=correction, seed=seed, question=question,
+        correction=options.correction, seed=seed, question=question,
     )  # fmt: skip
     if trust is not None and not why_not_corrected(trust, study.classes):
         confusions = list(trust.confusions.values())
         tables["corrected"] = corrected_budgets(tables["animals"], study.classes, confusions)
-    for name, table in tables.items() if factors else [(n, t) for n, t in tables.items() if n != "overall"]:
+    written = [name for name in tables if factors or name != "overall"]
+    refuse_foreign_tables(out, written)
+    for name in written:
+        table = tables[name]
         write_tidy(out / f"{name}.csv", table)
     said = verdict(study, plan, tables["overall"], tables["statistics"], painful, locomotion, doubts)
     said += seen
     figures = draw_study(study, plan, tables, painful, locomotion, out / "figures")
     settings["assay"] = dataclasses.asdict(plan)
-    name = title or f"{plan.title}: {predictions.resolve().name}"
+    name = options.title or f"{plan.title}: {options.predictions.resolve().name}"
     page = write_study_page(
         out / "report.html",
         name,

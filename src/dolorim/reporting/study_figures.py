@@ -22,11 +22,11 @@ from matplotlib.ticker import NullFormatter
 
 from dolorim.core.palette import class_colors, group_colors
 from dolorim.core.study import Study
-from dolorim.report.assays import Assay
-from dolorim.report.effect_sizes import group_interval, scale_of_readout
-from dolorim.report.raster import draw_raster
-from dolorim.report.readouts import row_shares
-from dolorim.report.stretches import find_stretches
+from dolorim.reporting.assays import Assay
+from dolorim.reporting.effect_sizes import group_interval, scale_of_readout
+from dolorim.reporting.raster import draw_raster
+from dolorim.reporting.readouts import row_shares
+from dolorim.reporting.stretches import find_stretches
 
 _STYLE: dict[Any, Any] = {
     "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 9, "xtick.labelsize": 8.5,

@@ -8,9 +8,9 @@ from typing import Any
 
 from dolorim import __version__
 from dolorim.core.study import Study
-from dolorim.report.assays import Assay
-from dolorim.report.effect_sizes import FEWEST_PER_GROUP
-from dolorim.report.stretches import find_stretches
+from dolorim.reporting.assays import Assay
+from dolorim.reporting.effect_sizes import FEWEST_PER_GROUP
+from dolorim.reporting.stretches import find_stretches
 
 _CORRECTIONS = {"holm": "Holm", "fdr": "Benjamini-Hochberg"}
 _LIBRARIES = ("numpy", "scipy", "statsmodels", "pandas", "matplotlib")

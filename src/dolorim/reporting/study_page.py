@@ -16,16 +16,16 @@ import pandas as pd
 from dolorim import __version__
 from dolorim.core.study import Study
 from dolorim.files.table import write_text
-from dolorim.report.assays import Assay
-from dolorim.report.effect_sizes import FEWEST_PER_GROUP
-from dolorim.report.markup import bracket, effect, table, word
-from dolorim.report.methods import methods
-from dolorim.report.rank_tests import ALPHA
-from dolorim.report.raster import column_s
-from dolorim.report.study_figures import LABELS
-from dolorim.report.trust import Trust
-from dolorim.report.trust_page import raters_section, trust_section
-from dolorim.report.verdict import find, number, p_value
+from dolorim.reporting.assays import Assay
+from dolorim.reporting.effect_sizes import FEWEST_PER_GROUP
+from dolorim.reporting.markup import bracket, effect, table, word
+from dolorim.reporting.methods import methods
+from dolorim.reporting.rank_tests import ALPHA
+from dolorim.reporting.raster import column_s
+from dolorim.reporting.study_figures import LABELS
+from dolorim.reporting.trust import Trust
+from dolorim.reporting.trust_page import raters_section, trust_section
+from dolorim.reporting.verdict import find, number, p_value
 
 _CAPTIONS = {
     "answer": "Each dot is an animal. Bars: mean and 95 % interval over animals.",
@@ -87,7 +87,7 @@ def write_study_page(
         f"<h2>Methods</h2><p>{escape(methods(study, assay, settings))}</p>",
         f"<h2>Settings</h2><pre>{escape(written)}</pre>",
     ]
-    page = Template((files("dolorim.report") / "templates" / "report.html").read_text("utf-8"))
+    page = Template((files("dolorim.reporting") / "templates" / "report.html").read_text("utf-8"))
     write_text(path, page.substitute(title=escape(title), lead=escape(lead), body="\n".join(parts)))
     return path
 

@@ -1,0 +1,76 @@
+"""What a report is asked for: the settings of `dolorim report`, checked before any work."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dolorim.config import DataConfig
+from dolorim.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """The settings of one report, by the names of their flags.
+
+    `labels` says how label files are read, and `times_of` when the frames of a video are shown.
+    """
+
+    predictions: Path
+    groups: Path
+    assay: str = "whole"
+    out: Path = Path("dolorim-report")
+    bin: str | None = None
+    control: str | None = None
+    pain: tuple[str, ...] = ()
+    second_factor: str | None = None
+    within: str | None = None
+    stimuli: Path | None = None
+    run: Path | None = None
+    classes: Path | None = None
+    rate_hz: float | None = None
+    correction: str = "holm"
+    title: str | None = None
+    seed: int = 0
+    agreement: Path | None = None
+    labels: DataConfig | None = None
+    times_of: Callable[[Path], np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        if self.rate_hz is not None and self.rate_hz <= 0:
+            raise UserError(f"--rate_hz {self.rate_hz:g}: expected frames per second, above 0")
+        if self.correction not in ("holm", "fdr"):
+            raise UserError(f"--correction {self.correction}: expected holm or fdr")
+
+    def shown(self) -> dict[str, Any]:
+        """The settings that differ from the usual ones, for the page that tells how it was made."""
+        named = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        del named["labels"], named["times_of"]
+        settings = {name: value for name, value in named.items() if value not in (None, ())}
+        if self.labels is not None:
+            usual = DataConfig()
+            for field in dataclasses.fields(self.labels):
+                value = getattr(self.labels, field.name)
+                if value != getattr(usual, field.name):
+                    settings[field.name] = value
+        return settings
+
+
+def refuse_foreign_tables(out: Path, names: list[str]) -> None:
+    """Raise `UserError` where the folder holds a lab's own tables under the names of a report's tables.
+
+    A folder that has a `report.html` was written by an earlier report and is written again.
+    """
+    if (out / "report.html").exists():
+        return
+    taken = [name for name in names if (out / f"{name}.csv").exists()]
+    if taken:
+        raise UserError(
+            f"{out}: already holds {', '.join(f'{name}.csv' for name in taken)}, which no report has written; "
+            f"choose an empty folder with --out"
+        )
