@@ -6,8 +6,9 @@
 in blocks; and score on 116 frames of *another* video that a human has labelled: none of that video seen, and with the
 first 80 % of them learned from as well. `bottomview_pose`: the same by blocks, after its pose has been moved by two
 frames. No label file is needed: `dolorim train multitask` then learns keypoints alone. The crop follows the animal that
-is found in the picture, not the pose, so that it cannot tell where the points are. Training shifts, scales and mirrors it,
-but does not turn it: the videos show the animal in all directions. The flags are those that version 0.1.0 was measured with.
+is found in the picture, not the pose, so that it cannot tell where the points are. Training shifts, scales and mirrors
+it, but does not turn it: the videos show the animal in all directions. The flags are those that version 0.1.0 was
+measured with.
 """
 
 from __future__ import annotations
