@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import RESULTS, machine, real_data
+from dolorim.checks.alignment import Lag, LagEstimator
 from dolorim.config import DataConfig
-from dolorim.data.alignment import Lag, LagEstimator
-from dolorim.data.track import PoseTrack, read_any_track
-from dolorim.data.video import Frame, FrameStream
-from dolorim.formats.dlc import write_dlc
-from dolorim.formats.pose import read_pose
+from dolorim.pose.pose_track import PoseTrack, read_any_track
+from dolorim.pose.read import read_pose
+from dolorim.pose.write_dlc import write_dlc
 from dolorim.simulate.study import StudyPlan, simulate_study
+from dolorim.video.reader import Frame, FrameStream
 
 SEEDS, ANIMALS, LATE = (11, 12, 13, 14, 15, 16), 4, range(-5, 6)
 REAL = {"bottomview_pose": 2, "openfield_keypoints": 0}  # folder: frames by which its pose is late, found by others

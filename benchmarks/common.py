@@ -17,13 +17,13 @@ import torch
 
 from dolorim import __version__
 from dolorim.config import Config, ModelConfig, TrainConfig
-from dolorim.core.decoder import Decoder
-from dolorim.core.ethogram import PAIN
-from dolorim.core.keypoints import KEYPOINTS
-from dolorim.core.pose import NO_SKELETON, Skeleton
-from dolorim.core.splits import Split
-from dolorim.engine.run_folder import RunFolder
+from dolorim.dataset.splits import Split
+from dolorim.inference.decoder import Decoder
+from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.ethogram import PAIN
 from dolorim.models.build import build_recognizer
+from dolorim.pose.keypoints import KEYPOINTS
+from dolorim.pose.pose import NO_SKELETON, Skeleton
 from dolorim.simulate.study import StudyPlan, simulate_study
 
 RESULTS = Path(__file__).parent / "results"

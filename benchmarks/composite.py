@@ -27,14 +27,14 @@ import numpy as np
 from benchmarks.common import RESULTS, epochs_of, machine, real_data, trained
 from benchmarks.ladder import mean_and_interval
 from dolorim.config import Config, DataConfig
-from dolorim.core.bouts import to_bouts
 from dolorim.core.clock import rate_of
-from dolorim.core.decoder import Decoder
-from dolorim.engine.evaluate import kept
-from dolorim.engine.material import Material, gather
-from dolorim.engine.talk import be_quiet
-from dolorim.formats.project import in_project
+from dolorim.dataset.loading import StudyDataset, load_dataset
+from dolorim.dataset.study import in_study_folder
+from dolorim.evaluation.evaluate import kept
+from dolorim.inference.decoder import Decoder
+from dolorim.labels.bouts import to_bouts
 from dolorim.metrics.summary import Scored, summarize
+from dolorim.terminal import be_quiet
 
 LOOK = {"body_length_px": 56.0, "image_size": 64}
 FLAGS = (
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     be_quiet(True)
     tables = write_tables(given.data, given.work)
-    material = gather(Config(data=data_config(given, tables["coat"])))  # fills the cache before the runs read it
+    material = load_dataset(Config(data=data_config(given, tables["coat"])))  # fills the cache before the runs read it
     folds = sorted({f for p in PROTOCOLS.values() for f in p})
     folds = [f for f in folds if not given.fold or "/".join(f) in given.fold]
     jobs = list(itertools.product(given.variant or VARIANTS, folds, range(given.seeds)))
@@ -115,7 +115,7 @@ def write_tables(data: Path, work: Path) -> dict[str, Path]:
 
 
 def data_config(given: argparse.Namespace, table: Path) -> DataConfig:
-    plain = in_project(given.data, DataConfig(recordings=table, cache=given.work / "cache"))
+    plain = in_study_folder(given.data, DataConfig(recordings=table, cache=given.work / "cache"))
     return replace(plain, body_length_px=LOOK["body_length_px"], image_size=LOOK["image_size"])
 
 
@@ -138,7 +138,7 @@ def train(given: argparse.Namespace, tables: dict[str, Path], variant: str, fold
     return scored
 
 
-def learned(material: Material, fold: Fold) -> list[np.ndarray]:
+def learned(material: StudyDataset, fold: Fold) -> list[np.ndarray]:
     """Labels of the recordings that a fold learns from."""
     table, test = fold
     return [f.recording.labels for f in material.footage if group_of(f.recording.name, table) != test]
@@ -148,7 +148,7 @@ def group_of(recording: str, table: str) -> str:
     return recording.split("_")[0] if table == "coat" or not recording.endswith("other") else recording
 
 
-def decoder_of(material: Material, fold: Fold) -> Decoder:
+def decoder_of(material: StudyDataset, fold: Fold) -> Decoder:
     """Bouts last at least as long as nine in ten of those that the fold learns from; nothing else is fitted."""
     lengths = [len(b) for labels in learned(material, fold) for b in to_bouts(labels)]
     rate_hz = rate_of(material.footage[0].time_s)
@@ -156,7 +156,7 @@ def decoder_of(material: Material, fold: Fold) -> Decoder:
     return Decoder("viterbi", min_duration_s=(shortest,) * len(material.project.ethogram))
 
 
-def figures(scored: Sequence[tuple[Fold, Sequence[Scored]]], material: Material) -> dict[str, Any]:
+def figures(scored: Sequence[tuple[Fold, Sequence[Scored]]], material: StudyDataset) -> dict[str, Any]:
     """The figures of all test recordings of some folds together, and F1 by class."""
     classes = material.project.ethogram.classes
     plain, decoded = [], []
@@ -177,13 +177,13 @@ def figures(scored: Sequence[tuple[Fold, Sequence[Scored]]], material: Material)
     }
 
 
-def rare(material: Material, fold: Fold) -> list[str]:
+def rare(material: StudyDataset, fold: Fold) -> list[str]:
     """Classes that a fold learns from a single bout."""
     bouts = [b.label for labels in learned(material, fold) for b in to_bouts(labels)]
     return [c for i, c in enumerate(material.project.ethogram.classes) if bouts.count(i) == 1]
 
 
-def write(found: dict[tuple[str, Fold, int], list[Scored]], material: Material, tables: dict[str, Path],
+def write(found: dict[tuple[str, Fold, int], list[Scored]], material: StudyDataset, tables: dict[str, Path],
           given: argparse.Namespace) -> None:  # fmt: skip
     variants = list(given.variant or VARIANTS)
     everything: dict[str, Any] = {}
@@ -235,7 +235,7 @@ def brief(rows: Sequence[dict[str, Any]]) -> str:
     return " / ".join(f"{np.mean([r[k] for r in rows]):.{n}f}" for k, n in (("macro-F1", 3), ("F1@50", 1)))
 
 
-def where_classes_are(material: Material) -> list[str]:
+def where_classes_are(material: StudyDataset) -> list[str]:
     """Bouts of each class by source, and which classes only one of them shows."""
     classes = material.project.ethogram.classes
     counts: dict[str, np.ndarray] = {}

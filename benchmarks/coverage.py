@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.common import RESULTS, machine
 from benchmarks.group_intervals import coverage_of_groups
-from dolorim.metrics.conformal import abstain, calibrate_conformal
+from dolorim.inference.conformal import abstain, calibrate_conformal
 from dolorim.metrics.frames import Figures, frame_figures
 from dolorim.metrics.intervals import Sums, intervals_of, whole_and_without
 from dolorim.metrics.summary import Scored, budget_figures, by_animal

@@ -16,9 +16,9 @@ import numpy as np
 
 from benchmarks.common import RESULTS, machine, real_data
 from benchmarks.coverage import CLASSES, RATE_HZ, simulated_animal
-from dolorim.core.decoder import Decoder
+from dolorim.inference.decoder import Decoder
 from dolorim.metrics.summary import Scored, compare, summarize
-from dolorim.metrics.tune import fit_decoder
+from dolorim.training.fit_decoder import fit_decoder
 
 REPEATS = 20
 

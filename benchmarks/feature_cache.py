@@ -26,14 +26,14 @@ import numpy as np
 
 from benchmarks.common import RESULTS, machine
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig
-from dolorim.engine.evaluate import predictor_of
-from dolorim.engine.features import with_features
-from dolorim.engine.material import gather
-from dolorim.engine.needs import needs_of
-from dolorim.engine.run_folder import RunFolder
-from dolorim.engine.talk import be_quiet
-from dolorim.engine.train import train
-from dolorim.formats.project import in_project
+from dolorim.dataset.loading import load_dataset
+from dolorim.dataset.study import in_study_folder
+from dolorim.inference.backbone_features import with_features
+from dolorim.inference.input_spec import input_spec_of
+from dolorim.inference.predictor import predictor_of
+from dolorim.inference.run_folder import RunFolder
+from dolorim.terminal import be_quiet
+from dolorim.training.train import train
 
 LOOK = ModelConfig(visual="vit_2d", encoder_weights="random", temporal="tcn")
 TRAIN = TrainConfig(train_T=180, batch_size=4, lr=1e-3)
@@ -59,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"simulate_study(Path(sys.argv[1]), StudyPlan(animals={given.animals}, trials={given.trials}, size_px=320))"
         )
         subprocess.run([sys.executable, "-c", code, str(study)], check=True)
-    data = in_project(study, DataConfig())
+    data = in_study_folder(study, DataConfig())
     data = replace(data, cache=work / "cache", image_size=given.image_size)
     base = Config(data=data, model=replace(LOOK, encoder_name=given.encoder))
     base = replace(base, train=replace(TRAIN, epochs=given.epochs, accelerator=given.accelerator))
-    gather(base)  # frames are decoded beforehand
+    load_dataset(base)  # frames are decoded beforehand
     spent = {}
     for name, head in HEADS.items():
         run, config = RunFolder(work / name), replace(base, model=replace(base.model, **head))
@@ -77,9 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def same_decisions(run: RunFolder) -> dict[str, Any]:
     """The largest difference of a validation recording's probabilities, on stored features and on its frames."""
     config, model = run.read_config(), run.load_model().eval()
-    material = gather(config)
+    material = load_dataset(config)
     part = material.part(run.read_split().val)[:1]
-    stored = with_features(part, model, needs_of(model, config.model, material.skeleton), config)
+    stored = with_features(part, model, input_spec_of(model, config.model, material.skeleton), config)
     predictor = predictor_of(run, model)
     plain, kept = (predictor(f[0]).probabilities for f in (part, stored))
     return {"frames": len(plain), "largest_difference": float(np.abs(plain - kept).max())}

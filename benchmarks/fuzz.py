@@ -30,8 +30,8 @@ from tests.mutations import mutate
 from benchmarks.common import RESULTS, machine, random_run, real_data
 from dolorim.config import DataConfig, read_config
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN
-from dolorim.formats.ethogram_file import read_ethogram, write_ethogram
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.ethogram_file import read_ethogram, write_ethogram
 
 MEMORY = 2 * 2**30
 LIMIT_S = 10.0
@@ -59,9 +59,9 @@ def make_seeds(folder: Path) -> None:
         data = path.read_bytes()
         target.write_bytes(data if lines is None else b"\n".join(data.split(b"\n")[:lines]))
 
-    from dolorim.core.predictions import Predictions
-    from dolorim.formats.export import export_predictions
-    from dolorim.formats.predictions import write_predictions
+    from dolorim.labels.export import export_predictions
+    from dolorim.labels.prediction_files import write_predictions
+    from dolorim.labels.predictions import Predictions
 
     pose, boris = real_data("formats") / "pose", real_data("formats") / "boris"
     for path in [
@@ -109,16 +109,16 @@ def readers(folder: Path) -> dict[str, Callable[[Path], Any]]:
     """What reads each kind of file, as a user comes to it."""
     import numpy as np
 
-    from dolorim.core.ethogram import Ethogram, RawClass
-    from dolorim.core.keypoints import match_keypoints
-    from dolorim.data import cache
-    from dolorim.data.inspect import look_at
-    from dolorim.engine.run_folder import RunFolder
-    from dolorim.formats.annotations import read_annotations, sniff
-    from dolorim.formats.events import Conflicts, Events
-    from dolorim.formats.pose import read_poses
-    from dolorim.formats.predictions import read_predictions
-    from dolorim.formats.project import open_project
+    from dolorim.checks.inspect import look_at
+    from dolorim.dataset.study import open_study
+    from dolorim.inference.run_folder import RunFolder
+    from dolorim.labels.annotations import read_annotations, sniff
+    from dolorim.labels.ethogram import Ethogram, RawClass
+    from dolorim.labels.events import Conflicts, Events
+    from dolorim.labels.prediction_files import read_predictions
+    from dolorim.pose.keypoints import match_keypoints
+    from dolorim.pose.read import read_poses
+    from dolorim.video import cache
 
     def labels(path: Path) -> None:
         ethogram = PAIN if sniff(path) not in ("boris", "caltech") else of_others
@@ -179,7 +179,7 @@ def readers(folder: Path) -> dict[str, Callable[[Path], Any]]:
 
     def recordings(path: Path) -> None:
         data = real_data("bottomview")
-        open_project(DataConfig(videos=data / "Videos", recordings=path))
+        open_study(DataConfig(videos=data / "Videos", recordings=path))
 
     def meta(path: Path) -> None:
         table = path.with_name("v.predictions.csv")

@@ -27,20 +27,20 @@ import torch
 
 from benchmarks.common import RESULTS, long_video, machine, run_with
 from dolorim.config import Config
-from dolorim.core.ethogram import PAIN
-from dolorim.core.keypoints import KEYPOINTS
-from dolorim.core.pose import Skeleton
-from dolorim.data.crop import plan_view, read_crops
-from dolorim.data.prefetch import prefetch
-from dolorim.engine.infer import Predictor
-from dolorim.engine.jobs import find_jobs
-from dolorim.engine.losses import FrameLoss
-from dolorim.engine.needs import needs_of
-from dolorim.engine.predict import predict_videos
-from dolorim.engine.talk import be_quiet
+from dolorim.inference.input_spec import input_spec_of
+from dolorim.inference.inputs import find_inputs
+from dolorim.inference.predict_batch import predict_videos
+from dolorim.inference.streaming import Predictor
+from dolorim.labels.ethogram import PAIN
 from dolorim.models.build import build_recognizer
 from dolorim.models.recognizer import Inputs, Recognizer
+from dolorim.pose.keypoints import KEYPOINTS
+from dolorim.pose.pose import Skeleton
 from dolorim.presets import MULTIMODAL, MULTITASK, VIDEO
+from dolorim.terminal import be_quiet
+from dolorim.training.losses import FrameLoss
+from dolorim.video.crop import plan_crop, read_crops
+from dolorim.video.prefetch import prefetch
 
 SIX = Skeleton(KEYPOINTS)
 VIT, MAE = {"visual": "vit_2d", "encoder_weights": "random"}, {"visual": "videomae2_3d", "encoder_weights": "random"}
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def share(config: Config, workers: int, files: int, videos: Path, folder: Path) -> dict[str, Any]:
     """Several processes on the one GPU, as `predict --jobs` starts them; their start counts."""
     run = run_with(folder / "run", config, SIX)
-    jobs = find_jobs(run, [videos])[:files]
+    jobs = find_inputs(run, [videos])[:files]
     with Busy() as busy:
         outcome = predict_videos(run, jobs, folder / "out", workers=workers)
     assert not outcome.failed, outcome.failed
@@ -107,12 +107,12 @@ def share(config: Config, workers: int, files: int, videos: Path, folder: Path) 
 def measure(config: Config, video: Path, seconds: float) -> dict[str, Any]:
     side = config.data.image_size
     model = build_recognizer(config.model, len(PAIN), SIX, side)
-    needs = needs_of(model, config.model, SIX)
+    input_spec = input_spec_of(model, config.model, SIX)
     device = torch.device("cuda")
     torch.cuda.reset_peak_memory_stats()
-    predictor = Predictor(model, needs, device)
+    predictor = Predictor(model, input_spec, device)
     result: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
-    view = plan_view(video, config.data)
+    view = plan_crop(video, config.data)
     crops = list(itertools.islice(read_crops(video, view)[1], 12))
     for _ in predictor.stream(crops[:6]):
         pass  # warm
@@ -121,28 +121,28 @@ def measure(config: Config, video: Path, seconds: float) -> dict[str, Any]:
         result["file_to_labels_frames_per_s"] = rate(lambda: whole(predictor, video, config), seconds)
     result["gpu_busy"] = busy.share
     result["predict_peak_mb"] = torch.cuda.max_memory_allocated() // 2**20
-    result |= training(model.to(device), config, needs, side, seconds)
+    result |= training(model.to(device), config, input_spec, side, seconds)
     torch.cuda.empty_cache()
     return result
 
 
 def whole(predictor: Predictor, video: Path, config: Config) -> int:
-    blocks = read_crops(video, plan_view(video, config.data))[1]
+    blocks = read_crops(video, plan_crop(video, config.data))[1]
     return sum(len(d.probabilities) for d in predictor.stream(prefetch(blocks, 4)))
 
 
-def training(model: Recognizer, config: Config, needs: Any, side: int, seconds: float) -> dict[str, Any]:
+def training(model: Recognizer, config: Config, input_spec: Any, side: int, seconds: float) -> dict[str, Any]:
     """Steps per second and peak memory of forward and backward on data that lie on the device; nothing is frozen."""
     settings, device = config.train, torch.device("cuda")
     torch.cuda.reset_peak_memory_stats()
     batch, time_ = settings.batch_size, settings.train_T
-    frames = time_ + needs.visual.before + needs.visual.after
+    frames = time_ + input_spec.visual.before + input_spec.visual.after
     inputs = Inputs(
         torch.rand(batch, 1, frames, side, side, device=device), torch.zeros(batch, frames, 2, device=device)
     )
-    if needs.pose is not None:
-        long = time_ + needs.pose.before + needs.pose.after
-        pose = torch.randn(batch, long, needs.n_features, device=device)
+    if input_spec.pose is not None:
+        long = time_ + input_spec.pose.before + input_spec.pose.after
+        pose = torch.randn(batch, long, input_spec.n_features, device=device)
         points = torch.rand(batch, time_, len(KEYPOINTS), 2, device=device)
         inside = torch.ones(batch, long, dtype=torch.bool, device=device)
         inputs = Inputs(inputs.frames, inputs.track, pose, inside, points)

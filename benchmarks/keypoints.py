@@ -30,19 +30,19 @@ from PIL import Image
 
 from benchmarks.common import RESULTS, epochs_of, machine, real_data, trained
 from dolorim.config import DataConfig
-from dolorim.core.ethogram import UNLABELED
-from dolorim.core.recording import Recording
-from dolorim.data.footage import Footage, crop_points, video_points
-from dolorim.data.track import read_any_track
-from dolorim.data.video import FrameStream, probe
-from dolorim.data.video_writer import VideoWriter
-from dolorim.engine.evaluate import predictor_of
-from dolorim.engine.extract import extract
-from dolorim.engine.material import gather
-from dolorim.engine.run_folder import RunFolder
-from dolorim.engine.talk import be_quiet
-from dolorim.files.table import write_table
-from dolorim.formats.pose import read_pose
+from dolorim.dataset.extract import extract
+from dolorim.dataset.labelled_recording import LabelledRecording, crop_points, video_points
+from dolorim.dataset.loading import load_dataset
+from dolorim.files.tables import write_table
+from dolorim.inference.predictor import predictor_of
+from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.ethogram import UNLABELED
+from dolorim.labels.trials import Recording
+from dolorim.pose.pose_track import read_any_track
+from dolorim.pose.read import read_pose
+from dolorim.terminal import be_quiet
+from dolorim.video.reader import FrameStream, probe
+from dolorim.video.writer import VideoWriter
 
 BLOCKS, HELD_OUT = 10, (2, 7)  # of each video: two blocks amid the others
 GAP = 8  # frames at either end of a held-out block that are not scored: their neighbors have been learned from
@@ -201,7 +201,7 @@ def train(task: Task, given: argparse.Namespace) -> RunFolder:
 def against_tracker(run: RunFolder) -> dict[str, float]:
     """The run's own figures of the held-out blocks; beside them, the mean place of each point in the crop."""
     found = run.read_json("metrics.json")["test"]["keypoints"]
-    material = gather(run.read_config())
+    material = load_dataset(run.read_config())
     mean = mean_places(material.part(["learned"]))
     away = [
         np.hypot(*np.moveaxis(places(f) - mean, -1, 0)) * f.video.side_px / 2
@@ -218,17 +218,17 @@ def against_tracker(run: RunFolder) -> dict[str, float]:
     }  # fmt: skip
 
 
-def places(footage: Footage) -> np.ndarray:
+def places(footage: LabelledRecording) -> np.ndarray:
     """The tracked points in the crop `(time, keypoint, 2)`, NaN where they are missing or lie outside."""
     video, track = footage.video, footage.track
     assert video is not None
     assert track is not None
-    found = crop_points(track.points[:, 0], video.centers, video.turns, video.side_px)
+    found = crop_points(track.points[:, 0], video.centers, video.angles_rad, video.side_px)
     found[(np.abs(found) > 1).any(-1)] = np.nan
     return found
 
 
-def mean_places(footage: Sequence[Footage]) -> np.ndarray:
+def mean_places(footage: Sequence[LabelledRecording]) -> np.ndarray:
     return np.nanmean(np.concatenate([places(f) for f in footage]), 0)
 
 
@@ -239,16 +239,16 @@ def against_human(run: RunFolder, film: Path, truth: np.ndarray, first: int) -> 
     assert not failures
     video = cached[film]
     empty = Recording(film.stem, "", np.full(video.n_frames, UNLABELED, np.int16), file=film)
-    decided = predictor_of(run, keypoints=True)(Footage(empty, video))
+    decided = predictor_of(run, keypoints=True)(LabelledRecording(empty, video))
     assert decided.keypoints is not None
     middle = slice(STILL // 2 + first * STILL, None, STILL)
-    where = (video.centers[middle], video.turns[middle], video.side_px)
+    where = (video.centers[middle], video.angles_rad[middle], video.side_px)
     true = crop_points(truth[first:], *where)
     inside = (np.abs(true) <= 1).all(-1)
     found = np.where(
         inside, np.hypot(*np.moveaxis(video_points(decided.keypoints[middle], *where) - truth[first:], -1, 0)), np.nan
     )
-    mean = np.broadcast_to(mean_places(gather(config).part(["learned"])), true.shape)
+    mean = np.broadcast_to(mean_places(load_dataset(config).part(["learned"])), true.shape)
     constant = np.hypot(*np.moveaxis(video_points(mean, *where) - truth[first:], -1, 0))
     return {
         "points": int(inside.sum()), "outside": int((~np.isnan(truth[first:, :, 0]) & ~inside).sum()),

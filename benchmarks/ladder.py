@@ -22,13 +22,13 @@ from scipy import stats
 
 from benchmarks.common import RESULTS, epochs_of, machine, trained
 from dolorim.config import Config, DataConfig, ModelConfig
-from dolorim.core.pose_features import pose_features
 from dolorim.core.workers import usual_workers
-from dolorim.engine.material import gather
-from dolorim.engine.talk import be_quiet
-from dolorim.formats.project import in_project
+from dolorim.dataset.loading import load_dataset
+from dolorim.dataset.study import in_study_folder
 from dolorim.metrics.summary import Scored, summarize
+from dolorim.pose.features import pose_features
 from dolorim.simulate.study import StudyPlan, simulate_study
+from dolorim.terminal import be_quiet
 
 PLAN = {"animals": 12, "trials": 4, "size_px": 320, "vigor": 0.5}  # the hard setting: paws move half as far
 VAL, TEST = ("201M", "202F", "203M"), ("204F", "205M", "206F")
@@ -101,7 +101,7 @@ def floors_of(study: Path) -> dict[str, dict[str, Any]]:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = ModelConfig(visual="none", pose="full")
-    material = gather(Config(data=in_project(study, DataConfig()), model=model))
+    material = load_dataset(Config(data=in_study_folder(study, DataConfig()), model=model))
 
     def features(part: list[Any]) -> list[np.ndarray]:
         return [

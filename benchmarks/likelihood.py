@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import RESULTS, machine, real_data
-from dolorim.core.pose import Pose
-from dolorim.core.pose_cleaning import gate
-from dolorim.core.pose_features import skeleton_scale_px
-from dolorim.formats.pose import read_poses
+from dolorim.pose.cleaning import gate
+from dolorim.pose.features import skeleton_scale_px
+from dolorim.pose.pose import Pose
+from dolorim.pose.read import read_poses
 
 EDGES = (0.0, 0.3, 0.6, 0.9, 0.99, 1.0)
 SURE, NEAR, FAR = 0.95, 8, 0.15  # likelihood, frames, body lengths

@@ -17,29 +17,29 @@ import torch
 
 from benchmarks.common import RESULTS, machine
 from dolorim.config import Config, DataConfig, TrainConfig
-from dolorim.core.pose import NO_SKELETON
-from dolorim.data.augment import augment
-from dolorim.data.cache import CachedVideo
-from dolorim.data.footage import Footage
-from dolorim.data.sampling import BoutSampler
-from dolorim.data.windows import Windows
-from dolorim.engine.losses import FrameLoss
-from dolorim.engine.material import gather
-from dolorim.engine.module import inputs_of
-from dolorim.engine.needs import needs_of
+from dolorim.dataset.augmentation import augment
+from dolorim.dataset.labelled_recording import LabelledRecording
+from dolorim.dataset.loading import load_dataset
+from dolorim.dataset.sampling import BoutSampler
+from dolorim.dataset.windows import Windows
+from dolorim.inference.input_spec import input_spec_of
 from dolorim.models.build import build_recognizer
+from dolorim.pose.pose import NO_SKELETON
 from dolorim.simulate.study import StudyPlan, simulate_study
+from dolorim.training.losses import FrameLoss
+from dolorim.training.module import inputs_of
+from dolorim.video.cache import CachedVideo
 
 STEPS, ROUNDS = 12, 8
 
 
-def seconds(footage: Sequence[Footage]) -> float:
+def seconds(footage: Sequence[LabelledRecording]) -> float:
     """Time of `STEPS` training steps, loading included."""
     config = Config()
     torch.manual_seed(0)
     model = build_recognizer(config.model, 6)
-    needs = needs_of(model, config.model, NO_SKELETON)
-    windows = Windows(footage, config.train.train_T, needs, config.augment)
+    input_spec = input_spec_of(model, config.model, NO_SKELETON)
+    windows = Windows(footage, config.train.train_T, input_spec, config.augment)
     sampler = BoutSampler([f.recording for f in footage], config.train, config.augment)
     batches = iter(torch.utils.data.DataLoader(windows, config.train.batch_size, sampler=sampler))
     optimizer, loss = torch.optim.AdamW(model.parameters()), FrameLoss(TrainConfig(), np.full(6, 1 / 6))
@@ -61,7 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = simulate_study(Path(name), StudyPlan(animals=4, trials=4, size_px=256), workers=2)
         data = DataConfig(videos=folder / "Videos", annotations=folder / "Annotations", cache=folder / "cache")
-        cached = gather(Config(data=data)).footage
+        cached = load_dataset(Config(data=data)).footage
         held = [dataclasses.replace(f, video=in_memory(f.video)) for f in cached]
         seconds(held)
         found = {"cache": [], "memory": []}

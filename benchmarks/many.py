@@ -20,7 +20,7 @@ _WATCHED = """
 import json, os, sys
 from pathlib import Path
 from dolorim.cli import main
-from dolorim.engine import predict
+from dolorim.inference import predict_batch as predict
 
 seen, note = [], predict._note
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from benchmarks.common import RESULTS, long_video, machine, run_with
 from benchmarks.pose_speed import label
-from dolorim.core.keypoints import KEYPOINTS
-from dolorim.core.pose import Skeleton
-from dolorim.engine.talk import be_quiet
+from dolorim.pose.keypoints import KEYPOINTS
+from dolorim.pose.pose import Skeleton
 from dolorim.presets import MULTITASK
+from dolorim.terminal import be_quiet
 
 
 def main() -> None:

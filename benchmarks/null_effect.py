@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import RESULTS, machine
-from dolorim.core.study import Study, Track
+from dolorim.reporting.observations import Observations, ObservedRecording
 from dolorim.reporting.readouts import measure
 from dolorim.reporting.statistics import compare
 
@@ -28,7 +28,9 @@ CLASSES = ("rest", "lick", "walk")
 LENGTH_S = 1800.0
 
 
-def draw_track(animal: str, group: str, habits: np.ndarray, rng: np.random.Generator, **columns: str) -> Track:
+def draw_track(
+    animal: str, group: str, habits: np.ndarray, rng: np.random.Generator, **columns: str
+) -> ObservedRecording:
     """A renewal process: rest and walking in turn, now and then a bout of licking between them."""
     licks_per_bout, lick_s, walk_s, rest_s = habits
     starts, labels, now = [], [], 0.0
@@ -40,7 +42,7 @@ def draw_track(animal: str, group: str, habits: np.ndarray, rng: np.random.Gener
         labels.append(label)
         now += rng.exponential((rest_s, lick_s, walk_s)[label])
     edges = np.array([*starts, LENGTH_S])
-    return Track(animal, animal, group, edges[:-1], edges[1:], np.array(labels), LENGTH_S, "", columns)
+    return ObservedRecording(animal, animal, group, edges[:-1], edges[1:], np.array(labels), LENGTH_S, "", columns)
 
 
 def draw_habits(rng: np.random.Generator) -> np.ndarray:
@@ -48,7 +50,7 @@ def draw_habits(rng: np.random.Generator) -> np.ndarray:
     return np.array([licks, *(np.array([2.0, 8.0, 12.0]) * np.exp(rng.normal(0, 0.4, 3)))])
 
 
-def draw_study(sizes: Sequence[int], rng: np.random.Generator, days: int = 1) -> Study:
+def draw_study(sizes: Sequence[int], rng: np.random.Generator, days: int = 1) -> Observations:
     groups = tuple("abcdef"[: len(sizes)])
     tracks = []
     for group, size in zip(groups, sizes, strict=True):
@@ -57,10 +59,10 @@ def draw_study(sizes: Sequence[int], rng: np.random.Generator, days: int = 1) ->
             for day in range(days):
                 today = habits * np.exp(rng.normal(0, 0.2, 4)) if days > 1 else habits
                 tracks.append(draw_track(f"{group}{i}", group, today, rng, day=str(day), sex="FM"[i % 2]))
-    return Study(CLASSES, groups, tuple(tracks))
+    return Observations(CLASSES, groups, tuple(tracks))
 
 
-def rows_of(track: Track) -> list[dict[str, Any]]:
+def rows_of(track: ObservedRecording) -> list[dict[str, Any]]:
     """The lines of the table of animals that are tested here; each animal has one recording a day."""
     found = measure(track, len(CLASSES))
     who = {

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.common import RESULTS, long_video, machine, random_run
-from dolorim.engine.jobs import find_jobs
-from dolorim.engine.predict import predict_videos
-from dolorim.engine.run_folder import RunFolder
-from dolorim.engine.talk import be_quiet
+from dolorim.inference.inputs import find_inputs
+from dolorim.inference.predict_batch import predict_videos
+from dolorim.inference.run_folder import RunFolder
+from dolorim.terminal import be_quiet
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def label(run: RunFolder, video: Path, poses: Path | None, out: Path) -> float:
     """Frames per second."""
     started = time.perf_counter()
-    outcome = predict_videos(run, find_jobs(run, [video], poses), out)
+    outcome = predict_videos(run, find_inputs(run, [video], poses), out)
     assert outcome.done == [video], outcome
     return outcome.frames / (time.perf_counter() - started)
 

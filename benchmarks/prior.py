@@ -20,19 +20,22 @@ import numpy as np
 
 from benchmarks.common import RESULTS, machine, trained
 from dolorim.core.clock import rate_of
-from dolorim.core.decoder import Decoder
-from dolorim.data.footage import Footage
-from dolorim.engine.evaluate import predictor_of, score
-from dolorim.engine.material import Material, gather
-from dolorim.engine.run_folder import RunFolder
-from dolorim.metrics.tune import fit_decoder
+from dolorim.dataset.labelled_recording import LabelledRecording
+from dolorim.dataset.loading import StudyDataset, load_dataset
+from dolorim.evaluation.evaluate import score
+from dolorim.inference.decoder import Decoder
+from dolorim.inference.predictor import predictor_of
+from dolorim.inference.run_folder import RunFolder
 from dolorim.simulate.study import StudyPlan, simulate_study
+from dolorim.training.fit_decoder import fit_decoder
 
 PLAN = StudyPlan(animals=12, trials=4, trial_length=360, size_px=96, vigor=0.35)
 RECIPE = "multimodal --visual none --epochs 30 --accelerator cpu --val_animals 201M,202F,203M --test_animals"
 
 
-def figures(footage: Sequence[Footage], raw: Sequence[np.ndarray], run: RunFolder, decoder: Decoder) -> dict[str, Any]:
+def figures(
+    footage: Sequence[LabelledRecording], raw: Sequence[np.ndarray], run: RunFolder, decoder: Decoder
+) -> dict[str, Any]:
     ethogram = run.read_ethogram()
     found = score(footage, raw, ethogram, decoder)
     return {
@@ -48,7 +51,7 @@ def figures(footage: Sequence[Footage], raw: Sequence[np.ndarray], run: RunFolde
 
 def both_ways(run: RunFolder) -> dict[str, Any]:
     """Figures on the test animals with and without the correction."""
-    material, split, predictor = gather(run.read_config()), run.read_split(), predictor_of(run)
+    material, split, predictor = load_dataset(run.read_config()), run.read_split(), predictor_of(run)
     val, test = material.part(split.val), material.part(split.test)
     known, new = ([predictor(f).probabilities for f in part] for part in (val, test))
     written = run.read_decoder()
@@ -61,7 +64,9 @@ def both_ways(run: RunFolder) -> dict[str, Any]:
     return rows
 
 
-def fitted(val: Sequence[Footage], raw: Sequence[np.ndarray], material: Material, base: Decoder) -> Decoder:
+def fitted(
+    val: Sequence[LabelledRecording], raw: Sequence[np.ndarray], material: StudyDataset, base: Decoder
+) -> Decoder:
     recordings = [f.recording for f in val]
     return fit_decoder(
         raw, [r.labels for r in recordings], [rate_of(f.time_s) for f in val], material.project.ethogram.classes,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import RESULTS, machine
-from dolorim.review.queue import Piece, draw, estimate
+from dolorim.review.sampling import Piece, draw, estimate
 
 SIZES = (10, 20, 30, 60)
 ACCURACIES = (0.7, 0.8, 0.9, 0.99)

@@ -22,8 +22,8 @@ import torch
 from ray.cluster_utils import Cluster
 
 from benchmarks.common import RESULTS, machine, random_run
-from dolorim.engine.jobs import find_jobs
-from dolorim.engine.predict import predict_videos
+from dolorim.inference.inputs import find_inputs
+from dolorim.inference.predict_batch import predict_videos
 from dolorim.simulate.study import StudyPlan, simulate_study
 
 
@@ -46,7 +46,7 @@ def main() -> None:
         for i in range(given.videos):
             shutil.copy(first, videos / f"{i:02d}.mp4")
         run = random_run(folder / "run", "light")
-        jobs = find_jobs(run, [videos])
+        jobs = find_inputs(run, [videos])
         found: dict[str, float] = {"one process": 0.0}
         started = time.perf_counter()
         predict_videos(run, jobs, folder / "local")

@@ -24,11 +24,11 @@ import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.common import RESULTS, long_video, machine
-from dolorim.core.ethogram import PAIN
-from dolorim.core.predictions import Predictions
-from dolorim.data.cache import fingerprint
-from dolorim.formats.labels import read_labels
-from dolorim.formats.predictions import write_predictions
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.label_files import read_labels
+from dolorim.labels.prediction_files import write_predictions
+from dolorim.labels.predictions import Predictions
+from dolorim.video.cache import fingerprint
 
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

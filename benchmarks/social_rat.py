@@ -1,7 +1,7 @@
 """Pose-only learning on real rats, recordings held out: the figures of results/social_rat_features.md.
 
 Two rats, five points each, a third of them missing; stream S1 as social, nonsocial or aggression. Five folds by
-recording. Boosted trees on the features of `dolorim.core.pose_features` are the baseline of the network.
+recording. Boosted trees on the features of `dolorim.pose.features` are the baseline of the network.
 
     python -m benchmarks.social_rat [--learner trees network] [--folds 0 1 2 3 4]
 """
@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import RESULTS, machine, real_data, trained
-from dolorim.core.ethogram import Ethogram
-from dolorim.core.pose_cleaning import clean
-from dolorim.core.pose_features import pose_features, skeleton_scale_px
-from dolorim.formats.caltech import read_caltech
-from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.pose import read_poses
+from dolorim.labels.caltech import read_caltech
+from dolorim.labels.ethogram import Ethogram
+from dolorim.labels.ethogram_file import read_ethogram
 from dolorim.metrics.frames import confusion, frame_scores
 from dolorim.metrics.segments import count_segments, labelled_stretches
+from dolorim.pose.cleaning import clean
+from dolorim.pose.features import pose_features, skeleton_scale_px
+from dolorim.pose.read import read_poses
 
 CLASSES = "id,name,merged\n0,nonsocial,\n1,social,\n2,aggression,\n3,base,none\n"  # base: before and after the test
 RATE_HZ = 30.0  # the files do not say

@@ -22,14 +22,14 @@ import numpy as np
 import torch
 
 from benchmarks.common import RESULTS, long_video, machine, random_run
-from dolorim.core.predictions import Predictions
-from dolorim.data.crop import crop_frames, plan_view
-from dolorim.data.video import FrameStream
-from dolorim.engine.evaluate import predictor_of
-from dolorim.engine.infer import Predictor
-from dolorim.engine.predict import Job, predict_videos
-from dolorim.formats.predictions import write_predictions
+from dolorim.inference.predict_batch import PredictInput, predict_videos
+from dolorim.inference.predictor import predictor_of
+from dolorim.inference.streaming import Predictor
+from dolorim.labels.prediction_files import write_predictions
+from dolorim.labels.predictions import Predictions
 from dolorim.models.recognizer import Inputs
+from dolorim.video.crop import crop_frames, plan_crop
+from dolorim.video.reader import FrameStream
 
 SECONDS, REPEATS = 60, 3
 CLIPS = 60  # clip by clip is slow: this many frames, the rest is scaled
@@ -48,7 +48,7 @@ def seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
 
 def clip_by_clip(predictor: Predictor, images: np.ndarray, centers: np.ndarray) -> None:
     """The same weights as a sliding window would use them: one clip, one decision."""
-    halo = predictor.needs.visual
+    halo = predictor.input_spec.visual
     assert halo is not None
     length = halo.before + 1 + halo.after
     with torch.inference_mode():
@@ -61,7 +61,7 @@ def clip_by_clip(predictor: Predictor, images: np.ndarray, centers: np.ndarray) 
 def measure(kind: str, video: Path, longer: Path, folder: Path, device: str) -> dict[str, float]:
     run = random_run(folder / kind, kind, device)
     config, ethogram = run.read_config(), run.read_ethogram()
-    blocks = list(crop_frames(FrameStream(video), plan_view(video, config.data)))
+    blocks = list(crop_frames(FrameStream(video), plan_crop(video, config.data)))
     images, centers = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("images", "centers"))
     frames = len(images)
     predictor = predictor_of(run)
@@ -70,10 +70,10 @@ def measure(kind: str, video: Path, longer: Path, folder: Path, device: str) -> 
         return np.concatenate([d.probabilities for d in predictor.stream(blocks)])
 
     def predict(video: Path) -> None:
-        predict_videos(run, [Job(video, video.stem)], folder / "out")
+        predict_videos(run, [PredictInput(video, video.stem)], folder / "out")
 
     def crop() -> None:
-        for _ in crop_frames(FrameStream(video), plan_view(video, config.data)):
+        for _ in crop_frames(FrameStream(video), plan_crop(video, config.data)):
             pass
 
     def decode() -> None:

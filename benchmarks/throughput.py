@@ -23,13 +23,13 @@ import numpy as np
 import torch
 
 from benchmarks.common import RESULTS, long_video, machine, random_run
-from dolorim.data.crop import crop_frames, plan_view
-from dolorim.data.video import FrameStream
-from dolorim.engine.infer import Predictor
-from dolorim.engine.jobs import find_jobs
-from dolorim.engine.predict import PredictOptions, PredictWorker, predict_videos
-from dolorim.engine.run_folder import RunFolder
+from dolorim.inference.inputs import find_inputs
+from dolorim.inference.predict_batch import PredictOptions, PredictWorker, predict_videos
+from dolorim.inference.run_folder import RunFolder
+from dolorim.inference.streaming import Predictor
 from dolorim.models.recognizer import Inputs
+from dolorim.video.crop import crop_frames, plan_crop
+from dolorim.video.reader import FrameStream
 
 CLIPS = 60
 
@@ -49,7 +49,7 @@ def decide(predictor: Predictor, images: np.ndarray, centers: np.ndarray) -> Non
 
 def clip_by_clip(predictor: Predictor, run: RunFolder, video: Path, frames: int) -> float:
     """Seconds for a whole video: our crops, then one clip a frame."""
-    view = plan_view(video, run.read_config().data)
+    view = plan_crop(video, run.read_config().data)
     blocks: list[Any] = []
     crop_s = seconds(lambda: blocks.extend(crop_frames(FrameStream(video), view)))
     images, centers = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("images", "centers"))
@@ -98,7 +98,7 @@ def main() -> None:
         for i in range(given.files):
             shutil.copy(first, videos / f"{i}.mp4")
         run = random_run(folder / "run", "light", given.device)
-        jobs = find_jobs(run, [videos])
+        jobs = find_inputs(run, [videos])
         decoded = [sum(1 for _ in FrameStream(first))]
         frames = decoded[0] * given.files
         decode_s = seconds(lambda: [sum(1 for _ in FrameStream(j.file)) for j in jobs])

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dolorim.core.ethogram import PAIN
-from dolorim.formats.labels import read_labels
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.label_files import read_labels
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dolorim.core.ethogram import Ethogram, RawClass
+from dolorim.labels.ethogram import Ethogram, RawClass
 
 
 def unmerged(names: Sequence[str], ids: Sequence[int] | None = None) -> Ethogram:

@@ -14,16 +14,16 @@ import numpy as np
 import uvicorn
 
 from dolorim.config import DataConfig
-from dolorim.core.ethogram import PAIN
-from dolorim.core.predictions import Predictions
-from dolorim.data.cache import fingerprint
-from dolorim.formats.dlc import write_dlc
-from dolorim.formats.predictions import write_predictions
-from dolorim.review.desk import Desk
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.prediction_files import write_predictions
+from dolorim.labels.predictions import Predictions
+from dolorim.pose.write_dlc import write_dlc
+from dolorim.review.contents import Review, open_review
 from dolorim.review.progress import Progress
-from dolorim.review.project import Review, open_review
 from dolorim.review.server import Guard, make_app
-from films import numbered, write_film
+from dolorim.review.session import Session
+from dolorim.video.cache import fingerprint
+from videos import numbered, write_film
 
 N = 120
 BOUT = 20  # frames of each predicted bout: class 0, 1, 2, ... in turn
@@ -55,7 +55,7 @@ def predicted_study(folder: Path, names: Sequence[str] = ("a_201M.mp4", "b_202F.
 @dataclass
 class Served:
     url: str
-    desk: Desk
+    desk: Session
 
     @property
     def base(self) -> str:
@@ -67,7 +67,7 @@ def serving(
     place: Path, rater: str = "ann", review: Review | None = None, blinded: bool = False, port: int = 0
 ) -> Iterator[Served]:
     """A server in a thread, with everything that the command puts around it; it ends as Ctrl-C ends it."""
-    desk = Desk(review or open_review(place, DataConfig()), rater, blinded=blinded)
+    desk = Session(review or open_review(place, DataConfig()), rater, blinded=blinded)
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))

@@ -13,22 +13,22 @@ import torch
 from dolorim.cli import main
 from dolorim.cli.common import with_usual
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig
-from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN, Ethogram, RawClass
 from dolorim.core.palette import class_colors
-from dolorim.core.predictions import Predictions
-from dolorim.core.splits import Split
-from dolorim.engine.abstention import LEVELS, calibrate, read_sets
-from dolorim.engine.overlay import _OPEN, _paint
-from dolorim.engine.predict import Job, predict_videos
-from dolorim.engine.run_folder import RunFolder
-from dolorim.files.table import read_table
-from dolorim.formats.labels import write_labels
-from dolorim.formats.predictions import read_predictions, write_predictions
-from dolorim.metrics.conformal import Conformal
+from dolorim.dataset.splits import Split
+from dolorim.evaluation.calibrate_conformal import LEVELS, calibrate
+from dolorim.files.tables import read_table
+from dolorim.inference.conformal import Conformal, read_sets
+from dolorim.inference.decoder import Decoder
+from dolorim.inference.overlay import _OPEN, _paint
+from dolorim.inference.predict_batch import PredictInput, predict_videos
+from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.ethogram import PAIN, Ethogram, RawClass
+from dolorim.labels.label_files import write_labels
+from dolorim.labels.prediction_files import read_predictions, write_predictions
+from dolorim.labels.predictions import Predictions
 from dolorim.models.build import build_recognizer
-from evidence import CLASSES, evidence
+from simulated_probabilities import CLASSES, evidence
 
 ETHOGRAM = Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(CLASSES)), CLASSES)
 
@@ -93,7 +93,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def test_ambiguous_frames_are_left_open_and_counted(run: RunFolder, study: Path, tmp_path: Path) -> None:
     video = sorted((study / "Videos").iterdir())[0]
-    jobs = [Job(video, video.stem)]
+    jobs = [PredictInput(video, video.stem)]
     predict_videos(run, jobs, tmp_path)
     usual = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
     label = int(np.bincount(usual.labels).argmax())
@@ -119,8 +119,10 @@ def test_bouts_to_check_are_ranked_over_all_videos_also_those_that_were_done_bef
     run: RunFolder, study: Path, tmp_path: Path
 ) -> None:
     videos = sorted((study / "Videos").iterdir())[:2]
-    predict_videos(run, [Job(videos[0], "one")], tmp_path)
-    predict_videos(run, [Job(v, n) for v, n in zip(videos, ("one", "two"), strict=True)], tmp_path, overwrite=False)
+    predict_videos(run, [PredictInput(videos[0], "one")], tmp_path)
+    predict_videos(
+        run, [PredictInput(v, n) for v, n in zip(videos, ("one", "two"), strict=True)], tmp_path, overwrite=False
+    )
     table = read_table(tmp_path / "to_check.csv")
     assert {row[0] for row in table.rows} == {"one", "two"}
     scores = [float(row[table.header.index("percent_of_readout")]) for row in table.rows]

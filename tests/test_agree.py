@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from dolorim.cli import main
-from dolorim.core.ethogram import PAIN
-from dolorim.core.predictions import Predictions
-from dolorim.formats.labels import write_labels
-from dolorim.formats.predictions import write_predictions
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.label_files import write_labels
+from dolorim.labels.prediction_files import write_predictions
+from dolorim.labels.predictions import Predictions
 
 VIDEO = "cage_267M"
 

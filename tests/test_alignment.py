@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dolorim.checks.alignment import LAGS, Lag, LagEstimator
 from dolorim.config import DataConfig
-from dolorim.data.alignment import LAGS, Lag, LagEstimator
-from dolorim.data.track import read_any_track
-from dolorim.data.video import Frame, FrameStream
+from dolorim.pose.pose_track import read_any_track
+from dolorim.video.reader import Frame, FrameStream
 
 SIZE, LENGTH = 120, 40.0
 

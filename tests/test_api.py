@@ -10,7 +10,7 @@ import pytest
 
 import dolorim as dl
 from dolorim.cli import main
-from dolorim.data.video import read_frames
+from dolorim.video.reader import read_frames
 
 
 def test_importing_dolorim_is_quick_and_imports_no_torch() -> None:

@@ -15,17 +15,17 @@ from safetensors.torch import load_file
 
 from dolorim.cli import main
 from dolorim.config import AugmentConfig, TrainConfig
-from dolorim.core.decoder import Decoder
-from dolorim.core.recording import Recording
-from dolorim.data.footage import Footage, video_points
-from dolorim.data.sampling import BoutSampler
-from dolorim.engine.evaluate import predictor_of
-from dolorim.engine.infer import Predictor
-from dolorim.engine.material import gather
-from dolorim.engine.module import Learner
-from dolorim.engine.run_folder import RunFolder
-from dolorim.formats.pose import read_pose
-from dolorim.formats.predictions import read_predictions
+from dolorim.dataset.labelled_recording import LabelledRecording, video_points
+from dolorim.dataset.loading import load_dataset
+from dolorim.dataset.sampling import BoutSampler
+from dolorim.inference.decoder import Decoder
+from dolorim.inference.predictor import predictor_of
+from dolorim.inference.run_folder import RunFolder
+from dolorim.inference.streaming import Predictor
+from dolorim.labels.prediction_files import read_predictions
+from dolorim.labels.trials import Recording
+from dolorim.pose.read import read_pose
+from dolorim.training.module import Learner
 
 SMALL = (
     "--trial_length 90 --image_size 32 --clip_length 8 --width 16 --hidden_dim 8 --tcn_layers 3 --pose_reach 4 "
@@ -248,7 +248,7 @@ def test_keypoints_that_are_found_are_written_in_pixels_of_the_video(
     decisions = predictor_of(run, keypoints=True)(film := footage_of(run, video))
     assert pose.names == run.read_skeleton().keypoints
     assert film.video is not None
-    expected = video_points(decisions.keypoints, film.video.centers, film.video.turns, film.video.side_px)
+    expected = video_points(decisions.keypoints, film.video.centers, film.video.angles_rad, film.video.side_px)
     np.testing.assert_allclose(pose.points, expected, atol=0.5)  # the cached pictures are the very same crops
     np.testing.assert_allclose(pose.likelihood, decisions.visible, atol=0.01)
     assert main([*command, "--no_overwrite"]) == 0  # without keypoints it is another order
@@ -256,8 +256,8 @@ def test_keypoints_that_are_found_are_written_in_pixels_of_the_video(
     assert "has learned no keypoints" in capsys.readouterr().err
 
 
-def footage_of(run: RunFolder, video: Path) -> Footage:
-    material = gather(run.read_config())
+def footage_of(run: RunFolder, video: Path) -> LabelledRecording:
+    material = load_dataset(run.read_config())
     (found,) = [f for f in material.footage if f.recording.name == video.stem]
     return dataclasses.replace(found, track=None)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.config import AugmentConfig
-from dolorim.data.augment import augment
+from dolorim.dataset.augmentation import augment
 
 NOTHING = AugmentConfig(**{f.name: 0 for f in dataclasses.fields(AugmentConfig)})
 MIRRORED = [0, 2, 1]  # class 1 is on the left, class 2 on the right

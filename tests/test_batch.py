@@ -18,19 +18,20 @@ import torch
 from dolorim.cli import main
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN
-from dolorim.core.splits import Split
 from dolorim.core.workers import Failed
-from dolorim.data.seek import PacketList
-from dolorim.engine import label, predict
-from dolorim.engine.batch import spread
-from dolorim.engine.jobs import find_jobs
-from dolorim.engine.label import Job, Part, joined
-from dolorim.engine.predict import PredictOptions, PredictWorker, predict_videos
-from dolorim.engine.run_folder import RunFolder
+from dolorim.dataset.splits import Split
+from dolorim.inference import predict_batch as predict
+from dolorim.inference import predict_video as label
+from dolorim.inference.inputs import find_inputs
+from dolorim.inference.predict_batch import PredictOptions, PredictWorker, predict_videos
+from dolorim.inference.predict_video import PredictInput, VideoPart, joined
+from dolorim.inference.run_folder import RunFolder
+from dolorim.inference.workers import spread
+from dolorim.labels.ethogram import PAIN
 from dolorim.models.build import build_recognizer
-from films import numbered, write_film
-from labor import worker
+from dolorim.video.random_access import PacketList
+from videos import numbered, write_film
+from worker_stub import worker
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX systems")
 
@@ -91,9 +92,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 class Mortal(PredictWorker):
     """A clerk that is killed with its files half written, once."""
 
-    def __call__(self, task: Job | Part) -> object:
+    def __call__(self, task: PredictInput | VideoPart) -> object:
         out = self.options.out
-        if isinstance(task, Job) and "_003_" in task.stem and not (out.parent / "killed").exists():
+        if isinstance(task, PredictInput) and "_003_" in task.stem and not (out.parent / "killed").exists():
             (out.parent / "killed").touch()
             out.mkdir(parents=True, exist_ok=True)
             (out / f".{task.stem}.predictions.csv.{os.getpid()}.part").write_text("frame,time_s\n0,")
@@ -105,7 +106,7 @@ class Mortal(PredictWorker):
 def test_two_processes_write_the_bytes_that_one_writes_even_if_one_of_them_is_killed(
     run: RunFolder, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs = find_jobs(run, [study / "Videos"])
+    jobs = find_inputs(run, [study / "Videos"])
     one = predict_videos(run, jobs, tmp_path / "one")
     assert len(one.done) == 5
     monkeypatch.setattr(predict, "PredictWorker", Mortal)
@@ -133,9 +134,12 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("temporal", ["none", "tcn"])
 def test_the_parts_of_a_video_give_the_very_numbers_of_the_whole(film: Path, tmp_path: Path, temporal: str) -> None:
     run = random_run(tmp_path / "run", temporal=temporal, tcn_layers=7, width=16, hidden_dim=16)
-    labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, Job(film, "long")
+    labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, PredictInput(film, "long")
     whole = labeler.predict_video(job)
-    found = [(p, labeler.predict_part(p)) for p in (Part(job, 0, 1024), Part(job, 1024, 2048), Part(job, 2048, None))]
+    found = [
+        (p, labeler.predict_part(p))
+        for p in (VideoPart(job, 0, 1024), VideoPart(job, 1024, 2048), VideoPart(job, 2048, None))
+    ]
     together = joined(found)
     assert together is not None
     assert len(whole.time_s) == 2600
@@ -149,7 +153,7 @@ def test_a_long_video_is_divided_among_workers_and_nobody_can_tell(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    jobs = [Job(film, "long")]
+    jobs = [PredictInput(film, "long")]
     predict_videos(run, jobs, tmp_path / "one")
     assert len(predict._divided(PredictOptions(run, tmp_path), jobs, 1)[jobs[0]][1]) == 2
     outcome = predict_videos(run, jobs, tmp_path / "two", workers=2, part=1)
@@ -162,7 +166,7 @@ def test_a_long_video_is_divided_among_workers_and_nobody_can_tell(
 def test_a_video_whose_frames_cannot_be_told_from_its_packets_is_not_divided(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, Job(film, "long")
+    labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, PredictInput(film, "long")
 
     def without_one(path: Path) -> PacketList:
         whole = label.list_packets(path)
@@ -171,7 +175,7 @@ def test_a_video_whose_frames_cannot_be_told_from_its_packets_is_not_divided(
 
     for wrong in (lambda path: None, without_one):
         monkeypatch.setattr(label, "_packets", wrong)
-        assert labeler.predict_part(Part(job, 1024, 2048)) is None
+        assert labeler.predict_part(VideoPart(job, 1024, 2048)) is None
 
 
 def test_a_damaged_video_says_the_same_in_parts(run: RunFolder, film: Path, tmp_path: Path) -> None:
@@ -179,9 +183,9 @@ def test_a_damaged_video_says_the_same_in_parts(run: RunFolder, film: Path, tmp_
     raw[len(raw) * 6 // 10 : len(raw) * 6 // 10 + 3000] = bytes(3000)
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(raw)
-    labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, Job(broken, "broken")
+    labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, PredictInput(broken, "broken")
     whole = labeler.predict_video(job)
-    together = joined([(p, labeler.predict_part(p)) for p in (Part(job, 0, 1024), Part(job, 1024, None))])
+    together = joined([(p, labeler.predict_part(p)) for p in (VideoPart(job, 0, 1024), VideoPart(job, 1024, None))])
     if together is None:  # that is allowed: then it is looked at as a whole
         return
     assert together.damage == whole.damage
@@ -191,7 +195,7 @@ def test_a_damaged_video_says_the_same_in_parts(run: RunFolder, film: Path, tmp_
 def test_without_ray_it_is_said_how_to_get_it(
     run: RunFolder, study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dolorim.engine.batch.find_spec", lambda name: None)
+    monkeypatch.setattr("dolorim.inference.workers.find_spec", lambda name: None)
     assert main(["predict", str(run.path), str(study / "Videos"), "--engine", "ray"]) == 2
     assert "pip install 'dolorim[ray]'" in capsys.readouterr().err
 
@@ -210,9 +214,9 @@ import sys
 from pathlib import Path
 from ray.cluster_utils import Cluster
 import test_batch
-from dolorim.engine import predict
-from dolorim.engine.jobs import find_jobs
-from dolorim.engine.run_folder import RunFolder
+from dolorim.inference import predict_batch as predict
+from dolorim.inference.inputs import find_jobs
+from dolorim.inference.run_folder import RunFolder
 
 run, videos, out = RunFolder(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -232,7 +236,7 @@ cluster.shutdown()
 def test_a_ray_cluster_of_two_nodes_writes_the_same_bytes_and_a_killed_worker_loses_nothing(
     run: RunFolder, study: Path, tmp_path: Path
 ) -> None:
-    predict_videos(run, find_jobs(run, [study / "Videos"]), tmp_path / "one")
+    predict_videos(run, find_inputs(run, [study / "Videos"]), tmp_path / "one")
     paths = [*(p for p in sys.path if p), str(Path(__file__).parent)]
     done = subprocess.run(
         [sys.executable, "-c", _ON_TWO_NODES, str(run.path), str(study / "Videos"), str(tmp_path / "two")],

@@ -9,20 +9,20 @@ import pytest
 import torch
 
 from dolorim.config import Config, DataConfig, ModelConfig
-from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN
-from dolorim.core.splits import Split
-from dolorim.data.body_length import NO_LENGTHS, BodyLengths, measure_body_lengths
-from dolorim.data.crop import plan_view
-from dolorim.data.track import read_track
-from dolorim.data.video import probe
-from dolorim.engine.extract import extract
-from dolorim.engine.predict import Job, predict_videos
-from dolorim.engine.run_folder import RunFolder
-from dolorim.formats.predictions import read_predictions
+from dolorim.dataset.extract import extract
+from dolorim.dataset.splits import Split
+from dolorim.inference.decoder import Decoder
+from dolorim.inference.predict_batch import PredictInput, predict_videos
+from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.prediction_files import read_predictions
 from dolorim.models.build import build_recognizer
-from films import write_film
+from dolorim.pose.pose_track import read_track
+from dolorim.video.body_length import NO_LENGTHS, BodyLengths, measure_body_lengths
+from dolorim.video.crop import plan_crop
+from dolorim.video.reader import probe
+from videos import write_film
 
 
 def film(path: Path, length_px: float, side: int = 128) -> Path:
@@ -71,9 +71,9 @@ def test_all_videos_of_one_picture_size_have_the_median_length(
     assert set(lengths.pictures) == set(lengths.poses) == {"128x128", "256x256"}
     assert lengths.poses["128x128"] == pytest.approx(0.8 * 40.5, rel=0.03)
     assert lengths.poses["256x256"] == pytest.approx(64, rel=0.03)
-    alone = [plan_view(v, config).side_px for v in videos][:4]
+    alone = [plan_crop(v, config).side_px for v in videos][:4]
     assert max(alone) > 1.3 * min(alone)
-    sides = [plan_view(v, lengths.for_crop(config, v)).side_px for v in videos]
+    sides = [plan_crop(v, lengths.for_crop(config, v)).side_px for v in videos]
     assert len(set(sides[:4])) == 1
     assert sides[0] == pytest.approx(np.median(alone), rel=0.1)
     assert sides[4] == pytest.approx(2 * sides[0], rel=0.15)
@@ -117,7 +117,7 @@ def test_the_length_is_kept_in_the_run_and_serves_prediction(
     run.save_model(build_recognizer(settings.model, len(PAIN)))
     run.write_json("decoder.json", Decoder().to_dict())
     video = sorted(videos)[2]  # the animal cowers
-    jobs = [Job(video, video.stem)]
+    jobs = [PredictInput(video, video.stem)]
     assert run.read_body_lengths() == NO_LENGTHS  # of an older version
     predict_videos(run, jobs, tmp_path / "old")
     lengths = measure_body_lengths(videos, config, crops=True, poses=False)
@@ -145,4 +145,4 @@ def test_pictures_of_a_size_that_was_not_learned_from_are_estimated_one_by_one(
     lengths = BodyLengths({"640x480": 90.0}, {})
     video = next(iter(videos))
     assert lengths.for_crop(config, video) == config
-    assert plan_view(video, config, probe(video)).side_px < 100
+    assert plan_crop(video, config, probe(video)).side_px < 100

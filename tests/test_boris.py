@@ -10,13 +10,13 @@ import pytest
 from dolorim.cli import main
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.core.predictions import Predictions
-from dolorim.files.table import read_table
-from dolorim.formats.annotations import read_annotations, sniff
-from dolorim.formats.events import Conflicts
-from dolorim.formats.export import export_predictions
-from dolorim.formats.predictions import read_predictions, write_predictions
-from dolorim.formats.project import in_project, open_project
+from dolorim.dataset.study import in_study_folder, open_study
+from dolorim.files.tables import read_table
+from dolorim.labels.annotations import read_annotations, sniff
+from dolorim.labels.events import Conflicts
+from dolorim.labels.export import export_predictions
+from dolorim.labels.prediction_files import read_predictions, write_predictions
+from dolorim.labels.predictions import Predictions
 from ethograms import unmerged
 
 ETHOGRAM = unmerged(["rest", "lick", "walk", "flinch"])
@@ -72,7 +72,7 @@ def project(events=EVENTS, media=("D:/v/m1.mp4",), lengths=(8.0,), **more):
 
 def case(real_data, name):
     folder = real_data / "cases" / "boris" / name
-    return open_project(in_project(folder, DataConfig()))
+    return open_study(in_study_folder(folder, DataConfig()))
 
 
 @pytest.mark.parametrize("delimiter", ["\t", ";", ","])

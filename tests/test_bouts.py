@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dolorim.core.bouts import Bout, runs, to_bouts, to_frames
+from dolorim.core.runs import runs
+from dolorim.labels.bouts import Bout, to_bouts, to_frames
 
 labels_of_a_video = st.lists(st.integers(-1, 4), max_size=60).map(lambda x: np.array(x, np.int16))
 

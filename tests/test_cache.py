@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dolorim import terminal as talk
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.data import cache
-from dolorim.data.crop import plan_view, read_crops
-from dolorim.data.video import probe
-from dolorim.engine import talk
-from dolorim.engine.extract import extract
-from films import numbered, write_film
+from dolorim.dataset.extract import extract
+from dolorim.video import cache
+from dolorim.video.crop import plan_crop, read_crops
+from dolorim.video.reader import probe
+from videos import numbered, write_film
 
 N, SIDE = 30, 32
 FILES = ["images.u8", "centers.npy", "turns.npy", "time_s.npy", "meta.json"]
@@ -50,7 +50,7 @@ def forbid_decoding(monkeypatch):
 def test_an_entry_holds_the_crops_of_every_frame_with_their_centers_and_times(config, video, crop):
     config = DataConfig(cache=config.cache, image_size=SIDE, crop=crop)
     entry = cache.build(video, config)
-    blocks = list(read_crops(video, plan_view(video, config))[1])
+    blocks = list(read_crops(video, plan_crop(video, config))[1])
     assert entry.n_frames == N
     assert np.array_equal(entry.images, np.concatenate([b.images for b in blocks]))
     assert np.array_equal(entry.centers, np.concatenate([b.centers for b in blocks]))

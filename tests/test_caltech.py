@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dolorim.core.errors import UserError
-from dolorim.core.recording import place_trials
-from dolorim.formats.caltech import read_caltech
+from dolorim.labels.caltech import read_caltech
+from dolorim.labels.trials import place_trials
 from ethograms import unmerged
 
 RAT = unmerged(["base", "aggression", "freezing", "lateralthreat", "keepdown", "chase", "uprightposture", "social",

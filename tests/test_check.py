@@ -9,13 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dolorim.cli import main
-from dolorim.config import DataConfig
-from dolorim.core.findings import Finding
-from dolorim.core.keypoints import KEYPOINTS
-from dolorim.core.pose import Pose
-from dolorim.data import pose_check
-from dolorim.data.check import (
+from dolorim.checks import poses as pose_check
+from dolorim.checks.recordings import (
     ClassCount,
     Examined,
     Row,
@@ -25,10 +20,15 @@ from dolorim.data.check import (
     check_likeness,
     examine,
 )
-from dolorim.formats.dlc import write_dlc
-from dolorim.formats.pose import read_pose
-from dolorim.formats.project import Source
-from films import numbered, write_film
+from dolorim.cli import main
+from dolorim.config import DataConfig
+from dolorim.core.findings import Finding
+from dolorim.dataset.study import Source
+from dolorim.pose.keypoints import KEYPOINTS
+from dolorim.pose.pose import Pose
+from dolorim.pose.read import read_pose
+from dolorim.pose.write_dlc import write_dlc
+from videos import numbered, write_film
 
 STANDING = np.array([[40, 0], [20, -9], [20, 9], [-20, -12], [-20, 12], [-40, 0]], float)  # seen from above, y down
 BELOW = STANDING * (1, -1)

@@ -11,16 +11,16 @@ import torch
 
 from dolorim.cli import main
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig
-from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN, Ethogram, RawClass
-from dolorim.core.predictions import Predictions
-from dolorim.core.splits import Split
-from dolorim.engine import material
-from dolorim.engine.compare import compare_held_out
-from dolorim.engine.run_folder import RunFolder
-from dolorim.formats.labels import write_labels
-from dolorim.formats.predictions import write_predictions
+from dolorim.dataset import loading as material
+from dolorim.dataset.splits import Split
+from dolorim.evaluation.compare import compare_held_out
+from dolorim.inference.decoder import Decoder
+from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.ethogram import PAIN, Ethogram, RawClass
+from dolorim.labels.label_files import write_labels
+from dolorim.labels.prediction_files import write_predictions
+from dolorim.labels.predictions import Predictions
 from dolorim.models.build import build_recognizer
 
 CLASSES = ("rest", "lick")

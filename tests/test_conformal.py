@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from dolorim.core.errors import UserError
-from dolorim.core.predictions import Predictions
-from dolorim.metrics.attention import rank_bouts
-from dolorim.metrics.conformal import Conformal, abstain, calibrate_conformal
-from evidence import CLASSES, evidence
+from dolorim.inference.conformal import Conformal, abstain, calibrate_conformal
+from dolorim.inference.review_priority import rank_bouts
+from dolorim.labels.predictions import Predictions
+from simulated_probabilities import CLASSES, evidence
 
 
 def test_on_new_animals_the_true_class_is_in_the_set_as_often_as_promised():

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.core.keypoints import KEYPOINTS
-from dolorim.data import crop, localize
-from dolorim.data.crop import View, crop_frames, parse_masks, plan_view, read_crops
-from dolorim.data.track import read_any_track
-from dolorim.data.video import Frame, FrameStream
-from dolorim.formats.dlc import write_dlc
+from dolorim.pose.keypoints import KEYPOINTS
+from dolorim.pose.pose_track import read_any_track
+from dolorim.pose.write_dlc import write_dlc
 from dolorim.simulate.mouse import Mouse
-from films import LOSSLESS, mouse_film, write_film
+from dolorim.video import crop
+from dolorim.video import localizer as localize
+from dolorim.video.crop import CropPlan, crop_frames, parse_masks, plan_crop, read_crops
+from dolorim.video.reader import Frame, FrameStream
+from videos import LOSSLESS, mouse_film, write_film
 
 SIZE, RADIUS = 64, 5
 
@@ -45,7 +46,7 @@ def wandering_disc(seed, n=150):
 
 
 def disc_view(seed, knot=1, size=SIZE, side=32.0):
-    return View(side, size, (SIZE / 2, SIZE / 2), wandering_disc(seed)[2], knot=knot)
+    return CropPlan(side, size, (SIZE / 2, SIZE / 2), wandering_disc(seed)[2], knot=knot)
 
 
 @settings(max_examples=25, deadline=None)
@@ -103,7 +104,7 @@ def test_a_point_of_the_picture_lies_in_the_crop_where_the_center_says_and_keeps
 @given(x=st.integers(-40, 100), y=st.integers(-40, 100), height=st.integers(9, 70), width=st.integers(9, 70))
 def test_beyond_the_pictures_edge_its_edge_is_repeated(x, y, height, width):
     luma = np.random.default_rng(0).integers(0, 256, (height, width), np.uint8)
-    view = View(32.0, 32, (float(x), float(y)), None)
+    view = CropPlan(32.0, 32, (float(x), float(y)), None)
     images, _, _ = collect([Frame(0, 0.0, luma, False)], view)
     rows = np.clip(np.arange(y - 16, y + 16), 0, height - 1)
     columns = np.clip(np.arange(x - 16, x + 16), 0, width - 1)
@@ -112,20 +113,20 @@ def test_beyond_the_pictures_edge_its_edge_is_repeated(x, y, height, width):
 
 def test_crops_of_a_limited_range_video_run_from_black_to_white():
     luma = np.tile(np.array([16, 235], np.uint8), (32, 16))
-    images, _, _ = collect([Frame(0, 0.0, luma, True)], View(32.0, 32, (16.0, 16.0), None))
+    images, _, _ = collect([Frame(0, 0.0, luma, True)], CropPlan(32.0, 32, (16.0, 16.0), None))
     assert np.array_equal(images[0], np.where(luma == 16, 0, 255))
 
 
 def test_the_window_is_as_many_body_lengths_wide_as_asked(tmp_path):
     mouse_film(tmp_path / "a.mp4", Mouse(length_px=34))
-    sides = [plan_view(tmp_path / "a.mp4", DataConfig(crop_scale=scale)).side_px for scale in (1.0, 2.0, 3.0)]
+    sides = [plan_crop(tmp_path / "a.mp4", DataConfig(crop_scale=scale)).side_px for scale in (1.0, 2.0, 3.0)]
     assert sides[1:] == pytest.approx([2 * sides[0], 3 * sides[0]])
     assert 0.7 * 34 < sides[0] < 1.3 * 34
 
 
 def test_a_body_length_that_is_given_is_taken_instead_of_the_estimate(tmp_path):
     mouse_film(tmp_path / "a.mp4", Mouse(length_px=34))
-    assert plan_view(tmp_path / "a.mp4", DataConfig(crop_scale=2.0, body_length_px=51)).side_px == pytest.approx(102)
+    assert plan_crop(tmp_path / "a.mp4", DataConfig(crop_scale=2.0, body_length_px=51)).side_px == pytest.approx(102)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (96, 64), (64, 64)])
@@ -135,7 +136,7 @@ def test_without_a_crop_the_whole_picture_is_kept_and_its_short_sides_are_padded
     path = write_film(tmp_path / "a.mp4", [picture] * 3, options=LOSSLESS)
     longest = max(height, width)
     config = DataConfig(crop="none", image_size=longest)
-    images, centers, _ = collect(FrameStream(path), plan_view(path, config))
+    images, centers, _ = collect(FrameStream(path), plan_crop(path, config))
     rows = np.clip(np.arange(longest) - (longest - height) // 2, 0, height - 1)
     columns = np.clip(np.arange(longest) - (longest - width) // 2, 0, width - 1)
     assert np.abs(images.astype(int) - picture[rows][:, columns]).max() <= 1
@@ -150,7 +151,7 @@ def test_a_masked_region_is_blank_and_nothing_else_is_touched(tmp_path):
         picture[40:44, 8:20] = 200
     path = write_film(tmp_path / "a.mp4", pictures, options=LOSSLESS)
     config = DataConfig(crop="none", image_size=64, mask="30,4,60,20;0,60,5,64")
-    images, _, _ = collect(FrameStream(path), plan_view(path, config))
+    images, _, _ = collect(FrameStream(path), plan_crop(path, config))
     expected = np.full((64, 64), 100)
     expected[40:44, 8:20] = 200
     assert np.abs(images.astype(int) - expected).max() <= 1
@@ -159,7 +160,7 @@ def test_a_masked_region_is_blank_and_nothing_else_is_touched(tmp_path):
 def test_a_mask_may_reach_beyond_the_picture(tmp_path):
     path = write_film(tmp_path / "a.mp4", [np.full((64, 64), 100, np.uint8)] * 3, options=LOSSLESS)
     config = DataConfig(crop="none", image_size=64, mask="50,50,500,500")
-    images, _, _ = collect(FrameStream(path), plan_view(path, config))
+    images, _, _ = collect(FrameStream(path), plan_crop(path, config))
     assert images.shape == (3, 64, 64)
 
 
@@ -177,14 +178,14 @@ def test_a_mask_that_is_no_box_is_refused_in_one_line(text):
 def test_a_picture_that_changes_its_size_amid_the_file_is_still_cropped():
     frames, _, scene = wandering_disc(0)
     odd = [*frames[:20], *(Frame(20 + i, 2.0 + i, np.full((48, 40), 90, np.uint8), False) for i in range(20))]
-    images, _, _ = collect(odd, View(32.0, 16, (32.0, 32.0), scene))
+    images, _, _ = collect(odd, CropPlan(32.0, 16, (32.0, 32.0), scene))
     assert images.shape == (40, 16, 16)
     assert np.all(images[-1] == 90)
 
 
 def test_reading_crops_tells_about_damage_at_the_end(real_data):
     path = real_data / "odd_videos" / "corrupted.mp4"
-    stream, blocks = read_crops(path, View(720.0, 16, (640.0, 360.0), None))
+    stream, blocks = read_crops(path, CropPlan(720.0, 16, (640.0, 360.0), None))
     assert sum(len(b.images) for b in blocks) == 28 == stream.decoded
     assert stream.damage is not None
 
@@ -258,7 +259,7 @@ def test_a_crop_aligned_to_the_heading_keeps_the_mouth_above_the_tail_base(tmp_p
     video = write_film(tmp_path / "a.mp4", pictures, options=LOSSLESS)
     pose = write_pose(tmp_path / "a.csv", points, np.ones((200, 6), bool))
     config = DataConfig(crop="pose", align="heading", crop_scale=1.6, image_size=64)
-    view = plan_view(video, config, pose=pose)
+    view = plan_crop(video, config, pose=pose)
     blocks = list(crop_frames(FrameStream(video), view))
     images = np.concatenate([b.images for b in blocks]).astype(float)
     assert images.shape == (200, 64, 64)
@@ -272,6 +273,6 @@ def test_a_crop_aligned_to_the_heading_keeps_the_mouth_above_the_tail_base(tmp_p
 def test_a_crop_by_the_pose_needs_one_and_a_turn_needs_such_a_crop(tmp_path):
     video = write_film(tmp_path / "a.mp4", [np.full((64, 64), 90, np.uint8)] * 3)
     with pytest.raises(UserError, match="has no pose file that --crop pose could go by"):
-        plan_view(video, DataConfig(crop="pose"))
+        plan_crop(video, DataConfig(crop="pose"))
     with pytest.raises(UserError, match="--align heading turns the window by the pose"):
-        plan_view(video, DataConfig(align="heading"))
+        plan_crop(video, DataConfig(align="heading"))

@@ -14,18 +14,19 @@ import torch
 from dolorim.cli import main
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN
-from dolorim.core.splits import Split
-from dolorim.engine import crossval, material
-from dolorim.engine.crossval import cross_validate
-from dolorim.engine.module import Learner
-from dolorim.engine.run_folder import RunFolder
-from dolorim.engine.train import train
-from dolorim.formats.labels import read_labels
-from dolorim.formats.predictions import read_predictions
+from dolorim.dataset import loading as material
+from dolorim.dataset.splits import Split
+from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.label_files import read_labels
+from dolorim.labels.prediction_files import read_predictions
 from dolorim.metrics.summary import Scored, summarize
 from dolorim.reporting.tables import metrics_table
 from dolorim.reporting.trust import read_trust
+from dolorim.training import cross_validation as crossval
+from dolorim.training.cross_validation import cross_validate
+from dolorim.training.module import Learner
+from dolorim.training.train import train
 
 FOLDS = 2
 

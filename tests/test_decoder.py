@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dolorim.core.bouts import runs, to_bouts
-from dolorim.core.decoder import Decoder, best_bouts
 from dolorim.core.errors import UserError
+from dolorim.core.runs import runs
+from dolorim.inference.decoder import Decoder, best_bouts
+from dolorim.labels.bouts import to_bouts
 
 
 def worth(labels, scores, shortest, cost):

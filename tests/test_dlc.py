@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dolorim.formats.dlc import write_dlc
+from dolorim.pose.write_dlc import write_dlc
 
 pixels = st.floats(-1e4, 1e4)
 

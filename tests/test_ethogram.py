@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN, Ethogram, RawClass
-from dolorim.formats.ethogram_file import read_ethogram, write_ethogram
+from dolorim.labels.ethogram import PAIN, Ethogram, RawClass
+from dolorim.labels.ethogram_file import read_ethogram, write_ethogram
 from ethograms import unmerged
 
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).map(lambda w: f"b{w}".strip())

@@ -22,18 +22,18 @@ import torch
 from dolorim.cli import main
 from dolorim.config import DataConfig, config_toml
 from dolorim.core.errors import UserError
-from dolorim.core.predictions import Predictions
-from dolorim.data import cache
-from dolorim.engine import label
-from dolorim.engine.jobs import find_jobs
-from dolorim.engine.label import Labeler
-from dolorim.engine.predict import Job, predict_videos
-from dolorim.engine.run_folder import RunFolder
-from dolorim.files import table
+from dolorim.files import tables as table
 from dolorim.files.naming import find_videos
-from dolorim.formats.predictions import read_predictions, write_predictions
-from films import numbered, write_film
+from dolorim.inference import predict_video as label
+from dolorim.inference.inputs import find_inputs
+from dolorim.inference.predict_batch import PredictInput, predict_videos
+from dolorim.inference.predict_video import VideoPredictor
+from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.prediction_files import read_predictions, write_predictions
+from dolorim.labels.predictions import Predictions
+from dolorim.video import cache
 from test_batch import random_run
+from videos import numbered, write_film
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_prediction_that_is_killed_between_its_files_goes_on_and_leaves_no_half_
     finished = [f"a.{kind}" for kind in ("bouts.csv", "meta.json", "predictions.csv")]
     killed("files", "table", "write_text", second, "predict", run.path, film.parent, "--out", out)
     assert visible(out) == [*finished, "b.predictions.csv"]
-    outcome = predict_videos(run, [Job(film, "a"), Job(other, "b")], out, overwrite=False)
+    outcome = predict_videos(run, [PredictInput(film, "a"), PredictInput(other, "b")], out, overwrite=False)
     assert (outcome.skipped, outcome.done) == ([film], [other])
     assert len(read_predictions(out / "b.predictions.csv").labels) == 40
 
@@ -138,10 +138,10 @@ def full(*_: object, **__: object) -> None:
 def test_a_disk_that_is_full_fails_a_video_in_one_line_and_keeps_what_was_there(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predict_videos(run, [Job(film, "a")], tmp_path)
+    predict_videos(run, [PredictInput(film, "a")], tmp_path)
     before = (tmp_path / "a.predictions.csv").read_bytes()
     monkeypatch.setattr(table.Path, "write_text", full)
-    outcome = predict_videos(run, [Job(film, "a")], tmp_path)
+    outcome = predict_videos(run, [PredictInput(film, "a")], tmp_path)
     assert "cannot be written (No space left on device); free some space" in outcome.failed[0][1]
     assert (tmp_path / "a.predictions.csv").read_bytes() == before
     assert not list(tmp_path.glob(".*.part"))
@@ -176,16 +176,16 @@ def test_a_full_disk_in_training_keeps_the_checkpoint_before(
 def test_a_video_that_changes_while_it_is_read_is_not_written_down(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predict_video = Labeler.predict_video
+    predict_video = VideoPredictor.predict_video
 
-    def growing(self: Labeler, job: Job) -> label.RawPrediction:
+    def growing(self: VideoPredictor, job: PredictInput) -> label.RawPrediction:
         found = predict_video(self, job)
         with open(film, "ab") as file:
             file.write(b"more")
         return found
 
-    monkeypatch.setattr(Labeler, "predict_video", growing)
-    outcome = predict_videos(run, [Job(film, "a")], tmp_path / "out")
+    monkeypatch.setattr(VideoPredictor, "predict_video", growing)
+    outcome = predict_videos(run, [PredictInput(film, "a")], tmp_path / "out")
     assert "changed while it was read" in outcome.failed[0][1]
     assert visible(tmp_path / "out") == []
 
@@ -193,15 +193,15 @@ def test_a_video_that_changes_while_it_is_read_is_not_written_down(
 def test_a_video_that_disappears_while_it_is_read_fails_alone(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, predict_video = write_film(film.with_name("b.mp4"), numbered(40)), Labeler.predict_video
+    other, predict_video = write_film(film.with_name("b.mp4"), numbered(40)), VideoPredictor.predict_video
 
-    def gone(self: Labeler, job: Job) -> label.RawPrediction:
+    def gone(self: VideoPredictor, job: PredictInput) -> label.RawPrediction:
         found = predict_video(self, job)
         film.unlink(missing_ok=True)
         return found
 
-    monkeypatch.setattr(Labeler, "predict_video", gone)
-    outcome = predict_videos(run, [Job(film, "a"), Job(other, "b")], tmp_path / "out")
+    monkeypatch.setattr(VideoPredictor, "predict_video", gone)
+    outcome = predict_videos(run, [PredictInput(film, "a"), PredictInput(other, "b")], tmp_path / "out")
     assert [file for file, _ in outcome.failed] == [film]
     assert outcome.done == [other]
 
@@ -209,14 +209,14 @@ def test_a_video_that_disappears_while_it_is_read_fails_alone(
 def test_ctrl_c_in_a_batch_keeps_what_was_finished(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, predict_video = write_film(film.with_name("b.mp4"), numbered(40)), Labeler.predict_video
+    other, predict_video = write_film(film.with_name("b.mp4"), numbered(40)), VideoPredictor.predict_video
 
-    def stopped(self: Labeler, job: Job) -> label.RawPrediction:
+    def stopped(self: VideoPredictor, job: PredictInput) -> label.RawPrediction:
         if job.stem == "b":
             raise KeyboardInterrupt
         return predict_video(self, job)
 
-    monkeypatch.setattr(Labeler, "predict_video", stopped)
+    monkeypatch.setattr(VideoPredictor, "predict_video", stopped)
     command = ["predict", str(run.path), str(film.parent), "--out", str(tmp_path / "out"), "--no_overwrite"]
     assert main(command) == 130
     assert visible(tmp_path / "out") == ["a.bouts.csv", "a.meta.json", "a.predictions.csv"]
@@ -266,7 +266,7 @@ def test_a_checkpoint_of_another_network_is_named_by_what_does_not_fit(
 def test_reading_needs_no_permission_to_write(run: RunFolder, film: Path, tmp_path: Path) -> None:
     for folder in (film.parent, run.path):
         before = {p: p.stat().st_mtime_ns for p in [folder, *folder.rglob("*")]}
-        assert predict_videos(run, [Job(film, "a")], tmp_path / "out").failed == []
+        assert predict_videos(run, [PredictInput(film, "a")], tmp_path / "out").failed == []
         assert {p: p.stat().st_mtime_ns for p in [folder, *folder.rglob("*")]} == before
 
 
@@ -276,7 +276,7 @@ def test_names_of_all_kinds_are_read_and_written(run: RunFolder, film: Path, tmp
     video = tmp_path / f"über {name[:3]}" / f"{name}.mp4"
     video.parent.mkdir()
     shutil.copy(film, video)
-    outcome = predict_videos(run, find_jobs(run, [video.parent]), tmp_path / "o ü t")
+    outcome = predict_videos(run, find_inputs(run, [video.parent]), tmp_path / "o ü t")
     assert outcome.done == [video]
     assert len(read_predictions(tmp_path / "o ü t" / f"{name}.predictions.csv").labels) == 60
 
@@ -302,7 +302,7 @@ def test_ten_thousand_videos_are_listed_in_a_moment_and_none_is_said(
     for i in range(10_000):
         (many / f"v{i:05d}.mp4").touch()
     started = time.process_time()
-    assert len(find_jobs(run, [many])) == 10_000
+    assert len(find_inputs(run, [many])) == 10_000
     assert time.process_time() - started < 2
 
 

@@ -12,18 +12,18 @@ from safetensors.torch import save_file
 
 from dolorim.cli import main
 from dolorim.config import AugmentConfig, Config, DataConfig, ModelConfig, TrainConfig
-from dolorim.data.augment import augment
-from dolorim.data.sampling import WindowSpec
-from dolorim.data.windows import Windows
-from dolorim.engine.features import with_features
-from dolorim.engine.infer import Predictor
-from dolorim.engine.material import gather
-from dolorim.engine.needs import needs_of
-from dolorim.engine.run_folder import RunFolder
-from dolorim.engine.train import train
-from dolorim.formats.project import in_project
+from dolorim.dataset.augmentation import augment
+from dolorim.dataset.loading import load_dataset
+from dolorim.dataset.sampling import WindowSpec
+from dolorim.dataset.study import in_study_folder
+from dolorim.dataset.windows import Windows
+from dolorim.inference.backbone_features import with_features
+from dolorim.inference.input_spec import input_spec_of
+from dolorim.inference.run_folder import RunFolder
+from dolorim.inference.streaming import Predictor
 from dolorim.models.build import build_recognizer
 from dolorim.models.vit import Vit2d
+from dolorim.training.train import train
 
 SMALL = ModelConfig(visual="vit_2d", encoder_name="vit_tiny_patch16_224", width=16)
 
@@ -32,18 +32,18 @@ SMALL = ModelConfig(visual="vit_2d", encoder_name="vit_tiny_patch16_224", width=
 def test_decisions_on_stored_features_are_bit_for_bit_those_on_the_pictures(
     study: Path, tmp_path: Path, pose: str
 ) -> None:
-    data = dataclasses.replace(in_project(study, DataConfig(cache=tmp_path, trial_length=90)), image_size=32)
+    data = dataclasses.replace(in_study_folder(study, DataConfig(cache=tmp_path, trial_length=90)), image_size=32)
     settings = ModelConfig(visual="vit_2d", encoder_name="vit_tiny_patch16_224", temporal="tcn", tcn_layers=4, width=16)
     config = Config(data=data, model=dataclasses.replace(settings, pose=pose), train=TrainConfig(accelerator="cpu"))
-    material = gather(config)
+    material = load_dataset(config)
     torch.manual_seed(0)
     model = build_recognizer(config.model, 6, material.skeleton, 32).eval()
-    needs = needs_of(model, config.model, material.skeleton)
+    input_spec = input_spec_of(model, config.model, material.skeleton)
     plain = material.footage[:1]
-    stored = with_features(plain, model, needs, config)
+    stored = with_features(plain, model, input_spec, config)
     assert stored[0].features is not None
     for read in (32, 1024):
-        predictor = Predictor(model, needs, torch.device("cpu"), read=read)
+        predictor = Predictor(model, input_spec, torch.device("cpu"), read=read)
         seen, kept = predictor(plain[0]).probabilities, predictor(stored[0]).probabilities
         np.testing.assert_array_equal(seen, kept)
         assert np.ptp(seen, axis=0).min() > 1e-4
@@ -52,7 +52,7 @@ def test_decisions_on_stored_features_are_bit_for_bit_those_on_the_pictures(
 def test_a_second_head_is_trained_and_scored_without_the_network_looking_at_anything_again(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = in_project(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
+    data = in_study_folder(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
     model = ModelConfig(visual="vit_2d", encoder_name="vit_tiny_patch16_224", encoder_weights="random", width=16)
     settings = TrainConfig(accelerator="cpu", epochs=3, train_T=32, batch_size=8)
     config = Config(data=data, model=model, train=settings)
@@ -68,13 +68,13 @@ def test_a_second_head_is_trained_and_scored_without_the_network_looking_at_anyt
 
 
 def test_what_is_stored_is_seen_in_no_mirror_and_neither_are_labels_and_pose(study: Path, tmp_path: Path) -> None:
-    data = in_project(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
+    data = in_study_folder(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
     config = Config(data=data, model=dataclasses.replace(SMALL, pose="graph"), train=TrainConfig(accelerator="cpu"))
-    material = gather(config)
+    material = load_dataset(config)
     model = build_recognizer(config.model, 6, material.skeleton, 32).eval()
-    needs = needs_of(model, config.model, material.skeleton)
-    (stored,) = with_features(material.footage[:1], model, needs, config)
-    windows = Windows([stored], 16, needs, AugmentConfig(kp_jitter_std=0.0))
+    input_spec = input_spec_of(model, config.model, material.skeleton)
+    (stored,) = with_features(material.footage[:1], model, input_spec, config)
+    windows = Windows([stored], 16, input_spec, AugmentConfig(kp_jitter_std=0.0))
     plain, mirrored = (windows[WindowSpec(0, 30, mirrored=m, seed=1)] for m in (False, True))
     changed = augment({k: v[None] for k, v in mirrored.items()}, AugmentConfig(), [0, 2, 1, 3, 4, 5])
     assert torch.equal(changed["labels"][0], plain["labels"])
@@ -85,17 +85,17 @@ def test_what_is_stored_is_seen_in_no_mirror_and_neither_are_labels_and_pose(stu
 def test_features_without_points_are_those_of_a_video_without_a_pose_and_have_a_place_of_their_own(
     study: Path, tmp_path: Path
 ) -> None:
-    data = in_project(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
+    data = in_study_folder(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
     found = {}
     for pose in ("graph", "none"):
         config = Config(data=data, model=dataclasses.replace(SMALL, pose=pose), train=TrainConfig(accelerator="cpu"))
-        material = gather(config)
+        material = load_dataset(config)
         torch.manual_seed(0)
         model = build_recognizer(config.model, 6, material.skeleton, 32).eval()
-        needs = needs_of(model, config.model, material.skeleton)
+        input_spec = input_spec_of(model, config.model, material.skeleton)
         one = material.footage[0]
         for track in {one.track, None}:
-            (stored,) = with_features([dataclasses.replace(one, track=track)], model, needs, config)
+            (stored,) = with_features([dataclasses.replace(one, track=track)], model, input_spec, config)
             found[pose, track is not None] = torch.from_numpy(np.asarray(stored.features, np.float32))
         if pose == "graph":
             assert isinstance(model.visual, Vit2d)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dolorim.core.ethogram import Ethogram, RawClass
-from dolorim.core.predictions import Predictions
-from dolorim.formats.labels import write_labels
-from dolorim.formats.predictions import write_predictions
+from dolorim.labels.ethogram import Ethogram, RawClass
+from dolorim.labels.label_files import write_labels
+from dolorim.labels.prediction_files import write_predictions
+from dolorim.labels.predictions import Predictions
 from dolorim.metrics.summary import Scored, summarize
 from dolorim.reporting.figures import draw_evaluation
 

@@ -8,22 +8,22 @@ import numpy as np
 import openpyxl
 import pytest
 
+from dolorim.checks.check import check
 from dolorim.cli import main
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
-from dolorim.core.predictions import Predictions
-from dolorim.engine.check import check
+from dolorim.dataset.study import in_study_folder, open_study, with_study_files
 from dolorim.files.poses import find_poses, is_pose_file, pose_of_video, poses_of
 from dolorim.files.subjects import ids_in, read_subjects
-from dolorim.files.table import read_table
-from dolorim.formats.predicted_files import video_of
-from dolorim.formats.predictions import read_bouts, read_meta, write_predictions
-from dolorim.formats.project import in_project, open_project, with_project_files
-from dolorim.formats.study import read_study
-from dolorim.review.project import open_review, predicted_labels
-from films import numbered, write_film
+from dolorim.files.tables import read_table
+from dolorim.labels.predicted_files import video_of
+from dolorim.labels.prediction_files import read_bouts, read_meta, write_predictions
+from dolorim.labels.predictions import Predictions
+from dolorim.reporting.read_observations import read_observations
+from dolorim.review.contents import open_review, predicted_labels
 from test_project import animals_of, opened, project
+from videos import numbered, write_film
 
 CLASSES = "id,name\n" + "".join(f"{i},c{i}\n" for i in range(8))
 DLC_HEADER = "scorer,net,net,net\nbodyparts,nose,nose,nose\ncoords,x,y,likelihood\n0,1,2,0.9\n"
@@ -35,7 +35,7 @@ def names(findings) -> list[str]:
 
 def trained_with(folder: Path, **settings) -> DataConfig:
     """What train is told: the two folders alone."""
-    return with_project_files(DataConfig(videos=folder / "Videos", annotations=folder / "Annotations", **settings))
+    return with_study_files(DataConfig(videos=folder / "Videos", annotations=folder / "Annotations", **settings))
 
 
 # Tables beside the folders
@@ -50,7 +50,7 @@ def test_tables_beside_a_linked_folder_are_found_and_said(tmp_path):
     (study / "Videos" / "x.mp4").unlink()
     (study / "Videos").rmdir()
     (study / "Videos").symlink_to(archive)
-    found = open_project(trained_with(study))
+    found = open_study(trained_with(study))
     assert found.ethogram.classes == tuple(f"c{i}" for i in range(8))
     assert animals_of(found) == {"a.mp4": "anna"}
     assert names(found.assumptions) == ["classes-used", "recordings-used"]
@@ -61,22 +61,22 @@ def test_tables_beside_either_folder_count_and_two_different_ones_are_refused(tm
     one = project(tmp_path / "one", ["a.mp4"])
     two = project(tmp_path / "two", [], ["a.csv"], classes_csv=CLASSES)
     given = DataConfig(videos=one / "Videos", annotations=two / "Annotations")
-    assert with_project_files(given).classes == two / "classes.csv"
+    assert with_study_files(given).classes == two / "classes.csv"
     (one / "classes.csv").write_text(CLASSES)
-    assert with_project_files(given).classes == one / "classes.csv"
+    assert with_study_files(given).classes == one / "classes.csv"
     (one / "classes.csv").write_text("id,name\n0,rest\n1,groom\n")
     with pytest.raises(UserError, match=r"name different behaviors; .* --classes"):
-        with_project_files(given)
+        with_study_files(given)
 
 
 def test_two_tables_of_recordings_that_differ_are_refused(tmp_path):
     one = project(tmp_path / "one", ["a.mp4"], recordings_csv="video,animal\na,anna\n")
     two = project(tmp_path / "two", [], ["a.csv"], recordings_csv="video;animal\na;anna\n")
     given = DataConfig(videos=one / "Videos", annotations=two / "Annotations")
-    assert with_project_files(given).recordings == one / "recordings.csv"  # they say the same
+    assert with_study_files(given).recordings == one / "recordings.csv"  # they say the same
     (two / "recordings.csv").write_text("video,animal\na,bert\n")
     with pytest.raises(UserError, match=r"are different tables; .* --recordings"):
-        with_project_files(given)
+        with_study_files(given)
 
 
 def test_without_a_table_it_is_said_what_is_taken_for_an_animal(tmp_path):
@@ -91,10 +91,10 @@ def test_check_says_which_tables_count(tmp_path):
     folder = project(tmp_path, [], ["a.csv"], recordings_csv="video,animal\na,anna\nb,bert\n")
     for name in "ab":
         write_film(folder / "Videos" / f"{name}.mp4", numbered(20))
-    found = check(in_project(folder, DataConfig()))
+    found = check(in_study_folder(folder, DataConfig()))
     assert {"recordings-used", "classes-built-in"} <= set(names(found.findings))
     (folder / "recordings.csv").unlink()
-    assert "animals-unknown" in names(check(in_project(folder, DataConfig())).findings)
+    assert "animals-unknown" in names(check(in_study_folder(folder, DataConfig())).findings)
 
 
 def test_inspect_knows_the_classes_of_the_study(tmp_path, capsys):
@@ -350,7 +350,7 @@ def edit(path: Path, old: str, new: str) -> None:
 def lick_s(folder: Path) -> float:
     table = folder / "groups.csv"
     table.write_text("file,animal,group\nv,1,a\n")
-    (track,) = read_study(folder / "p", table).tracks
+    (track,) = read_observations(folder / "p", table).recordings
     return float((track.stop_s - track.start_s)[track.labels == 1].sum())
 
 
@@ -424,15 +424,15 @@ def labs(tmp_path: Path) -> Path:
 def test_groups_are_found_however_the_videos_are_written(labs, line, first):
     rows = "\n".join(line.format(i, i, "ab"[i % 2]) for i in range(1, 7))
     (labs / "groups.csv").write_text(f"{first}file;animal;group\n{rows}\n")
-    study = read_study(labs / "p", labs / "groups.csv")
-    assert [(t.animal, t.group) for t in study.tracks] == [(f"m{i}", "ab"[i % 2]) for i in range(1, 7)]
+    study = read_observations(labs / "p", labs / "groups.csv")
+    assert [(t.animal, t.group) for t in study.recordings] == [(f"m{i}", "ab"[i % 2]) for i in range(1, 7)]
     assert study.findings == ()
 
 
 def test_names_that_do_not_fit_are_one_line_with_an_example_of_both(labs):
     (labs / "groups.csv").write_text("file,animal,group\ncage_1,1,a\ncage_2,2,b\n")
     with pytest.raises(UserError, match="the table says cage_1, a recording here is called m1"):
-        read_study(labs / "p", labs / "groups.csv")
+        read_observations(labs / "p", labs / "groups.csv")
 
 
 def test_groups_that_differ_in_letter_case_are_a_question(labs):
@@ -440,7 +440,7 @@ def test_groups_that_differ_in_letter_case_are_a_question(labs):
         "file,animal,group\n" + "".join(f"m{i},{i},{'Ss'[i % 2]}aline\n" for i in range(1, 7))
     )
     with pytest.raises(UserError, match="'Saline' and 'saline' differ in letter case"):
-        read_study(labs / "p", labs / "groups.csv")
+        read_observations(labs / "p", labs / "groups.csv")
 
 
 def test_a_genotype_is_guarded_once_and_reads_back(labs):
@@ -529,7 +529,7 @@ def test_the_real_tables_of_groups(real_data, tmp_path, table, complaint):
     folder = real_data / "cases" / "groups"
     if table != "g_sec2" and complaint:
         with pytest.raises(UserError, match=complaint):
-            read_study(folder / "labs", folder / f"{table}.csv", folder / "classes.csv", 30)
+            read_observations(folder / "labs", folder / f"{table}.csv", folder / "classes.csv", 30)
     elif complaint:
         command = [
             "report",
@@ -549,5 +549,5 @@ def test_the_real_tables_of_groups(real_data, tmp_path, table, complaint):
         ]
         assert main(command) == 2
     else:
-        study = read_study(folder / "labs", folder / f"{table}.csv", folder / "classes.csv", 30)
-        assert len(study.tracks) == 7
+        study = read_observations(folder / "labs", folder / f"{table}.csv", folder / "classes.csv", 30)
+        assert len(study.recordings) == 7

@@ -11,39 +11,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.config import AugmentConfig
-from dolorim.core.keypoints import KEYPOINTS
 from dolorim.core.mirror import mirrored_order
-from dolorim.core.pose import Skeleton
-from dolorim.core.pose_features import REACH
-from dolorim.core.recording import Recording
-from dolorim.data.augment import augment
-from dolorim.data.crop import View, crop_frames
-from dolorim.data.footage import Footage, Halo, Needs, crop_points, video_points
-from dolorim.data.sampling import WindowSpec
-from dolorim.data.track import PoseTrack
-from dolorim.data.video import Frame
-from dolorim.data.windows import Batch, Windows, pose_statistics
-from dolorim.engine.module import inputs_of
-from tracks import film_of, wandering
+from dolorim.dataset.augmentation import augment
+from dolorim.dataset.labelled_recording import Halo, InputSpec, LabelledRecording, crop_points, video_points
+from dolorim.dataset.sampling import WindowSpec
+from dolorim.dataset.windows import Batch, Windows, pose_statistics
+from dolorim.labels.trials import Recording
+from dolorim.pose.features import REACH
+from dolorim.pose.keypoints import KEYPOINTS
+from dolorim.pose.pose import Skeleton
+from dolorim.pose.pose_track import PoseTrack
+from dolorim.training.module import inputs_of
+from dolorim.video.crop import CropPlan, crop_frames
+from dolorim.video.reader import Frame
+from poses import film_of, wandering
 
 NOTHING = AugmentConfig(**{f.name: 0 for f in dataclasses.fields(AugmentConfig)})
 SIX = Skeleton(KEYPOINTS)
 SWAPPED = mirrored_order(KEYPOINTS)
 
 
-def footage_of(track: PoseTrack, turned: bool = False, video: bool = True) -> Footage:
+def footage_of(track: PoseTrack, turned: bool = False, video: bool = True) -> LabelledRecording:
     labels = (np.arange(track.n_frames) % 3).astype(np.int16)
-    return Footage(Recording("a", "1M", labels), film_of(track, turned=turned) if video else None, track)
+    return LabelledRecording(Recording("a", "1M", labels), film_of(track, turned=turned) if video else None, track)
 
 
 def windows(track: PoseTrack, kind: str = "full", length: int = 8, turned: bool = False, **knobs: float) -> Windows:
-    needs = Needs(Halo(), Halo(5, 4), kind, track.skeleton, points=track.skeleton.animals == 1)
-    return Windows([footage_of(track, turned)], length, needs, dataclasses.replace(NOTHING, **knobs))
+    input_spec = InputSpec(Halo(), Halo(5, 4), kind, track.skeleton, points=track.skeleton.animals == 1)
+    return Windows([footage_of(track, turned)], length, input_spec, dataclasses.replace(NOTHING, **knobs))
 
 
-def whole_features(track: PoseTrack, needs: Needs) -> np.ndarray:
+def whole_features(track: PoseTrack, input_spec: InputSpec) -> np.ndarray:
     n = track.n_frames
-    return needs.features_of(track, *track.at(np.arange(-REACH, n + REACH), 0, n - 1))
+    return input_spec.features_of(track, *track.at(np.arange(-REACH, n + REACH), 0, n - 1))
 
 
 def same(one: torch.Tensor | np.ndarray, two: torch.Tensor | np.ndarray) -> None:
@@ -61,10 +61,10 @@ def test_the_features_of_a_window_are_those_of_the_whole_recording(
     track = wandering(80, names, animals)
     cut = windows(track, kind)
     item = cut[WindowSpec(0, float(start), seed=3)]
-    whole, frames = whole_features(track, cut.needs), np.arange(start - 5, start + 8 + 4)
+    whole, frames = whole_features(track, cut.input_spec), np.arange(start - 5, start + 8 + 4)
     inside = (frames >= 0) & (frames < 80)
     assert item["inside"].tolist() == inside.tolist()
-    assert item["pose"].shape == (8 + 9, cut.needs.n_features)
+    assert item["pose"].shape == (8 + 9, cut.input_spec.n_features)
     same(item["pose"][torch.from_numpy(inside)], whole[frames[inside]])
 
 
@@ -91,7 +91,7 @@ def test_between_two_frames_a_point_lies_between_and_is_missing_where_one_of_the
 def test_a_recording_without_pose_has_windows_in_which_nothing_is_known() -> None:
     track = wandering(40)
     bare = dataclasses.replace(footage_of(track), track=None)
-    cut = Windows([bare], 8, windows(track).needs, AugmentConfig())
+    cut = Windows([bare], 8, windows(track).input_spec, AugmentConfig())
     item, other = cut[WindowSpec(0, 3.0, mirrored=True, seed=1)], windows(track)[WindowSpec(0, 3.0, seed=1)]
     assert item["pose"].isnan().all()
     assert item["points"].isnan().all()
@@ -101,9 +101,9 @@ def test_a_recording_without_pose_has_windows_in_which_nothing_is_known() -> Non
 def test_points_are_places_in_the_crop_of_their_own_frame() -> None:
     track = wandering(40)
     footage = footage_of(track, turned=True)
-    cut = Windows([footage], 8, Needs(Halo(2, 1), None, "graph", SIX, points=True))
+    cut = Windows([footage], 8, InputSpec(Halo(2, 1), None, "graph", SIX, points=True))
     item, video, part = cut[WindowSpec(0, 10.0)], footage.video, slice(10, 18)
-    expected = crop_points(track.points[part, 0], video.centers[part], video.turns[part], video.side_px)
+    expected = crop_points(track.points[part, 0], video.centers[part], video.angles_rad[part], video.side_px)
     assert np.array_equal(item["points"], expected, equal_nan=True)
     assert "pose" not in item
     assert item["frames"].shape[0] == 8 + 3
@@ -115,10 +115,10 @@ def test_from_the_video_into_the_crop_and_back_a_point_stays_where_it_was(seed: 
     rng = np.random.default_rng(seed)
     points, centers = rng.uniform(0, 1000, (5, 3, 2)), rng.uniform(0, 1000, (5, 2)) / side
     points[2, 1] = np.nan
-    turns = turn + rng.normal(size=5)
-    there = crop_points(points, centers, turns, side)
-    np.testing.assert_allclose(video_points(there, centers, turns, side), points, atol=1e-3, rtol=1e-4)
-    middle = crop_points(centers[:, None] * side, centers, turns, side)
+    angles_rad = turn + rng.normal(size=5)
+    there = crop_points(points, centers, angles_rad, side)
+    np.testing.assert_allclose(video_points(there, centers, angles_rad, side), points, atol=1e-3, rtol=1e-4)
+    middle = crop_points(centers[:, None] * side, centers, angles_rad, side)
     np.testing.assert_allclose(middle, 0, atol=1e-6)
     assert there.dtype == np.float32
 
@@ -127,13 +127,13 @@ def test_from_the_video_into_the_crop_and_back_a_point_stays_where_it_was(seed: 
 def test_a_spot_in_the_video_shows_in_the_crop_where_its_point_says(turned: bool) -> None:
     rng, n, size = np.random.default_rng(0), 40, 64
     spots, centers = rng.uniform(70, 130, (n, 2)), rng.uniform(90, 110, (n, 2))
-    turns = rng.uniform(-4, 4, n) if turned else None
+    angles_rad = rng.uniform(-4, 4, n) if turned else None
     y, x = np.mgrid[:200, :200] + 0.5
     frames = [
         Frame(i, i / 30, np.round(250 * np.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * 2.5**2))).astype(np.uint8), False)
         for i, (a, b) in enumerate(spots)
     ]
-    view = View(100.0, size, (100.0, 100.0), None, centers_px=centers, turns=turns)
+    view = CropPlan(100.0, size, (100.0, 100.0), None, centers_px=centers, angles_rad=angles_rad)
     blocks = list(crop_frames(frames, view))
     images, way, turned_by = (np.concatenate([getattr(b, k) for b in blocks]) for k in ("images", "centers", "turns"))
     there = crop_points(spots[:, None], way, turned_by, view.side_px)[:, 0]
@@ -166,12 +166,12 @@ def test_what_a_changed_window_calls_the_left_hind_paw_looks_like_one(mirrored: 
     track, left, right = wandering(60, missing=0), KEYPOINTS.index("L_hindpaw"), KEYPOINTS.index("R_hindpaw")
     footage, size = footage_of(track, turned=True), 64
     video = footage.video
-    places = crop_points(track.points[:, 0], video.centers, video.turns, video.side_px)[:, left]
+    places = crop_points(track.points[:, 0], video.centers, video.angles_rad, video.side_px)[:, left]
     grid = (2 * np.arange(size) + 1) / size - 1
     away = np.hypot(grid[None, None, :] - places[:, 0, None, None], grid[None, :, None] - places[:, 1, None, None])
     film = dataclasses.replace(video, images=np.round(250 * np.exp(-((away / 0.1) ** 2))).astype(np.uint8))
-    needs = Needs(Halo(), None, "graph", SIX, points=True)
-    cut = Windows([dataclasses.replace(footage, video=film)], 8, needs, NOTHING)
+    input_spec = InputSpec(Halo(), None, "graph", SIX, points=True)
+    cut = Windows([dataclasses.replace(footage, video=film)], 8, input_spec, NOTHING)
     batch = torch.utils.data.default_collate([cut[WindowSpec(0, float(i), mirrored=mirrored, seed=i)] for i in (5, 30)])
     changed = augment(batch, AugmentConfig(aug_invert=0, aug_gamma=0, aug_shift=0.05), [0, 1, 2])
     bright = changed["frames"].flatten(2).argmax(2)
@@ -253,7 +253,7 @@ def test_the_statistics_of_features_are_those_of_what_is_known() -> None:
     cut = windows(track, "graph")
     cut.footage.append(dataclasses.replace(cut.footage[0], track=None))
     mean, std = pose_statistics(cut)
-    whole = whole_features(track, cut.needs)
+    whole = whole_features(track, cut.input_spec)
     same(mean, np.nanmean(whole, 0))
     same(std, np.nanstd(whole, 0))
     never = dataclasses.replace(track, **nothing_seen(track))

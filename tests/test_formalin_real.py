@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dolorim.core.study import Study
-from dolorim.files.table import read_table
-from dolorim.formats.study import read_study
+from dolorim.files.tables import read_table
 from dolorim.reporting.assays import read_assay
+from dolorim.reporting.observations import Observations
+from dolorim.reporting.read_observations import read_observations
 from dolorim.reporting.readouts import collect, row_shares
-from dolorim.reporting.verdict import repeated_recordings
+from dolorim.reporting.summary_text import repeated_recordings
 
 PUBLISHED = {"control": "Control", "formalin_1pct": "1Per Formalin", "formalin_5pct": "5Per Formalin"}
 RATE_HZ = 60
-_made: dict[Path, tuple[Study, dict[str, pd.DataFrame]]] = {}
+_made: dict[Path, tuple[Observations, dict[str, pd.DataFrame]]] = {}
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def home(real_data: Path) -> Path:
 
 
 @pytest.fixture
-def made(home: Path) -> tuple[Study, dict[str, pd.DataFrame]]:
+def made(home: Path) -> tuple[Observations, dict[str, pd.DataFrame]]:
     if home not in _made:
-        study = read_study(home / "ethograms", home / "groups.csv", home / "classes.csv", RATE_HZ)
+        study = read_observations(home / "ethograms", home / "groups.csv", home / "classes.csv", RATE_HZ)
         _made[home] = study, collect(study, read_assay("whole"))
     return _made[home]
 
@@ -47,7 +47,7 @@ def wide(tables: dict[str, pd.DataFrame], readout: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("group", PUBLISHED)
-def test_bout_counts_are_the_published_ones(home: Path, made: tuple[Study, dict], group: str) -> None:
+def test_bout_counts_are_the_published_ones(home: Path, made: tuple[Observations, dict], group: str) -> None:
     study, tables = made
     expected = published(home, "behavior_instance-counts", group)
     counts = wide(tables, "bouts").loc[group][list(study.classes)]
@@ -58,7 +58,7 @@ def test_bout_counts_are_the_published_ones(home: Path, made: tuple[Study, dict]
 
 @pytest.mark.parametrize("group", PUBLISHED)
 def test_frames_transitions_and_durations_are_the_published_ones(
-    home: Path, made: tuple[Study, dict], group: str
+    home: Path, made: tuple[Observations, dict], group: str
 ) -> None:
     study, tables = made
     frames = (wide(tables, "time_s").loc[group].sum() * RATE_HZ).round(6)
@@ -78,7 +78,7 @@ def test_frames_transitions_and_durations_are_the_published_ones(
     )
 
 
-def test_durations_of_each_recording_are_the_published_ones(home: Path, made: tuple[Study, dict]) -> None:
+def test_durations_of_each_recording_are_the_published_ones(home: Path, made: tuple[Observations, dict]) -> None:
     study, tables = made
     table = pd.read_csv(
         home
@@ -89,7 +89,7 @@ def test_durations_of_each_recording_are_the_published_ones(home: Path, made: tu
     for row in table.to_dict("records"):
         moment = re.search(r"__\d+__\d{8}_(\d{6})", row["file_name"])
         assert moment is not None
-        [video] = {t.video for t in study.tracks if t.video.endswith(moment[1])}
+        [video] = {t.video for t in study.recordings if t.video.endswith(moment[1])}
         for name in study.classes:
             spelled = name.replace("_", " ")
             expected = [row[f"{spelled}_{what}_duration_s"] for what in ("total", "average", "std")]
@@ -100,7 +100,9 @@ def test_durations_of_each_recording_are_the_published_ones(home: Path, made: tu
 
 
 @pytest.mark.parametrize("group", PUBLISHED)
-def test_the_published_time_course_is_ours_in_whole_minutes(home: Path, made: tuple[Study, dict], group: str) -> None:
+def test_the_published_time_course_is_ours_in_whole_minutes(
+    home: Path, made: tuple[Observations, dict], group: str
+) -> None:
     study, tables = made
     expected = published(home, "behavior_binned-ratio-timeline", group)
     bins = tables["bins"].query("group == @group and start_s < 1860")
@@ -111,7 +113,7 @@ def test_the_published_time_course_is_ours_in_whole_minutes(home: Path, made: tu
         assert sem == pytest.approx(expected.iloc[:, 2 + 2 * i].to_numpy(), abs=1e-9)
 
 
-def test_licking_rises_with_the_dose_and_one_animal_was_filmed_twice(made: tuple[Study, dict]) -> None:
+def test_licking_rises_with_the_dose_and_one_animal_was_filmed_twice(made: tuple[Observations, dict]) -> None:
     study, tables = made
     licking = wide(tables, "time_percent")["licking_hindpaw_L"]
     samples = [licking.loc[g].to_numpy() for g in study.groups]
@@ -126,8 +128,8 @@ def test_licking_rises_with_the_dose_and_one_animal_was_filmed_twice(made: tuple
 
 def test_the_fast_reader_says_what_the_slow_one_says(home: Path) -> None:
     table = read_table(home / "ethograms" / "2087.0M_095944.csv")
-    study = read_study(home / "ethograms", home / "groups.csv", home / "classes.csv", RATE_HZ)
-    [track] = [t for t in study.tracks if t.video == "2087.0M_095944"]
+    study = read_observations(home / "ethograms", home / "groups.csv", home / "classes.csv", RATE_HZ)
+    [track] = [t for t in study.recordings if t.video == "2087.0M_095944"]
     labels = np.array([int(row[1]) for row in table.rows])
     assert (
         np.repeat(track.labels, np.round((track.stop_s - track.start_s) * RATE_HZ).astype(int)).tolist()

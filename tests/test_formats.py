@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 from dolorim.cli import main
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN
-from dolorim.core.pose import Pose
-from dolorim.core.predictions import Predictions
-from dolorim.data.video import FrameStream
-from dolorim.files.table import read_table, write_table
-from dolorim.formats.annotations import FORMATS, read_annotations, sniff
-from dolorim.formats.dlc import write_dlc
-from dolorim.formats.events import Conflicts, Events
-from dolorim.formats.export import ENDINGS, export_predictions
-from dolorim.formats.nwb import write_nwb
-from dolorim.formats.predictions import read_predictions, write_predictions
-from dolorim.formats.project import in_project, open_project
+from dolorim.dataset.study import in_study_folder, open_study
+from dolorim.files.tables import read_table, write_table
+from dolorim.labels.annotations import FORMATS, read_annotations, sniff
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.events import Conflicts, Events
+from dolorim.labels.export import ENDINGS, export_predictions
+from dolorim.labels.nwb import write_nwb
+from dolorim.labels.prediction_files import read_predictions, write_predictions
+from dolorim.labels.predictions import Predictions
+from dolorim.pose.pose import Pose
+from dolorim.pose.write_dlc import write_dlc
+from dolorim.video.reader import FrameStream
 from ethograms import unmerged
 
 SP = unmerged(["rest", "s", "p"])
@@ -299,13 +299,13 @@ def small_project(folder, **files):
 def test_a_project_may_mix_formats_and_one_boris_file_may_label_several_videos(tmp_path):
     both = AGGREGATED + "o,10,m,s,STATE,0.2,0.4,/x/v.mp4\nq,10,m,p,STATE,0,0.1,w.mp4\nr,10,m,x,STATE,0,0.1,other.mp4\n"
     folder = small_project(tmp_path, all_events__csv=both)
-    found = open_project(in_project(folder, DataConfig()))
+    found = open_study(in_study_folder(folder, DataConfig()))
     placed = [found.place(s, np.arange(4) / 10, DataConfig())[0].labels.tolist() for s in found.sources]
     assert placed == [[-1, -1, 1, 1], [2, -1, -1, -1]]
     (folder / "Annotations" / "all_events.csv").unlink()
     label_file(folder / "Annotations", ",background,s,p\n0,0,1,0\n1,1,0,0\n", "v_labels.csv")
     label_file(folder / "Annotations", "Frame,Action\n0,2\n1,0\n", "prediction_w_1.csv")
-    found = open_project(in_project(folder, DataConfig()))
+    found = open_study(in_study_folder(folder, DataConfig()))
     placed = [found.place(s, np.arange(2) / 10, DataConfig())[0].labels.tolist() for s in found.sources]
     assert placed == [[1, -1], [2, 0]]
     config = DataConfig(on_conflict="warn")
@@ -318,7 +318,7 @@ def test_a_project_may_mix_formats_and_one_boris_file_may_label_several_videos(t
 
 def test_a_file_that_belongs_to_no_video_need_not_be_readable(tmp_path):
     folder = small_project(tmp_path, v__csv="Frame,Action\n0,1\n", notes__csv='a,b\n"' + 200_000 * "x" + '",1\n')
-    findings = open_project(in_project(folder, DataConfig())).findings
+    findings = open_study(in_study_folder(folder, DataConfig())).findings
     assert [f.what for f in findings] == ["labels a video that is not there"]
 
 
@@ -408,7 +408,7 @@ def test_inspect_says_which_format_a_label_file_has_and_what_it_contradicts(tmp_
 
 def recordings(config):
     """Labels of a project's videos, as they lie on the frames that decode, and when these are."""
-    project, found = open_project(config), {}
+    project, found = open_study(config), {}
     for source in project.sources:
         time_s = np.array([frame.time_s for frame in FrameStream(source.video)])
         found[source.video.stem] = project.place(source, time_s, config)[0].labels.tolist(), time_s
@@ -416,7 +416,7 @@ def recordings(config):
 
 
 def test_a_study_that_was_scored_in_another_tool_gives_the_same_labels(study, tmp_path):
-    config = in_project(study, DataConfig(trial_length=90))
+    config = in_study_folder(study, DataConfig(trial_length=90))
     own = recordings(config)
     for name, (found, time_s) in own.items():
         unsure = np.full((len(found), len(PAIN)), 1 / len(PAIN))

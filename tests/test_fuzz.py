@@ -10,20 +10,20 @@ import pytest
 
 from dolorim.config import Config, DataConfig, config_toml, read_config
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN
-from dolorim.core.predictions import Predictions
-from dolorim.data.video import probe
-from dolorim.formats.annotations import read_annotations, sniff
-from dolorim.formats.dlc import write_dlc
-from dolorim.formats.ethogram_file import read_ethogram, write_ethogram
-from dolorim.formats.events import Conflicts, Events
-from dolorim.formats.export import export_predictions
-from dolorim.formats.labels import write_labels
-from dolorim.formats.pose import read_poses
-from dolorim.formats.pose_h5 import _labels
-from dolorim.formats.predictions import read_predictions, write_predictions
-from films import numbered
+from dolorim.labels.annotations import read_annotations, sniff
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.ethogram_file import read_ethogram, write_ethogram
+from dolorim.labels.events import Conflicts, Events
+from dolorim.labels.export import export_predictions
+from dolorim.labels.label_files import write_labels
+from dolorim.labels.prediction_files import read_predictions, write_predictions
+from dolorim.labels.predictions import Predictions
+from dolorim.pose.read import read_poses
+from dolorim.pose.read_h5 import _labels
+from dolorim.pose.write_dlc import write_dlc
+from dolorim.video.reader import probe
 from mutations import mutate
+from videos import numbered
 
 CASES = 60  # of each kind
 LABELS = np.repeat(np.arange(6, dtype=np.int16), 5)

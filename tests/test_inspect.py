@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dolorim.checks.inspect import contact_sheet, look_at
 from dolorim.cli import main
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.data.inspect import contact_sheet, look_at
 from dolorim.simulate.mouse import Mouse
-from films import mouse_film, numbered, write_film
+from videos import mouse_film, numbered, write_film
 
 
 def test_a_look_tells_the_frames_that_decode_beside_those_that_the_header_claims(tmp_path):

@@ -7,28 +7,28 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tests.tracks import film_of, wandering
+from tests.poses import film_of, wandering
 
 from dolorim.config import AugmentConfig, Config, ModelConfig, TrainConfig
 from dolorim.core.errors import UserError
-from dolorim.core.keypoints import KEYPOINTS
-from dolorim.core.pose import Skeleton
-from dolorim.core.recording import Recording
-from dolorim.data.augment import augment
-from dolorim.data.footage import Footage, crop_points
-from dolorim.data.keypoint_frames import KeypointFrames
-from dolorim.data.sampling import BoutSampler, WindowSpec
-from dolorim.data.windows import Windows
-from dolorim.engine.loaders import Loaders, make_loaders
-from dolorim.engine.losses import keypoint_loss
-from dolorim.engine.needs import needs_of
+from dolorim.dataset.augmentation import augment
+from dolorim.dataset.keypoint_frames import KeypointFrames
+from dolorim.dataset.labelled_recording import LabelledRecording, crop_points
+from dolorim.dataset.sampling import BoutSampler, WindowSpec
+from dolorim.dataset.windows import Windows
+from dolorim.inference.input_spec import input_spec_of
+from dolorim.labels.trials import Recording
 from dolorim.models.build import build_recognizer
+from dolorim.pose.keypoints import KEYPOINTS
+from dolorim.pose.pose import Skeleton
+from dolorim.training.loaders import Loaders, make_loaders
+from dolorim.training.losses import keypoint_loss
 
 USUAL = AugmentConfig()
 SIZE = 32
 
 
-def footage(frames: int, untracked: slice = slice(0), tracked: bool = True) -> Footage:
+def footage(frames: int, untracked: slice = slice(0), tracked: bool = True) -> LabelledRecording:
     """A recording with its picture, and with a pose but on the `untracked` frames."""
     track = wandering(frames, KEYPOINTS, 1, 0.0)
     points = track.points.copy()
@@ -36,10 +36,10 @@ def footage(frames: int, untracked: slice = slice(0), tracked: bool = True) -> F
     film = film_of(track, SIZE, turned=True)
     labels = np.arange(frames, dtype=np.int16) // 10 % 2
     track = dataclasses.replace(track, points=points)
-    return Footage(Recording(str(frames), "1M", labels), film, track if tracked else None)
+    return LabelledRecording(Recording(str(frames), "1M", labels), film, track if tracked else None)
 
 
-def draws(parts: list[Footage], rank: int = 0, world_size: int = 1, **changes: int) -> KeypointFrames:
+def draws(parts: list[LabelledRecording], rank: int = 0, world_size: int = 1, **changes: int) -> KeypointFrames:
     settings = TrainConfig(**{"train_T": 10, "batch_size": 2, "kp_frames": 32, **changes})
     windows = BoutSampler([f.recording for f in parts], settings, USUAL, rank=rank, world_size=world_size)
     return KeypointFrames(parts, settings, USUAL, windows, rank, world_size)
@@ -50,13 +50,13 @@ def drawn(sampler: KeypointFrames, epoch: int = 0) -> list[WindowSpec]:
     return list(sampler)
 
 
-def loaders_of(parts: list[Footage], **changes: object) -> Loaders:
+def loaders_of(parts: list[LabelledRecording], **changes: object) -> Loaders:
     settings = TrainConfig(train_T=10, batch_size=2, **changes)  # type: ignore[arg-type]
     model_config = ModelConfig(clip_length=8, tasks="multitask", width=16)
     config = Config(model=model_config, augment=USUAL, train=settings)
     skeleton = Skeleton(KEYPOINTS)
     model = build_recognizer(model_config, 2, skeleton, SIZE)
-    windows = Windows(parts, 10, needs_of(model, model_config, skeleton), USUAL)
+    windows = Windows(parts, 10, input_spec_of(model, model_config, skeleton), USUAL)
     sampler = BoutSampler([f.recording for f in parts], settings, USUAL)
     return make_loaders(config, parts, model, windows, sampler, 0)
 
@@ -100,7 +100,7 @@ def test_a_frame_is_shown_with_its_own_points_also_in_the_mirror() -> None:
     changed = augment(batch, still, range(2))
     assert batch["mirrored"].any()
     assert not batch["mirrored"].all()
-    places = crop_points(part.track.points[:, 0], part.video.centers, part.video.turns, part.video.side_px)
+    places = crop_points(part.track.points[:, 0], part.video.centers, part.video.angles_rad, part.video.side_px)
     mirror = [KEYPOINTS.index(n.replace("L_", "?").replace("R_", "L_").replace("?", "R_")) for n in KEYPOINTS]
     specs = drawn(loader.sampler)
     for points, flipped, spec in zip(changed["points"][:, 0], batch["mirrored"], specs, strict=False):
@@ -122,7 +122,7 @@ def test_where_nobody_has_tracked_anything_there_are_no_keypoints_to_learn() -> 
         loaders_of([footage(60, untracked=slice(0, 60)), footage(30, tracked=False)])
 
 
-def spotted(frames: int) -> Footage:
+def spotted(frames: int) -> LabelledRecording:
     """A recording of an animal that turns about: a bright spot is its mouth, and a dim one its tail base."""
     rng = np.random.default_rng(0)
     names = ("mouth", "tail_base")
@@ -139,7 +139,7 @@ def spotted(frames: int) -> Footage:
     film = dataclasses.replace(
         film_of(track, SIZE), images=images.clip(0, 255).astype(np.uint8), centers=np.ones((frames, 2), np.float32)
     )
-    return Footage(Recording("spots", "1M", np.zeros(frames, np.int16)), film, track)
+    return LabelledRecording(Recording("spots", "1M", np.zeros(frames, np.int16)), film, track)
 
 
 def test_keypoints_of_an_animal_that_looks_in_all_directions_are_learned_in_a_few_dozen_steps() -> None:
@@ -150,7 +150,7 @@ def test_keypoints_of_an_animal_that_looks_in_all_directions_are_learned_in_a_fe
     plain = dataclasses.replace(USUAL, aug_invert=0.0)
     loop = TrainConfig(train_T=10, batch_size=1, kp_frames=8)
     sampler = BoutSampler([part.recording], loop, plain)
-    windows = Windows([part], 10, needs_of(model, config, skeleton), plain)
+    windows = Windows([part], 10, input_spec_of(model, config, skeleton), plain)
     loader = make_loaders(Config(augment=plain, train=loop), [part], model, windows, sampler, 0).keypoint_frames
     assert loader is not None
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
-from dolorim.core.keypoints import KEYPOINTS, SPELLINGS, match_keypoints, parse_kp_names, with_our_names
-from dolorim.core.pose import Pose
-from dolorim.formats.pose import read_pose
+from dolorim.pose.keypoints import KEYPOINTS, SPELLINGS, match_keypoints, parse_kp_names, with_our_names
+from dolorim.pose.pose import Pose
+from dolorim.pose.read import read_pose
 
 
 def matched(names, **how):

@@ -10,9 +10,9 @@ from PIL import Image
 from dolorim.cli import main
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.data.frame_times import frame_times
-from dolorim.formats.study import read_study
-from films import numbered, write_film
+from dolorim.reporting.read_observations import read_observations
+from dolorim.video.frame_times import frame_times
+from videos import numbered, write_film
 
 CLASSES = "id,name\n0,rest\n1,lick\n2,walk\n3,flinch\n"
 NAMES = ("rest", "lick", "walk", "flinch")
@@ -137,7 +137,7 @@ def study(tmp_path, files, **more):
     for name, text in files:
         write(folder, name, text)
     write(tmp_path, "groups.csv", "file,animal,group\nm1.mp4,a,saline\nm2.mp4,b,cfa\n")
-    return read_study(folder, tmp_path / "groups.csv", tmp_path / "classes.csv", **more)
+    return read_observations(folder, tmp_path / "groups.csv", tmp_path / "classes.csv", **more)
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -146,7 +146,7 @@ def test_every_format_gives_the_same_read_outs(tmp_path, classes, kind):
     knows = kind in (*SAY_NO_RATE, *SAY_THEIR_RATE)
     found = study(tmp_path, [(name, text)], rate_hz=None if knows else RATE_HZ)
     assert found.failures == ()
-    (track,) = found.tracks
+    (track,) = found.recordings
     assert (track.video, track.animal, track.group, track.trial) == ("m1", "a", "saline", "")
     assert track.labels.tolist() == [0, 1, 2]
     assert track.start_s == pytest.approx([0, 10 / 3, 5], abs=1e-3)
@@ -157,7 +157,7 @@ def test_every_format_gives_the_same_read_outs(tmp_path, classes, kind):
 @pytest.mark.usefixtures("classes")
 def test_report_asks_for_the_rate_only_of_files_that_do_not_tell_it(tmp_path):
     found = study(tmp_path, [FILES["boris"], ("m2.csv", FILES["frames"][1])])
-    assert [t.video for t in found.tracks] == ["m1"]
+    assert [t.video for t in found.recordings] == ["m1"]
     ((path, why),) = found.failures
     assert path.name == "m2.csv"
     assert "give --rate_hz, or the videos with --videos" in why
@@ -168,7 +168,7 @@ def test_report_asks_for_the_rate_only_of_files_that_do_not_tell_it(tmp_path):
 @pytest.mark.usefixtures("classes")
 def test_a_file_of_bouts_is_as_long_as_boris_says_its_video_is(tmp_path):
     found = study(tmp_path, [("o.csv", boris(BOUTS[:2]))], labels=DataConfig(label_gaps="walk"))
-    (track,) = found.tracks
+    (track,) = found.recordings
     assert (track.length_s, track.stop_s[-1]) == (8.0, 8.0)
 
 
@@ -200,11 +200,11 @@ def test_the_videos_timestamps_count_where_they_are_given(tmp_path):
     rows = table("Frame,Action", (f"{i},{int(i >= 15)}" for i in range(20)))
     config = DataConfig(videos=tmp_path / "Videos")
     found = study(tmp_path, [("m1.csv", rows)], labels=config, times_of=frame_times)
-    (track,) = found.tracks
+    (track,) = found.recordings
     assert track.start_s == pytest.approx([0, 2.5])
     assert track.length_s == pytest.approx(3.0)
     bouts = table("start_s,stop_s,label", ["0,1.9,rest", "1.9,2.2,lick"])
-    (track,) = study(tmp_path, [("m1.csv", bouts)], labels=config, times_of=frame_times).tracks
+    (track,) = study(tmp_path, [("m1.csv", bouts)], labels=config, times_of=frame_times).recordings
     assert track.start_s[1] == pytest.approx(2.0)  # the frame that begins there
     write(tmp_path / "a", "m1.csv", rows)
     write(tmp_path / "b", "m1.csv", table("start_s,stop_s,label", ["0,2.5,rest", "2.5,3.0,lick"]))
@@ -218,10 +218,10 @@ def test_trials_are_laid_on_their_video_where_it_is_given(tmp_path):
     files = [(f"prediction_m1_{k}.csv", table("Frame,Action", (f"{i},{k % 2}" for i in range(20)))) for k in (1, 2)]
     config = DataConfig(videos=tmp_path / "Videos", trial_length=20, label_context=2)
     found = study(tmp_path, files, labels=config, times_of=frame_times)
-    assert [(t.trial, t.labels.tolist()) for t in found.tracks] == [("1", [1]), ("2", [0])]
-    assert [t.length_s for t in found.tracks] == pytest.approx([2, 2])
+    assert [(t.trial, t.labels.tolist()) for t in found.recordings] == [("1", [1]), ("2", [0])]
+    assert [t.length_s for t in found.recordings] == pytest.approx([2, 2])
     found = study(tmp_path, files, rate_hz=10)
-    assert [t.length_s for t in found.tracks] == pytest.approx([2, 2])
+    assert [t.length_s for t in found.recordings] == pytest.approx([2, 2])
 
 
 @pytest.mark.usefixtures("classes")

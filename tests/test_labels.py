@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN, Ethogram, RawClass
-from dolorim.core.recording import place_trials
-from dolorim.files.table import write_table
-from dolorim.formats.dlc import write_dlc
-from dolorim.formats.ethogram_file import write_ethogram
-from dolorim.formats.labels import parse_name, read_labels, write_labels
+from dolorim.files.tables import write_table
+from dolorim.labels.ethogram import PAIN, Ethogram, RawClass
+from dolorim.labels.ethogram_file import write_ethogram
+from dolorim.labels.label_files import parse_name, read_labels, write_labels
+from dolorim.labels.trials import place_trials
+from dolorim.pose.write_dlc import write_dlc
 from ethograms import unmerged
 
 LICKS = Ethogram(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from dolorim.config import DataConfig
-from dolorim.data import localize
-from dolorim.data.crop import crop_frames, plan_view
-from dolorim.data.video import FrameStream
 from dolorim.simulate.mouse import Mouse
-from films import mouse_film
+from dolorim.video import localizer as localize
+from dolorim.video.crop import crop_frames, plan_crop
+from dolorim.video.reader import FrameStream
+from videos import mouse_film
 
 SIZE, LENGTH = 160, 34.0
 DARK = Mouse(length_px=LENGTH)
@@ -33,7 +33,7 @@ def draw_clock(picture, frame):
 
 def way_of(path, mask="", stop=None):
     """The crop's centers in pixels, `(time, 2)`, and the body length that it takes for true."""
-    view = plan_view(path, DataConfig(image_size=16, mask=mask))
+    view = plan_crop(path, DataConfig(image_size=16, mask=mask))
     centers = np.concatenate([b.centers for b in crop_frames(FrameStream(path, stop=stop), view)])
     return centers * view.side_px, view.scene.body_length_px
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dolorim.config import TrainConfig
-from dolorim.engine.losses import FrameLoss, class_weights, keypoint_loss, peaks, soft_targets
 from dolorim.models.heads import Keypoints
+from dolorim.training.losses import FrameLoss, class_weights, keypoint_loss, peaks, soft_targets
 
 EVEN = np.array([0.5, 0.5])
 

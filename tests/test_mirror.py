@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.config import Config
-from dolorim.core.keypoints import KEYPOINTS
 from dolorim.core.mirror import mirrored_order, side_of, without_partner
-from dolorim.data.augment import settle
+from dolorim.dataset.augmentation import settle
+from dolorim.pose.keypoints import KEYPOINTS
 
 PAIRS = [
     ("lick_L", "lick_R"), ("LickLeft", "LickRight"), ("lickL", "lickR"), ("leftPaw", "rightPaw"),

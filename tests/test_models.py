@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from dolorim.config import ModelConfig
-from dolorim.data.crop import Crops
-from dolorim.data.footage import Halo, Needs
-from dolorim.engine.infer import Predictor, fold_normalization
+from dolorim.dataset.labelled_recording import Halo, InputSpec
+from dolorim.inference.streaming import Predictor, fold_normalization
 from dolorim.models.build import build_recognizer
 from dolorim.models.cnn3d import Cnn3d
-from dolorim.models.kinematics import Kinematics
-from dolorim.models.maps import LAGS, MotionMaps
+from dolorim.models.motion_maps import LAGS, MotionMaps
 from dolorim.models.recognizer import Inputs, Recognizer
+from dolorim.models.shape_features import Kinematics
+from dolorim.video.crop import Crops
 
 SIZE, CLASSES = 32, 3
 
@@ -31,8 +31,8 @@ def recognizer(clip_length: int, seed: int = 0) -> Recognizer:
 
 
 def predictor(model: Recognizer, chunk: int = 64) -> Predictor:
-    needs = Needs(Halo(model.visual.before, model.visual.after))
-    return Predictor(model, needs, torch.device("cpu"), "32", chunk)
+    input_spec = InputSpec(Halo(model.visual.before, model.visual.after))
+    return Predictor(model, input_spec, torch.device("cpu"), "32", chunk)
 
 
 def video(frames: int, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dolorim.checks.recordings import examine
 from dolorim.cli import main
 from dolorim.config import DataConfig
-from dolorim.data.check import examine
-from dolorim.data.crop import crop_frames, plan_view
-from dolorim.data.picture_size import PictureSize, describe_sizes, of_other_shape
-from dolorim.data.video import FrameStream
-from dolorim.engine.run_folder import RunFolder
-from dolorim.formats.predictions import read_predictions
-from films import numbered, write_film
+from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.prediction_files import read_predictions
+from dolorim.video.crop import crop_frames, plan_crop
+from dolorim.video.picture_size import PictureSize, describe_sizes, of_other_shape
+from dolorim.video.reader import FrameStream
 from test_batch import random_run
 from test_sample_frames import remuxed
+from videos import numbered, write_film
 
 
 def two_sizes(folder: Path, height: int, width: int) -> Path:
@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def test_a_larger_picture_of_the_same_view_gives_the_same_crops(tmp_path: Path) -> None:
     video = two_sizes(tmp_path, 128, 192)
     stream = FrameStream(video)
-    view = plan_view(video, DataConfig(crop="none", image_size=48))
+    view = plan_crop(video, DataConfig(crop="none", image_size=48))
     images = np.concatenate([b.images for b in crop_frames(stream, view)]).astype(int)
     assert stream.sizes == [PictureSize(0, 96, 64), PictureSize(30, 192, 128)]
     assert np.abs(images[:30] - images[30:]).mean() < 6

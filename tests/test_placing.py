@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dolorim.checks.check import check
 from dolorim.cli import main
 from dolorim.config import Config, DataConfig, ModelConfig
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN
-from dolorim.core.recording import place_trials
-from dolorim.data.video import FrameStream
-from dolorim.engine.check import check
-from dolorim.engine.material import gather
-from dolorim.formats.dlc import write_dlc
-from dolorim.formats.labels import LabelFile, read_labels
-from dolorim.formats.placing import place_labels
-from dolorim.formats.project import in_project, open_project
-from dolorim.review.desk import Desk
-from dolorim.review.project import open_review
-from films import numbered, write_film
+from dolorim.dataset.loading import load_dataset
+from dolorim.dataset.study import in_study_folder, open_study
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.label_files import LabelFile, read_labels
+from dolorim.labels.placing import place_labels
+from dolorim.labels.trials import place_trials
+from dolorim.pose.write_dlc import write_dlc
+from dolorim.review.contents import open_review
+from dolorim.review.session import Session
+from dolorim.video.reader import FrameStream
+from videos import numbered, write_film
 
 N, REST, LICK, WALK = 240, 0, 1, 2
 TRUTH = [REST] * 100 + [LICK] * 50 + [WALK] * 90
@@ -56,21 +56,21 @@ def study_of(folder, n=N, name="m1.mp4", times_ms=None, **labels):
 
 def checked(folder, **knobs):
     """What check makes of the only recording: its labels, and all findings."""
-    found = check(in_project(folder, DataConfig(**knobs)))
+    found = check(in_study_folder(folder, DataConfig(**knobs)))
     placement = found.rows[0].placement
     return None if placement is None else placement.labels.tolist(), found.findings
 
 
 def gathered(folder, cache, **knobs):
     """What train learns from: the labels of the only recording."""
-    data = in_project(folder, DataConfig(image_size=16, crop="none", cache=cache, **knobs))
-    (footage,) = gather(Config(data=data)).footage
+    data = in_study_folder(folder, DataConfig(image_size=16, crop="none", cache=cache, **knobs))
+    (footage,) = load_dataset(Config(data=data)).footage
     return footage.recording.labels.tolist()
 
 
 def reviewed(folder, out, **knobs):
     """What review shows, and what it saves once one frame has been labelled as it was."""
-    desk = Desk(open_review(folder, DataConfig(**knobs), out=out), "ann")
+    desk = Session(open_review(folder, DataConfig(**knobs), out=out), "ann")
     shown = desk.recording(0)["truth"]
     labels = np.full(desk.open(0).n_frames, -1)
     for start, stop, label in shown or []:
@@ -122,8 +122,8 @@ def test_ten_minutes_scored_at_29_97_frames_per_second_lie_where_their_times_say
     (tmp_path / "Annotations").mkdir()
     (tmp_path / "Annotations" / "m1.csv").write_text(boris(rows, "29.97", "m1.mp4", 600.0), "utf-8")
     (tmp_path / "classes.csv").write_text("id,name\n0,rest\n1,lick\n2,walk\n", "utf-8")
-    config = in_project(tmp_path, DataConfig())
-    project = open_project(config)
+    config = in_study_folder(tmp_path, DataConfig())
+    project = open_study(config)
     _, placement = project.place(project.sources[0], np.arange(n) / 30, config)
     assert np.flatnonzero(placement.labels == LICK).tolist() == list(range(17_700, 17_850))
     assert [f.what for f in placement.findings] == ["says 29.97 frames/s, its video has 30"]
@@ -139,8 +139,8 @@ def test_poses_without_video_lie_at_the_rate_that_is_given(tmp_path):
     (tmp_path / "classes.csv").write_text("id,name\n0,rest\n1,lick\n2,walk\n", "utf-8")
     expected = [REST] * 83 + [LICK] * 42 + [WALK] * 75
     assert checked(tmp_path, rate_hz=25)[0] == expected
-    data = in_project(tmp_path, DataConfig(rate_hz=25))
-    (footage,) = gather(Config(data=data, model=ModelConfig(visual="none", pose="graph"))).footage
+    data = in_study_folder(tmp_path, DataConfig(rate_hz=25))
+    (footage,) = load_dataset(Config(data=data, model=ModelConfig(visual="none", pose="graph"))).footage
     assert footage.recording.labels.tolist() == expected
 
 
@@ -149,13 +149,13 @@ def test_a_file_that_fills_its_video_is_used_whole_whatever_it_and_others_count_
     folder = study_of(tmp_path, m1__csv=frames(TRUTH, first))
     write_film(folder / "Videos" / "m2.mp4", numbered(N, 32, 32))
     (folder / "Annotations" / "m2.csv").write_text(frames(TRUTH, 1 - first), "utf-8")
-    found = check(in_project(folder, DataConfig()))
+    found = check(in_study_folder(folder, DataConfig()))
     assert [r.placement.labels.tolist() for r in found.rows] == [TRUTH, TRUTH]
     assert "label-counting" not in [f.name for f in found.findings]
 
 
 def test_the_project_whose_two_files_count_from_0_and_from_1(real_data):
-    found = check(in_project(real_data / "cases" / "one_based" / "project", DataConfig()))
+    found = check(in_study_folder(real_data / "cases" / "one_based" / "project", DataConfig()))
     assert [r.placement.labels.tolist() for r in found.rows] == [TRUTH, TRUTH]
     assert not {"label-counting", "trial-skipped"} & {f.name for f in found.findings}
 
@@ -349,8 +349,8 @@ def test_a_video_that_was_cut_off_keeps_its_pose(tmp_path):
     write_dlc(tmp_path / "DLC" / "m1DLC_net.csv", "net", names, points, np.ones((N, 6)))
     findings = checked(tmp_path, allow_damaged=True)[1]
     assert [f.severity for f in findings if f.name == "pose-rows"] == ["warning"]
-    data = in_project(tmp_path, DataConfig(image_size=16, allow_damaged=True, cache=tmp_path / "cache"))
-    (footage,) = gather(Config(data=data, model=ModelConfig(pose="graph"))).footage
+    data = in_study_folder(tmp_path, DataConfig(image_size=16, allow_damaged=True, cache=tmp_path / "cache"))
+    (footage,) = load_dataset(Config(data=data, model=ModelConfig(pose="graph"))).footage
     assert footage.track.n_frames == footage.n_frames == n
     assert np.isfinite(footage.track.points).all()
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dolorim.core.pose import Pose, tracked
+from dolorim.pose.pose import Pose, tracked
 
 NAMES = ("mouth", "tail_base")
 

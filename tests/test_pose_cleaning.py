@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dolorim.core.errors import UserError
-from dolorim.core.keypoints import KEYPOINTS, with_our_names
-from dolorim.core.pose import Pose
-from dolorim.core.pose_cleaning import body_length_px, clean, gate, since_seen
-from dolorim.formats.dlc import write_dlc
-from dolorim.formats.pose import read_pose
+from dolorim.pose.cleaning import body_length_px, clean, gate, since_seen
+from dolorim.pose.keypoints import KEYPOINTS, with_our_names
+from dolorim.pose.pose import Pose
+from dolorim.pose.read import read_pose
+from dolorim.pose.write_dlc import write_dlc
 from dolorim.simulate.mouse import draw_labels, keypoints, move
 from dolorim.simulate.study import StudyPlan, draw_mouse, track
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dolorim.core.errors import UserError
-from dolorim.formats.dlc import write_dlc
-from dolorim.formats.pose import read_pose, read_poses
+from dolorim.pose.read import read_pose, read_poses
+from dolorim.pose.write_dlc import write_dlc
 
 DLC = """scorer,net,net,net,net,net,net
 bodyparts,mouth,mouth,mouth,tail_base,tail_base,tail_base

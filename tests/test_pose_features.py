@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dolorim.core.keypoints import KEYPOINTS
-from dolorim.core.pose_cleaning import since_seen
-from dolorim.core.pose_features import REACH, feature_names, pose_features, skeleton_scale_px
-from dolorim.core.pose_generic import body_axis, trunk
-from dolorim.core.pose_graph import FEATURES
+from dolorim.pose.cleaning import since_seen
+from dolorim.pose.features import REACH, feature_names, pose_features, skeleton_scale_px
+from dolorim.pose.generic_features import body_axis, trunk
+from dolorim.pose.graph import FEATURES
+from dolorim.pose.keypoints import KEYPOINTS
 
 RAT = ("top", "body", "tail", "tail-m", "tail-e")
 LAYOUTS = [("graph", KEYPOINTS, 1), ("full", KEYPOINTS, 1), ("generic", KEYPOINTS, 1), ("generic", RAT, 2)]

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dolorim.core.keypoints import KEYPOINTS, with_our_names
-from dolorim.core.pose import Pose
-from dolorim.core.pose_cleaning import body_length_px
-from dolorim.core.pose_graph import ANGLES, FEATURES, LENGTHS, pose_graph
-from dolorim.formats.pose import read_pose
+from dolorim.pose.cleaning import body_length_px
+from dolorim.pose.graph import ANGLES, FEATURES, LENGTHS, pose_graph
+from dolorim.pose.keypoints import KEYPOINTS, with_our_names
+from dolorim.pose.pose import Pose
+from dolorim.pose.read import read_pose
 
 pixels = st.integers(0, 2000).map(lambda i: i / 4)
 points = st.integers(1, 4).flatmap(lambda n: hnp.arrays(float, (n, 6, 2), elements=pixels))

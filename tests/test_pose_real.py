@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dolorim.core.errors import UserError
-from dolorim.formats.pose import read_pose, read_poses
+from dolorim.pose.read import read_pose, read_poses
 
 TWICE = "formats/pose/saved_twice_12_01_A_DeepCut_resnet50_Blockcourse1May9shuffle1_1030000.csv"
 CFA = "cfa_sample/DLC/shortened_2023-10-25_CFA_010_267M_trackingDLC_resnet50_pawtracking_comparisionMay7shuffle1_500000"

@@ -12,20 +12,20 @@ import pytest
 import torch
 
 from dolorim.config import Config, DataConfig, ModelConfig
-from dolorim.core.decoder import Decoder
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN
-from dolorim.core.splits import Split
-from dolorim.data.crop import Crops, crop_frames, plan_view
-from dolorim.data.footage import Halo, Needs
-from dolorim.data.video import FrameStream
-from dolorim.engine.infer import Predictor
-from dolorim.engine.jobs import unique_stems
-from dolorim.engine.predict import BatchResult, Job, predict_videos
-from dolorim.engine.run_folder import RunFolder
-from dolorim.formats.predictions import read_predictions
+from dolorim.dataset.labelled_recording import Halo, InputSpec
+from dolorim.dataset.splits import Split
+from dolorim.inference.decoder import Decoder
+from dolorim.inference.inputs import unique_stems
+from dolorim.inference.predict_batch import BatchResult, PredictInput, predict_videos
+from dolorim.inference.run_folder import RunFolder
+from dolorim.inference.streaming import Predictor
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.prediction_files import read_predictions
 from dolorim.models.build import build_recognizer
 from dolorim.models.recognizer import Inputs, Streams
+from dolorim.video.crop import Crops, crop_frames, plan_crop
+from dolorim.video.reader import FrameStream
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def label(run: RunFolder, videos: list[Path], out: Path, **knobs: Any) -> BatchResult:
     """Predict videos that have no pose."""
-    return predict_videos(run, [Job(v, v.stem) for v in videos], out, **knobs)
+    return predict_videos(run, [PredictInput(v, v.stem) for v in videos], out, **knobs)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_streaming_a_video_gives_what_the_network_gives_on_all_of_it(
 ) -> None:
     label(run, [video], tmp_path)
     config = run.read_config()
-    blocks = list(crop_frames(FrameStream(video), plan_view(video, config.data)))
+    blocks = list(crop_frames(FrameStream(video), plan_crop(video, config.data)))
     model = run.load_model()
     images = torch.from_numpy(np.concatenate([b.images for b in blocks]))[None, None].float() / 255
     track = torch.from_numpy(np.concatenate([b.centers for b in blocks]))[None]
@@ -184,7 +184,7 @@ def test_the_chunk_that_is_decided_at_a_time_does_not_grow_with_the_video(
         return Streams(torch.zeros(1, sizes[-1] - 7, 512), None)
 
     monkeypatch.setattr(model, "encode", encode)
-    predictor = Predictor(model, Needs(Halo(4, 3)), torch.device("cpu"), "32", chunk=16, fold=False)
+    predictor = Predictor(model, InputSpec(Halo(4, 3)), torch.device("cpu"), "32", chunk=16, fold=False)
     blocks = (
         Crops(i * 50, np.zeros((50, 32, 32), np.uint8), np.zeros((50, 2), np.float32), np.zeros(50), np.zeros(50))
         for i in range(40)

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dolorim.core.bouts import Bout
 from dolorim.core.clock import rate_of
 from dolorim.core.errors import UserError
-from dolorim.core.predictions import Predictions
-from dolorim.files.table import read_table
-from dolorim.formats.predictions import meta_path, read_bouts, read_predictions, write_predictions
+from dolorim.files.tables import read_table
+from dolorim.labels.bouts import Bout
+from dolorim.labels.prediction_files import meta_path, read_bouts, read_predictions, write_predictions
+from dolorim.labels.predictions import Predictions
 
 
 def predicted(labels, classes=("rest", "lick"), rate_hz=10.0, **meta):

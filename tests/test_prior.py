@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from dolorim.config import AugmentConfig, TrainConfig
-from dolorim.core.decoder import Decoder, prior_factors
-from dolorim.core.recording import Recording
-from dolorim.data.sampling import BoutSampler
-from dolorim.engine.losses import FrameLoss, learned_shares
+from dolorim.dataset.sampling import BoutSampler
+from dolorim.inference.decoder import Decoder, prior_factors
+from dolorim.labels.trials import Recording
 from dolorim.metrics.summary import Scored, summarize
-from dolorim.metrics.tune import fit_decoder
-from evidence import CLASSES, RATE_HZ, evidence
+from dolorim.training.fit_decoder import fit_decoder
+from dolorim.training.losses import FrameLoss, learned_shares
+from simulated_probabilities import CLASSES, RATE_HZ, evidence
 
 LABELLED = np.array([0.9, 0.02, 0.08])  # of what a camera sees
 DRAWN = np.array([0.45, 0.3, 0.25])  # of what training draws

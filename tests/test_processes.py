@@ -19,17 +19,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig, config_toml
 from dolorim.core.errors import UserError
-from dolorim.data.sampling import Turns
-from dolorim.engine.losses import FrameLoss
-from dolorim.engine.run_folder import RunFolder
-from dolorim.engine.train import train
+from dolorim.dataset.sampling import Turns
+from dolorim.inference.run_folder import RunFolder
+from dolorim.training.losses import FrameLoss
+from dolorim.training.train import train
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX systems")
 
 _TRAIN = """
 import os, pathlib, signal, sys
 from dolorim.cli import main
-from dolorim.engine.module import Learner
+from dolorim.training.module import Learner
 
 before = Learner.on_train_epoch_start
 here = pathlib.Path(sys.argv[1])
@@ -153,10 +153,10 @@ def test_only_what_does_the_work_may_change_when_a_run_goes_on(study: Path, tmp_
 def test_every_recording_has_its_turn_once_and_nobody_has_more_turns_than_another(n: int, processes: int) -> None:
     drawn = []
     for rank in range(processes):
-        turns = Turns(n)
-        turns.rank, turns.world_size = rank, processes
-        drawn.append(list(turns))
-        assert len(turns) == len(drawn[-1]) == len(drawn[0])
+        angles_rad = Turns(n)
+        angles_rad.rank, angles_rad.world_size = rank, processes
+        drawn.append(list(angles_rad))
+        assert len(angles_rad) == len(drawn[-1]) == len(drawn[0])
     assert sorted(i for mine in drawn for i in mine if i >= 0) == list(range(n))
 
 

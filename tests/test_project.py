@@ -7,10 +7,10 @@ import pytest
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN
+from dolorim.dataset.study import in_study_folder, open_study, with_study_files
 from dolorim.files.naming import find_videos
-from dolorim.files.table import read_table
-from dolorim.formats.project import in_project, open_project, with_project_files
+from dolorim.files.tables import read_table
+from dolorim.labels.ethogram import PAIN
 from ethograms import unmerged
 
 ROWS = "Frame,Action\n" + "".join(f"{i},{i % 8}\n" for i in range(20))
@@ -30,7 +30,7 @@ def project(folder, videos, labels=(), **files):
 
 
 def opened(folder, **settings):
-    return open_project(in_project(folder, DataConfig(**settings)))
+    return open_study(in_study_folder(folder, DataConfig(**settings)))
 
 
 def labels_of(found):
@@ -129,12 +129,12 @@ def test_a_folder_of_labels_without_any_is_refused(tmp_path):
         (lambda f: DataConfig(), "no videos given; name their folder with --videos"),
         (lambda f: DataConfig(videos=f / "nowhere"), "there is no such folder"),
         (lambda f: DataConfig(videos=f), "no video in this folder"),
-        (lambda f: in_project(f / "nowhere", DataConfig()), "there is no such folder"),
+        (lambda f: in_study_folder(f / "nowhere", DataConfig()), "there is no such folder"),
     ],
 )
 def test_a_project_without_videos_is_refused(tmp_path, make, message):
     with pytest.raises(UserError, match=message):
-        open_project(make(tmp_path))
+        open_study(make(tmp_path))
 
 
 def test_videos_of_any_usual_kind_are_found_in_subfolders_and_sorted(tmp_path):
@@ -208,16 +208,16 @@ def test_the_classes_beside_the_videos_replace_the_built_in_ones(tmp_path):
     folder = project(tmp_path, ["a.mp4"], ["prediction_a_1.csv"], classes_csv=table)
     assert opened(folder).ethogram == unmerged(names)
     given = DataConfig(videos=folder / "Videos", annotations=folder / "Annotations")
-    assert open_project(given).ethogram == PAIN
-    assert with_project_files(given).classes == folder / "classes.csv"
+    assert open_study(given).ethogram == PAIN
+    assert with_study_files(given).classes == folder / "classes.csv"
 
 
 def test_folders_are_found_in_any_letter_case_and_named_ones_come_first(tmp_path):
     folder = project(tmp_path, ["a.mp4"], ["prediction_a_1.csv"])
     (folder / "Videos").rename(folder / "VIDEOS")
     other = project(tmp_path / "other", ["b.mp4"])
-    assert in_project(folder, DataConfig()).videos == folder / "VIDEOS"
-    assert in_project(folder, DataConfig(videos=other)).videos == other
+    assert in_study_folder(folder, DataConfig()).videos == folder / "VIDEOS"
+    assert in_study_folder(folder, DataConfig(videos=other)).videos == other
 
 
 def test_a_folder_without_videos_in_it_is_a_folder_of_videos(tmp_path):
@@ -246,8 +246,8 @@ def test_each_label_file_of_a_project_is_counted_by_what_it_holds_itself(tmp_pat
     ],
 )
 def test_every_label_file_of_the_real_projects_lies_on_its_video(real_data, folder, layouts, animals):
-    config = in_project(real_data / folder, DataConfig())
-    found = open_project(config)
+    config = in_study_folder(real_data / folder, DataConfig())
+    found = open_study(config)
     table = read_table(config.recordings)
     n_frames = {row[0]: int(row[table.header.index("n_frames")]) for row in table.rows}
     assert {s.animal for s in found.sources} == animals

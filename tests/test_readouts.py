@@ -9,18 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dolorim.core.bouts import runs
 from dolorim.core.errors import UserError
-from dolorim.core.study import Study, Track, check_animals
+from dolorim.core.runs import runs
 from dolorim.reporting.assays import built_in, read_assay, seconds
-from dolorim.reporting.misclassification import corrected
+from dolorim.reporting.error_correction import corrected
+from dolorim.reporting.observations import Observations, ObservedRecording, check_animals
 from dolorim.reporting.readouts import collect, curve, measure, row_shares, transitions
 
 
-def track(labels: list[int], rate_hz: float = 1.0, animal: str = "a", group: str = "g", **columns: str) -> Track:
+def track(
+    labels: list[int], rate_hz: float = 1.0, animal: str = "a", group: str = "g", **columns: str
+) -> ObservedRecording:
     starts, stops, values = runs(np.array(labels))
     known = values >= 0
-    return Track(
+    return ObservedRecording(
         "v", animal, group, starts[known] / rate_hz, stops[known] / rate_hz, values[known], len(labels) / rate_hz, "",
         columns,
     )  # fmt: skip
@@ -76,7 +78,7 @@ def test_time_adds_up_over_windows_and_so_do_bouts(labels: list[int], cut: int) 
 
 def test_two_recordings_of_an_animal_count_as_one_animal() -> None:
     tracks = (track([0, 1], animal="a"), track([1, 1], animal="a"), track([0, 0], animal="b"))
-    tables = collect(Study(("rest", "lick"), ("g",), tracks), read_assay("whole"))
+    tables = collect(Observations(("rest", "lick"), ("g",), tracks), read_assay("whole"))
     animals = tables["animals"].query("behavior == 'lick' and readout == 'time_percent'").set_index("animal")
     assert animals["value"].to_dict() == {"a": 75, "b": 0}
     assert animals["recordings"].to_dict() == {"a": 2, "b": 1}
@@ -85,21 +87,21 @@ def test_two_recordings_of_an_animal_count_as_one_animal() -> None:
 
 def test_left_and_right_become_ipsi_and_contra() -> None:
     tracks = (track([1, 1, 2], treated_side="L"), track([1, 1, 2], animal="b", treated_side="right"))
-    study = Study(("rest", "lick_L", "lick_R"), ("g",), tracks).by_side()
+    study = Observations(("rest", "lick_L", "lick_R"), ("g",), tracks).by_side()
     assert study.classes == ("rest", "lick_ipsi", "lick_contra")
-    assert [measure(t, 3)["time_s"].tolist() for t in study.tracks] == [[0, 2, 1], [0, 1, 2]]
-    camel = Study(("rest", "LickLeft", "LickRight"), ("g",), tracks).by_side()
+    assert [measure(t, 3)["time_s"].tolist() for t in study.recordings] == [[0, 2, 1], [0, 1, 2]]
+    camel = Observations(("rest", "LickLeft", "LickRight"), ("g",), tracks).by_side()
     assert camel.classes == ("rest", "Lick_ipsi", "Lick_contra")
-    assert [measure(t, 3)["time_s"].tolist() for t in camel.tracks] == [[0, 2, 1], [0, 1, 2]]
-    half = dataclasses.replace(study, tracks=(*tracks, track([0], animal="c")))
+    assert [measure(t, 3)["time_s"].tolist() for t in camel.recordings] == [[0, 2, 1], [0, 1, 2]]
+    half = dataclasses.replace(study, recordings=(*tracks, track([0], animal="c")))
     with pytest.raises(UserError, match=r"animal c: expected L or R"):
         half.by_side()
 
 
 def test_every_stimulus_is_a_trial() -> None:
-    study = Study(("rest", "withdraw"), ("g",), (track([0, 1, 1, 0, 0, 0, 0, 0, 1, 0]),))
+    study = Observations(("rest", "withdraw"), ("g",), (track([0, 1, 1, 0, 0, 0, 0, 0, 1, 0]),))
     after = study.after_stimuli({("v", ""): [0.0, 4.0, 7.0, 99.0]}, 2.0)
-    responses = [measure(t, 2) for t in after.tracks]
+    responses = [measure(t, 2) for t in after.recordings]
     assert [r["response"][1] for r in responses] == [1, 0, 1]
     assert [r["latency_s"][1] for r in responses] == [1, 2, 1]
     assert "ends before its stimulus at 99 s" in str(after.findings[0])
@@ -111,8 +113,8 @@ def test_an_animal_in_some_of_the_groups_is_refused_and_a_small_group_is_named()
     one, other = track([0], animal="a", group="x"), track([0], animal="a", group="y")
     third = track([0], animal="b", group="y")
     with pytest.raises(UserError, match="animal a is in the groups x and y"):
-        check_animals(Study(("rest", "lick"), ("x", "y"), (one, other, third)))
-    crossed = Study(("rest", "lick"), ("x", "y"), (one, other))
+        check_animals(Observations(("rest", "lick"), ("x", "y"), (one, other, third)))
+    crossed = Observations(("rest", "lick"), ("x", "y"), (one, other))
     assert crossed.paired
     assert "only 1 animal" in str(check_animals(crossed)[0])
 

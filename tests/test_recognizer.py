@@ -13,21 +13,21 @@ import torch
 
 from dolorim.config import AugmentConfig, ModelConfig
 from dolorim.core.errors import UserError
-from dolorim.core.keypoints import KEYPOINTS
-from dolorim.core.pose import NO_SKELETON, Skeleton
-from dolorim.core.pose_features import REACH
-from dolorim.core.recording import Recording
-from dolorim.data.augment import augment
-from dolorim.data.footage import Footage, Needs, crop_points
-from dolorim.data.windows import Windows, pose_statistics
-from dolorim.engine.infer import Predictor, blocks_of
-from dolorim.engine.module import inputs_of
-from dolorim.engine.needs import needs_of
+from dolorim.dataset.augmentation import augment
+from dolorim.dataset.labelled_recording import InputSpec, LabelledRecording, crop_points
+from dolorim.dataset.windows import Windows, pose_statistics
+from dolorim.inference.input_spec import input_spec_of
+from dolorim.inference.streaming import Predictor, blocks_of
+from dolorim.labels.trials import Recording
 from dolorim.models.build import build_recognizer
-from dolorim.models.paws import PawBrightness
+from dolorim.models.paw_brightness import PawBrightness
+from dolorim.models.pretrained import Pretrained
 from dolorim.models.recognizer import Inputs, Recognizer, Streams
-from dolorim.models.weights import Pretrained
-from tracks import film_of, wandering
+from dolorim.pose.features import REACH
+from dolorim.pose.keypoints import KEYPOINTS
+from dolorim.pose.pose import NO_SKELETON, Skeleton
+from dolorim.training.module import inputs_of
+from poses import film_of, wandering
 
 SIZE, CLASSES, TIME = 32, 3, 75
 SIX, RATS = Skeleton(KEYPOINTS), Skeleton(("nose", "body", "tail"), 2)
@@ -68,35 +68,35 @@ class Case:
     def __init__(self, name: str, frames: int = TIME, missing: float = 0.1) -> None:
         self.config, skeleton = MODELS[name]
         self.model = copy.deepcopy(_settled(name))
-        self.needs = needs_of(self.model, self.config, skeleton)
-        self.footage = _footage(self.needs, frames, missing)
+        self.input_spec = input_spec_of(self.model, self.config, skeleton)
+        self.footage = _footage(self.input_spec, frames, missing)
 
     def inputs(self) -> Inputs:
         """What the network sees of all of it."""
-        return _inputs(self.needs, self.footage)
+        return _inputs(self.input_spec, self.footage)
 
     def predictor(self, chunk: int = 64, read: int = 1024) -> Predictor:
-        return Predictor(self.model, self.needs, torch.device("cpu"), "32", chunk, read, keypoints=True)
+        return Predictor(self.model, self.input_spec, torch.device("cpu"), "32", chunk, read, keypoints=True)
 
 
-def _footage(needs: Needs, frames: int, missing: float) -> Footage:
-    track = wandering(frames, needs.skeleton.keypoints, needs.skeleton.animals, missing)
-    film = film_of(track, SIZE, turned=True) if needs.visual is not None else None
-    wanted = needs.pose is not None or needs.points
-    return Footage(Recording("a", "1M", np.zeros(frames, np.int16)), film, track if wanted else None)
+def _footage(input_spec: InputSpec, frames: int, missing: float) -> LabelledRecording:
+    track = wandering(frames, input_spec.skeleton.keypoints, input_spec.skeleton.animals, missing)
+    film = film_of(track, SIZE, turned=True) if input_spec.visual is not None else None
+    wanted = input_spec.pose is not None or input_spec.points
+    return LabelledRecording(Recording("a", "1M", np.zeros(frames, np.int16)), film, track if wanted else None)
 
 
-def _inputs(needs: Needs, footage: Footage) -> Inputs:
+def _inputs(input_spec: InputSpec, footage: LabelledRecording) -> Inputs:
     video, track, n = footage.video, footage.track, footage.n_frames
     found: dict[str, torch.Tensor] = {}
     if video is not None:
         found["frames"] = torch.from_numpy(video.images)[None, None].float() / 255
         found["track"] = torch.from_numpy(video.centers)[None]
-    if track is not None and needs.pose is not None:
+    if track is not None and input_spec.pose is not None:
         places = track.at(np.arange(-REACH, n + REACH), 0, n - 1)
-        found["pose"] = torch.from_numpy(needs.features_of(track, *places))[None]
-    if track is not None and needs.points and video is not None:
-        points = crop_points(track.points[:, 0], video.centers, video.turns, video.side_px)
+        found["pose"] = torch.from_numpy(input_spec.features_of(track, *places))[None]
+    if track is not None and input_spec.points and video is not None:
+        points = crop_points(track.points[:, 0], video.centers, video.angles_rad, video.side_px)
         found["points"] = torch.from_numpy(points)[None]
     return Inputs(**found)
 
@@ -107,15 +107,17 @@ def _settled(name: str) -> Recognizer:
     config, skeleton = MODELS[name]
     torch.manual_seed(0)
     model = build_recognizer(config, CLASSES, skeleton, SIZE)
-    needs = needs_of(model, config, skeleton)
-    one, two = (_footage(needs, TIME, missing) for missing in (0.1, 0.2))
+    input_spec = input_spec_of(model, config, skeleton)
+    one, two = (_footage(input_spec, TIME, missing) for missing in (0.1, 0.2))
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():
                 parameter.copy_(0.3 * torch.randn(parameter.shape))
         if model.pose is not None:
-            model.pose.fit(*pose_statistics(Windows([one, two], 1, needs)))
-        pairs = zip(dataclasses.astuple(_inputs(needs, one)), dataclasses.astuple(_inputs(needs, two)), strict=True)
+            model.pose.fit(*pose_statistics(Windows([one, two], 1, input_spec)))
+        pairs = zip(
+            dataclasses.astuple(_inputs(input_spec, one)), dataclasses.astuple(_inputs(input_spec, two)), strict=True
+        )
         both = Inputs(*(None if a is None else torch.cat([a, b]) for a, b in pairs))
         model.train()
         for _ in range(3):
@@ -158,7 +160,7 @@ def test_decisions_in_chunks_are_those_on_the_whole_recording(name: str, frames:
 @pytest.mark.parametrize("name", ["vit alone", "vit with pose"])
 def test_decisions_on_stored_features_are_those_on_the_frames_to_the_last_bit(name: str, precision: str) -> None:
     case = Case(name)
-    predictor = Predictor(case.model, case.needs, torch.device("cpu"), precision, chunk=16, read=20)
+    predictor = Predictor(case.model, case.input_spec, torch.device("cpu"), precision, chunk=16, read=20)
     video, track = case.footage.video, case.footage.track
     stored = np.concatenate([*predictor.features(blocks_of(video, 30), track, video.side_px)])
     assert stored.dtype == np.float16

@@ -16,16 +16,16 @@ from PIL import Image
 
 from dolorim.cli import main
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import Ethogram, RawClass
-from dolorim.core.predictions import Predictions
-from dolorim.files.table import read_table, write_table
-from dolorim.formats.ethogram_file import write_ethogram
-from dolorim.formats.labels import write_labels
-from dolorim.formats.predictions import write_predictions
-from dolorim.formats.study import read_stimuli, read_study
+from dolorim.files.tables import read_table, write_table
+from dolorim.labels.ethogram import Ethogram, RawClass
+from dolorim.labels.ethogram_file import write_ethogram
+from dolorim.labels.label_files import write_labels
+from dolorim.labels.prediction_files import write_predictions
+from dolorim.labels.predictions import Predictions
 from dolorim.metrics.summary import Scored, summarize
 from dolorim.reporting.assays import read_assay
-from dolorim.reporting.misclassification import corrected_budgets, why_not_corrected
+from dolorim.reporting.error_correction import corrected_budgets, why_not_corrected
+from dolorim.reporting.read_observations import read_observations, read_stimuli
 from dolorim.reporting.readouts import collect
 from dolorim.reporting.trust import Trust, read_trust
 
@@ -113,7 +113,7 @@ def test_label_files_are_read_too_and_a_bad_one_is_named(folder: Path, capsys: p
     (folder / "found" / "v7.csv").write_text("Frame,Action\n0,swim\n")
     (folder / "found" / "other.csv").write_text("Frame,Action\n0,0\n")
     with pytest.raises(UserError, match="--rate_hz"):
-        read_study(folder / "found", folder / "groups.csv", folder / "ethogram.toml")
+        read_observations(folder / "found", folder / "groups.csv", folder / "ethogram.toml")
     assert main(report(folder, "--rate_hz", "10", "--classes", str(folder / "ethogram.toml"))) == 1
     said = capsys.readouterr().err
     assert "no class is called 'swim'" in said
@@ -122,11 +122,11 @@ def test_label_files_are_read_too_and_a_bad_one_is_named(folder: Path, capsys: p
 
 
 def test_bouts_and_frames_give_the_same_study(folder: Path) -> None:
-    quick = read_study(folder / "found", folder / "groups.csv")
+    quick = read_observations(folder / "found", folder / "groups.csv")
     for path in (folder / "found").glob("*.bouts.csv"):
         path.unlink()
-    slow = read_study(folder / "found", folder / "groups.csv")
-    for a, b in zip(quick.tracks, slow.tracks, strict=True):
+    slow = read_observations(folder / "found", folder / "groups.csv")
+    for a, b in zip(quick.recordings, slow.recordings, strict=True):
         assert (a.video, a.animal, a.group) == (b.video, b.animal, b.group)
         assert a.labels.tolist() == b.labels.tolist()
         assert np.allclose(a.start_s, b.start_s, atol=1e-4)
@@ -136,17 +136,17 @@ def test_bouts_and_frames_give_the_same_study(folder: Path) -> None:
 def test_a_damaged_table_of_bouts_and_other_classes_are_failures_of_their_own(folder: Path) -> None:
     (folder / "found" / "v0.bouts.csv").write_text("start_frame,stop_frame,start_s,stop_s,label\n0,5,0,x,rest\n")
     write_predictions(folder / "found", predicted("v3", np.array([0, 1]), ("rest", "bite")))
-    study = read_study(folder / "found", folder / "groups.csv")
-    assert len(study.tracks) == 6
+    study = read_observations(folder / "found", folder / "groups.csv")
+    assert len(study.recordings) == 6
     assert [path.name for path, _ in study.failures] == ["v0.bouts.csv", "v3.bouts.csv"]
     assert "expected the classes rest, paw_lick_L" in study.failures[1][1]
 
 
 def test_the_control_comes_first(folder: Path) -> None:
-    assert read_study(folder / "found", folder / "groups.csv").groups == ("vehicle", "<treated>")
-    assert read_study(folder / "found", folder / "groups.csv", control="<treated>").groups[0] == "<treated>"
+    assert read_observations(folder / "found", folder / "groups.csv").groups == ("vehicle", "<treated>")
+    assert read_observations(folder / "found", folder / "groups.csv", control="<treated>").groups[0] == "<treated>"
     with pytest.raises(UserError, match="no such group; there are vehicle, <treated>"):
-        read_study(folder / "found", folder / "groups.csv", control="x")
+        read_observations(folder / "found", folder / "groups.csv", control="x")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_the_control_comes_first(folder: Path) -> None:
 def test_a_table_of_groups_that_makes_no_sense_is_refused(folder: Path, table: str, complaint: str) -> None:
     (folder / "groups.csv").write_text(table)
     with pytest.raises(UserError, match=complaint):
-        read_study(folder / "found", folder / "groups.csv")
+        read_observations(folder / "found", folder / "groups.csv")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_flags_that_make_no_sense_are_refused(
 
 
 def test_stimuli_are_read_by_video_and_trial(folder: Path) -> None:
-    study = read_study(folder / "found", folder / "groups.csv")
+    study = read_observations(folder / "found", folder / "groups.csv")
     path = folder / "stimuli.csv"
     path.write_text("video,onset_s\nv0.mp4,3\nV0,1.5\nother,2\n")
     assert read_stimuli(path, study) == {("v0", ""): [1.5, 3.0]}
@@ -240,7 +240,7 @@ def test_budgets_are_corrected_where_the_errors_are_known_well_enough(folder: Pa
     assert trust.bouts == {"rest": 10 * 5, "lick": 10 * 5}
     for i in range(8):
         write_predictions(folder / "found", predicted(f"v{i}", LICKS_FOUND, TWO))
-    study = read_study(folder / "found", folder / "groups.csv")
+    study = read_observations(folder / "found", folder / "groups.csv")
     tables = collect(study, read_assay("whole"))
     budget = corrected_budgets(tables["animals"], TWO, list(trust.confusions.values())).query("behavior == 'lick'")
     assert budget.predicted.to_list() == pytest.approx([20, 20])

@@ -25,11 +25,11 @@ from browsing import (
     wait_saved,
 )
 from dolorim.config import DataConfig
-from dolorim.core.ethogram import PAIN
-from dolorim.formats.labels import read_labels
-from dolorim.review.project import open_review
-from films import _BIT
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.label_files import read_labels
+from dolorim.review.contents import open_review
 from reviewing import BOUT, N, predicted_study, serving
+from videos import _BIT
 
 LICK, SHAKE, WALK = (PAIN.classes.index(n) for n in ("paw_lick", "paw_shake", "walk"))
 

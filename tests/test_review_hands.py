@@ -13,10 +13,10 @@ import pytest
 
 from browsing import Browser, Page, chromium, go_to, page_state, press, saved, visiting, wait_bouts, wait_saved
 from dolorim.config import DataConfig
-from dolorim.review.project import open_review
-from films import numbered, write_film
+from dolorim.review.contents import open_review
 from labelling import UNSURE, UNTOUCHED, Model
 from reviewing import BOUT, N, predicted_study, serving
+from videos import numbered, write_film
 
 CORE = ("[", "]", "2", "3", "Delete", "Enter", "c", "z", "ArrowRight", "ArrowDown", " ", "tick")
 MORE = ("u", "Shift+Z", "ArrowLeft", "Shift+ArrowRight", "ArrowUp", "s", "m", "Escape")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dolorim.core.bouts import Bout
-from dolorim.review.queue import FEW, PIECE, Piece, cut, draw, estimate
+from dolorim.labels.bouts import Bout
+from dolorim.review.sampling import FEW, PIECE, Piece, cut, draw, estimate
 
 ANIMALS = ["a", "a", "b", "c"]
 

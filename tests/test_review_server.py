@@ -18,16 +18,16 @@ from PIL import Image
 from dolorim.cli import main
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN
-from dolorim.files.table import write_table
-from dolorim.formats.ethogram_file import write_ethogram
-from dolorim.formats.labels import read_labels
-from dolorim.formats.project import open_project
-from dolorim.review.desk import Desk
-from dolorim.review.project import open_review
-from dolorim.review.store import UNSURE
-from films import number_in, numbered, write_film
+from dolorim.dataset.study import open_study
+from dolorim.files.tables import write_table
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.ethogram_file import write_ethogram
+from dolorim.labels.label_files import read_labels
+from dolorim.review.contents import open_review
+from dolorim.review.corrections import UNSURE
+from dolorim.review.session import Session
 from reviewing import BOUT, N, predict, predicted_study, serving
+from videos import number_in, numbered, write_film
 
 JSON = {"content-type": "application/json"}
 
@@ -292,11 +292,11 @@ def test_the_queue_counts_what_is_checked_in_its_order_and_rounds_are_compared(t
 
 def test_a_project_with_the_corrections_as_its_labels_learns_from_them(tmp_path: Path) -> None:
     place = predicted_study(tmp_path)
-    desk = Desk(open_review(place, DataConfig()), "ann")
+    desk = Session(open_review(place, DataConfig()), "ann")
     desk.corrections(0).edit(0, [(10, 30, 3), (40, 45, UNSURE)])
     desk.close()
     config = DataConfig(videos=tmp_path / "Videos", annotations=place / "review" / "ann")
-    project = open_project(config)
+    project = open_study(config)
     labels = [project.place(source, np.arange(N) / 30, config)[0].labels for source in project.sources]
     assert np.flatnonzero(labels[0] == 3).tolist() == list(range(10, 30))
     assert (np.delete(labels[0], np.arange(10, 30)) == -1).all()
@@ -332,7 +332,7 @@ def test_a_blinded_rater_writes_nothing_but_what_is_the_raters(tmp_path: Path) -
     write_table(tmp_path / "Annotations" / f"{video.stem}.csv", ("Frame", "Action"), [(i, 4) for i in range(20)])
     review = open_review(tmp_path, DataConfig(), shuffle=0)
     for blinded, rest in ((True, -1), (False, PAIN.classes.index("paw_shake"))):
-        desk = Desk(review, f"rater {blinded}", blinded=blinded)
+        desk = Session(review, f"rater {blinded}", blinded=blinded)
         desk.corrections(0).edit(0, [(0, 5, 0)])
         desk.close()
         labels = read_labels(review.home / f"rater {blinded}" / "x_204M.csv", PAIN).labels

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN
-from dolorim.formats.labels import read_labels
-from dolorim.review.store import UNSURE, UNTOUCHED, Corrections, Refusal, VersionError, valid_rater
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.label_files import read_labels
+from dolorim.review.corrections import UNSURE, UNTOUCHED, Corrections, RequestError, VersionError, valid_rater
 
 N = 40
 
@@ -53,7 +53,7 @@ def test_undo_goes_on_after_a_restart(tmp_path: Path) -> None:
     third.undo(4)
     third.undo(5)
     assert not third.can_undo
-    with pytest.raises(Refusal, match="nothing to undo"):
+    with pytest.raises(RequestError, match="nothing to undo"):
         third.undo(6)
 
 
@@ -163,7 +163,7 @@ def test_the_history_says_who_and_when(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bad", [(0, N + 1, 1), (5, 5, 1), (-1, 3, 1), (0, 3, 6), (0, 3, -3)])
 def test_a_range_that_does_not_fit_is_refused(tmp_path: Path, bad: tuple[int, int, int]) -> None:
     corrections = opened(tmp_path)
-    with pytest.raises(Refusal):
+    with pytest.raises(RequestError):
         corrections.edit(0, [bad])
     assert corrections.version == 0
 

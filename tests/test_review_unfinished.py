@@ -28,9 +28,9 @@ from browsing import (
     wait_saved,
 )
 from dolorim.config import DataConfig
-from dolorim.core.ethogram import PAIN
-from dolorim.review.desk import Desk
-from dolorim.review.project import Review, open_review
+from dolorim.labels.ethogram import PAIN
+from dolorim.review.contents import Review, open_review
+from dolorim.review.session import Session
 from reviewing import BOUT, N, predicted_study, serving
 
 LICK, SHAKE = PAIN.classes.index("paw_lick"), PAIN.classes.index("paw_shake")
@@ -76,7 +76,7 @@ def paint_until(page: Page, frame: int) -> None:
 
 def painted(review: Review) -> np.ndarray:
     """Frames of the first recording that a new server knows as painted."""
-    frames: np.ndarray = np.flatnonzero(Desk(review, "ann").corrections(0).marks == LICK)
+    frames: np.ndarray = np.flatnonzero(Session(review, "ann").corrections(0).marks == LICK)
     return frames
 
 
@@ -107,7 +107,7 @@ def test_a_stroke_is_kept_whatever_ends_it(scratch: Review, visit: Visitor, end:
     assert frames[0] < 8
     assert frames[-1] >= seen
     assert np.array_equal(frames, np.arange(frames[0], frames[-1] + 1))
-    corrections = Desk(scratch, "ann").corrections(0)
+    corrections = Session(scratch, "ann").corrections(0)
     corrections.undo(corrections.version)  # all of it was one stroke
     assert not corrections.can_undo
 
@@ -180,7 +180,7 @@ def test_steps_that_somebody_has_overtaken_are_not_applied_and_this_is_said(plac
     press(page, "ArrowDown", "3")
     page.wait_for_function("() => document.querySelector('#saved').textContent.startsWith('Not saved')")
     page.close()
-    desk = Desk(open_review(place, DataConfig()), "ann")
+    desk = Session(open_review(place, DataConfig()), "ann")
     desk.corrections(0).edit(0, [(0, 5, 4)])
     desk.close()
     with serving(place, port=int(served.base.rpartition(":")[2])) as again:
@@ -226,16 +226,16 @@ def test_a_label_file_changed_by_hand_is_taken_up_without_writing(place: Path) -
     folder.mkdir(parents=True)
     (folder / "a_201M.csv").write_text("Frame,Action\n" + "".join(f"{i},2\n" for i in range(10)))
     review = open_review(place, DataConfig())
-    desk = Desk(review, "ann")
+    desk = Session(review, "ann")
     assert desk.corrections(0).marks[:11].tolist() == [LICK] * 10 + [-1]
     desk.close()
     assert [p.name for p in folder.iterdir()] == ["a_201M.csv"]
-    desk = Desk(review, "ann")
+    desk = Session(review, "ann")
     desk.corrections(0).edit(1, [(20, 30, 3)])
     desk.close()
     lines = (folder / "a_201M.history.jsonl").read_text().splitlines()
     assert [json.loads(line).get("from") for line in lines] == ["a_201M.csv", None]
-    assert Desk(review, "ann").corrections(0).marks[[9, 10, 20]].tolist() == [LICK, -1, 3]
+    assert Session(review, "ann").corrections(0).marks[[9, 10, 20]].tolist() == [LICK, -1, 3]
 
 
 def test_accept_the_rest_asks_first(place: Path, visit: Visitor) -> None:

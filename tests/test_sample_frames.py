@@ -13,14 +13,14 @@ import pytest
 from dolorim.cli import main
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.data.crop import plan_view
-from dolorim.data.sample_frames import sample_frames
-from dolorim.data.video import FrameStream, probe
-from dolorim.engine.run_folder import RunFolder
-from dolorim.formats.predictions import read_predictions
+from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.prediction_files import read_predictions
 from dolorim.simulate.mouse import Mouse
-from films import mouse_film, number_in, numbered, write_film
+from dolorim.video.crop import plan_crop
+from dolorim.video.reader import FrameStream, probe
+from dolorim.video.sample_frames import sample_frames
 from test_batch import random_run
+from videos import mouse_film, number_in, numbered, write_film
 
 MOUSE = Mouse(length_px=34, floor=130, coat=60, paw=170, patchiness=0.2, noise=2, side=1)
 CONTAINERS: dict[str, tuple[str, dict[str, str]]] = {
@@ -61,7 +61,7 @@ def test_the_same_stream_gives_the_same_crop_in_any_container(film: Path, tmp_pa
     config = DataConfig(image_size=32)
     copy = remuxed(film, tmp_path / name, **options)
     assert len(list(FrameStream(copy))) == 150
-    assert plan_view(copy, config).side_px == plan_view(film, config).side_px
+    assert plan_crop(copy, config).side_px == plan_crop(film, config).side_px
     there, here = sample_frames(copy), sample_frames(film)
     assert len(there) == len(here) >= 30
     np.testing.assert_array_equal([f.luma for f in there], [f.luma for f in here])
@@ -143,4 +143,4 @@ def test_the_given_transport_stream_is_labelled(
     video = real_data / "cases" / "transport_stream" / "short.ts"
     assert main(["predict", str(run.path), str(video), "--out", str(tmp_path), "--quiet"]) == 0
     assert json.loads((tmp_path / "short.meta.json").read_text())["n_frames"] == 240
-    assert plan_view(video, DataConfig()).side_px == pytest.approx(118.04, abs=0.01)  # as of its copy in an mp4 file
+    assert plan_crop(video, DataConfig()).side_px == pytest.approx(118.04, abs=0.01)  # as of its copy in an mp4 file

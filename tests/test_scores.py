@@ -28,7 +28,7 @@ from dolorim.metrics.keypoints import keypoint_scores
 from dolorim.metrics.probabilities import average_precision
 from dolorim.metrics.segments import count_segments
 from dolorim.metrics.summary import Scored, compare, summarize
-from evidence import CLASSES, evidence
+from simulated_probabilities import CLASSES, evidence
 
 TIME_S = np.arange(100) / 20  # a frame lasts 50 ms
 

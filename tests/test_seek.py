@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from dolorim.core.errors import UserError
-from dolorim.data.seek import FrameSource, list_packets
-from dolorim.data.video import FrameStream
-from films import number_in, numbered, write_film
+from dolorim.video.random_access import FrameSource, list_packets
+from dolorim.video.reader import FrameStream
+from videos import number_in, numbered, write_film
 
 N = 130
 TIMES_MS = np.cumsum(np.random.default_rng(0).integers(10, 90, N)).tolist()

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dolorim.core.bouts import to_bouts
-from dolorim.core.ethogram import PAIN
-from dolorim.core.keypoints import KEYPOINTS
-from dolorim.data.video import FrameStream
+from dolorim.labels.bouts import to_bouts
+from dolorim.labels.ethogram import PAIN
+from dolorim.pose.keypoints import KEYPOINTS
 from dolorim.simulate.mouse import REST, SHAKE, WALK, WITHDRAW, Mouse, draw_cage, draw_labels, move, render
 from dolorim.simulate.mouse import keypoints as true_points
 from dolorim.simulate.study import StudyPlan, draw_mouse, simulate_study, track
+from dolorim.video.reader import FrameStream
 
 SMALL = StudyPlan(animals=2, trials=2, size_px=64, seed=5)
 TINY = StudyPlan(animals=3, trials=2, trial_length=30, size_px=64, seed=1)

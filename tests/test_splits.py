@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
-from dolorim.core.splits import Split, fold_animals, split_animals
+from dolorim.dataset.splits import Split, fold_animals, split_animals
 
 
 def herd(n, classes=3):

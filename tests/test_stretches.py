@@ -6,31 +6,33 @@ import numpy as np
 import pytest
 
 from dolorim.core.errors import UserError
-from dolorim.core.study import Study, Track, order_groups
 from dolorim.reporting.assays import read_assay
 from dolorim.reporting.families import Question
 from dolorim.reporting.methods import methods
+from dolorim.reporting.observations import Observations, ObservedRecording, order_groups
 from dolorim.reporting.raster import COLUMNS, column_s, paint, priorities
 from dolorim.reporting.readouts import collect
 from dolorim.reporting.statistics import compare
 from dolorim.reporting.stretches import find_stretches
-from dolorim.reporting.verdict import verdict
+from dolorim.reporting.summary_text import verdict
 
 CLASSES = ("rest", "lick", "walk")
 
 
-def resting(animal: str, group: str, minutes: float, *licks: tuple[float, float]) -> Track:
+def resting(animal: str, group: str, minutes: float, *licks: tuple[float, float]) -> ObservedRecording:
     """An animal that rests but for these licks, each `(start, stop)` in seconds."""
     edges = [0.0, *(moment for lick in licks for moment in lick), 60 * minutes]
     labels = [i % 2 for i in range(len(edges) - 1)]
-    return Track(f"v{animal}", animal, group, np.array(edges[:-1]), np.array(edges[1:]), np.array(labels), edges[-1])
+    return ObservedRecording(
+        f"v{animal}", animal, group, np.array(edges[:-1]), np.array(edges[1:]), np.array(labels), edges[-1]
+    )
 
 
-def study_of(**minutes: tuple[float, ...]) -> Study:
+def study_of(**minutes: tuple[float, ...]) -> Observations:
     tracks = [
         resting(f"{group}{i}", group, length) for group, lengths in minutes.items() for i, length in enumerate(lengths)
     ]
-    return Study(CLASSES, tuple(minutes), tuple(tracks))
+    return Observations(CLASSES, tuple(minutes), tuple(tracks))
 
 
 def test_where_nobody_licks_no_group_is_sooner_however_long_it_was_filmed() -> None:
@@ -49,7 +51,7 @@ def test_areas_and_counts_are_of_the_same_time() -> None:
     licks = [(60 * m + 1.0, 60 * m + 31.0) for m in range(20)]
     short = [resting(f"c{i}", "control", 10, *licks[:10]) for i in range(4)]
     long = [resting(f"x{i}", "drug", 20, *licks) for i in range(4)]
-    tables = collect(Study(CLASSES, ("control", "drug"), (*short, *long)), read_assay("whole"))
+    tables = collect(Observations(CLASSES, ("control", "drug"), (*short, *long)), read_assay("whole"))
     for readout, expected in (("time_s", 300), ("bouts", 10), ("time_percent", 50), ("auc", 450)):
         cell = tables["animals"].query("readout == @readout and behavior == 'lick'")
         assert cell.value.to_numpy() == pytest.approx(expected), readout
@@ -84,20 +86,20 @@ def test_a_phase_that_no_recording_reaches_is_none() -> None:
 
 def test_a_trial_that_ends_early_is_no_trial() -> None:
     study = study_of(control=(0.5,) * 4, drug=(0.5, 0.5, 0.5, 0.025))  # the last one 1.5 s of 2
-    study = study.after_stimuli({(t.video, ""): [0.0] for t in study.tracks}, 2.0)
+    study = study.after_stimuli({(t.video, ""): [0.0] for t in study.recordings}, 2.0)
     [stretch], _ = find_stretches(study, read_assay("von_frey"))
     assert (stretch.end_s, stretch.left_out) == (2.0, {7})
 
 
 def test_nothing_labelled_is_said_in_one_line() -> None:
-    bare = Track("v", "a", "g", np.zeros(0), np.zeros(0), np.zeros(0, int), 60.0)
+    bare = ObservedRecording("v", "a", "g", np.zeros(0), np.zeros(0), np.zeros(0, int), 60.0)
     with pytest.raises(UserError, match="nothing is labelled in v"):
-        collect(Study(CLASSES, ("g",), (bare,)), read_assay("whole"))
+        collect(Observations(CLASSES, ("g",), (bare,)), read_assay("whole"))
 
 
 def test_latencies_of_an_animal_are_censored_where_one_of_them_is() -> None:
     never, soon = resting("a", "g", 1), resting("a", "g", 1, (5, 6))
-    animals = collect(Study(CLASSES, ("g",), (never, soon)), read_assay("whole"))["animals"]
+    animals = collect(Observations(CLASSES, ("g",), (never, soon)), read_assay("whole"))["animals"]
     row = animals.query("readout == 'latency_s' and behavior == 'lick'").iloc[0]
     assert (row.value, row.event) == (32.5, 0)
 
@@ -124,7 +126,7 @@ def test_a_raster_loses_no_pain_bout() -> None:
     starts = np.sort(rng.uniform(0, 3590, 300))
     licks = [(s, s + 0.05) for s in starts[np.append(True, np.diff(starts) > 0.2)]]
     track = resting("a", "g", 60, *licks)
-    study = Study(CLASSES, ("g",), (track,) * 200)
+    study = Observations(CLASSES, ("g",), (track,) * 200)
     width_s, order = column_s(study), priorities(study, ["lick"])
     row = paint(track, width_s, order)
     assert order[-1] == 1

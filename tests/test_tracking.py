@@ -8,12 +8,12 @@ import pytest
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
-from dolorim.core.keypoints import KEYPOINTS
+from dolorim.dataset.study import open_study, unclaimed_poses
 from dolorim.files.poses import find_poses, is_pose_file, pose_of_video, recording_stem
-from dolorim.files.table import write_table
-from dolorim.formats.dlc import write_dlc
-from dolorim.formats.project import open_project, unclaimed_poses
-from dolorim.formats.tracking import load_poses
+from dolorim.files.tables import write_table
+from dolorim.pose.keypoints import KEYPOINTS
+from dolorim.pose.selection import load_poses
+from dolorim.pose.write_dlc import write_dlc
 
 NET = "DLC_resnet50_pawsMay7shuffle1_500000"
 
@@ -85,7 +85,7 @@ def test_poses_lie_beside_the_videos_or_in_a_folder_of_their_own(tmp_path: Path,
     video = touch(tmp_path / "Videos" / "cage_267M.mp4")
     pose = touch(tmp_path / place / f"cage_267M{NET}.csv")
     config = DataConfig(videos=tmp_path / "Videos", dlc=tmp_path / "DLC" if place == "DLC" else None)
-    (source,) = open_project(config).sources
+    (source,) = open_study(config).sources
     assert (source.video, source.pose, source.name, source.animal) == (video, pose, "cage_267M", "267M")
     assert pose_of_video(video) == pose
     assert pose_of_video(video, pose) == pose
@@ -102,7 +102,7 @@ def test_a_single_video_without_a_pose_has_none_and_one_with_two_is_refused(tmp_
 
 def test_poses_without_videos_are_the_recordings(tmp_path: Path) -> None:
     pose = touch(tmp_path / "DLC" / f"cage_267M{NET}.h5")
-    (source,) = open_project(DataConfig(dlc=tmp_path / "DLC")).sources
+    (source,) = open_study(DataConfig(dlc=tmp_path / "DLC")).sources
     assert (source.file, source.video, source.pose, source.name, source.animal) == (
         pose,
         None,
@@ -118,7 +118,7 @@ def test_a_pose_of_a_video_that_is_not_there_is_named(tmp_path: Path) -> None:
     lonely = touch(tmp_path / "DLC" / f"b{NET}.csv")
     touch(tmp_path / "DLC" / "CollectedData_me.h5")
     config = DataConfig(videos=tmp_path / "Videos", dlc=tmp_path / "DLC")
-    assert unclaimed_poses(config, open_project(config)) == [lonely]
+    assert unclaimed_poses(config, open_study(config)) == [lonely]
 
 
 def write_pose(path: Path, names: tuple[str, ...]) -> np.ndarray:

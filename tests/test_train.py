@@ -15,14 +15,14 @@ from safetensors.torch import load_file
 
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig, read_config
 from dolorim.core.errors import UserError
-from dolorim.engine.callbacks import average
-from dolorim.engine.evaluate import evaluate_held_out, evaluate_project
-from dolorim.engine.losses import FrameLoss
-from dolorim.engine.module import Learner, Plateau
-from dolorim.engine.run_folder import RunFolder, load_strictly
-from dolorim.engine.train import train
+from dolorim.evaluation.evaluate import evaluate_held_out, evaluate_project
+from dolorim.inference.run_folder import RunFolder, load_strictly
 from dolorim.metrics.frames import frame_scores
 from dolorim.models.build import build_recognizer
+from dolorim.training.callbacks import average
+from dolorim.training.losses import FrameLoss
+from dolorim.training.module import Learner, Plateau
+from dolorim.training.train import train
 
 
 def settings(study: Path, cache: Path, **changes: object) -> Config:
@@ -270,7 +270,7 @@ def test_patience_waits_until_the_learning_rate_has_come_down(
 ) -> None:  # fmt: skip
     scores = frame_scores(np.array([[1, 0], [1, 0]]), ["a", "b"])  # the same after every epoch
     scores["per_class"] = defaultdict(lambda: {"f1": 0.0})
-    monkeypatch.setattr("dolorim.engine.module.frame_scores", lambda *_: scores)
+    monkeypatch.setattr("dolorim.training.module.frame_scores", lambda *_: scores)
     config = settings(study, run.path.parent / "cache", lr_schedule=schedule, early_stopping_patience=2)
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=20, train_T=90))
     found, said = ended(config, RunFolder(tmp_path / schedule), capsys)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
-from dolorim.core.recording import Recording, Trial, TrialLabels, place_trials
+from dolorim.labels.trials import Recording, Trial, TrialLabels, place_trials
 
 
 def trial(number, span=360, value=1, first=0):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dolorim.core.decoder import Decoder
+from dolorim.inference.decoder import Decoder
 from dolorim.metrics.frames import confusion, frame_scores
 from dolorim.metrics.segments import count_segments
-from dolorim.metrics.tune import fit_biases, fit_decoder, fit_temperature
-from evidence import CLASSES, RATE_HZ, evidence
+from dolorim.training.fit_decoder import fit_biases, fit_decoder, fit_temperature
+from simulated_probabilities import CLASSES, RATE_HZ, evidence
 
 
 def scores_on(decoder, recordings):

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
-from dolorim.data.sample_frames import sample_frames
-from dolorim.data.video import FrameStream, full_range, probe, read_frames
-from dolorim.data.video_writer import VideoWriter
-from films import LOSSLESS, number_in, numbered, write_film
+from dolorim.video.reader import FrameStream, full_range, probe, read_frames
+from dolorim.video.sample_frames import sample_frames
+from dolorim.video.writer import VideoWriter
+from videos import LOSSLESS, number_in, numbered, write_film
 
 N = 50
 

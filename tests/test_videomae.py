@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from dolorim.core.errors import UserError
-from dolorim.models.weights import fingerprint, load_encoder
+from dolorim.models.pretrained import fingerprint, load_encoder
 
 with warnings.catch_warnings():  # what they import is not ours to mend
     warnings.simplefilter("ignore")

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 from dolorim.config import ModelConfig
 from dolorim.core.errors import UserError
-from dolorim.engine.module import thaw
-from dolorim.models.weights import Source, fingerprint, freeze, hub_file, last_blocks, load_encoder, read_weights
+from dolorim.models.pretrained import Source, fingerprint, freeze, hub_file, last_blocks, load_encoder, read_weights
+from dolorim.training.module import thaw
 
 with warnings.catch_warnings():  # what they import is not ours to mend
     warnings.simplefilter("ignore")

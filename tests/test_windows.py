@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.config import AugmentConfig, ModelConfig, TrainConfig
-from dolorim.core.recording import Recording
-from dolorim.data.cache import CachedVideo
-from dolorim.data.footage import Footage, Halo, Needs
-from dolorim.data.sampling import BoutSampler, Turns, WindowSpec, rare_boost
-from dolorim.data.windows import Windows
+from dolorim.dataset.labelled_recording import Halo, InputSpec, LabelledRecording
+from dolorim.dataset.sampling import BoutSampler, Turns, WindowSpec, rare_boost
+from dolorim.dataset.windows import Windows
+from dolorim.labels.trials import Recording
 from dolorim.models.build import build_recognizer
+from dolorim.video.cache import CachedVideo
 
 HALO = Halo(3, 4)
 USUAL, PLAIN = AugmentConfig(), AugmentConfig(aug_stretch=0, aug_border=0, aug_flip=0)
@@ -28,12 +28,12 @@ def video_of(rec):
     """A video in which the picture at frame i is i everywhere and the window's center is at (i, -i)."""
     i = np.arange(rec.n_frames)
     images = np.repeat(i.astype(np.uint8), 4).reshape(-1, 2, 2)
-    centers, turns = np.stack([i, -i], 1).astype(np.float32), np.zeros(len(i), np.float32)
-    return CachedVideo(Path(f"{rec.name}.mp4"), images, centers, i / 30, None, 100.0, turns)
+    centers, angles_rad = np.stack([i, -i], 1).astype(np.float32), np.zeros(len(i), np.float32)
+    return CachedVideo(Path(f"{rec.name}.mp4"), images, centers, i / 30, None, 100.0, angles_rad)
 
 
 def windows_on(*recordings, length=8, halo=HALO):
-    return Windows([Footage(r, video_of(r)) for r in recordings], length, Needs(halo))
+    return Windows([LabelledRecording(r, video_of(r)) for r in recordings], length, InputSpec(halo))
 
 
 def some_labels(n, seed=0):
@@ -136,10 +136,10 @@ def test_the_ranks_of_a_run_share_an_epoch_equally_and_draw_together_what_one_dr
 def test_processes_that_take_turns_do_everything_once(n, world_size):
     done = []
     for rank in range(world_size):
-        turns = Turns(n)
-        turns.rank, turns.world_size = rank, world_size
-        assert len(list(turns)) == len(turns) == -(-n // world_size)  # equally many, or one waits for ever
-        done += list(turns)
+        angles_rad = Turns(n)
+        angles_rad.rank, angles_rad.world_size = rank, world_size
+        assert len(list(angles_rad)) == len(angles_rad) == -(-n // world_size)  # equally many, or one waits for ever
+        done += list(angles_rad)
     assert sorted(i for i in done if i >= 0) == list(range(n))
     assert set(done) <= {-1, *range(n)}
 
@@ -233,7 +233,7 @@ def test_half_of_the_windows_keep_their_time_where_the_others_are_stretched():
 def test_a_dropped_frame_is_replaced_by_the_one_before_and_keeps_that_ones_label():
     rec = recording(np.arange(200) % 3)
     windows = windows_on(rec, length=100, halo=Halo())
-    windows = Windows(windows.footage, 100, windows.needs, replace(PLAIN, aug_temporal_drop=0.3))
+    windows = Windows(windows.footage, 100, windows.input_spec, replace(PLAIN, aug_temporal_drop=0.3))
     item = windows[WindowSpec(0, 20.0, seed=1)]
     shown = item["frames"][:, 0, 0].numpy().astype(int)
     assert item["labels"].tolist() == rec.labels[shown].tolist()

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from dolorim.checks import check
 from dolorim.cli import main
 from dolorim.config import DataConfig
-from dolorim.engine import check, extract, label
-from dolorim.engine.label import Job, Labeler
-from dolorim.engine.predict import predict_videos
-from dolorim.engine.run_folder import RunFolder
-from films import numbered, write_film
-from labor import mortal_builder, mortal_examiner
+from dolorim.dataset import extract
+from dolorim.inference import predict_video as label
+from dolorim.inference.predict_batch import predict_videos
+from dolorim.inference.predict_video import PredictInput, VideoPredictor
+from dolorim.inference.run_folder import RunFolder
 from test_batch import random_run
+from videos import numbered, write_film
+from worker_stub import mortal_builder, mortal_examiner
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX systems")
 
@@ -76,14 +78,14 @@ def test_whatever_one_video_raises_is_named_with_it_and_the_batch_is_finished(
     crash_log: Path,
     error: Exception,
 ) -> None:
-    videos, predict_video = films(tmp_path / "Videos", "a", "b", "c"), Labeler.predict_video
+    videos, predict_video = films(tmp_path / "Videos", "a", "b", "c"), VideoPredictor.predict_video
 
-    def breaking(self: Labeler, job: Job) -> label.RawPrediction:
+    def breaking(self: VideoPredictor, job: PredictInput) -> label.RawPrediction:
         if job.stem == "b":
             raise error
         return predict_video(self, job)
 
-    monkeypatch.setattr(Labeler, "predict_video", breaking)
+    monkeypatch.setattr(VideoPredictor, "predict_video", breaking)
     assert main(["predict", str(run.path), str(tmp_path / "Videos"), "--out", str(tmp_path / "out")]) == 1
     assert sorted(p.name for p in (tmp_path / "out").glob("*.meta.json")) == ["a.meta.json", "c.meta.json"]
     said = capsys.readouterr().err
@@ -96,7 +98,7 @@ def test_whatever_one_video_raises_is_named_with_it_and_the_batch_is_finished(
 
 def test_a_batch_says_how_far_it_is(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     videos = films(tmp_path / "Videos", "a", "b")
-    outcome = predict_videos(run, [Job(v, v.stem) for v in videos], tmp_path / "out")
+    outcome = predict_videos(run, [PredictInput(v, v.stem) for v in videos], tmp_path / "out")
     assert outcome.frames == 41
     said = capsys.readouterr().err
     assert "1 of 2: a.mp4: 20 frames" in said

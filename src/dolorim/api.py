@@ -21,23 +21,23 @@ import pandas as pd
 
 from dolorim.config import Config
 from dolorim.core.errors import UserError
-from dolorim.core.ethogram import PAIN
 from dolorim.core.findings import Finding
-from dolorim.core.pose import Pose
-from dolorim.core.predictions import Predictions
-from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.placing import place_labels
-from dolorim.formats.predictions import write_predictions
-from dolorim.formats.project import in_project, with_project_files
-from dolorim.formats.project_labels import labels_of_one
+from dolorim.dataset.study import in_study_folder, with_study_files
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.ethogram_file import read_ethogram
+from dolorim.labels.matching import labels_of_one
+from dolorim.labels.placing import place_labels
+from dolorim.labels.prediction_files import write_predictions
+from dolorim.labels.predictions import Predictions
+from dolorim.pose.pose import Pose
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-    from dolorim.core.study import Study
-    from dolorim.engine.check import Checked
-    from dolorim.engine.run_folder import RunFolder
+    from dolorim.checks.check import Checked
+    from dolorim.inference.run_folder import RunFolder
+    from dolorim.reporting.observations import Observations
 
 AnyPath: TypeAlias = str | os.PathLike[str]
 
@@ -108,7 +108,7 @@ class Run:
 
     @property
     def folder(self) -> RunFolder:
-        from dolorim.engine.run_folder import RunFolder
+        from dolorim.inference.run_folder import RunFolder
 
         return RunFolder(self.path)
 
@@ -163,11 +163,11 @@ class Run:
         mask: str | None,
         abstain: float | None,
     ) -> Prediction:
-        from dolorim.engine.jobs import find_jobs
-        from dolorim.engine.predict import PredictOptions, PredictWorker
+        from dolorim.inference.inputs import find_inputs
+        from dolorim.inference.predict_batch import PredictOptions, PredictWorker
 
         places = None if pose is None else Path(pose)
-        [job] = find_jobs(self.folder, [video], places)
+        [job] = find_inputs(self.folder, [video], places)
         if places is not None and places.is_file():
             job = dataclasses.replace(job, pose=places)
         options = PredictOptions(
@@ -207,15 +207,15 @@ def train(
     files = {"videos": videos, "annotations": annotations, "dlc": dlc}
     given = {name: Path(value) for name, value in files.items() if value is not None}
     changed = with_settings(base, {**given, **settings})
-    changed = dataclasses.replace(changed, data=with_project_files(changed.data))
+    changed = dataclasses.replace(changed, data=with_study_files(changed.data))
     return train_config(changed, Path(run), folds)
 
 
 def train_config(config: Config, run: Path, folds: int | None = None, leave_one_out: bool = False) -> Run:
     """Train with settings that are complete; with `folds` or `leave_one_out`, cross-validate by animal."""
-    from dolorim.engine.crossval import cross_validate
-    from dolorim.engine.run_folder import RunFolder
-    from dolorim.engine.train import train as train_once
+    from dolorim.inference.run_folder import RunFolder
+    from dolorim.training.cross_validation import cross_validate
+    from dolorim.training.train import train as train_once
 
     if folds is not None and leave_one_out:
         raise UserError("--folds and --leave_one_out both say how many folds there are; keep one of them")
@@ -234,7 +234,7 @@ def evaluate(
     `settings` are the flags of `dolorim train` that say where the other study's files are and how to read them.
     Animals that the run has learned from are refused unless `seen_animals_too`. Raises `UserError`.
     """
-    from dolorim.engine.evaluate import evaluate_held_out, evaluate_project
+    from dolorim.evaluation.evaluate import evaluate_held_out, evaluate_project
     from dolorim.presets import with_settings
 
     folder = (run if isinstance(run, Run) else load_run(run)).folder
@@ -249,7 +249,7 @@ def evaluate(
         config.data, videos=None, annotations=None, recordings=None, dlc=None, classes=None, label_format="auto"
     )
     data = with_settings(dataclasses.replace(config, data=elsewhere), settings).data
-    data = with_project_files(data) if study is None else in_project(Path(study), data)
+    data = with_study_files(data) if study is None else in_study_folder(Path(study), data)
     data = dataclasses.replace(data, classes=data.classes or folder.path / "ethogram.toml")
     scored = evaluate_project(folder, data, folder.predictions("other"), seen_animals_too)
     return {"other": scored}
@@ -260,12 +260,12 @@ def check(study: AnyPath, *, workers: int | None = None, **settings: Any) -> Che
 
     The result has `rows` (one per recording), `counts` (per class) and `findings` (the worst first).
     """
+    from dolorim.checks.check import check as check_config
     from dolorim.core.workers import usual_workers
-    from dolorim.engine.check import check as check_config
     from dolorim.presets import with_settings
 
     data = with_settings(Config(), settings).data
-    return check_config(in_project(Path(study), data), workers or usual_workers())
+    return check_config(in_study_folder(Path(study), data), workers or usual_workers())
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ class Report:
 
     page: Path
     sentences: tuple[str, ...]
-    study: Study
+    study: Observations
 
 
 def report(labels: AnyPath, *, groups: AnyPath, out: AnyPath = "dolorim-report", **settings: Any) -> Report:
@@ -282,9 +282,9 @@ def report(labels: AnyPath, *, groups: AnyPath, out: AnyPath = "dolorim-report",
 
     `settings` are its flags by name (`assay="formalin"`, `run="runs/first"`). Raises `UserError`.
     """
-    from dolorim.data.frame_times import frame_times
     from dolorim.reporting.options import ReportOptions
     from dolorim.reporting.study_report import report_study
+    from dolorim.video.frame_times import frame_times
 
     known = {field.name for field in dataclasses.fields(ReportOptions)}
     unknown = sorted(set(settings) - known)
@@ -343,7 +343,7 @@ class Poses(Sequence[Pose]):
 
 def read_poses(path: AnyPath) -> Poses:
     """Read a pose file of DeepLabCut, Lightning Pose or SLEAP, with all its animals. Raises `UserError`."""
-    from dolorim.formats.pose import read_poses as read
+    from dolorim.pose.read import read_poses as read
 
     return Poses(read(Path(path)))
 
@@ -354,8 +354,8 @@ def read_labels(path: AnyPath, video: AnyPath, **settings: Any) -> pd.DataFrame:
     `label` is None where a frame is unlabelled. Times are the video's own. `settings` are the flags of `dolorim train`
     that say how labels are read (`classes`, `label_stream`, `label_gaps`, ...). Raises `UserError`.
     """
-    from dolorim.data.frame_times import frame_times
     from dolorim.presets import with_settings
+    from dolorim.video.frame_times import frame_times
 
     config = with_settings(Config(), settings).data
     ethogram = PAIN if config.classes is None else read_ethogram(config.classes)
@@ -373,7 +373,7 @@ def read_labels(path: AnyPath, video: AnyPath, **settings: Any) -> pd.DataFrame:
 
 def _as_file(frames: np.ndarray, rate_hz: float | None, path: Path) -> Path:
     """Write frames losslessly, so that they take the very way of a video."""
-    from dolorim.data.video_writer import write_lossless
+    from dolorim.video.writer import write_lossless
 
     if frames.ndim != 3 or frames.dtype != np.uint8:
         raise UserError(f"expected frames (time, height, width) uint8, got {frames.shape} {frames.dtype}")

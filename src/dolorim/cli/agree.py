@@ -15,13 +15,13 @@ import tyro
 from dolorim.cli.common import check_targets, parse, report_failures
 from dolorim.cli.label_flags import LabelFlags
 from dolorim.config import DataConfig
-from dolorim.core.animals import animal_key
-from dolorim.core.ethogram import PAIN
+from dolorim.files.animals import animal_key
 from dolorim.files.naming import find_videos
 from dolorim.files.subjects import animal_of
-from dolorim.files.table import write_text
-from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.ratings import Rated, lay_side_by_side, read_raters
+from dolorim.files.tables import write_text
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.ethogram_file import read_ethogram
+from dolorim.labels.ratings import Rated, lay_side_by_side, read_raters
 from dolorim.metrics.summary import Scored, summarize
 
 
@@ -80,7 +80,7 @@ def _timestamps(config: DataConfig) -> Callable[[str], np.ndarray | None]:
     """When the frames of a video are shown, by its name; None for a video that was not given."""
     if config.videos is None:
         return lambda _: None
-    from dolorim.data.frame_times import frame_times
+    from dolorim.video.frame_times import frame_times
 
     videos = {video.stem.casefold(): video for video in find_videos([config.videos])}
 

@@ -13,10 +13,10 @@ import tyro
 
 from dolorim.cli.common import check_targets, parse, settle
 from dolorim.config import DataConfig
-from dolorim.formats.project import in_project
+from dolorim.dataset.study import in_study_folder
 
 if TYPE_CHECKING:
-    from dolorim.engine.check import Checked
+    from dolorim.checks.check import Checked
 
 _COLORS = {"error": "red", "warning": "yellow", "note": "dim"}
 _WIDTH = 200  # of the tables where no terminal tells
@@ -50,13 +50,13 @@ def run(arguments: list[str]) -> int:
     check_targets(given)
     from rich.console import Console
 
+    from dolorim.checks.check import check
     from dolorim.cli.check_tables import classes_table, finding_lines, recordings_table, summary_line
     from dolorim.core.workers import usual_workers
-    from dolorim.engine.check import check
-    from dolorim.files.table import write_text
+    from dolorim.files.tables import write_text
 
     settle(given.quiet)
-    checked = check(in_project(given.project, given.data), given.workers or usual_workers())
+    checked = check(in_study_folder(given.project, given.data), given.workers or usual_workers())
     status = checked.status(given.strict)
     if given.json is not None:
         text = json.dumps(_as_json(checked, status), indent=1) + "\n"

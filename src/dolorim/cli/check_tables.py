@@ -11,9 +11,9 @@ import numpy as np
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from dolorim.checks.check import Checked
+    from dolorim.checks.recordings import Row
     from dolorim.core.findings import Finding
-    from dolorim.data.check import Row
-    from dolorim.engine.check import Checked
 
 SHOWN_ROWS = 20  # recordings that are listed without --all
 SHOWN_NAMES = 3  # recordings that a group of like findings names

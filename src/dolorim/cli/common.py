@@ -19,7 +19,7 @@ from dolorim.core.errors import UserError
 from dolorim.files.targets import check_file, check_folder
 
 if TYPE_CHECKING:
-    from dolorim.engine.run_folder import RunFolder
+    from dolorim.inference.run_folder import RunFolder
 
 T = TypeVar("T")
 # What people type for a flag of ours, in every verb.
@@ -115,7 +115,7 @@ def wait_politely() -> None:
 
 def settle(quiet: bool, verbose: bool = False) -> None:
     """How much the command says from here on."""
-    from dolorim.engine.talk import be_quiet, be_verbose
+    from dolorim.terminal import be_quiet, be_verbose
 
     be_quiet(quiet)
     be_verbose(verbose)
@@ -129,10 +129,10 @@ def show_run(run: RunFolder) -> dict[str, Any]:
 
 def show_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
     """Tables on the terminal, figures in the run folder."""
-    from dolorim.engine.talk import say, show
     from dolorim.metrics.trust_text import trust_sentences
     from dolorim.reporting.figures import draw_evaluation
     from dolorim.reporting.tables import metrics_table
+    from dolorim.terminal import say, show
 
     ethogram = run.read_ethogram()
     for part, found in metrics.items():

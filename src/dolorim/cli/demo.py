@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dolorim.cli.common import check_targets, parse, show_run
 from dolorim.core.errors import UserError
-from dolorim.formats.project import in_project
+from dolorim.dataset.study import in_study_folder
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ def run(arguments: list[str]) -> int:
     given = parse(_Demo, arguments, "dolorim demo")
     check_targets(given)
     from dolorim.core.workers import usual_workers
-    from dolorim.engine.jobs import find_jobs
-    from dolorim.engine.predict import predict_videos
-    from dolorim.engine.run_folder import RunFolder
-    from dolorim.engine.talk import progress, say
-    from dolorim.engine.train import train as run_training
+    from dolorim.inference.inputs import find_inputs
+    from dolorim.inference.predict_batch import predict_videos
+    from dolorim.inference.run_folder import RunFolder
     from dolorim.presets import DEMO
-    from dolorim.reporting.page import write_run_page
+    from dolorim.reporting.run_page import write_run_page
     from dolorim.simulate.study import StudyPlan, simulate_study
+    from dolorim.terminal import progress, say
+    from dolorim.training.train import train as run_training
 
     run = RunFolder(given.out / "run")
     if run.config.exists() or (given.only_study and (given.out / "study").exists()):
@@ -50,11 +50,11 @@ def run(arguments: list[str]) -> int:
     if given.only_study:
         say(f"the study is in {given.out / 'study'}, a new video in {given.out / 'new' / 'Videos'}")
         return 0
-    data = in_project(given.out / "study", dataclasses.replace(DEMO.data, cache=given.out / "cache"))
+    data = in_study_folder(given.out / "study", dataclasses.replace(DEMO.data, cache=given.out / "cache"))
     settings = dataclasses.replace(DEMO.train, max_minutes=given.minutes, seed=given.seed)
     run_training(dataclasses.replace(DEMO, data=data, train=settings), run)
     metrics = show_run(run)
-    predict_videos(run, find_jobs(run, [given.out / "new" / "Videos"]), given.out / "predictions", overlay=True)
+    predict_videos(run, find_inputs(run, [given.out / "new" / "Videos"]), given.out / "predictions", overlay=True)
     page = write_run_page(given.out / "demo.html", run.path, metrics, given.out / "predictions", simulated=True)
     say(f"open {page}")
     return 0

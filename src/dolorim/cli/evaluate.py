@@ -13,11 +13,11 @@ import tyro
 from dolorim.cli.common import check_targets, parse, settle, show_metrics
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.files.table import write_text
-from dolorim.formats.project import in_project, with_project_files
+from dolorim.dataset.study import in_study_folder, with_study_files
+from dolorim.files.tables import write_text
 
 if TYPE_CHECKING:
-    from dolorim.engine.run_folder import RunFolder
+    from dolorim.inference.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def run(arguments: list[str]) -> int:
     """`dolorim evaluate RUN [PROJECT]` and `dolorim evaluate RUN RUN [PROJECT]`"""
     given = parse(_Evaluate, arguments, "dolorim evaluate")
     check_targets(given)
-    from dolorim.engine.evaluate import evaluate_held_out, evaluate_project
-    from dolorim.engine.run_folder import RunFolder
+    from dolorim.evaluation.evaluate import evaluate_held_out, evaluate_project
+    from dolorim.inference.run_folder import RunFolder
 
     settle(given.quiet)
     run = RunFolder(given.run)
@@ -91,9 +91,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _compare(one: RunFolder, two: RunFolder, given: _Evaluate) -> dict[str, Any]:
-    from dolorim.engine.compare import compare_held_out, compare_on
-    from dolorim.engine.talk import show
+    from dolorim.evaluation.compare import compare_held_out, compare_on
     from dolorim.reporting.tables import comparison_table
+    from dolorim.terminal import show
 
     if given.compare_on is None and given.videos is None:
         found = compare_held_out(one, two, given.seen_animals_too)
@@ -117,5 +117,5 @@ def _other(data: DataConfig, given: _Evaluate, project: Path | None) -> DataConf
         label_counts_from=given.label_counts_from, label_step=given.label_step,
         label_gaps=data.label_gaps if given.label_gaps is None else given.label_gaps,
     )  # fmt: skip
-    other = in_project(project, other) if project else with_project_files(other)
+    other = in_study_folder(project, other) if project else with_study_files(other)
     return dataclasses.replace(other, classes=other.classes or given.run / "ethogram.toml")

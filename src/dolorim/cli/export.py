@@ -13,12 +13,12 @@ import tyro
 from dolorim.cli.common import check_targets, parse, report_failures
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
-from dolorim.core.predictions import Predictions
 from dolorim.files.naming import is_video
 from dolorim.files.poses import LOOKED_FOR, poses_of
-from dolorim.formats.export import Target, export_predictions
-from dolorim.formats.pose import read_pose
-from dolorim.formats.predictions import read_predictions, which_counts
+from dolorim.labels.export import Target, export_predictions
+from dolorim.labels.prediction_files import read_predictions, which_counts
+from dolorim.labels.predictions import Predictions
+from dolorim.pose.read import read_pose
 
 _ENDING = ".predictions.csv"
 

@@ -11,7 +11,7 @@ import tyro
 
 from dolorim.cli.common import check_targets, in_our_words, parse, report_failures, settle, value_of
 from dolorim.config import Config, DataConfig, ModelConfig
-from dolorim.formats.project import in_project, open_project
+from dolorim.dataset.study import in_study_folder, open_study
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ def run(arguments: list[str]) -> int:
     given = parse(_Extract, arguments, "dolorim extract", default=default)
     check_targets(given)
     from dolorim.core.workers import usual_workers
-    from dolorim.engine.extract import extract as fill_cache
-    from dolorim.engine.features import compute_features
-    from dolorim.engine.material import measure_project
-    from dolorim.engine.talk import say, warn
+    from dolorim.dataset.extract import extract as fill_cache
+    from dolorim.dataset.loading import measure_project
     from dolorim.files.naming import find_videos
+    from dolorim.inference.backbone_features import compute_features
+    from dolorim.terminal import say, warn
 
     settle(given.quiet)
-    data = in_project(given.project, given.data)
+    data = in_study_folder(given.project, given.data)
     assert data.videos is not None
     videos = find_videos([data.videos])
-    project = open_project(data)
+    project = open_study(data)
     poses = {s.video: s.pose for s in project.sources} if data.crop == "pose" else {}
     lengths = measure_project(dataclasses.replace(base, data=data, model=given.model), project)
     found, failures = fill_cache({v: poses.get(v) for v in videos}, data, given.workers or usual_workers(), lengths)

@@ -33,10 +33,10 @@ def run(arguments: list[str]) -> int:
     """`dolorim inspect FILE`"""
     given = parse(_Inspect, arguments, "dolorim inspect")
     check_targets(given)
-    from dolorim.data.inspect import contact_sheet, look_at
-    from dolorim.data.pose_sheet import pose_sheet
+    from dolorim.checks.inspect import contact_sheet, look_at
+    from dolorim.checks.pose_sheet import pose_sheet
     from dolorim.files.poses import pose_of_video
-    from dolorim.formats.pose import READERS
+    from dolorim.pose.read import READERS
 
     drawn = given.crops or given.overlay
     if drawn is not None and given.file.suffix.casefold() in READERS:

@@ -63,11 +63,11 @@ def run(arguments: list[str]) -> int:
     if given.jobs is not None and given.jobs < 1:
         raise UserError(f"--jobs {given.jobs}: expected 1 or more")
     wait_politely()
-    from dolorim.engine.jobs import find_jobs
-    from dolorim.engine.predict import predict_videos
-    from dolorim.engine.run_folder import RunFolder
-    from dolorim.engine.talk import say, show
+    from dolorim.inference.inputs import find_inputs
+    from dolorim.inference.predict_batch import predict_videos
+    from dolorim.inference.run_folder import RunFolder
     from dolorim.reporting.tables import profile_table
+    from dolorim.terminal import say, show
 
     settle(given.quiet)
     run = RunFolder(given.run)
@@ -85,7 +85,7 @@ def run(arguments: list[str]) -> int:
             raise UserError("--abstain_by says whose sets to use, and needs --abstain")
         knobs["abstain_by"] = RunFolder(given.abstain_by)
     workers = given.jobs if given.jobs is not None else int(given.engine == "local")
-    outcome = predict_videos(run, find_jobs(run, given.videos, given.dlc), out, workers=workers, **knobs)
+    outcome = predict_videos(run, find_inputs(run, given.videos, given.dlc), out, workers=workers, **knobs)
     skipped = f", {len(outcome.skipped)} were done before" if outcome.skipped else ""
     n = len(outcome.done)
     say(f"{n} video{'s' * (n != 1)} labelled ({outcome.frames:,} frames){skipped}; results in {out}")

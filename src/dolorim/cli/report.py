@@ -59,10 +59,10 @@ def run(arguments: list[str]) -> int:
     """`dolorim report PREDICTIONS --groups groups.csv`"""
     given = parse(_Report, arguments, "dolorim report")
     check_targets(given)
-    from dolorim.data.frame_times import frame_times
-    from dolorim.engine.talk import say, warn
     from dolorim.reporting.options import ReportOptions
     from dolorim.reporting.study_report import report_study
+    from dolorim.terminal import say, warn
+    from dolorim.video.frame_times import frame_times
 
     settle(given.quiet)
     flags = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}

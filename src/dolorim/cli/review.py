@@ -47,11 +47,11 @@ def run(arguments: list[str]) -> int:
         from dolorim.review.server import serve
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is missing; install it with: pip install 'dolorim[review]'") from None
-    from dolorim.formats.ethogram_file import write_ethogram
-    from dolorim.review.desk import Desk
+    from dolorim.labels.ethogram_file import write_ethogram
+    from dolorim.review.contents import open_review
+    from dolorim.review.corrections import valid_rater
     from dolorim.review.progress import Progress
-    from dolorim.review.project import open_review
-    from dolorim.review.store import valid_rater
+    from dolorim.review.session import Session
 
     rater = valid_rater(given.rater if given.rater is not None else getpass.getuser())
     review = open_review(
@@ -59,7 +59,7 @@ def run(arguments: list[str]) -> int:
         shuffle=f"{given.seed} {rater}" if given.blinded else None,
     )  # fmt: skip
     write_ethogram(review.home / "ethogram.toml", review.ethogram)
-    desk = Desk(review, rater, blinded=given.blinded)
+    desk = Session(review, rater, blinded=given.blinded)
 
     def tell(line: str) -> None:
         print(line, file=sys.stderr, flush=True)

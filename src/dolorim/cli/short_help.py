@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dolorim.core.ethogram import PAIN
+from dolorim.labels.ethogram import PAIN
 
 Options: TypeAlias = dict[str, str]
 WIDTH = 28  # columns of the left side

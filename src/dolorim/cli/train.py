@@ -13,8 +13,8 @@ from dolorim.cli.common import check_targets, in_our_words, parse, settle, show_
 from dolorim.cli.short_help import page_of
 from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig
 from dolorim.core.errors import UserError
+from dolorim.dataset.study import with_study_files
 from dolorim.files.targets import check_folder
-from dolorim.formats.project import with_project_files
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def run(arguments: list[str]) -> int:
 
     settle(given.quiet, given.verbose)
     config = dataclasses.replace(
-        base, data=with_project_files(given.data), model=given.model, augment=given.augment, train=given.train
+        base, data=with_study_files(given.data), model=given.model, augment=given.augment, train=given.train
     )
     run = train_config(config, given.run, given.folds, given.leave_one_out is not None).folder
     show_run(run)

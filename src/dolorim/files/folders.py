@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dolorim.core.animals import animal_key
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
+from dolorim.files.animals import animal_key
 from dolorim.files.poses import home_of
 from dolorim.files.subjects import SubjectTable, example, read_subjects
-from dolorim.files.table import read_cells
+from dolorim.files.tables import read_cells
 
 ETHOGRAMS = ("ethogram.toml", "classes.csv", "classes.xlsx")
 _SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm")

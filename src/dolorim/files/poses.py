@@ -11,7 +11,7 @@ from pathlib import Path
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.naming import OUR_SUFFIXES, VIDEO_SUFFIXES, files_below, folded, inside, is_video
-from dolorim.files.table import head_of
+from dolorim.files.tables import head_of
 
 POSE_SUFFIXES = (
     ".csv",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dolorim.core.errors import UserError
-from dolorim.files.table import read_text
+from dolorim.files.tables import read_text
 
 
 def parse_json(text: str | bytes, where: object, remedy: str = "was the file damaged?") -> Any:

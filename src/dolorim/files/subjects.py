@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from dolorim.core.animals import animal_key
 from dolorim.core.errors import UserError
+from dolorim.files.animals import animal_key
 from dolorim.files.naming import by_name, named
-from dolorim.files.table import Table, read_cells
+from dolorim.files.tables import Table, read_cells
 
 # Names of columns, the most telling first, as `column_key` writes them.
 _NAMES: dict[str, tuple[str, ...]] = {}

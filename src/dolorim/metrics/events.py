@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from dolorim.core.bouts import runs
+from dolorim.core.runs import runs
 from dolorim.metrics.frames import Figures, divide
 
 TOLERANCES_S = (0.1, 0.2)

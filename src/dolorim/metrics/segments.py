@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dolorim.core.bouts import runs
+from dolorim.core.runs import runs
 
 OVERLAPS = (0.10, 0.25, 0.50)
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, assert_never
 
 from dolorim.config import ModelConfig
 from dolorim.core.errors import UserError
-from dolorim.core.pose import NO_SKELETON, Skeleton
-from dolorim.core.pose_features import feature_names
 from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.heads import ActionHead, SpatialKeypointHead
-from dolorim.models.paws import PawBrightness
+from dolorim.models.paw_brightness import PawBrightness
 from dolorim.models.pose import HEADS, PoseEncoder
 from dolorim.models.recognizer import Fusion, Recognizer
 from dolorim.models.tcn import Refinement, Tcn
+from dolorim.pose.features import feature_names
+from dolorim.pose.pose import NO_SKELETON, Skeleton
 
 if TYPE_CHECKING:
     from dolorim.models.videomae import VideoMae3d

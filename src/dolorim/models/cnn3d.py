@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dolorim.models.kinematics import Kinematics
-from dolorim.models.maps import Maps, MotionMaps, lags_within
+from dolorim.models.motion_maps import Maps, MotionMaps, lags_within
+from dolorim.models.shape_features import Kinematics
 
 _KERNEL = 3  # frames, of the convolutions over time
 _SLICE = 16  # frames

@@ -11,7 +11,7 @@ from torch import nn
 
 from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.heads import ActionHead, Keypoints, SpatialKeypointHead
-from dolorim.models.paws import PawBrightness
+from dolorim.models.paw_brightness import PawBrightness
 from dolorim.models.pose import PoseEncoder
 from dolorim.models.tcn import Refinement, Tcn
 

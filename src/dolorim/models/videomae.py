@@ -11,7 +11,7 @@ from torch import nn
 from transformers import VideoMAEConfig, VideoMAEModel
 
 from dolorim.core.errors import UserError
-from dolorim.models.weights import Picture, Source, State, load_strictly
+from dolorim.models.pretrained import Picture, Source, State, load_strictly
 
 CLIP, HOP, TUBELET, PATCH = 16, 8, 2, 16  # frames, frames, frames, pixels
 _PRETRAINED_AT = 224  # pixels

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dolorim.core.errors import UserError
-from dolorim.models.weights import Picture, Source, State, load_strictly, one_line
+from dolorim.models.pretrained import Picture, Source, State, load_strictly, one_line
 
 DEFAULT = "vit_small_patch14_dinov2.lvd142m"
 _CHUNK = 64  # frames at a time: memory stays bounded

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from dolorim.config import explain
 from dolorim.core.errors import UserError
 from dolorim.files.structured import parse_toml
-from dolorim.files.table import read_text
+from dolorim.files.tables import read_text
 
 _UNITS_S = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _TEMPLATES = files("dolorim.reporting") / "templates"

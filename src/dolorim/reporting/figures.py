@@ -12,11 +12,11 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from dolorim.core.ethogram import Ethogram
 from dolorim.core.palette import class_colors
-from dolorim.core.predictions import Predictions
-from dolorim.formats.labels import read_labels
-from dolorim.formats.predictions import read_predictions
+from dolorim.labels.ethogram import Ethogram
+from dolorim.labels.label_files import read_labels
+from dolorim.labels.prediction_files import read_predictions
+from dolorim.labels.predictions import Predictions
 from dolorim.reporting.plotting import plt
 
 _ROWS = 12  # recordings in the raster at most

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from dolorim.reporting.study_figures import shown
-from dolorim.reporting.verdict import number
+from dolorim.reporting.summary_text import number
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1, strong: Sequence[int] = ()) -> str:

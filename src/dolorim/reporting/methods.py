@@ -7,24 +7,26 @@ from importlib.metadata import version
 from typing import Any
 
 from dolorim import __version__
-from dolorim.core.study import Study
 from dolorim.reporting.assays import Assay
 from dolorim.reporting.effect_sizes import FEWEST_PER_GROUP
+from dolorim.reporting.observations import Observations
 from dolorim.reporting.stretches import find_stretches
 
 _CORRECTIONS = {"holm": "Holm", "fdr": "Benjamini-Hochberg"}
 _LIBRARIES = ("numpy", "scipy", "statsmodels", "pandas", "matplotlib")
 
 
-def methods(study: Study, assay: Assay, settings: dict[str, Any]) -> str:
+def methods(observations: Observations, assay: Assay, settings: dict[str, Any]) -> str:
     sentences = [f"Behavior was analyzed frame by frame with dolorim {__version__} ({assay.title})."]
-    windows = [f"{s.name} ({s.start_s / 60:g}-{round(s.end_s / 60, 2):g} min)" for s in find_stretches(study, assay)[0]]
+    windows = [
+        f"{s.name} ({s.start_s / 60:g}-{round(s.end_s / 60, 2):g} min)" for s in find_stretches(observations, assay)[0]
+    ]
     sentences.append(f"Windows, as all recordings cover them: {', '.join(windows)}.")
     if assay.response_s is not None:
         sentences.append(f"A response began within {assay.response_s:g} s after a stimulus.")
     sentences.append("Animals are the samples; recordings of one animal were averaged.")
-    if len(study.groups) > 1:
-        sentences += _comparisons(study, assay, settings)
+    if len(observations.groups) > 1:
+        sentences += _comparisons(observations, assay, settings)
     sentences.append(
         f"95 % intervals are Student's t with the jackknife over animals, on a scale without bounds; of "
         f"differences between groups by MOVER. None is given below {FEWEST_PER_GROUP} animals in a group."
@@ -38,9 +40,9 @@ def methods(study: Study, assay: Assay, settings: dict[str, Any]) -> str:
     return " ".join(sentences)
 
 
-def _comparisons(study: Study, assay: Assay, settings: dict[str, Any]) -> list[str]:
-    two = len(study.groups) == 2
-    if study.paired:
+def _comparisons(observations: Observations, assay: Assay, settings: dict[str, Any]) -> list[str]:
+    two = len(observations.groups) == 2
+    if observations.paired:
         test = "the Wilcoxon signed-rank test" if two else "the Friedman test, pairs by the Wilcoxon test"
         sentences = [f"Groups were compared by {test}; censored latencies by the sign test."]
     else:

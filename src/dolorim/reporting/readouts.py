@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from dolorim.core.errors import UserError
-from dolorim.core.study import Study, Track
-from dolorim.files.table import write_table
+from dolorim.files.tables import write_table
 from dolorim.reporting.assays import Assay
 from dolorim.reporting.effect_sizes import group_interval, scale_of_readout
+from dolorim.reporting.observations import Observations, ObservedRecording
 from dolorim.reporting.stretches import Stretch, find_stretches
 
 UNITS = {
@@ -24,17 +24,17 @@ WHO = ["animal", "group"]
 WHAT = ["window", "behavior", "readout"]
 
 
-def measure(track: Track, n_classes: int) -> dict[str, np.ndarray]:
+def measure(recording: ObservedRecording, n_classes: int) -> dict[str, np.ndarray]:
     """All read-outs of a track, each `(classes,)`; NaN where nothing was labelled. `event` is 0 for a censored latency.
 
     Time counts whatever lies inside the track; bouts, their durations and latencies count the bouts that begin inside.
     """
-    inside = np.minimum(track.stop_s, track.length_s) - np.maximum(track.start_s, 0)
-    time = np.bincount(track.labels, inside, minlength=n_classes)
+    inside = np.minimum(recording.stop_s, recording.length_s) - np.maximum(recording.start_s, 0)
+    time = np.bincount(recording.labels, inside, minlength=n_classes)
     observed = time.sum()
-    begun = (track.start_s >= 0) & (track.start_s < track.length_s)
-    of = [np.flatnonzero(begun & (track.labels == k)) for k in range(n_classes)]
-    durations = [(track.stop_s - track.start_s)[i] for i in of]
+    begun = (recording.start_s >= 0) & (recording.start_s < recording.length_s)
+    of = [np.flatnonzero(begun & (recording.labels == k)) for k in range(n_classes)]
+    durations = [(recording.stop_s - recording.start_s)[i] for i in of]
     bouts = np.array([len(i) for i in of], float)
     found = {
         "time_percent": 100 * time / observed if observed > 0 else time,
@@ -43,7 +43,7 @@ def measure(track: Track, n_classes: int) -> dict[str, np.ndarray]:
         "bouts_per_min": 60 * bouts / observed if observed > 0 else bouts,
         "bout_mean_s": np.array([d.mean() if len(d) else np.nan for d in durations]),
         "bout_median_s": np.array([np.median(d) if len(d) else np.nan for d in durations]),
-        "latency_s": np.array([track.start_s[i[0]] if len(i) else track.length_s for i in of]),
+        "latency_s": np.array([recording.start_s[i[0]] if len(i) else recording.length_s for i in of]),
         "response": (bouts > 0).astype(float),
     }
     if observed <= 0:
@@ -52,11 +52,11 @@ def measure(track: Track, n_classes: int) -> dict[str, np.ndarray]:
     return {**{name: values.round(9) for name, values in found.items()}, "event": bouts > 0}
 
 
-def curve(track: Track, n_classes: int, bin_s: float) -> np.ndarray:
+def curve(recording: ObservedRecording, n_classes: int, bin_s: float) -> np.ndarray:
     """Percent of the labelled time in each bin, `(bins, classes)`; NaN where less than half of a bin is labelled."""
     rows = []
-    for i in range(int(np.ceil(track.length_s / bin_s - 1e-9))):
-        piece = track.between(i * bin_s, (i + 1) * bin_s)
+    for i in range(int(np.ceil(recording.length_s / bin_s - 1e-9))):
+        piece = recording.between(i * bin_s, (i + 1) * bin_s)
         time = np.bincount(
             piece.labels, np.minimum(piece.stop_s, piece.length_s) - np.maximum(piece.start_s, 0), minlength=n_classes
         )
@@ -64,7 +64,9 @@ def curve(track: Track, n_classes: int, bin_s: float) -> np.ndarray:
     return np.array(rows).reshape(-1, n_classes)
 
 
-def area_under_curve(track: Track, n_classes: int, bin_s: float, stretch: Stretch) -> dict[str, np.ndarray]:
+def area_under_curve(
+    recording: ObservedRecording, n_classes: int, bin_s: float, stretch: Stretch
+) -> dict[str, np.ndarray]:
     """`auc` of the time course in a stretch, `(classes,)`; empty where the stretch is one bin or less.
 
     NaN where the first or the last bin has no value: areas of different lengths cannot be compared.
@@ -73,7 +75,7 @@ def area_under_curve(track: Track, n_classes: int, bin_s: float, stretch: Stretc
     bins = int(length_s / bin_s + 0.5)  # the last one counts where half of it is there
     if bins < 2:
         return {}
-    shares = curve(track.between(stretch.start_s, stretch.end_s), n_classes, bin_s)[:bins]
+    shares = curve(recording.between(stretch.start_s, stretch.end_s), n_classes, bin_s)[:bins]
     known = ~np.isnan(shares[:, 0])
     if len(known) < bins or not (known[0] and known[-1]):
         return {"auc": np.full(n_classes, np.nan)}
@@ -81,11 +83,11 @@ def area_under_curve(track: Track, n_classes: int, bin_s: float, stretch: Stretc
     return {"auc": np.trapezoid(shares[known], middles_min[known], axis=0)}
 
 
-def transitions(track: Track, n_classes: int) -> np.ndarray:
+def transitions(recording: ObservedRecording, n_classes: int) -> np.ndarray:
     """Counts `(classes, classes)` of a bout that follows another without a gap: rows are what went before."""
     counts = np.zeros((n_classes, n_classes), np.int64)
-    joined = np.flatnonzero(track.start_s[1:] == track.stop_s[:-1])
-    np.add.at(counts, (track.labels[joined], track.labels[joined + 1]), 1)
+    joined = np.flatnonzero(recording.start_s[1:] == recording.stop_s[:-1])
+    np.add.at(counts, (recording.labels[joined], recording.labels[joined + 1]), 1)
     return counts
 
 
@@ -95,29 +97,29 @@ def row_shares(counts: np.ndarray) -> np.ndarray:
     return np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
 
 
-def collect(study: Study, assay: Assay, factors: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+def collect(observations: Observations, assay: Assay, factors: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
     """Tidy tables: `recordings`, `animals`, `groups`, `overall` (without factors), `bins`, `transitions`, `bouts`.
 
     `factors` are further columns of the table of groups (sex, day). An animal with several recordings in one cell of
     the design counts once: by the mean over them, recordings without a value left out; a mean of latencies is
     censored where one of them is. Windows are measured over the stretch that all recordings cover.
     """
-    n, names = len(study.classes), study.classes
-    stretches, findings = find_stretches(study, assay)
+    n, names = len(observations.classes), observations.classes
+    stretches, findings = find_stretches(observations, assay)
     if not stretches:
         said = "; ".join(map(str, findings))
         raise UserError(f"no recording covers a window of the assay {assay.name}: {said}")
     values, bins, moves, bouts = [], [], [], []
-    for index, track in enumerate(study.tracks):
-        who = {"video": track.video, "trial": track.trial, "animal": track.animal, "group": track.group}
-        who |= {f: track.columns[f] for f in factors}
-        shares = curve(track, n, assay.bin_s)
+    for index, recording in enumerate(observations.recordings):
+        who = {"video": recording.video, "trial": recording.trial, "animal": recording.animal, "group": recording.group}
+        who |= {f: recording.columns[f] for f in factors}
+        shares = curve(recording, n, assay.bin_s)
         for stretch in stretches:
             if index in stretch.left_out:
                 continue
-            found = measure(track.between(stretch.start_s, stretch.stop_s), n)
+            found = measure(recording.between(stretch.start_s, stretch.stop_s), n)
             if stretch == stretches[0]:
-                found |= area_under_curve(track, n, assay.bin_s, stretch)
+                found |= area_under_curve(recording, n, assay.bin_s, stretch)
             for readout, numbers in found.items():
                 if readout == "event":
                     continue
@@ -127,16 +129,18 @@ def collect(study: Study, assay: Assay, factors: Sequence[str] = ()) -> dict[str
                     for name, v, e in zip(names, numbers.tolist(), events, strict=True)
                 ]
         for (i, k), share in np.ndenumerate(shares):
-            stop_s = min((i + 1) * assay.bin_s, track.length_s)
+            stop_s = min((i + 1) * assay.bin_s, recording.length_s)
             bins.append(
                 {**who, "start_s": i * assay.bin_s, "stop_s": stop_s, "behavior": names[k], "time_percent": share}
             )
-        for (i, j), count in np.ndenumerate(transitions(track, n)):
+        for (i, j), count in np.ndenumerate(transitions(recording, n)):
             if i != j:
                 moves.append({**who, "before": names[i], "after": names[j], "count": count})
         bouts += [
             {**who, "behavior": names[k], "start_s": a, "stop_s": b, "duration_s": b - a}
-            for k, a, b in zip(track.labels.tolist(), track.start_s.tolist(), track.stop_s.tolist(), strict=True)
+            for k, a, b in zip(
+                recording.labels.tolist(), recording.start_s.tolist(), recording.stop_s.tolist(), strict=True
+            )
         ]
     recordings = pd.DataFrame(values)
     keys = [*WHO, *factors]

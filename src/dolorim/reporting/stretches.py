@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dolorim.core.findings import Finding
-from dolorim.core.study import Study, Track
 from dolorim.reporting.assays import Assay, Window
+from dolorim.reporting.observations import Observations, ObservedRecording
 
 _ALIKE = 0.01  # of a length: recordings that differ by less are equally long
 _COVERED = 0.5
@@ -33,7 +33,7 @@ class Stretch:
     """Indices of tracks that do not cover it."""
 
 
-def find_stretches(study: Study, assay: Assay) -> tuple[list[Stretch], list[Finding]]:
+def find_stretches(observations: Observations, assay: Assay) -> tuple[list[Stretch], list[Finding]]:
     """The stretch of each window that is measured in all recordings, and what a reader must know.
 
     Read-outs that grow with time (seconds, bouts, area), latencies and shares of a changing behavior
@@ -42,22 +42,22 @@ def find_stretches(study: Study, assay: Assay) -> tuple[list[Stretch], list[Find
     found, findings = [], []
     for window in assay.windows:
         covered = _COVERED if assay.response_s is None else _COVERED_TRIAL
-        stretch, said = _stretch(study, window, covered)
+        stretch, said = _stretch(observations, window, covered)
         findings += said
         if stretch is not None:
             found.append(stretch)
     return found, findings
 
 
-def _stretch(study: Study, window: Window, share: float) -> tuple[Stretch | None, list[Finding]]:
+def _stretch(observations: Observations, window: Window, share: float) -> tuple[Stretch | None, list[Finding]]:
     where = f"window {window.name}"
-    covered = np.array([min(t.length_s, window.stop_s) - window.start_s for t in study.tracks])
+    covered = np.array([min(t.length_s, window.stop_s) - window.start_s for t in observations.recordings])
     if (covered <= 0).all():
         return None, [Finding("warning", where, "no recording reaches it")]
     findings = []
     medians = []
-    for group in study.groups:
-        of_group = [c for c, t in zip(covered, study.tracks, strict=True) if t.group == group]
+    for group in observations.groups:
+        of_group = [c for c, t in zip(covered, observations.recordings, strict=True) if t.group == group]
         medians.append(float(np.median(of_group)))
         if medians[-1] <= 0:
             findings.append(Finding("warning", where, f"most recordings of {group} end before it"))
@@ -68,7 +68,7 @@ def _stretch(study: Study, window: Window, share: float) -> tuple[Stretch | None
     if not kept:
         return None, [Finding("warning", where, "no recording reaches it")]
     end_s = window.start_s + float(covered[kept].min())
-    labelled = {i: _labelled_s(study.tracks[i], window.start_s, end_s) for i in kept}
+    labelled = {i: _labelled_s(observations.recordings[i], window.start_s, end_s) for i in kept}
     bare = [i for i in kept if labelled[i] <= 0]
     partly = [i for i in kept if 0 < labelled[i] < _COVERED * (end_s - window.start_s)]
     for indices, what, remedy in (
@@ -77,14 +77,14 @@ def _stretch(study: Study, window: Window, share: float) -> tuple[Stretch | None
         (partly, "less than half is labelled", "percents are of what is labelled"),
     ):
         if indices:
-            names = _names([study.tracks[i] for i in indices])
+            names = _names([observations.recordings[i] for i in indices])
             findings.append(Finding("warning", where, f"{what} in {names}", remedy))
     longest = window.start_s + float(covered[kept].max())
     alike = longest - end_s <= _ALIKE * (longest - window.start_s)
     planned = window.stop_s - window.start_s
     span = f"{window.start_s / 60:g}-{_minutes(end_s)} min"
     if not alike:
-        first = study.tracks[kept[int(covered[kept].argmin())]]
+        first = observations.recordings[kept[int(covered[kept].argmin())]]
         what = f"recordings end at {_minutes(end_s)} to {_minutes(longest)} min"
         how = f"compared over {span}, which all cover; {first.video} is the shortest"
         findings.append(Finding("warning", where, what, how))
@@ -94,13 +94,13 @@ def _stretch(study: Study, window: Window, share: float) -> tuple[Stretch | None
         findings.append(Finding("warning", where, what, f"it is {span} here, {share:.0f} % of the plan"))
     stop_s = window.stop_s if alike else end_s
     left_out = frozenset([*short, *bare])
-    if len(left_out) == len(study.tracks):
+    if len(left_out) == len(observations.recordings):
         return None, findings
     return Stretch(window.name, window.start_s, stop_s, end_s, left_out), findings
 
 
-def _labelled_s(track: Track, start_s: float, stop_s: float) -> float:
-    inside = np.minimum(track.stop_s, stop_s) - np.maximum(track.start_s, start_s)
+def _labelled_s(recording: ObservedRecording, start_s: float, stop_s: float) -> float:
+    inside = np.minimum(recording.stop_s, stop_s) - np.maximum(recording.start_s, start_s)
     return float(inside[inside > 0].sum())
 
 
@@ -108,7 +108,7 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.2f}".rstrip("0").rstrip(".")
 
 
-def _names(tracks: Sequence[Track]) -> str:
-    names = [f"{t.video}, trial {t.trial}" if t.trial else t.video for t in tracks[:_NAMED]]
-    more = len(tracks) - len(names)
+def _names(recordings: Sequence[ObservedRecording]) -> str:
+    names = [f"{t.video}, trial {t.trial}" if t.trial else t.video for t in recordings[:_NAMED]]
+    more = len(recordings) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")

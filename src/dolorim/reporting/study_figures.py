@@ -21,9 +21,9 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.ticker import NullFormatter
 
 from dolorim.core.palette import class_colors, group_colors
-from dolorim.core.study import Study
 from dolorim.reporting.assays import Assay
 from dolorim.reporting.effect_sizes import group_interval, scale_of_readout
+from dolorim.reporting.observations import Observations
 from dolorim.reporting.raster import draw_raster
 from dolorim.reporting.readouts import row_shares
 from dolorim.reporting.stretches import find_stretches
@@ -48,7 +48,7 @@ def shown(name: str, most: int = 28) -> str:
 
 
 def draw_study(
-    study: Study,
+    observations: Observations,
     assay: Assay,
     tables: dict[str, pd.DataFrame],
     pain: Sequence[str],
@@ -58,14 +58,14 @@ def draw_study(
     """Draw every figure and return the PNG files, in the order in which a report shows them."""
     out.mkdir(parents=True, exist_ok=True)
     todo: dict[str, Callable[[], Figure | None]] = {
-        "answer": lambda: _answer(study, assay, tables["animals"], pain, locomotion),
-        "raster": lambda: _raster(study, pain),
-        "budget": lambda: _budget(study, assay, tables["animals"]),
-        "timecourse": lambda: _time_course(study, assay, tables["bins"], [*pain, *locomotion]),
-        "sessions": lambda: _sessions(study, assay, tables["animals"], [*pain, *locomotion]),
-        "latency": lambda: _latency(study, assay, tables["animals"], pain),
-        "bouts": lambda: _bouts(study, tables["bouts"], [*pain, *locomotion]),
-        "transitions": lambda: _transitions(study, tables["transitions"]),
+        "answer": lambda: _answer(observations, assay, tables["animals"], pain, locomotion),
+        "raster": lambda: _raster(observations, pain),
+        "budget": lambda: _budget(observations, assay, tables["animals"]),
+        "timecourse": lambda: _time_course(observations, assay, tables["bins"], [*pain, *locomotion]),
+        "sessions": lambda: _sessions(observations, assay, tables["animals"], [*pain, *locomotion]),
+        "latency": lambda: _latency(observations, assay, tables["animals"], pain),
+        "bouts": lambda: _bouts(observations, tables["bouts"], [*pain, *locomotion]),
+        "transitions": lambda: _transitions(observations, tables["transitions"]),
     }
     paths = []
     with plt.rc_context(_STYLE), warnings.catch_warnings():
@@ -100,16 +100,16 @@ def _grid(n: int, width: float = 2.35, height: float = 2.3, most: int = 4) -> tu
     return figure, list(axes.flat[:n])
 
 
-def _legend(figure: Figure, study: Study, marked: bool = True) -> None:
-    n = len(study.groups)
+def _legend(figure: Figure, observations: Observations, marked: bool = True) -> None:
+    n = len(observations.groups)
     handles = [
         Line2D([], [], color=c, marker=_MARKERS[i % 8] if marked else "", ms=5, lw=1.6)
         for i, c in enumerate(_group_rgb(n))
     ]
-    figure.legend(handles, [shown(g) for g in study.groups], ncols=min(n, 4), loc="outside lower center")
+    figure.legend(handles, [shown(g) for g in observations.groups], ncols=min(n, 4), loc="outside lower center")
 
 
-def _dots(axes: Axes, samples: Sequence[np.ndarray], study: Study, readout: str) -> None:
+def _dots(axes: Axes, samples: Sequence[np.ndarray], observations: Observations, readout: str) -> None:
     """Every animal, with mean and 95 % interval of each group beside the dots."""
     rng = np.random.default_rng(0)
     for i, (values, color) in enumerate(zip(samples, _group_rgb(len(samples)), strict=True)):
@@ -128,7 +128,7 @@ def _dots(axes: Axes, samples: Sequence[np.ndarray], study: Study, readout: str)
         low, high = group_interval(values, scale_of_readout(readout))
         axes.plot([i + 0.18] * 2, [low, high], color="black", lw=1.1)
         axes.plot([i + 0.18], [values.mean()], "_", color="black", ms=11, mew=2)
-    names = [shown(g) for g in study.groups]
+    names = [shown(g) for g in observations.groups]
     slanted = max(map(len, names)) * len(names) > 24
     axes.set_xticks(
         range(len(samples)),
@@ -142,12 +142,12 @@ def _dots(axes: Axes, samples: Sequence[np.ndarray], study: Study, readout: str)
     axes.set_ylim(min(0, low) if low < 0 else 0, high if high > 0 else 1)
 
 
-def _samples(cell: pd.DataFrame, study: Study) -> list[np.ndarray]:
-    return [cell[cell.group == g].value.to_numpy(float) for g in study.groups]
+def _samples(cell: pd.DataFrame, observations: Observations) -> list[np.ndarray]:
+    return [cell[cell.group == g].value.to_numpy(float) for g in observations.groups]
 
 
 def _answer(
-    study: Study, assay: Assay, animals: pd.DataFrame, pain: Sequence[str], locomotion: Sequence[str]
+    observations: Observations, assay: Assay, animals: pd.DataFrame, pain: Sequence[str], locomotion: Sequence[str]
 ) -> Figure:
     panels = [(window, pain[0], assay.readout) for window in assay.primary]
     panels += [(assay.primary[-1], b, assay.readout) for b in pain[1:2] if len(assay.primary) < 3]
@@ -156,34 +156,36 @@ def _answer(
     for axes, (window, behavior, readout) in zip(all_axes, panels, strict=True):
         cell = animals[(animals.window == window) & (animals.behavior == behavior) & (animals.readout == readout)]
         cell = cell.groupby(["animal", "group"], sort=False)["value"].mean().reset_index()
-        _dots(axes, _samples(cell, study), study, readout)
+        _dots(axes, _samples(cell, observations), observations, readout)
         axes.set(ylabel=LABELS[readout], title=shown(behavior) + ("" if window == "whole" else f", {window}"))
     return figure
 
 
-def _raster(study: Study, pain: Sequence[str]) -> Figure:
-    figure = draw_raster(study, pain, {g: shown(g) for g in study.groups})
-    _class_key(figure, study)
+def _raster(observations: Observations, pain: Sequence[str]) -> Figure:
+    figure = draw_raster(observations, pain, {g: shown(g) for g in observations.groups})
+    _class_key(figure, observations)
     return figure
 
 
-def _class_key(figure: Figure, study: Study) -> None:
-    handles = [Rectangle((0, 0), 1, 1, color=c) for c in _rgb(len(study.classes))]
-    figure.legend(handles, [shown(c) for c in study.classes], ncols=min(len(handles), 6), loc="outside lower center")
+def _class_key(figure: Figure, observations: Observations) -> None:
+    handles = [Rectangle((0, 0), 1, 1, color=c) for c in _rgb(len(observations.classes))]
+    figure.legend(
+        handles, [shown(c) for c in observations.classes], ncols=min(len(handles), 6), loc="outside lower center"
+    )
 
 
-def _budget(study: Study, assay: Assay, animals: pd.DataFrame) -> Figure:
+def _budget(observations: Observations, assay: Assay, animals: pd.DataFrame) -> Figure:
     cell = animals[animals.readout == "time_percent"]
     windows = [w.name for w in assay.windows if w.name in set(cell.window)]
-    figure, axes = plt.subplots(figsize=(9, 0.9 + 0.3 * (len(study.groups) + 0.6) * len(windows)))
+    figure, axes = plt.subplots(figsize=(9, 0.9 + 0.3 * (len(observations.groups) + 0.6) * len(windows)))
     at, names = [], []
     for i, window in enumerate(windows):
         means = cell[cell.window == window].groupby(["group", "behavior"])["value"].mean().unstack()
-        for j, group in enumerate(g for g in study.groups if g in means.index):
-            y, left = i * (len(study.groups) + 0.6) + j, 0.0
+        for j, group in enumerate(g for g in observations.groups if g in means.index):
+            y, left = i * (len(observations.groups) + 0.6) + j, 0.0
             at.append(y)
             names.append(shown(group) + ("" if len(windows) == 1 else f", {window}"))
-            for behavior, color in zip(study.classes, _rgb(len(study.classes)), strict=True):
+            for behavior, color in zip(observations.classes, _rgb(len(observations.classes)), strict=True):
                 share = means.loc[group, behavior]
                 axes.barh(y, share, 0.82, left, color=color)
                 if share >= 6:
@@ -202,12 +204,14 @@ def _budget(study: Study, assay: Assay, animals: pd.DataFrame) -> Figure:
     axes.invert_yaxis()
     axes.set(xlim=(0, 100), xlabel="% of time, mean over animals")
     axes.tick_params(axis="y", length=0)
-    _class_key(figure, study)
+    _class_key(figure, observations)
     return figure
 
 
-def _time_course(study: Study, assay: Assay, bins: pd.DataFrame, behaviors: Sequence[str]) -> Figure | None:
-    stretches, _ = find_stretches(study, assay)
+def _time_course(
+    observations: Observations, assay: Assay, bins: pd.DataFrame, behaviors: Sequence[str]
+) -> Figure | None:
+    stretches, _ = find_stretches(observations, assay)
     end_s = max(s.end_s for s in stretches)  # beyond it, not all recordings go on
     bins = bins[bins.start_s < end_s - assay.bin_s / 2]
     if bins.start_s.nunique() < 3:
@@ -221,20 +225,20 @@ def _time_course(study: Study, assay: Assay, bins: pd.DataFrame, behaviors: Sequ
         _lines(
             axes,
             cell.assign(x=(cell.start_s + assay.bin_s / 2) / scale, value=cell.time_percent),
-            study,
+            observations,
             "time_percent",
         )
         for window in assay.windows[1:]:
             if window.start_s > 0:
                 axes.axvline(window.start_s / scale, color="#bbbbbb", lw=0.8, ls=":", zorder=0)
         axes.set(title=shown(behavior), xlabel=f"time ({unit})", ylabel="% of time")
-    _legend(figure, study)
+    _legend(figure, observations)
     return figure
 
 
-def _lines(axes: Axes, cell: pd.DataFrame, study: Study, readout: str) -> None:
+def _lines(axes: Axes, cell: pd.DataFrame, observations: Observations, readout: str) -> None:
     """Mean and 95 % interval over animals of `value` at each `x`, one line per group."""
-    for i, (group, color) in enumerate(zip(study.groups, _group_rgb(len(study.groups)), strict=True)):
+    for i, (group, color) in enumerate(zip(observations.groups, _group_rgb(len(observations.groups)), strict=True)):
         by = cell[(cell.group == group) & cell.value.notna()].groupby("x")["value"]
         if not len(by):
             continue
@@ -245,7 +249,9 @@ def _lines(axes: Axes, cell: pd.DataFrame, study: Study, readout: str) -> None:
     axes.set_ylim(bottom=0)
 
 
-def _sessions(study: Study, assay: Assay, animals: pd.DataFrame, behaviors: Sequence[str]) -> Figure | None:
+def _sessions(
+    observations: Observations, assay: Assay, animals: pd.DataFrame, behaviors: Sequence[str]
+) -> Figure | None:
     if assay.within is None or assay.within not in animals:
         return None
     figure, all_axes = _grid(len(behaviors), 3.1, 2.4, 3)
@@ -257,15 +263,15 @@ def _sessions(study: Study, assay: Assay, animals: pd.DataFrame, behaviors: Sequ
         here = (
             (animals.behavior == behavior) & (animals.readout == assay.readout) & (animals.window == assay.primary[0])
         )
-        _lines(axes, animals[here].assign(x=codes[here]), study, assay.readout)
+        _lines(axes, animals[here].assign(x=codes[here]), observations, assay.readout)
         ticks = codes[here].drop_duplicates()
         axes.set_xticks(ticks, [f"{v:g}" if isinstance(v, float) else str(v) for v in when[ticks.index]])
         axes.set(title=shown(behavior), xlabel=shown(assay.within), ylabel=LABELS[assay.readout])
-    _legend(figure, study)
+    _legend(figure, observations)
     return figure
 
 
-def _latency(study: Study, assay: Assay, animals: pd.DataFrame, pain: Sequence[str]) -> Figure | None:
+def _latency(observations: Observations, assay: Assay, animals: pd.DataFrame, pain: Sequence[str]) -> Figure | None:
     """Kaplan-Meier: the share of animals that have begun; one that never does leaves at the end of its recording."""
     from statsmodels.duration.survfunc import SurvfuncRight
 
@@ -273,7 +279,7 @@ def _latency(study: Study, assay: Assay, animals: pd.DataFrame, pain: Sequence[s
     cell = animals[(animals.readout == "latency_s") & (animals.window == assay.windows[0].name)].dropna(subset="value")
     scale, unit = (60, "min") if len(cell) and cell.value.max() > 180 else (1, "s")
     for axes, behavior in zip(all_axes, pain, strict=False):
-        for group, color in zip(study.groups, _group_rgb(len(study.groups)), strict=True):
+        for group, color in zip(observations.groups, _group_rgb(len(observations.groups)), strict=True):
             rows = cell[(cell.behavior == behavior) & (cell.group == group)]
             if not len(rows):
                 continue
@@ -284,16 +290,16 @@ def _latency(study: Study, assay: Assay, animals: pd.DataFrame, pain: Sequence[s
                 x, y = np.append(x, found.surv_times / scale), np.append(y, 1 - found.surv_prob)
             axes.step(np.append(x, max(end, x[-1])), np.append(y, y[-1]), where="post", color=color, lw=1.6)
         axes.set(ylim=(-0.02, 1.03), title=shown(behavior), xlabel=f"time ({unit})", ylabel="share that has begun")
-    _legend(figure, study, marked=False)
+    _legend(figure, observations, marked=False)
     return figure
 
 
-def _bouts(study: Study, bouts: pd.DataFrame, behaviors: Sequence[str]) -> Figure | None:
+def _bouts(observations: Observations, bouts: pd.DataFrame, behaviors: Sequence[str]) -> Figure | None:
     if not len(bouts):
         return None
     figure, all_axes = _grid(len(behaviors), 3.1, 2.4, 3)
     for axes, behavior in zip(all_axes, behaviors, strict=True):
-        for group, color in zip(study.groups, _group_rgb(len(study.groups)), strict=True):
+        for group, color in zip(observations.groups, _group_rgb(len(observations.groups)), strict=True):
             lasting = np.sort(bouts[(bouts.behavior == behavior) & (bouts.group == group)].duration_s.to_numpy(float))
             if len(lasting):
                 kept = np.unique(np.linspace(0, len(lasting) - 1, 300).round().astype(int))
@@ -305,21 +311,23 @@ def _bouts(study: Study, bouts: pd.DataFrame, behaviors: Sequence[str]) -> Figur
         axes.set_xlim(max(0.02, bouts.duration_s.min() * 0.8), bouts.duration_s.max() * 1.2)
         axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
-    _legend(figure, study, marked=False)
+    _legend(figure, observations, marked=False)
     return figure
 
 
-def _transitions(study: Study, moves: pd.DataFrame) -> Figure | None:
-    n = len(study.classes)
+def _transitions(observations: Observations, moves: pd.DataFrame) -> Figure | None:
+    n = len(observations.classes)
     if not moves["count"].sum():
         return None
-    figure, all_axes = _grid(len(study.groups), 3.1, 2.3, 3)
+    figure, all_axes = _grid(len(observations.groups), 3.1, 2.3, 3)
     angle = np.pi / 2 - 2 * np.pi * np.arange(n) / n
     at = [(float(np.cos(a)), float(np.sin(a))) for a in angle]
     colors = _rgb(n)
     wide = moves.groupby(["group", "before", "after"])["count"].sum()
-    for axes, group in zip(all_axes, study.groups, strict=True):
-        counts = np.array([[wide.get((group, a, b), 0) for b in study.classes] for a in study.classes], float)
+    for axes, group in zip(all_axes, observations.groups, strict=True):
+        counts = np.array(
+            [[wide.get((group, a, b), 0) for b in observations.classes] for a in observations.classes], float
+        )
         shares = row_shares(counts)
         for (i, j), share in np.ndenumerate(shares):
             if share >= 0.05:
@@ -332,7 +340,7 @@ def _transitions(study: Study, moves: pd.DataFrame) -> Figure | None:
         for k, (x, y) in enumerate(at):
             axes.plot(x, y, "o", ms=13, color=colors[k], mec="white", zorder=3)
             side = "center" if abs(x) < 0.2 else "left" if x > 0 else "right"
-            axes.text(1.22 * x, 1.25 * y, shown(study.classes[k], 18), ha=side, va="center", fontsize=7.5)
+            axes.text(1.22 * x, 1.25 * y, shown(observations.classes[k], 18), ha=side, va="center", fontsize=7.5)
         axes.set(xlim=(-2.3, 2.3), ylim=(-1.4, 1.4), title=shown(group), aspect="equal")
         axes.axis("off")
     return figure

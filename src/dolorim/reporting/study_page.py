@@ -14,18 +14,18 @@ from typing import Any
 import pandas as pd
 
 from dolorim import __version__
-from dolorim.core.study import Study
-from dolorim.files.table import write_text
+from dolorim.files.tables import write_text
 from dolorim.reporting.assays import Assay
 from dolorim.reporting.effect_sizes import FEWEST_PER_GROUP
 from dolorim.reporting.markup import bracket, effect, table, word
 from dolorim.reporting.methods import methods
+from dolorim.reporting.observations import Observations
 from dolorim.reporting.rank_tests import ALPHA
 from dolorim.reporting.raster import column_s
 from dolorim.reporting.study_figures import LABELS
+from dolorim.reporting.summary_text import find, number, p_value
 from dolorim.reporting.trust import Trust
 from dolorim.reporting.trust_page import raters_section, trust_section
-from dolorim.reporting.verdict import find, number, p_value
 
 _CAPTIONS = {
     "answer": "Each dot is an animal. Bars: mean and 95 % interval over animals.",
@@ -55,7 +55,7 @@ _HEADINGS = {
 
 
 def write_study_page(
-    path: Path, title: str, study: Study, assay: Assay, tables: dict[str, pd.DataFrame], said: Sequence[str],
+    path: Path, title: str, observations: Observations, assay: Assay, tables: dict[str, pd.DataFrame], said: Sequence[str],
     pain: Sequence[str], locomotion: Sequence[str], figures: Sequence[Path], trust: Trust | None,
     raters: dict[str, dict[str, Any]] | None, settings: dict[str, Any], doubts: Mapping[str, str],
 ) -> Path:  # fmt: skip
@@ -64,27 +64,27 @@ def write_study_page(
     `doubts` says of behaviors why nothing can be said about them.
     """
     drawn = {p.stem: p for p in figures}
-    animals = len({t.animal for t in study.tracks})
-    hours = sum(t.length_s for t in study.tracks) / 3600
-    lead = f"{assay.title}: {animals} animals, {len(study.tracks)} recordings, {hours:.1f} h; dolorim {__version__}"
+    animals = len({t.animal for t in observations.recordings})
+    hours = sum(t.length_s for t in observations.recordings) / 3600
+    lead = f"{assay.title}: {animals} animals, {len(observations.recordings)} recordings, {hours:.1f} h; dolorim {__version__}"
     written = "\n".join(f"{k} = {json.dumps(v, default=str)}" for k, v in settings.items())
     parts = [
         '<div class="answer">'
         + "".join(f"<p{' class=verdict' if i == 0 else ''}>{escape(s)}</p>" for i, s in enumerate(said))
         + "</div>",
-        _answer_table(study, assay, tables, pain, locomotion, doubts),
-        _figure(drawn["answer"], study),
+        _answer_table(observations, assay, tables, pain, locomotion, doubts),
+        _figure(drawn["answer"], observations),
         "" if doubts.get(pain[0]) else _pairs_table(assay, tables["statistics"], pain),
         "<h2>What was analyzed</h2>",
-        _groups_table(study),
-        _findings(study),
+        _groups_table(observations),
+        _findings(observations),
         "<h2>How far to trust it</h2>",
-        trust_section(trust, tables.get("corrected"), study.classes, doubts),
+        trust_section(trust, tables.get("corrected"), observations.classes, doubts),
         *([] if raters is None else [raters_section(raters)]),
-        *(f"<h2>{_HEADINGS[name]}</h2>{_figure(p, study)}" for name, p in drawn.items() if name in _HEADINGS),
+        *(f"<h2>{_HEADINGS[name]}</h2>{_figure(p, observations)}" for name, p in drawn.items() if name in _HEADINGS),
         "<h2>Statistics</h2>",
         _statistics_table(assay, tables["statistics"], pain, locomotion, doubts),
-        f"<h2>Methods</h2><p>{escape(methods(study, assay, settings))}</p>",
+        f"<h2>Methods</h2><p>{escape(methods(observations, assay, settings))}</p>",
         f"<h2>Settings</h2><pre>{escape(written)}</pre>",
     ]
     page = Template((files("dolorim.reporting") / "templates" / "report.html").read_text("utf-8"))
@@ -93,7 +93,7 @@ def write_study_page(
 
 
 def _answer_table(
-    study: Study, assay: Assay, tables: dict[str, pd.DataFrame], pain: Sequence[str], locomotion: Sequence[str],
+    observations: Observations, assay: Assay, tables: dict[str, pd.DataFrame], pain: Sequence[str], locomotion: Sequence[str],
     doubts: Mapping[str, str],
 ) -> str:  # fmt: skip
     groups, statistics = tables["overall"], tables["statistics"]
@@ -107,7 +107,7 @@ def _answer_table(
         if not len(here):
             continue
         cells = [word(behavior), escape(window), escape(LABELS[readout])]
-        for group in study.groups:
+        for group in observations.groups:
             of = here[here.group == group]
             cells.append(
                 number(of["mean"].iloc[0]) + bracket(of.mean_low.iloc[0], of.mean_high.iloc[0]) if len(of) else "-"
@@ -117,7 +117,7 @@ def _answer_table(
         if behavior == pain[0] and window in assay.primary:
             strong.append(len(rows))
         rows.append(cells)
-    header = ["behavior", "window", "read-out", *(word(g) for g in study.groups), "p", "p corrected", "n"]
+    header = ["behavior", "window", "read-out", *(word(g) for g in observations.groups), "p", "p corrected", "n"]
     return table(header, rows, 3, strong) + f"<p class=lead>{_KEY}</p>"
 
 
@@ -151,20 +151,20 @@ def _pairs_table(assay: Assay, statistics: pd.DataFrame, pain: Sequence[str]) ->
     return table(header, rows, 2) if rows else ""
 
 
-def _groups_table(study: Study) -> str:
+def _groups_table(observations: Observations) -> str:
     rows = []
-    for group in study.groups:
-        tracks = [t for t in study.tracks if t.group == group]
-        lengths = sorted({f"{t.length_s / 60:.2f}" for t in tracks}, key=float)
+    for group in observations.groups:
+        recordings = [t for t in observations.recordings if t.group == group]
+        lengths = sorted({f"{t.length_s / 60:.2f}" for t in recordings}, key=float)
         spread = lengths[0] if len(lengths) == 1 else f"{lengths[0]}-{lengths[-1]}"
-        rows.append([word(group), str(len({t.animal for t in tracks})), str(len(tracks)), spread])
-    classes = f"<p>Behaviors: {', '.join(word(c) for c in study.classes)}.</p>"
+        rows.append([word(group), str(len({t.animal for t in recordings})), str(len(recordings)), spread])
+    classes = f"<p>Behaviors: {', '.join(word(c) for c in observations.classes)}.</p>"
     return table(["group", "animals", "recordings", "minutes each"], rows) + classes
 
 
-def _findings(study: Study) -> str:
-    items = [f"<li>{escape(str(f))}</li>" for f in study.findings]
-    items += [f"<li>left out: {escape(reason)}</li>" for _, reason in study.failures]
+def _findings(observations: Observations) -> str:
+    items = [f"<li>{escape(str(f))}</li>" for f in observations.findings]
+    items += [f"<li>left out: {escape(reason)}</li>" for _, reason in observations.failures]
     return f'<div class="note"><ul>{"".join(items)}</ul></div>' if items else ""
 
 
@@ -195,9 +195,9 @@ def _statistics_table(
     return f"{lead}<div class=small>{table(header, rows, 5)}</div>"
 
 
-def _figure(path: Path, study: Study) -> str:
+def _figure(path: Path, observations: Observations) -> str:
     raw = path.read_bytes()
-    caption = escape(_CAPTIONS[path.stem].format(column=column_s(study)))
+    caption = escape(_CAPTIONS[path.stem].format(column=column_s(observations)))
     share = min(100, int.from_bytes(raw[16:20]) / 16)  # PNG: the width; figures that are narrower stay so
     data = base64.b64encode(raw).decode()
     image = f'<img alt="{caption}" style="width:{share:.0f}%" src="data:image/png;base64,{data}">'

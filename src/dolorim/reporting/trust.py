@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from dolorim.core.bouts import runs
 from dolorim.core.errors import UserError
+from dolorim.core.runs import runs
 from dolorim.files.structured import read_json
-from dolorim.formats.ethogram_file import read_ethogram
-from dolorim.formats.labels import read_labels
-from dolorim.formats.predictions import read_predictions
+from dolorim.labels.ethogram_file import read_ethogram
+from dolorim.labels.label_files import read_labels
+from dolorim.labels.prediction_files import read_predictions
 from dolorim.metrics.frames import confusion
 from dolorim.metrics.intervals import FEWEST_ANIMALS
 

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from dolorim.metrics.intervals import FEWEST_ANIMALS, too_few
+from dolorim.reporting.error_correction import why_not_corrected
 from dolorim.reporting.markup import bracket, table, word
-from dolorim.reporting.misclassification import why_not_corrected
+from dolorim.reporting.summary_text import number
 from dolorim.reporting.trust import Trust
-from dolorim.reporting.verdict import number
 
 
 def trust_section(

@@ -16,12 +16,12 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.files.structured import read_json
-from dolorim.files.table import write_text
+from dolorim.files.tables import write_text
 from dolorim.metrics.frames import confusion, frame_scores
-from dolorim.review.desk import Desk
-from dolorim.review.project import predicted_labels
-from dolorim.review.queue import Piece, cut, draw, estimate
-from dolorim.review.store import UNSURE, UNTOUCHED
+from dolorim.review.contents import predicted_labels
+from dolorim.review.corrections import UNSURE, UNTOUCHED
+from dolorim.review.sampling import Piece, cut, draw, estimate
+from dolorim.review.session import Session
 
 _NEXT = 30  # pieces of the queue that the page is told of
 
@@ -29,7 +29,7 @@ _NEXT = 30  # pieces of the queue that the page is told of
 class Progress:
     """The queue and the figures of one rater."""
 
-    def __init__(self, desk: Desk, seed: int = 0) -> None:
+    def __init__(self, desk: Session, seed: int = 0) -> None:
         self.desk, self.seed = desk, seed
         self._path = desk.folder / "rounds.json"
         self._lock = threading.RLock()

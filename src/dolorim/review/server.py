@@ -29,9 +29,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dolorim.core.crashes import log_crash, traceback_of
 from dolorim.core.errors import UserError
 from dolorim.files.structured import parse_json
-from dolorim.review.desk import Desk
+from dolorim.review.corrections import Corrections, RequestError, VersionError
 from dolorim.review.progress import Progress
-from dolorim.review.store import Corrections, Refusal, VersionError
+from dolorim.review.session import Session
 
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _STATIC = {p.name: p.read_bytes() for p in (files("dolorim.review") / "static").iterdir() if p.is_file()}
@@ -52,7 +52,7 @@ _HEADERS = {
 }
 
 
-class MalformedRequest(Refusal):
+class MalformedRequestError(RequestError):
     """A request whose body is not what a request's body is."""
 
 
@@ -120,7 +120,7 @@ class Guard:
         return name in self._names
 
 
-def make_app(desk: Desk, progress: Progress, tell: Callable[[str], object] = print) -> Starlette:
+def make_app(desk: Session, progress: Progress, tell: Callable[[str], object] = print) -> Starlette:
     """The pages and the data, without the guard."""
 
     async def page(request: Request) -> Response:
@@ -142,7 +142,7 @@ def make_app(desk: Desk, progress: Progress, tell: Callable[[str], object] = pri
 
         def work() -> Response:
             if not (0 <= first < opened.n_frames_or(first + 1) and 1 <= count <= _MOST_FRAMES and 1 <= step <= 1000):
-                raise Refusal(f"there is no frame {first}")
+                raise RequestError(f"there is no frame {first}")
             headers = {"X-Side": f"{opened.side_px:.2f}"} if follow else {}
             return _binary(opened.frames(first, count, step, follow), headers)
 
@@ -154,7 +154,7 @@ def make_app(desk: Desk, progress: Progress, tell: Callable[[str], object] = pri
 
         def work() -> Response:
             if not (1 <= step <= 1 << 20 and 0 <= index <= 1 << 20):
-                raise Refusal("there is no such tile")
+                raise RequestError("there is no such tile")
             found, sure, motion = opened.tile(step, index)
             headers = {
                 "X-Channels": str(found.shape[1]),
@@ -169,7 +169,7 @@ def make_app(desk: Desk, progress: Progress, tell: Callable[[str], object] = pri
         first, count = integer(request, "first", 0), integer(request, "count", 1)
         found = await run_in_threadpool(lambda: desk.open(number(request)).points)
         if found is None or not (first >= 0 and 1 <= count <= 1 << 14):
-            raise Refusal("there are no points")
+            raise RequestError("there are no points")
         return _binary(found[2][first : first + count].astype("<f4").tobytes())
 
     async def times(request: Request) -> Response:
@@ -181,7 +181,7 @@ def make_app(desk: Desk, progress: Progress, tell: Callable[[str], object] = pri
         version = body.get("version")
         steps = body.get("steps") if what == "steps" else [{**body, "what": what}]
         if type(version) is not int or not isinstance(steps, list) or not all(isinstance(s, dict) for s in steps):
-            raise Refusal("expected a version and a change")
+            raise RequestError("expected a version and a change")
         corrections = await run_in_threadpool(desk.corrections, i)
         try:
             await run_in_threadpool(_carry_out, corrections, version, steps)
@@ -205,7 +205,7 @@ def make_app(desk: Desk, progress: Progress, tell: Callable[[str], object] = pri
     def number(request: Request) -> int:
         found = int(request.path_params["number"])
         if found >= len(desk.review.items):
-            raise Refusal("there is no such recording")
+            raise RequestError("there is no such recording")
         return found
 
     async def mistaken(request: Request, error: Exception) -> Response:
@@ -216,9 +216,9 @@ def make_app(desk: Desk, progress: Progress, tell: Callable[[str], object] = pri
         elif desk.blinded:
             text = "the files could not be written; the terminal says why"
             tell(str(error))
-        if isinstance(error, MalformedRequest):
+        if isinstance(error, MalformedRequestError):
             return JSONResponse({"error": text}, 400)
-        return JSONResponse({"error": text}, 422 if request.method == "GET" or isinstance(error, Refusal) else 507)
+        return JSONResponse({"error": text}, 422 if request.method == "GET" or isinstance(error, RequestError) else 507)
 
     async def crashed(request: Request, error: Exception) -> Response:
         where = request.url.path
@@ -249,7 +249,7 @@ def make_app(desk: Desk, progress: Progress, tell: Callable[[str], object] = pri
     return Starlette(routes=routes, exception_handlers={UserError: mistaken, Exception: crashed}, lifespan=lifespan)
 
 
-def serve(desk: Desk, progress: Progress, host: str, port: int | None, tell: Callable[[str], object]) -> None:
+def serve(desk: Session, progress: Progress, host: str, port: int | None, tell: Callable[[str], object]) -> None:
     """Serve until Ctrl-C. `tell` is given the lines that a user must see; the first names the address.
 
     Without a port, the usual one is taken, so that a tab that is still open finds the server again; else any.
@@ -284,7 +284,7 @@ def integer(request: Request, name: str, default: int) -> int:
     try:
         return int(request.query_params.get(name, default))
     except ValueError:
-        raise Refusal(f"expected a whole number for {name}") from None
+        raise RequestError(f"expected a whole number for {name}") from None
 
 
 def _carry_out(corrections: Corrections, version: int, steps: list[dict[str, Any]]) -> None:
@@ -292,7 +292,7 @@ def _carry_out(corrections: Corrections, version: int, steps: list[dict[str, Any
     for number, step in enumerate(steps):
         tags: dict[str, str] = {name: step[name] for name in ("id", "stroke") if name in step}
         if not all(isinstance(tag, str) and 0 < len(tag) <= _TAG for tag in tags.values()):
-            raise Refusal(f"expected names of up to {_TAG} characters for id and stroke")
+            raise RequestError(f"expected names of up to {_TAG} characters for id and stroke")
         version = version if number == 0 else corrections.version
         match step.get("what"):
             case "edit":
@@ -304,7 +304,7 @@ def _carry_out(corrections: Corrections, version: int, steps: list[dict[str, Any
             case "redo":
                 corrections.redo(version, tags)
             case _:
-                raise Refusal("expected a version and a change")
+                raise RequestError("expected a version and a change")
 
 
 def _ranges(value: Any) -> list[tuple[int, int, int]]:
@@ -312,7 +312,7 @@ def _ranges(value: Any) -> list[tuple[int, int, int]]:
         isinstance(r, list) and len(r) == 3 and all(type(v) is int for v in r) for r in value
     )
     if not fits or not value:
-        raise Refusal("expected ranges [[start, stop, class], ...]")
+        raise RequestError("expected ranges [[start, stop, class], ...]")
     return [(a, b, c) for a, b, c in value]
 
 
@@ -321,13 +321,13 @@ async def _json(request: Request) -> dict[str, Any]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > _BODY:
-            raise MalformedRequest("the request is too large")
+            raise MalformedRequestError("the request is too large")
     try:
         found = parse_json(body, "the request", "send a JSON object")
     except UserError as error:
-        raise MalformedRequest(str(error)) from None
+        raise MalformedRequestError(str(error)) from None
     if not isinstance(found, dict):
-        raise MalformedRequest("expected a JSON object")
+        raise MalformedRequestError("expected a JSON object")
     return found
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dolorim.core.bouts import Bout, to_bouts
-from dolorim.core.ethogram import PAIN
+from dolorim.labels.bouts import Bout, to_bouts
+from dolorim.labels.ethogram import PAIN
 
 _PAWS = np.array([[0.24, 0.13], [0.24, -0.13], [-0.28, 0.18], [-0.28, -0.18]])  # standing: front L, R, hind L, R
 REST, WITHDRAW, LICK, GUARD, SHAKE, FLINCH, WALK, ACTIVE = (r.id for r in PAIN.raw)

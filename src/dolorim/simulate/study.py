@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from dolorim.core.errors import UserError
-from dolorim.core.keypoints import KEYPOINTS
 from dolorim.core.workers import Failed, spread
-from dolorim.data.video_writer import VideoWriter
-from dolorim.files.table import write_table
-from dolorim.formats.dlc import write_dlc
+from dolorim.files.tables import write_table
+from dolorim.pose.keypoints import KEYPOINTS
+from dolorim.pose.write_dlc import write_dlc
 from dolorim.simulate.mouse import Mouse, draw_cage, draw_labels, keypoints, move, render
+from dolorim.video.writer import VideoWriter
 
 SCORER = "DLC_resnet50_simulatedMay7shuffle1_500000"
 _MISSING = np.array([0.08, 0.35, 0.35, 0.12, 0.12, 0.05])  # share of frames below 0.9 likelihood, by keypoint

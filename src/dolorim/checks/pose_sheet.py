@@ -1,0 +1,95 @@
+"""The pose painted on a few frames, to see in one picture whether it can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from dolorim.config import DataConfig
+from dolorim.core.errors import UserError
+from dolorim.core.palette import class_colors
+from dolorim.pose.keypoints import KEYPOINTS
+from dolorim.pose.pose_track import PoseTrack, read_any_track
+from dolorim.video.reader import FrameStream, probe
+
+EDGES = (
+    ("mouth", "tail_base"),
+    ("mouth", "L_frontpaw"),
+    ("mouth", "R_frontpaw"),
+    ("tail_base", "L_hindpaw"),
+    ("tail_base", "R_hindpaw"),
+)
+_TILES, _COLUMNS, _SIDE = 12, 4, 300
+_WIDE = 2.2  # body lengths that a tile shows
+
+
+def pose_sheet(video: Path, pose: Path, config: DataConfig, path: Path) -> None:
+    """Draw the cleaned pose on frames spread over the video, each cut out around the animal, and on a whole frame.
+
+    Points that the tracker was believed to see are filled, those bridged over a short gap are rings. Raises
+    `UserError`.
+    """
+    info = probe(video)
+    track = read_any_track(pose, config, info.header_rate_hz)
+    there = np.isfinite(track.points).all(-1).any(axis=(1, 2))
+    frames = np.flatnonzero(there[: info.expected_frames or None])
+    if not len(frames):
+        raise UserError(f"{pose}: no frame of {video.name} has a point; lower --kp_likelihood_thr")
+    wanted = set(frames[np.linspace(0, len(frames) - 1, _TILES).round().astype(int)].tolist())
+    tiles, whole = [], None
+    for frame in FrameStream(video, stop=max(wanted) + 1):
+        if frame.index not in wanted:
+            continue
+        points = track.points[frame.index]
+        center = (np.nanmin(points, (0, 1)) + np.nanmax(points, (0, 1))) / 2
+        tiles.append(_tile(frame.gray, center, track, frame.index))
+        if whole is None:
+            scale = (-(-_TILES // _COLUMNS) * _SIDE) / frame.gray.shape[0]
+            whole = Image.fromarray(np.ascontiguousarray(frame.gray)).convert("RGB")
+            whole = whole.resize((round(whole.width * scale), round(whole.height * scale)))
+            _paint(ImageDraw.Draw(whole), track, frame.index, scale, np.zeros(2), False)
+    assert whole is not None
+    sheet = Image.new("RGB", (whole.width + _COLUMNS * _SIDE, whole.height))
+    sheet.paste(whole, (0, 0))
+    for i, tile in enumerate(tiles):
+        sheet.paste(tile, (whole.width + i % _COLUMNS * _SIDE, i // _COLUMNS * _SIDE))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+
+
+def _tile(gray: np.ndarray, center: np.ndarray, track: PoseTrack, index: int) -> Image.Image:
+    side = _WIDE * track.length_px
+    corner = center - side / 2
+    box = (*corner.tolist(), *(corner + side).tolist())
+    image = Image.fromarray(np.ascontiguousarray(gray))
+    tile = image.transform((_SIDE, _SIDE), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
+    tile = ImageOps.autocontrast(tile, (0, 1)).convert("RGB")
+    draw = ImageDraw.Draw(tile)
+    _paint(draw, track, index, _SIDE / side, corner, True)
+    font = ImageFont.load_default(13)
+    draw.text((5, 3), f"frame {index}", fill=(255, 255, 0), font=font, stroke_width=1, stroke_fill=(0, 0, 0))
+    return tile
+
+
+def _paint(
+    draw: ImageDraw.ImageDraw, track: PoseTrack, index: int, scale: float, corner: np.ndarray, named: bool
+) -> None:
+    names = track.names
+    colors = class_colors(len(names) + 1)[1:]
+    font = ImageFont.load_default(12)
+    for points, since in zip(track.points[index], track.since_seen[index], strict=True):
+        at = (points - corner + 0.5) * scale
+        known = np.isfinite(at).all(-1)
+        for one, two in EDGES if set(KEYPOINTS) <= set(names) else ():
+            ends = [names.index(one), names.index(two)]
+            if known[ends].all():
+                draw.line([tuple(p) for p in at[ends].tolist()], fill=(235, 235, 235), width=1)
+        for k, (x, y) in enumerate(at.tolist()):
+            if not known[k]:
+                continue
+            seen = since[k] == 0
+            draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=colors[k] if seen else None, outline=colors[k], width=2)
+            if named:
+                draw.text((x + 6, y - 7), names[k], fill=colors[k], font=font, stroke_width=1, stroke_fill=(0, 0, 0))

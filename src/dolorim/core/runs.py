@@ -1,0 +1,16 @@
+"""Runs of equal values in an array."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Maximal runs of equal values in `(time,)`, gaps included: starts, stops and values, each `(runs,)`."""
+    labels = np.asarray(labels)
+    if labels.size == 0:
+        empty = np.empty(0, np.int64)
+        return empty, empty, labels
+    edges = np.flatnonzero(labels[1:] != labels[:-1]) + 1
+    starts = np.concatenate(([0], edges))
+    return starts, np.concatenate((edges, [labels.size])), labels[starts]

@@ -1,0 +1,189 @@
+"""The pose of a recording, cleaned and laid on its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from dolorim.config import DataConfig
+from dolorim.core.errors import UserError
+from dolorim.pose.cleaning import BODY, body_length_px, clean, gate
+from dolorim.pose.pose import Pose, Skeleton
+from dolorim.pose.selection import load_poses
+
+_STRETCHED = 95  # percentile, as in pose/cleaning.py
+_SMOOTH_S = 0.1  # of the crop's way and heading
+
+
+@dataclass(frozen=True, eq=False)
+class PoseTrack:
+    """Cleaned points on the frames of a recording; row t is frame t.
+
+    `points` `(time, animal, keypoint, xy)` float32 pixels, NaN where missing; `since_seen` `(time, animal, keypoint)`
+    float32 frames since the tracker last saw the point, infinity before the first time. `length_px` is the body
+    length, or what stands for it in another skeleton. `notes` tell what did not fit.
+    """
+
+    names: tuple[str, ...]
+    points: np.ndarray
+    since_seen: np.ndarray
+    length_px: float
+    rate_hz: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.points)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return Skeleton(self.names, self.points.shape[1])
+
+    def at(self, wanted: np.ndarray, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Points and frames since they were seen at places `(time,)` between frames, on straight lines.
+
+        Beyond the frames `[first, last]` nothing is known.
+        """
+        inside = (wanted >= first) & (wanted <= last)
+        place = np.clip(wanted, first, last)
+        low = np.floor(place).astype(np.int64)
+        high, share = np.minimum(low + 1, last), (place - low).astype(np.float32)[:, None, None, None]
+        points = np.where(share == 0, self.points[low], (1 - share) * self.points[low] + share * self.points[high])
+        since = self.since_seen[np.round(place).astype(np.int64)]
+        points[~inside] = np.nan
+        return points, np.where(inside[:, None, None], since, np.inf)
+
+    def on(self, n_frames: int) -> PoseTrack:
+        """The same on `n_frames`: rows behind the last frame go, frames behind the last row have no pose."""
+        rows = self.n_frames
+        if rows == n_frames:
+            return self
+        lacking = max(0, n_frames - rows)
+        points, since = (
+            np.pad(a[:n_frames], [(0, lacking), *[(0, 0)] * (a.ndim - 1)], constant_values=fill)
+            for a, fill in ((self.points, np.nan), (self.since_seen, np.inf))
+        )
+        note = f"the pose has {rows} rows and the recording {n_frames} frames"
+        return replace(self, points=points, since_seen=since, notes=(*self.notes, note))
+
+    def way(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the animal is and looks: centers `(time, 2)` in pixels and headings `(time,)` in radians, smoothed.
+
+        A center is the middle of the body's points. Where some are missing, those that are there tell it by where they
+        usually lie in the body; where there are too few, it goes in a straight line from the last to the next. The
+        heading is that from tail base to mouth, 0 where the skeleton has neither.
+        """
+        points = self.points[:, 0].astype(np.float64)
+        there = np.asarray(np.isfinite(points).all(-1))
+        enough = there.sum(1) >= max(1, min(2, len(self.names)))
+        if not enough.any():
+            raise UserError("the pose has no frame with points that the crop could follow; use --crop follow")
+        middle = np.full((len(points), 2), np.nan)
+        middle[enough] = (np.nanmin(points[enough], 1) + np.nanmax(points[enough], 1)) / 2
+        heading = self._heading(points)
+        if heading is None:
+            return _smooth(_filled(middle), self.rate_hz), np.zeros(len(points))
+        cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
+        off = points - middle[:, None]
+        own = np.stack([cos * off[..., 0] + sin * off[..., 1], cos * off[..., 1] - sin * off[..., 0]], -1)
+        whole = there.sum(1) >= np.percentile(there.sum(1)[enough], 90)
+        usual = np.array([np.median(o, 0) if len(o) else (np.nan, np.nan) for o in _known(own[whole])])
+        back = np.stack([cos * usual[:, 0] - sin * usual[:, 1], sin * usual[:, 0] + cos * usual[:, 1]], -1)
+        told = points - back
+        enough &= np.isfinite(told).all(-1).any(1)
+        middle = np.full((len(points), 2), np.nan)
+        middle[enough] = np.nanmedian(told[enough], 1)
+        return _smooth(_filled(middle), self.rate_hz), heading
+
+    def _heading(self, points: np.ndarray) -> np.ndarray | None:
+        """Smoothed; a curled animal, whose mouth is near its tail base, says less than a stretched one."""
+        if not set(BODY) <= set(self.names):
+            return None
+        mouth, tail = (points[:, self.names.index(name)] for name in BODY)
+        ahead = mouth - tail
+        if not np.isfinite(ahead).all(1).any():
+            return None
+        ahead = _smooth(_filled(ahead), self.rate_hz)
+        return np.arctan2(ahead[:, 1], ahead[:, 0])
+
+
+def read_track(path: Path, config: DataConfig, any_skeleton: bool, rate_hz: float) -> PoseTrack:
+    """Read, clean and align the pose of a recording of this frame rate. Raises `UserError`."""
+    return lay(load_poses(path, config, any_skeleton)[0], config, rate_hz)
+
+
+def lay(poses: Sequence[Pose], config: DataConfig, rate_hz: float) -> PoseTrack:
+    """Clean and align the poses of one file. Raises `UserError`."""
+    length = config.body_length_px or _length_px(poses, config)
+    cleaned = [clean(pose, length, likelihood=config.kp_likelihood_thr, max_gap=config.kp_max_gap) for pose in poses]
+    points = np.stack([c.pose.points for c in cleaned], 1).astype(np.float32)
+    since = np.stack([c.since_seen for c in cleaned], 1).astype(np.float32)
+    lag = config.pose_lag
+    if lag:
+        points, since = _earlier(points, lag, np.nan), _earlier(since, lag, np.inf)
+    return PoseTrack(poses[0].names, points, since, length, rate_hz)
+
+
+def track_length_px(path: Path, config: DataConfig, any_skeleton: bool) -> float:
+    """The body length that a pose file alone shows. Raises `UserError`."""
+    return _length_px(load_poses(path, config, any_skeleton)[0], config)
+
+
+def _length_px(poses: Sequence[Pose], config: DataConfig) -> float:
+    if set(BODY) <= set(poses[0].names) and len(poses) == 1:
+        return body_length_px(poses[0], config.kp_likelihood_thr)
+    return skeleton_length_px(poses, config.kp_likelihood_thr)
+
+
+def read_any_track(path: Path, config: DataConfig, rate_hz: float) -> PoseTrack:
+    """The six keypoints where they can be told by name, else the skeleton as it is in the file."""
+    try:
+        return read_track(path, config, False, rate_hz)
+    except UserError:
+        return read_track(path, config, True, rate_hz)
+
+
+def skeleton_length_px(poses: Sequence[Pose], likelihood: float) -> float:
+    """What stands for the body length where there is no mouth or tail base: the largest extent that is not rare."""
+    extents = []
+    for pose in poses:
+        points = np.where(gate(pose, likelihood)[..., None], pose.points, np.nan)
+        with np.errstate(all="ignore"):
+            spread = np.nanmax(np.nan_to_num(points, nan=-np.inf), 1) - np.nanmin(np.nan_to_num(points, nan=np.inf), 1)
+        extents.append(np.hypot(*spread.T))
+    known = np.concatenate(extents)
+    known = known[np.isfinite(known) & (known > 0)]
+    if known.size == 0:
+        raise UserError(f"{poses[0].source}: no frame has two points of one animal; lower --kp_likelihood_thr")
+    return float(np.percentile(known, _STRETCHED))
+
+
+def _earlier(values: np.ndarray, frames: int, fill: float) -> np.ndarray:
+    """The rows that many frames earlier (later, if negative), on the same number of rows."""
+    moved = np.full_like(values, fill)
+    if frames > 0:
+        moved[: len(values) - frames] = values[frames:]
+    else:
+        moved[-frames:] = values[:frames]
+    return moved
+
+
+def _known(values: np.ndarray) -> list[np.ndarray]:
+    """Of `(time, keypoint, 2)` for each keypoint the rows that are known."""
+    return [v[np.isfinite(v).all(1)] for v in np.moveaxis(values, 1, 0)]
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    """Straight lines over gaps in `(time, 2)`, the outermost values beyond them."""
+    known = np.flatnonzero(np.isfinite(values).all(1))
+    at = np.arange(len(values))
+    return np.stack([np.interp(at, known, values[known, i]) for i in (0, 1)], 1)
+
+
+def _smooth(values: np.ndarray, rate_hz: float) -> np.ndarray:
+    values = ndimage.median_filter(values, (2 * round(_SMOOTH_S * rate_hz) + 1, 1), mode="nearest")
+    return ndimage.gaussian_filter1d(values, max(0.5, _SMOOTH_S * rate_hz), axis=0, mode="nearest")

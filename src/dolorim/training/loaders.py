@@ -1,0 +1,94 @@
+"""What a training step is given: windows, single tracked frames, or both."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from dolorim.config import Config
+from dolorim.core.errors import UserError
+from dolorim.dataset.keypoint_frames import KeypointFrames
+from dolorim.dataset.labelled_recording import Halo, InputSpec, LabelledRecording
+from dolorim.dataset.loading import learns_points_alone
+from dolorim.dataset.sampling import BoutSampler, Numbers, Turns, WindowSpec
+from dolorim.dataset.windows import Batch, Windows
+from dolorim.models.recognizer import Recognizer
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """Loaders of `windows` and of `keypoint_frames` for the same steps, and of the numbers of recordings to validate.
+
+    Where keypoints alone are learned, from single frames, no step is given any windows.
+    """
+
+    windows: DataLoader[Batch]
+    keypoint_frames: DataLoader[Batch] | None = None
+    val: DataLoader[Any] | None = None
+    points_alone: bool = False
+
+    @property
+    def training(self) -> dict[str, DataLoader[Batch]]:
+        """By what a step calls its batch (`Learner.training_step`)."""
+        if self.keypoint_frames is None:
+            return {"windows": self.windows}
+        if self.points_alone:
+            return {"keypoint_frames": self.keypoint_frames}
+        return {"windows": self.windows, "keypoint_frames": self.keypoint_frames}
+
+    @property
+    def angles_rad(self) -> list[BoutSampler | KeypointFrames | Turns]:
+        """Samplers that give each of several processes its own."""
+        loaders = (self.windows, self.keypoint_frames, self.val)
+        samplers = [loader.sampler for loader in loaders if loader is not None]
+        return [s for s in samplers if isinstance(s, BoutSampler | KeypointFrames | Turns)]
+
+
+def make_loaders(
+    config: Config,
+    footage: Sequence[LabelledRecording],
+    model: Recognizer,
+    windows: Windows,
+    sampler: BoutSampler,
+    n_val: int,
+) -> Loaders:
+    """`windows` of the training recordings (`footage`), drawn by `sampler`, and `n_val` recordings to validate."""
+    settings = config.train
+    frames = val = None
+    if model.keypoints is not None and settings.lambda_kp and settings.kp_frames:
+        draws = KeypointFrames(footage, settings, config.augment, sampler)
+        if not draws.n_tracked:
+            raise UserError(
+                "none of the animals that are learned from has a keypoint in any frame; check their pose files, or "
+                "learn behaviors alone: --tasks action_only"
+            )
+        single = Windows(footage, 1, _needs_of_maps(model, windows.input_spec), config.augment)
+        frames = _loader(single, draws, settings.kp_frames, settings.num_workers)
+    if n_val:
+        val = DataLoader(Numbers(n_val), batch_size=None, sampler=Turns(n_val))
+    whole = _loader(windows, sampler, settings.batch_size, settings.num_workers)
+    return Loaders(whole, frames, val, learns_points_alone(config))
+
+
+def _needs_of_maps(model: Recognizer, input_spec: InputSpec) -> InputSpec:
+    """What the keypoints of a single frame are found in."""
+    assert model.visual is not None
+    context = Halo(model.visual.map_before, model.visual.map_after)
+    return dataclasses.replace(input_spec, visual=context, pose=None, points=True)
+
+
+def _loader(windows: Windows, sampler: Sampler[WindowSpec], batch: int, workers: int) -> DataLoader[Batch]:
+    return DataLoader(
+        windows,
+        batch_size=batch,
+        sampler=sampler,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        multiprocessing_context="spawn" if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )

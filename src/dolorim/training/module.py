@@ -1,0 +1,263 @@
+"""The training step, the validation pass and the learning rate, for Lightning's loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+
+from dolorim.config import Config, ModelConfig
+from dolorim.core.errors import UserError
+from dolorim.dataset.augmentation import augment
+from dolorim.dataset.labelled_recording import InputSpec, LabelledRecording
+from dolorim.dataset.windows import Batch
+from dolorim.inference.decoder import Decoder
+from dolorim.inference.streaming import UNIT, Predictor, compiled_or_not
+from dolorim.labels.ethogram import Ethogram
+from dolorim.metrics.frames import confusion, frame_scores
+from dolorim.models.heads import Keypoints
+from dolorim.models.pretrained import Pretrained, freeze, last_blocks
+from dolorim.models.recognizer import Inputs, Output, Recognizer
+from dolorim.training.losses import FrameLoss, keypoint_loss
+
+if TYPE_CHECKING:
+    from dolorim.models.cnn3d import Cnn3d
+    from dolorim.models.videomae import VideoMae3d
+    from dolorim.models.vit import Vit2d
+
+
+T = TypeVar("T")
+Step = dict[str, Batch]
+_HEAD_RATE = 10.0  # of the keypoint head: a flat heat map has far to go to a peak, and each step is as long as the rate
+_KEYPOINTS_EVERY = 4  # of a window's frames are learned from: its neighbors show next to nothing else
+
+
+class Learner(pl.LightningModule):
+    """Trains a recognizer. `shares` `(classes,)` are those among drawn frames; `val` are recordings to validate on.
+
+    Whatever is random in a step follows from the seed, the epoch, the step and the rank, not from what went before,
+    so that a run that was interrupted ends as one that was not. Processes that train together decide alike on all that
+    concerns them all: which stream a batch lacks, whether the loss is a number, when the time is over.
+    """
+
+    def __init__(
+        self,
+        model: Recognizer,
+        config: Config,
+        ethogram: Ethogram,
+        shares: np.ndarray,
+        input_spec: InputSpec,
+        val: Sequence[LabelledRecording] = (),
+    ) -> None:
+        super().__init__()
+        self.model, self.config, self.ethogram, self.input_spec, self.val = model, config, ethogram, input_spec, val
+        self.loss = FrameLoss(config.train, shares)
+        self.plateau = Plateau()
+        self.decoder = Decoder()  # what is known of the probabilities before anything is fitted to animals
+        # Its method, not the model itself: that would be registered, and saved, a second time.
+        self._look: Callable[..., Output] = self._compiled(model.forward)
+        self._find: Callable[..., Keypoints] = self._compiled(model.find_keypoints)
+        self._spent_s = 0.0  # in earlier sessions of this run
+        self._started = time.monotonic()
+        self._went_on_at = (0, 0.0)  # step, and share of the epochs done by then
+        self.time_share = 0.0  # of --max_minutes that has passed, for all processes alike; 0 without a limit
+        self.annealing = 1.0  # learning rate as a share of its peak, warm-up aside
+        self.ended_by: Literal["epochs", "max_minutes", "patience"] = "epochs"
+        self._counts = self._no_counts()
+
+    def _compiled(self, see: Callable[..., T]) -> Callable[..., T]:
+        return compiled_or_not(see) if self.config.train.compile else see
+
+    def training_step(self, step: Step, index: int) -> torch.Tensor:
+        """Learn from a batch of `windows`, of single tracked frames (`keypoint_frames`), or of both."""
+        everybodys = [self.config.train.seed, self.global_step]
+        mine = np.random.SeedSequence([*everybodys, self.global_rank]).generate_state(1)
+        torch.manual_seed(int(mine[0]))  # for dropout
+        changed = {name: augment(b, self.config.augment, self.ethogram.mirrored) for name, b in step.items()}
+        losses = []
+        if "windows" in changed:
+            first = np.random.SeedSequence([*everybodys, 0]).generate_state(1)
+            losses.append(self._loss_of_windows(changed["windows"], int(first[0])))
+        if "keypoint_frames" in changed:
+            frames = changed["keypoint_frames"]
+            found = self._find(frames["frames"][:, None])
+            losses.append(self._loss_of_keypoints(found, frames["points"], frames["valid"]))
+        loss = torch.stack(losses).sum()
+        together = self._over_all(loss.detach().clone())
+        if not torch.isfinite(together):
+            raise UserError(
+                f"the loss became {together.item()} in epoch {self.current_epoch + 1}, step {self.global_step}; "
+                f"the checkpoint of the epoch before is kept. "
+                f"Try a lower --lr (now {self.config.train.lr:g}) or --precision 32"
+            )
+        self.log("train/loss", together, prog_bar=True, on_step=True, on_epoch=True, batch_size=1)
+        return loss
+
+    def _loss_of_windows(self, batch: Batch, seed: int) -> torch.Tensor:
+        settings = self.config.train
+        every = 0 if settings.kp_frames or not settings.lambda_kp else _KEYPOINTS_EVERY
+        inputs = self._with_one_stream_left_out(inputs_of(batch), seed)
+        found = self._look(inputs, batch["valid"], halo=True, maps=every)
+        loss = self.loss(found.stages, batch["labels"], self._over_all)
+        if found.keypoints is None:
+            return loss
+        some = slice(None, None, every)
+        return loss + self._loss_of_keypoints(found.keypoints, batch["points"][:, some], batch["valid"][:, some])
+
+    def _loss_of_keypoints(self, found: Keypoints, points: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        settings = self.config.train
+        loss = keypoint_loss(found, points, valid, self._over_all, settings.lambda_kp_map)
+        self.log("train/keypoints", loss, on_step=False, on_epoch=True, batch_size=1)
+        return settings.lambda_kp * loss
+
+    def _with_one_stream_left_out(self, inputs: Inputs, seed: int) -> Inputs:
+        """The same, but for a share of the batches that lack the pose or the picture."""
+        share = self.config.model.modality_dropout
+        both = inputs.pose is not None and (inputs.frames is not None or inputs.features is not None)
+        drawn = np.random.default_rng(seed).random()
+        if not both or drawn >= share:
+            return inputs
+        if drawn < share / 2:
+            features = inputs.features
+            if features is not None and isinstance(self.model.visual, Pretrained):
+                features = self.model.visual.without_points(features)
+            return dataclasses.replace(inputs, pose=None, points=None, features=features)
+        return dataclasses.replace(inputs, frames=None, features=None, points=None)
+
+    def _over_all(self, value: torch.Tensor) -> torch.Tensor:
+        """The mean of a value over the processes that train together."""
+        return value if self.trainer.world_size == 1 else self.trainer.strategy.reduce(value.detach(), reduce_op="mean")
+
+    def on_train_epoch_start(self) -> None:
+        thaw(self.model.visual, self.config.model, self.current_epoch)
+
+    def on_train_batch_start(self, step: Step, index: int) -> None:
+        if self.config.train.max_minutes:
+            share = torch.tensor(self.spent_s / (60 * self.config.train.max_minutes), device=self.device)
+            self.time_share = float(self._over_all(share))
+
+    def validation_step(self, recording: int, index: int) -> None:
+        if recording < 0:  # the other processes have one more
+            return
+        footage = self.val[recording]
+        settings = self.config.train
+        read = settings.val_T or UNIT
+        predictor = Predictor(self.model, self.input_spec, self.device, settings.precision, read=read, fold=False)
+        guess = predictor(footage).probabilities.argmax(1)
+        self._counts += confusion(footage.recording.labels, guess, len(self.ethogram))
+
+    def on_validation_epoch_end(self) -> None:
+        if self.trainer.world_size > 1:
+            together = self.trainer.strategy.reduce(torch.from_numpy(self._counts).to(self.device), reduce_op="sum")
+            self._counts = together.cpu().numpy()
+        scores = frame_scores(self._counts, self.ethogram.classes)
+        self._counts = self._no_counts()
+        self.log("val/macro_f1", scores["macro_f1"], prog_bar=True)
+        if self.ethogram.indicator:
+            f1 = scores["per_class"][self.ethogram.indicator]["f1"]
+            self.log(f"val/f1_{self.ethogram.indicator}", f1, prog_bar=True)
+        if not self.trainer.sanity_checking:
+            self.plateau = self.plateau.after(scores["macro_f1"])
+
+    def configure_optimizers(self) -> Any:
+        settings = self.config.train
+        kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+        optimizer = kind(self._groups(), settings.lr, weight_decay=settings.weight_decay)
+        total = int(self.trainer.estimated_stepping_batches)  # with as many processes as there are now
+        warm_up = max(1, round(settings.warmup_epochs * total / settings.epochs))
+
+        def factor(step: int) -> float:
+            step = step - self._went_on_at[0] + round(self._went_on_at[1] * total)
+            self.annealing = self._annealing(step / total)
+            return min(1.0, (step + 1) / warm_up) * self.annealing
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters with the learning rate of each group."""
+        head = [] if self.model.keypoints is None else [*self.model.keypoints.parameters()]
+        theirs = {id(p) for p in head}
+        others = [p for p in self.parameters() if id(p) not in theirs]
+        groups: list[dict[str, Any]] = [{"params": others}]
+        return [*groups, {"params": head, "lr": _HEAD_RATE * self.config.train.lr}] if head else groups
+
+    def _annealing(self, share: float) -> float:
+        """Half a cosine from 1 to almost 0 over the share of the steps or of the time allowed, whichever is ahead."""
+        if not self.anneals:
+            return self.plateau.factor
+        return 0.5 + 0.49 * math.cos(math.pi * min(1.0, max(share, self.time_share)))
+
+    @property
+    def anneals(self) -> bool:
+        """Does the learning rate come down whatever the validation score is?"""
+        return self.config.train.lr_schedule == "cosine"
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that this run has trained, earlier sessions counted in."""
+        return self._spent_s + time.monotonic() - self._started
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["learner"] = {"spent_s": self.spent_s, "plateau": dataclasses.asdict(self.plateau)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._spent_s = checkpoint["learner"]["spent_s"]
+        self.plateau = Plateau(**checkpoint["learner"]["plateau"])
+        self._went_on_at = (checkpoint["global_step"], (checkpoint["epoch"] + 1) / self.config.train.epochs)
+
+    def _no_counts(self) -> np.ndarray:
+        return np.zeros((len(self.ethogram), len(self.ethogram)), np.int64)
+
+
+def inputs_of(batch: Batch) -> Inputs:
+    """What the network sees of a batch of windows (`Windows`), after augmentation."""
+    points = batch.get("points")
+    if points is not None and "hidden" in batch:
+        points = points.masked_fill(batch["hidden"][:, None, :, None], math.nan)
+    frames = batch.get("frames")
+    return Inputs(
+        None if frames is None else frames[:, None],
+        batch.get("track"),
+        batch.get("pose"),
+        batch.get("inside"),
+        points,
+        batch.get("features"),
+        batch.get("negative"),
+    )
+
+
+def thaw(visual: Cnn3d | Vit2d | VideoMae3d | None, config: ModelConfig, epoch: int) -> None:
+    """Let a pretrained encoder learn, or keep it as it is, as the settings say for this epoch."""
+    if not isinstance(visual, Pretrained):
+        return
+    if config.freeze_backbone_epochs < 0 or epoch < config.freeze_backbone_epochs:
+        freeze(visual)
+    elif config.unfreeze_last:
+        freeze(visual, last_blocks(visual, config.unfreeze_last))
+    else:
+        visual.requires_grad_(True).train()
+
+
+@dataclasses.dataclass(frozen=True)
+class Plateau:
+    """Lowers the learning rate to 0.3 of what it was after `PATIENCE` epochs without a better validation score."""
+
+    factor: float = 1.0
+    best: float = -1.0
+    waited: int = 0
+
+    PATIENCE: ClassVar[int] = 4
+
+    def after(self, score: float) -> Plateau:
+        if score > self.best:
+            return Plateau(self.factor, score, 0)
+        if self.waited + 1 >= self.PATIENCE:
+            return Plateau(0.3 * self.factor, self.best, 0)
+        return Plateau(self.factor, self.best, self.waited + 1)

@@ -1,0 +1,190 @@
+"""The frame cache: every video decoded, cropped and shrunk once, for training to read at random.
+
+An entry is a folder: `images.u8` (time, size, size), `centers.npy`, `turns.npy`, `time_s.npy` and, written last,
+`meta.json`. It is
+built under another name and renamed when complete, so a half-written entry is never taken for a whole one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+from filelock import FileLock, Timeout
+
+from dolorim.config import DataConfig
+from dolorim.core.errors import UserError
+from dolorim.files.structured import read_json
+from dolorim.video.crop import plan_crop, read_crops
+from dolorim.video.picture_size import describe_sizes
+from dolorim.video.reader import VideoInfo, probe
+
+_VERSION = 5  # of what an entry holds; another number makes all old entries stale
+CROP_SETTINGS = ("crop", "align", "crop_scale", "body_length_px", "image_size", "mask")
+_POSE_KNOBS = ("kp_names", "individual", "kp_likelihood_thr", "pose_lag")  # they move a window that follows a pose
+
+
+@dataclass(frozen=True)
+class CachedVideo:
+    """A video as training reads it: `images` `(time, size, size)` uint8 on disk, `centers` `(time, 2)`, `time_s`.
+
+    `side_px` is the side of the windows that the images show; `turns` `(time,)` says how they are turned (`Crops`).
+    """
+
+    video: Path
+    images: np.ndarray
+    centers: np.ndarray
+    time_s: np.ndarray
+    damage: str | None
+    side_px: float
+    angles_rad: np.ndarray
+    folder: Path = Path()
+    note: str | None = None  # what is odd about the video, though all of it can be read
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.time_s)
+
+
+def cache_folder(config: DataConfig) -> Path:
+    return config.cache or Path(os.environ.get("DOLORIM_CACHE") or platformdirs.user_cache_path("dolorim"))
+
+
+def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVideo | None:
+    """The video's entry; None where there is none, or a stale or damaged one."""
+    folder = _entry(video, config, pose)
+    try:
+        meta = read_json(folder / "meta.json")
+        if meta["fingerprint"] != _state(video, config, pose) or meta["version"] != _VERSION:
+            return None
+        shape = (meta["n_frames"], config.image_size, config.image_size)
+        if (folder / "images.u8").stat().st_size != np.prod(shape):
+            return None
+        images = np.memmap(folder / "images.u8", np.uint8, "r", shape=shape)
+        centers, time_s, angles_rad = (
+            np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("centers", "time_s", "turns")
+        )
+        side_px = float(meta["side_px"])
+    except (UserError, OSError, EOFError, ValueError, KeyError, TypeError):
+        return None
+    if any(len(a) != shape[0] for a in (centers, time_s, angles_rad)):
+        return None
+    return CachedVideo(video, images, centers, time_s, meta["damage"], side_px, angles_rad, folder, meta.get("note"))
+
+
+@contextlib.contextmanager
+def alone_with(path: Path) -> Iterator[bool]:
+    """Hold a file or folder of the cache against other processes; true where another one has just had it.
+
+    The lock goes with the process that holds it, however that ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+        waited = False
+    except Timeout:
+        lock.acquire()
+        waited = True
+    try:
+        yield waited
+    finally:
+        lock.release()
+
+
+def build(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVideo:
+    """Decode, crop and store a video, replacing what stood there, unless another process has just put it there."""
+    folder = _entry(video, config, pose)
+    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    try:
+        with alone_with(folder) as waited:
+            if waited and (entry := load(video, config, pose)) is not None:
+                return entry
+            for left in folder.parent.glob(f"{glob.escape(folder.name)}.*.part"):  # by one that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            part.mkdir()
+            _write(video, config, pose, part)
+            shutil.rmtree(folder, ignore_errors=True)
+            part.rename(folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: the frame cache cannot be written ({error.strerror}); choose another folder with --cache DIR"
+        ) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    entry = load(video, config, pose)
+    if entry is None:
+        raise UserError(f"{video}: changed while it was read; run again")
+    return entry
+
+
+def feature_file(entry: CachedVideo, key: str) -> Path:
+    """Where features of an encoder are kept: in the entry, so that they go when it becomes stale."""
+    return entry.folder / f"features-{key}.npy"
+
+
+def bytes_needed(info: VideoInfo, config: DataConfig) -> int:
+    """Disk that an entry will take, by the header's word."""
+    return max(info.expected_frames, 1) * config.image_size**2
+
+
+def fingerprint(video: Path) -> dict[str, Any]:
+    """Tells one state of a file from another without reading all of it: size, time and a hash of both ends."""
+    status = video.stat()
+    with open(video, "rb") as file:
+        ends = file.read(1 << 16)
+        file.seek(max(0, status.st_size - (1 << 16)))
+        ends += file.read()
+    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "ends": hashlib.sha256(ends).hexdigest()[:16]}
+
+
+def _write(video: Path, config: DataConfig, pose: Path | None, folder: Path) -> None:
+    before = _state(video, config, pose)
+    view = plan_crop(video, config, probe(video), pose)
+    stream, blocks = read_crops(video, view)
+    centers, times, angles_rad = [np.empty((0, 2), np.float32)], [np.empty(0)], [np.empty(0, np.float32)]
+    with open(folder / "images.u8", "wb") as file:
+        for block in blocks:
+            file.write(block.images.data)
+            centers.append(block.centers)
+            times.append(block.time_s)
+            angles_rad.append(block.angles_rad)
+    if stream.decoded == 0:
+        raise UserError(f"{video}: no frame of it decodes")
+    np.save(folder / "centers.npy", np.concatenate(centers))
+    np.save(folder / "time_s.npy", np.concatenate(times))
+    np.save(folder / "turns.npy", np.concatenate(angles_rad))
+    meta = {
+        "version": _VERSION,
+        "video": str(video),
+        "fingerprint": before,
+        "n_frames": stream.decoded,
+        "side_px": view.side_px,
+        "note": describe_sizes(stream.sizes),
+        "damage": str(stream.damage) if stream.damage else None,
+    }
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+
+
+def _state(video: Path, config: DataConfig, pose: Path | None) -> dict[str, Any]:
+    """What the windows were cut from: the video, and the pose where they follow one."""
+    state = fingerprint(video)
+    return {**state, "pose": fingerprint(pose)} if pose is not None and config.crop == "pose" else state
+
+
+def _entry(video: Path, config: DataConfig, pose: Path | None) -> Path:
+    knobs = {name: getattr(config, name) for name in CROP_SETTINGS}
+    if pose is not None and config.crop == "pose":
+        knobs |= {"pose": str(pose.resolve()), **{name: getattr(config, name) for name in _POSE_KNOBS}}
+    key = json.dumps([str(video.resolve()), knobs], sort_keys=True)
+    return cache_folder(config) / f"{video.stem[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
