@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from dolorim import terminal
 from dolorim.cli import main
 from dolorim.simulate.study import StudyPlan, simulate_study
 
@@ -19,6 +20,12 @@ settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("calm")
 
 torch.set_num_threads(1)  # tests run side by side; threads on top of that only wait for each other
+
+
+@pytest.fixture(autouse=True)
+def _talkative() -> None:
+    """A command that was run with --quiet must not silence the next test."""
+    terminal.be_quiet(False)
 
 
 @pytest.fixture

@@ -310,7 +310,7 @@ def test_a_missing_video_and_a_refused_token_say_what_to_do(
     place: Path, films: Path, go: Callable[[str], Page]
 ) -> None:
     meta = place / "a_201M.meta.json"
-    meta.write_text(re.sub(r'"video": "[^"]*"', '"video": "/gone/a_201M.mp4"', meta.read_text()))
+    meta.write_text(re.sub(r'"(video\w*)": "[^"]*"', r'"\1": "/gone/a_201M.mp4"', meta.read_text()))
     with serving(place) as served:
         page = go(served.url + "x")
         assert "one-time token" in page.inner_text("body")

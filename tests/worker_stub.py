@@ -13,6 +13,7 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.dataset import extract
 from dolorim.dataset.study import Source
+from dolorim.video.body_length import BodyLengths
 
 
 def worker(folder: Path, number: int) -> Callable[[str], str]:
@@ -46,12 +47,14 @@ def kill_once(folder: Path, name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def mortal_builder(folder: Path, config: DataConfig, number: int) -> Callable[[tuple[Path, Path | None]], None]:
+def mortal_builder(
+    folder: Path, config: DataConfig, lengths: BodyLengths, number: int
+) -> Callable[[tuple[Path, Path | None]], None]:
     """What fills the frame cache, killed as the videos' names say."""
 
     def build(task: tuple[Path, Path | None]) -> None:
         kill_once(folder, task[0].stem)
-        extract._build(config, task)
+        extract._build(config, lengths, task)
 
     return build
 
