@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dolorim import presets
 from dolorim.cli import VERBS, main
 from dolorim.presets import PRESETS
 from dolorim.simulate.study import StudyPlan, simulate_study
@@ -62,7 +63,7 @@ def read_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     with monkeypatch.context() as patch:
         patch.setattr(module, "parse", parse_only)
         if verb == "train":  # the settings of a run that the page only tells of
-            patch.setattr(module, "read_config", lambda path: PRESETS[rest[0]])
+            patch.setattr(presets, "read_config", lambda path: PRESETS[rest[0]])
         with pytest.raises(_ParsedError):
             module.run(rest)
     return found[0]
