@@ -2,7 +2,16 @@
 
 from importlib import import_module
 
-QUICK = ("speed", "multitask_speed", "pose_speed", "throughput", "memory", "many", "loader", "feature_cache")
+QUICK = (
+    "speed",
+    "multitask_speed",
+    "pose_speed",
+    "throughput",
+    "memory",
+    "many",
+    "loader",
+    "feature_cache",
+)
 RIGHT = ("alignment", "coverage", "decoding", "formalin", "null_effect", "likelihood", "fuzz")
 LEARNED = ("prior", "bottomview", "composite", "keypoints", "social_rat", "ladder", "recipe")
 

@@ -23,7 +23,10 @@ from dolorim.simulate.study import StudyPlan, simulate_study
 from dolorim.video.reader import Frame, FrameStream
 
 SEEDS, ANIMALS, LATE = (11, 12, 13, 14, 15, 16), 4, range(-5, 6)
-REAL = {"bottomview_pose": 2, "openfield_keypoints": 0}  # folder: frames by which its pose is late, found by others
+REAL = {
+    "bottomview_pose": 2,
+    "openfield_keypoints": 0,
+}  # folder: frames by which its pose is late, found by others
 PIECES, PIECES_LATE = (360, 600), (-5, -2, -1, 0, 1, 3)
 
 
@@ -36,7 +39,9 @@ def late_pose(pose: Path, late: int, to: Path) -> PoseTrack:
     return read_any_track(to, DataConfig(), 30.0)
 
 
-def estimate(frames: Sequence[Frame] | FrameStream, tracks: Sequence[PoseTrack]) -> Iterator[tuple[Lag, float]]:
+def estimate(
+    frames: Sequence[Frame] | FrameStream, tracks: Sequence[PoseTrack]
+) -> Iterator[tuple[Lag, float]]:
     """The lag of each pose of one video, decoded once, and the seconds that it took beside decoding."""
     estimators = [LagEstimator(t.points, t.length_px) for t in tracks]
     spent = [0.0] * len(tracks)
@@ -65,17 +70,23 @@ def main() -> None:
             for video in sorted((study / "Videos").iterdir()):
                 pose = next((study / "DLC").glob(f"{video.stem}DLC*.csv"))
                 tracks = [late_pose(pose, late, Path(folder) / "late.csv") for late in LATE]
-                for late, (lag, spent) in zip(LATE, estimate(FrameStream(video), tracks), strict=True):
+                for late, (lag, spent) in zip(
+                    LATE, estimate(FrameStream(video), tracks), strict=True
+                ):
                     simulated[late][tell(lag.frames, late)] += 1
                     seconds.append(spent)
                 other = next(p for p in sorted((study / "DLC").iterdir()) if p != pose)
-                ((lag, _),) = estimate(FrameStream(video), [read_any_track(other, DataConfig(), 30.0)])
+                ((lag, _),) = estimate(
+                    FrameStream(video), [read_any_track(other, DataConfig(), 30.0)]
+                )
                 others[tell(lag.frames, 0)] += 1
             print(f"seed {seed}: {sum(simulated.values(), Counter())}", flush=True)
         real = {}
         for name, true in REAL.items():
             video, pose = (next(real_data(name).glob(f"*.{s}")) for s in ("mp4", "csv"))
-            ((whole, spent),) = estimate(FrameStream(video), [read_any_track(pose, DataConfig(), 30.0)])
+            ((whole, spent),) = estimate(
+                FrameStream(video), [read_any_track(pose, DataConfig(), 30.0)]
+            )
             film = list(FrameStream(video))
             tracks = [late_pose(pose, late, Path(folder) / "late.csv") for late in PIECES_LATE]
             pieces = {n: in_pieces(film, tracks, n, true) for n in PIECES}
@@ -84,19 +95,31 @@ def main() -> None:
     (RESULTS / "alignment.md").write_text(page(simulated, others, seconds, frames, real), "utf-8")
 
 
-def in_pieces(film: Sequence[Frame], tracks: Sequence[PoseTrack], length: int, true: int) -> Counter[str]:
+def in_pieces(
+    film: Sequence[Frame], tracks: Sequence[PoseTrack], length: int, true: int
+) -> Counter[str]:
     """What is said of each piece of a film that many frames long, for every shift of its pose."""
     found: Counter[str] = Counter()
     for start in range(0, len(film) - length + 1, length):
-        piece = [Frame(i, f.time_s, f.luma, f.video_range) for i, f in enumerate(film[start : start + length])]
-        cut = [PoseTrack(t.names, t.points[start : start + length], t.since_seen, t.length_px, 30.0) for t in tracks]
+        piece = [
+            Frame(i, f.time_s, f.luma, f.video_range)
+            for i, f in enumerate(film[start : start + length])
+        ]
+        cut = [
+            PoseTrack(t.names, t.points[start : start + length], t.since_seen, t.length_px, 30.0)
+            for t in tracks
+        ]
         for late, (lag, _) in zip(PIECES_LATE, estimate(piece, cut), strict=True):
             found[tell(lag.frames, true + late)] += 1
     return found
 
 
 def page(
-    simulated: dict[int, Counter[str]], others: Counter[str], seconds: Sequence[float], frames: int, real: dict
+    simulated: dict[int, Counter[str]],
+    others: Counter[str],
+    seconds: Sequence[float],
+    frames: int,
+    real: dict,
 ) -> str:
     total = sum((c for c in simulated.values()), Counter[str]())
     alarms = simulated[0]["wrong"]
@@ -125,12 +148,16 @@ def page(
         f"{', '.join(map(str, PIECES_LATE))} more. Two videos are few, and two choices were made by looking at",
         "the pieces (below).",
         "",
-        "| | known lag | found | agreement | seconds | " + " | ".join(f"pieces of {n} frames" for n in PIECES) + " |",
+        "| | known lag | found | agreement | seconds | "
+        + " | ".join(f"pieces of {n} frames" for n in PIECES)
+        + " |",
         "|---|---|---|---|---|" + "---|" * len(PIECES),
     ]
     for name, (true, lag, spent, pieces) in real.items():
         cells = [", ".join(f"{n} {w}" for w, n in c.items()) for c in pieces.values()]
-        lines.append(f"| {name} | {true} | {lag.frames} | {lag.agreement:.2f} | {spent:.1f} | {' | '.join(cells)} |")
+        lines.append(
+            f"| {name} | {true} | {lag.frames} | {lag.agreement:.2f} | {spent:.1f} | {' | '.join(cells)} |"
+        )
     return "\n".join([*lines, "", NOTES])
 
 

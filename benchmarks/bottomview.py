@@ -46,8 +46,19 @@ def run_fold(work: Path, protocol: str, fold: str, seed: int, threads: int) -> d
             label, _ = Counter(row["label"] for row in csv.DictReader(file)).most_common(1)[0]
         votes.append(label == path.name.split(".")[0].split("_", 1)[1])  # session0_body_groom
     minutes = (time.monotonic() - started) / 60
-    scores = {"macro_f1": found["macro_f1"], "votes": float(np.mean(votes)), "accuracy": found["accuracy"]}
-    print(protocol, fold, seed, {k: round(v, 3) for k, v in scores.items()}, f"{minutes:.1f} min", flush=True)
+    scores = {
+        "macro_f1": found["macro_f1"],
+        "votes": float(np.mean(votes)),
+        "accuracy": found["accuracy"],
+    }
+    print(
+        protocol,
+        fold,
+        seed,
+        {k: round(v, 3) for k, v in scores.items()},
+        f"{minutes:.1f} min",
+        flush=True,
+    )
     return {**scores, "minutes": minutes}
 
 
@@ -55,7 +66,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--protocol", choices=PROTOCOLS, action="append")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--jobs", type=int, default=1, help="folds at a time; processors are divided among them")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="folds at a time; processors are divided among them"
+    )
     parser.add_argument("--work", type=Path, default=Path("runs/bottomview"))
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
@@ -66,9 +79,13 @@ def main() -> None:
         jobs = [(fold, seed) for seed in given.seeds for fold in folds]
         first = run_fold(given.work, protocol, *jobs[0], threads)  # alone: it fills the frame cache
         with ThreadPoolExecutor(given.jobs) as pool:
-            found = list(pool.map(lambda job, p=protocol: run_fold(given.work, p, *job, threads), jobs[1:]))
+            found = list(
+                pool.map(lambda job, p=protocol: run_fold(given.work, p, *job, threads), jobs[1:])
+            )
             found = [first, *found]
-        everything[protocol] = {fold: [r for (f, _), r in zip(jobs, found, strict=True) if f == fold] for fold in folds}
+        everything[protocol] = {
+            fold: [r for (f, _), r in zip(jobs, found, strict=True) if f == fold] for fold in folds
+        }
     report = {
         "command": f"dolorim train video {FLAGS}",
         **machine(),
@@ -79,7 +96,9 @@ def main() -> None:
     for protocol, by_fold in everything.items():
         for score in ("macro_f1", "votes", "accuracy"):
             per_seed = np.mean([[r[score] for r in rows] for rows in by_fold.values()], axis=0)
-            print(f"{protocol} {score}: {per_seed.mean():.3f} +- {per_seed.std():.3f} over seeds {given.seeds}")
+            print(
+                f"{protocol} {score}: {per_seed.mean():.3f} +- {per_seed.std():.3f} over seeds {given.seeds}"
+            )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ def real_data(name: str) -> Path:
 def machine() -> dict[str, str]:
     """Where and when a figure was measured."""
     name = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+    for line in (
+        Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    ):
         if line.startswith("model name"):
             name = line.split(":", 1)[1].strip()
             break
@@ -60,11 +62,16 @@ def trained(run: Path, arguments: Sequence[str], threads: int = 1) -> RunFolder:
     talk, folder = run / "talk.txt", RunFolder(run)
     if folder.metrics.exists():  # written last
         if not talk.exists() or talk.read_text("utf-8").splitlines()[0] != command:
-            sys.exit(f"{run}: made by another command than `{command}`; remove it, or name another --work")
+            sys.exit(
+                f"{run}: made by another command than `{command}`; remove it, or name another --work"
+            )
         return folder
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command)], capture_output=True, text=True, env=environment
+        [sys.executable, "-m", *shlex.split(command)],
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     if done.returncode:
         sys.exit(f"{run.name}: {done.stderr[-2000:]}")
@@ -78,10 +85,15 @@ def epochs_of(run: RunFolder) -> int:
 
 
 def random_run(
-    folder: Path, kind: Literal["light", "standard"], device: str = "cpu", pose: Literal["none", "full"] = "none"
+    folder: Path,
+    kind: Literal["light", "standard"],
+    device: str = "cpu",
+    pose: Literal["none", "full"] = "none",
 ) -> RunFolder:
     """`run_with` the video or the multimodal approach."""
-    config = Config(model=ModelConfig(model_type=kind, pose=pose), train=TrainConfig(accelerator=device))
+    config = Config(
+        model=ModelConfig(model_type=kind, pose=pose), train=TrainConfig(accelerator=device)
+    )
     return run_with(folder, config, NO_SKELETON if pose == "none" else Skeleton(KEYPOINTS))
 
 

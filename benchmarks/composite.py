@@ -73,12 +73,21 @@ Fold = tuple[str, str]
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    parser.add_argument("--minutes", type=float, default=3.0, help="training time of one run at most")
+    parser.add_argument(
+        "--minutes", type=float, default=3.0, help="training time of one run at most"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", type=Path, default=None, help="folder of public recordings")
     parser.add_argument("--accelerator", default="auto")
-    parser.add_argument("--variant", action="append", default=None, choices=VARIANTS, help="these instead of all")
-    parser.add_argument("--fold", action="append", default=None, help="these alone (coat/agouti); nothing is written")
+    parser.add_argument(
+        "--variant", action="append", default=None, choices=VARIANTS, help="these instead of all"
+    )
+    parser.add_argument(
+        "--fold",
+        action="append",
+        default=None,
+        help="these alone (coat/agouti); nothing is written",
+    )
     parser.add_argument("--work", type=Path, default=None, help="folder that is kept")
     given = parser.parse_args([] if arguments is None else arguments)
     given.work = given.work or Path(tempfile.mkdtemp(prefix="composite-"))
@@ -86,7 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     be_quiet(True)
     tables = write_tables(given.data, given.work)
-    material = load_dataset(Config(data=data_config(given, tables["coat"])))  # fills the cache before the runs read it
+    material = load_dataset(
+        Config(data=data_config(given, tables["coat"]))
+    )  # fills the cache before the runs read it
     folds = sorted({f for p in PROTOCOLS.values() for f in p})
     folds = [f for f in folds if not given.fold or "/".join(f) in given.fold]
     jobs = list(itertools.product(given.variant or VARIANTS, folds, range(given.seeds)))
@@ -119,16 +130,43 @@ def data_config(given: argparse.Namespace, table: Path) -> DataConfig:
     return replace(plain, body_length_px=LOOK["body_length_px"], image_size=LOOK["image_size"])
 
 
-def train(given: argparse.Namespace, tables: dict[str, Path], variant: str, fold: Fold, seed: int) -> list[Scored]:
+def train(
+    given: argparse.Namespace, tables: dict[str, Path], variant: str, fold: Fold, seed: int
+) -> list[Scored]:
     """One run in a process of its own: its test recordings, as the likeliest class of each frame labels them."""
     table, test = fold
-    run = given.work / "runs" / f"{variant.replace(', ', '-').replace(' ', '_')}-{table}-{test}-{seed}"
+    run = (
+        given.work
+        / "runs"
+        / f"{variant.replace(', ', '-').replace(' ', '_')}-{table}-{test}-{seed}"
+    )
     data = data_config(given, tables[table])
     command = [*VARIANTS[variant].split(), *FLAGS.split()]
-    command += ["--videos", str(data.videos), "--annotations", str(data.annotations), "--classes", str(data.classes)]
-    command += ["--recordings", str(data.recordings), "--cache", str(data.cache), "--test_animals", test]
+    command += [
+        "--videos",
+        str(data.videos),
+        "--annotations",
+        str(data.annotations),
+        "--classes",
+        str(data.classes),
+    ]
+    command += [
+        "--recordings",
+        str(data.recordings),
+        "--cache",
+        str(data.cache),
+        "--test_animals",
+        test,
+    ]
     command += [text for key, value in LOOK.items() for text in (f"--{key}", str(value))]
-    command += ["--seed", str(seed), "--max_minutes", str(given.minutes), "--accelerator", given.accelerator]
+    command += [
+        "--seed",
+        str(seed),
+        "--max_minutes",
+        str(given.minutes),
+        "--accelerator",
+        given.accelerator,
+    ]
     made = trained(run, command)
     ethogram = made.read_ethogram()
     scored = list(kept(made.predictions("test"), ethogram).values())
@@ -141,11 +179,15 @@ def train(given: argparse.Namespace, tables: dict[str, Path], variant: str, fold
 def learned(material: StudyDataset, fold: Fold) -> list[np.ndarray]:
     """Labels of the recordings that a fold learns from."""
     table, test = fold
-    return [f.recording.labels for f in material.footage if group_of(f.recording.name, table) != test]
+    return [
+        f.recording.labels for f in material.footage if group_of(f.recording.name, table) != test
+    ]
 
 
 def group_of(recording: str, table: str) -> str:
-    return recording.split("_")[0] if table == "coat" or not recording.endswith("other") else recording
+    return (
+        recording.split("_")[0] if table == "coat" or not recording.endswith("other") else recording
+    )
 
 
 def decoder_of(material: StudyDataset, fold: Fold) -> Decoder:
@@ -156,7 +198,9 @@ def decoder_of(material: StudyDataset, fold: Fold) -> Decoder:
     return Decoder("viterbi", min_duration_s=(shortest,) * len(material.project.ethogram))
 
 
-def figures(scored: Sequence[tuple[Fold, Sequence[Scored]]], material: StudyDataset) -> dict[str, Any]:
+def figures(
+    scored: Sequence[tuple[Fold, Sequence[Scored]]], material: StudyDataset
+) -> dict[str, Any]:
     """The figures of all test recordings of some folds together, and F1 by class."""
     classes = material.project.ethogram.classes
     plain, decoded = [], []
@@ -166,7 +210,9 @@ def figures(scored: Sequence[tuple[Fold, Sequence[Scored]]], material: StudyData
             assert one.probabilities is not None
             assert one.time_s is not None
             plain.append(replace(one, predicted=one.probabilities.argmax(1)))
-            labels = decoder.decode(one.probabilities, rate_of(one.time_s), [a for a, _ in one.borders[1:]])
+            labels = decoder.decode(
+                one.probabilities, rate_of(one.time_s), [a for a, _ in one.borders[1:]]
+            )
             decoded.append(replace(one, predicted=labels))
     a, b = summarize(plain, classes), summarize(decoded, classes)
     values = (a["macro_f1"], b["macro_f1"], a["segments"]["f1_50"], b["segments"]["f1_50"])
@@ -203,26 +249,53 @@ def write(found: dict[tuple[str, Fold, int], list[Scored]], material: StudyDatas
     text += [f"- {name}: `dolorim train {VARIANTS[name]}`" for name in variants]
     for protocol, folds in PROTOCOLS.items():
         seeds = range(given.seeds)
-        rows = {v: [figures([(f, found[v, f, s]) for f in folds], material) for s in seeds] for v in variants}
+        rows = {
+            v: [figures([(f, found[v, f, s]) for f in folds], material) for s in seeds]
+            for v in variants
+        }
         by_fold = {
-            "/".join(f): {v: [figures([(f, found[v, f, s])], material) for s in seeds] for v in variants} for f in folds
+            "/".join(f): {
+                v: [figures([(f, found[v, f, s])], material) for s in seeds] for v in variants
+            }
+            for f in folds
         }
         everything[protocol] = {"pooled": rows, "folds": by_fold}
-        text += ["", f"## {protocol}", "", f"| | {' | '.join(FIGURES)} |", "|---" * (len(FIGURES) + 1) + "|"]
+        text += [
+            "",
+            f"## {protocol}",
+            "",
+            f"| | {' | '.join(FIGURES)} |",
+            "|---" * (len(FIGURES) + 1) + "|",
+        ]
         for name, row in rows.items():
-            text.append(f"| {name} | {' | '.join(mean_and_interval([r[k] for r in row]) for k in FIGURES)} |")
+            text.append(
+                f"| {name} | {' | '.join(mean_and_interval([r[k] for r in row]) for k in FIGURES)} |"
+            )
         for name in [v for v in variants if v != "video" and "video" in variants]:
-            gains = [[a[k] - b[k] for a, b in zip(rows[name], rows["video"], strict=True)] for k in FIGURES]
+            gains = [
+                [a[k] - b[k] for a, b in zip(rows[name], rows["video"], strict=True)]
+                for k in FIGURES
+            ]
             text.append(f"| {name} - video, paired | {' | '.join(map(mean_and_interval, gains))} |")
         text += ["", f"By seed, macro-F1 / F1@50: {by_seed(rows)}.", ""]
         text += [
-            f"- left out {fold}: {'; '.join(f'{v} {brief(row[v])}' for v in variants)}" for fold, row in by_fold.items()
+            f"- left out {fold}: {'; '.join(f'{v} {brief(row[v])}' for v in variants)}"
+            for fold, row in by_fold.items()
         ]
         single = [f"without {'/'.join(f)} {', '.join(rare(material, f)) or 'none'}" for f in folds]
         text += ["", f"Learned from a single bout: {'; '.join(single)}."]
     text += ["", *where_classes_are(material)]
-    about = {**machine(), "command": command, "flags": FLAGS, "look": LOOK, "variants": VARIANTS, "primary": PRIMARY}
-    (RESULTS / "composite.json").write_text(json.dumps({**about, "protocols": everything}, indent=1) + "\n", "utf-8")
+    about = {
+        **machine(),
+        "command": command,
+        "flags": FLAGS,
+        "look": LOOK,
+        "variants": VARIANTS,
+        "primary": PRIMARY,
+    }
+    (RESULTS / "composite.json").write_text(
+        json.dumps({**about, "protocols": everything}, indent=1) + "\n", "utf-8"
+    )
     (RESULTS / "composite.md").write_text("\n".join(text) + "\n", "utf-8")
     print("\n".join(text))
 
@@ -232,7 +305,9 @@ def by_seed(rows: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def brief(rows: Sequence[dict[str, Any]]) -> str:
-    return " / ".join(f"{np.mean([r[k] for r in rows]):.{n}f}" for k, n in (("macro-F1", 3), ("F1@50", 1)))
+    return " / ".join(
+        f"{np.mean([r[k] for r in rows]):.{n}f}" for k, n in (("macro-F1", 3), ("F1@50", 1))
+    )
 
 
 def where_classes_are(material: StudyDataset) -> list[str]:
@@ -243,7 +318,10 @@ def where_classes_are(material: StudyDataset) -> list[str]:
         bouts = np.bincount([b.label for b in to_bouts(f.recording.labels)], minlength=len(classes))
         source = group_of(f.recording.name, "session")
         counts[source] = counts.get(source, 0) + bouts
-    lines = ["| bouts (pieces of clips) | " + " | ".join(classes) + " |", "|---" * (len(classes) + 1) + "|"]
+    lines = [
+        "| bouts (pieces of clips) | " + " | ".join(classes) + " |",
+        "|---" * (len(classes) + 1) + "|",
+    ]
     lines += [f"| {source} | {' | '.join(map(str, n))} |" for source, n in counts.items()]
     shown = (np.stack(list(counts.values())) > 0).sum(0)
     alone = [c for c, n in zip(classes, shown, strict=True) if n == 1]

@@ -73,7 +73,13 @@ def bca(found: np.ndarray, point: float, jackknife: np.ndarray) -> tuple[float, 
 
 BOOTSTRAPS = {"percentile": percentile, "expanded percentile": expanded, "BCa": bca}
 OURS = "jackknife t (ours)"
-WANTED = ("macro_f1", "paw_withdraw F1", "segment F1@50", "time budget, true", "time budget, predicted")
+WANTED = (
+    "macro_f1",
+    "paw_withdraw F1",
+    "segment F1@50",
+    "time budget, true",
+    "time budget, predicted",
+)
 
 
 def figures(totals: Sums) -> Figures:
@@ -97,7 +103,9 @@ def name_of(key: tuple[str, ...]) -> str:
 
 def coverage_of_intervals(sums: Sums, sizes: tuple[int, ...] = SIZES) -> list[dict[str, object]]:
     """By number of animals, method and figure: the share of studies whose interval holds the population's figure."""
-    truth = {k: float(v[0]) for k, v in figures({k: v.sum(0)[None] for k, v in sums.items()}).items()}
+    truth = {
+        k: float(v[0]) for k, v in figures({k: v.sum(0)[None] for k, v in sums.items()}).items()
+    }
     rows: list[dict[str, object]] = []
     for n in sizes:
         rng = np.random.default_rng(n)
@@ -113,7 +121,9 @@ def coverage_of_intervals(sums: Sums, sizes: tuple[int, ...] = SIZES) -> list[di
                 ends[method] = {k: function(found[k], point[k][0], jackknife[k]) for k in found}
             for method, intervals in ends.items():
                 for key, (low, high) in intervals.items():
-                    inside.setdefault((method, name_of(key)), []).append((low <= truth[key] <= high, high - low))
+                    inside.setdefault((method, name_of(key)), []).append(
+                        (low <= truth[key] <= high, high - low)
+                    )
         for (method, figure), values in inside.items():
             covered, width = np.nanmean(values, axis=0)
             rows.append(
@@ -138,16 +148,25 @@ def coverage_of_sets(population: list[Scored]) -> list[dict[str, object]]:
             size, kept, right = [], [], []
             for _ in range(STUDIES):
                 drawn = rng.permutation(len(population))
-                mine, new = ([population[i] for i in part] for part in (drawn[:n], drawn[n : n + 10]))
+                mine, new = (
+                    [population[i] for i in part] for part in (drawn[:n], drawn[n : n + 10])
+                )
                 sets = calibrate_conformal(
-                    [r.probabilities for r in mine], [r.truth for r in mine], [str(i) for i in range(n)], alpha
+                    [r.probabilities for r in mine],
+                    [r.truth for r in mine],
+                    [str(i) for i in range(n)],
+                    alpha,
                 )
                 for r in new:
                     member = sets.sets(r.probabilities)
                     size.append(member.sum(1).mean())
                     sure = abstain(r.predicted, r.probabilities, sets)
                     kept.append(np.mean(sure >= 0))
-                    right.append(np.mean(sure[sure >= 0] == r.truth[sure >= 0]) if (sure >= 0).any() else np.nan)
+                    right.append(
+                        np.mean(sure[sure >= 0] == r.truth[sure >= 0])
+                        if (sure >= 0).any()
+                        else np.nan
+                    )
                     for c in range(len(CLASSES)):
                         if (r.truth == c).any():
                             by_class[c].append(member[r.truth == c, c].mean())

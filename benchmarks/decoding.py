@@ -26,17 +26,27 @@ REPEATS = 20
 def decoded(recordings: Sequence[Scored], decoder: Decoder, rate_hz: float) -> list[Scored]:
     return [
         Scored(
-            r.animal, r.truth, decoder.decode(r.probabilities, rate_hz), decoder.calibrated(r.probabilities), r.time_s
+            r.animal,
+            r.truth,
+            decoder.decode(r.probabilities, rate_hz),
+            decoder.calibrated(r.probabilities),
+            r.time_s,
         )
         for r in recordings
     ]
 
 
-def gain(known: Sequence[Scored], new: Sequence[Scored], rate_hz: float, classes: Sequence[str]) -> dict[str, object]:
+def gain(
+    known: Sequence[Scored], new: Sequence[Scored], rate_hz: float, classes: Sequence[str]
+) -> dict[str, object]:
     """Figures on `new` of argmax and of the decoder fitted to `known`, and intervals of the differences."""
     start = time.process_time()
     decoder = fit_decoder(
-        [r.probabilities for r in known], [r.truth for r in known], rate_hz, classes, animals=[r.animal for r in known]
+        [r.probabilities for r in known],
+        [r.truth for r in known],
+        rate_hz,
+        classes,
+        animals=[r.animal for r in known],
     )
     seconds = time.process_time() - start
     before, after = decoded(new, Decoder(), rate_hz), decoded(new, decoder, rate_hz)
@@ -49,7 +59,10 @@ def gain(known: Sequence[Scored], new: Sequence[Scored], rate_hz: float, classes
             "false_per_minute": m["events"]["false_per_minute"],
         }  # fmt: skip
     intervals = compare(before, after, classes, classes[:1])["intervals"]
-    rows["macro_f1_gain"], rows["f1_50_gain"] = intervals["macro_f1"], intervals["segments"]["f1_50"]
+    rows["macro_f1_gain"], rows["f1_50_gain"] = (
+        intervals["macro_f1"],
+        intervals["segments"]["f1_50"],
+    )
     return rows
 
 
@@ -58,7 +71,10 @@ def simulated(n_known: int) -> list[dict[str, object]]:
     for seed in range(REPEATS):
         rng = np.random.default_rng([n_known, seed])
         animals = [simulated_animal(rng) for _ in range(n_known + 12)]
-        animals = [Scored(str(i), r.truth, r.predicted, r.probabilities, r.time_s) for i, r in enumerate(animals)]
+        animals = [
+            Scored(str(i), r.truth, r.predicted, r.probabilities, r.time_s)
+            for i, r in enumerate(animals)
+        ]
         rows.append(gain(animals[:n_known], animals[n_known:], RATE_HZ, CLASSES))
     return rows
 

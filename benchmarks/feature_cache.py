@@ -55,9 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study = work / "study"
     if not (study / "recordings.csv").exists():
         code = "from dolorim.simulate.study import *; from pathlib import Path; import sys; "
-        code += (
-            f"simulate_study(Path(sys.argv[1]), StudyPlan(animals={given.animals}, trials={given.trials}, size_px=320))"
-        )
+        code += f"simulate_study(Path(sys.argv[1]), StudyPlan(animals={given.animals}, trials={given.trials}, size_px=320))"
         subprocess.run([sys.executable, "-c", code, str(study)], check=True)
     data = in_study_folder(study, DataConfig())
     data = replace(data, cache=work / "cache", image_size=given.image_size)
@@ -69,7 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run, config = RunFolder(work / name), replace(base, model=replace(base.model, **head))
         clock, processor = time.monotonic(), time.process_time()
         train(config, run)
-        spent[name] = {"clock_s": time.monotonic() - clock, "processor_s": time.process_time() - processor}
+        spent[name] = {
+            "clock_s": time.monotonic() - clock,
+            "processor_s": time.process_time() - processor,
+        }
         print(name, spent[name], file=sys.stderr, flush=True)
     write(spent, same_decisions(RunFolder(work / "second")), given)
 
@@ -79,20 +80,29 @@ def same_decisions(run: RunFolder) -> dict[str, Any]:
     config, model = run.read_config(), run.load_model().eval()
     material = load_dataset(config)
     part = material.part(run.read_split().val)[:1]
-    stored = with_features(part, model, input_spec_of(model, config.model, material.skeleton), config)
+    stored = with_features(
+        part, model, input_spec_of(model, config.model, material.skeleton), config
+    )
     predictor = predictor_of(run, model)
     plain, kept = (predictor(f[0]).probabilities for f in (part, stored))
     return {"frames": len(plain), "largest_difference": float(np.abs(plain - kept).max())}
 
 
-def write(spent: dict[str, dict[str, float]], same: dict[str, Any], given: argparse.Namespace) -> None:
+def write(
+    spent: dict[str, dict[str, float]], same: dict[str, Any], given: argparse.Namespace
+) -> None:
     frames = given.animals * given.trials * 360
-    command = (
-        f"python -m benchmarks.feature_cache --animals {given.animals} --trials {given.trials} --epochs {given.epochs}"
-    )
+    command = f"python -m benchmarks.feature_cache --animals {given.animals} --trials {given.trials} --epochs {given.epochs}"
     command += f" --image_size {given.image_size} --encoder {given.encoder} --accelerator {given.accelerator}"
     share = {k: spent["second"][k] / spent["first"][k] for k in spent["first"]}
-    about = {**machine(), "command": command, "frames": frames, "spent": spent, "share": share, "decisions": same}
+    about = {
+        **machine(),
+        "command": command,
+        "frames": frames,
+        "spent": spent,
+        "share": share,
+        "decisions": same,
+    }
     text = [
         "# Heads on stored features", "", f"`{command}`; {machine()}", "",
         f"`dolorim train video --visual vit_2d --encoder_weights random --temporal tcn` (windows of "

@@ -22,7 +22,11 @@ import pandas as pd
 from benchmarks.common import RESULTS, machine, real_data
 from dolorim.reporting.readouts import row_shares
 
-PUBLISHED = {"control": "Control", "formalin_1pct": "1Per Formalin", "formalin_5pct": "5Per Formalin"}
+PUBLISHED = {
+    "control": "Control",
+    "formalin_1pct": "1Per Formalin",
+    "formalin_5pct": "5Per Formalin",
+}
 RUN = (  # not the peak that the parent's own size would count into
     "import sys; from dolorim.cli import main; code = main(sys.argv[1:]); "
     "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))); sys.exit(code)"
@@ -37,16 +41,26 @@ def compare_with_published(out: Path, tables: Path, classes: list[str]) -> dict[
     for group, name in PUBLISHED.items():
         [counts, lasting, shares] = (
             pd.read_csv(next((tables / folder).glob(f"*{name}.csv")))
-            for folder in ("behavior_instance-counts", "behavior_instance-durations", "behavior_transitions")
+            for folder in (
+                "behavior_instance-counts",
+                "behavior_instance-durations",
+                "behavior_transitions",
+            )
         )
         cell = recordings[
-            (recordings.group == group) & (recordings.readout == "bouts") & (recordings.window == "whole")
+            (recordings.group == group)
+            & (recordings.readout == "bouts")
+            & (recordings.window == "whole")
         ]
         ours = cell.pivot(index="video", columns="behavior", values="value")[classes]
         ours = ours.where(ours > 0)
         here = moves[moves.group == group].groupby(["before", "after"])["count"].sum()
         pooled = np.array([[here.get((a, b), 0) for b in classes] for a in classes])
-        sums = lasting.assign(behavior=lasting.behavior.str.replace(" ", "_")).groupby("behavior").duration.sum()
+        sums = (
+            lasting.assign(behavior=lasting.behavior.str.replace(" ", "_"))
+            .groupby("behavior")
+            .duration.sum()
+        )
         differences = (
             ours.mean().to_numpy() - counts.mean_counts.to_numpy(),
             ours.std(ddof=0).to_numpy() - counts.std_counts.to_numpy(),
@@ -71,9 +85,20 @@ def main() -> None:
             "--groups",
             str(data / "groups.csv"),
         ]
-        command += ["--classes", str(data / "classes.csv"), "--rate_hz", "60", "--assay", "formalin", "--bin", "5min"]
+        command += [
+            "--classes",
+            str(data / "classes.csv"),
+            "--rate_hz",
+            "60",
+            "--assay",
+            "formalin",
+            "--bin",
+            "5min",
+        ]
         started = time.monotonic()
-        done = subprocess.run([*command, "--out", str(out)], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, "--out", str(out)], check=True, capture_output=True, text=True
+        )
         wall_s = time.monotonic() - started
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         classes = pd.read_csv(data / "classes.csv").name.to_list()

@@ -80,10 +80,16 @@ def make_seeds(folder: Path) -> None:
     import numpy as np
 
     labels, sure = np.repeat(np.arange(6, dtype=np.int16), 20), np.full((120, 6), 1 / 6)
-    found = Predictions("v", PAIN.classes, labels, sure, np.arange(120) / 30, {"run": "r", "fingerprint": "f"})
+    found = Predictions(
+        "v", PAIN.classes, labels, sure, np.arange(120) / 30, {"run": "r", "fingerprint": "f"}
+    )
     for to in ("deepethogram", "simba", "bouts", "boris", "nwb"):
         with contextlib.suppress(UserError):  # without pynwb there is nothing to write NWB with
-            keep("nwb" if to == "nwb" else "other_labels", export_predictions(folder / "out", found, to), lines=None)
+            keep(
+                "nwb" if to == "nwb" else "other_labels",
+                export_predictions(folder / "out", found, to),
+                lines=None,
+            )
     write_predictions(folder / "out", found)
     keep("predictions", folder / "out" / "v.predictions.csv")
     keep("predictions_meta", folder / "out" / "v.meta.json")
@@ -92,14 +98,20 @@ def make_seeds(folder: Path) -> None:
     keep("ethogram_csv", real_data("bottomview") / "classes.csv")
     keep("recordings", real_data("bottomview") / "recordings.csv")
     run = random_run(folder / "run", "light")
-    run.write_json("metrics.json", {"val": {"frames": 3, "confusion": [[1, 0], [0, 2]], "animals": ["a"]}})
+    run.write_json(
+        "metrics.json", {"val": {"frames": 3, "confusion": [[1, 0], [0, 2]], "animals": ["a"]}}
+    )
     for kind, name in (
         ("config", "config.toml"), ("splits", "splits.json"), ("metrics", "metrics.json"),
         ("decoder", "decoder.json"), ("run_ethogram", "ethogram.toml"), ("weights", "model.safetensors"),
     ):  # fmt: skip
         keep(kind, run.path / name, lines=None)
-    videos = [p for p in real_data("odd_videos").iterdir() if p.is_file() and p.stat().st_size < 150_000]
-    videos += sorted(real_data("bottomview").glob("Videos/*.mp4"), key=lambda p: p.stat().st_size)[:2]
+    videos = [
+        p for p in real_data("odd_videos").iterdir() if p.is_file() and p.stat().st_size < 150_000
+    ]
+    videos += sorted(real_data("bottomview").glob("Videos/*.mp4"), key=lambda p: p.stat().st_size)[
+        :2
+    ]
     for path in videos:
         if path.suffix.casefold() in (".mp4", ".avi", ".mov", ".mkv", ".mpg", ".webm"):
             keep("video", path, lines=None)
@@ -123,7 +135,12 @@ def readers(folder: Path) -> dict[str, Callable[[Path], Any]]:
     def labels(path: Path) -> None:
         ethogram = PAIN if sniff(path) not in ("boris", "caltech") else of_others
         refused: list[UserError] = []
-        for mode, stream in (("warn", None), ("error", None), ("warn", "subject1"), ("error", "S1")):
+        for mode, stream in (
+            ("warn", None),
+            ("error", None),
+            ("warn", "subject1"),
+            ("error", "S1"),
+        ):
             config, conflicts = DataConfig(on_conflict=mode, label_stream=stream), Conflicts(mode)
             try:
                 for file in read_annotations(path, ethogram, config, conflicts).values():
@@ -230,7 +247,10 @@ def work(folder: Path, kind: str, first: int, last: int) -> None:
                 outcome = f"FAIL {type(error).__name__} at {Path(ours.filename).name}:{ours.lineno} {str(error)[:80]}"
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             took = time.perf_counter() - began
-            print(json.dumps({"done": seed, "outcome": outcome, "s": took, "peak_mb": peak // 1024}), flush=True)
+            print(
+                json.dumps({"done": seed, "outcome": outcome, "s": took, "peak_mb": peak // 1024}),
+                flush=True,
+            )
             path.unlink(missing_ok=True)
 
 
@@ -255,7 +275,9 @@ def run_kind(folder: Path, kind: str, first: int, n: int) -> Tally:
             str(seed),
             str(min(last, seed + 500)),
         ]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         assert process.stdout is not None
         lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True).start()
@@ -310,19 +332,35 @@ def table(tallies: dict[str, Tally], command: str, began: float) -> str:
     rows = [head, "|---|---|---|---|---|---|---|"]
     for kind, t in tallies.items():
         bad = sum(t.failures.values())
-        rows.append(f"| {kind} | {t.cases} | {t.read} | {t.refused} | {bad} | {t.slowest_s:.2f} | {t.peak_mb} |")
+        rows.append(
+            f"| {kind} | {t.cases} | {t.read} | {t.refused} | {bad} | {t.slowest_s:.2f} | {t.peak_mb} |"
+        )
     total = [
-        sum(v) for v in zip(*((t.cases, t.read, t.refused, t.failures.total()) for t in tallies.values()), strict=True)
+        sum(v)
+        for v in zip(
+            *((t.cases, t.read, t.refused, t.failures.total()) for t in tallies.values()),
+            strict=True,
+        )
     ]
     rows.append(f"| **all** | {' | '.join(map(str, total))} | {max(t.slowest_s for t in tallies.values()):.2f} | "
                 f"{max(t.peak_mb for t in tallies.values())} |")  # fmt: skip
     left = [f"- {k}: {w} ({c} times, first with seed {t.examples[w]})" for k, t in tallies.items()
             for w, c in t.failures.items()]  # fmt: skip
-    about = (
-        f"`{command}`, {where['date']}, {where['cpu']}, {where['versions']}, {(time.time() - began) / 60:.0f} minutes."
-    )
+    about = f"`{command}`, {where['date']}, {where['cpu']}, {where['versions']}, {(time.time() - began) / 60:.0f} minutes."
     limits = f"Each case has {LIMIT_S:.0f} s and its process {MEMORY / 2**30:.0f} GB of memory, the program included."
-    return "\n".join(["# Damaged files", "", about, limits, "", *rows, "", *(left or ["No failure is left."]), ""])
+    return "\n".join(
+        [
+            "# Damaged files",
+            "",
+            about,
+            limits,
+            "",
+            *rows,
+            "",
+            *(left or ["No failure is left."]),
+            "",
+        ]
+    )
 
 
 def main() -> None:
@@ -347,7 +385,17 @@ def main() -> None:
             n = round(given.cases * weights[kind] / sum(weights.values())) + 1
             tallies[kind] = run_kind(folder, kind, given.seed, n)
             t = tallies[kind]
-            print(kind, t.cases, "cases,", t.read, "read,", t.refused, "refused,", dict(t.failures), flush=True)
+            print(
+                kind,
+                t.cases,
+                "cases,",
+                t.read,
+                "read,",
+                t.refused,
+                "refused,",
+                dict(t.failures),
+                flush=True,
+            )
     command = f"python -m benchmarks.fuzz --cases {given.cases} --seed {given.seed}"
     text = table(tallies, command, began)
     if not given.only:

@@ -43,8 +43,13 @@ from dolorim.video.crop import plan_crop, read_crops
 from dolorim.video.prefetch import prefetch
 
 SIX = Skeleton(KEYPOINTS)
-VIT, MAE = {"visual": "vit_2d", "encoder_weights": "random"}, {"visual": "videomae2_3d", "encoder_weights": "random"}
-KINDS: dict[str, tuple[Config, dict[str, Any], int]] = {  # preset, model settings, side of the picture
+VIT, MAE = (
+    {"visual": "vit_2d", "encoder_weights": "random"},
+    {"visual": "videomae2_3d", "encoder_weights": "random"},
+)
+KINDS: dict[
+    str, tuple[Config, dict[str, Any], int]
+] = {  # preset, model settings, side of the picture
     "video, light": (VIDEO, {}, 128),
     "video, standard": (VIDEO, {"model_type": "standard"}, 128),
     "multimodal": (MULTIMODAL, {}, 128),
@@ -64,7 +69,9 @@ SHARED = {  # workers, and videos of five minutes for them
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="time for each measurement")
-    parser.add_argument("--only", action="append", choices=KINDS, default=None, help="these kinds alone")
+    parser.add_argument(
+        "--only", action="append", choices=KINDS, default=None, help="these kinds alone"
+    )
     given = parser.parse_args([] if arguments is None else arguments)
     if not torch.cuda.is_available():
         sys.exit("no CUDA device here; this benchmark is for one")
@@ -80,7 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in given.only or KINDS:
             preset, settings, side = KINDS[name]
             model = dataclasses.replace(preset.model, **settings)
-            config = dataclasses.replace(preset, model=model, data=dataclasses.replace(preset.data, image_size=side))
+            config = dataclasses.replace(
+                preset, model=model, data=dataclasses.replace(preset.data, image_size=side)
+            )
             figures = measure(config, video, given.seconds)
             if name in SHARED:
                 figures |= share(config, *SHARED[name], videos, Path(folder) / name)
@@ -116,9 +125,13 @@ def measure(config: Config, video: Path, seconds: float) -> dict[str, Any]:
     crops = list(itertools.islice(read_crops(video, view)[1], 12))
     for _ in predictor.stream(crops[:6]):
         pass  # warm
-    result["network_frames_per_s"] = rate(lambda: sum(len(d.probabilities) for d in predictor.stream(crops)), seconds)
+    result["network_frames_per_s"] = rate(
+        lambda: sum(len(d.probabilities) for d in predictor.stream(crops)), seconds
+    )
     with Busy() as busy:
-        result["file_to_labels_frames_per_s"] = rate(lambda: whole(predictor, video, config), seconds)
+        result["file_to_labels_frames_per_s"] = rate(
+            lambda: whole(predictor, video, config), seconds
+        )
     result["gpu_busy"] = busy.share
     result["predict_peak_mb"] = torch.cuda.max_memory_allocated() // 2**20
     result |= training(model.to(device), config, input_spec, side, seconds)
@@ -131,14 +144,17 @@ def whole(predictor: Predictor, video: Path, config: Config) -> int:
     return sum(len(d.probabilities) for d in predictor.stream(prefetch(blocks, 4)))
 
 
-def training(model: Recognizer, config: Config, input_spec: Any, side: int, seconds: float) -> dict[str, Any]:
+def training(
+    model: Recognizer, config: Config, input_spec: Any, side: int, seconds: float
+) -> dict[str, Any]:
     """Steps per second and peak memory of forward and backward on data that lie on the device; nothing is frozen."""
     settings, device = config.train, torch.device("cuda")
     torch.cuda.reset_peak_memory_stats()
     batch, time_ = settings.batch_size, settings.train_T
     frames = time_ + input_spec.visual.before + input_spec.visual.after
     inputs = Inputs(
-        torch.rand(batch, 1, frames, side, side, device=device), torch.zeros(batch, frames, 2, device=device)
+        torch.rand(batch, 1, frames, side, side, device=device),
+        torch.zeros(batch, frames, 2, device=device),
     )
     if input_spec.pose is not None:
         long = time_ + input_spec.pose.before + input_spec.pose.after
@@ -191,9 +207,15 @@ class Busy:
         self._thread.join()
 
     def _watch(self) -> Iterator[tuple[int, int]]:
-        command = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
+        command = [
+            "nvidia-smi",
+            "--query-gpu=utilization.gpu,memory.used",
+            "--format=csv,noheader,nounits",
+        ]
         while not self._stop.wait(0.2):
-            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+            said = subprocess.run(
+                command, capture_output=True, text=True, check=True
+            ).stdout.splitlines()[0]
             share, memory_mb = said.split(",")
             yield int(share), int(memory_mb)
 

@@ -59,7 +59,9 @@ def studentized(found: np.ndarray, squares: np.ndarray, point: float, error: flo
     return point - high * error, point - low * error
 
 
-def intervals(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> dict[tuple[str, str], Interval]:
+def intervals(
+    a: np.ndarray, b: np.ndarray, rng: np.random.Generator
+) -> dict[tuple[str, str], Interval]:
     """Of the mean of `a`, and of the difference `b - a`, by method."""
     (one, one_sq), (two, two_sq) = resampled(a, rng), resampled(b, rng)
     squares = np.array([x.var(ddof=1) / len(x) for x in (a, b)])

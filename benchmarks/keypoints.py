@@ -67,19 +67,24 @@ class Task:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=None, help="training time of one run at most")
+    parser.add_argument(
+        "--minutes", type=float, default=None, help="training time of one run at most"
+    )
     parser.add_argument("--steps", type=int, default=500, help="training steps of one run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--data", type=Path, default=None, help="the folder of public recordings")
-    parser.add_argument("--task", action="append", default=None, help="these alone: openfield, bottomview")
+    parser.add_argument(
+        "--task", action="append", default=None, help="these alone: openfield, bottomview"
+    )
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--work", type=Path, default=None, help="folder that is kept")
     given = parser.parse_args([] if arguments is None else arguments)
     given.work = given.work or Path(tempfile.mkdtemp(prefix="keypoints-"))
     be_quiet(True)
     openfield, bottomview = (
-        (given.data / n if given.data else real_data(n)) for n in ("openfield_keypoints", "bottomview_pose")
+        (given.data / n if given.data else real_data(n))
+        for n in ("openfield_keypoints", "bottomview_pose")
     )
     video, pose = next(openfield.glob("*.mp4")), next(openfield.glob("*DLC*.csv"))
     plain = blocks_of(given.work / "openfield", video, pose)
@@ -102,8 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             continue
         first = LEARNED_STILLS if "stills" in task.name else 0
         truth = human_points(stills, run.read_skeleton().keypoints)
-        rows[f"{task.name}: {len(truth) - first} frames of another video, against a human"] = against_human(
-            run, shown, truth, first
+        rows[f"{task.name}: {len(truth) - first} frames of another video, against a human"] = (
+            against_human(run, shown, truth, first)
         )
         if not first:
             late = against_human(run, shown, truth, LEARNED_STILLS)
@@ -131,7 +136,9 @@ def blocks_of(folder: Path, video: Path, pose: Path, lag: int = 0) -> Task:
             start, stop = start + GAP, stop - GAP
         write_film(folder / f"block{k}.mp4", frames[start:stop], info.header_rate_hz)
         with (folder / f"block{k}DLC_x.csv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([*head, *([str(i), *row[1:]] for i, row in enumerate(rows[start:stop]))])
+            csv.writer(file).writerows(
+                [*head, *([str(i), *row[1:]] for i, row in enumerate(rows[start:stop]))]
+            )
         whose.append((f"block{k}.mp4", "held_out" if k in HELD_OUT else "learned"))
     write_table(folder / "recordings.csv", ("video", "animal"), whose)
     return task
@@ -149,12 +156,17 @@ def show_stills(folder: Path, name: str, stills: Path, which: slice) -> Path:
     path, table = folder / f"{name}.mp4", folder / "recordings.csv"
     if path.exists():
         return path
-    frames = [np.asarray(Image.open(p).convert("L")) for p in sorted(stills.glob("img*.png"))[which]]
+    frames = [
+        np.asarray(Image.open(p).convert("L")) for p in sorted(stills.glob("img*.png"))[which]
+    ]
     write_film(path, [f for f in frames for _ in range(STILL)], 30.0)
     with (stills / "CollectedData_Pranav.csv").open(encoding="utf-8") as file:
         lines = list(csv.reader(file))
     parts = lines[1][1::2]
-    head = [["scorer", *["human"] * 3 * len(parts)], ["bodyparts", *[p for p in parts for _ in range(3)]]]
+    head = [
+        ["scorer", *["human"] * 3 * len(parts)],
+        ["bodyparts", *[p for p in parts for _ in range(3)]],
+    ]
     head.append(["coords", *["x", "y", "likelihood"] * len(parts)])
     with (folder / f"{name}DLC_x.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -162,7 +174,9 @@ def show_stills(folder: Path, name: str, stills: Path, which: slice) -> Path:
         assert lines[3:] == sorted(lines[3:])
         for i, line in enumerate(row for row in lines[3:][which] for _ in range(STILL)):
             pairs = zip(line[1::2], line[2::2], strict=True)
-            writer.writerow([i, *[v for x, y in pairs for v in (x or 0, y or 0, int(bool(x and y)))]])
+            writer.writerow(
+                [i, *[v for x, y in pairs for v in (x or 0, y or 0, int(bool(x and y)))]]
+            )
     if table.exists():
         with table.open("a", encoding="utf-8") as file:
             file.write(f"{path.name},learned\n")
@@ -189,12 +203,23 @@ def train(task: Task, given: argparse.Namespace) -> RunFolder:
     command = ["multitask", *FLAGS.split()]
     command += ["--videos", str(task.folder), "--recordings", str(task.folder / "recordings.csv")]
     command += ["--cache", str(given.work / "cache")]
-    command += ["--body_length_px", str(task.body_length_px), "--epochs", str(epochs), "--seed", str(given.seed)]
+    command += [
+        "--body_length_px",
+        str(task.body_length_px),
+        "--epochs",
+        str(epochs),
+        "--seed",
+        str(given.seed),
+    ]
     command += ["--accelerator", given.accelerator]
     if given.minutes is not None:
         command += ["--max_minutes", str(given.minutes)]
     run = trained(given.work / "runs" / task.name.replace(" ", "_"), command)
-    print(f"{task.name}: {run.read_json('metrics.json')['test']['keypoints']}", file=sys.stderr, flush=True)
+    print(
+        f"{task.name}: {run.read_json('metrics.json')['test']['keypoints']}",
+        file=sys.stderr,
+        flush=True,
+    )
     return run
 
 
@@ -246,7 +271,11 @@ def against_human(run: RunFolder, film: Path, truth: np.ndarray, first: int) -> 
     true = crop_points(truth[first:], *where)
     inside = (np.abs(true) <= 1).all(-1)
     found = np.where(
-        inside, np.hypot(*np.moveaxis(video_points(decided.keypoints[middle], *where) - truth[first:], -1, 0)), np.nan
+        inside,
+        np.hypot(
+            *np.moveaxis(video_points(decided.keypoints[middle], *where) - truth[first:], -1, 0)
+        ),
+        np.nan,
     )
     mean = np.broadcast_to(mean_places(load_dataset(config).part(["learned"])), true.shape)
     constant = np.hypot(*np.moveaxis(video_points(mean, *where) - truth[first:], -1, 0))
@@ -259,7 +288,9 @@ def against_human(run: RunFolder, film: Path, truth: np.ndarray, first: int) -> 
     }  # fmt: skip
 
 
-def write(rows: dict[str, dict[str, float]], tasks: Sequence[Task], given: argparse.Namespace) -> None:
+def write(
+    rows: dict[str, dict[str, float]], tasks: Sequence[Task], given: argparse.Namespace
+) -> None:
     command = f"python -m benchmarks.keypoints --steps {given.steps} --seed {given.seed}"
     if given.minutes is not None:
         command += f" --minutes {given.minutes:g}"
@@ -284,14 +315,31 @@ def write(rows: dict[str, dict[str, float]], tasks: Sequence[Task], given: argpa
             f"| {name} | {r['points']} | {r.get('outside', '')} | {r['mean_px']:.1f} | {r['median_px']:.1f} | "
             f"{r['body_lengths']:.3f} | {r['constant_px']:.1f} | {r['side_px']:.0f} |"
         )
-    epochs = ", ".join(f"{name.split(':')[0]} {r['epochs']}" for name, r in rows.items() if "epochs" in r)
+    epochs = ", ".join(
+        f"{name.split(':')[0]} {r['epochs']}" for name, r in rows.items() if "epochs" in r
+    )
     text += ["", f"Epochs that were trained: {epochs}."]
-    known = ("points", "epochs", "outside", "mean_px", "median_px", "body_lengths", "constant_px", "side_px")
+    known = (
+        "points",
+        "epochs",
+        "outside",
+        "mean_px",
+        "median_px",
+        "body_lengths",
+        "constant_px",
+        "side_px",
+    )
     text += [""]
     for name, r in rows.items():
-        each = ", ".join(f"{k.removesuffix('_px')} {v:.1f}" for k, v in r.items() if k not in known and v is not None)
+        each = ", ".join(
+            f"{k.removesuffix('_px')} {v:.1f}"
+            for k, v in r.items()
+            if k not in known and v is not None
+        )
         text.append(f"- {name}, by point: {each}")
-    (RESULTS / "keypoints.json").write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n", "utf-8")
+    (RESULTS / "keypoints.json").write_text(
+        json.dumps({**about, "rows": rows}, indent=1) + "\n", "utf-8"
+    )
     (RESULTS / "keypoints.md").write_text("\n".join(text) + "\n", "utf-8")
     print("\n".join(text))
 

@@ -30,7 +30,12 @@ from dolorim.pose.features import pose_features
 from dolorim.simulate.study import StudyPlan, simulate_study
 from dolorim.terminal import be_quiet
 
-PLAN = {"animals": 12, "trials": 4, "size_px": 320, "vigor": 0.5}  # the hard setting: paws move half as far
+PLAN = {
+    "animals": 12,
+    "trials": 4,
+    "size_px": 320,
+    "vigor": 0.5,
+}  # the hard setting: paws move half as far
 VAL, TEST = ("201M", "202F", "203M"), ("204F", "205M", "206F")
 HARD = "Simulated studies in the hard setting; mean over seeds with 95 % intervals."
 FLOORS = ("most frequent class", "gradient boosting on pose")
@@ -57,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with ThreadPoolExecutor(given.jobs) as pool:
         floors = [pool.submit(floors_of, study) for study in studies]
         budget = ["--max_minutes", str(given.minutes)]
-        done = train_all(pool, work, {name: [*flags, *budget] for name, flags in RUNGS.items()}, seeds)
+        done = train_all(
+            pool, work, {name: [*flags, *budget] for name, flags in RUNGS.items()}, seeds
+        )
     rows = {name: [figures(f.result()[name]) for f in floors] for name in FLOORS}
     rows |= {name: [figures(m.get("argmax", m)) for m in done[name]] for name in RUNGS}
     rows["multitask with decoding"] = [figures(m) for m in done["multitask"]]
@@ -74,11 +81,21 @@ def simulated(work: Path, seeds: Sequence[int]) -> list[Path]:
 
 
 def train_all(
-    pool: ThreadPoolExecutor, work: Path, variants: Mapping[str, list[str]], seeds: Sequence[int], part: str = "test"
+    pool: ThreadPoolExecutor,
+    work: Path,
+    variants: Mapping[str, list[str]],
+    seeds: Sequence[int],
+    part: str = "test",
 ) -> dict[str, list[dict[str, Any]]]:
     """The figures of every variant (arguments of `dolorim train`) on a part of its split, seed by seed."""
     jobs = [(name, seed) for seed in seeds for name in variants]
-    found = dict(zip(jobs, pool.map(lambda j: train(work, j[0], variants[j[0]], j[1])[part], jobs), strict=True))
+    found = dict(
+        zip(
+            jobs,
+            pool.map(lambda j: train(work, j[0], variants[j[0]], j[1])[part], jobs),
+            strict=True,
+        )
+    )
     return {name: [found[name, seed] for seed in seeds] for name in variants}
 
 
@@ -115,7 +132,9 @@ def floors_of(study: Path) -> dict[str, dict[str, Any]]:
     held_out = {*VAL, *TEST}
     learned = material.part([a for a in material.animals if a not in held_out])
     x, y = np.concatenate(features(learned)), np.concatenate([f.recording.labels for f in learned])
-    trees = HistGradientBoostingClassifier(max_iter=200, learning_rate=0.06, class_weight="balanced", random_state=0)
+    trees = HistGradientBoostingClassifier(
+        max_iter=200, learning_rate=0.06, class_weight="balanced", random_state=0
+    )
     trees.fit(x[y >= 0], y[y >= 0])
     test, ethogram = material.part(TEST), material.project.ethogram
     shares = np.bincount(y[y >= 0], minlength=len(ethogram.classes)) / (y >= 0).sum()
@@ -123,10 +142,14 @@ def floors_of(study: Path) -> dict[str, dict[str, Any]]:
     for f, found in zip(test, features(test), strict=True):
         p = np.zeros((f.n_frames, len(ethogram.classes)))
         p[:, trees.classes_] = trees.predict_proba(found)
-        p = np.stack([np.convolve(np.pad(c, 7, "edge"), np.full(15, 1 / 15), "valid") for c in p.T], 1)
+        p = np.stack(
+            [np.convolve(np.pad(c, 7, "edge"), np.full(15, 1 / 15), "valid") for c in p.T], 1
+        )
         borders = [(t.start, t.stop) for t in f.recording.trials]
         for name, q in zip(FLOORS, (np.tile(shares, (f.n_frames, 1)), p), strict=True):
-            scored[name].append(Scored(f.recording.animal, f.recording.labels, q.argmax(1), q, f.time_s, borders))
+            scored[name].append(
+                Scored(f.recording.animal, f.recording.labels, q.argmax(1), q, f.time_s, borders)
+            )
     return {name: summarize(s, ethogram.classes, ethogram.background) for name, s in scored.items()}
 
 
@@ -151,7 +174,10 @@ def mean_and_interval(values: Sequence[float]) -> str:
 def table(rows: dict[str, list[dict[str, float]]], against: str | None = None) -> list[str]:
     """Rows of means with intervals; gains in macro-F1, paired by seed, over the row above or over the row `against`."""
     title = f"over {against}" if against else "over the row above"
-    lines = [f"| | {' | '.join(FIGURES)} | macro-F1 {title}, paired |", "|---" * (len(FIGURES) + 2) + "|"]
+    lines = [
+        f"| | {' | '.join(FIGURES)} | macro-F1 {title}, paired |",
+        "|---" * (len(FIGURES) + 2) + "|",
+    ]
     before = rows.get(against or "")
     for name, found in rows.items():
         cells = [mean_and_interval([f[key] for f in found]) for key in FIGURES]
@@ -162,15 +188,37 @@ def table(rows: dict[str, list[dict[str, float]]], against: str | None = None) -
 
 
 def gain_of(found: list[dict[str, float]], before: list[dict[str, float]]) -> str:
-    return mean_and_interval([a["macro_f1"] - b["macro_f1"] for a, b in zip(found, before, strict=True)])
+    return mean_and_interval(
+        [a["macro_f1"] - b["macro_f1"] for a, b in zip(found, before, strict=True)]
+    )
 
 
 def write(rows: dict[str, list[dict[str, float]]], given: argparse.Namespace) -> None:
-    about = {**machine(), "seeds": given.seeds, "minutes": given.minutes, "study": PLAN, "test": TEST}
-    (RESULTS / "ladder.json").write_text(json.dumps({**about, "rungs": rows}, indent=1) + "\n", "utf-8")
+    about = {
+        **machine(),
+        "seeds": given.seeds,
+        "minutes": given.minutes,
+        "study": PLAN,
+        "test": TEST,
+    }
+    (RESULTS / "ladder.json").write_text(
+        json.dumps({**about, "rungs": rows}, indent=1) + "\n", "utf-8"
+    )
     command = f"python -m benchmarks.ladder --seeds {given.seeds} --minutes {given.minutes}"
-    text = ["# The ladder (simulated)", "", f"`{command}`", "", f"{HARD} {json.dumps(about)}", "", *table(rows), ""]
-    text += [f"- multimodal - {n}: macro-F1 {gain_of(rows['multimodal'], rows[n])}" for n in ("video", "pose")]
+    text = [
+        "# The ladder (simulated)",
+        "",
+        f"`{command}`",
+        "",
+        f"{HARD} {json.dumps(about)}",
+        "",
+        *table(rows),
+        "",
+    ]
+    text += [
+        f"- multimodal - {n}: macro-F1 {gain_of(rows['multimodal'], rows[n])}"
+        for n in ("video", "pose")
+    ]
     (RESULTS / "ladder.md").write_text("\n".join(text) + "\n", "utf-8")
     print("\n".join(text))
 

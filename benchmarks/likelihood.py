@@ -23,7 +23,12 @@ from dolorim.pose.read import read_poses
 
 EDGES = (0.0, 0.3, 0.6, 0.9, 0.99, 1.0)
 SURE, NEAR, FAR = 0.95, 8, 0.15  # likelihood, frames, body lengths
-FILES = ("cfa_sample/DLC/*.csv", "bottomview_pose/*.csv", "openfield_keypoints/*.csv", "formats/**/DLC_*.csv")
+FILES = (
+    "cfa_sample/DLC/*.csv",
+    "bottomview_pose/*.csv",
+    "openfield_keypoints/*.csv",
+    "formats/**/DLC_*.csv",
+)
 
 
 def main() -> None:
@@ -39,12 +44,22 @@ def main() -> None:
         pose = read_poses(path)[0]
         rows[path.name] = row = of(pose)
         cells = (f"{100 * share:.1f} %: {n_far} of {n}" for share, n_far, n in row)
-        text.append(f"| {path.parts[path.parts.index('data') + 1]}, {len(pose.points)} frames | {' | '.join(cells)} |")
-    shares = [bins(p) for path in sorted(real_data("social_rat").glob("DLC/*.csv")) for p in read_poses(path)]
+        text.append(
+            f"| {path.parts[path.parts.index('data') + 1]}, {len(pose.points)} frames | {' | '.join(cells)} |"
+        )
+    shares = [
+        bins(p)
+        for path in sorted(real_data("social_rat").glob("DLC/*.csv"))
+        for p in read_poses(path)
+    ]
     counts = np.sum(shares, 0)
     cells = (f"{100 * share:.1f} %" for share in counts / counts.sum())
-    text.append(f"| social_rat, {len(shares) // 2} recordings, shares alone | {' | '.join(cells)} |")
-    (RESULTS / "likelihood.json").write_text(json.dumps({**machine(), "edges": EDGES, "files": rows}, indent=1) + "\n")
+    text.append(
+        f"| social_rat, {len(shares) // 2} recordings, shares alone | {' | '.join(cells)} |"
+    )
+    (RESULTS / "likelihood.json").write_text(
+        json.dumps({**machine(), "edges": EDGES, "files": rows}, indent=1) + "\n"
+    )
     (RESULTS / "likelihood.md").write_text("\n".join(text) + "\n", "utf-8")
     print("\n".join(text))
 

@@ -42,7 +42,10 @@ def seconds(footage: Sequence[LabelledRecording]) -> float:
     windows = Windows(footage, config.train.train_T, input_spec, config.augment)
     sampler = BoutSampler([f.recording for f in footage], config.train, config.augment)
     batches = iter(torch.utils.data.DataLoader(windows, config.train.batch_size, sampler=sampler))
-    optimizer, loss = torch.optim.AdamW(model.parameters()), FrameLoss(TrainConfig(), np.full(6, 1 / 6))
+    optimizer, loss = (
+        torch.optim.AdamW(model.parameters()),
+        FrameLoss(TrainConfig(), np.full(6, 1 / 6)),
+    )
     started = time.perf_counter()
     for _ in range(STEPS):
         batch = augment(next(batches), config.augment, range(6))
@@ -60,7 +63,9 @@ def in_memory(video: CachedVideo | None) -> CachedVideo | None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = simulate_study(Path(name), StudyPlan(animals=4, trials=4, size_px=256), workers=2)
-        data = DataConfig(videos=folder / "Videos", annotations=folder / "Annotations", cache=folder / "cache")
+        data = DataConfig(
+            videos=folder / "Videos", annotations=folder / "Annotations", cache=folder / "cache"
+        )
         cached = load_dataset(Config(data=data)).footage
         held = [dataclasses.replace(f, video=in_memory(f.video)) for f in cached]
         seconds(held)
@@ -70,7 +75,10 @@ def main() -> None:
             found["memory"].append(seconds(held))
     report = {"command": "python -m benchmarks.loader", **machine(), "seconds": found}
     ratios = np.divide(found["memory"], found["cache"])
-    report["throughput_from_cache_over_memory"] = {"median": float(np.median(ratios)), "rounds": ratios.tolist()}
+    report["throughput_from_cache_over_memory"] = {
+        "median": float(np.median(ratios)),
+        "rounds": ratios.tolist(),
+    }
     (RESULTS / "loader.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=1))
 

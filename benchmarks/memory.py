@@ -41,8 +41,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = random_run(folder / "run", "light").path
-        short, long = long_video(folder / "short", SHORT_S), long_video(folder / "long", 3600 * given.hours)
-        found = {"short_mb": peak_mb(run, short, folder / "out"), "long_mb": peak_mb(run, long, folder / "out")}
+        short, long = (
+            long_video(folder / "short", SHORT_S),
+            long_video(folder / "long", 3600 * given.hours),
+        )
+        found = {
+            "short_mb": peak_mb(run, short, folder / "out"),
+            "long_mb": peak_mb(run, long, folder / "out"),
+        }
     report = {
         "command": f"python -m benchmarks.memory --hours {given.hours:g}",
         **machine(),

@@ -29,10 +29,16 @@ def main() -> None:
         video = long_video(folder / "study", 60)
         for visual in ("cnn3d", "vit_2d"):
             model = dataclasses.replace(MULTITASK.model, visual=visual)
-            run = run_with(folder / visual, dataclasses.replace(MULTITASK, model=model), Skeleton(KEYPOINTS))
-            found[f"{visual}_frames_per_s"] = round(label(run, video, folder / "study" / "DLC", folder / "out"), 1)
+            run = run_with(
+                folder / visual, dataclasses.replace(MULTITASK, model=model), Skeleton(KEYPOINTS)
+            )
+            found[f"{visual}_frames_per_s"] = round(
+                label(run, video, folder / "study" / "DLC", folder / "out"), 1
+            )
             print(visual, found[f"{visual}_frames_per_s"], file=sys.stderr, flush=True)
-    (RESULTS / "multitask_speed_cpu.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "multitask_speed_cpu.json").write_text(
+        json.dumps(found, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

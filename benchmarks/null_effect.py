@@ -42,11 +42,15 @@ def draw_track(
         labels.append(label)
         now += rng.exponential((rest_s, lick_s, walk_s)[label])
     edges = np.array([*starts, LENGTH_S])
-    return ObservedRecording(animal, animal, group, edges[:-1], edges[1:], np.array(labels), LENGTH_S, "", columns)
+    return ObservedRecording(
+        animal, animal, group, edges[:-1], edges[1:], np.array(labels), LENGTH_S, "", columns
+    )
 
 
 def draw_habits(rng: np.random.Generator) -> np.ndarray:
-    licks = min(0.5, 0.01 * np.exp(rng.normal(0, 1)))  # some mice hardly lick, so that latencies are censored
+    licks = min(
+        0.5, 0.01 * np.exp(rng.normal(0, 1))
+    )  # some mice hardly lick, so that latencies are censored
     return np.array([licks, *(np.array([2.0, 8.0, 12.0]) * np.exp(rng.normal(0, 0.4, 3)))])
 
 
@@ -58,7 +62,9 @@ def draw_study(sizes: Sequence[int], rng: np.random.Generator, days: int = 1) ->
             habits = draw_habits(rng)
             for day in range(days):
                 today = habits * np.exp(rng.normal(0, 0.2, 4)) if days > 1 else habits
-                tracks.append(draw_track(f"{group}{i}", group, today, rng, day=str(day), sex="FM"[i % 2]))
+                tracks.append(
+                    draw_track(f"{group}{i}", group, today, rng, day=str(day), sex="FM"[i % 2])
+                )
     return Observations(CLASSES, groups, tuple(tracks))
 
 
@@ -72,7 +78,10 @@ def rows_of(track: ObservedRecording) -> list[dict[str, Any]]:
         "day": float(track.columns["day"]),
     }
     what = {"window": "whole", "behavior": "lick", "event": float(found["event"][1])}
-    return [{**who, **what, "readout": name, "value": found[name][1]} for name in ("time_percent", "latency_s")]
+    return [
+        {**who, **what, "readout": name, "value": found[name][1]}
+        for name in ("time_percent", "latency_s")
+    ]
 
 
 DESIGNS = {
@@ -91,7 +100,9 @@ def count(name: str, studies: int) -> dict[str, float]:
     for seed in range(studies):
         study = draw_study(sizes, np.random.default_rng([seed, *sizes, days]), days)
         animals = pd.DataFrame([row for track in study.tracks for row in rows_of(track)])
-        tests = compare(animals, study.groups, within="day" if days > 1 else None, second=second, seed=seed)
+        tests = compare(
+            animals, study.groups, within="day" if days > 1 else None, second=second, seed=seed
+        )
         for row in tests[tests.p.notna()].itertuples():
             term = f" {row.compared}" if row.test in ("mixed model", "two-way ANOVA") else ""
             if term != " time" and (second is None or row.test == "two-way ANOVA"):
@@ -105,8 +116,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="designs at a time")
     given = parser.parse_args()
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
-        found = dict(zip(DESIGNS, pool.map(count, DESIGNS, [given.studies] * len(DESIGNS)), strict=True))
-    report = {"command": f"python -m benchmarks.null_effect --studies {given.studies}", **machine(), "rejected": found}
+        found = dict(
+            zip(DESIGNS, pool.map(count, DESIGNS, [given.studies] * len(DESIGNS)), strict=True)
+        )
+    report = {
+        "command": f"python -m benchmarks.null_effect --studies {given.studies}",
+        **machine(),
+        "rejected": found,
+    }
     (RESULTS / "null_effect.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))
 

@@ -38,10 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         rates: list[tuple[float, float]] = []
         for pair in range(given.pairs + 1):
-            one, two = label(plain, video, None, folder / "out"), label(multimodal, video, poses, folder / "out")
+            one, two = (
+                label(plain, video, None, folder / "out"),
+                label(multimodal, video, poses, folder / "out"),
+            )
             if pair:  # the first is for warming up
                 rates.append((one, two))
-                print(f"video {one:.0f} frames/s, with pose {two:.0f}: {two / one:.2f}", file=sys.stderr, flush=True)
+                print(
+                    f"video {one:.0f} frames/s, with pose {two:.0f}: {two / one:.2f}",
+                    file=sys.stderr,
+                    flush=True,
+                )
     found = {
         "command": "python -m benchmarks.pose_speed",
         **machine(),
@@ -49,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "multimodal_frames_per_s": statistics.median(b for _, b in rates),
         "ratio": statistics.median(b / a for a, b in rates),
     }
-    (RESULTS / "pose_speed_cpu.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "pose_speed_cpu.json").write_text(
+        json.dumps(found, indent=1) + "\n", encoding="utf-8"
+    )
     print(json.dumps(found, indent=1))
 
 

@@ -34,7 +34,10 @@ RECIPE = "multimodal --visual none --epochs 30 --accelerator cpu --val_animals 2
 
 
 def figures(
-    footage: Sequence[LabelledRecording], raw: Sequence[np.ndarray], run: RunFolder, decoder: Decoder
+    footage: Sequence[LabelledRecording],
+    raw: Sequence[np.ndarray],
+    run: RunFolder,
+    decoder: Decoder,
 ) -> dict[str, Any]:
     ethogram = run.read_ethogram()
     found = score(footage, raw, ethogram, decoder)
@@ -45,13 +48,19 @@ def figures(
         "f1_50": found["segments"]["f1_50"],
         "nll": found["calibration"]["nll"],
         "ece": found["calibration"]["ece"],
-        "expected_over_true": {c: found["per_class"][c]["expected_over_true"] for c in ethogram.classes},
+        "expected_over_true": {
+            c: found["per_class"][c]["expected_over_true"] for c in ethogram.classes
+        },
     }
 
 
 def both_ways(run: RunFolder) -> dict[str, Any]:
     """Figures on the test animals with and without the correction."""
-    material, split, predictor = load_dataset(run.read_config()), run.read_split(), predictor_of(run)
+    material, split, predictor = (
+        load_dataset(run.read_config()),
+        run.read_split(),
+        predictor_of(run),
+    )
     val, test = material.part(split.val), material.part(split.test)
     known, new = ([predictor(f).probabilities for f in part] for part in (val, test))
     written = run.read_decoder()
@@ -60,12 +69,17 @@ def both_ways(run: RunFolder) -> dict[str, Any]:
     for name, start in (("uncorrected", Decoder()), ("corrected", base)):
         decoder = fitted(val, known, material, start)
         rows[name] = figures(test, new, run, decoder)
-        rows[f"{name}, argmax"] = figures(test, new, run, dataclasses.replace(start, temperature=decoder.temperature))
+        rows[f"{name}, argmax"] = figures(
+            test, new, run, dataclasses.replace(start, temperature=decoder.temperature)
+        )
     return rows
 
 
 def fitted(
-    val: Sequence[LabelledRecording], raw: Sequence[np.ndarray], material: StudyDataset, base: Decoder
+    val: Sequence[LabelledRecording],
+    raw: Sequence[np.ndarray],
+    material: StudyDataset,
+    base: Decoder,
 ) -> Decoder:
     recordings = [f.recording for f in val]
     return fit_decoder(
@@ -86,9 +100,18 @@ def main() -> None:
     rows = []
     for seed in range(given.seeds):
         test = "204F,205M,206F" if seed % 2 == 0 else "207M,208F,209M"
-        command = [*RECIPE.split(), test, "--annotations", str(study / "Annotations"), "--dlc", str(study / "DLC")]
+        command = [
+            *RECIPE.split(),
+            test,
+            "--annotations",
+            str(study / "Annotations"),
+            "--dlc",
+            str(study / "DLC"),
+        ]
         command += ["--recordings", str(study / "recordings.csv"), "--seed", str(seed)]
-        rows.append({"seed": seed, "test": test, **both_ways(trained(given.work / f"seed{seed}", command))})
+        rows.append(
+            {"seed": seed, "test": test, **both_ways(trained(given.work / f"seed{seed}", command))}
+        )
         print(json.dumps(rows[-1], indent=1), flush=True)
     found = {**machine(), "recipe": RECIPE, "runs": rows}
     (RESULTS / "prior.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -24,7 +24,9 @@ ROUNDING = 1e-9  # once all errors have been found, a bound is the truth itself
 WRONG = ("any", "where sure", "long", "short", "partly")
 
 
-def queue(rng: np.random.Generator, n: int, animals: int, lengths: str) -> list[tuple[Piece, float]]:
+def queue(
+    rng: np.random.Generator, n: int, animals: int, lengths: str
+) -> list[tuple[Piece, float]]:
     """Pieces of `animals` recordings, the first of which has most, of five classes."""
     pieces, at = [], 0
     for _ in range(n):
@@ -49,9 +51,16 @@ def wrong_frames(
     unsure = np.array([u for _, u in pieces])
     if how == "partly":
         share = rng.beta(0.5, 0.5 * accuracy / (1 - accuracy), len(pieces))
-        return {(p.item, p.start): round(s * len(p)) for (p, _), s in zip(pieces, share, strict=True)}
+        return {
+            (p.item, p.start): round(s * len(p)) for (p, _), s in zip(pieces, share, strict=True)
+        }
     noise = rng.random(len(pieces))
-    score = {"any": noise, "where sure": unsure + 0.3 * noise, "long": -length + noise, "short": length + noise}[how]
+    score = {
+        "any": noise,
+        "where sure": unsure + 0.3 * noise,
+        "long": -length + noise,
+        "short": length + noise,
+    }[how]
     left = round((1 - accuracy) * int(length.sum()))
     wrong = {}
     for i in np.argsort(score):
@@ -105,7 +114,9 @@ def main() -> None:
         "command": f"python -m benchmarks.queue_coverage --repeats {given.repeats}", **machine(),
         "seconds": time.perf_counter() - start, "cells": len(rows), "by_checked_pieces": summary, "rows": rows,
     }  # fmt: skip
-    (RESULTS / "queue_coverage.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "queue_coverage.json").write_text(
+        json.dumps(report, indent=1) + "\n", encoding="utf-8"
+    )
     print(json.dumps(summary, indent=1))
 
 

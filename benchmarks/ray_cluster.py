@@ -52,7 +52,9 @@ def main() -> None:
         predict_videos(run, jobs, folder / "local")
         found["one process"] = time.perf_counter() - started
         for nodes in (1, 2):
-            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+            cluster = Cluster(
+                initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+            )
             for _ in range(nodes - 1):
                 cluster.add_node(num_cpus=1)
             ray.init(address=cluster.address, logging_level="ERROR")
@@ -62,7 +64,9 @@ def main() -> None:
             outcome = predict_videos(run, jobs, folder / f"ray{nodes}", engine="ray", workers=0)
             found[f"Ray, {nodes} node{'s' * (nodes > 1)}"] = time.perf_counter() - started
             assert not outcome.failed, outcome.failed
-            assert contents(folder / f"ray{nodes}") == contents(folder / "local"), "the bytes differ"
+            assert contents(folder / f"ray{nodes}") == contents(folder / "local"), (
+                "the bytes differ"
+            )
             ray.shutdown()
             cluster.shutdown()
     report = {

@@ -61,14 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--work", type=Path, default=None, help="folder that is kept")
-    parser.add_argument("--choose", action="store_true", help="candidates, on validation animals of other studies")
+    parser.add_argument(
+        "--choose", action="store_true", help="candidates, on validation animals of other studies"
+    )
     given = parser.parse_args([] if arguments is None else arguments)
     work = given.work or Path(tempfile.mkdtemp(prefix="recipe-"))
     recipes, part = (CANDIDATES, "val") if given.choose else (RECIPES, "test")
     first = FIRST_TO_CHOOSE_BY if given.choose else 0
     seeds = range(first, first + given.seeds)
     simulated(work, seeds)
-    variants = {name: [*BASE, *flags, "--epochs", str(given.epochs)] for name, flags in recipes.items()}
+    variants = {
+        name: [*BASE, *flags, "--epochs", str(given.epochs)] for name, flags in recipes.items()
+    }
     with ThreadPoolExecutor(given.jobs) as pool:
         done = train_all(pool, work, variants, seeds, part)
     rows = {name: [figures(m.get("argmax", m)) for m in found] for name, found in done.items()}
@@ -76,16 +80,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     animals = {"val": VAL} if given.choose else {"test": TEST}
     about = {**machine(), "seeds": list(seeds), "epochs": given.epochs, "study": PLAN, **animals}
     command = f"python -m benchmarks.recipe{' --choose' * given.choose} --seeds {given.seeds} --epochs {given.epochs}"
-    title = "# The recipe, as validation animals see it (simulated)" if given.choose else "# The recipe (simulated)"
+    title = (
+        "# The recipe, as validation animals see it (simulated)"
+        if given.choose
+        else "# The recipe (simulated)"
+    )
     text = [title, "", f"`{command}`", "", f"{HARD} {json.dumps(about)}", ""]
     text += [f"`dolorim train {' '.join(BASE)}`, each change alone against the default.", ""]
     text += ["## The likeliest class", "", *table(rows, "default"), ""]
     if not given.choose:  # validation animals fit the decoder, too
-        text += ["## With the decoder, fitted on validation animals", "", *table(decoded, "default"), ""]
-    text += ["| | flags |", "|---|---|", *(f"| {name} | `{' '.join(flags)}` |" for name, flags in recipes.items())]
+        text += [
+            "## With the decoder, fitted on validation animals",
+            "",
+            *table(decoded, "default"),
+            "",
+        ]
+    text += [
+        "| | flags |",
+        "|---|---|",
+        *(f"| {name} | `{' '.join(flags)}` |" for name, flags in recipes.items()),
+    ]
     kept = RESULTS / ("recipe_choice" if given.choose else "recipe")
     scores = {"argmax": rows} if given.choose else {"argmax": rows, "decoded": decoded}
-    kept.with_suffix(".json").write_text(json.dumps({**about, "flags": recipes, **scores}, indent=1) + "\n", "utf-8")
+    kept.with_suffix(".json").write_text(
+        json.dumps({**about, "flags": recipes, **scores}, indent=1) + "\n", "utf-8"
+    )
     kept.with_suffix(".md").write_text("\n".join(text) + "\n", "utf-8")
     print("\n".join(text))
 

@@ -41,14 +41,17 @@ def predict(folder: Path, video: Path, n: int, seed: int = 0) -> None:
     """Predictions that look like some: bouts of about a second, doubtful at their edges."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(12, 90, n // 12 + 1)
-    classes = np.concatenate([[0], np.cumsum(rng.integers(1, len(PAIN), len(lengths) - 1))]) % len(PAIN)
+    classes = np.concatenate([[0], np.cumsum(rng.integers(1, len(PAIN), len(lengths) - 1))]) % len(
+        PAIN
+    )
     labels = np.repeat(classes, lengths)[:n].astype(np.int16)
     probabilities = rng.uniform(0, 0.08, (n, len(PAIN))).astype(np.float32)
     probabilities[np.arange(n), labels] += rng.uniform(0.5, 1, n).astype(np.float32)
     probabilities /= probabilities.sum(1, keepdims=True)
     meta = {"video": str(video), "fps": RATE_HZ, "fingerprint": fingerprint(video)}
     write_predictions(
-        folder, Predictions(video.stem, PAIN.classes, labels, probabilities, np.arange(n) / RATE_HZ, meta)
+        folder,
+        Predictions(video.stem, PAIN.classes, labels, probabilities, np.arange(n) / RATE_HZ, meta),
     )
 
 
@@ -75,7 +78,9 @@ def opened(browser: Browser, url: str) -> Page:
 
 
 def wait_frame(page: Page, frame: int) -> None:
-    page.wait_for_function("f => document.querySelector('#video').dataset.frame === String(f)", arg=frame)
+    page.wait_for_function(
+        "f => document.querySelector('#video').dataset.frame === String(f)", arg=frame
+    )
 
 
 def first_frame(browser: Browser, url: str) -> tuple[Page, dict[str, float]]:
@@ -93,7 +98,11 @@ def first_frame(browser: Browser, url: str) -> tuple[Page, dict[str, float]]:
         again.append(page.evaluate(found) / 1000)
         wait_frame(page, 0)
     seconds = {"first_picture_s": picture / 1000, "all_is_there_s": whole / 1000}
-    return page, {**seconds, "reloaded_median_s": statistics.median(again), "reloaded_fastest_s": min(again)}
+    return page, {
+        **seconds,
+        "reloaded_median_s": statistics.median(again),
+        "reloaded_fastest_s": min(again),
+    }
 
 
 def scrub(page: Page, n_frames: int, jumps: int = 100) -> dict[str, float]:
@@ -119,7 +128,10 @@ def scrub(page: Page, n_frames: int, jumps: int = 100) -> dict[str, float]:
         }""",
         targets,
     )
-    return {"scrub_median_ms": statistics.median(took), "scrub_p95_ms": float(np.percentile(took, 95))}
+    return {
+        "scrub_median_ms": statistics.median(took),
+        "scrub_p95_ms": float(np.percentile(took, 95)),
+    }
 
 
 def memory_mb(pids: list[int]) -> float:
@@ -127,7 +139,9 @@ def memory_mb(pids: list[int]) -> float:
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError, IndexError):
-            total += int(Path(f"/proc/{pid}/smaps_rollup").read_text().partition("\nPss:")[2].split()[0])
+            total += int(
+                Path(f"/proc/{pid}/smaps_rollup").read_text().partition("\nPss:")[2].split()[0]
+            )
     return total / 1024
 
 
@@ -174,7 +188,9 @@ def playback(page: Page, server: int, minutes: float) -> dict[str, Any]:
         browser = [p for p in children(os.getpid()) if p != server]
         used.append((time.perf_counter(), cpu_s([server]), cpu_s(browser)))
         heap = page.evaluate("() => performance.memory.usedJSHeapSize") / 1e6
-        memory.append({"server_mb": memory_mb([server]), "browser_mb": memory_mb(browser), "heap_mb": heap})
+        memory.append(
+            {"server_mb": memory_mb([server]), "browser_mb": memory_mb(browser), "heap_mb": heap}
+        )
         page.wait_for_timeout(minutes * 60_000 / 4 if len(memory) < 5 else 0)
     seconds = page.evaluate("() => (performance.now() - window.began) / 1000")
     shown = page.evaluate("() => window.shown")
@@ -201,7 +217,9 @@ def correct(page: Page, folder: Path, name: str, bouts: int = 100) -> dict[str, 
     start = time.perf_counter()
     for _ in range(bouts):
         page.keyboard.press("ArrowDown")
-        label = page.evaluate("async () => (await import('/static/state.js')).state.selection.label")
+        label = page.evaluate(
+            "async () => (await import('/static/state.js')).state.selection.label"
+        )
         page.keyboard.press(str((label + 1) % len(PAIN) + 1))
         strokes += 2
     page.wait_for_function("() => document.querySelector('#saved').textContent === 'Saved'")
@@ -209,7 +227,13 @@ def correct(page: Page, folder: Path, name: str, bouts: int = 100) -> dict[str, 
     file = next((folder / "review").glob(f"*/{name}.csv"))
     corrected = int((read_labels(file, PAIN).labels >= 0).sum())
     steps = len(file.with_name(f"{name}.history.jsonl").read_text().splitlines())
-    return {"bouts": bouts, "strokes_per_bout": strokes / bouts, "steps": steps, "frames": corrected, "s": seconds}
+    return {
+        "bouts": bouts,
+        "strokes_per_bout": strokes / bouts,
+        "steps": steps,
+        "frames": corrected,
+        "s": seconds,
+    }
 
 
 def many(folder: Path, short: Path, n: int) -> Path:
@@ -227,7 +251,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--recordings", type=int, default=500)
     given, _ = parser.parse_known_args()
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    chromium = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if chromium is None:
         sys.exit("no Chromium here; this benchmark needs one")
     command = f"python -m benchmarks.review --hours {given.hours:g} --minutes {given.minutes:g}"
@@ -242,7 +268,9 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         with served(lists) as (url, _):
             page, found = first_frame(browser, url)
-            page.wait_for_function("() => document.querySelector('#progress').textContent.includes('pieces')")
+            page.wait_for_function(
+                "() => document.querySelector('#progress').textContent.includes('pieces')"
+            )
             found["queue_is_there_s"] = page.evaluate("() => performance.now()") / 1000
             report["500_recordings"] = {"rows": page.locator("#recordings button").count(), **found}
             page.context.close()

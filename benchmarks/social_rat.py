@@ -60,14 +60,18 @@ def folds(names: list[str]) -> list[list[str]]:
 
 
 @cache
-def features_and_labels(pose: Path, annotations: Path, ethogram: Ethogram) -> tuple[np.ndarray, np.ndarray]:
+def features_and_labels(
+    pose: Path, annotations: Path, ethogram: Ethogram
+) -> tuple[np.ndarray, np.ndarray]:
     """`(time, features)` and class indices `(time,)`. Annotations may end after the pose does."""
     poses = read_poses(pose)
     scale = skeleton_scale_px(np.stack([p.points for p in poses], 1))
     cleaned = [clean(p, scale, likelihood=LIKELIHOOD, max_gap=MAX_GAP) for p in poses]
     points = np.stack([c.pose.points for c in cleaned], 1)
     unseen = np.stack([c.since_seen for c in cleaned], 1)
-    features = pose_features("generic", poses[0].names, points, unseen, scale_px=scale, rate_hz=RATE_HZ)
+    features = pose_features(
+        "generic", poses[0].names, points, unseen, scale_px=scale, rate_hz=RATE_HZ
+    )
     found = read_caltech(annotations, ethogram, "S1")
     labels = np.full(len(points), -1, np.int16)
     there = found.frames < len(labels)
@@ -111,14 +115,24 @@ def fold_with_trees(work: Path, test: list[str]) -> Scores:
     everything = {n: features_and_labels(*files, ethogram) for n, files in recordings().items()}
     train = [v for n, v in everything.items() if n not in test]
     found = trees(train, [everything[n][0] for n in test])
-    return scores([(everything[n][1], averaged(p)) for n, p in zip(test, found, strict=True)], ethogram.classes)
+    return scores(
+        [(everything[n][1], averaged(p)) for n, p in zip(test, found, strict=True)],
+        ethogram.classes,
+    )
 
 
 def fold_with_network(work: Path, test: list[str]) -> Scores:
     """One call of the command; its own score of the test recordings, which decoded with what validation had told."""
     data, run = real_data("social_rat"), work / f"network_{'_'.join(sorted(test))}"
     command = ["multimodal", "--annotations", str(data / "annotations")]
-    command += ["--dlc", str(data / "DLC"), "--classes", str(work / "classes.csv"), "--test_animals", ",".join(test)]
+    command += [
+        "--dlc",
+        str(data / "DLC"),
+        "--classes",
+        str(work / "classes.csv"),
+        "--test_animals",
+        ",".join(test),
+    ]
     command += ["--recordings", str(work / "recordings.csv"), *FLAGS.split()]
     found = trained(run, command, os.cpu_count() or 1).read_json("metrics.json")["test"]
     by_class = {f"f1_{name}": values["f1"] for name, values in found["per_class"].items()}
@@ -146,7 +160,11 @@ def main() -> None:
         for k in given.folds:
             rows.append(LEARNERS[learner](given.work, folds(names)[k]))
             print(learner, k, {name: round(v, 3) for name, v in rows[-1].items()}, flush=True)
-        print(learner, "mean", {name: round(float(np.mean([r[name] for r in rows])), 3) for name in rows[0]})
+        print(
+            learner,
+            "mean",
+            {name: round(float(np.mean([r[name] for r in rows])), 3) for name in rows[0]},
+        )
         report[learner] = rows
     (RESULTS / "social_rat.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

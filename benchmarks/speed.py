@@ -53,7 +53,12 @@ def clip_by_clip(predictor: Predictor, images: np.ndarray, centers: np.ndarray) 
     length = halo.before + 1 + halo.after
     with torch.inference_mode():
         for start in range(CLIPS):
-            clip = torch.from_numpy(images[start : start + length]).to(predictor.device)[None, None].float() / 255
+            clip = (
+                torch.from_numpy(images[start : start + length])
+                .to(predictor.device)[None, None]
+                .float()
+                / 255
+            )
             track = torch.from_numpy(centers[start : start + length]).to(predictor.device)[None]
             predictor.model(Inputs(clip, track), halo=True).actions.softmax(-1).cpu()
 
@@ -62,7 +67,9 @@ def measure(kind: str, video: Path, longer: Path, folder: Path, device: str) -> 
     run = random_run(folder / kind, kind, device)
     config, ethogram = run.read_config(), run.read_ethogram()
     blocks = list(crop_frames(FrameStream(video), plan_crop(video, config.data)))
-    images, centers = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("images", "centers"))
+    images, centers = (
+        np.concatenate([getattr(b, name) for b in blocks]) for name in ("images", "centers")
+    )
     frames = len(images)
     predictor = predictor_of(run)
 
@@ -81,7 +88,9 @@ def measure(kind: str, video: Path, longer: Path, folder: Path, device: str) -> 
             pass
 
     probabilities = network()
-    predictions = Predictions("x", ethogram.classes, probabilities.argmax(1), probabilities, np.arange(frames) / 30)
+    predictions = Predictions(
+        "x", ethogram.classes, probabilities.argmax(1), probabilities, np.arange(frames) / 30
+    )
     network_s = seconds(network)
     clip_s = seconds(lambda: clip_by_clip(predictor, images, centers), 2) / CLIPS
     decode_s, crop_s = seconds(decode), seconds(crop)
@@ -109,15 +118,23 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        video, longer = long_video(folder / "video", SECONDS), long_video(folder / "longer", 3 * SECONDS)
-        found = {kind: measure(kind, video, longer, folder, given.device) for kind in ("light", "standard")}
+        video, longer = (
+            long_video(folder / "video", SECONDS),
+            long_video(folder / "longer", 3 * SECONDS),
+        )
+        found = {
+            kind: measure(kind, video, longer, folder, given.device)
+            for kind in ("light", "standard")
+        }
     report = {
         "command": f"python -m benchmarks.speed --device {given.device}",
         **machine(),
         "simulated video": True,
         **found,
     }
-    (RESULTS / f"speed_{given.device}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"speed_{given.device}.json").write_text(
+        json.dumps(report, indent=1) + "\n", encoding="utf-8"
+    )
     print(json.dumps(report, indent=1))
 
 

@@ -52,7 +52,9 @@ def clip_by_clip(predictor: Predictor, run: RunFolder, video: Path, frames: int)
     view = plan_crop(video, run.read_config().data)
     blocks: list[Any] = []
     crop_s = seconds(lambda: blocks.extend(crop_frames(FrameStream(video), view)))
-    images, centers = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("images", "centers"))
+    images, centers = (
+        np.concatenate([getattr(b, name) for b in blocks]) for name in ("images", "centers")
+    )
     length = run.read_config().model.clip_length
 
     def some() -> None:
@@ -111,14 +113,20 @@ def main() -> None:
             found[f"dolorim predict --jobs {workers}"] = frames / spent.pop("all")
             if workers == 1:
                 found["seconds of --jobs 1"] = {k: round(v, 2) for k, v in sorted(spent.items())}
-        found["clip by clip"] = frames / (given.files * clip_by_clip(predictor, run, first, decoded[0]))
+        found["clip by clip"] = frames / (
+            given.files * clip_by_clip(predictor, run, first, decoded[0])
+        )
         loop_s = opencv_loop(predictor, run, first, decoded[0])
-        found["OpenCV and one clip a frame"] = "OpenCV is not installed" if loop_s is None else decoded[0] / loop_s
+        found["OpenCV and one clip a frame"] = (
+            "OpenCV is not installed" if loop_s is None else decoded[0] / loop_s
+        )
     report = {
         "command": f"python -m benchmarks.throughput --device {given.device}", **machine(), "simulated video": True,
         "frames": frames, "frames/s": found,
     }  # fmt: skip
-    (RESULTS / f"throughput_{given.device}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"throughput_{given.device}.json").write_text(
+        json.dumps(report, indent=1) + "\n", encoding="utf-8"
+    )
     print(json.dumps(report, indent=1))
 
 

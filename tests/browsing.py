@@ -31,7 +31,9 @@ Browser = sync_api.Browser
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("no Chromium here (looked for chromium, chromium-browser, google-chrome and $DOLORIM_CHROMIUM)")
+        pytest.skip(
+            "no Chromium here (looked for chromium, chromium-browser, google-chrome and $DOLORIM_CHROMIUM)"
+        )
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -63,7 +65,9 @@ def visiting(browser: Browser) -> Iterator[Visitor]:
 
 
 def wait_frame(page: Page, frame: int) -> None:
-    page.wait_for_function("f => document.querySelector('#video').dataset.frame === String(f)", arg=frame)
+    page.wait_for_function(
+        "f => document.querySelector('#video').dataset.frame === String(f)", arg=frame
+    )
 
 
 def wait_open(page: Page) -> None:

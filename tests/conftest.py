@@ -48,8 +48,23 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder, trained for two quick epochs on the simulated study through the command line."""
     folder = tmp_path_factory.mktemp("trained")
-    command = ["train", "video", "--videos", str(study / "Videos"), "--annotations", str(study / "Annotations")]
-    command += ["--run", str(folder / "run"), "--cache", str(folder / "cache"), "--trial_length", "90", "--quiet"]
+    command = [
+        "train",
+        "video",
+        "--videos",
+        str(study / "Videos"),
+        "--annotations",
+        str(study / "Annotations"),
+    ]
+    command += [
+        "--run",
+        str(folder / "run"),
+        "--cache",
+        str(folder / "cache"),
+        "--trial_length",
+        "90",
+        "--quiet",
+    ]
     command += [
         "--image_size",
         "32",

@@ -121,7 +121,9 @@ class Model:
             return
         elif key in CLASSES:
             self.lay([(aim.start, aim.stop, CLASSES[key])])
-            self.choose(Stretch(aim.start, aim.stop, CLASSES[key], "move" if aim.edges == "move" else "new"))
+            self.choose(
+                Stretch(aim.start, aim.stop, CLASSES[key], "move" if aim.edges == "move" else "new")
+            )
         elif key == "c":
             self.choose(None)
             self.lay([(aim.start, aim.stop, UNTOUCHED)])
@@ -130,7 +132,13 @@ class Model:
             self.lay([(aim.start, aim.stop, self.instead(aim))])
         elif key == "Enter":
             labels = self.labels()
-            self.lay([(i, i + 1, labels[i]) for i in range(aim.start, aim.stop) if labels[i] != UNTOUCHED])
+            self.lay(
+                [
+                    (i, i + 1, labels[i])
+                    for i in range(aim.start, aim.stop)
+                    if labels[i] != UNTOUCHED
+                ]
+            )
             self.step(1)
         elif key == "s":
             if aim.edges != "mark" and aim.start < self.frame < aim.stop:
@@ -150,7 +158,9 @@ class Model:
             stop = (same or later)[0][1]
             if stop <= self.last_shown:
                 self.lay([(aim.start, stop, aim.label)])
-                self.choose(Stretch(aim.start, stop, aim.label, "move" if aim.edges == "move" else "new"))
+                self.choose(
+                    Stretch(aim.start, stop, aim.label, "move" if aim.edges == "move" else "new")
+                )
 
     def bracket(self, key: str) -> None:
         s, here, begins = self.selected, self.frame, key == "["
@@ -175,7 +185,9 @@ class Model:
             self.choose(None)
             self.mark = (here, key)
 
-    def left_to(self, labels: Sequence[int], neighbor: int, start: int, stop: int, label: int) -> int:
+    def left_to(
+        self, labels: Sequence[int], neighbor: int, start: int, stop: int, label: int
+    ) -> int:
         """What frames become that a bout gives up: what its neighbor is; never by chance the same class again."""
         beside = labels[neighbor] if 0 <= neighbor < len(labels) else UNTOUCHED
         if beside != UNTOUCHED:

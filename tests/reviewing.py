@@ -35,17 +35,28 @@ def predict(folder: Path, video: Path, n: int = N, bout: int = BOUT, shift: int 
     probabilities = np.full((n, len(PAIN)), 0.04, np.float32)
     probabilities[np.arange(n), labels] = 0.8
     time_s = np.array(TIMES_MS[:n]) / 1000 if video.suffix == ".mkv" else np.arange(n) / 30
-    meta = {"run": str(folder / "run"), "video": str(video), "fps": 30.0, "fingerprint": fingerprint(video)}
-    write_predictions(folder, Predictions(video.stem, PAIN.classes, labels, probabilities, time_s, meta))
+    meta = {
+        "run": str(folder / "run"),
+        "video": str(video),
+        "fps": 30.0,
+        "fingerprint": fingerprint(video),
+    }
+    write_predictions(
+        folder, Predictions(video.stem, PAIN.classes, labels, probabilities, time_s, meta)
+    )
 
 
 def predicted_study(folder: Path, names: Sequence[str] = ("a_201M.mp4", "b_202F.mkv")) -> Path:
     """Films in `Videos/`, one of them with a variable frame rate, points in `DLC/`, and predictions of them."""
     for name in names:
         times = TIMES_MS if name.endswith("mkv") else None
-        video = write_film(folder / "Videos" / name, numbered(N, 96, 128), options={"g": "30"}, times_ms=times)
+        video = write_film(
+            folder / "Videos" / name, numbered(N, 96, 128), options={"g": "30"}, times_ms=times
+        )
         predict(folder / "predictions", video)
-    points = np.stack([np.full((N, 6), 60.0), np.full((N, 6), 40.0)], axis=-1) + np.arange(6)[:, None]
+    points = (
+        np.stack([np.full((N, 6), 60.0), np.full((N, 6), 40.0)], axis=-1) + np.arange(6)[:, None]
+    )
     names_of_points = ("mouth", "L_frontpaw", "R_frontpaw", "L_hindpaw", "R_hindpaw", "tail_base")
     path = folder / "DLC" / f"{Path(names[0]).stem}DLC_net.csv"
     write_dlc(path, "net", names_of_points, points, np.full((N, 6), 0.95))
@@ -64,7 +75,11 @@ class Served:
 
 @contextlib.contextmanager
 def serving(
-    place: Path, rater: str = "ann", review: Review | None = None, blinded: bool = False, port: int = 0
+    place: Path,
+    rater: str = "ann",
+    review: Review | None = None,
+    blinded: bool = False,
+    port: int = 0,
 ) -> Iterator[Served]:
     """A server in a thread, with everything that the command puts around it; it ends as Ctrl-C ends it."""
     desk = Session(review or open_review(place, DataConfig()), rater, blinded=blinded)

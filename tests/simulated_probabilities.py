@@ -16,6 +16,10 @@ def evidence(seed: int, frames: int = 3000, quality: float = 2.5) -> tuple[np.nd
     seconds = np.array([2.0, 0.5, 1.0, 1.5])[labels] * rng.gamma(3, 1 / 3, len(labels))
     truth = np.repeat(labels, np.ceil(seconds * RATE_HZ).astype(int))[:frames]
     slow = gaussian_filter1d(rng.normal(size=(frames, 4)), 4, axis=0)
-    scores = quality * rng.uniform(0.7, 1.3) * np.eye(4)[truth] + slow / slow.std() + 0.5 * rng.normal(size=(frames, 4))
+    scores = (
+        quality * rng.uniform(0.7, 1.3) * np.eye(4)[truth]
+        + slow / slow.std()
+        + 0.5 * rng.normal(size=(frames, 4))
+    )
     e = np.exp(2 * scores)  # twice as sure as it should be
     return e / e.sum(1, keepdims=True), truth

@@ -41,9 +41,13 @@ def validated(path: Path, animals: int) -> RunFolder:
         p, truth = evidence(i, 150)
         truth = np.where((truth == 3) & (i > 0), -1, truth)
         meta = {"animal": f"v{i}", "trials": []}
-        found = Predictions(f"film{i}", CLASSES, p.argmax(1).astype(np.int16), p, np.arange(150) / 30, meta)
+        found = Predictions(
+            f"film{i}", CLASSES, p.argmax(1).astype(np.int16), p, np.arange(150) / 30, meta
+        )
         write_predictions(run.predictions("val"), found)
-        write_labels(run.predictions("val") / f"film{i}.truth.csv", truth.astype(np.int16), ETHOGRAM)
+        write_labels(
+            run.predictions("val") / f"film{i}.truth.csv", truth.astype(np.int16), ETHOGRAM
+        )
     return run
 
 
@@ -82,7 +86,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run with random weights, and thresholds that leave about half of the frames open."""
     torch.manual_seed(0)
     config = Config(
-        data=DataConfig(image_size=16), model=ModelConfig(clip_length=4), train=TrainConfig(accelerator="cpu")
+        data=DataConfig(image_size=16),
+        model=ModelConfig(clip_length=4),
+        train=TrainConfig(accelerator="cpu"),
     )
     folder = RunFolder(tmp_path_factory.mktemp("random") / "run")
     folder.start(config, PAIN, Split(train=("a",)))
@@ -91,7 +97,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return folder
 
 
-def test_ambiguous_frames_are_left_open_and_counted(run: RunFolder, study: Path, tmp_path: Path) -> None:
+def test_ambiguous_frames_are_left_open_and_counted(
+    run: RunFolder, study: Path, tmp_path: Path
+) -> None:
     video = sorted((study / "Videos").iterdir())[0]
     jobs = [PredictInput(video, video.stem)]
     predict_videos(run, jobs, tmp_path)
@@ -99,7 +107,10 @@ def test_ambiguous_frames_are_left_open_and_counted(run: RunFolder, study: Path,
     label = int(np.bincount(usual.labels).argmax())
     middle = float(np.median(usual.probabilities[usual.labels == label, label]))
     high = tuple(middle if c == label else 0.99 for c in range(len(PAIN)))
-    sets = [Conformal(alpha, high, (20,) * len(PAIN), (True,) * len(PAIN)).to_dict() for alpha in (0.1, 0.2)]
+    sets = [
+        Conformal(alpha, high, (20,) * len(PAIN), (True,) * len(PAIN)).to_dict()
+        for alpha in (0.1, 0.2)
+    ]
     run.write_json("conformal.json", {"sets": sets})
     outcome = predict_videos(run, jobs, tmp_path, abstain=0.1, overwrite=False)
     assert outcome.done == [video]  # what was there had been decided otherwise
@@ -121,7 +132,10 @@ def test_bouts_to_check_are_ranked_over_all_videos_also_those_that_were_done_bef
     videos = sorted((study / "Videos").iterdir())[:2]
     predict_videos(run, [PredictInput(videos[0], "one")], tmp_path)
     predict_videos(
-        run, [PredictInput(v, n) for v, n in zip(videos, ("one", "two"), strict=True)], tmp_path, overwrite=False
+        run,
+        [PredictInput(v, n) for v, n in zip(videos, ("one", "two"), strict=True)],
+        tmp_path,
+        overwrite=False,
     )
     table = read_table(tmp_path / "to_check.csv")
     assert {row[0] for row in table.rows} == {"one", "two"}
@@ -133,7 +147,9 @@ def test_bouts_to_check_are_ranked_over_all_videos_also_those_that_were_done_bef
         target = found.classes.index(str(indicator))
         of_it = sum(bout.label == target for bout, _ in found.bouts())
         listed = [row for row in table.rows if row[0] == name and row[5] == indicator]
-        assert len(listed) == of_it  # every bout of the sign of pain is listed, and possible ones beside
+        assert (
+            len(listed) == of_it
+        )  # every bout of the sign of pain is listed, and possible ones beside
 
 
 def test_abstaining_without_sets_is_refused_before_any_video_is_read(
@@ -164,7 +180,12 @@ def test_a_flag_without_a_number_has_the_usual_one(given: list[str], read: list[
 def test_the_file_of_sets_names_the_animals_behind_them(tmp_path: Path) -> None:
     run = validated(tmp_path / "run", 4)
     calibrate(run, "val")
-    assert json.loads((run.path / "conformal.json").read_text())["animals"] == ["v0", "v1", "v2", "v3"]
+    assert json.loads((run.path / "conformal.json").read_text())["animals"] == [
+        "v0",
+        "v1",
+        "v2",
+        "v3",
+    ]
 
 
 def test_sets_of_probabilities_of_another_kind_are_refused(run: RunFolder, tmp_path: Path) -> None:
@@ -174,7 +195,11 @@ def test_sets_of_probabilities_of_another_kind_are_refused(run: RunFolder, tmp_p
     newer.write_json("decoder.json", Decoder(prior=(1.5,) * len(PAIN)).to_dict())
     newer.write_json("conformal.json", {"sets": sets, "prior_corrected": True})
     run.write_json("conformal.json", {"sets": sets})  # as version 0.1.0 wrote it
-    assert read_sets(newer, 0.1, PAIN.classes, newer).alpha == read_sets(run, 0.1, PAIN.classes, run).alpha == 0.1
+    assert (
+        read_sets(newer, 0.1, PAIN.classes, newer).alpha
+        == read_sets(run, 0.1, PAIN.classes, run).alpha
+        == 0.1
+    )
     for by, wanted in ((run, newer), (newer, run)):
         with pytest.raises(UserError, match="train the older one again"):
             read_sets(by, 0.1, PAIN.classes, wanted)

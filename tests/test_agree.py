@@ -111,13 +111,17 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path, raters, capsys
 
 def test_real_raters_and_a_network_side_by_side(tmp_path, real_data):
     archive = real_data / "raters" / "openfield20.npz"
-    expected = json.loads((real_data / "raters" / "expected_segment_metrics.json").read_text("utf-8"))
+    expected = json.loads(
+        (real_data / "raters" / "expected_segment_metrics.json").read_text("utf-8")
+    )
     classes = tmp_path / "classes.csv"
     classes.write_text("id,name\n0,nothing\n1,supported\n2,unsupported\n")
     checked = set()
     for one, two in (("Furkan", "Jin"), ("Jin", "Oliver"), ("Furkan", "Oliver")):
         places = [f"{archive}:{r}" for r in (one, two, "NN")]
-        found = agree(tmp_path, *places, "--classes", classes, "--rate_hz", "25", "--quiet")["pairs"]
+        found = agree(tmp_path, *places, "--classes", classes, "--rate_hz", "25", "--quiet")[
+            "pairs"
+        ]
         people = found[f"{one} - {two}"]
         assert people["frames"] == 292134
         assert 0.795 < people["kappa"] < 0.835

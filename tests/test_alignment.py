@@ -58,7 +58,9 @@ def film() -> tuple[list[Frame], np.ndarray]:
 
 
 @pytest.mark.parametrize("late", [-6, -1, 0, 1, 3])
-def test_the_lag_is_found_by_what_moving_points_look_like(film: tuple[list[Frame], np.ndarray], late: int) -> None:
+def test_the_lag_is_found_by_what_moving_points_look_like(
+    film: tuple[list[Frame], np.ndarray], late: int
+) -> None:
     frames, points = film
     found = estimate(frames, shifted(points, late))
     assert found.frames == late
@@ -66,15 +68,22 @@ def test_the_lag_is_found_by_what_moving_points_look_like(film: tuple[list[Frame
     assert LAGS[found.costs.argmin()] == late
 
 
-def test_nothing_is_said_of_a_pose_that_belongs_to_another_video(film: tuple[list[Frame], np.ndarray]) -> None:
+def test_nothing_is_said_of_a_pose_that_belongs_to_another_video(
+    film: tuple[list[Frame], np.ndarray],
+) -> None:
     frames, points = film
     assert estimate(frames, SIZE - points).frames is None
 
 
-def test_nothing_is_said_of_an_animal_that_never_moves(film: tuple[list[Frame], np.ndarray]) -> None:
+def test_nothing_is_said_of_an_animal_that_never_moves(
+    film: tuple[list[Frame], np.ndarray],
+) -> None:
     frames, points = film
     still = np.broadcast_to(points[:1], points.shape)
-    assert estimate([Frame(f.index, f.time_s, frames[0].luma, False) for f in frames], still).frames is None
+    assert (
+        estimate([Frame(f.index, f.time_s, frames[0].luma, False) for f in frames], still).frames
+        is None
+    )
 
 
 @pytest.mark.parametrize("rows", [0, 5, 40])
@@ -88,14 +97,18 @@ def test_nothing_is_said_where_no_point_is_there(film: tuple[list[Frame], np.nda
     assert estimate(frames, np.full_like(points, np.nan)).frames is None
 
 
-def test_points_beyond_the_picture_and_pictures_that_shrink_do_no_harm(film: tuple[list[Frame], np.ndarray]) -> None:
+def test_points_beyond_the_picture_and_pictures_that_shrink_do_no_harm(
+    film: tuple[list[Frame], np.ndarray],
+) -> None:
     frames, points = film
     assert estimate(frames, points * 9 - 300).frames is None
     small = [Frame(f.index, f.time_s, f.luma[:30, :20], False) for f in frames]
     assert estimate(small, points).frames is None
 
 
-def test_a_real_pose_that_fits_its_video_is_silent_and_a_shifted_one_is_not(real_data: Path) -> None:
+def test_a_real_pose_that_fits_its_video_is_silent_and_a_shifted_one_is_not(
+    real_data: Path,
+) -> None:
     folder = real_data / "openfield_keypoints"
     frames = list(FrameStream(folder / "m3v1mp4.mp4", stop=600))
     track = read_any_track(next(folder.glob("*.csv")), DataConfig(), 30.0)

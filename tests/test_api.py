@@ -21,7 +21,9 @@ def test_importing_dolorim_is_quick_and_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("use", ["dl.check", "dl.report", "dl.read_labels", "dl.read_poses", "dl.load_run"])
+@pytest.mark.parametrize(
+    "use", ["dl.check", "dl.report", "dl.read_labels", "dl.read_poses", "dl.load_run"]
+)
 def test_what_needs_no_network_is_there_without_torch(use: str) -> None:
     code = f"import sys; import dolorim as dl; {use}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -34,21 +36,32 @@ def test_a_prediction_has_a_row_per_frame_and_saves_the_files_of_the_command_lin
     run = dl.load_run(trained)
     prediction = run.predict(video)
     assert run.classes == prediction.classes
-    assert list(prediction.frames.columns) == ["frame", "time_s", "label", *(f"p_{c}" for c in run.classes)]
+    assert list(prediction.frames.columns) == [
+        "frame",
+        "time_s",
+        "label",
+        *(f"p_{c}" for c in run.classes),
+    ]
     assert len(prediction.frames) == 180
     shares = prediction.frames[[f"p_{c}" for c in run.classes]].sum(axis=1)
     np.testing.assert_allclose(shares, 1, atol=1e-3)
     assert prediction.bouts.stop_s.iloc[-1] == pytest.approx(6.0)
 
-    assert main(["predict", str(trained), str(video), "--out", str(tmp_path / "cli"), "--quiet"]) == 0
+    assert (
+        main(["predict", str(trained), str(video), "--out", str(tmp_path / "cli"), "--quiet"]) == 0
+    )
     prediction.save(tmp_path / "api")
     written = {path.name for path in (tmp_path / "api").iterdir()}
-    assert written == {f"{video.stem}.{kind}" for kind in ("predictions.csv", "bouts.csv", "meta.json")}
+    assert written == {
+        f"{video.stem}.{kind}" for kind in ("predictions.csv", "bouts.csv", "meta.json")
+    }
     for name in written - {f"{video.stem}.meta.json"}:
         assert (tmp_path / "api" / name).read_bytes() == (tmp_path / "cli" / name).read_bytes()
 
 
-def test_an_array_of_frames_gets_the_labels_of_the_video_it_comes_from(trained: Path, study: Path) -> None:
+def test_an_array_of_frames_gets_the_labels_of_the_video_it_comes_from(
+    trained: Path, study: Path
+) -> None:
     video = sorted((study / "Videos").iterdir())[0]
     frames = read_frames(video, range(180))
     run = dl.load_run(trained)
@@ -92,7 +105,13 @@ def test_poses_become_a_dataset_with_the_dimensions_of_movement(study: Path) -> 
 
 
 def test_a_run_is_trained_and_scored_from_python(study: Path, tmp_path: Path) -> None:
-    small = {"image_size": 32, "clip_length": 8, "batch_size": 8, "accelerator": "cpu", "trial_length": 90}
+    small = {
+        "image_size": 32,
+        "clip_length": 8,
+        "batch_size": 8,
+        "accelerator": "cpu",
+        "trial_length": 90,
+    }
     run = dl.train(
         "video", videos=study / "Videos", annotations=study / "Annotations", run=tmp_path / "run",
         cache=tmp_path / "cache", epochs=1, **small,
@@ -115,7 +134,9 @@ def test_a_report_is_written_from_python_and_never_over_the_tables_of_a_lab(
     written = dl.report(tmp_path / "labels", groups=groups, out=tmp_path / "report")
     assert written.page.exists()
     assert written.sentences
-    dl.report(tmp_path / "labels", groups=groups, out=tmp_path / "report")  # its own tables are replaced
+    dl.report(
+        tmp_path / "labels", groups=groups, out=tmp_path / "report"
+    )  # its own tables are replaced
 
     own = tmp_path / "own"
     own.mkdir()

@@ -46,7 +46,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(study: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunFolder]:
+def trained(
+    study: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], RunFolder]:
     """Runs by name, each trained once, when it is first asked for."""
     folder = tmp_path_factory.mktemp("approaches")
 
@@ -62,7 +64,17 @@ def command(name: str, study: Path, cache: Path, run: Path) -> list[str]:
     approach = "multitask" if name == "multitask" else "multimodal"
     videos = ["--videos", str(study / "Videos")] if name in ("multimodal", "multitask") else []
     folders = [*videos, "--annotations", str(study / "Annotations"), "--dlc", str(study / "DLC")]
-    return ["train", approach, *folders, "--run", str(run), "--cache", str(cache), *SMALL.split(), *FLAGS[name].split()]
+    return [
+        "train",
+        approach,
+        *folders,
+        "--run",
+        str(run),
+        "--cache",
+        str(cache),
+        *SMALL.split(),
+        *FLAGS[name].split(),
+    ]
 
 
 @pytest.mark.parametrize("name", FLAGS)
@@ -87,7 +99,20 @@ def test_a_run_with_two_streams_labels_videos_with_and_without_pose_and_says_wha
     video = Path(shutil.copy(sorted((study / "Videos").iterdir())[0], tmp_path))
     found = {}
     for out, dlc in (("both", ["--dlc", str(study / "DLC")]), ("video", [])):
-        assert main(["predict", str(run.path), str(video), "--out", str(tmp_path / out), *dlc, "--quiet"]) == 0
+        assert (
+            main(
+                [
+                    "predict",
+                    str(run.path),
+                    str(video),
+                    "--out",
+                    str(tmp_path / out),
+                    *dlc,
+                    "--quiet",
+                ]
+            )
+            == 0
+        )
         found[out] = read_predictions(tmp_path / out / f"{video.stem}.predictions.csv")
         assert len(found[out].labels) == 180
         assert np.isfinite(found[out].probabilities).all()
@@ -101,9 +126,13 @@ def test_a_run_that_has_learned_from_poses_labels_pose_files(
     trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, name: str
 ) -> None:
     run = trained(name)
-    assert main(["predict", str(run.path), str(study / "DLC"), "--out", str(tmp_path), "--quiet"]) == 0
+    assert (
+        main(["predict", str(run.path), str(study / "DLC"), "--out", str(tmp_path), "--quiet"]) == 0
+    )
     tables = sorted(tmp_path.glob("*.predictions.csv"))
-    assert [t.name.split(".")[0] for t in tables] == sorted(v.stem for v in (study / "Videos").iterdir())
+    assert [t.name.split(".")[0] for t in tables] == sorted(
+        v.stem for v in (study / "Videos").iterdir()
+    )
     found = read_predictions(tables[0])
     assert found.meta["seen"] == ["pose"]
     assert len(found.labels) == 180
@@ -111,16 +140,23 @@ def test_a_run_that_has_learned_from_poses_labels_pose_files(
 
 
 def test_a_run_of_poses_alone_needs_no_videos_and_takes_those_of_some(
-    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Callable[[str], RunFolder],
+    study: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run, poses = trained("graph"), ["--dlc", str(study / "DLC")]
     assert main(["predict", str(run.path), *poses, "--out", str(tmp_path / "all"), "--quiet"]) == 0
-    assert len(list((tmp_path / "all").glob("*.predictions.csv"))) == len(list((study / "DLC").iterdir()))
+    assert len(list((tmp_path / "all").glob("*.predictions.csv"))) == len(
+        list((study / "DLC").iterdir())
+    )
     videos = tmp_path / "Videos"
     videos.mkdir()
     video = shutil.copy(sorted((study / "Videos").iterdir())[0], videos)
     (videos / "untracked.mp4").touch()
-    assert main(["predict", str(run.path), str(videos), *poses, "--out", str(tmp_path / "one")]) == 0
+    assert (
+        main(["predict", str(run.path), str(videos), *poses, "--out", str(tmp_path / "one")]) == 0
+    )
     (table,) = (tmp_path / "one").glob("*.predictions.csv")
     assert table.name == f"{Path(video).stem}.predictions.csv"
     said = capsys.readouterr().err
@@ -129,7 +165,10 @@ def test_a_run_of_poses_alone_needs_no_videos_and_takes_those_of_some(
 
 
 def test_a_video_without_the_pose_that_the_run_has_learned_from_is_named(
-    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Callable[[str], RunFolder],
+    study: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     video = Path(shutil.copy(sorted((study / "Videos").iterdir())[0], tmp_path / "other_name.mp4"))
     command = ["predict", str(trained("multimodal").path), str(video), "--dlc", str(study / "DLC")]
@@ -144,7 +183,10 @@ def test_what_is_predicted_is_what_evaluation_has_scored(
 ) -> None:
     run = trained("multimodal")
     table = sorted(run.predictions("test").glob("*.predictions.csv"))[0]
-    video, scored = study / "Videos" / table.name.replace(".predictions.csv", ".mp4"), read_predictions(table)
+    video, scored = (
+        study / "Videos" / table.name.replace(".predictions.csv", ".mp4"),
+        read_predictions(table),
+    )
     more = ["--dlc", str(study / "DLC"), "--out", str(tmp_path), "--quiet"]
     assert main(["predict", str(run.path), str(video), *more]) == 0
     again = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
@@ -182,12 +224,28 @@ def test_the_decoder_of_a_run_makes_its_labels_and_its_scores(
     run, copy = trained("graph"), RunFolder(tmp_path / "copy")
     shutil.copytree(run.path, copy.path)
     shown = json.loads(run.metrics.read_text())["test"]["per_class"]
-    chosen, *others = sorted((name for name in shown if shown[name]["support"]), key=lambda n: shown[n]["support"])
+    chosen, *others = sorted(
+        (name for name in shown if shown[name]["support"]), key=lambda n: shown[n]["support"]
+    )
     biases = tuple(50.0 * (c == chosen) for c in run.read_ethogram().classes)
     copy.write_json("decoder.json", Decoder(biases=biases).to_dict())
-    assert main(["predict", str(copy.path), str(study / "DLC"), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    assert (
+        main(
+            [
+                "predict",
+                str(copy.path),
+                str(study / "DLC"),
+                "--out",
+                str(tmp_path / "out"),
+                "--quiet",
+            ]
+        )
+        == 0
+    )
     for table in (tmp_path / "out").glob("*.predictions.csv"):
-        assert set(read_predictions(table).labels.tolist()) == {run.read_ethogram().classes.index(chosen)}
+        assert set(read_predictions(table).labels.tolist()) == {
+            run.read_ethogram().classes.index(chosen)
+        }
     target = tmp_path / "scores.json"
     assert main(["evaluate", str(copy.path), "--json", str(target), "--quiet"]) == 0
     found = json.loads(target.read_text())["test"]
@@ -201,7 +259,14 @@ def test_features_of_a_frozen_network_are_computed_once_and_read_by_every_furthe
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "cache"
-    frozen = ["--visual", "vit_2d", "--encoder_name", "test_vit.r160_in1k", "--encoder_weights", "random"]
+    frozen = [
+        "--visual",
+        "vit_2d",
+        "--encoder_name",
+        "test_vit.r160_in1k",
+        "--encoder_weights",
+        "random",
+    ]
     first, second = (
         [*command("multimodal", study, cache, tmp_path / name), *frozen, "--pose", "graph", *more]
         for name, more in (("first", []), ("second", ["--lr", "1e-3", "--temporal", "tcn"]))
@@ -209,7 +274,9 @@ def test_features_of_a_frozen_network_are_computed_once_and_read_by_every_furthe
     assert main(first) == 0
     split = RunFolder(tmp_path / "first").read_split()
     stored = sorted(cache.glob("*/features-*.npy"))
-    assert len(stored) == len(split.train) + len(split.val) + len(split.test)  # each animal has one video
+    assert len(stored) == len(split.train) + len(split.val) + len(
+        split.test
+    )  # each animal has one video
 
     def again(*_: object) -> None:
         raise AssertionError("features were computed again")
@@ -222,37 +289,83 @@ def test_features_of_a_frozen_network_are_computed_once_and_read_by_every_furthe
     assert encoder
     assert all(torch.equal(one[name], two[name]) for name in encoder)
     with pytest.raises(AssertionError, match="computed again"):
-        main([*first, "--run", str(tmp_path / "third"), "--seed", "1"])  # other random weights, other features
+        main(
+            [*first, "--run", str(tmp_path / "third"), "--seed", "1"]
+        )  # other random weights, other features
 
 
 def test_a_pose_with_other_points_than_the_run_has_learned_from_is_named_and_the_others_go_on(
-    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Callable[[str], RunFolder],
+    study: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     good, bad = sorted((study / "DLC").iterdir())[0], tmp_path / "otherDLC_x.csv"
     bad.write_text("scorer,x,x,x,x,x,x\nbodyparts,ear,ear,ear,eye,eye,eye\ncoords,x,y,likelihood,x,y,likelihood\n"
                    "0,1,2,1,30,4,1\n1,1,2,1,30,4,1\n")  # fmt: skip
     for name in ("generic", "graph"):
-        assert main(["predict", str(trained(name).path), str(good), str(bad), "--out", str(tmp_path / name)]) == 1
+        assert (
+            main(
+                [
+                    "predict",
+                    str(trained(name).path),
+                    str(good),
+                    str(bad),
+                    "--out",
+                    str(tmp_path / name),
+                ]
+            )
+            == 1
+        )
         assert f"failed: {bad}" in capsys.readouterr().err
         assert len(list((tmp_path / name).glob("*.predictions.csv"))) == 1
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_keypoints_that_are_found_are_written_in_pixels_of_the_video(
-    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, jobs: str, capsys: pytest.CaptureFixture[str]
+    trained: Callable[[str], RunFolder],
+    study: Path,
+    tmp_path: Path,
+    jobs: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run, video = trained("multitask"), sorted((study / "Videos").iterdir())[0]
-    command = ["predict", str(run.path), str(video), "--out", str(tmp_path), "--jobs", jobs, "--quiet"]
+    command = [
+        "predict",
+        str(run.path),
+        str(video),
+        "--out",
+        str(tmp_path),
+        "--jobs",
+        jobs,
+        "--quiet",
+    ]
     assert main([*command, "--keypoints"]) == 0
     pose = read_pose(tmp_path / f"{video.stem}.keypoints.csv")
     decisions = predictor_of(run, keypoints=True)(film := footage_of(run, video))
     assert pose.names == run.read_skeleton().keypoints
     assert film.video is not None
-    expected = video_points(decisions.keypoints, film.video.centers, film.video.angles_rad, film.video.side_px)
-    np.testing.assert_allclose(pose.points, expected, atol=0.5)  # the cached pictures are the very same crops
+    expected = video_points(
+        decisions.keypoints, film.video.centers, film.video.angles_rad, film.video.side_px
+    )
+    np.testing.assert_allclose(
+        pose.points, expected, atol=0.5
+    )  # the cached pictures are the very same crops
     np.testing.assert_allclose(pose.likelihood, decisions.visible, atol=0.01)
     assert main([*command, "--no_overwrite"]) == 0  # without keypoints it is another order
-    assert main(["predict", str(trained("multimodal").path), str(video), "--out", str(tmp_path), "--keypoints"]) == 2
+    assert (
+        main(
+            [
+                "predict",
+                str(trained("multimodal").path),
+                str(video),
+                "--out",
+                str(tmp_path),
+                "--keypoints",
+            ]
+        )
+        == 2
+    )
     assert "has learned no keypoints" in capsys.readouterr().err
 
 
@@ -268,12 +381,20 @@ def footage_of(run: RunFolder, video: Path) -> LabelledRecording:
         ("--width 18", "--width 18: expected a multiple of 4"),
         ("--devices 0,1", "--devices 0,1: expected how many, or auto"),
         ("--strategy dpp", "--strategy dpp: Lightning cannot do that here"),
-        ("--recipe classic --config x.toml", "--config x.toml and --recipe classic both say where to start from"),
+        (
+            "--recipe classic --config x.toml",
+            "--config x.toml and --recipe classic both say where to start from",
+        ),
         ("--pose generic --individual all", "--tasks multitask learns the keypoints of one animal"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_in_one_line(
-    study: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: str, said: str
+    study: Path,
+    cache: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: str,
+    said: str,
 ) -> None:
     if "individual" in flags:
         study = shutil.copytree(study, tmp_path / "study")
@@ -289,14 +410,21 @@ def two_animals(path: Path) -> None:
     rows = [line.split(",") for line in path.read_text().splitlines()]
     width = len(rows[0]) - 1
     who = ["individuals", *["one"] * width, *["two"] * width]
-    path.write_text("\n".join(",".join(r) for r in (rows[0] + rows[0][1:], who, *(r + r[1:] for r in rows[1:]))) + "\n")
+    path.write_text(
+        "\n".join(",".join(r) for r in (rows[0] + rows[0][1:], who, *(r + r[1:] for r in rows[1:])))
+        + "\n"
+    )
 
 
-@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
+@pytest.mark.skipif(
+    torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU"
+)
 def test_a_gpu_that_is_not_there_is_not_waited_for(
     study: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*command("multimodal", study, cache, tmp_path / "run"), "--accelerator", "gpu"]) == 2
+    assert (
+        main([*command("multimodal", study, cache, tmp_path / "run"), "--accelerator", "gpu"]) == 2
+    )
     assert "--accelerator gpu: PyTorch finds none here" in capsys.readouterr().err
 
 
@@ -307,25 +435,45 @@ def test_poses_of_none_that_is_learned_from_are_refused(
     first, *others = sorted((study / "DLC").iterdir())
     for path in others:
         path.unlink()
-    animal = next(part for part in first.name.split("_") if part[-1] in "MF" and part[:-1].isdigit())
-    assert main([*command("multimodal", study, cache, tmp_path / "run"), "--test_animals", animal]) == 2
+    animal = next(
+        part for part in first.name.split("_") if part[-1] in "MF" and part[:-1].isdigit()
+    )
+    assert (
+        main([*command("multimodal", study, cache, tmp_path / "run"), "--test_animals", animal])
+        == 2
+    )
     assert "none of the animals that are learned from has a pose" in capsys.readouterr().err
 
 
 def test_another_study_with_other_points_is_not_scored(
-    trained: Callable[[str], RunFolder], study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Callable[[str], RunFolder],
+    study: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     other = shutil.copytree(study, tmp_path / "other")
     for path in (other / "DLC").iterdir():
         path.write_text(path.read_text().replace("mouth", "nostril"))
-    assert main(["evaluate", str(trained("generic").path), str(other), "--seen_animals_too", "--quiet"]) == 2
+    assert (
+        main(
+            ["evaluate", str(trained("generic").path), str(other), "--seen_animals_too", "--quiet"]
+        )
+        == 2
+    )
     assert "choose some with --kp_names" in capsys.readouterr().err
 
 
 def test_without_labels_keypoints_are_learned_alone_and_scored_on_animals_that_were_left_out(
     study: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folders = ["--videos", str(study / "Videos"), "--dlc", str(study / "DLC"), "--cache", str(cache)]
+    folders = [
+        "--videos",
+        str(study / "Videos"),
+        "--dlc",
+        str(study / "DLC"),
+        "--cache",
+        str(cache),
+    ]
     flags = [*folders, *SMALL.split(), "--pose", "none", "--temporal", "none", "--epochs", "1"]
     assert main(["train", "multitask", *flags, "--run", str(tmp_path / "run")]) == 0
     assert "only keypoints are learned" in capsys.readouterr().err
@@ -336,7 +484,10 @@ def test_without_labels_keypoints_are_learned_alone_and_scored_on_animals_that_w
     assert metrics["test"]["keypoints"]["points"] > 0
     assert "without labels" in (run.path / "model_card.md").read_text("utf-8")
     animal = metrics["test"]["animals"][0]
-    assert main(["train", "multitask", *flags, "--run", str(tmp_path / "no"), "--val_animals", animal]) == 2
+    assert (
+        main(["train", "multitask", *flags, "--run", str(tmp_path / "no"), "--val_animals", animal])
+        == 2
+    )
     assert "--val_animals none" in capsys.readouterr().err
     assert main(["train", "video", *flags[:2], *SMALL.split(), "--run", str(tmp_path / "no")]) == 2
 
@@ -345,5 +496,7 @@ def test_recordings_without_labels_are_drawn_from_as_often_as_they_are_long() ->
     empty = [Recording(str(n), "a", np.full(n, -1, np.int16)) for n in (300, 900)]
     sampler = BoutSampler(empty, TrainConfig(train_T=10), AugmentConfig())
     assert len(sampler) == 120
-    drawn = [spec.recording for epoch in range(5) for spec in (sampler.set_epoch(epoch), *sampler)[1:]]
+    drawn = [
+        spec.recording for epoch in range(5) for spec in (sampler.set_epoch(epoch), *sampler)[1:]
+    ]
     assert 0.65 < np.mean(drawn) < 0.85

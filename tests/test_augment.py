@@ -31,7 +31,9 @@ def batch_of(frames, track=None, labels=None, seed=0, flip=0.0):
         "frames": frames,
         "seed": torch.as_tensor(rng.integers(1 << 31, size=len(frames))),
         "mirrored": torch.as_tensor(rng.random(len(frames)) < flip),
-        "track": torch.zeros(*shape, 2) if track is None else torch.as_tensor(track, dtype=torch.float32),
+        "track": torch.zeros(*shape, 2)
+        if track is None
+        else torch.as_tensor(track, dtype=torch.float32),
         "labels": torch.full(shape, -1) if labels is None else torch.as_tensor(labels),
     }
 
@@ -43,7 +45,10 @@ def noise(n=B, seed=0):
 def dots(at):
     """Pictures of a soft dot each, at `(x, y)` `(batch, time, 2)` in sides of the window, 0 its middle."""
     grid = (np.arange(S) + 0.5) / S - 0.5
-    dx, dy = grid[None, None, None, :] - at[..., 0, None, None], grid[None, None, :, None] - at[..., 1, None, None]
+    dx, dy = (
+        grid[None, None, None, :] - at[..., 0, None, None],
+        grid[None, None, :, None] - at[..., 1, None, None],
+    )
     return np.round(250 * np.exp(-(dx**2 + dy**2) / (2 * 0.05**2)))
 
 
@@ -67,7 +72,8 @@ def test_with_all_knobs_at_zero_nothing_changes_but_the_scale_of_the_gray():
 def test_the_same_seed_gives_the_same_batch_and_another_one_another():
     labels = np.ones((B, T), np.int64)
     one, again, other = (
-        augment(batch_of(noise(), labels=labels, seed=seed, flip=0.5), AugmentConfig(), MIRRORED) for seed in (7, 7, 8)
+        augment(batch_of(noise(), labels=labels, seed=seed, flip=0.5), AugmentConfig(), MIRRORED)
+        for seed in (7, 7, 8)
     )
     assert all(torch.equal(one[key], again[key]) for key in one)
     assert not torch.equal(one["frames"], other["frames"])
@@ -78,7 +84,9 @@ def test_a_window_changes_in_the_same_way_whatever_it_is_batched_with():
     batch = batch_of(noise(), np.ones((B, T, 2)), np.ones((B, T), np.int64), flip=0.5)
     whole = augment(batch, AugmentConfig(), MIRRORED)
     for part in (slice(0, 1), slice(5, 12)):
-        some = augment({key: value[part] for key, value in batch.items()}, AugmentConfig(), MIRRORED)
+        some = augment(
+            {key: value[part] for key, value in batch.items()}, AugmentConfig(), MIRRORED
+        )
         assert all(torch.allclose(some[key], whole[key][part]) for key in some)
 
 
@@ -108,18 +116,26 @@ def test_a_mirrored_window_exchanges_left_and_right_and_the_others_keep_their_la
 
 def test_where_nothing_is_mirrored_left_stays_left_however_it_is_turned():
     labels = np.ones((B, T), np.int64)
-    assert torch.all(augment(batch_of(noise(), labels=labels), AugmentConfig(), MIRRORED)["labels"] == 1)
+    assert torch.all(
+        augment(batch_of(noise(), labels=labels), AugmentConfig(), MIRRORED)["labels"] == 1
+    )
 
 
 def handedness(config, seed):
     """Which side of a turned picture the small one of three dots lies on: -1 where it changed sides."""
     big, small = np.array([0.0, 0.25]), np.array([0.2, 0.0])
     changed = [
-        places(augment(batch_of(dots(np.tile(at, (B, T, 1))), seed=seed, flip=0.5), config, MIRRORED)["frames"])[:, 0]
+        places(
+            augment(batch_of(dots(np.tile(at, (B, T, 1))), seed=seed, flip=0.5), config, MIRRORED)[
+                "frames"
+            ]
+        )[:, 0]
         for at in (big, small)
     ]
     a, b = changed
-    return np.sign(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) * np.sign(big[0] * small[1] - big[1] * small[0])
+    return np.sign(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) * np.sign(
+        big[0] * small[1] - big[1] * small[0]
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -132,8 +148,15 @@ def test_a_picture_changes_hands_exactly_where_its_labels_do(seed):
 
 
 @settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 1000), flip=st.sampled_from([0.0, 1.0]), rotate=st.floats(0, 1), scale=st.floats(0, 0.2))
-def test_a_thing_at_rest_on_the_floor_stays_at_rest_while_the_window_passes_over_it(seed, flip, rotate, scale):
+@given(
+    seed=st.integers(0, 1000),
+    flip=st.sampled_from([0.0, 1.0]),
+    rotate=st.floats(0, 1),
+    scale=st.floats(0, 0.2),
+)
+def test_a_thing_at_rest_on_the_floor_stays_at_rest_while_the_window_passes_over_it(
+    seed, flip, rotate, scale
+):
     rng = np.random.default_rng(seed)
     thing = rng.uniform(-0.1, 0.1, (B, 1, 2))
     track = np.cumsum(rng.uniform(-0.06, 0.06, (B, T, 2)), axis=1)
@@ -141,11 +164,15 @@ def test_a_thing_at_rest_on_the_floor_stays_at_rest_while_the_window_passes_over
     config = only(aug_rotate=rotate, aug_scale=scale)
     changed = augment(batch_of(dots(thing - track), track, seed=seed, flip=flip), config, MIRRORED)
     on_floor = places(changed["frames"]) + changed["track"].numpy()
-    assert np.ptp(on_floor, axis=1).max() < 0.01  # of the window's side; the track itself goes about ten times as far
+    assert (
+        np.ptp(on_floor, axis=1).max() < 0.01
+    )  # of the window's side; the track itself goes about ten times as far
     assert np.ptp(changed["track"].numpy(), axis=1).max() > 0.05
 
 
-@pytest.mark.parametrize("knob", ["aug_rotate", "aug_scale", "aug_shift", "aug_invert", "aug_gamma", "aug_contrast"])
+@pytest.mark.parametrize(
+    "knob", ["aug_rotate", "aug_scale", "aug_shift", "aug_invert", "aug_gamma", "aug_contrast"]
+)
 def test_all_frames_of_a_window_change_alike(knob):
     frames = np.repeat(noise()[:, :1], T, axis=1)
     changed = augment(batch_of(frames), only(**{knob: 0.4}), MIRRORED)["frames"]
@@ -179,10 +206,17 @@ def test_a_negative_is_a_negative():
 
 
 @settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 1000), flip=st.sampled_from([0.0, 1.0]), rotate=st.floats(0, 1), scale=st.floats(0, 0.2))
+@given(
+    seed=st.integers(0, 1000),
+    flip=st.sampled_from([0.0, 1.0]),
+    rotate=st.floats(0, 1),
+    scale=st.floats(0, 0.2),
+)
 def test_a_point_stays_on_the_thing_that_it_marks(seed, flip, rotate, scale):
     at = np.random.default_rng(seed).uniform(-0.15, 0.15, (B, T, 2))
-    points = np.stack([2 * at, np.full_like(at, np.nan)], 2).astype(np.float32)  # from -1 to 1; one is missing
+    points = np.stack([2 * at, np.full_like(at, np.nan)], 2).astype(
+        np.float32
+    )  # from -1 to 1; one is missing
     batch = {**batch_of(dots(at), seed=seed, flip=flip), "points": torch.from_numpy(points)}
     changed = augment(batch, only(aug_rotate=rotate, aug_scale=scale, aug_shift=0.1), MIRRORED)
     assert np.abs(changed["points"][:, :, 0].numpy() / 2 - places(changed["frames"])).max() < 0.01
@@ -191,7 +225,10 @@ def test_a_point_stays_on_the_thing_that_it_marks(seed, flip, rotate, scale):
 
 def test_windows_of_poses_alone_have_their_labels_mirrored_all_the_same():
     whole = batch_of(noise(), labels=np.ones((B, T), np.int64), flip=0.5)
-    batch = {**{key: whole[key] for key in ("labels", "mirrored", "seed")}, "pose": torch.rand(B, T, 3)}
+    batch = {
+        **{key: whole[key] for key in ("labels", "mirrored", "seed")},
+        "pose": torch.rand(B, T, 3),
+    }
     changed = augment(batch, AugmentConfig(), MIRRORED)
     assert torch.equal(changed["labels"][:, 0] == 2, batch["mirrored"])
     assert torch.equal(changed["pose"], batch["pose"])

@@ -37,8 +37,12 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX 
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_every_task_is_answered_once_and_a_failure_is_tried_again(tmp_path: Path, workers: int) -> None:
-    found = list(spread(partial(worker, tmp_path), deque(["a", "bad", "slip", "bug", "b"]), workers))
+def test_every_task_is_answered_once_and_a_failure_is_tried_again(
+    tmp_path: Path, workers: int
+) -> None:
+    found = list(
+        spread(partial(worker, tmp_path), deque(["a", "bad", "slip", "bug", "b"]), workers)
+    )
     assert sorted(task for task, _ in found) == ["a", "b", "bad", "bug", "slip"]
     answers = dict(found)
     bug = answers.pop("bug")
@@ -50,7 +54,9 @@ def test_every_task_is_answered_once_and_a_failure_is_tried_again(tmp_path: Path
 
 
 @posix
-def test_a_worker_that_dies_takes_no_task_along_and_one_that_always_dies_is_reported(tmp_path: Path) -> None:
+def test_a_worker_that_dies_takes_no_task_along_and_one_that_always_dies_is_reported(
+    tmp_path: Path,
+) -> None:
     tasks = ["mortal", "a", "fatal", "b", "c"]
     found = list(spread(partial(worker, tmp_path), deque(tasks), 2))
     answers = dict(found)
@@ -94,10 +100,16 @@ class Mortal(PredictWorker):
 
     def __call__(self, task: PredictInput | VideoPart) -> object:
         out = self.options.out
-        if isinstance(task, PredictInput) and "_003_" in task.stem and not (out.parent / "killed").exists():
+        if (
+            isinstance(task, PredictInput)
+            and "_003_" in task.stem
+            and not (out.parent / "killed").exists()
+        ):
             (out.parent / "killed").touch()
             out.mkdir(parents=True, exist_ok=True)
-            (out / f".{task.stem}.predictions.csv.{os.getpid()}.part").write_text("frame,time_s\n0,")
+            (out / f".{task.stem}.predictions.csv.{os.getpid()}.part").write_text(
+                "frame,time_s\n0,"
+            )
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__call__(task)
 
@@ -122,7 +134,9 @@ def test_two_processes_write_the_bytes_that_one_writes_even_if_one_of_them_is_ki
 def long_film(folder: Path, frames: int = 2600) -> Path:
     pictures = numbered(250, 32, 64)
     return write_film(
-        folder / "long.mp4", [pictures[i % 250] for i in range(frames)], options={"preset": "ultrafast", "g": "120"}
+        folder / "long.mp4",
+        [pictures[i % 250] for i in range(frames)],
+        options={"preset": "ultrafast", "g": "120"},
     )
 
 
@@ -132,7 +146,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("temporal", ["none", "tcn"])
-def test_the_parts_of_a_video_give_the_very_numbers_of_the_whole(film: Path, tmp_path: Path, temporal: str) -> None:
+def test_the_parts_of_a_video_give_the_very_numbers_of_the_whole(
+    film: Path, tmp_path: Path, temporal: str
+) -> None:
     run = random_run(tmp_path / "run", temporal=temporal, tcn_layers=7, width=16, hidden_dim=16)
     labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, PredictInput(film, "long")
     whole = labeler.predict_video(job)
@@ -171,7 +187,9 @@ def test_a_video_whose_frames_cannot_be_told_from_its_packets_is_not_divided(
     def without_one(path: Path) -> PacketList:
         whole = label.list_packets(path)
         assert whole is not None
-        return PacketList(np.delete(whole.pts, 1500), np.delete(whole.time_s, 1500), whole.keys, whole.bytes)
+        return PacketList(
+            np.delete(whole.pts, 1500), np.delete(whole.time_s, 1500), whole.keys, whole.bytes
+        )
 
     for wrong in (lambda path: None, without_one):
         monkeypatch.setattr(label, "_packets", wrong)
@@ -183,9 +201,17 @@ def test_a_damaged_video_says_the_same_in_parts(run: RunFolder, film: Path, tmp_
     raw[len(raw) * 6 // 10 : len(raw) * 6 // 10 + 3000] = bytes(3000)
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(raw)
-    labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, PredictInput(broken, "broken")
+    labeler, job = (
+        PredictWorker(PredictOptions(run, tmp_path)).labeler,
+        PredictInput(broken, "broken"),
+    )
     whole = labeler.predict_video(job)
-    together = joined([(p, labeler.predict_part(p)) for p in (VideoPart(job, 0, 1024), VideoPart(job, 1024, None))])
+    together = joined(
+        [
+            (p, labeler.predict_part(p))
+            for p in (VideoPart(job, 0, 1024), VideoPart(job, 1024, None))
+        ]
+    )
     if together is None:  # that is allowed: then it is looked at as a whole
         return
     assert together.damage == whole.damage
@@ -206,7 +232,9 @@ def test_the_profile_tells_what_the_time_went_to(
     video = sorted((study / "Videos").iterdir())[0]
     assert main(["predict", str(run.path), str(video), "--out", str(tmp_path), "--profile"]) == 0
     said = capsys.readouterr().err
-    assert all(word in said for word in ("decode", "localize and crop", "network", "writing", "frames/s"))
+    assert all(
+        word in said for word in ("decode", "localize and crop", "network", "writing", "frames/s")
+    )
 
 
 _ON_TWO_NODES = """

@@ -39,7 +39,10 @@ def film(path: Path, length_px: float, side: int = 128) -> Path:
 def pose(path: Path, length_px: float) -> Path:
     names = ("mouth", "L_frontpaw", "R_frontpaw", "L_hindpaw", "R_hindpaw", "tail_base")
     places = [(0, 0), (0.3, 0.1), (0.3, -0.1), (0.7, 0.1), (0.7, -0.1), (1, 0)]
-    head = [",".join(["scorer"] + ["s"] * 18), ",".join(["bodyparts"] + [n for n in names for _ in range(3)])]
+    head = [
+        ",".join(["scorer"] + ["s"] * 18),
+        ",".join(["bodyparts"] + [n for n in names for _ in range(3)]),
+    ]
     head.append(",".join(["coords"] + ["x", "y", "likelihood"] * 6))
     row = ",".join(f"{20 + length_px * x:.2f},{50 + length_px * y:.2f},0.99" for x, y in places)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +80,9 @@ def test_all_videos_of_one_picture_size_have_the_median_length(
     assert len(set(sides[:4])) == 1
     assert sides[0] == pytest.approx(np.median(alone), rel=0.1)
     assert sides[4] == pytest.approx(2 * sides[0], rel=0.15)
-    tracks = [read_track(p, lengths.for_pose(config, v), False, 30.0) for v, p in videos.items() if p]
+    tracks = [
+        read_track(p, lengths.for_pose(config, v), False, 30.0) for v, p in videos.items() if p
+    ]
     assert len({t.length_px for t in tracks[:4]}) == 1
 
 
@@ -94,7 +99,11 @@ def test_a_length_that_is_given_wins(videos: dict[Path, Path | None], config: Da
     assert measure_body_lengths(videos, given, crops=True, poses=True) == NO_LENGTHS
     lengths = BodyLengths({"128x128": 30.0}, {"128x128": 25.0})
     video = next(iter(videos))
-    assert lengths.for_crop(given, video).body_length_px == lengths.for_pose(given, video).body_length_px == 55
+    assert (
+        lengths.for_crop(given, video).body_length_px
+        == lengths.for_pose(given, video).body_length_px
+        == 55
+    )
 
 
 def test_a_broken_video_and_a_broken_pose_are_left_out(
@@ -102,7 +111,9 @@ def test_a_broken_video_and_a_broken_pose_are_left_out(
 ) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     (tmp_path / "aDLC_x.csv").write_text("nothing\n")
-    lengths = measure_body_lengths({**videos, tmp_path / "broken.mp4": None}, config, crops=True, poses=True)
+    lengths = measure_body_lengths(
+        {**videos, tmp_path / "broken.mp4": None}, config, crops=True, poses=True
+    )
     assert set(lengths.pictures) == {"128x128", "256x256"}
     assert lengths.poses["128x128"] > 0
 
@@ -122,7 +133,9 @@ def test_the_length_is_kept_in_the_run_and_serves_prediction(
     predict_videos(run, jobs, tmp_path / "old")
     lengths = measure_body_lengths(videos, config, crops=True, poses=False)
     run.write_json("body_lengths.json", {"pictures": dict(lengths.pictures), "poses": {}})
-    assert predict_videos(run, jobs, tmp_path / "old", overwrite=False).done == [video]  # another view: done again
+    assert predict_videos(run, jobs, tmp_path / "old", overwrite=False).done == [
+        video
+    ]  # another view: done again
     assert predict_videos(run, jobs, tmp_path / "old", overwrite=False).done == []
     found = read_predictions(tmp_path / "old" / f"{video.stem}.predictions.csv")
     assert found.meta["view"]["body_length_px"] == lengths.pictures["128x128"]

@@ -21,9 +21,7 @@ from ethograms import unmerged
 
 ETHOGRAM = unmerged(["rest", "lick", "walk", "flinch"])
 REST, LICK, WALK, FLINCH = range(4)
-AGGREGATED = (
-    "Observation id,Source,Media duration (s),FPS,Subject,Behavior,Behavior type,Start (s),Stop (s),Media file name\n"
-)
+AGGREGATED = "Observation id,Source,Media duration (s),FPS,Subject,Behavior,Behavior type,Start (s),Stop (s),Media file name\n"
 IN_TWO_FILES = "o1,player #1:/v/m1.mp4;/v/m2.mp4,8.0;8.0,30.000,mouse,"
 EVENTS = [
     [0.0, "mouse", "rest", "", ""], [3.333, "mouse", "rest", "", ""],
@@ -65,7 +63,12 @@ def project(events=EVENTS, media=("D:/v/m1.mp4",), lengths=(8.0,), **more):
         ])
     }  # fmt: skip
     info = {"length": dict(zip(media, lengths, strict=True)), "fps": dict.fromkeys(media, 30.0)}
-    observation = {"file": {"1": [*media], "2": []}, "type": "MEDIA", "time offset": 0.0, "media_info": info}
+    observation = {
+        "file": {"1": [*media], "2": []},
+        "type": "MEDIA",
+        "time offset": 0.0,
+        "media_info": info,
+    }
     observations = {"o1": {**observation, "events": events, **more}}
     return {"project_name": "p", "behaviors_conf": conf, "observations": observations}
 
@@ -76,9 +79,18 @@ def case(real_data, name):
 
 
 @pytest.mark.parametrize("delimiter", ["\t", ";", ","])
-@pytest.mark.parametrize("text", ["Mouse 3, left, day 2", "left; right; left; right", 'says "ouch, it began', "a\tb"])
-def test_whatever_the_free_text_holds_the_delimiter_is_that_of_the_header(tmp_path, delimiter, text):
-    page = [["Observation id", text], ["Media file(s)"], ["Player #1", "D:/v/m1.mp4"], ["Description", text]]
+@pytest.mark.parametrize(
+    "text", ["Mouse 3, left, day 2", "left; right; left; right", 'says "ouch, it began', "a\tb"]
+)
+def test_whatever_the_free_text_holds_the_delimiter_is_that_of_the_header(
+    tmp_path, delimiter, text
+):
+    page = [
+        ["Observation id", text],
+        ["Media file(s)"],
+        ["Player #1", "D:/v/m1.mp4"],
+        ["Description", text],
+    ]
     rows = [["Time", "Media file path", "Total length", "FPS", "Subject", "Behavior", "Status"]]
     for behavior, start, stop in [("rest", "0.000", "3.333"), ("lick", "3.333", "5.000")]:
         for time, status in [(start, "START"), (stop, "STOP")]:
@@ -100,7 +112,13 @@ def test_a_project_says_what_its_exports_say(tmp_path, name):
     path = write(tmp_path, project(), name)
     assert sniff(path) == "boris"
     found, said = read(path)
-    states = [(REST, 0, 100), (LICK, 100, 120), (FLINCH, 120, 121), (LICK, 121, 150), (WALK, 150, 240)]
+    states = [
+        (REST, 0, 100),
+        (LICK, 100, 120),
+        (FLINCH, 120, 121),
+        (LICK, 121, 150),
+        (WALK, 150, 240),
+    ]
     assert runs_of(found["m1.mp4"]) == states
     assert len(said) == 1
     assert "1 frames have a point event inside a state" in said[0]
@@ -108,11 +126,21 @@ def test_a_project_says_what_its_exports_say(tmp_path, name):
 
 def test_a_project_holds_many_observations_subjects_and_media(tmp_path):
     content = project(media=["/v/m1.mp4", "/v/m2.mp4"], lengths=[8.0, 10.0])
-    events = [[7.0, "", "lick", "left", ""], [9.0, "", "lick", "left", ""], [12.0, "", "flinch", "", ""]]
+    events = [
+        [7.0, "", "lick", "left", ""],
+        [9.0, "", "lick", "left", ""],
+        [12.0, "", "flinch", "", ""],
+    ]
     content["observations"]["o1"]["events"] = events
-    other = project(events=[[1.0, "a", "flinch", "", ""], [2.0, "b", "flinch", "", ""]], media=["m3.mp4"])
+    other = project(
+        events=[[1.0, "a", "flinch", "", ""], [2.0, "b", "flinch", "", ""]], media=["m3.mp4"]
+    )
     content["observations"]["o2"] = other["observations"]["o1"]
-    content["observations"]["m4"] = {"type": "LIVE", "file": [], "events": [[2.0, "b", "flinch", "", ""]]}
+    content["observations"]["m4"] = {
+        "type": "LIVE",
+        "file": [],
+        "events": [[2.0, "b", "flinch", "", ""]],
+    }
     path = write(tmp_path, content, "all.boris")
     with pytest.raises(UserError, match="has the subjects a, b; choose one with --label_stream"):
         read(path, 300)
@@ -139,7 +167,9 @@ def test_a_player_that_begins_later_shows_the_same_events_later(tmp_path):
 
 def test_media_of_one_name_in_two_folders_are_two_videos(tmp_path):
     content = project(media=["day1/m.mp4"])
-    content["observations"]["o2"] = project(events=EVENTS[:2], media=["day2/m.mp4"])["observations"]["o1"]
+    content["observations"]["o2"] = project(events=EVENTS[:2], media=["day2/m.mp4"])[
+        "observations"
+    ]["o1"]
     found, _ = read(write(tmp_path, content, "all.boris"))
     assert [*found] == ["day1/m.mp4", "day2/m.mp4"]
 
@@ -177,8 +207,20 @@ def test_what_a_project_leaves_unsaid_may_be_left_out(tmp_path):
     assert "its events are left out" in said[0]
 
 
-def test_inspect_and_check_read_a_project_or_say_in_a_line_what_is_wrong(tmp_path, real_data, capsys):
-    assert main(["inspect", str(write(tmp_path, project(), "m1.boris")), "--classes", str(_classes(tmp_path))]) == 0
+def test_inspect_and_check_read_a_project_or_say_in_a_line_what_is_wrong(
+    tmp_path, real_data, capsys
+):
+    assert (
+        main(
+            [
+                "inspect",
+                str(write(tmp_path, project(), "m1.boris")),
+                "--classes",
+                str(_classes(tmp_path)),
+            ]
+        )
+        == 0
+    )
     assert "bouts of lick" in capsys.readouterr().out
     assert main(["check", str(real_data / "cases" / "boris" / "b04_project")]) != 0
     said = " ".join(capsys.readouterr()).replace("\n", " ")
@@ -191,12 +233,18 @@ def _classes(folder):
 
 
 @pytest.mark.parametrize("point_events", ["keep", "conflict", "drop"])
-def test_a_point_inside_a_state_is_kept_on_its_frame_unless_one_asks_otherwise(tmp_path, point_events):
+def test_a_point_inside_a_state_is_kept_on_its_frame_unless_one_asks_otherwise(
+    tmp_path, point_events
+):
     rows = [("rest", "STATE", 0, 3.333), ("lick", "STATE", 3.333, 5), ("flinch", "POINT", 1.5, 1.5)]
-    text = AGGREGATED + "".join(f"o,player #1:m1.mp4,8.0,30.000,mouse,{b},{k},{s},{e},m1.mp4\n" for b, k, s, e in rows)
+    text = AGGREGATED + "".join(
+        f"o,player #1:m1.mp4,8.0,30.000,mouse,{b},{k},{s},{e},m1.mp4\n" for b, k, s, e in rows
+    )
     path = write(tmp_path, text)
     if point_events == "conflict":
-        with pytest.raises(UserError, match="1 frames have two behaviors at once, the first is frame 45"):
+        with pytest.raises(
+            UserError, match="1 frames have two behaviors at once, the first is frame 45"
+        ):
             read(path, point_events=point_events)
         assert read(path, point_events=point_events, on_conflict="warn")[0]["m1.mp4"][45] == -1
         return
@@ -209,8 +257,12 @@ def test_a_point_inside_a_state_is_kept_on_its_frame_unless_one_asks_otherwise(t
 
 
 def test_two_points_in_one_frame_are_still_a_contradiction(tmp_path):
-    text = AGGREGATED + "".join(f"o,,8.0,30,mouse,{b},POINT,1,1,m1.mp4\n" for b in ("flinch", "lick"))
-    with pytest.raises(UserError, match="1 frames have two behaviors at once, the first is frame 30"):
+    text = AGGREGATED + "".join(
+        f"o,,8.0,30,mouse,{b},POINT,1,1,m1.mp4\n" for b in ("flinch", "lick")
+    )
+    with pytest.raises(
+        UserError, match="1 frames have two behaviors at once, the first is frame 30"
+    ):
         read(write(tmp_path, text))
 
 
@@ -218,15 +270,27 @@ def test_the_flinch_of_the_case_is_there(real_data):
     (source,) = case(real_data, "b05_point_in_state").sources
     (events,) = source.labels
     labels = events.on_frames(240, np.arange(240) / 30).labels
-    assert runs_of(labels) == [(REST, 0, 45), (FLINCH, 45, 46), (REST, 46, 100), (LICK, 100, 150), (WALK, 150, 240)]
+    assert runs_of(labels) == [
+        (REST, 0, 45),
+        (FLINCH, 45, 46),
+        (REST, 46, 100),
+        (LICK, 100, 150),
+        (WALK, 150, 240),
+    ]
 
 
 def two_files(rows):
-    return AGGREGATED + "".join(f"{IN_TWO_FILES}{b},{k},{s},{e},{m}.mp4\n" for b, k, s, e, m in rows)
+    return AGGREGATED + "".join(
+        f"{IN_TWO_FILES}{b},{k},{s},{e},{m}.mp4\n" for b, k, s, e, m in rows
+    )
 
 
 def test_a_bout_that_runs_into_the_next_file_ends_in_the_one_and_goes_on_in_the_other(tmp_path):
-    rows = [("lick", "STATE", 3, 5, "m1"), ("walk", "STATE", 5, 10, "m1"), ("lick", "STATE", 10, 16, "m2")]
+    rows = [
+        ("lick", "STATE", 3, 5, "m1"),
+        ("walk", "STATE", 5, 10, "m1"),
+        ("lick", "STATE", 10, 16, "m2"),
+    ]
     found, said = read(write(tmp_path, two_files(rows)))
     assert runs_of(found["m1.mp4"]) == [(LICK, 90, 150), (WALK, 150, 240)]
     assert runs_of(found["m2.mp4"]) == [(WALK, 0, 60), (LICK, 60, 240)]
@@ -239,7 +303,11 @@ def test_a_bout_that_runs_into_the_next_file_ends_in_the_one_and_goes_on_in_the_
 @pytest.mark.parametrize("stop", [7.99, 8.0, 8.004])
 def test_a_bout_that_ends_with_its_file_leaves_no_trace_in_the_next(tmp_path, stop):
     """Times are rounded, and a sliver would take a whole frame."""
-    rows = [("walk", "STATE", 5, stop, "m1"), ("flinch", "POINT", 8, 8, "m1"), ("lick", "STATE", 8, 9, "m2")]
+    rows = [
+        ("walk", "STATE", 5, stop, "m1"),
+        ("flinch", "POINT", 8, 8, "m1"),
+        ("lick", "STATE", 8, 9, "m2"),
+    ]
     found, said = read(write(tmp_path, two_files(rows)))
     assert runs_of(found["m1.mp4"]) == [(WALK, 150, 239), (FLINCH, 239, 240)]
     assert runs_of(found["m2.mp4"]) == [(LICK, 0, 30)]
@@ -247,9 +315,7 @@ def test_a_bout_that_ends_with_its_file_leaves_no_trace_in_the_next(tmp_path, st
 
 
 def test_a_start_in_one_file_and_its_stop_in_the_next_are_one_bout(tmp_path):
-    header = (
-        "Observation id\tSource\tMedia duration (s)\tFPS\tSubject\tBehavior\tBehavior type\tTime\tMedia file name\n"
-    )
+    header = "Observation id\tSource\tMedia duration (s)\tFPS\tSubject\tBehavior\tBehavior type\tTime\tMedia file name\n"
     source = "o\tplayer #1:m1.mp4;m2.mp4\t8.0;8.0\t30;30\tmouse\twalk"
     path = write(tmp_path, f"{header}{source}\tSTART\t5.0\tm1.mp4\n{source}\tSTOP\t10.0\tm2.mp4\n")
     found, said = read(path)
@@ -277,7 +343,12 @@ def test_what_predict_writes_goes_to_boris_and_comes_back_at_every_rate(tmp_path
     times = 300 + np.append(0, np.cumsum(steps))
     found = np.repeat([0, 1, -1, 0, 1, 0], n // 6).astype(np.int16)
     written = Predictions(
-        "v", ("rest", "lick"), found, np.full((n, 2), 0.5), times, {} if rate_hz is None else {"fps": rate_hz}
+        "v",
+        ("rest", "lick"),
+        found,
+        np.full((n, 2), 0.5),
+        times,
+        {} if rate_hz is None else {"fps": rate_hz},
     )
     write_predictions(tmp_path, written)
     read = read_predictions(tmp_path / "v.predictions.csv")

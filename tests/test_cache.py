@@ -150,7 +150,12 @@ def test_a_wider_follow_crop_is_another_entry(config, video, change):
 
 def test_what_has_nothing_to_do_with_the_picture_keeps_the_entry(config, video):
     cache.build(video, config)
-    assert cache.load(video, DataConfig(cache=config.cache, image_size=SIDE, crop="none", trial_length=90)) is not None
+    assert (
+        cache.load(
+            video, DataConfig(cache=config.cache, image_size=SIDE, crop="none", trial_length=90)
+        )
+        is not None
+    )
 
 
 def test_two_videos_of_one_name_in_two_folders_have_two_entries(config, video):
@@ -193,13 +198,17 @@ class FullDisk:
         self._file.close()
 
 
-def test_a_disk_that_fills_up_is_told_in_one_line_and_leaves_no_half_entry(config, video, monkeypatch):
+def test_a_disk_that_fills_up_is_told_in_one_line_and_leaves_no_half_entry(
+    config, video, monkeypatch
+):
     def open_on_full_disk(path, mode):
         file = open(path, mode)  # noqa: SIM115
         return FullDisk(file) if mode == "wb" else file
 
     monkeypatch.setattr(cache, "open", open_on_full_disk, raising=False)
-    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\); .*--cache DIR$"):
+    with pytest.raises(
+        UserError, match=r"cannot be written \(No space left on device\); .*--cache DIR$"
+    ):
         cache.build(video, config)
     assert list(config.cache.glob("[!.]*")) == []
     assert "No space left" in extract([video], config)[1][0][1]
@@ -254,7 +263,9 @@ def test_two_workers_extract_what_one_does_and_a_bad_video_stops_neither(tmp_pat
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_video_that_fails_only_while_it_is_read_is_named_and_the_others_go_on(tmp_path, video, workers):
+def test_a_video_that_fails_only_while_it_is_read_is_named_and_the_others_go_on(
+    tmp_path, video, workers
+):
     config = DataConfig(cache=tmp_path / "cache", image_size=SIDE, crop="none")
     blocked = write_film(tmp_path / "videos" / "blocked.mp4", numbered(5))
     entry = cache._entry(blocked, config, None)

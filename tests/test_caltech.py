@@ -41,7 +41,10 @@ def test_a_stream_is_chosen_by_its_name(tmp_path):
     ("rows", "message"),
     [
         ([(1, 2, "sniff")], "line 8: no class is called 'sniff'"),
-        ([(1, 5, "base"), (4, 9, "bite")], "2 frames have two behaviors at once, the first is frame 3"),
+        (
+            [(1, 5, "base"), (4, 9, "bite")],
+            "2 frames have two behaviors at once, the first is frame 3",
+        ),
         ([(5, 4, "base")], "line 8: expected frames from 1 on, in order, found 5 to 4"),
         ([(0, 4, "base")], "line 8: expected frames from 1 on"),
         ([("x", 4, "base")], "line 8: expected first frame, last frame and behavior"),
@@ -54,7 +57,10 @@ def test_what_cannot_be_meant_is_refused_by_its_line(tmp_path, rows, message):
 
 
 def test_real_annotations_label_every_frame_up_to_their_end(real_data):
-    files = [read_caltech(p, RAT) for p in sorted((real_data / "social_rat" / "annotations").glob("*.txt"))]
+    files = [
+        read_caltech(p, RAT)
+        for p in sorted((real_data / "social_rat" / "annotations").glob("*.txt"))
+    ]
     assert len(files) == 40
     assert min(np.mean(f.labels >= 0) for f in files) > 0.99
     placement = place_trials([files[0].counted_from_zero(360, 15)], len(files[0].labels))

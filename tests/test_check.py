@@ -30,7 +30,9 @@ from dolorim.pose.read import read_pose
 from dolorim.pose.write_dlc import write_dlc
 from videos import numbered, write_film
 
-STANDING = np.array([[40, 0], [20, -9], [20, 9], [-20, -12], [-20, 12], [-40, 0]], float)  # seen from above, y down
+STANDING = np.array(
+    [[40, 0], [20, -9], [20, 9], [-20, -12], [-20, 12], [-40, 0]], float
+)  # seen from above, y down
 BELOW = STANDING * (1, -1)
 
 
@@ -39,17 +41,25 @@ def pose_of_six(points: np.ndarray, likelihood: float = 1.0) -> Pose:
 
 
 def standing(n: int = 100, body: np.ndarray = BELOW) -> np.ndarray:
-    return np.tile(body + np.array([100, 100]), (n, 1, 1)) + np.random.default_rng(0).normal(0, 0.3, (n, 6, 2))
+    return np.tile(body + np.array([100, 100]), (n, 1, 1)) + np.random.default_rng(0).normal(
+        0, 0.3, (n, 6, 2)
+    )
 
 
 def names(findings: list[Finding]) -> list[str]:
     return [f.name for f in findings]
 
 
-@pytest.mark.parametrize(("rows", "severity"), [(749, "warning"), (751, "warning"), (900, "error"), (100, "error")])
+@pytest.mark.parametrize(
+    ("rows", "severity"), [(749, "warning"), (751, "warning"), (900, "error"), (100, "error")]
+)
 def test_rows_that_are_not_frames_are_found(rows: int, severity: str) -> None:
     (found,) = pose_check.check_rows("a", rows, 750, None)
-    assert (found.name, found.severity, found.what) == ("pose-rows", severity, f"pose rows {rows} vs 750 frames")
+    assert (found.name, found.severity, found.what) == (
+        "pose-rows",
+        severity,
+        f"pose rows {rows} vs 750 frames",
+    )
 
 
 def test_as_many_rows_as_frames_are_no_finding() -> None:
@@ -58,7 +68,10 @@ def test_as_many_rows_as_frames_are_no_finding() -> None:
 
 def test_a_late_pose_is_told_with_the_flag_that_mends_it() -> None:
     (found,) = pose_check.check_lag("a", 2)
-    assert (found.name, found.what) == ("pose-lag", "the points fit the picture best 2 frames earlier")
+    assert (found.name, found.what) == (
+        "pose-lag",
+        "the points fit the picture best 2 frames earlier",
+    )
     assert "--pose_lag 2" in found.remedy
     (found,) = pose_check.check_lag("a", -1, given=2)
     assert "1 frame later" in found.what
@@ -66,8 +79,12 @@ def test_a_late_pose_is_told_with_the_flag_that_mends_it() -> None:
     assert pose_check.check_lag("a", 0) == pose_check.check_lag("a", None) == []
 
 
-def test_a_likelihood_that_never_reaches_the_threshold_is_an_error_and_a_rare_one_a_warning() -> None:
-    assert [f.severity for f in pose_check.check_likelihood("a", pose_of_six(standing(), 0.3), 0.6)] == ["error"]
+def test_a_likelihood_that_never_reaches_the_threshold_is_an_error_and_a_rare_one_a_warning() -> (
+    None
+):
+    assert [
+        f.severity for f in pose_check.check_likelihood("a", pose_of_six(standing(), 0.3), 0.6)
+    ] == ["error"]
     assert pose_check.check_likelihood("a", pose_of_six(standing()), 0.6) == []
     likelihood = np.ones((100, 6))
     likelihood[:97, 1], likelihood[:70, 2] = 0.1, 0.1
@@ -78,7 +95,9 @@ def test_a_likelihood_that_never_reaches_the_threshold_is_an_error_and_a_rare_on
 
 def test_points_of_another_resolution_lie_outside_the_picture() -> None:
     assert pose_check.check_picture("a", pose_of_six(standing()), 0.6, 200, 200) == []
-    assert names(pose_check.check_picture("a", pose_of_six(standing() * 2), 0.6, 200, 200)) == ["outside-picture"]
+    assert names(pose_check.check_picture("a", pose_of_six(standing() * 2), 0.6, 200, 200)) == [
+        "outside-picture"
+    ]
     assert pose_check.check_picture("a", pose_of_six(standing() * 2, 0.1), 0.6, 200, 200) == []
 
 
@@ -88,7 +107,10 @@ def test_paws_that_jump_to_each_others_place_are_found_and_steps_are_not() -> No
     points[30:45, [3, 4]] = points[30:45, [4, 3]]
     points[60:70, [3, 4]] = points[60:70, [4, 3]]
     (found,) = pose_check.check_swaps("a", pose_of_six(points), 0.6, 80)
-    assert (found.name, found.what) == ("paws-swap", "L_hindpaw and R_hindpaw change places 4 times, first at row 30")
+    assert (found.name, found.what) == (
+        "paws-swap",
+        "L_hindpaw and R_hindpaw change places 4 times, first at row 30",
+    )
 
 
 def turned(points: np.ndarray, angle: float) -> np.ndarray:
@@ -97,7 +119,9 @@ def turned(points: np.ndarray, angle: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("angle", [0, 1, 2, 3, 4, 5, 6])
-def test_from_below_left_paws_lie_on_the_other_side_than_from_above_whatever_way_the_animal_looks(angle: int) -> None:
+def test_from_below_left_paws_lie_on_the_other_side_than_from_above_whatever_way_the_animal_looks(
+    angle: int,
+) -> None:
     below = pose_check.sides(pose_of_six(turned(standing(), angle)), 0.6)
     above = pose_check.sides(pose_of_six(turned(standing(body=STANDING), angle)), 0.6)
     assert (below, above) == ({"front": 1.0, "hind": 1.0}, {"front": 0.0, "hind": 0.0})
@@ -113,7 +137,9 @@ def test_front_and_hind_paws_on_opposite_sides_are_exchanged_and_mixed_ones_are_
     assert pose_check.sides(Pose(("nose",), np.zeros((9, 1, 2))), 0.6) == {}
 
 
-def row(name: str, animal: str = "1M", columns: dict[str, str] | None = None, **found: object) -> Row:
+def row(
+    name: str, animal: str = "1M", columns: dict[str, str] | None = None, **found: object
+) -> Row:
     examined = dataclasses.replace(Examined(n_frames=100, rate_hz=30.0), **found)
     return Row(Source(Path(f"{name}.mp4"), animal, columns=columns or {}), examined)
 
@@ -124,19 +150,31 @@ def test_a_rate_unlike_the_others_is_found() -> None:
 
 
 def test_a_mirrored_recording_among_others_is_found_and_views_from_above_are_a_note() -> None:
-    rows = [row("a", from_below=True), row("b", from_below=True), row("c", from_below=False), row("d")]
+    rows = [
+        row("a", from_below=True),
+        row("b", from_below=True),
+        row("c", from_below=False),
+        row("d"),
+    ]
     assert [(f.name, f.where) for f in check_likeness(rows)] == [("sides-differ", "c")]
     assert [(f.name, f.severity) for f in check_likeness(rows[2:])] == [("from-above", "note")]
 
 
 def test_one_id_of_two_animals_and_two_ids_of_one_are_found() -> None:
-    assert check_animals([row("a", columns={"group": "CFA"}), row("b", columns={"group": "CFA"})]) == []
-    assert names(check_animals([row("a", columns={"group": "CFA"}), row("b", columns={"group": "saline"})])) == [
-        "one-id"
-    ]
-    large, small = ({"width_px": 512, "height_px": 512, "body_length_px": length} for length in (120.0, 60.0))
+    assert (
+        check_animals([row("a", columns={"group": "CFA"}), row("b", columns={"group": "CFA"})])
+        == []
+    )
+    assert names(
+        check_animals([row("a", columns={"group": "CFA"}), row("b", columns={"group": "saline"})])
+    ) == ["one-id"]
+    large, small = (
+        {"width_px": 512, "height_px": 512, "body_length_px": length} for length in (120.0, 60.0)
+    )
     assert names(check_animals([row("a", **large), row("b", **small)])) == ["one-id"]
-    assert names(check_animals([row("a", "267M"), row("b", "267m"), row("c", "268M")])) == ["two-ids"]
+    assert names(check_animals([row("a", "267M"), row("b", "267m"), row("c", "268M")])) == [
+        "two-ids"
+    ]
 
 
 def test_a_class_with_few_bouts_or_of_few_animals_is_found() -> None:
@@ -162,29 +200,42 @@ def test_two_names_of_one_content_are_found_and_files_of_one_size_are_not(tmp_pa
     assert (found.name, found.where, found.severity) == ("duplicate", str(tmp_path / "c"), "error")
 
 
-def test_a_damaged_video_whose_header_lies_is_found_and_what_decodes_is_counted(real_data: Path) -> None:
+def test_a_damaged_video_whose_header_lies_is_found_and_what_decodes_is_counted(
+    real_data: Path,
+) -> None:
     found = examine(real_data / "odd_videos" / "corrupted.mp4", None, DataConfig())
     assert (found.n_frames, found.header_frames) == (28, 50)
-    assert [(f.name, f.severity) for f in found.findings] == [("damaged", "error"), ("header", "warning")]
-    found = examine(real_data / "odd_videos" / "corrupted.mp4", None, DataConfig(allow_damaged=True))
+    assert [(f.name, f.severity) for f in found.findings] == [
+        ("damaged", "error"),
+        ("header", "warning"),
+    ]
+    found = examine(
+        real_data / "odd_videos" / "corrupted.mp4", None, DataConfig(allow_damaged=True)
+    )
     assert found.findings[0].severity == "warning"
 
 
 def test_a_variable_rate_is_a_note(tmp_path: Path) -> None:
-    video = write_film(tmp_path / "a.mkv", numbered(31), times_ms=[40 * i + 15 * (i % 2) for i in range(31)])
+    video = write_film(
+        tmp_path / "a.mkv", numbered(31), times_ms=[40 * i + 15 * (i % 2) for i in range(31)]
+    )
     found = examine(video, None, DataConfig())
     assert found.constant_rate is False
     assert "variable-rate" in names(list(found.findings))
 
 
-def test_an_individual_that_must_be_chosen_is_an_error_and_the_rest_is_looked_at(real_data: Path) -> None:
+def test_an_individual_that_must_be_chosen_is_an_error_and_the_rest_is_looked_at(
+    real_data: Path,
+) -> None:
     pose = sorted((real_data / "social_rat" / "DLC").iterdir())[0]
     found = examine(None, pose, DataConfig())
     assert found.findings[0].name == "individual"
     assert "individual1, individual2" in found.findings[0].what
     assert found.pose_rows == found.n_frames
     assert found.keypoints == "5 others"
-    assert "individual" not in names(list(examine(None, pose, DataConfig(individual="all")).findings))
+    assert "individual" not in names(
+        list(examine(None, pose, DataConfig(individual="all")).findings)
+    )
 
 
 def test_a_keypoint_of_the_six_that_cannot_be_told_by_name_is_a_warning_and_another_skeleton_a_note(
@@ -230,7 +281,18 @@ ALONE = ("--workers", "1", "--trial_length", "90")
 def check(project: Path, *flags: str) -> tuple[int, dict]:
     out = project / "check.json"
     code = main(
-        ["check", str(project), "--json", str(out), "--quiet", "--workers", "1", "--trial_length", "90", *flags]
+        [
+            "check",
+            str(project),
+            "--json",
+            str(out),
+            "--quiet",
+            "--workers",
+            "1",
+            "--trial_length",
+            "90",
+            *flags,
+        ]
     )
     return code, json.loads(out.read_text())
 
@@ -246,7 +308,12 @@ def test_a_clean_project_has_no_errors_and_its_numbers_are_true(project: Path) -
     assert code == (1 if kinds(found, "warning") else 0)
     assert [r["frames"] for r in found["recordings"]] == [180] * 3
     first = found["recordings"][0]
-    assert (first["width_px"], first["pose_rows"], first["keypoints"], first["layout"]) == (160, 180, "6/6", "fixed")
+    assert (first["width_px"], first["pose_rows"], first["keypoints"], first["layout"]) == (
+        160,
+        180,
+        "6/6",
+        "fixed",
+    )
     assert first["label_rows"] == sum(first["classes"].values()) == 180
     assert 0.05 < first["missing"] < 0.4
     assert found["recordings"][0]["lag"] in (0, None)
@@ -333,7 +400,9 @@ def test_a_project_of_poses_alone_is_looked_at_and_one_of_videos_alone_too(proje
     shutil.rmtree(project / "Videos")
     (project / "recordings.csv").unlink()
     _, found = check(project)
-    assert [(r["frames"], r["pose_rows"], r["width_px"]) for r in found["recordings"]] == [(180, 180, None)] * 3
+    assert [(r["frames"], r["pose_rows"], r["width_px"]) for r in found["recordings"]] == [
+        (180, 180, None)
+    ] * 3
     assert kinds(found, "error") == []
     shutil.rmtree(project / "Annotations")
     code, found = check(project)
@@ -344,11 +413,15 @@ def test_recordings_are_looked_at_side_by_side_with_the_same_result(
     project: Path, capsys: pytest.CaptureFixture
 ) -> None:
     one = check(project)[1]
-    assert main(["check", str(project), "--json", "-", "--workers", "2", "--trial_length", "90"]) in (0, 1)
+    assert main(
+        ["check", str(project), "--json", "-", "--workers", "2", "--trial_length", "90"]
+    ) in (0, 1)
     assert json.loads(capsys.readouterr().out) == one
 
 
-def test_the_tables_name_every_recording_and_every_finding(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tables_name_every_recording_and_every_finding(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["check", str(project), "--workers", "1", "--trial_length", "90"])
     said = capsys.readouterr().out
     assert all(f"_00{i}_" in said for i in (1, 2, 3))
@@ -356,6 +429,8 @@ def test_the_tables_name_every_recording_and_every_finding(project: Path, capsys
     assert "0 errors" in said
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_not_there_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["check", str(tmp_path / "none")]) == 2
     assert "there is no such folder" in capsys.readouterr().err

@@ -8,7 +8,10 @@ from dolorim.core.findings import Finding
 
 def header_findings(n: int) -> list[Finding]:
     return [
-        Finding("warning", f"/study/Videos/m{i}.mp4", f"claims {50 + i} frames", "copy it", "header") for i in range(n)
+        Finding(
+            "warning", f"/study/Videos/m{i}.mp4", f"claims {50 + i} frames", "copy it", "header"
+        )
+        for i in range(n)
     ]
 
 
@@ -32,6 +35,10 @@ def test_up_to_three_findings_are_written_out(n: int) -> None:
 
 
 def test_errors_come_before_warnings_and_findings_without_a_name_stay_apart() -> None:
-    findings = [*header_findings(5), Finding("error", "a", "is broken"), Finding("error", "b", "is broken")]
+    findings = [
+        *header_findings(5),
+        Finding("error", "a", "is broken"),
+        Finding("error", "b", "is broken"),
+    ]
     assert [severity for severity, _ in finding_lines(findings)] == ["error", "error", "warning"]
     assert summary_line(findings) == "2 errors, 5 warnings, 0 notes"

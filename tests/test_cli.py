@@ -33,7 +33,17 @@ def files(folder: Path, *names: str, text: str = "Frame,Action\n0,0\n1,1\n") -> 
 
 
 def train_on(videos: Path, annotations: Path, run: Path, *more: str) -> list[str]:
-    return ["train", "video", "--videos", str(videos), "--annotations", str(annotations), "--run", str(run), *more]
+    return [
+        "train",
+        "video",
+        "--videos",
+        str(videos),
+        "--annotations",
+        str(annotations),
+        "--run",
+        str(run),
+        *more,
+    ]
 
 
 def test_help_answers_without_importing_torch() -> None:
@@ -42,7 +52,10 @@ def test_help_answers_without_importing_torch() -> None:
         "assert not {'torch', 'lightning', 'matplotlib'} & set(sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert all(verb in found.stdout for verb in ("demo", "train", "evaluate", "predict", "extract", "inspect"))
+    assert all(
+        verb in found.stdout
+        for verb in ("demo", "train", "evaluate", "predict", "extract", "inspect")
+    )
 
 
 @pytest.mark.parametrize("verb", ["demo", "extract", "evaluate", "predict", "inspect"])
@@ -53,11 +66,15 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     assert f"dolorim {verb}" in capsys.readouterr().out
 
 
-def test_an_unknown_verb_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_verb_is_refused_with_those_that_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert "predict" in refused(capsys, "predikt")
 
 
-def test_train_without_an_approach_says_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_without_an_approach_says_how_it_is_called(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert "dolorim train video" in refused(capsys, "train")
 
 
@@ -67,17 +84,25 @@ def test_an_unknown_flag_exits_with_2(tmp_path: Path) -> None:
     assert stopped.value.code == 2
 
 
-def test_flags_may_be_written_with_dashes_or_underscores(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_flags_may_be_written_with_dashes_or_underscores(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     for flag in ("--focal-gamma", "--focal_gamma"):
         line = refused(capsys, *train_on(tmp_path / "gone", tmp_path, tmp_path / "run", flag, "2"))
         assert "gone" in line
 
 
-def test_a_value_out_of_range_is_refused_by_the_flags_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "clip_length" in refused(capsys, *train_on(tmp_path, tmp_path, tmp_path / "run", "--clip_length", "0"))
+def test_a_value_out_of_range_is_refused_by_the_flags_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert "clip_length" in refused(
+        capsys, *train_on(tmp_path, tmp_path, tmp_path / "run", "--clip_length", "0")
+    )
 
 
-def test_a_folder_without_videos_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_folder_without_videos_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     videos = files(tmp_path / "Videos", "notes.txt")
     line = refused(capsys, *train_on(videos, tmp_path, tmp_path / "run"))
     assert str(videos) in line
@@ -105,7 +130,9 @@ def test_a_folder_that_may_not_be_read_is_refused(
         assert "Permission denied" in line
 
 
-def test_a_folder_without_labels_is_refused(capsys: pytest.CaptureFixture[str], study: Path, tmp_path: Path) -> None:
+def test_a_folder_without_labels_is_refused(
+    capsys: pytest.CaptureFixture[str], study: Path, tmp_path: Path
+) -> None:
     empty = tmp_path / "Annotations"
     empty.mkdir()
     line = refused(capsys, *train_on(study / "Videos", empty, tmp_path / "run"))
@@ -139,7 +166,9 @@ def test_labels_of_videos_that_are_not_there_alone_are_refused(
     capsys: pytest.CaptureFixture[str], study: Path, tmp_path: Path
 ) -> None:
     labels = files(tmp_path / "Annotations", "prediction_other_1.csv")
-    assert "none of its 1 label files" in refused(capsys, *train_on(study / "Videos", labels, tmp_path / "run"))
+    assert "none of its 1 label files" in refused(
+        capsys, *train_on(study / "Videos", labels, tmp_path / "run")
+    )
 
 
 def test_a_trial_beyond_the_videos_end_is_named(
@@ -148,7 +177,16 @@ def test_a_trial_beyond_the_videos_end_is_named(
     name = sorted((study / "Videos").iterdir())[0].stem
     rows = "Frame,Action\n" + "".join(f"{i},0\n" for i in range(90))
     labels = files(tmp_path / "Annotations", f"prediction_{name}_9.csv", text=rows)
-    more = ("--trial_layout", "fixed", "--trial_length", "90", "--cache", str(tmp_path / "cache"), "--image_size", "16")
+    more = (
+        "--trial_layout",
+        "fixed",
+        "--trial_length",
+        "90",
+        "--cache",
+        str(tmp_path / "cache"),
+        "--image_size",
+        "16",
+    )
     assert main(train_on(study / "Videos", labels, tmp_path / "run", *more)) == 2
     said = capsys.readouterr().err
     assert "frames [720, 810) of a video that has only 180 frames" in said
@@ -157,8 +195,19 @@ def test_a_trial_beyond_the_videos_end_is_named(
 def test_naming_an_animal_that_is_not_there_lists_those_that_are(
     capsys: pytest.CaptureFixture[str], study: Path, tmp_path: Path
 ) -> None:
-    more = ("--trial_length", "90", "--test_animals", "999X", "--cache", str(tmp_path / "c"), "--image_size", "16")
-    line = refused(capsys, *train_on(study / "Videos", study / "Annotations", tmp_path / "run", *more))
+    more = (
+        "--trial_length",
+        "90",
+        "--test_animals",
+        "999X",
+        "--cache",
+        str(tmp_path / "c"),
+        "--image_size",
+        "16",
+    )
+    line = refused(
+        capsys, *train_on(study / "Videos", study / "Annotations", tmp_path / "run", *more)
+    )
     assert "999X" in line
     assert "201M" in line
 
@@ -177,19 +226,34 @@ def test_predict_exits_with_1_when_some_videos_failed_and_names_them(
     said = capsys.readouterr().err
     assert f"failed: {bad}" in said
     assert (tmp_path / "out" / f"{good.stem}.predictions.csv").exists()
-    assert main(["predict", str(trained), str(good), "--out", str(tmp_path / "out"), "--no_overwrite"]) == 0
+    assert (
+        main(["predict", str(trained), str(good), "--out", str(tmp_path / "out"), "--no_overwrite"])
+        == 0
+    )
     assert "done before" in capsys.readouterr().err
 
 
 def test_train_can_be_repeated_from_a_runs_config(trained: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
-    command = ["train", "video", "--run", str(again), "--config", str(trained / "config.toml"), "--quiet"]
+    command = [
+        "train",
+        "video",
+        "--run",
+        str(again),
+        "--config",
+        str(trained / "config.toml"),
+        "--quiet",
+    ]
     assert main(command) == 0
     assert (again / "config.toml").read_text() == (trained / "config.toml").read_text()
-    assert (again / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    assert (again / "model.safetensors").read_bytes() == (
+        trained / "model.safetensors"
+    ).read_bytes()
 
 
-def test_evaluate_writes_its_figures_where_it_is_told(trained: Path, study: Path, tmp_path: Path) -> None:
+def test_evaluate_writes_its_figures_where_it_is_told(
+    trained: Path, study: Path, tmp_path: Path
+) -> None:
     target = tmp_path / "scores.json"
     assert main(["evaluate", str(trained), "--json", str(target), "--quiet"]) == 0
     assert json.loads(target.read_text()) == json.loads((trained / "metrics.json").read_text())
@@ -197,15 +261,28 @@ def test_evaluate_writes_its_figures_where_it_is_told(trained: Path, study: Path
         assert (trained / "figures" / f"test_{name}.png").stat().st_size > 1000
 
 
-def test_inspect_prints_json_for_scripts(capsys: pytest.CaptureFixture[str], study: Path, tmp_path: Path) -> None:
+def test_inspect_prints_json_for_scripts(
+    capsys: pytest.CaptureFixture[str], study: Path, tmp_path: Path
+) -> None:
     video, sheet = sorted((study / "Videos").iterdir())[0], tmp_path / "sheet.png"
     assert main(["inspect", str(video), "--json", "--crops", str(sheet)]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 180
     assert sheet.exists()
 
 
-def test_extract_fills_the_cache_once(capsys: pytest.CaptureFixture[str], study: Path, tmp_path: Path) -> None:
-    command = ["extract", str(study), "--cache", str(tmp_path / "cache"), "--image_size", "16", "--workers", "1"]
+def test_extract_fills_the_cache_once(
+    capsys: pytest.CaptureFixture[str], study: Path, tmp_path: Path
+) -> None:
+    command = [
+        "extract",
+        str(study),
+        "--cache",
+        str(tmp_path / "cache"),
+        "--image_size",
+        "16",
+        "--workers",
+        "1",
+    ]
     assert main(command) == 0
     assert "5 of 5 videos" in capsys.readouterr().err
     assert main(command) == 0
@@ -218,7 +295,9 @@ def test_the_demo_ends_with_one_page_that_says_that_it_is_simulated(
     real = simulated.simulate_study
 
     def small(folder: Path, plan: StudyPlan, *_: object) -> Path:
-        return real(folder, dataclasses.replace(plan, animals=min(plan.animals, 5), trials=1, size_px=128))
+        return real(
+            folder, dataclasses.replace(plan, animals=min(plan.animals, 5), trials=1, size_px=128)
+        )
 
     monkeypatch.setattr(simulated, "simulate_study", small)
     out = tmp_path / "demo"

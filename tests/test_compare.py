@@ -29,7 +29,9 @@ TRUTH = np.repeat([0, 1, 0, 1], 25)
 TESTED = ("x", "y", "z")
 
 
-def scored(path: Path, wrong: int, split: Split | list[Split] = Split(("a",), ("b",), TESTED)) -> RunFolder:  # noqa: B008
+def scored(
+    path: Path, wrong: int, split: Split | list[Split] = Split(("a",), ("b",), TESTED)
+) -> RunFolder:
     """A run that was scored on three animals and took the first frames of each for the other class."""
     run = RunFolder(path)
     run.start(Config(), TWO, split)
@@ -39,12 +41,16 @@ def scored(path: Path, wrong: int, split: Split | list[Split] = Split(("a",), ("
         part = run.predictions("test" if isinstance(split, Split) else "folds")
         meta = {"animal": animal, "trials": [[0, 50], [50, 100]]}
         chances = np.eye(2)[labels] * 0.8 + 0.1
-        write_predictions(part, Predictions(f"film_{animal}", CLASSES, labels, chances, np.arange(100) / 30, meta))
+        write_predictions(
+            part, Predictions(f"film_{animal}", CLASSES, labels, chances, np.arange(100) / 30, meta)
+        )
         write_labels(part / f"film_{animal}.truth.csv", TRUTH, TWO)
     return run
 
 
-def test_the_difference_is_that_of_the_second_to_the_first_with_an_interval_over_animals(tmp_path: Path) -> None:
+def test_the_difference_is_that_of_the_second_to_the_first_with_an_interval_over_animals(
+    tmp_path: Path,
+) -> None:
     found = compare_held_out(scored(tmp_path / "one", 20), scored(tmp_path / "two", 10))
     assert found["a"]["accuracy"] == pytest.approx(0.79)
     assert found["b"]["accuracy"] == pytest.approx(0.89)
@@ -55,7 +61,9 @@ def test_the_difference_is_that_of_the_second_to_the_first_with_an_interval_over
     assert found["seen_in_training"] == {}
 
 
-def test_a_cross_validated_run_is_compared_with_another_on_all_their_animals(tmp_path: Path) -> None:
+def test_a_cross_validated_run_is_compared_with_another_on_all_their_animals(
+    tmp_path: Path,
+) -> None:
     folds = [Split(("y", "z"), (), ("x",)), Split(("x",), (), ("y", "z"))]
     one, two = (scored(tmp_path / n, 5, folds) for n in ("one", "two"))
     for run in (one, two):
@@ -64,13 +72,21 @@ def test_a_cross_validated_run_is_compared_with_another_on_all_their_animals(tmp
     assert compare_held_out(one, two)["difference"]["macro_f1"] == 0
 
 
-def test_the_command_shows_the_comparison_and_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_shows_the_comparison_and_writes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     one, two = scored(tmp_path / "one", 20), scored(tmp_path / "two", 10)
-    assert main(["evaluate", str(one.path), str(two.path), "--json", str(tmp_path / "found.json")]) == 0
+    assert (
+        main(["evaluate", str(one.path), str(two.path), "--json", str(tmp_path / "found.json")])
+        == 0
+    )
     said = capsys.readouterr().err
     assert "+0.100" in said
     assert "3 animals are few" in " ".join(said.split())
-    assert json.loads((tmp_path / "found.json").read_text())["runs"] == {"a": str(one.path), "b": str(two.path)}
+    assert json.loads((tmp_path / "found.json").read_text())["runs"] == {
+        "a": str(one.path),
+        "b": str(two.path),
+    }
 
 
 @pytest.mark.parametrize(
@@ -82,7 +98,9 @@ def test_the_command_shows_the_comparison_and_writes_it(tmp_path: Path, capsys: 
         (Split(("a",)), "has no test animals"),
     ],
 )
-def test_runs_that_were_not_held_out_alike_are_not_compared(tmp_path: Path, split: Split, said: str) -> None:
+def test_runs_that_were_not_held_out_alike_are_not_compared(
+    tmp_path: Path, split: Split, said: str
+) -> None:
     one, two = scored(tmp_path / "one", 20), scored(tmp_path / "two", 10, split)
     with pytest.raises(UserError, match=said):
         compare_held_out(one, two)
@@ -91,7 +109,11 @@ def test_runs_that_were_not_held_out_alike_are_not_compared(tmp_path: Path, spli
 def test_what_one_run_has_seen_can_be_asked_for_and_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    warm = Config(train=TrainConfig(warm_start=scored(tmp_path / "first", 1, Split(("x",), (), TESTED[1:])).path))
+    warm = Config(
+        train=TrainConfig(
+            warm_start=scored(tmp_path / "first", 1, Split(("x",), (), TESTED[1:])).path
+        )
+    )
     one, two = scored(tmp_path / "one", 20), scored(tmp_path / "two", 10)
     two.config.unlink()
     two.start(warm, TWO, Split(("a",), ("b",), TESTED))
@@ -120,7 +142,9 @@ def test_changed_labels_a_lacking_recording_and_other_classes_are_refused(tmp_pa
 def test_predictions_of_an_older_version_have_to_be_made_again(tmp_path: Path) -> None:
     one, two = scored(tmp_path / "one", 20), scored(tmp_path / "two", 10)
     path = two.predictions("test") / "film_y.meta.json"
-    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "animal"}))
+    path.write_text(
+        json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "animal"})
+    )
     with pytest.raises(UserError, match="do not say whose they are"):
         compare_held_out(one, two)
 
@@ -133,17 +157,28 @@ def test_two_runs_are_scored_on_a_project_of_animals_that_are_new_to_both(
     runs = []
     for seed, learned in ((0, "a"), (1, "b")):
         torch.manual_seed(seed)
-        config = Config(data=data, model=ModelConfig(clip_length=4), train=TrainConfig(accelerator="cpu"))
+        config = Config(
+            data=data, model=ModelConfig(clip_length=4), train=TrainConfig(accelerator="cpu")
+        )
         run = RunFolder(tmp_path / learned)
         run.start(config, PAIN, Split(train=(learned,)))
         run.save_model(build_recognizer(config.model, len(PAIN)))
         run.write_json("decoder.json", Decoder().to_dict())
         runs.append(run)
     target = tmp_path / "found.json"
-    command = ["evaluate", *(str(run.path) for run in runs), str(study), "--json", str(target), "--quiet"]
+    command = [
+        "evaluate",
+        *(str(run.path) for run in runs),
+        str(study),
+        "--json",
+        str(target),
+        "--quiet",
+    ]
     assert main(command) == 0
     found = json.loads(target.read_text())
     assert found["animals"] == ["201M", "202F", "203M", "204F", "205M"]
-    assert found["difference"]["accuracy"] == pytest.approx(found["b"]["accuracy"] - found["a"]["accuracy"])
+    assert found["difference"]["accuracy"] == pytest.approx(
+        found["b"]["accuracy"] - found["a"]["accuracy"]
+    )
     assert main(["evaluate", str(runs[0].path), str(study), str(study)]) == 2
     assert "not a run folder" in capsys.readouterr().err

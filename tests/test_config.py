@@ -15,7 +15,11 @@ from dolorim.core.errors import UserError
 from dolorim.presets import DEMO, PRESETS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\:"), min_size=1, max_size=6)
+NAMES = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\:"),
+    min_size=1,
+    max_size=6,
+)
 PLAIN = {
     str: TEXT,
     int: st.integers(-(2**31), 2**31),
@@ -38,7 +42,10 @@ def allowed(hint):
         case typing.Annotated:
             kind, field = typing.get_args(hint)
             limits = {type(m).__name__: m for m in field.metadata}
-            least = next((limits[n].ge if n == "Ge" else limits[n].gt for n in ("Ge", "Gt") if n in limits), None)
+            least = next(
+                (limits[n].ge if n == "Ge" else limits[n].gt for n in ("Ge", "Gt") if n in limits),
+                None,
+            )
             most = limits["Le"].le if "Le" in limits else None
             if kind is int:
                 return st.integers(least, most if most is not None else 2**31)
@@ -66,7 +73,9 @@ def test_a_preset_that_is_written_and_read_is_the_same(tmp_path, preset):
 
 
 def test_what_a_file_leaves_out_has_its_usual_value(tmp_path):
-    found = read_config(written(tmp_path, '[data]\nvideos = "day 1/Videos"\n[train]\nepochs = 3\nlr = 1\n'))
+    found = read_config(
+        written(tmp_path, '[data]\nvideos = "day 1/Videos"\n[train]\nepochs = 3\nlr = 1\n')
+    )
     usual = Config()
     assert found == dataclasses.replace(
         usual,
@@ -104,7 +113,9 @@ def test_a_file_that_an_editor_saved_with_a_byte_order_mark_is_read(tmp_path):
         ("[train\n", "not valid TOML"),
     ],
 )
-def test_settings_that_are_wrong_are_refused_in_one_line_with_the_key_and_what_was_found(tmp_path, text, message):
+def test_settings_that_are_wrong_are_refused_in_one_line_with_the_key_and_what_was_found(
+    tmp_path, text, message
+):
     path = written(tmp_path, text)
     with pytest.raises(UserError, match=message) as caught:
         read_config(path)

@@ -21,7 +21,11 @@ def test_on_new_animals_the_true_class_is_in_the_set_as_often_as_promised():
         some, new = animals[start : start + 28], animals[start + 28 : start + 40]
         sets = calibrate_conformal(*zip(*some, strict=True), [str(i) for i in range(28)], alpha=0.1)
         assert sets.guaranteed == (True,) * 4
-        found += [[sets.sets(p)[y == c, c].mean() for c in range(4)] for p, y in new if len(np.unique(y)) == 4]
+        found += [
+            [sets.sets(p)[y == c, c].mean() for c in range(4)]
+            for p, y in new
+            if len(np.unique(y)) == 4
+        ]
     assert (np.mean(found, axis=0) > 0.9).all()
     assert (np.mean(found, axis=0) < 0.98).all()
 
@@ -44,14 +48,21 @@ def test_few_animals_and_unseen_classes_guarantee_nothing():
 
 def test_what_could_be_two_classes_or_none_is_left_open():
     sets = Conformal(0.1, (0.3, 0.3, 0.4), (20,) * 3, (True,) * 3)
-    p = np.array([[0.9, 0.1, 0.0], [0.5, 0.4, 0.1], [0.29, 0.29, 0.39], [np.nan] * 3, [0.9, 0.1, 0.0]])
+    p = np.array(
+        [[0.9, 0.1, 0.0], [0.5, 0.4, 0.1], [0.29, 0.29, 0.39], [np.nan] * 3, [0.9, 0.1, 0.0]]
+    )
     assert abstain(np.array([0, 0, 2, 0, 1]), p, sets).tolist() == [0, -1, -1, -1, -1]
 
 
 def test_conformal_sets_read_back_and_others_are_refused():
     sets = calibrate_conformal(*zip(*[evidence(0, 500)], strict=True), ["a"])
     assert Conformal.from_dict(json.loads(json.dumps(sets.to_dict()))) == sets
-    for wrong in ({**sets.to_dict(), "beta": 1}, {"alpha": 0.1}, [], {**sets.to_dict(), "thresholds": ["x"]}):
+    for wrong in (
+        {**sets.to_dict(), "beta": 1},
+        {"alpha": 0.1},
+        [],
+        {**sets.to_dict(), "thresholds": ["x"]},
+    ):
         with pytest.raises(UserError, match=r"conformal\.json"):
             Conformal.from_dict(wrong)
     with pytest.raises(ValueError, match="alpha"):
@@ -77,7 +88,11 @@ def test_first_comes_the_bout_that_can_change_the_sign_of_pain_most():
         ("one", "withdraw"),
     ]
     first = ranked[0]
-    assert (first.seconds, first.bouts, first.rival) == (pytest.approx(1.5), pytest.approx(0.5), "lick")
+    assert (first.seconds, first.bouts, first.rival) == (
+        pytest.approx(1.5),
+        pytest.approx(0.5),
+        "lick",
+    )
     assert first.score == pytest.approx(100 * (1.5 / 5 + 0.5 / 2))  # of 5 s and two bouts of it
     assert (first.confidence, first.margin) == (pytest.approx(0.5), pytest.approx(0.1))
     assert len(rank_bouts([one, two], "withdraw", limit=2)) == 2

@@ -27,7 +27,9 @@ def collect(frames, view):
     blocks = list(crop_frames(frames, view))
     starts = [b.start for b in blocks]
     assert starts == [sum(len(b.images) for b in blocks[:i]) for i in range(len(blocks))]
-    images, centers, times = (np.concatenate([getattr(b, f) for b in blocks]) for f in ("images", "centers", "time_s"))
+    images, centers, times = (
+        np.concatenate([getattr(b, f) for b in blocks]) for f in ("images", "centers", "time_s")
+    )
     return images, centers * view.side_px, times
 
 
@@ -50,7 +52,9 @@ def disc_view(seed, knot=1, size=SIZE, side=32.0):
 
 
 @settings(max_examples=25, deadline=None)
-@given(n=st.integers(1, 150), knot=st.integers(1, 3), batch=st.integers(1, 40), seed=st.integers(0, 2))
+@given(
+    n=st.integers(1, 150), knot=st.integers(1, 3), batch=st.integers(1, 40), seed=st.integers(0, 2)
+)
 def test_the_crops_are_the_same_wherever_one_block_ends_and_the_next_begins(n, knot, batch, seed):
     frames, view = wandering_disc(seed)[0][:n], disc_view(seed, knot, size=16)
     with pytest.MonkeyPatch.context() as patch:
@@ -93,15 +97,24 @@ def test_a_point_of_the_picture_lies_in_the_crop_where_the_center_says_and_keeps
     light = images.astype(float) - 60
     total = light.sum(axis=(1, 2))
     at = np.arange(96) + 0.5
-    seen = np.stack([light.sum(axis=1) @ at, light.sum(axis=2) @ at], 1) / total[:, None]  # (x, y) in the crop
+    seen = (
+        np.stack([light.sum(axis=1) @ at, light.sum(axis=2) @ at], 1) / total[:, None]
+    )  # (x, y) in the crop
     expected = (way + 0.5 - (centers - view.side_px / 2)) * 96 / view.side_px
-    assert np.abs(seen - expected).max() < 0.5  # half a pixel of the crop, a sixth of one of the picture
+    assert (
+        np.abs(seen - expected).max() < 0.5
+    )  # half a pixel of the crop, a sixth of one of the picture
     area = total / 140 * (view.side_px / 96) ** 2
     assert area == pytest.approx(np.full(len(area), np.pi * RADIUS**2), rel=0.05)
 
 
 @settings(max_examples=25, deadline=None)
-@given(x=st.integers(-40, 100), y=st.integers(-40, 100), height=st.integers(9, 70), width=st.integers(9, 70))
+@given(
+    x=st.integers(-40, 100),
+    y=st.integers(-40, 100),
+    height=st.integers(9, 70),
+    width=st.integers(9, 70),
+)
 def test_beyond_the_pictures_edge_its_edge_is_repeated(x, y, height, width):
     luma = np.random.default_rng(0).integers(0, 256, (height, width), np.uint8)
     view = CropPlan(32.0, 32, (float(x), float(y)), None)
@@ -119,18 +132,25 @@ def test_crops_of_a_limited_range_video_run_from_black_to_white():
 
 def test_the_window_is_as_many_body_lengths_wide_as_asked(tmp_path):
     mouse_film(tmp_path / "a.mp4", Mouse(length_px=34))
-    sides = [plan_crop(tmp_path / "a.mp4", DataConfig(crop_scale=scale)).side_px for scale in (1.0, 2.0, 3.0)]
+    sides = [
+        plan_crop(tmp_path / "a.mp4", DataConfig(crop_scale=scale)).side_px
+        for scale in (1.0, 2.0, 3.0)
+    ]
     assert sides[1:] == pytest.approx([2 * sides[0], 3 * sides[0]])
     assert 0.7 * 34 < sides[0] < 1.3 * 34
 
 
 def test_a_body_length_that_is_given_is_taken_instead_of_the_estimate(tmp_path):
     mouse_film(tmp_path / "a.mp4", Mouse(length_px=34))
-    assert plan_crop(tmp_path / "a.mp4", DataConfig(crop_scale=2.0, body_length_px=51)).side_px == pytest.approx(102)
+    assert plan_crop(
+        tmp_path / "a.mp4", DataConfig(crop_scale=2.0, body_length_px=51)
+    ).side_px == pytest.approx(102)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (96, 64), (64, 64)])
-def test_without_a_crop_the_whole_picture_is_kept_and_its_short_sides_are_padded(tmp_path, height, width):
+def test_without_a_crop_the_whole_picture_is_kept_and_its_short_sides_are_padded(
+    tmp_path, height, width
+):
     y, x = np.mgrid[:height, :width]
     picture = (30 + 2 * y + x // 2).astype(np.uint8)
     path = write_film(tmp_path / "a.mp4", [picture] * 3, options=LOSSLESS)
@@ -169,7 +189,9 @@ def test_masks_are_boxes_divided_by_semicolons():
     assert parse_masks("1,2,30,40; 0,0,5,6;") == ((1, 2, 30, 40), (0, 0, 5, 6))
 
 
-@pytest.mark.parametrize("text", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "1.5,2,3,4", "9,2,3,4", "1,9,3,4", "-1,2,3,4"])
+@pytest.mark.parametrize(
+    "text", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "1.5,2,3,4", "9,2,3,4", "1,9,3,4", "-1,2,3,4"]
+)
 def test_a_mask_that_is_no_box_is_refused_in_one_line(text):
     with pytest.raises(UserError, match=r"^--mask .*: expected .* found [^\n]*$"):
         parse_masks(text)
@@ -177,7 +199,10 @@ def test_a_mask_that_is_no_box_is_refused_in_one_line(text):
 
 def test_a_picture_that_changes_its_size_amid_the_file_is_still_cropped():
     frames, _, scene = wandering_disc(0)
-    odd = [*frames[:20], *(Frame(20 + i, 2.0 + i, np.full((48, 40), 90, np.uint8), False) for i in range(20))]
+    odd = [
+        *frames[:20],
+        *(Frame(20 + i, 2.0 + i, np.full((48, 40), 90, np.uint8), False) for i in range(20)),
+    ]
     images, _, _ = collect(odd, CropPlan(32.0, 16, (32.0, 32.0), scene))
     assert images.shape == (40, 16, 16)
     assert np.all(images[-1] == 90)
@@ -194,7 +219,9 @@ def pose_of_a_mouse(way, heading):
     """Six points of a mouse of 40 px at `way` `(time, 2)` looking to `heading`, `(time, 6, 2)`."""
     body = np.array([[20, 0], [10, 4], [10, -4], [-10, 5], [-10, -5], [-20, 0]], float)
     cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
-    turned = np.stack([cos * body[:, 0] - sin * body[:, 1], sin * body[:, 0] + cos * body[:, 1]], -1)
+    turned = np.stack(
+        [cos * body[:, 0] - sin * body[:, 1], sin * body[:, 0] + cos * body[:, 1]], -1
+    )
     return way[:, None] + turned
 
 
@@ -206,7 +233,9 @@ def wandering_mouse(n=200):
 
 def write_pose(path, points, seen):
     """A tracker's table in which points that it did not see are at a corner of the picture, and doubtful."""
-    write_dlc(path, "net", KEYPOINTS, np.where(seen[..., None], points, 3.0), np.where(seen, 0.99, 0.05))
+    write_dlc(
+        path, "net", KEYPOINTS, np.where(seen[..., None], points, 3.0), np.where(seen, 0.99, 0.05)
+    )
     return path
 
 
@@ -222,7 +251,9 @@ def test_a_crop_by_the_pose_stays_on_the_animal_where_points_are_missing(tmp_pat
     assert np.abs(off).max() < 0.15
 
 
-def test_a_crop_by_the_pose_goes_on_where_the_animal_is_not_seen_and_refuses_a_pose_without_points(tmp_path):
+def test_a_crop_by_the_pose_goes_on_where_the_animal_is_not_seen_and_refuses_a_pose_without_points(
+    tmp_path,
+):
     way, heading = wandering_mouse()
     seen = np.ones((200, 6), bool)
     seen[100:110] = False
@@ -264,7 +295,10 @@ def test_a_crop_aligned_to_the_heading_keeps_the_mouth_above_the_tail_base(tmp_p
     images = np.concatenate([b.images for b in blocks]).astype(float)
     assert images.shape == (200, 64, 64)
     at = np.arange(64) + 0.5
-    for light, row in ((np.maximum(images - 130, 0), 32 - 20), (np.maximum(70 - images, 0), 32 + 20)):
+    for light, row in (
+        (np.maximum(images - 130, 0), 32 - 20),
+        (np.maximum(70 - images, 0), 32 + 20),
+    ):
         total = light.sum((1, 2))
         assert np.abs(light.sum(2) @ at / total - row).max() < 2
         assert np.abs(light.sum(1) @ at / total - 32).max() < 2.5

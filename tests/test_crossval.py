@@ -36,7 +36,9 @@ def settings(study: Path, cache: Path, **changes: object) -> Config:
         videos=study / "Videos", annotations=study / "Annotations", recordings=study / "recordings.csv",
         trial_length=90, image_size=16, cache=cache,
     )  # fmt: skip
-    loop = dataclasses.replace(TrainConfig(epochs=1, batch_size=8, accelerator="cpu", precision="32"), **changes)
+    loop = dataclasses.replace(
+        TrainConfig(epochs=1, batch_size=8, accelerator="cpu", precision="32"), **changes
+    )
     return Config(data=data, model=ModelConfig(clip_length=4), train=loop)
 
 
@@ -68,7 +70,9 @@ def crossed(study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunF
     return run, begun
 
 
-def test_a_command_that_was_stopped_goes_on_with_the_fold_it_was_in(crossed: tuple[RunFolder, list[str]]) -> None:
+def test_a_command_that_was_stopped_goes_on_with_the_fold_it_was_in(
+    crossed: tuple[RunFolder, list[str]],
+) -> None:
     assert crossed[1] == ["0", "1", "1"]
 
 
@@ -83,7 +87,9 @@ def test_every_animal_is_scored_once_by_a_network_that_has_not_learned_from_it(
     for k, (split, part) in enumerate(zip(run.read_folds(), found["by_fold"], strict=True)):
         fold = run.fold(k)
         assert fold.read_split() == split
-        assert len(split.val) == (k == 1)  # of two animals that are left to learn from, none can be spared
+        assert len(split.val) == (
+            k == 1
+        )  # of two animals that are left to learn from, none can be spared
         assert not fold.learned_from() & set(split.test)
         assert part["animals"] == list(split.test)
         scored += split.test
@@ -91,7 +97,9 @@ def test_every_animal_is_scored_once_by_a_network_that_has_not_learned_from_it(
     assert found["intervals"]["animals"] == 5
 
 
-def test_what_is_kept_out_of_fold_is_what_the_folds_have_predicted(crossed: tuple[RunFolder, list[str]]) -> None:
+def test_what_is_kept_out_of_fold_is_what_the_folds_have_predicted(
+    crossed: tuple[RunFolder, list[str]],
+) -> None:
     run, _ = crossed
     right = frames = 0
     for k in range(FOLDS):
@@ -99,19 +107,26 @@ def test_what_is_kept_out_of_fold_is_what_the_folds_have_predicted(crossed: tupl
             kept = read_predictions(run.predictions("folds") / path.name)
             np.testing.assert_array_equal(kept.labels, read_predictions(path).labels)
             truth = read_labels(run.predictions("folds") / f"{kept.name}.truth.csv", PAIN).labels
-            right, frames = right + int(np.sum(truth == kept.labels)), frames + int(np.sum(truth >= 0))
+            right, frames = (
+                right + int(np.sum(truth == kept.labels)),
+                frames + int(np.sum(truth >= 0)),
+            )
     found = json.loads(run.metrics.read_text())["folds"]
     assert (frames, right / frames) == (found["frames"], pytest.approx(found["accuracy"]))
 
 
-def test_a_fold_can_be_repeated_as_a_run_by_itself(crossed: tuple[RunFolder, list[str]], tmp_path: Path) -> None:
+def test_a_fold_can_be_repeated_as_a_run_by_itself(
+    crossed: tuple[RunFolder, list[str]], tmp_path: Path
+) -> None:
     fold = crossed[0].fold(0)
     again = train(fold.read_config(), RunFolder(tmp_path / "again"))
     assert again.read_split() == fold.read_split()
     assert json.loads(again.metrics.read_text()) == json.loads(fold.metrics.read_text())
 
 
-def test_evaluate_and_report_read_a_cross_validated_run(crossed: tuple[RunFolder, list[str]], tmp_path: Path) -> None:
+def test_evaluate_and_report_read_a_cross_validated_run(
+    crossed: tuple[RunFolder, list[str]], tmp_path: Path
+) -> None:
     run, _ = crossed
     metrics = json.loads(run.metrics.read_text())
     trust = read_trust(run.path, PAIN.classes)
@@ -127,17 +142,24 @@ def test_evaluate_and_report_read_a_cross_validated_run(crossed: tuple[RunFolder
     assert "Macro-F1 by fold" in card
 
 
-def test_conformal_sets_are_calibrated_on_all_animals_out_of_fold(crossed: tuple[RunFolder, list[str]]) -> None:
+def test_conformal_sets_are_calibrated_on_all_animals_out_of_fold(
+    crossed: tuple[RunFolder, list[str]],
+) -> None:
     found = crossed[0].read_json("conformal.json")
     assert (found["part"], len(found["animals"])) == ("folds", 5)
-    assert not (crossed[0].fold(0).path / "conformal.json").exists()  # one validation animal calibrates nothing
+    assert not (
+        crossed[0].fold(0).path / "conformal.json"
+    ).exists()  # one validation animal calibrates nothing
 
 
 def test_a_cross_validated_run_has_no_network_of_its_own(
     crossed: tuple[RunFolder, list[str]], study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, _ = crossed
-    for command in (["predict", str(run.path), str(study / "Videos")], ["evaluate", str(run.path), str(study)]):
+    for command in (
+        ["predict", str(run.path), str(study / "Videos")],
+        ["evaluate", str(run.path), str(study)],
+    ):
         assert main([*command, "--quiet"]) == 2
         assert "name a fold" in capsys.readouterr().err.replace("\n", " ")
 
@@ -163,8 +185,12 @@ def test_other_folds_are_not_put_into_one_run(tmp_path: Path) -> None:
             run.start(Config(), PAIN, split)
 
 
-@pytest.mark.parametrize("changes", [{"test_animals": "201M"}, {"val_animals": "201M"}, {"test_animals": "none"}])
-def test_animals_that_are_named_and_folds_do_not_go_together(tmp_path: Path, changes: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"test_animals": "201M"}, {"val_animals": "201M"}, {"test_animals": "none"}]
+)
+def test_animals_that_are_named_and_folds_do_not_go_together(
+    tmp_path: Path, changes: dict[str, str]
+) -> None:
     with pytest.raises(UserError, match="leave --test_animals out"):
         cross_validate(settings(tmp_path, tmp_path, **changes), RunFolder(tmp_path / "run"), 2)
 
@@ -175,7 +201,8 @@ def test_folds_on_several_devices_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "folds"), [(["--folds", "3"], 3), (["--leave-one-out"], None), (["--leave_one_out", "animal"], None)]
+    ("flags", "folds"),
+    [(["--folds", "3"], 3), (["--leave-one-out"], None), (["--leave_one_out", "animal"], None)],
 )
 def test_folds_are_asked_for_by_number_or_as_animals(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: list[str], folds: int | None
@@ -187,7 +214,10 @@ def test_folds_are_asked_for_by_number_or_as_animals(
         raise UserError("enough")
 
     monkeypatch.setattr(crossval, "cross_validate", stopped)
-    assert main(["train", "video", "--videos", str(tmp_path), *flags, "--run", str(tmp_path / "run")]) == 2
+    assert (
+        main(["train", "video", "--videos", str(tmp_path), *flags, "--run", str(tmp_path / "run")])
+        == 2
+    )
     assert asked == [folds]
 
 
@@ -206,7 +236,13 @@ def test_the_table_shows_what_the_decoder_changes_keypoints_and_each_fold() -> N
     plain = summarize([Scored("a", truth, np.zeros(100, int))], ("rest", "lick"))
     points = {"points": 7, "mae_px": 2.51, "mae_normalized": 0.02, "mae_body_lengths": 0.034}
     folds = [{"macro_f1": 0.5}, {"macro_f1": 0.25}]
-    metrics = {**found, "argmax": plain, "decoder": "viterbi", "keypoints": points, "by_fold": folds}
+    metrics = {
+        **found,
+        "argmax": plain,
+        "decoder": "viterbi",
+        "keypoints": points,
+        "by_fold": folds,
+    }
     said = str(metrics_table("folds", metrics, None).title)
     assert "decoder viterbi; the likeliest class of each frame alone: macro-F1 0.333" in said
     assert "mean error 2.5 px, 2.0 % of the crop's side, 0.034 body lengths (7 points)" in said

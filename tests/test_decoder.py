@@ -35,7 +35,9 @@ def worth(labels, scores, shortest, cost):
 def test_no_labels_are_better_than_those_found(n, shortest, cost, seed):
     scores = np.random.default_rng(seed).normal(0, 2, (n, len(shortest)))
     found = best_bouts(scores, shortest, cost)
-    best = max(worth(x, scores, shortest, cost) for x in itertools.product(range(len(shortest)), repeat=n))
+    best = max(
+        worth(x, scores, shortest, cost) for x in itertools.product(range(len(shortest)), repeat=n)
+    )
     assert worth(found.tolist(), scores, shortest, cost) == pytest.approx(best)
 
 
@@ -47,7 +49,9 @@ def noisy(n=4000, classes=4, seed=0):
 @given(st.integers(0, 1000), st.lists(st.floats(0, 1), min_size=4, max_size=4))
 def test_every_bout_but_the_first_and_the_last_of_a_piece_is_long_enough(seed, shortest_s):
     breaks = (120, 250)
-    labels = Decoder("viterbi", min_duration_s=tuple(shortest_s)).decode(noisy(400, seed=seed), 30.0, breaks)
+    labels = Decoder("viterbi", min_duration_s=tuple(shortest_s)).decode(
+        noisy(400, seed=seed), 30.0, breaks
+    )
     for piece in np.split(labels, breaks):
         assert all(len(b) >= round(shortest_s[b.label] * 30) for b in to_bouts(piece)[1:-1])
 
@@ -61,7 +65,10 @@ def test_without_minimum_durations_and_costs_the_search_is_argmax():
 def test_a_bout_may_be_cut_short_by_the_end_of_a_recording_and_by_a_break():
     p = np.full((60, 2), 0.1)
     p[:, 0] = 0.9
-    p[[0, 1, 20, 21, 40, 41, 58, 59]] = [0.1, 0.9]  # two frames of class 1: at both ends, inside, and before a break
+    p[[0, 1, 20, 21, 40, 41, 58, 59]] = [
+        0.1,
+        0.9,
+    ]  # two frames of class 1: at both ends, inside, and before a break
     decoder = Decoder("viterbi", min_duration_s=(0.0, 0.2))  # six frames
     assert np.flatnonzero(decoder.decode(p, 30.0, breaks=[42])).tolist() == [0, 1, 40, 41, 58, 59]
 
@@ -81,13 +88,20 @@ def test_minimum_durations_are_seconds_at_any_frame_rate():
     p[100:112] = [0.1, 0.9]
     decoder = Decoder("viterbi", min_duration_s=(0.0, 0.3))
     assert decoder.decode(p, 30.0).sum() == 12
-    assert decoder.decode(p, 60.0).sum() in (0, 18)  # 0.2 s are too short: left out, or drawn out to 0.3 s
+    assert decoder.decode(p, 60.0).sum() in (
+        0,
+        18,
+    )  # 0.2 s are too short: left out, or drawn out to 0.3 s
 
 
 def test_a_frame_without_evidence_goes_with_its_neighbors():
     p = np.repeat([[0.9, 0.1], [0.1, 0.9]], 10, axis=0)
     p[[0, 5, 14, 19]] = np.nan
-    for decoder in (Decoder(), Decoder("viterbi", min_duration_s=(0.1, 0.1), switch_cost=1.0), Decoder(smooth_s=0.1)):
+    for decoder in (
+        Decoder(),
+        Decoder("viterbi", min_duration_s=(0.1, 0.1), switch_cost=1.0),
+        Decoder(smooth_s=0.1),
+    ):
         assert decoder.decode(p, 30.0).tolist() == [0] * 10 + [1] * 10
     assert decoder.decode(np.full((4, 2), np.nan), 30.0).tolist() == [-1] * 4
     assert decoder.decode(np.empty((0, 2)), 30.0).tolist() == []

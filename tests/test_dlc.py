@@ -15,7 +15,9 @@ pixels = st.floats(-1e4, 1e4)
 
 
 @settings(deadline=None)
-@given(hnp.arrays(float, st.tuples(st.integers(1, 6), st.integers(1, 4), st.just(3)), elements=pixels))
+@given(
+    hnp.arrays(float, st.tuples(st.integers(1, 6), st.integers(1, 4), st.just(3)), elements=pixels)
+)
 def test_a_pose_file_has_three_header_rows_and_then_a_frame_a_row_with_every_digit(table):
     names = [f"paw {i}" for i in range(table.shape[1])]
     with tempfile.TemporaryDirectory() as folder:

@@ -71,7 +71,9 @@ def read_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def commands_in(text: str) -> list[list[str]]:
     """The dolorim commands in the code blocks of a page."""
-    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.S | re.M) + re.findall(r"(?:^    .*\n)+", text, re.M)
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.S | re.M) + re.findall(
+        r"(?:^    .*\n)+", text, re.M
+    )
     lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("dolorim ")]
 
@@ -96,7 +98,9 @@ def test_a_command_with_a_wrong_flag_would_be_noticed(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_every_script_of_the_first_pipeline_has_its_command(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_script_of_the_first_pipeline_has_its_command(
+    script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (row,) = re.findall(rf"^\| `{re.escape(script)}` \|(.*)$", ORIGINAL.read_text("utf-8"), re.M)
     commands = [c for c in code_in(row) if c.startswith("dolorim ")]
     assert commands
@@ -104,25 +108,46 @@ def test_every_script_of_the_first_pipeline_has_its_command(script: str, monkeyp
         read_command(shlex.split(command)[1:], monkeypatch)
 
 
-def test_every_flag_of_the_first_pipeline_is_understood_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [code_in(row) for row in re.findall(r"^\| (`--[^|]*)\|", ORIGINAL.read_text("utf-8"), re.M)]
+def test_every_flag_of_the_first_pipeline_is_understood_as_it_was_typed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [
+        code_in(row) for row in re.findall(r"^\| (`--[^|]*)\|", ORIGINAL.read_text("utf-8"), re.M)
+    ]
     assert {f.split()[0] for row in rows for f in row} >= {f"--{flag}" for flag in FLAGS.split()}
-    for flags in itertools.zip_longest(*rows, fillvalue=""):  # the flags of a row are apart: some are two names of one
-        found = read_command(["train", "multitask", "--run", "r", *shlex.split(" ".join(flags))], monkeypatch)
+    for flags in itertools.zip_longest(
+        *rows, fillvalue=""
+    ):  # the flags of a row are apart: some are two names of one
+        found = read_command(
+            ["train", "multitask", "--run", "r", *shlex.split(" ".join(flags))], monkeypatch
+        )
         assert found.run == Path("r")
-    found = read_command(["train", "multitask", "--run", "r", *shlex.split(" ".join(r[0] for r in rows))], monkeypatch)
-    assert (found.model.tasks, found.model.visual, found.train.focal_gamma) == ("action_only", "videomae2_3d", 2.5)
+    found = read_command(
+        ["train", "multitask", "--run", "r", *shlex.split(" ".join(r[0] for r in rows))],
+        monkeypatch,
+    )
+    assert (found.model.tasks, found.model.visual, found.train.focal_gamma) == (
+        "action_only",
+        "videomae2_3d",
+        2.5,
+    )
 
 
 def test_every_link_and_picture_of_the_pages_is_there() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
-            assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+            assert target.startswith("https://") or (page.parent / target).exists(), (
+                f"{page.name}: {target}"
+            )
 
 
 def test_the_index_leads_to_every_page() -> None:
     text = (HOME / "docs" / "index.md").read_text("utf-8")
-    assert [p.name for p in (HOME / "docs").glob("*.md") if p.name != "index.md" and f"({p.name})" not in text] == []
+    assert [
+        p.name
+        for p in (HOME / "docs").glob("*.md")
+        if p.name != "index.md" and f"({p.name})" not in text
+    ] == []
 
 
 QUICK = (
@@ -131,13 +156,17 @@ QUICK = (
 )
 
 
-def test_the_quick_start_runs_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_quick_start_runs_as_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On a smaller study in the place of the demo's, with quick settings added to each training."""
     for name, animals, first in (("study", 4, 0), ("new", 1, 4)):
         plan = StudyPlan(animals, first=first, trials=1, trial_length=90, size_px=96, seed=3)
         simulate_study(tmp_path / "dolorim-demo" / name, plan)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("dolorim.dataset.loading.usual_workers", lambda: 1)  # others would load everything once more
+    monkeypatch.setattr(
+        "dolorim.dataset.loading.usual_workers", lambda: 1
+    )  # others would load everything once more
     commands = commands_in((HOME / "docs" / "quickstart.md").read_text("utf-8"))
     assert commands[0] == ["demo", "--only_study"]
     assert {c[1] for c in commands if c[0] == "train"} == set(PRESETS)
@@ -149,15 +178,21 @@ def test_the_quick_start_runs_as_it_is_written(tmp_path: Path, monkeypatch: pyte
             words += [*QUICK.split(), "--cache", str(tmp_path / "cache")]
         if words[0] == "check":
             words += ["--trial_length", "90", "--workers", "1"]
-        assert main(words) == (words[0] == "check"), words  # so few bouts and animals are worth a warning
+        assert main(words) == (words[0] == "check"), (
+            words
+        )  # so few bouts and animals are worth a warning
     assert (tmp_path / "report" / "report.html").exists()
     assert list((tmp_path / "labels" / "video").glob("*.overlay.mp4"))
     assert list((tmp_path / "labels" / "study" / "boris").glob("*.boris.csv"))
 
 
-def test_the_demo_stops_after_the_study_if_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_stops_after_the_study_if_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
-    monkeypatch.setattr("dolorim.simulate.study.simulate_study", lambda folder, plan, *_: asked.append(folder))
+    monkeypatch.setattr(
+        "dolorim.simulate.study.simulate_study", lambda folder, plan, *_: asked.append(folder)
+    )
     out = tmp_path / "demo"
     assert main(["demo", "--only_study", "--out", str(out)]) == 0
     assert asked == [out / "study", out / "new"]

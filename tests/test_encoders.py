@@ -45,7 +45,9 @@ def test_any_image_network_gives_features_for_every_frame_by_itself(name: str) -
     assert found.shape == (1, 70, model.width)
     assert grid.shape[:3] == (1, 70, model.map_channels)
     torch.testing.assert_close(model(images[:, :, 66:67])[0, 0], found[0, 66], atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(found[..., -model.map_channels :], grid.mean((3, 4)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        found[..., -model.map_channels :], grid.mean((3, 4)), atol=1e-5, rtol=1e-4
+    )
 
 
 @torch.no_grad()
@@ -60,7 +62,9 @@ def test_dinov2_takes_sizes_that_are_multiples_of_14_and_no_others() -> None:
 
 
 @torch.no_grad()
-def test_a_token_at_a_keypoint_is_the_patch_that_it_lies_in_and_a_missing_keypoint_says_so() -> None:
+def test_a_token_at_a_keypoint_is_the_patch_that_it_lies_in_and_a_missing_keypoint_says_so() -> (
+    None
+):
     model, images = vit(64, n_keypoints=2), video(3, 64)
     points = torch.full((1, 3, 2, 2), torch.nan)
     points[0, 1, 1] = torch.tensor([-0.75, 0.25])  # the middle of column 0, row 2 of 4
@@ -92,7 +96,9 @@ def test_an_unknown_network_is_refused_and_known_ones_are_named(name: str) -> No
 
 @pytest.mark.parametrize("clip_length", [1, 4, 9, 16])
 @torch.no_grad()
-def test_the_maps_of_the_3d_cnn_are_dense_in_time_and_leave_the_features_alone(clip_length: int) -> None:
+def test_the_maps_of_the_3d_cnn_are_dense_in_time_and_leave_the_features_alone(
+    clip_length: int,
+) -> None:
     model, images = cnn3d(clip_length), video(20)
     features, grid = model(images, maps=1)
     torch.testing.assert_close(features, model(images))
@@ -114,7 +120,9 @@ def bright_spots(frames: int, side: int, seed: int) -> tuple[torch.Tensor, torch
     """Pictures `(frames, 1, side, side)` of one bright spot each, and where it is, -1 to 1."""
     where = (torch.rand(frames, 2, generator=torch.Generator().manual_seed(seed)) - 0.5) * 1.4
     axis = (torch.arange(side) + 0.5) * 2 / side - 1
-    distance = (axis[None, None] - where[:, :1, None]) ** 2 + (axis[None, :, None] - where[:, 1:, None]) ** 2
+    distance = (axis[None, None] - where[:, :1, None]) ** 2 + (
+        axis[None, :, None] - where[:, 1:, None]
+    ) ** 2
     return torch.exp(-distance / 0.02)[:, None], where
 
 
@@ -146,4 +154,6 @@ def test_a_flat_heat_map_points_at_the_middle_of_the_crop() -> None:
     assert coordinates.shape == (2, 5, 6, 2)
     assert visible.shape == (2, 5, 6)
     torch.nn.init.zeros_(head.heat.weight)  # a flat heat map points at the middle
-    torch.testing.assert_close(head(torch.randn(1, 2, 10, 4, 6))[0], torch.zeros(1, 2, 6, 2), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        head(torch.randn(1, 2, 10, 4, 6))[0], torch.zeros(1, 2, 6, 2), atol=1e-6, rtol=0
+    )

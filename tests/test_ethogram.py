@@ -13,7 +13,9 @@ from dolorim.labels.ethogram import PAIN, Ethogram, RawClass
 from dolorim.labels.ethogram_file import read_ethogram, write_ethogram
 from ethograms import unmerged
 
-WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).map(lambda w: f"b{w}".strip())
+WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).map(
+    lambda w: f"b{w}".strip()
+)
 
 
 @st.composite
@@ -21,7 +23,9 @@ def ethograms(draw):
     classes = tuple(draw(st.lists(WORDS, min_size=2, max_size=6, unique=True)))
     names = draw(st.lists(WORDS, min_size=1, max_size=8, unique_by=str.casefold))
     ids = draw(st.lists(st.integers(0, 99), min_size=len(names), max_size=len(names), unique=True))
-    merged = draw(st.lists(st.none() | st.sampled_from(classes), min_size=len(names), max_size=len(names)))
+    merged = draw(
+        st.lists(st.none() | st.sampled_from(classes), min_size=len(names), max_size=len(names))
+    )
     raw = tuple(RawClass(*row) for row in zip(ids, names, merged, strict=True))
     background = draw(st.lists(st.sampled_from(classes), unique=True))
     return Ethogram(raw, classes, draw(st.none() | st.sampled_from(classes)), tuple(background))
@@ -49,19 +53,25 @@ def test_a_label_may_be_an_id_or_a_name_in_any_letter_case(text):
     assert PAIN.raw_id(text) == 3
 
 
-@pytest.mark.parametrize("text", ["", " ", "None", "NaN", "NA", "n/a", "null", "unlabelled", "unlabeled", "-1", "-1.0"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "None", "NaN", "NA", "n/a", "null", "unlabelled", "unlabeled", "-1", "-1.0"]
+)
 def test_every_usual_word_for_nothing_means_unlabelled(text):
     assert PAIN.raw_id(text) == -1
 
 
 @pytest.mark.parametrize("text", ["8", "3.5", "-2", "inf"])
 def test_a_class_id_that_is_not_in_the_ethogram_is_refused_with_the_ids_that_are(text):
-    with pytest.raises(ValueError, match=rf"{text} is not in the ethogram \(ids 0, 1, 2, 3, 4, 5, 6, 7; -1"):
+    with pytest.raises(
+        ValueError, match=rf"{text} is not in the ethogram \(ids 0, 1, 2, 3, 4, 5, 6, 7; -1"
+    ):
         PAIN.raw_id(text)
 
 
 def test_a_text_that_is_no_class_is_refused_with_the_names_that_are():
-    with pytest.raises(ValueError, match="no class is called 'licking'; there are rest, paw_withdraw, paw_lick"):
+    with pytest.raises(
+        ValueError, match="no class is called 'licking'; there are rest, paw_withdraw, paw_lick"
+    ):
         PAIN.raw_id("licking")
 
 
@@ -126,7 +136,12 @@ def test_a_table_of_ids_and_names_makes_every_behavior_a_class_of_its_own(tmp_pa
 
 
 def test_a_table_may_merge_behaviors_and_an_empty_cell_merges_nothing(tmp_path):
-    path = written(tmp_path, "classes.csv", "id;name;merged\n0;rest;\n1;lick_L;lick\n2;lick_R;lick\n", "utf-8-sig")
+    path = written(
+        tmp_path,
+        "classes.csv",
+        "id;name;merged\n0;rest;\n1;lick_L;lick\n2;lick_R;lick\n",
+        "utf-8-sig",
+    )
     ethogram = read_ethogram(path)
     assert ethogram.classes == ("rest", "lick")
     assert ethogram.merge(np.arange(3)).tolist() == [0, 1, 1]
@@ -140,7 +155,9 @@ def test_a_table_may_merge_behaviors_and_an_empty_cell_merges_nothing(tmp_path):
          '[[raw]]\nid = 2\nname = "nonsocial"\n[[raw]]\nid = 3\nname = "bite"\nmerged = "None"\n'),
     ],
 )  # fmt: skip
-def test_a_behavior_that_is_merged_into_none_is_known_but_its_frames_are_unlabelled(tmp_path, name, text):
+def test_a_behavior_that_is_merged_into_none_is_known_but_its_frames_are_unlabelled(
+    tmp_path, name, text
+):
     ethogram = read_ethogram(written(tmp_path, name, text))
     assert ethogram.classes == ("social", "nonsocial")
     assert ethogram.raw_id("Base") == 0
@@ -162,7 +179,11 @@ def test_a_toml_file_may_name_classes_alone_and_they_are_counted_from_0(tmp_path
         ("a.toml", 'classes = ["a", "b"\n', "not valid TOML"),
         ("a.toml", 'classes = "a"\n', "expected classes"),
         ("a.toml", 'classes = ["a", "b"]\nindicator = 1\n', "expected indicator"),
-        ("a.toml", '[[raw]]\nid = "0"\nname = "a"\n', r"expected a \[\[raw\]\] table with id \(a number\)"),
+        (
+            "a.toml",
+            '[[raw]]\nid = "0"\nname = "a"\n',
+            r"expected a \[\[raw\]\] table with id \(a number\)",
+        ),
         ("a.toml", "", "at least two classes are needed"),
         ("a.csv", "id,name\n0,a\nx,b\n", "line 3: expected a number and a name, found 'x', 'b'"),
         ("a.csv", "number,name\n0,a\n", "expected the columns id,name"),
@@ -170,7 +191,9 @@ def test_a_toml_file_may_name_classes_alone_and_they_are_counted_from_0(tmp_path
         ("a.csv", "", "the file is empty"),
     ],
 )
-def test_an_ethogram_file_that_cannot_be_understood_is_refused_by_name(tmp_path, name, text, message):
+def test_an_ethogram_file_that_cannot_be_understood_is_refused_by_name(
+    tmp_path, name, text, message
+):
     path = written(tmp_path, name, text)
     with pytest.raises(UserError, match=message) as caught:
         read_ethogram(path)
@@ -187,5 +210,7 @@ def test_the_default_merging_is_named_with_how_to_keep_behaviors_apart() -> None
     note = PAIN.merging_note()
     assert note.startswith("paw_guard and flinch count as paw_withdraw; to keep behaviors apart")
     assert "classes.csv" in note
-    apart = Ethogram(tuple(RawClass(r.id, r.name, r.name) for r in PAIN.raw), tuple(r.name for r in PAIN.raw))
+    apart = Ethogram(
+        tuple(RawClass(r.id, r.name, r.name) for r in PAIN.raw), tuple(r.name for r in PAIN.raw)
+    )
     assert apart.merging_note() == ""

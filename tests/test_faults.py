@@ -47,7 +47,11 @@ def film(tmp_path: Path) -> Path:
 
 
 def visible(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) if folder.exists() else []
+    return (
+        sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+        if folder.exists()
+        else []
+    )
 
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and names as on POSIX systems")
@@ -69,7 +73,11 @@ sys.exit(main(sys.argv[1:]))
 def killed(module: str, name: str, function: str, when: str, *arguments: object) -> None:
     """Run a command in a process that is killed (-9) when it comes to a function."""
     code = _KILLED.format(module=module, name=name, function=function, when=when)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+        "OMP_NUM_THREADS": "1",
+    }
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -84,13 +92,17 @@ def test_prediction_that_is_killed_between_its_files_goes_on_and_leaves_no_half_
     finished = [f"a.{kind}" for kind in ("bouts.csv", "meta.json", "predictions.csv")]
     killed("files", "table", "write_text", second, "predict", run.path, film.parent, "--out", out)
     assert visible(out) == [*finished, "b.predictions.csv"]
-    outcome = predict_videos(run, [PredictInput(film, "a"), PredictInput(other, "b")], out, overwrite=False)
+    outcome = predict_videos(
+        run, [PredictInput(film, "a"), PredictInput(other, "b")], out, overwrite=False
+    )
     assert (outcome.skipped, outcome.done) == ([film], [other])
     assert len(read_predictions(out / "b.predictions.csv").labels) == 40
 
 
 @posix
-def test_extraction_that_is_killed_in_the_middle_leaves_no_entry_and_is_done_again(film: Path, tmp_path: Path) -> None:
+def test_extraction_that_is_killed_in_the_middle_leaves_no_entry_and_is_done_again(
+    film: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "cache"
     killed(
         "data",
@@ -117,7 +129,11 @@ def test_extraction_that_is_killed_in_the_middle_leaves_no_entry_and_is_done_aga
 def test_two_processes_that_need_the_same_entry_make_it_once(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, write, written = DataConfig(cache=tmp_path / "cache", image_size=16, crop="none"), cache._write, []
+    config, write, written = (
+        DataConfig(cache=tmp_path / "cache", image_size=16, crop="none"),
+        cache._write,
+        [],
+    )
 
     def slowly(*arguments: object) -> None:
         written.append(1)
@@ -125,7 +141,9 @@ def test_two_processes_that_need_the_same_entry_make_it_once(
         write(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(cache, "_write", slowly)
-    with ThreadPoolExecutor(2) as pool:  # a lock on a file holds between threads as it does between processes
+    with ThreadPoolExecutor(
+        2
+    ) as pool:  # a lock on a file holds between threads as it does between processes
         entries = list(pool.map(lambda _: cache.build(film, config), range(2)))
     assert len(written) == 1
     assert [e.n_frames for e in entries] == [60, 60]
@@ -148,7 +166,10 @@ def test_a_disk_that_is_full_fails_a_video_in_one_line_and_keeps_what_was_there(
 
 
 def test_a_full_disk_in_training_keeps_the_checkpoint_before(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from lightning.pytorch.strategies import Strategy
 
@@ -163,13 +184,24 @@ def test_a_full_disk_in_training_keeps_the_checkpoint_before(
         save(self, *arguments, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Strategy, "save_checkpoint", once)
-    command = ["train", "video", "--config", str(tmp_path / "asked.toml"), "--run", str(tmp_path / "run"), "--quiet"]
+    command = [
+        "train",
+        "video",
+        "--config",
+        str(tmp_path / "asked.toml"),
+        "--run",
+        str(tmp_path / "run"),
+        "--quiet",
+    ]
     assert main(command) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "No space left on device" in said[0]
     monkeypatch.undo()
     assert main(command) == 0
-    weights = (RunFolder(tmp_path / "run").weights.read_bytes(), RunFolder(trained).weights.read_bytes())
+    weights = (
+        RunFolder(tmp_path / "run").weights.read_bytes(),
+        RunFolder(trained).weights.read_bytes(),
+    )
     assert len(weights[0]) == len(weights[1])
 
 
@@ -193,7 +225,10 @@ def test_a_video_that_changes_while_it_is_read_is_not_written_down(
 def test_a_video_that_disappears_while_it_is_read_fails_alone(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, predict_video = write_film(film.with_name("b.mp4"), numbered(40)), VideoPredictor.predict_video
+    other, predict_video = (
+        write_film(film.with_name("b.mp4"), numbered(40)),
+        VideoPredictor.predict_video,
+    )
 
     def gone(self: VideoPredictor, job: PredictInput) -> label.RawPrediction:
         found = predict_video(self, job)
@@ -201,7 +236,9 @@ def test_a_video_that_disappears_while_it_is_read_fails_alone(
         return found
 
     monkeypatch.setattr(VideoPredictor, "predict_video", gone)
-    outcome = predict_videos(run, [PredictInput(film, "a"), PredictInput(other, "b")], tmp_path / "out")
+    outcome = predict_videos(
+        run, [PredictInput(film, "a"), PredictInput(other, "b")], tmp_path / "out"
+    )
     assert [file for file, _ in outcome.failed] == [film]
     assert outcome.done == [other]
 
@@ -209,7 +246,10 @@ def test_a_video_that_disappears_while_it_is_read_fails_alone(
 def test_ctrl_c_in_a_batch_keeps_what_was_finished(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, predict_video = write_film(film.with_name("b.mp4"), numbered(40)), VideoPredictor.predict_video
+    other, predict_video = (
+        write_film(film.with_name("b.mp4"), numbered(40)),
+        VideoPredictor.predict_video,
+    )
 
     def stopped(self: VideoPredictor, job: PredictInput) -> label.RawPrediction:
         if job.stem == "b":
@@ -217,7 +257,14 @@ def test_ctrl_c_in_a_batch_keeps_what_was_finished(
         return predict_video(self, job)
 
     monkeypatch.setattr(VideoPredictor, "predict_video", stopped)
-    command = ["predict", str(run.path), str(film.parent), "--out", str(tmp_path / "out"), "--no_overwrite"]
+    command = [
+        "predict",
+        str(run.path),
+        str(film.parent),
+        "--out",
+        str(tmp_path / "out"),
+        "--no_overwrite",
+    ]
     assert main(command) == 130
     assert visible(tmp_path / "out") == ["a.bouts.csv", "a.meta.json", "a.predictions.csv"]
     monkeypatch.undo()
@@ -227,21 +274,40 @@ def test_ctrl_c_in_a_batch_keeps_what_was_finished(
 
 
 @pytest.fixture
-def unfinished(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Path, Callable[[], str]]:
+def unfinished(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[Path, Callable[[], str]]:
     """The last checkpoint of a run that is not finished, and what going on with it is refused with."""
     copy = tmp_path / "run"
     shutil.copytree(trained, copy)
     (copy / "metrics.json").unlink()
 
     def refused() -> str:
-        assert main(["train", "video", "--config", str(copy / "config.toml"), "--run", str(copy), "--quiet"]) == 2
-        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert (
+            main(
+                [
+                    "train",
+                    "video",
+                    "--config",
+                    str(copy / "config.toml"),
+                    "--run",
+                    str(copy),
+                    "--quiet",
+                ]
+            )
+            == 2
+        )
+        (line,) = [
+            line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")
+        ]
         return line
 
     return copy / "checkpoints" / "last.ckpt", refused
 
 
-def test_a_checkpoint_that_is_no_longer_one_is_named(unfinished: tuple[Path, Callable[[], str]]) -> None:
+def test_a_checkpoint_that_is_no_longer_one_is_named(
+    unfinished: tuple[Path, Callable[[], str]],
+) -> None:
     path, refused = unfinished
     path.write_bytes(b"PK\x03\x04 and then nothing of the kind")
     assert "last.ckpt: not a checkpoint that can be read" in refused()
@@ -256,7 +322,10 @@ def test_a_checkpoint_of_another_network_is_named_by_what_does_not_fit(
     others = {k: v for k, v in whole["state_dict"].items() if k != name}
     for change, said in (
         ({"renamed": tensor}, f"last.ckpt: lacks {name}, which"),
-        ({name: torch.zeros(7)}, f"last.ckpt: expected {name} of shape {tuple(tensor.shape)}, found (7,)"),
+        (
+            {name: torch.zeros(7)},
+            f"last.ckpt: expected {name} of shape {tuple(tensor.shape)}, found (7,)",
+        ),
     ):
         torch.save({**whole, "state_dict": {**others, **change}}, path)
         assert said in (line := refused())
@@ -271,8 +340,12 @@ def test_reading_needs_no_permission_to_write(run: RunFolder, film: Path, tmp_pa
 
 
 @posix
-@pytest.mark.parametrize("name", ["with space 1", "Mäuse öß", "x" * 200, "-dash", "a'b\"c", "日本語", "percent%20"])
-def test_names_of_all_kinds_are_read_and_written(run: RunFolder, film: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["with space 1", "Mäuse öß", "x" * 200, "-dash", "a'b\"c", "日本語", "percent%20"]
+)
+def test_names_of_all_kinds_are_read_and_written(
+    run: RunFolder, film: Path, tmp_path: Path, name: str
+) -> None:
     video = tmp_path / f"über {name[:3]}" / f"{name}.mp4"
     video.parent.mkdir()
     shutil.copy(film, video)
@@ -316,8 +389,12 @@ def test_what_a_frame_without_evidence_says_is_nothing(tmp_path: Path) -> None:
 @posix
 def test_a_reader_that_has_had_enough_is_no_error(film: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    command = f'"{sys.executable}" -m dolorim inspect "{film}" --json | true; echo ${{PIPESTATUS[0]}}'
-    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=120)
+    command = (
+        f'"{sys.executable}" -m dolorim inspect "{film}" --json | true; echo ${{PIPESTATUS[0]}}'
+    )
+    done = subprocess.run(
+        ["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=120
+    )
     assert done.stderr == ""
     assert done.stdout.strip() == "0"
 
@@ -338,8 +415,27 @@ def test_a_run_folder_from_elsewhere_does_not_say_where_files_go_nor_what_is_sea
     shutil.copytree(study / "Videos", other / "Videos")
     shutil.copytree(study / "Annotations", other / "Annotations")
     figures = tmp_path / "figures.json"
-    assert main(["evaluate", str(run.path), str(other), "--seen_animals_too", "--quiet", "--json", str(figures)]) == 0
-    assert json.loads(figures.read_text())["other"]["animals"] == ["201M", "202F", "203M", "204F", "205M"]
+    assert (
+        main(
+            [
+                "evaluate",
+                str(run.path),
+                str(other),
+                "--seen_animals_too",
+                "--quiet",
+                "--json",
+                str(figures),
+            ]
+        )
+        == 0
+    )
+    assert json.loads(figures.read_text())["other"]["animals"] == [
+        "201M",
+        "202F",
+        "203M",
+        "204F",
+        "205M",
+    ]
     assert (tmp_path / "mine").exists()
     assert not (tmp_path / "elsewhere").exists()
 

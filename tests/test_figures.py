@@ -14,7 +14,9 @@ from dolorim.metrics.summary import Scored, summarize
 from dolorim.reporting.figures import draw_evaluation
 
 
-def test_an_evaluation_is_drawn_where_no_behavior_carries_the_name_of_its_class(tmp_path: Path) -> None:
+def test_an_evaluation_is_drawn_where_no_behavior_carries_the_name_of_its_class(
+    tmp_path: Path,
+) -> None:
     raw = (RawClass(0, "still", "calm"), RawClass(1, "sleep", "calm"), RawClass(2, "lick", "pain"))
     ethogram = Ethogram(raw, ("calm", "pain"))
     truth = np.array([0, 0, 1, 1, -1, 0], np.int16)
@@ -22,7 +24,8 @@ def test_an_evaluation_is_drawn_where_no_behavior_carries_the_name_of_its_class(
     folder = tmp_path / "predictions"
     write_labels(folder / "v.truth.csv", truth, ethogram)
     write_predictions(
-        folder, Predictions("v", ethogram.classes, found, np.eye(2, dtype=np.float32)[found], np.arange(6))
+        folder,
+        Predictions("v", ethogram.classes, found, np.eye(2, dtype=np.float32)[found], np.arange(6)),
     )
     probabilities = np.eye(2)[found] * 0.6 + 0.2
     names = ["confusion", "classes", "distribution", "raster"]

@@ -35,7 +35,9 @@ def names(findings) -> list[str]:
 
 def trained_with(folder: Path, **settings) -> DataConfig:
     """What train is told: the two folders alone."""
-    return with_study_files(DataConfig(videos=folder / "Videos", annotations=folder / "Annotations", **settings))
+    return with_study_files(
+        DataConfig(videos=folder / "Videos", annotations=folder / "Annotations", **settings)
+    )
 
 
 # Tables beside the folders
@@ -128,7 +130,9 @@ def test_a_table_is_read_however_it_was_saved(tmp_path, encoding, delimiter):
         assert (line.animal, line.group) == ("A 1", "Salz")
 
 
-@pytest.mark.parametrize("name", ["recordings.csv", "animals.csv", "recordings.xlsx", "Animals.XLSX", "groups.csv"])
+@pytest.mark.parametrize(
+    "name", ["recordings.csv", "animals.csv", "recordings.xlsx", "Animals.XLSX", "groups.csv"]
+)
 def test_the_table_that_a_lab_has_says_whose_the_videos_are(tmp_path, name):
     folder = project(tmp_path, ["cage 1.mp4", "cage 2.avi"])
     rows = [
@@ -147,7 +151,9 @@ def test_the_table_that_a_lab_has_says_whose_the_videos_are(tmp_path, name):
 
 def test_a_table_of_animals_without_videos_goes_by_the_ids_in_the_names(tmp_path):
     table = "Animal ID;Treatment\nA1;CFA\nA12;saline\n"
-    folder = project(tmp_path, ["2023-10-25_A1_day2.mp4", "2023-10-25_a12_day1.mp4"], animals_csv=table)
+    folder = project(
+        tmp_path, ["2023-10-25_A1_day2.mp4", "2023-10-25_a12_day1.mp4"], animals_csv=table
+    )
     assert animals_of(opened(folder)) == {
         "2023-10-25_A1_day2.mp4": "A1",
         "2023-10-25_a12_day1.mp4": "A12",
@@ -193,7 +199,9 @@ def test_lines_of_a_master_table_without_a_video_are_one_finding(tmp_path):
 
 def test_videos_of_one_name_are_told_by_their_folders_or_refused(tmp_path):
     videos = ["day1/a.mp4", "day2/a.mp4"]
-    folder = project(tmp_path, videos, recordings_csv="video,animal\nC:\\x\\day1\\a.mp4,1\nday2/a,2\n")
+    folder = project(
+        tmp_path, videos, recordings_csv="video,animal\nC:\\x\\day1\\a.mp4,1\nday2/a,2\n"
+    )
     assert [s.animal for s in opened(folder).sources] == ["1", "2"]
     (folder / "recordings.csv").write_text("video,animal\na,1\n")
     with pytest.raises(UserError, match=r"a may be .* or .*; write the folder in front"):
@@ -209,9 +217,11 @@ def test_an_animal_is_one_in_any_letter_case(tmp_path):
     }
     assert "267M and 267m are taken for one animal, 267M" in " ".join(map(str, found.assumptions))
     table = "video,animal\na,Anna 1\nb,anna1\n"
-    assert set(animals_of(opened(project(tmp_path / "t", ["a.mp4", "b.mp4"], recordings_csv=table))).values()) == {
-        "Anna 1"
-    }
+    assert set(
+        animals_of(
+            opened(project(tmp_path / "t", ["a.mp4", "b.mp4"], recordings_csv=table))
+        ).values()
+    ) == {"Anna 1"}
 
 
 def test_the_real_lower_case_ids_are_three_animals(real_data):
@@ -227,7 +237,9 @@ BORIS = (
 
 
 def test_a_column_subject_says_which_subject_counts_for_which_video(tmp_path):
-    folder = project(tmp_path, ["a.mp4", "b.mp4"], recordings_csv="video,animal,subject\na,1,left\nb,2,right\n")
+    folder = project(
+        tmp_path, ["a.mp4", "b.mp4"], recordings_csv="video,animal,subject\na,1,left\nb,2,right\n"
+    )
     (folder / "Annotations").mkdir()
     for name in "ab":
         rows = "".join(
@@ -338,7 +350,9 @@ def test_videos_of_one_name_keep_their_own_poses(tmp_path):
 def predicted(name: str, **meta) -> Predictions:
     labels = np.repeat(np.array([0, 1, 0], np.int16), 10)
     shares = np.eye(2, dtype=np.float32)[labels]
-    return Predictions(name, ("rest", "lick"), labels, shares, np.arange(30) / 10, {"fps": 10.0, **meta})
+    return Predictions(
+        name, ("rest", "lick"), labels, shares, np.arange(30) / 10, {"fps": 10.0, **meta}
+    )
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -360,7 +374,9 @@ def test_after_an_edit_of_the_labels_report_review_and_export_agree(tmp_path, ca
     assert lick_s(tmp_path) == pytest.approx(1.1)
     review = open_review(tmp_path / "p", DataConfig())
     assert (predicted_labels(review.items[0], review.ethogram)[1] == 1).sum() == 11
-    assert main(["export", str(tmp_path / "p"), "--to", "bouts", "--out", str(tmp_path / "out")]) == 0
+    assert (
+        main(["export", str(tmp_path / "p"), "--to", "bouts", "--out", str(tmp_path / "out")]) == 0
+    )
     assert "10,21,1.000000,2.100000,lick" in (tmp_path / "out" / "v.bouts.csv").read_text()
     assert "v.bouts.csv: is out of date" in capsys.readouterr().err
 
@@ -368,9 +384,13 @@ def test_after_an_edit_of_the_labels_report_review_and_export_agree(tmp_path, ca
 def test_bouts_that_were_edited_against_the_frames_are_refused_everywhere(tmp_path, capsys):
     write_predictions(tmp_path / "p", predicted("v"))
     edit(tmp_path / "p" / "v.bouts.csv", "10,20,1.000000,2.000000", "10,25,1.000000,2.500000")
-    with pytest.raises(UserError, match=r"does not say what v\.predictions\.csv says, which counts for labels"):
+    with pytest.raises(
+        UserError, match=r"does not say what v\.predictions\.csv says, which counts for labels"
+    ):
         lick_s(tmp_path)
-    assert main(["export", str(tmp_path / "p"), "--to", "bouts", "--out", str(tmp_path / "out")]) == 2
+    assert (
+        main(["export", str(tmp_path / "p"), "--to", "bouts", "--out", str(tmp_path / "out")]) == 2
+    )
     assert "v.bouts.csv: does not say what v.predictions.csv says" in capsys.readouterr().err
     (tmp_path / "p" / "v.bouts.csv").unlink()
     assert lick_s(tmp_path) == pytest.approx(1.0)
@@ -407,7 +427,9 @@ def test_the_video_is_found_from_wherever_the_verb_is_called(tmp_path, monkeypat
 @pytest.fixture
 def labs(tmp_path: Path) -> Path:
     for i in range(1, 7):
-        write_predictions(tmp_path / "p", Predictions(**{**predicted(f"m{i}").__dict__, "name": f"m{i}"}))
+        write_predictions(
+            tmp_path / "p", Predictions(**{**predicted(f"m{i}").__dict__, "name": f"m{i}"})
+        )
     return tmp_path
 
 
@@ -425,7 +447,9 @@ def test_groups_are_found_however_the_videos_are_written(labs, line, first):
     rows = "\n".join(line.format(i, i, "ab"[i % 2]) for i in range(1, 7))
     (labs / "groups.csv").write_text(f"{first}file;animal;group\n{rows}\n")
     study = read_observations(labs / "p", labs / "groups.csv")
-    assert [(t.animal, t.group) for t in study.recordings] == [(f"m{i}", "ab"[i % 2]) for i in range(1, 7)]
+    assert [(t.animal, t.group) for t in study.recordings] == [
+        (f"m{i}", "ab"[i % 2]) for i in range(1, 7)
+    ]
     assert study.findings == ()
 
 
@@ -444,7 +468,9 @@ def test_groups_that_differ_in_letter_case_are_a_question(labs):
 
 
 def test_a_genotype_is_guarded_once_and_reads_back(labs):
-    rows = "".join(f"m{i},{i},{'+/+' if i % 2 else '-/-'},{'M' if i < 4 else 'F'}\n" for i in range(1, 7))
+    rows = "".join(
+        f"m{i},{i},{'+/+' if i % 2 else '-/-'},{'M' if i < 4 else 'F'}\n" for i in range(1, 7)
+    )
     (labs / "groups.csv").write_text(f"file,animal,group,Sex\n{rows}")
     command = [
         "report",
@@ -462,7 +488,9 @@ def test_a_genotype_is_guarded_once_and_reads_back(labs):
 
 
 def test_a_second_factor_that_varies_within_an_animal_is_named(labs, capsys):
-    rows = "".join(f"m{i},A{i % 4},{'ab'[i % 4 // 2]},{'MF'[i % 2] if i < 5 else 'F'}\n" for i in range(1, 7))
+    rows = "".join(
+        f"m{i},A{i % 4},{'ab'[i % 4 // 2]},{'MF'[i % 2] if i < 5 else 'F'}\n" for i in range(1, 7)
+    )
     (labs / "groups.csv").write_text(f"file,animal,group,sex\n{rows}")
     command = [
         "report",
@@ -474,7 +502,8 @@ def test_a_second_factor_that_varies_within_an_animal_is_named(labs, capsys):
     ]
     assert main([*command, "--second_factor", "sex"]) == 2
     assert (
-        "--second_factor sex has to be one value per animal; animal A2 has M (m2) and F (m6)" in capsys.readouterr().err
+        "--second_factor sex has to be one value per animal; animal A2 has M (m2) and F (m6)"
+        in capsys.readouterr().err
     )
 
 
@@ -549,5 +578,7 @@ def test_the_real_tables_of_groups(real_data, tmp_path, table, complaint):
         ]
         assert main(command) == 2
     else:
-        study = read_observations(folder / "labs", folder / f"{table}.csv", folder / "classes.csv", 30)
+        study = read_observations(
+            folder / "labs", folder / f"{table}.csv", folder / "classes.csv", 30
+        )
         assert len(study.recordings) == 7

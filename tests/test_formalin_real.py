@@ -17,7 +17,11 @@ from dolorim.reporting.read_observations import read_observations
 from dolorim.reporting.readouts import collect, row_shares
 from dolorim.reporting.summary_text import repeated_recordings
 
-PUBLISHED = {"control": "Control", "formalin_1pct": "1Per Formalin", "formalin_5pct": "5Per Formalin"}
+PUBLISHED = {
+    "control": "Control",
+    "formalin_1pct": "1Per Formalin",
+    "formalin_5pct": "5Per Formalin",
+}
 RATE_HZ = 60
 _made: dict[Path, tuple[Observations, dict[str, pd.DataFrame]]] = {}
 
@@ -30,7 +34,9 @@ def home(real_data: Path) -> Path:
 @pytest.fixture
 def made(home: Path) -> tuple[Observations, dict[str, pd.DataFrame]]:
     if home not in _made:
-        study = read_observations(home / "ethograms", home / "groups.csv", home / "classes.csv", RATE_HZ)
+        study = read_observations(
+            home / "ethograms", home / "groups.csv", home / "classes.csv", RATE_HZ
+        )
         _made[home] = study, collect(study, read_assay("whole"))
     return _made[home]
 
@@ -47,7 +53,9 @@ def wide(tables: dict[str, pd.DataFrame], readout: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("group", PUBLISHED)
-def test_bout_counts_are_the_published_ones(home: Path, made: tuple[Observations, dict], group: str) -> None:
+def test_bout_counts_are_the_published_ones(
+    home: Path, made: tuple[Observations, dict], group: str
+) -> None:
     study, tables = made
     expected = published(home, "behavior_instance-counts", group)
     counts = wide(tables, "bouts").loc[group][list(study.classes)]
@@ -66,7 +74,9 @@ def test_frames_transitions_and_durations_are_the_published_ones(
     assert {
         k.replace(" ", "_"): v for k, v in zip(expected.labels, expected["values"], strict=True)
     } == frames.to_dict()
-    moves = tables["transitions"].query("group == @group").groupby(["before", "after"])["count"].sum()
+    moves = (
+        tables["transitions"].query("group == @group").groupby(["before", "after"])["count"].sum()
+    )
     counts = np.array([[moves.get((a, b), 0) for b in study.classes] for a in study.classes])
     shares = published(home, "behavior_transitions", group).iloc[:, 1:].to_numpy()
     assert row_shares(counts) == pytest.approx(shares, abs=1e-12)
@@ -74,17 +84,24 @@ def test_frames_transitions_and_durations_are_the_published_ones(
     ours = tables["bouts"].query("group == @group").groupby("behavior").duration_s
     assert len(lasting) == ours.size().sum()
     assert ours.sum().to_dict() == pytest.approx(
-        {k.replace(" ", "_"): v for k, v in lasting.groupby("behavior").duration.sum().items()}, abs=1e-6
+        {k.replace(" ", "_"): v for k, v in lasting.groupby("behavior").duration.sum().items()},
+        abs=1e-6,
     )
 
 
-def test_durations_of_each_recording_are_the_published_ones(home: Path, made: tuple[Observations, dict]) -> None:
+def test_durations_of_each_recording_are_the_published_ones(
+    home: Path, made: tuple[Observations, dict]
+) -> None:
     study, tables = made
     table = pd.read_csv(
         home
         / "reference_tables/behavior_instance-durations/total_average_std_durations_per_file_demo_FormalinResponse.csv"
     )
-    ours = tables["bouts"].groupby(["video", "behavior"]).duration_s.agg(["sum", "mean", lambda v: v.std(ddof=0)])
+    ours = (
+        tables["bouts"]
+        .groupby(["video", "behavior"])
+        .duration_s.agg(["sum", "mean", lambda v: v.std(ddof=0)])
+    )
     seen = 0
     for row in table.to_dict("records"):
         moment = re.search(r"__\d+__\d{8}_(\d{6})", row["file_name"])
@@ -108,30 +125,42 @@ def test_the_published_time_course_is_ours_in_whole_minutes(
     bins = tables["bins"].query("group == @group and start_s < 1860")
     for i, name in enumerate(study.classes):
         by = bins[bins.behavior == name].groupby("start_s")["time_percent"]
-        assert by.mean().to_numpy() / 100 == pytest.approx(expected.iloc[:, 1 + 2 * i].to_numpy(), abs=1e-9)
+        assert by.mean().to_numpy() / 100 == pytest.approx(
+            expected.iloc[:, 1 + 2 * i].to_numpy(), abs=1e-9
+        )
         sem = by.std(ddof=0).to_numpy() / 100 / np.sqrt(10)  # ours divides by n - 1
         assert sem == pytest.approx(expected.iloc[:, 2 + 2 * i].to_numpy(), abs=1e-9)
 
 
-def test_licking_rises_with_the_dose_and_one_animal_was_filmed_twice(made: tuple[Observations, dict]) -> None:
+def test_licking_rises_with_the_dose_and_one_animal_was_filmed_twice(
+    made: tuple[Observations, dict],
+) -> None:
     study, tables = made
     licking = wide(tables, "time_percent")["licking_hindpaw_L"]
     samples = [licking.loc[g].to_numpy() for g in study.groups]
     assert [round(s.mean(), 2) for s in samples] == [0.59, 3.09, 6.06]
     assert stats.kruskal(*samples).pvalue == pytest.approx(8.97e-5, rel=1e-3)
-    [finding] = repeated_recordings(study, read_assay("whole"), tables["recordings"], ["licking_hindpaw_L"])
+    [finding] = repeated_recordings(
+        study, read_assay("whole"), tables["recordings"], ["licking_hindpaw_L"]
+    )
     assert "2110.2F (2): averaged" in finding.what
     assert "0.59/3.09/6.06 % licking hindpaw L, Kruskal-Wallis p = 9.0e-05" in finding.what
-    animals = tables["overall"].query("behavior == 'licking_hindpaw_L' and readout == 'time_percent'")
+    animals = tables["overall"].query(
+        "behavior == 'licking_hindpaw_L' and readout == 'time_percent'"
+    )
     assert animals.n.to_list() == [10, 10, 9]
 
 
 def test_the_fast_reader_says_what_the_slow_one_says(home: Path) -> None:
     table = read_table(home / "ethograms" / "2087.0M_095944.csv")
-    study = read_observations(home / "ethograms", home / "groups.csv", home / "classes.csv", RATE_HZ)
+    study = read_observations(
+        home / "ethograms", home / "groups.csv", home / "classes.csv", RATE_HZ
+    )
     [track] = [t for t in study.recordings if t.video == "2087.0M_095944"]
     labels = np.array([int(row[1]) for row in table.rows])
     assert (
-        np.repeat(track.labels, np.round((track.stop_s - track.start_s) * RATE_HZ).astype(int)).tolist()
+        np.repeat(
+            track.labels, np.round((track.stop_s - track.start_s) * RATE_HZ).astype(int)
+        ).tolist()
         == labels.tolist()
     )

@@ -59,13 +59,23 @@ def labels(path, n_frames, rate_hz=10.0, ethogram=SP, **knobs):
 @st.composite
 def predictions_and_classes(draw):
     words = st.text(
-        st.characters(exclude_categories=["Cs", "Cc", "Z"], exclude_characters=";,\"'"), min_size=1, max_size=6
+        st.characters(exclude_categories=["Cs", "Cc", "Z"], exclude_characters=";,\"'"),
+        min_size=1,
+        max_size=6,
     )
     marks = st.sampled_from(["", "=", "+", "@", "-", "'=", "''-"])
     names = st.tuples(marks, words).map(lambda p: f"{p[0]}c{p[1]}".strip())
     classes = draw(st.lists(names, min_size=2, max_size=4, unique_by=str.casefold))
-    found = np.array(draw(st.lists(st.integers(-1, len(classes) - 1), min_size=2, max_size=30)), np.int16)
-    steps = draw(st.lists(st.sampled_from([0.002, 0.01, 1 / 30, 0.04, 0.5]), min_size=len(found), max_size=len(found)))
+    found = np.array(
+        draw(st.lists(st.integers(-1, len(classes) - 1), min_size=2, max_size=30)), np.int16
+    )
+    steps = draw(
+        st.lists(
+            st.sampled_from([0.002, 0.01, 1 / 30, 0.04, 0.5]),
+            min_size=len(found),
+            max_size=len(found),
+        )
+    )
     time_s = draw(st.sampled_from([0.0, 0.08, 7.0])) + np.cumsum(steps)
     probabilities = np.full((len(found), len(classes)), 1 / len(classes))
     meta = {"run": "runs/=1", "video": "C:\\films\\v.mp4", "fingerprint": "abc"}
@@ -73,16 +83,24 @@ def predictions_and_classes(draw):
 
 
 def nothing():
-    return Predictions("v", ("a", "b"), np.full(3, -1, np.int16), np.full((3, 2), 0.5), np.arange(3.0))
+    return Predictions(
+        "v", ("a", "b"), np.full(3, -1, np.int16), np.full((3, 2), 0.5), np.arange(3.0)
+    )
 
 
 def there_and_back(folder, predictions, to):
     path = export_predictions(Path(folder), predictions, to)
     assert sniff(path) == to
     conflicts = Conflicts()
-    (file,) = read_annotations(path, unmerged(predictions.classes), DataConfig(), conflicts).values()
+    (file,) = read_annotations(
+        path, unmerged(predictions.classes), DataConfig(), conflicts
+    ).values()
     n = len(predictions.labels)
-    return file.on_frames(n, predictions.time_s).labels.tolist() if isinstance(file, Events) else file.labels.tolist()
+    return (
+        file.on_frames(n, predictions.time_s).labels.tolist()
+        if isinstance(file, Events)
+        else file.labels.tolist()
+    )
 
 
 @pytest.mark.parametrize("to", [t for t in ENDINGS if t != "nwb"])
@@ -100,9 +118,13 @@ def pynwb():
     return pytest.importorskip("pynwb")
 
 
-def test_an_nwb_file_holds_bouts_ethogram_probabilities_pose_and_where_they_come_from(tmp_path, pynwb):
+def test_an_nwb_file_holds_bouts_ethogram_probabilities_pose_and_where_they_come_from(
+    tmp_path, pynwb
+):
     found = np.array([0, 0, 1, -1, 1], np.int16)
-    predictions = Predictions("v", ("rest", "lick"), found, np.full((5, 2), 0.5), 2 + np.arange(5) / 10, {"run": "r1"})
+    predictions = Predictions(
+        "v", ("rest", "lick"), found, np.full((5, 2), 0.5), 2 + np.arange(5) / 10, {"run": "r1"}
+    )
     assert there_and_back(tmp_path, predictions, "nwb") == found.tolist()
     pose = Pose(("nose", "tail/base"), np.arange(24.0).reshape(6, 2, 2), np.full((6, 2), 0.9))
     write_nwb(tmp_path / "v.nwb", predictions, {"run": "r1"}, pose)
@@ -112,7 +134,9 @@ def test_an_nwb_file_holds_bouts_ethogram_probabilities_pose_and_where_they_come
         assert json.loads(file.notes) == {"run": "r1"}
         assert list(module["ethogram"]["label"]) == ["rest", "lick"]
         assert module["behavior_bouts"].to_dataframe()["stop_frame"].tolist() == [2, 3, 5]
-        assert module["behavior_probabilities"].timestamps[:].tolist() == pytest.approx(predictions.time_s)
+        assert module["behavior_probabilities"].timestamps[:].tolist() == pytest.approx(
+            predictions.time_s
+        )
         nose = module["PoseEstimation"]["nose"]
         assert nose.data[:].tolist() == pose.points[:5, 0].tolist()
         assert "6 rows for 5 frames" in nose.comments
@@ -121,7 +145,9 @@ def test_an_nwb_file_holds_bouts_ethogram_probabilities_pose_and_where_they_come
 
 def test_without_pynwb_it_is_said_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pynwb", None)
-    predictions = Predictions("v", ("a", "b"), np.zeros(2, np.int16), np.ones((2, 2)), np.arange(2.0))
+    predictions = Predictions(
+        "v", ("a", "b"), np.zeros(2, np.int16), np.ones((2, 2)), np.arange(2.0)
+    )
     with pytest.raises(UserError, match=r"pip install 'dolorim\[nwb\]'"):
         export_predictions(tmp_path, predictions, "nwb")
 
@@ -163,15 +189,23 @@ def test_media_files_that_follow_one_another_begin_where_the_one_before_ends(tmp
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("0.2,10,m,s,START\n0.5,10,m,s,START\n0.6,10,m,s,STOP\n", "line 7: s has a START without a STOP"),
+        (
+            "0.2,10,m,s,START\n0.5,10,m,s,START\n0.6,10,m,s,STOP\n",
+            "line 7: s has a START without a STOP",
+        ),
         ("0.2,10,m,s,STOP\n", "line 7: s has a STOP without a START"),
         ("0.2,10,m,sniff,POINT\n", "line 7: no class is called 'sniff'"),
-        ("0.2,10,m,s,POINT\n0.2,10,m,p,POINT\n", "1 frames have two behaviors at once, the first is frame 2"),
+        (
+            "0.2,10,m,s,POINT\n0.2,10,m,p,POINT\n",
+            "1 frames have two behaviors at once, the first is frame 2",
+        ),
         ("0.2,10,m,s,START\n9.0,10,m,s,STOP\n", "of a video that has only 8 frames"),
         ("0.2,25,m,s,POINT\n", "was made on a video of 25 frames/s, but its video has 10"),
     ],
 )
-def test_each_contradiction_is_an_error_with_a_remedy_or_a_warning_as_one_likes(tmp_path, rows, message):
+def test_each_contradiction_is_an_error_with_a_remedy_or_a_warning_as_one_likes(
+    tmp_path, rows, message
+):
     path = label_file(tmp_path, TABULAR + rows)
     with pytest.raises(UserError, match=message) as caught:
         labels(path, 8)
@@ -184,7 +218,8 @@ def test_each_contradiction_is_an_error_with_a_remedy_or_a_warning_as_one_likes(
 
 def test_frames_of_an_unknown_behavior_or_of_two_at_once_are_unlabelled_and_no_gap(tmp_path):
     path = label_file(
-        tmp_path, AGGREGATED + "o,10,m,x,STATE,0,0.2,v\no,10,m,s,STATE,0.3,0.5,v\no,10,m,p,STATE,0.4,0.6,v\n"
+        tmp_path,
+        AGGREGATED + "o,10,m,x,STATE,0,0.2,v\no,10,m,s,STATE,0.3,0.5,v\no,10,m,p,STATE,0.4,0.6,v\n",
     )
     assert labels(path, 8, on_conflict="warn", label_gaps="rest")[0] == [-1, -1, 0, 1, -1, 2, 0, 0]
 
@@ -192,8 +227,14 @@ def test_frames_of_an_unknown_behavior_or_of_two_at_once_are_unlabelled_and_no_g
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("0.2,10,a,s,POINT\n0.3,10,b,s,POINT\n", "has the subjects a, b; choose one with --label_stream"),
-        ("0.2,10,a,s,HOP\n", "line 7: expected times in seconds and a type of event, found '0.2', 'HOP'"),
+        (
+            "0.2,10,a,s,POINT\n0.3,10,b,s,POINT\n",
+            "has the subjects a, b; choose one with --label_stream",
+        ),
+        (
+            "0.2,10,a,s,HOP\n",
+            "line 7: expected times in seconds and a type of event, found '0.2', 'HOP'",
+        ),
         ("x,10,a,s,POINT\n", "line 7: expected times in seconds"),
         ("nan,10,a,s,POINT\n", "line 7: expected times in seconds"),
         ("0.2,10\n", "line 7: expected 5 cells, found 2"),
@@ -221,7 +262,8 @@ def test_deepethogram_labels_are_read_with_background_and_unlabelled_frames(tmp_
 
 def test_simba_columns_behind_pose_and_features_are_read(tmp_path):
     path = label_file(
-        tmp_path, ",nose_x,nose_y,nose_p,Low_prob,s,p\n0,1.5,2,0.9,0,0,1\n1,1.5,2,0.9,1,1,0\n2,1,2,1,1,0,0\n"
+        tmp_path,
+        ",nose_x,nose_y,nose_p,Low_prob,s,p\n0,1.5,2,0.9,0,0,1\n1,1.5,2,0.9,1,1,0\n2,1,2,1,1,0,0\n",
     )
     assert sniff(path) == "simba"
     assert labels(path, 3)[0] == [2, 1, -1]
@@ -266,9 +308,18 @@ def test_bouts_in_frames_or_seconds_are_half_open(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("start_s,stop_s,label\n0.4,0.2,s\n", "line 2: expected start and stop in seconds, in this order"),
-        ("start_frame,stop_frame,label\n0,1,s\n1.5,2,s\n", "line 3: expected start and stop in whole frames"),
-        ("start_frame,stop_frame,label\n-3,2,s\n", "line 2: expected start and stop in whole frames"),
+        (
+            "start_s,stop_s,label\n0.4,0.2,s\n",
+            "line 2: expected start and stop in seconds, in this order",
+        ),
+        (
+            "start_frame,stop_frame,label\n0,1,s\n1.5,2,s\n",
+            "line 3: expected start and stop in whole frames",
+        ),
+        (
+            "start_frame,stop_frame,label\n-3,2,s\n",
+            "line 2: expected start and stop in whole frames",
+        ),
         ("start_s,stop_s,label\n0,inf,s\n", "line 2: expected start and stop in seconds"),
     ],
 )
@@ -297,16 +348,23 @@ def small_project(folder, **files):
 
 
 def test_a_project_may_mix_formats_and_one_boris_file_may_label_several_videos(tmp_path):
-    both = AGGREGATED + "o,10,m,s,STATE,0.2,0.4,/x/v.mp4\nq,10,m,p,STATE,0,0.1,w.mp4\nr,10,m,x,STATE,0,0.1,other.mp4\n"
+    both = (
+        AGGREGATED
+        + "o,10,m,s,STATE,0.2,0.4,/x/v.mp4\nq,10,m,p,STATE,0,0.1,w.mp4\nr,10,m,x,STATE,0,0.1,other.mp4\n"
+    )
     folder = small_project(tmp_path, all_events__csv=both)
     found = open_study(in_study_folder(folder, DataConfig()))
-    placed = [found.place(s, np.arange(4) / 10, DataConfig())[0].labels.tolist() for s in found.sources]
+    placed = [
+        found.place(s, np.arange(4) / 10, DataConfig())[0].labels.tolist() for s in found.sources
+    ]
     assert placed == [[-1, -1, 1, 1], [2, -1, -1, -1]]
     (folder / "Annotations" / "all_events.csv").unlink()
     label_file(folder / "Annotations", ",background,s,p\n0,0,1,0\n1,1,0,0\n", "v_labels.csv")
     label_file(folder / "Annotations", "Frame,Action\n0,2\n1,0\n", "prediction_w_1.csv")
     found = open_study(in_study_folder(folder, DataConfig()))
-    placed = [found.place(s, np.arange(2) / 10, DataConfig())[0].labels.tolist() for s in found.sources]
+    placed = [
+        found.place(s, np.arange(2) / 10, DataConfig())[0].labels.tolist() for s in found.sources
+    ]
     assert placed == [[1, -1], [2, 0]]
     config = DataConfig(on_conflict="warn")
     recording, placement = found.place(found.sources[0], np.arange(3) / 10, config)
@@ -317,7 +375,9 @@ def test_a_project_may_mix_formats_and_one_boris_file_may_label_several_videos(t
 
 
 def test_a_file_that_belongs_to_no_video_need_not_be_readable(tmp_path):
-    folder = small_project(tmp_path, v__csv="Frame,Action\n0,1\n", notes__csv='a,b\n"' + 200_000 * "x" + '",1\n')
+    folder = small_project(
+        tmp_path, v__csv="Frame,Action\n0,1\n", notes__csv='a,b\n"' + 200_000 * "x" + '",1\n'
+    )
     findings = open_study(in_study_folder(folder, DataConfig())).findings
     assert [f.what for f in findings] == ["labels a video that is not there"]
 
@@ -330,7 +390,9 @@ def test_a_format_may_be_named_and_a_wrong_name_is_said(tmp_path):
     path = label_file(tmp_path, "Frame,Action\n0,1\n")
     with pytest.raises(UserError, match="expected an annotation file of the Caltech"):
         labels(path, 1, label_format="caltech")
-    with pytest.raises(UserError, match="label_gaps: no class is called 'nothing'; there are rest, s, p"):
+    with pytest.raises(
+        UserError, match="label_gaps: no class is called 'nothing'; there are rest, s, p"
+    ):
         labels(path, 1, label_gaps="nothing")
 
 
@@ -351,11 +413,26 @@ def test_every_boris_file_is_read_or_refused_with_a_reason(real_data):
     assert outcomes["test_export_events_tabular.csv", "subject1"] == 3
     assert outcomes["test_export_events_tabular.tsv", "subject1"] == 3
     assert "several media files" in outcomes["test_export_aggregated_events_test_full_1.tsv", None]
-    assert "expected the columns Frame and Action" in outcomes["test_export_aggregated_events_test_full_4.tsv", None]
+    assert (
+        "expected the columns Frame and Action"
+        in outcomes["test_export_aggregated_events_test_full_4.tsv", None]
+    )
 
 
 def test_what_a_spreadsheet_would_compute_is_written_as_text_and_read_back(tmp_path):
-    cells = ["=1+1", "+x", "-x", "@SUM(A1)", "'=x", "''-y", "-1", "+2.5", "it's", "'quoted'", "plain"]
+    cells = [
+        "=1+1",
+        "+x",
+        "-x",
+        "@SUM(A1)",
+        "'=x",
+        "''-y",
+        "-1",
+        "+2.5",
+        "it's",
+        "'quoted'",
+        "plain",
+    ]
     write_table(tmp_path / "t.csv", ("=h", "b"), [(c, 1) for c in cells])
     table = read_table(tmp_path / "t.csv")
     assert table.header == ("=h", "b")
@@ -364,27 +441,48 @@ def test_what_a_spreadsheet_would_compute_is_written_as_text_and_read_back(tmp_p
     assert [w for w in written if w[0] in "=+-@"] == ["-1", "+2.5"]
 
 
-def test_export_writes_every_prediction_with_its_provenance_and_names_what_it_cannot_read(tmp_path, capsys):
+def test_export_writes_every_prediction_with_its_provenance_and_names_what_it_cannot_read(
+    tmp_path, capsys
+):
     meta = {"run": "runs/first", "fingerprint": "f00"}
     for name in ("a", "b"):
-        found = Predictions(name, ("rest", "s"), np.array([0, 1]), np.full((2, 2), 0.5), np.arange(2) / 10, meta)
+        found = Predictions(
+            name, ("rest", "s"), np.array([0, 1]), np.full((2, 2), 0.5), np.arange(2) / 10, meta
+        )
         write_predictions(tmp_path / "p", found)
     assert main(["export", str(tmp_path / "p"), "--to", "simba"]) == 0
     origin = json.loads((tmp_path / "p" / "simba" / "a.provenance.json").read_text("utf-8"))
     assert (origin["run"], origin["fingerprint"]) == ("runs/first", "f00")
     (tmp_path / "p" / "b.predictions.csv").write_text("frame,time_s,label,p_s\n0,0,x,1\n", "utf-8")
-    assert main(["export", str(tmp_path / "p"), "--to", "boris", "--out", str(tmp_path / "out")]) == 1
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.boris.csv", "a.provenance.json"]
-    assert "b.predictions.csv, line 2: holds something that is no prediction" in capsys.readouterr().err
-    (tmp_path / "p" / "b.predictions.csv").write_text("frame,time_s,label,p_s\n0,0,s,1,0.5\n", "utf-8")
-    assert main(["export", str(tmp_path / "p"), "--to", "boris", "--out", str(tmp_path / "out")]) == 1
-    assert "b.predictions.csv, line 2: holds something that is no prediction (2 prob" in capsys.readouterr().err
+    assert (
+        main(["export", str(tmp_path / "p"), "--to", "boris", "--out", str(tmp_path / "out")]) == 1
+    )
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "a.boris.csv",
+        "a.provenance.json",
+    ]
+    assert (
+        "b.predictions.csv, line 2: holds something that is no prediction"
+        in capsys.readouterr().err
+    )
+    (tmp_path / "p" / "b.predictions.csv").write_text(
+        "frame,time_s,label,p_s\n0,0,s,1,0.5\n", "utf-8"
+    )
+    assert (
+        main(["export", str(tmp_path / "p"), "--to", "boris", "--out", str(tmp_path / "out")]) == 1
+    )
+    assert (
+        "b.predictions.csv, line 2: holds something that is no prediction (2 prob"
+        in capsys.readouterr().err
+    )
     assert main(["export", str(tmp_path / "nowhere"), "--to", "boris"]) == 2
     assert main(["export", str(tmp_path / "p"), "--to", "boris", "--pose", "x.csv"]) == 2
 
 
 def test_export_to_nwb_finds_the_pose_of_each_video(tmp_path, pynwb):
-    found = Predictions("a", ("rest", "s"), np.array([0, 1]), np.full((2, 2), 0.5), np.arange(2) / 10)
+    found = Predictions(
+        "a", ("rest", "s"), np.array([0, 1]), np.full((2, 2), 0.5), np.arange(2) / 10
+    )
     write_predictions(tmp_path, found)
     assert read_predictions(tmp_path / "a.predictions.csv").labels.tolist() == [0, 1]
     write_dlc(tmp_path / "poses" / "aDLC_x.csv", "x", ["nose"], np.ones((2, 1, 2)), np.ones((2, 1)))
@@ -420,21 +518,29 @@ def test_a_study_that_was_scored_in_another_tool_gives_the_same_labels(study, tm
     own = recordings(config)
     for name, (found, time_s) in own.items():
         unsure = np.full((len(found), len(PAIN)), 1 / len(PAIN))
-        export_predictions(tmp_path, Predictions(name, PAIN.classes, np.array(found), unsure, time_s), "boris")
+        export_predictions(
+            tmp_path, Predictions(name, PAIN.classes, np.array(found), unsure, time_s), "boris"
+        )
     theirs = recordings(dataclasses.replace(config, annotations=tmp_path))
-    assert {n: found for n, (found, _) in theirs.items()} == {n: found for n, (found, _) in own.items()}
+    assert {n: found for n, (found, _) in theirs.items()} == {
+        n: found for n, (found, _) in own.items()
+    }
 
 
 def test_the_table_of_a_long_video_is_read_row_by_row(tmp_path: Path) -> None:
     n, classes = 20_000, PAIN.classes
     shares = np.full((n, len(classes)), 1 / len(classes), np.float32)
-    write_predictions(tmp_path, Predictions("long", classes, np.zeros(n, np.int16), shares, np.arange(n) / 30, {}))
+    write_predictions(
+        tmp_path, Predictions("long", classes, np.zeros(n, np.int16), shares, np.arange(n) / 30, {})
+    )
     path = tmp_path / "long.predictions.csv"
     tracemalloc.start()
     assert len(read_predictions(path).labels) == n
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 3 * path.stat().st_size  # twice; the rows as lists of text take thirteen times as much
+    assert (
+        peak < 3 * path.stat().st_size
+    )  # twice; the rows as lists of text take thirteen times as much
 
 
 def test_a_behavior_may_be_called_like_a_coordinate(tmp_path: Path) -> None:

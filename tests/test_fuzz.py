@@ -27,9 +27,13 @@ from videos import numbered
 
 CASES = 60  # of each kind
 LABELS = np.repeat(np.arange(6, dtype=np.int16), 5)
-FOUND = Predictions("v", PAIN.classes, LABELS, np.full((30, 6), 1 / 6), np.arange(30) / 30, {"run": "r"})
+FOUND = Predictions(
+    "v", PAIN.classes, LABELS, np.full((30, 6), 1 / 6), np.arange(30) / 30, {"run": "r"}
+)
 CALTECH = "Caltech Behavior Annotator - Annotation File\n\nS1:\tstart\tend\ttype\n---\n\t1\t9\trest\n\t10\t20\twalk\n"
-TABULAR = "Observation id,o\nTime,FPS,Subject,Behavior,Status\n0.1,30,m,walk,START\n0.5,30,m,walk,STOP\n"
+TABULAR = (
+    "Observation id,o\nTime,FPS,Subject,Behavior,Status\n0.1,30,m,walk,START\n0.5,30,m,walk,STOP\n"
+)
 
 
 def labels(path):
@@ -66,7 +70,10 @@ KINDS = {
     "pose": (_pose, read_poses),
     "predictions": (_predictions, read_predictions),
     "ethogram": (lambda f: write_ethogram(f / "e.toml", PAIN), read_ethogram),
-    "classes": (_text("classes.csv", "id,name,merged\n0,rest,rest\n1,lick,lick\n2,bite,lick\n"), read_ethogram),
+    "classes": (
+        _text("classes.csv", "id,name,merged\n0,rest,rest\n1,lick,lick\n2,bite,lick\n"),
+        read_ethogram,
+    ),
     "config": (_text("config.toml", config_toml(Config())), read_config),
 }
 
@@ -95,7 +102,11 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path, kind):
 
 
 def test_damaged_hdf5_is_refused_and_nothing_of_it_is_unpickled(tmp_path, real_data):
-    sounds = [p for p in sorted((real_data / "formats" / "pose").glob("*.h5")) if 0 < p.stat().st_size < 90_000]
+    sounds = [
+        p
+        for p in sorted((real_data / "formats" / "pose").glob("*.h5"))
+        if 0 < p.stat().st_size < 90_000
+    ]
     path = tmp_path / "x.h5"
     said = refusals(path, [p.read_bytes() for p in sounds], read_poses)
     assert said
@@ -108,7 +119,9 @@ def test_a_few_bytes_that_claim_to_be_terabytes_are_refused(tmp_path):
         file.create_dataset("tracks", shape, "f8", chunks=chunks, compression="gzip", fillvalue=1.0)
         file["node_names"] = [b"nose"]
     assert (tmp_path / "x.h5").stat().st_size < 10_000
-    with pytest.raises(UserError, match=r"tracks claims 6.4e\+10 bytes, more than the file can hold"):
+    with pytest.raises(
+        UserError, match=r"tracks claims 6.4e\+10 bytes, more than the file can hold"
+    ):
         read_poses(tmp_path / "x.h5")
 
 
@@ -156,7 +169,11 @@ def test_a_video_whose_title_is_not_utf8_is_read(tmp_path):
         stream = target.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         for image in numbered(5):
-            target.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="gray").reformat(format="yuv420p")))
+            target.mux(
+                stream.encode(
+                    av.VideoFrame.from_ndarray(image, format="gray").reformat(format="yuv420p")
+                )
+            )
         target.mux(stream.encode(None))
     tagged.write_bytes(tagged.read_bytes().replace(b"TITLE", b"T\xf3TL\xe9", 1))
     assert probe(tagged).width_px == 96

@@ -18,14 +18,18 @@ def printed(command: str, flag: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("command", HELP)
-def test_the_first_page_fits_on_a_screen_and_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_page_fits_on_a_screen_and_has_examples(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = printed(command, "--help", capsys)
     assert len(text.splitlines()) <= 40
     assert "examples:" in text
 
 
 @pytest.mark.parametrize("command", WITH_OPTIONS)
-def test_every_option_of_the_first_page_is_one_of_all_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_option_of_the_first_page_is_one_of_all_options(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     everything = printed(command, "--help_all", capsys)
     known = set(re.findall(r"--[a-zA-Z_]+", everything))
     for options in HELP[command].groups.values():

@@ -25,6 +25,10 @@ def test_no_file_has_outgrown_its_room() -> None:
 
 def test_the_readme_explains_every_verb_and_every_folder_of_the_package() -> None:
     text = (HOME / "README.md").read_text("utf-8")
-    folders = [p.name for p in (HOME / "src" / "dolorim").iterdir() if p.is_dir() and (p / "__init__.py").exists()]
+    folders = [
+        p.name
+        for p in (HOME / "src" / "dolorim").iterdir()
+        if p.is_dir() and (p / "__init__.py").exists()
+    ]
     assert all(f"  {name}/" in text for name in folders)
     assert all(f"dolorim {verb}" in text for verb in VERBS)

@@ -63,15 +63,21 @@ def test_a_look_at_what_is_no_video_is_refused(tmp_path):
     assert not (tmp_path / "a.png").exists()
 
 
-@pytest.mark.parametrize(("name", "frames", "header"), [("corrupted.mp4", 28, 50), ("flipping_a_pancake.mkv", 310, 0)])
+@pytest.mark.parametrize(
+    ("name", "frames", "header"), [("corrupted.mp4", 28, 50), ("flipping_a_pancake.mkv", 310, 0)]
+)
 def test_a_look_at_real_files_with_lying_headers_tells_the_truth(real_data, name, frames, header):
     seen = look_at(real_data / "odd_videos" / name, DataConfig(crop="none"))
     assert (seen["frames"], seen["frames in the header"]) == (frames, header)
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (96, 64), (80, 80)])
-def test_a_contact_sheet_is_the_first_frame_and_eight_by_three_crops_spread_over_the_film(tmp_path, height, width):
-    path = write_film(tmp_path / "a.mp4", [np.full((height, width), 40 + 4 * i, np.uint8) for i in range(47)])
+def test_a_contact_sheet_is_the_first_frame_and_eight_by_three_crops_spread_over_the_film(
+    tmp_path, height, width
+):
+    path = write_film(
+        tmp_path / "a.mp4", [np.full((height, width), 40 + 4 * i, np.uint8) for i in range(47)]
+    )
     contact_sheet(path, DataConfig(crop="none"), tmp_path / "sheets" / "a.png")
     with Image.open(tmp_path / "sheets" / "a.png") as image:
         sheet = np.asarray(image.convert("L")).astype(int)
@@ -113,16 +119,22 @@ def test_a_pose_file_of_another_skeleton_or_of_two_animals_is_told_too(real_data
     assert {"individual1: body length", "individual2: top"} <= set(found)
 
 
-def test_the_pose_is_drawn_on_a_whole_frame_and_on_twelve_cut_outs(study: Path, tmp_path: Path) -> None:
+def test_the_pose_is_drawn_on_a_whole_frame_and_on_twelve_cut_outs(
+    study: Path, tmp_path: Path
+) -> None:
     video = sorted((study / "Videos").iterdir())[0]
-    assert main(["inspect", str(video), "--overlay", str(tmp_path / "a.png"), "--crop", "pose"]) == 0
+    assert (
+        main(["inspect", str(video), "--overlay", str(tmp_path / "a.png"), "--crop", "pose"]) == 0
+    )
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (900 + 4 * 300, 900)
         colors = {c for _, c in image.getcolors(1 << 22)}
     assert len([c for c in colors if len(set(c)) > 1]) > 6  # the video is gray, the points are not
 
 
-def test_a_pose_that_cannot_be_drawn_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pose_that_cannot_be_drawn_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     video = write_film(tmp_path / "a.mp4", numbered(3))
     assert main(["inspect", str(video), "--overlay", str(tmp_path / "a.png")]) == 2
     assert "no pose file lies beside it" in capsys.readouterr().err

@@ -39,9 +39,13 @@ def footage(frames: int, untracked: slice = slice(0), tracked: bool = True) -> L
     return LabelledRecording(Recording(str(frames), "1M", labels), film, track if tracked else None)
 
 
-def draws(parts: list[LabelledRecording], rank: int = 0, world_size: int = 1, **changes: int) -> KeypointFrames:
+def draws(
+    parts: list[LabelledRecording], rank: int = 0, world_size: int = 1, **changes: int
+) -> KeypointFrames:
     settings = TrainConfig(**{"train_T": 10, "batch_size": 2, "kp_frames": 32, **changes})
-    windows = BoutSampler([f.recording for f in parts], settings, USUAL, rank=rank, world_size=world_size)
+    windows = BoutSampler(
+        [f.recording for f in parts], settings, USUAL, rank=rank, world_size=world_size
+    )
     return KeypointFrames(parts, settings, USUAL, windows, rank, world_size)
 
 
@@ -78,7 +82,9 @@ def test_only_tracked_frames_are_drawn_and_each_as_often_as_another() -> None:
 def test_every_step_has_as_many_frames_as_asked_and_a_resumed_run_has_the_same() -> None:
     parts = [footage(100)]
     sampler = draws(parts, kp_frames=5)
-    assert len(drawn(sampler)) == len(sampler) == 5 * 5  # 100 frames are 10 windows, which are 5 steps
+    assert (
+        len(drawn(sampler)) == len(sampler) == 5 * 5
+    )  # 100 frames are 10 windows, which are 5 steps
     assert drawn(sampler, 3) == drawn(draws(parts, kp_frames=5), 3)
     assert drawn(sampler, 3) != drawn(sampler, 2)
     assert drawn(sampler, 3) != drawn(draws(parts, kp_frames=5, seed=1), 3)
@@ -100,25 +106,39 @@ def test_a_frame_is_shown_with_its_own_points_also_in_the_mirror() -> None:
     changed = augment(batch, still, range(2))
     assert batch["mirrored"].any()
     assert not batch["mirrored"].all()
-    places = crop_points(part.track.points[:, 0], part.video.centers, part.video.angles_rad, part.video.side_px)
-    mirror = [KEYPOINTS.index(n.replace("L_", "?").replace("R_", "L_").replace("?", "R_")) for n in KEYPOINTS]
+    places = crop_points(
+        part.track.points[:, 0], part.video.centers, part.video.angles_rad, part.video.side_px
+    )
+    mirror = [
+        KEYPOINTS.index(n.replace("L_", "?").replace("R_", "L_").replace("?", "R_"))
+        for n in KEYPOINTS
+    ]
     specs = drawn(loader.sampler)
-    for points, flipped, spec in zip(changed["points"][:, 0], batch["mirrored"], specs, strict=False):
+    for points, flipped, spec in zip(
+        changed["points"][:, 0], batch["mirrored"], specs, strict=False
+    ):
         true = torch.from_numpy(places[int(spec.start)])
         expected = true[mirror] * torch.tensor([-1.0, 1.0]) if flipped else true
         torch.testing.assert_close(points, expected)
 
 
-def test_a_step_that_learns_no_keypoints_or_learns_them_from_its_windows_is_given_no_single_frames() -> None:
+def test_a_step_that_learns_no_keypoints_or_learns_them_from_its_windows_is_given_no_single_frames() -> (
+    None
+):
     assert set(loaders_of([footage(60)], kp_frames=0).training) == {"windows"}
     assert set(loaders_of([footage(60)], lambda_kp=0.0).training) == {"windows"}
     alone = loaders_of([footage(60)])  # no folder of label files
     assert set(alone.training) == {"keypoint_frames"}
-    assert set(dataclasses.replace(alone, points_alone=False).training) == {"windows", "keypoint_frames"}
+    assert set(dataclasses.replace(alone, points_alone=False).training) == {
+        "windows",
+        "keypoint_frames",
+    }
 
 
 def test_where_nobody_has_tracked_anything_there_are_no_keypoints_to_learn() -> None:
-    with pytest.raises(UserError, match="none of the animals that are learned from has a keypoint in any frame"):
+    with pytest.raises(
+        UserError, match="none of the animals that are learned from has a keypoint in any frame"
+    ):
         loaders_of([footage(60, untracked=slice(0, 60)), footage(30, tracked=False)])
 
 
@@ -129,7 +149,9 @@ def spotted(frames: int) -> LabelledRecording:
     angle = rng.uniform(-np.pi, np.pi, frames)
     arm = 16 * np.stack([np.cos(angle), np.sin(angle)], -1)
     points = np.stack([64 + arm, 64 - arm], 1)
-    y, x = np.mgrid[:SIZE, :SIZE] * 2.0 + 1 + 32  # pixels of the video: the window from 32 to 96 at half its size
+    y, x = (
+        np.mgrid[:SIZE, :SIZE] * 2.0 + 1 + 32
+    )  # pixels of the video: the window from 32 to 96 at half its size
     images = np.full((frames, SIZE, SIZE), 20.0)
     for point, light in zip(np.moveaxis(points, 1, 0), (200, 80), strict=True):
         squared = (x - point[:, :1, None]) ** 2 + (y - point[:, 1:, None]) ** 2
@@ -137,21 +159,30 @@ def spotted(frames: int) -> LabelledRecording:
     track = wandering(frames, names, 1, 0.0)
     track = dataclasses.replace(track, points=points[:, None].astype(np.float32))
     film = dataclasses.replace(
-        film_of(track, SIZE), images=images.clip(0, 255).astype(np.uint8), centers=np.ones((frames, 2), np.float32)
+        film_of(track, SIZE),
+        images=images.clip(0, 255).astype(np.uint8),
+        centers=np.ones((frames, 2), np.float32),
     )
     return LabelledRecording(Recording("spots", "1M", np.zeros(frames, np.int16)), film, track)
 
 
-def test_keypoints_of_an_animal_that_looks_in_all_directions_are_learned_in_a_few_dozen_steps() -> None:
+def test_keypoints_of_an_animal_that_looks_in_all_directions_are_learned_in_a_few_dozen_steps() -> (
+    None
+):
     torch.manual_seed(0)
     part = spotted(200)
-    skeleton, config = Skeleton(part.track.names), ModelConfig(clip_length=8, tasks="multitask", width=16)
+    skeleton, config = (
+        Skeleton(part.track.names),
+        ModelConfig(clip_length=8, tasks="multitask", width=16),
+    )
     model = build_recognizer(config, 2, skeleton, SIZE)
     plain = dataclasses.replace(USUAL, aug_invert=0.0)
     loop = TrainConfig(train_T=10, batch_size=1, kp_frames=8)
     sampler = BoutSampler([part.recording], loop, plain)
     windows = Windows([part], 10, input_spec_of(model, config, skeleton), plain)
-    loader = make_loaders(Config(augment=plain, train=loop), [part], model, windows, sampler, 0).keypoint_frames
+    loader = make_loaders(
+        Config(augment=plain, train=loop), [part], model, windows, sampler, 0
+    ).keypoint_frames
     assert loader is not None
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     errors, constants = [], []
@@ -160,7 +191,9 @@ def test_keypoints_of_an_animal_that_looks_in_all_directions_are_learned_in_a_fe
         for batch in loader:
             changed = augment(batch, plain, range(2))
             found, points = model.find_keypoints(changed["frames"][:, None]), changed["points"]
-            loss = keypoint_loss(found, points, changed["valid"], lambda value: value, map_weight=0.1)
+            loss = keypoint_loss(
+                found, points, changed["valid"], lambda value: value, map_weight=0.1
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

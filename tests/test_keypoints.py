@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
-from dolorim.pose.keypoints import KEYPOINTS, SPELLINGS, match_keypoints, parse_kp_names, with_our_names
+from dolorim.pose.keypoints import (
+    KEYPOINTS,
+    SPELLINGS,
+    match_keypoints,
+    parse_kp_names,
+    with_our_names,
+)
 from dolorim.pose.pose import Pose
 from dolorim.pose.read import read_pose
 
@@ -23,10 +29,24 @@ def matched(names, **how):
         KEYPOINTS,
         ("MOUTH", "l_FrontPaw", "r frontpaw", "L-hindpaw", "RHindpaw", "tail base"),
         ("Nose", "Front Paw L", "Front Paw R", "Hind Paw L", "Hind Paw R", "Tail Base"),
-        ("snout", "left front paw", "right front paw", "left hind paw", "right hind paw", "tailbase"),
+        (
+            "snout",
+            "left front paw",
+            "right front paw",
+            "left hind paw",
+            "right hind paw",
+            "tailbase",
+        ),
         ("snout", "leftForePaw", "rightForePaw", "leftRearPaw", "rightRearPaw", "tail_root"),
         ("Nose", "Forehand-Left", "Forehand-Right", "Hindhand-Left", "Hindhand-Right", "Tailroot"),
-        ("nose", "paw (front, left)", "paw (front, right)", "paw (back, left)", "paw (back, right)", "base_of_tail"),
+        (
+            "nose",
+            "paw (front, left)",
+            "paw (front, right)",
+            "paw (back, left)",
+            "paw (back, right)",
+            "base_of_tail",
+        ),
         ("snout", "forefoot.l", "forefoot.r", "hindfoot.l", "hindfoot.r", "TailBase"),
     ],
 )
@@ -56,7 +76,9 @@ def test_every_spelling_tells_left_from_right_and_front_from_hind():
 def test_a_name_that_may_be_another_part_is_not_matched(name):
     for missing in KEYPOINTS:
         names = [n for n in KEYPOINTS if n != missing]
-        with pytest.raises(UserError, match=f"no keypoint could be taken for {missing}; it has .*{re.escape(name)}"):
+        with pytest.raises(
+            UserError, match=f"no keypoint could be taken for {missing}; it has .*{re.escape(name)}"
+        ):
             match_keypoints([*names, name])
 
 
@@ -67,7 +89,8 @@ def test_the_very_name_wins_over_a_synonym():
 def test_two_names_that_would_do_are_an_error_that_names_both():
     names = ["nose", "snout", *KEYPOINTS[1:]]
     with pytest.raises(
-        UserError, match=r"v\.csv: both nose and snout could be mouth; say which with --kp_names nose=mouth"
+        UserError,
+        match=r"v\.csv: both nose and snout could be mouth; say which with --kp_names nose=mouth",
     ):
         match_keypoints(names, where="v.csv")
     assert matched(names, given={"snout": "mouth"})["mouth"] == "snout"
@@ -99,13 +122,18 @@ def test_other_skeletons_are_matched_by_their_own_names():
 
 
 def test_a_map_is_written_as_theirs_equals_ours():
-    assert parse_kp_names(" Front Paw=L_frontpaw, a=b=mouth,") == {"Front Paw": "L_frontpaw", "a=b": "mouth"}
+    assert parse_kp_names(" Front Paw=L_frontpaw, a=b=mouth,") == {
+        "Front Paw": "L_frontpaw",
+        "a=b": "mouth",
+    }
     for text in ("mouth", "=mouth", "nose=", "a=mouth,b=mouth", "a=mouth,a=tail_base"):
         with pytest.raises(UserError, match="kp_names: "):
             parse_kp_names(text)
 
 
-@given(st.permutations(range(6)), st.lists(st.text(min_size=1, max_size=5), unique=True, max_size=3))
+@given(
+    st.permutations(range(6)), st.lists(st.text(min_size=1, max_size=5), unique=True, max_size=3)
+)
 def test_a_pose_keeps_each_points_numbers_under_its_name(order, others):
     others = [o for o in others if o not in KEYPOINTS]
     names = [KEYPOINTS[i] for i in order] + others
@@ -123,7 +151,9 @@ def test_what_was_matched_is_said_with_how():
 
 
 def test_the_real_bottom_view_pose_has_all_six(real_data):
-    pose, matches = with_our_names(read_pose(real_data / "bottomview_pose/cropped_videoDLC_resnet50_vame.csv"))
+    pose, matches = with_our_names(
+        read_pose(real_data / "bottomview_pose/cropped_videoDLC_resnet50_vame.csv")
+    )
     assert [m.theirs for m in matches] == [
         "Nose", "Forehand-Left", "Forehand-Right", "Hindhand-Left", "Hindhand-Right", "Tailroot"
     ]  # fmt: skip
@@ -131,8 +161,11 @@ def test_the_real_bottom_view_pose_has_all_six(real_data):
 
 
 def test_the_real_top_view_pose_has_not_and_its_names_are_listed(real_data):
-    pose = read_pose(real_data / "openfield_keypoints/m3v1mp4DLC_resnet50_openfieldOct30shuffle1_6000.csv")
+    pose = read_pose(
+        real_data / "openfield_keypoints/m3v1mp4DLC_resnet50_openfieldOct30shuffle1_6000.csv"
+    )
     with pytest.raises(
-        UserError, match=r"taken for L_frontpaw, .*; it has snout, leftear, rightear, tailbase; name them"
+        UserError,
+        match=r"taken for L_frontpaw, .*; it has snout, leftear, rightear, tailbase; name them",
     ):
         with_our_names(pose)

@@ -184,7 +184,14 @@ def test_a_mixed_folder_is_reported_on(tmp_path, classes, monkeypatch, capsys):
     write(tmp_path / "labels", *FILES["boris"])
     write(tmp_path / "labels", "m2.csv", FILES["frames"][1])
     write(tmp_path, "groups.csv", "file,animal,group\nm1.mp4,a,saline\nm2.mp4,b,cfa\n")
-    command = ["report", str(tmp_path / "labels"), "--groups", str(tmp_path / "groups.csv"), "--classes", str(classes)]
+    command = [
+        "report",
+        str(tmp_path / "labels"),
+        "--groups",
+        str(tmp_path / "groups.csv"),
+        "--classes",
+        str(classes),
+    ]
     assert main([*command, "--rate_hz", "30", "--out", str(tmp_path / "out")]) == 0
     table = pd.read_csv(tmp_path / "out" / "recordings.csv")
     budget = table[(table.readout == "time_s") & (table.behavior == "lick")]
@@ -215,7 +222,10 @@ def test_the_videos_timestamps_count_where_they_are_given(tmp_path):
 @pytest.mark.usefixtures("classes")
 def test_trials_are_laid_on_their_video_where_it_is_given(tmp_path):
     write_film(tmp_path / "Videos" / "m1.mp4", numbered(40), rate=10)
-    files = [(f"prediction_m1_{k}.csv", table("Frame,Action", (f"{i},{k % 2}" for i in range(20)))) for k in (1, 2)]
+    files = [
+        (f"prediction_m1_{k}.csv", table("Frame,Action", (f"{i},{k % 2}" for i in range(20))))
+        for k in (1, 2)
+    ]
     config = DataConfig(videos=tmp_path / "Videos", trial_length=20, label_context=2)
     found = study(tmp_path, files, labels=config, times_of=frame_times)
     assert [(t.trial, t.labels.tolist()) for t in found.recordings] == [("1", [1]), ("2", [0])]

@@ -20,7 +20,8 @@ from dolorim.pose.write_dlc import write_dlc
 from ethograms import unmerged
 
 LICKS = Ethogram(
-    (RawClass(0, "rest", "rest"), RawClass(1, "lick_L", "lick"), RawClass(2, "lick_R", "lick")), ("rest", "lick")
+    (RawClass(0, "rest", "rest"), RawClass(1, "lick_L", "lick"), RawClass(2, "lick_R", "lick")),
+    ("rest", "lick"),
 )
 # Raw 0 is called a and learned as b, raw 1 the other way round.
 CROSSED = Ethogram((RawClass(0, "a", "b"), RawClass(1, "b", "a")), ("a", "b"))
@@ -39,7 +40,9 @@ def rows(frames, actions, delimiter=","):
 
 def placed(path, n_frames):
     """What a label file says about each frame of its video."""
-    return place_trials([read_labels(path, PAIN).counted_from_zero(360, 15)], n_frames).labels.tolist()
+    return place_trials(
+        [read_labels(path, PAIN).counted_from_zero(360, 15)], n_frames
+    ).labels.tolist()
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -50,7 +53,9 @@ def test_frames_may_be_counted_from_0_or_from_1(tmp_path, first):
 
 
 @pytest.mark.parametrize("first", [0, 1, 15, 16])
-def test_345_rows_label_the_last_345_frames_of_their_trial_however_they_are_counted(tmp_path, first):
+def test_345_rows_label_the_last_345_frames_of_their_trial_however_they_are_counted(
+    tmp_path, first
+):
     path = label_file(tmp_path, rows(range(first, first + 345), [2] * 345))
     assert placed(path, 360) == [-1] * 15 + [2] * 345
 
@@ -125,11 +130,18 @@ def test_what_spreadsheets_save_is_read_whatever_its_delimiter_encoding_and_line
 ):
     ethogram = unmerged(["rest", "lèche"])
     text = rows(range(4), ["rest", "lèche", "LÈCHE", "1"], delimiter).replace("\n", line_end)
-    assert read_labels(label_file(tmp_path, text, encoding=encoding), ethogram).labels.tolist() == [0, 1, 1, 1]
+    assert read_labels(label_file(tmp_path, text, encoding=encoding), ethogram).labels.tolist() == [
+        0,
+        1,
+        1,
+        1,
+    ]
 
 
 def test_blank_lines_spaces_further_columns_and_other_headings_do_no_harm(tmp_path):
-    path = label_file(tmp_path, "time, frame_number , Behavior,note\n\n0.0, 0 , 2 ,x\n\n0.1,1.0,6.0,\n")
+    path = label_file(
+        tmp_path, "time, frame_number , Behavior,note\n\n0.0, 0 , 2 ,x\n\n0.1,1.0,6.0,\n"
+    )
     found = read_labels(path, PAIN)
     assert (found.frames.tolist(), found.labels.tolist()) == ([0, 1], [2, 4])
 
@@ -137,8 +149,14 @@ def test_blank_lines_spaces_further_columns_and_other_headings_do_no_harm(tmp_pa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("Frame,Action\n0,1\n\n1,9\n", r"line 4, column Action: class id 9 is not in the ethogram \(ids 0, 1, 2, 3"),
-        ("Frame,Action\n0,licking\n", "line 2, column Action: no class is called 'licking'; there are rest, paw_with"),
+        (
+            "Frame,Action\n0,1\n\n1,9\n",
+            r"line 4, column Action: class id 9 is not in the ethogram \(ids 0, 1, 2, 3",
+        ),
+        (
+            "Frame,Action\n0,licking\n",
+            "line 2, column Action: no class is called 'licking'; there are rest, paw_with",
+        ),
         ("Frame,Action\n0,1\n1,1\n0,2\n", "frame 0 stands on line 2 and again on line 4; keep one"),
         ("Frame,Action\n0,1\n1\n", r"line 3: expected 2 cells \(Frame, Action\), found 1"),
         ("Frame,Action\nx,1\n", "line 2, column Frame: expected a frame number, found 'x'"),
@@ -155,7 +173,9 @@ def test_blank_lines_spaces_further_columns_and_other_headings_do_no_harm(tmp_pa
         ('Frame,Action\n0,"' + 200_000 * "a" + '"\n', "line 2: not a table that can be read"),
     ],
 )
-def test_a_label_file_that_cannot_be_understood_is_refused_by_file_line_and_remedy(tmp_path, text, message):
+def test_a_label_file_that_cannot_be_understood_is_refused_by_file_line_and_remedy(
+    tmp_path, text, message
+):
     path = label_file(tmp_path, text)
     with pytest.raises(UserError, match=message) as caught:
         read_labels(path, PAIN)
@@ -192,7 +212,9 @@ def test_labels_that_are_written_and_read_are_the_same(ethogram, data):
 
 
 def test_a_merged_class_is_written_by_its_own_name_where_a_behavior_carries_it(tmp_path):
-    ethogram = Ethogram((RawClass(0, "flinch", "pain"), RawClass(1, "pain", "pain")), ("pain", "rest"))
+    ethogram = Ethogram(
+        (RawClass(0, "flinch", "pain"), RawClass(1, "pain", "pain")), ("pain", "rest")
+    )
     write_labels(tmp_path / "v.csv", np.array([0, -1]), ethogram)
     assert (tmp_path / "v.csv").read_text("utf-8") == "Frame,Action\n0,pain\n1,None\n"
 
@@ -215,14 +237,18 @@ def test_a_full_disk_is_a_users_error_and_the_old_file_stays_whole(tmp_path, mon
 
     path = label_file(tmp_path, "what was there before")
     monkeypatch.setattr(Path, "write_text", half)
-    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\); free some space"):
+    with pytest.raises(
+        UserError, match=r"cannot be written \(No space left on device\); free some space"
+    ):
         write(path)
     assert path.read_text("utf-8") == "what was there before"
     assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-def test_a_file_is_written_into_a_folder_that_is_not_there_yet_and_leaves_nothing_else(tmp_path, write):
+def test_a_file_is_written_into_a_folder_that_is_not_there_yet_and_leaves_nothing_else(
+    tmp_path, write
+):
     path = tmp_path / "new" / "folder" / "file"
     write(path)
     assert list(path.parent.iterdir()) == [path]

@@ -79,7 +79,9 @@ def test_a_bright_reflection_does_not_attract_the_crop_from_a_walking_animal(tmp
     assert hits(follow(tmp_path, mouse, light=LIGHT)[0]) >= 0.95
 
 
-def test_a_bright_reflection_does_not_attract_the_crop_from_a_dark_animal_that_never_moves(tmp_path):
+def test_a_bright_reflection_does_not_attract_the_crop_from_a_dark_animal_that_never_moves(
+    tmp_path,
+):
     assert hits(follow(tmp_path, DARK, still=True, light=LIGHT)[0]) >= 0.95
 
 
@@ -87,7 +89,9 @@ def test_beside_a_bright_reflection_the_crop_of_an_infrared_animal_that_never_mo
     tmp_path,
 ):
     distances, _ = follow(tmp_path, INFRARED, still=True, light=LIGHT)
-    assert np.mean(distances < 1) >= 0.75  # the weakest case: its paws are no brighter than the reflection
+    assert (
+        np.mean(distances < 1) >= 0.75
+    )  # the weakest case: its paws are no brighter than the reflection
 
 
 @KINDS
@@ -96,8 +100,12 @@ def test_a_flickering_clock_does_not_attract_the_crop_from_a_walking_animal(tmp_
 
 
 @KINDS
-def test_a_clock_attracts_the_crop_from_an_animal_that_never_moves_until_the_clock_is_masked(tmp_path, mouse):
-    assert hits(follow(tmp_path, mouse, still=True, overlay=draw_clock)[0]) < 0.5  # the limit that --mask is there for
+def test_a_clock_attracts_the_crop_from_an_animal_that_never_moves_until_the_clock_is_masked(
+    tmp_path, mouse
+):
+    assert (
+        hits(follow(tmp_path, mouse, still=True, overlay=draw_clock)[0]) < 0.5
+    )  # the limit that --mask is there for
     mask = ",".join(map(str, CLOCK))
     assert hits(follow(tmp_path, mouse, mask, still=True, overlay=draw_clock)[0]) >= 0.95
 
@@ -105,7 +113,9 @@ def test_a_clock_attracts_the_crop_from_an_animal_that_never_moves_until_the_clo
 def test_a_negative_of_the_film_is_followed_all_the_same():
     y, x = np.mgrid[:96, :96]
     way = np.linspace((20, 30), (75, 60), 40)
-    frames = np.stack([200 - 140 * (np.hypot(x - a, (y - b) * 2) < 10) for a, b in way]).astype(np.uint8)
+    frames = np.stack([200 - 140 * (np.hypot(x - a, (y - b) * 2) < 10) for a, b in way]).astype(
+        np.uint8
+    )
     for film in (frames, 255 - frames):
         small = np.stack([localize.shrink(f, 1) for f in film])
         scene = localize.survey(small, 1)
@@ -121,13 +131,19 @@ def test_an_empty_picture_puts_the_crop_in_its_middle(level):
     assert 0 < scene.body_length_px < 64
 
 
-@pytest.mark.parametrize(("shape", "factor"), [((90, 128), 1), ((480, 640), 5), ((1070, 1064), 8), ((40, 30), 1)])
+@pytest.mark.parametrize(
+    ("shape", "factor"), [((90, 128), 1), ((480, 640), 5), ((1070, 1064), 8), ((40, 30), 1)]
+)
 def test_a_picture_is_shrunk_to_about_128_pixels_by_block_means(shape, factor):
     assert localize.factor_for(shape) == factor
     luma = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     small = localize.shrink(luma, factor)
     height, width = (s // factor for s in shape)
-    blocks = luma[: height * factor, : width * factor].reshape(height, factor, width, factor).mean(axis=(1, 3))
+    blocks = (
+        luma[: height * factor, : width * factor]
+        .reshape(height, factor, width, factor)
+        .mean(axis=(1, 3))
+    )
     assert np.allclose(small, np.log(blocks + 16), atol=1e-5)
 
 
@@ -138,7 +154,9 @@ def test_a_picture_is_shrunk_to_about_128_pixels_by_block_means(shape, factor):
         ("openfield_keypoints/*.mp4", "openfield_keypoints/*DLC*.csv"),
     ],
 )
-def test_in_real_films_the_crop_stays_on_the_animal_that_a_trained_tracker_sees(real_data, video, table):
+def test_in_real_films_the_crop_stays_on_the_animal_that_a_trained_tracker_sees(
+    real_data, video, table
+):
     (path,), (points,) = real_data.rglob(video), real_data.rglob(table)
     way, length = way_of(path, stop=200)
     with open(points, newline="") as file:

@@ -55,11 +55,16 @@ def test_logit_adjustment_adds_tau_times_the_log_share() -> None:
 
 
 def test_the_losses_of_all_stages_are_summed() -> None:
-    logits, labels = torch.randn(3, 2, 7, 4, generator=torch.Generator().manual_seed(0)), torch.arange(14) % 4
+    logits, labels = (
+        torch.randn(3, 2, 7, 4, generator=torch.Generator().manual_seed(0)),
+        torch.arange(14) % 4,
+    )
     labels, shares = labels.view(2, 7), np.full(4, 0.25)
     for settings in ({}, {"lambda_smooth": 0.5}, {"focal_gamma": 1.0}):
         one_by_one = [loss_of(stage[None], labels, shares, **settings) for stage in logits]
-        assert loss_of(logits, labels, shares, **settings) == pytest.approx(sum(one_by_one), rel=1e-5)
+        assert loss_of(logits, labels, shares, **settings) == pytest.approx(
+            sum(one_by_one), rel=1e-5
+        )
 
 
 def test_two_processes_have_the_loss_of_one_that_has_both_batches() -> None:
@@ -70,7 +75,9 @@ def test_two_processes_have_the_loss_of_one_that_has_both_batches() -> None:
     totals = [float(loss.weights[y[y >= 0]].sum()) for _, y in parts]
     together = torch.tensor(totals).mean()  # what the processes hear of each other
     found = [float(loss(x, y, lambda _: together)) for x, y in parts]
-    assert np.mean(found) == pytest.approx(float(loss(logits, labels, lambda value: value)), rel=1e-5)
+    assert np.mean(found) == pytest.approx(
+        float(loss(logits, labels, lambda value: value)), rel=1e-5
+    )
 
 
 def test_smoothed_labels_leave_a_share_to_every_class() -> None:
@@ -78,7 +85,9 @@ def test_smoothed_labels_leave_a_share_to_every_class() -> None:
     log = logits.log_softmax(-1)[0, 0, 0]
     target = torch.tensor([0.925, 0.025, 0.025, 0.025])  # 0.1 of four classes
     shares = np.full(4, 0.25)
-    assert loss_of(logits, [[0]], shares, label_smoothing=0.1) == pytest.approx(float(-(target * log).sum()), rel=1e-5)
+    assert loss_of(logits, [[0]], shares, label_smoothing=0.1) == pytest.approx(
+        float(-(target * log).sum()), rel=1e-5
+    )
 
 
 def test_around_a_change_of_labels_the_truth_is_a_mixture() -> None:
@@ -86,7 +95,9 @@ def test_around_a_change_of_labels_the_truth_is_a_mixture() -> None:
     found = soft_targets(labels, 2, 1)[0]
     assert found[:, 1].tolist() == pytest.approx([0, 0, 1 / 3, 2 / 3, 1, 1, 1, 1])
     assert torch.equal(soft_targets(labels, 2, 0)[0, 6], torch.zeros(2))  # no label, no target
-    assert loss_of(torch.zeros(1, 1, 8, 2), labels, soft_boundaries=1) == pytest.approx(float(np.log(2)))
+    assert loss_of(torch.zeros(1, 1, 8, 2), labels, soft_boundaries=1) == pytest.approx(
+        float(np.log(2))
+    )
 
 
 @given(labels=st.lists(st.integers(-1, 3), min_size=1, max_size=30), reach=st.integers(0, 5))
@@ -120,7 +131,9 @@ def test_a_jump_costs_no_more_than_sixteen() -> None:
 def test_missing_keypoints_and_those_outside_of_the_crop_have_no_place_to_be_wrong_about() -> None:
     truth = torch.tensor([[[[0.2, 0.1], [torch.nan, torch.nan], [1.4, 0.0]]] * 2])  # (1, 2, 3, 2)
 
-    def loss(places: torch.Tensor, says: torch.Tensor, truth: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    def loss(
+        places: torch.Tensor, says: torch.Tensor, truth: torch.Tensor, valid: torch.Tensor
+    ) -> torch.Tensor:
         found = Keypoints(places, says, torch.zeros(*says.shape, 4, 4))
         return keypoint_loss(found, truth, valid, over_all=lambda value: value)
 
@@ -140,7 +153,9 @@ def test_missing_keypoints_and_those_outside_of_the_crop_have_no_place_to_be_wro
     assert loss(right, seen, nothing, torch.zeros_like(valid)).isfinite()
     untracked = torch.cat([truth, nothing])  # beside a recording that nobody has tracked
     for says in (seen, -seen):
-        beside = loss(right.expand(2, -1, -1, -1), torch.cat([seen, says]), untracked, valid.expand(2, -1))
+        beside = loss(
+            right.expand(2, -1, -1, -1), torch.cat([seen, says]), untracked, valid.expand(2, -1)
+        )
         assert float(beside) == pytest.approx(best, abs=1e-6)
 
 
@@ -154,7 +169,9 @@ def test_a_peak_is_highest_in_the_cell_that_its_point_lies_in(x: float, y: float
     assert abs((row + 0.5) / 3 - 1 - y) <= 1 / 6 + 1e-5
 
 
-def test_two_guesses_with_the_right_mean_are_not_alike_where_one_is_spread_over_the_whole_mouse() -> None:
+def test_two_guesses_with_the_right_mean_are_not_alike_where_one_is_spread_over_the_whole_mouse() -> (
+    None
+):
     truth = torch.zeros(1, 1, 1, 2)  # in the middle of the crop
     spread, peaked = torch.full((1, 1, 1, 9, 9), -20.0), torch.full((1, 1, 1, 9, 9), -20.0)
     spread[..., 4, 0] = spread[..., 4, 8] = 0.0  # half here, half there: the mean is in the middle
@@ -171,5 +188,7 @@ def test_the_best_heat_map_is_the_peak_itself() -> None:
     truth = torch.tensor([[[[0.3, -0.2]]]])
     best = peaks(truth, (8, 8)).log().requires_grad_()
     found = Keypoints(truth, torch.full((1, 1, 1), 9.0), best)
-    keypoint_loss(found, truth, torch.ones(1, 1, dtype=torch.bool), lambda v: v, map_weight=1.0).backward()
+    keypoint_loss(
+        found, truth, torch.ones(1, 1, dtype=torch.bool), lambda v: v, map_weight=1.0
+    ).backward()
     torch.testing.assert_close(best.grad, torch.zeros_like(best), atol=1e-6, rtol=0)

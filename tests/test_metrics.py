@@ -56,7 +56,10 @@ def test_the_confusion_of_two_videos_is_the_sum_of_theirs(one, two):
 
 
 def test_rows_of_the_confusion_are_the_truth():
-    assert confusion(np.array([0, 0, 1, -1]), np.array([1, 1, 1, 0]), 2).tolist() == [[0, 2], [0, 1]]
+    assert confusion(np.array([0, 0, 1, -1]), np.array([1, 1, 1, 0]), 2).tolist() == [
+        [0, 2],
+        [0, 1],
+    ]
 
 
 def test_a_class_that_is_only_predicted_counts_and_one_that_nobody_names_does_not():
@@ -66,7 +69,13 @@ def test_a_class_that_is_only_predicted_counts_and_one_that_nobody_names_does_no
 
 def test_without_a_labelled_frame_every_score_is_zero():
     scores = frame_scores(confusion(np.array([-1, -1]), np.array([0, 1]), 2), NAMES[:2])
-    assert [scores[k] for k in ("frames", "accuracy", "macro_f1", "weighted_f1", "kappa")] == [0, 0, 0, 0, 0]
+    assert [scores[k] for k in ("frames", "accuracy", "macro_f1", "weighted_f1", "kappa")] == [
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_agreement_on_one_class_alone_is_worth_no_kappa():
@@ -91,7 +100,10 @@ def reference_counts(truth, guess, overlap, background):
     taken = [False] * len(true)
     tp = fp = 0
     for start, stop, label in found:
-        shares = [(min(stop, b) - max(start, a)) / (max(stop, b) - min(start, a)) * (label == c) for a, b, c in true]
+        shares = [
+            (min(stop, b) - max(start, a)) / (max(stop, b) - min(start, a)) * (label == c)
+            for a, b, c in true
+        ]
         best = int(np.argmax(shares)) if shares else 0
         if shares and shares[best] >= overlap and not taken[best]:
             tp, taken[best] = tp + 1, True
@@ -107,7 +119,11 @@ def distance(one, two):
     def between(i, j):
         if not i or not j:
             return i + j
-        return min(between(i - 1, j) + 1, between(i, j - 1) + 1, between(i - 1, j - 1) + (one[i - 1] != two[j - 1]))
+        return min(
+            between(i - 1, j) + 1,
+            between(i, j - 1) + 1,
+            between(i - 1, j - 1) + (one[i - 1] != two[j - 1]),
+        )
 
     return between(len(one), len(two))
 
@@ -142,7 +158,9 @@ def test_a_bout_broken_in_two_costs_two_segments_and_half_of_the_edit_score():
     broken = np.repeat([0, 1, 0, 1], [5, 2, 3, 10])
     scores = count_segments([(truth, broken)]).scores
     two_of_four = 200 * 2 / (2 * 2 + 2)
-    assert scores == pytest.approx({"f1_10": two_of_four, "f1_25": two_of_four, "f1_50": two_of_four, "edit": 50.0})
+    assert scores == pytest.approx(
+        {"f1_10": two_of_four, "f1_25": two_of_four, "f1_50": two_of_four, "edit": 50.0}
+    )
 
 
 def test_nothing_but_background_is_perfect_in_order_and_has_no_segments():
@@ -169,7 +187,9 @@ def rated(real_data):
     with np.load(real_data / "raters" / "openfield20.npz") as table:
         videos = sorted({key.split("|")[0] for key in table.files})
         labels = {r: [table[f"{v}|{r}"].astype(int) for v in videos] for r in RATERS}
-    known = [np.all(np.stack(of_video) >= 0, axis=0) for of_video in zip(*labels.values(), strict=True)]
+    known = [
+        np.all(np.stack(of_video) >= 0, axis=0) for of_video in zip(*labels.values(), strict=True)
+    ]
     return {r: [x[k] for x, k in zip(labels[r], known, strict=True)] for r in RATERS}
 
 
@@ -183,16 +203,27 @@ def rated(real_data):
         ("Jin(gt)_vs_Oliver", "Jin", "Oliver"),
     ],
 )
-def test_scores_of_real_raters_are_those_of_the_reference_evaluation(real_data, name, truth, guess, background):
-    expected = json.loads((real_data / "raters" / "expected_segment_metrics.json").read_text("utf-8"))
+def test_scores_of_real_raters_are_those_of_the_reference_evaluation(
+    real_data, name, truth, guess, background
+):
+    expected = json.loads(
+        (real_data / "raters" / "expected_segment_metrics.json").read_text("utf-8")
+    )
     expected = expected[f"OFT20_{name}_{background}"]
     labels = rated(real_data)
     pairs = list(zip(labels[truth], labels[guess], strict=True))
     counts = count_segments(pairs, [int(b) for b in expected["bg"]])
     frames = frame_scores(sum(confusion(*pair, 3) for pair in pairs), NAMES[:3])
-    found = {**counts.scores, "acc": 100 * frames["accuracy"], "frames": frames["frames"], "videos": len(pairs)}
+    found = {
+        **counts.scores,
+        "acc": 100 * frames["accuracy"],
+        "frames": frames["frames"],
+        "videos": len(pairs),
+    }
     assert found == pytest.approx({key: expected[key] for key in found}, rel=0, abs=1e-6)
-    assert [counts.tp.tolist(), counts.fp.tolist(), counts.fn.tolist()] == [expected[k] for k in ("tp", "fp", "fn")]
+    assert [counts.tp.tolist(), counts.fp.tolist(), counts.fn.tolist()] == [
+        expected[k] for k in ("tp", "fp", "fn")
+    ]
 
 
 def test_human_raters_agree_with_a_kappa_of_080_to_083(real_data):

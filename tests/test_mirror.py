@@ -48,7 +48,18 @@ def test_two_letters_are_paws_where_all_four_are_there(names: tuple[str, ...]) -
 @pytest.mark.parametrize(
     "names",
     [
-        ("rest", "walk", "rear", "level", "upright", "righting", "lateral", "Leftover", "allogroom", "freeze"),
+        (
+            "rest",
+            "walk",
+            "rear",
+            "level",
+            "upright",
+            "righting",
+            "lateral",
+            "Leftover",
+            "allogroom",
+            "freeze",
+        ),
         ("FL", "FR", "groom"),  # flinch and freeze, for all we know
         ("rear", "ear", "earth", "cleft", "bright", "left and right paw"),
         ("paw_lick", "paw_guard", "flinch", "active"),
@@ -70,7 +81,9 @@ def test_spellings_of_one_pair_may_differ() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.sampled_from([name for pair in PAIRS for name in pair]), unique=True, max_size=12))
+@given(
+    st.lists(st.sampled_from([name for pair in PAIRS for name in pair]), unique=True, max_size=12)
+)
 def test_the_mirror_image_of_a_mirror_image_is_the_thing_itself(names: list[str]) -> None:
     order = mirrored_order(names)
     assert [order[i] for i in order] == list(range(len(names)))
@@ -80,12 +93,17 @@ def test_the_mirror_image_of_a_mirror_image_is_the_thing_itself(names: list[str]
     ("classes", "keypoints"),
     [
         (("rest", "lick_L"), KEYPOINTS),
-        (("rest", "lick_ipsi", "lick_contra"), KEYPOINTS),  # of an animal in the mirror nobody knows the treated side
+        (
+            ("rest", "lick_ipsi", "lick_contra"),
+            KEYPOINTS,
+        ),  # of an animal in the mirror nobody knows the treated side
         (("rest", "walk"), ("mouth", "L_hindpaw", "tail_base")),
         (("rest", "LickLeft"), ()),
     ],
 )
-def test_nothing_is_mirrored_where_a_side_has_no_partner(classes: tuple[str, ...], keypoints: tuple[str, ...]) -> None:
+def test_nothing_is_mirrored_where_a_side_has_no_partner(
+    classes: tuple[str, ...], keypoints: tuple[str, ...]
+) -> None:
     changes, told = settle(Config(), classes, keypoints)
     assert changes.aug_flip == 0
     assert "no window is mirrored" in told[0]
@@ -99,6 +117,8 @@ def test_where_all_sides_have_partners_windows_are_mirrored_as_asked() -> None:
 
 def test_a_window_that_the_heading_has_turned_upright_stays_upright() -> None:
     config = Config()
-    aligned = dataclasses.replace(config, data=dataclasses.replace(config.data, crop="pose", align="heading"))
+    aligned = dataclasses.replace(
+        config, data=dataclasses.replace(config.data, crop="pose", align="heading")
+    )
     assert settle(config, ("a", "b"), ())[0].aug_rotate == 1.0
     assert 360 * settle(aligned, ("a", "b"), ())[0].aug_rotate / 2 <= 10  # degrees to either side

@@ -26,7 +26,11 @@ def recognizer(clip_length: int, seed: int = 0) -> Recognizer:
     model.train()
     with torch.no_grad():
         for _ in range(3):
-            model(Inputs(torch.rand(2, 1, clip_length + 4, SIZE, SIZE), torch.rand(2, clip_length + 4, 2)))
+            model(
+                Inputs(
+                    torch.rand(2, 1, clip_length + 4, SIZE, SIZE), torch.rand(2, clip_length + 4, 2)
+                )
+            )
     return model.eval()
 
 
@@ -42,13 +46,21 @@ def video(frames: int, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("clip_length", [1, 2, 3, 5, 8, 9, 16, 17, 24])
-def test_the_dense_output_at_a_frame_is_the_network_run_on_the_clip_around_it(clip_length: int) -> None:
+def test_the_dense_output_at_a_frame_is_the_network_run_on_the_clip_around_it(
+    clip_length: int,
+) -> None:
     model, n = recognizer(clip_length), 26
     images, track = video(n)
     with torch.no_grad():
         dense = model(Inputs(images, track)).actions
         assert dense.shape == (1, n, CLASSES)
-        for t in (0, 1, n // 2, n - 2, n - 1):  # the borders too: there the outermost frame is repeated
+        for t in (
+            0,
+            1,
+            n // 2,
+            n - 2,
+            n - 1,
+        ):  # the borders too: there the outermost frame is repeated
             clip = (torch.arange(clip_length) + t - clip_length // 2).clamp(0, n - 1)
             alone = model(Inputs(images[:, :, clip], track[:, clip]), halo=True).actions
             assert alone.shape == (1, 1, CLASSES)
@@ -65,7 +77,9 @@ def test_a_decision_sees_its_clip_and_nothing_else(clip_length: int) -> None:
     other = torch.where(inside[None, None, :, None, None], images, 1 - images)
     with torch.no_grad():
         whole = model(Inputs(images, track)).actions[0, t]
-        torch.testing.assert_close(model(Inputs(other, track)).actions[0, t], whole, atol=1e-9, rtol=0)
+        torch.testing.assert_close(
+            model(Inputs(other, track)).actions[0, t], whole, atol=1e-9, rtol=0
+        )
         for edge in (first, first + clip_length - 1):
             changed = images.clone()
             changed[:, :, edge] = 1 - changed[:, :, edge]
@@ -79,9 +93,17 @@ def test_prediction_in_chunks_equals_prediction_of_the_whole_video(chunk: int, b
     track = video(n)[1][0].numpy()
     with torch.no_grad():
         pictures = torch.from_numpy(images)[None, None].float() / 255
-        whole = model(Inputs(pictures, torch.from_numpy(track)[None])).actions[0].softmax(-1).numpy()
+        whole = (
+            model(Inputs(pictures, torch.from_numpy(track)[None])).actions[0].softmax(-1).numpy()
+        )
     blocks = [
-        Crops(s, images[s : s + block], track[s : s + block], np.arange(n)[s : s + block], np.zeros(block))
+        Crops(
+            s,
+            images[s : s + block],
+            track[s : s + block],
+            np.arange(n)[s : s + block],
+            np.zeros(block),
+        )
         for s in range(0, n, block)
     ]
     found = np.concatenate([d.probabilities for d in predictor(model, chunk).stream(blocks)])
@@ -101,7 +123,10 @@ def test_folding_the_normalizations_does_not_change_the_output() -> None:
     model = recognizer(16)
     images, track = video(20)
     with torch.no_grad():
-        folded, plain = fold_normalization(model)(Inputs(images, track)), model(Inputs(images, track))
+        folded, plain = (
+            fold_normalization(model)(Inputs(images, track)),
+            model(Inputs(images, track)),
+        )
         torch.testing.assert_close(folded.actions, plain.actions, atol=1e-4, rtol=1e-3)
 
 
@@ -119,7 +144,9 @@ def test_the_head_goes_from_512_over_256_to_the_classes() -> None:
 
 def test_a_training_step_at_the_size_of_real_crops_gives_gradients() -> None:
     torch.manual_seed(0)
-    model = build_recognizer(ModelConfig(clip_length=8, appearance_dropout=0.0, convolution_dropout=0.0), CLASSES)
+    model = build_recognizer(
+        ModelConfig(clip_length=8, appearance_dropout=0.0, convolution_dropout=0.0), CLASSES
+    )
     model(Inputs(torch.rand(2, 1, 4, 96, 96))).actions.sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
@@ -141,7 +168,9 @@ def test_a_still_scene_has_no_motion_and_no_flicker() -> None:
 def test_the_numbers_of_shape_and_motion_do_not_depend_on_heading_or_on_which_is_darker() -> None:
     y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing="ij")
     at = torch.linspace(-0.1, 0.1, 20)[:, None, None]
-    blob = torch.exp(-(((x - at) / 0.4) ** 2 + (y / 0.2) ** 2))  # a body that moves along its long axis
+    blob = torch.exp(
+        -(((x - at) / 0.4) ** 2 + (y / 0.2) ** 2)
+    )  # a body that moves along its long axis
     bright = 0.5 + 0.3 * blob[None]
     maps, numbers, still = MotionMaps(LAGS), Kinematics(LAGS), torch.zeros(1, 20, 2)
     one = numbers(maps(bright), still)
@@ -155,10 +184,14 @@ def test_the_numbers_of_shape_and_motion_do_not_depend_on_heading_or_on_which_is
 
 def test_the_convolutions_can_be_hidden_in_training_only() -> None:
     torch.manual_seed(0)
-    net = Cnn3d((8, 8, 16), 8, 16, dropout=0.0, appearance_dropout=0.0, convolution_dropout=0.999999)
+    net = Cnn3d(
+        (8, 8, 16), 8, 16, dropout=0.0, appearance_dropout=0.0, convolution_dropout=0.999999
+    )
     images, track = video(12)
     net.train()
-    net(images.expand(2, -1, -1, -1, -1) * torch.rand(2, 1, 1, 1, 1), track.expand(2, -1, -1)).sum().backward()
+    net(
+        images.expand(2, -1, -1, -1, -1) * torch.rand(2, 1, 1, 1, 1), track.expand(2, -1, -1)
+    ).sum().backward()
     assert float(net.stem[0].weight.grad.abs().max()) == 0
     net.eval()
     net.zero_grad()

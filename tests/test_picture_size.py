@@ -26,7 +26,9 @@ def two_sizes(folder: Path, height: int, width: int) -> Path:
     first = write_film(folder / "one.mp4", numbered(30, 64, 96), options={"crf": "10"})
     pictures = numbered(30, 64, 96)
     rows, columns = np.arange(height) * 64 // height, np.arange(width) * 96 // width
-    second = write_film(folder / "two.mp4", [p[rows][:, columns] for p in pictures], options={"crf": "10"})
+    second = write_film(
+        folder / "two.mp4", [p[rows][:, columns] for p in pictures], options={"crf": "10"}
+    )
     parts = [remuxed(video, video.with_suffix(".ts")).read_bytes() for video in (first, second)]
     video = folder / "Videos" / "both.ts"
     video.parent.mkdir(parents=True)
@@ -71,11 +73,24 @@ def test_prediction_says_so_and_leaves_frames_of_another_shape_open(
     assert meta["frames_of_another_shape"] == open_frames
 
 
-def test_check_and_extraction_say_so_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_and_extraction_say_so_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     video = two_sizes(tmp_path, 128, 192)
-    (finding,) = (f for f in examine(video, None, DataConfig()).findings if f.name == "size-changes")
+    (finding,) = (
+        f for f in examine(video, None, DataConfig()).findings if f.name == "size-changes"
+    )
     assert "192x128 from frame 30 on" in finding.what
-    command = ["extract", str(tmp_path), "--cache", str(tmp_path / "cache"), "--image_size", "16", "--workers", "1"]
+    command = [
+        "extract",
+        str(tmp_path),
+        "--cache",
+        str(tmp_path / "cache"),
+        "--image_size",
+        "16",
+        "--workers",
+        "1",
+    ]
     for _ in range(2):  # an entry remembers it
         assert main(command) == 0
         assert "192x128 from frame 30 on" in capsys.readouterr().err.replace("\n", " ")

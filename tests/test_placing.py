@@ -36,7 +36,10 @@ ROWS = [(0.0, 3.333, "rest"), (3.333, 5.0, "lick"), (5.0, 8.0, "walk")]
 
 
 def boris(rows, rate, video="m1.mp4", length=8.0):
-    lines = [f"o,player #1:{video},0,{length},{rate},No focal subject,{n},STATE,{a},{b},{video}" for a, b, n in rows]
+    lines = [
+        f"o,player #1:{video},0,{length},{rate},No focal subject,{n},STATE,{a},{b},{video}"
+        for a, b, n in rows
+    ]
     return BORIS + "\n".join(lines) + "\n"
 
 
@@ -117,7 +120,9 @@ def test_where_the_rate_varies_each_frames_own_time_decides_for_everybody(tmp_pa
 def test_ten_minutes_scored_at_29_97_frames_per_second_lie_where_their_times_say(tmp_path):
     (tmp_path / "DLC").mkdir()
     n = 18_000
-    write_dlc(tmp_path / "DLC" / "m1DLC_net.csv", "net", ["nose"], np.ones((n, 1, 2)), np.ones((n, 1)))
+    write_dlc(
+        tmp_path / "DLC" / "m1DLC_net.csv", "net", ["nose"], np.ones((n, 1, 2)), np.ones((n, 1))
+    )
     rows = [(0.0, 590.0, "rest"), (590.0, 595.0, "lick"), (595.0, 600.0, "walk")]
     (tmp_path / "Annotations").mkdir()
     (tmp_path / "Annotations" / "m1.csv").write_text(boris(rows, "29.97", "m1.mp4", 600.0), "utf-8")
@@ -131,7 +136,9 @@ def test_ten_minutes_scored_at_29_97_frames_per_second_lie_where_their_times_say
 
 def test_poses_without_video_lie_at_the_rate_that_is_given(tmp_path):
     (tmp_path / "DLC").mkdir()
-    points = np.stack([np.linspace(0, 50, 200)[:, None] + np.arange(6) * 9, np.full((200, 6), 40.0)], -1)
+    points = np.stack(
+        [np.linspace(0, 50, 200)[:, None] + np.arange(6) * 9, np.full((200, 6), 40.0)], -1
+    )
     names = ["mouth", "L_frontpaw", "R_frontpaw", "L_hindpaw", "R_hindpaw", "tail_base"]
     write_dlc(tmp_path / "DLC" / "m1DLC_net.csv", "net", names, points, np.ones((200, 6)))
     (tmp_path / "Annotations").mkdir()
@@ -140,12 +147,16 @@ def test_poses_without_video_lie_at_the_rate_that_is_given(tmp_path):
     expected = [REST] * 83 + [LICK] * 42 + [WALK] * 75
     assert checked(tmp_path, rate_hz=25)[0] == expected
     data = in_study_folder(tmp_path, DataConfig(rate_hz=25))
-    (footage,) = load_dataset(Config(data=data, model=ModelConfig(visual="none", pose="graph"))).footage
+    (footage,) = load_dataset(
+        Config(data=data, model=ModelConfig(visual="none", pose="graph"))
+    ).footage
     assert footage.recording.labels.tolist() == expected
 
 
 @pytest.mark.parametrize(("first", "n_rows"), [(0, 240), (1, 240)])
-def test_a_file_that_fills_its_video_is_used_whole_whatever_it_and_others_count_from(tmp_path, first, n_rows):
+def test_a_file_that_fills_its_video_is_used_whole_whatever_it_and_others_count_from(
+    tmp_path, first, n_rows
+):
     folder = study_of(tmp_path, m1__csv=frames(TRUTH, first))
     write_film(folder / "Videos" / "m2.mp4", numbered(N, 32, 32))
     (folder / "Annotations" / "m2.csv").write_text(frames(TRUTH, 1 - first), "utf-8")
@@ -164,7 +175,10 @@ def agreement(tmp_path, a, b):
     out = tmp_path / "agree.json"
     classes = tmp_path / "classes.csv"
     classes.write_text("id,name\n0,rest\n1,lick\n2,walk\n", "utf-8")
-    assert main(["agree", str(a), str(b), "--classes", str(classes), "--json", str(out), "--quiet"]) == 0
+    assert (
+        main(["agree", str(a), str(b), "--classes", str(classes), "--json", str(out), "--quiet"])
+        == 0
+    )
     (pair,) = json.loads(out.read_text())["pairs"].values()
     return pair
 
@@ -200,7 +214,9 @@ def test_a_file_that_could_count_either_way_is_a_finding_that_an_option_settles(
 
 
 def test_trials_of_their_own_lengths_may_count_from_1_without_a_doubt(tmp_path):
-    trials = {f"prediction_m1_{i}__csv": frames([LICK] * n, 1) for i, n in ((1, 100), (2, 90), (3, 50))}
+    trials = {
+        f"prediction_m1_{i}__csv": frames([LICK] * n, 1) for i, n in ((1, 100), (2, 90), (3, 50))
+    }
     labels, findings = checked(study_of(tmp_path, **trials))
     assert labels == [LICK] * 240
     assert "label-counting" not in [f.name for f in findings]
@@ -210,7 +226,9 @@ DEEPETHOGRAM = ",background,rest,lick,walk\n"
 
 
 def one_hot(actions):
-    return DEEPETHOGRAM + "".join(f"{i},0,{int(a == 0)},{int(a == 1)},{int(a == 2)}\n" for i, a in enumerate(actions))
+    return DEEPETHOGRAM + "".join(
+        f"{i},0,{int(a == 0)},{int(a == 1)},{int(a == 2)}\n" for i, a in enumerate(actions)
+    )
 
 
 def in_bouts(actions):
@@ -223,12 +241,18 @@ HALF = TRUTH[::2]
 
 
 @pytest.mark.parametrize("text", [frames(HALF), frames(HALF, 1), one_hot(HALF), in_bouts(HALF)])
-def test_labels_at_half_the_rate_of_the_video_are_asked_about_and_never_laid_on_its_first_half(tmp_path, text):
+def test_labels_at_half_the_rate_of_the_video_are_asked_about_and_never_laid_on_its_first_half(
+    tmp_path, text
+):
     folder = study_of(tmp_path / "s", m1__csv=text)
     labels, findings = checked(folder)
     assert labels is None
     (asked,) = (f for f in findings if f.name == "label-rate")
-    assert (asked.severity, "--label_step 2" in str(asked), "120 frames" in str(asked)) == ("error", True, True)
+    assert (asked.severity, "--label_step 2" in str(asked), "120 frames" in str(asked)) == (
+        "error",
+        True,
+        True,
+    )
     with pytest.raises(UserError, match="--label_step 2, or --label_step 1"):
         gathered(folder, tmp_path / "cache")
     labels, findings = checked(folder, on_conflict="warn")
@@ -281,11 +305,16 @@ def test_the_case_of_half_the_rate(real_data, tmp_path):
 PAIN_ONLY = "start_s,stop_s,label\n1,2,lick\n3.333,5,lick\n6,6.5,walk\n"
 
 
-def test_files_that_list_bouts_only_are_said_to_do_so_and_no_class_is_to_be_dropped(tmp_path, capsys):
+def test_files_that_list_bouts_only_are_said_to_do_so_and_no_class_is_to_be_dropped(
+    tmp_path, capsys
+):
     folder = study_of(tmp_path / "s", m1__csv=PAIN_ONLY)
     _, findings = checked(folder)
     (said,) = (f for f in findings if f.name == "bouts-only")
-    assert "these files list bouts only; if everything else is no pain behavior, add --label_gaps rest" in str(said)
+    assert (
+        "these files list bouts only; if everything else is no pain behavior, add --label_gaps rest"
+        in str(said)
+    )
     assert "leave it out" not in " ".join(map(str, findings))
     gathered(folder, tmp_path / "cache")
     assert "add --label_gaps rest" in capsys.readouterr().err
@@ -297,7 +326,9 @@ def test_files_that_list_bouts_only_are_said_to_do_so_and_no_class_is_to_be_drop
 def test_an_ethogram_without_rest_is_told_to_have_one(tmp_path):
     folder = study_of(tmp_path, m1__csv=PAIN_ONLY)
     (folder / "classes.csv").write_text("id,name\n1,lick\n2,walk\n", "utf-8")
-    assert "add a class rest to the ethogram, and --label_gaps rest" in " ".join(map(str, checked(folder)[1]))
+    assert "add a class rest to the ethogram, and --label_gaps rest" in " ".join(
+        map(str, checked(folder)[1])
+    )
 
 
 def test_bouts_that_fill_a_video_need_no_such_advice(tmp_path):
@@ -321,12 +352,15 @@ TRIALS = {f"prediction_m1_{i + 1}__csv": frames(TRUTH[60 * i : 60 * (i + 1)]) fo
 
 
 @pytest.mark.parametrize(
-    "labels", [{"m1__csv": frames(TRUTH)}, {"m1__csv": SECONDS}, {"m1__csv": one_hot(TRUTH)}, TRIALS]
+    "labels",
+    [{"m1__csv": frames(TRUTH)}, {"m1__csv": SECONDS}, {"m1__csv": one_hot(TRUTH)}, TRIALS],
 )
 def test_a_video_that_was_cut_off_keeps_the_labels_of_its_readable_part(tmp_path, labels, capsys):
     folder = tmp_path / "s"
     n = cut_off(folder, **labels)
-    assert "damaged" in [f.name for f in checked(folder, trial_length=60)[1] if f.severity == "error"]
+    assert "damaged" in [
+        f.name for f in checked(folder, trial_length=60)[1] if f.severity == "error"
+    ]
     found, findings = checked(folder, trial_length=60, allow_damaged=True)
     assert found == TRUTH[:n]
     lost = [str(f) for f in findings if f.name == "labels-lost"]
@@ -344,20 +378,29 @@ def test_a_video_that_was_cut_off_keeps_the_labels_of_its_readable_part(tmp_path
 def test_a_video_that_was_cut_off_keeps_its_pose(tmp_path):
     n = cut_off(tmp_path, m1__csv=frames(TRUTH))
     (tmp_path / "DLC").mkdir()
-    points = np.stack([np.linspace(20, 50, N)[:, None] + np.arange(6) * 7, np.full((N, 6), 30.0)], -1)
+    points = np.stack(
+        [np.linspace(20, 50, N)[:, None] + np.arange(6) * 7, np.full((N, 6), 30.0)], -1
+    )
     names = ["mouth", "L_frontpaw", "R_frontpaw", "L_hindpaw", "R_hindpaw", "tail_base"]
     write_dlc(tmp_path / "DLC" / "m1DLC_net.csv", "net", names, points, np.ones((N, 6)))
     findings = checked(tmp_path, allow_damaged=True)[1]
     assert [f.severity for f in findings if f.name == "pose-rows"] == ["warning"]
-    data = in_study_folder(tmp_path, DataConfig(image_size=16, allow_damaged=True, cache=tmp_path / "cache"))
+    data = in_study_folder(
+        tmp_path, DataConfig(image_size=16, allow_damaged=True, cache=tmp_path / "cache")
+    )
     (footage,) = load_dataset(Config(data=data, model=ModelConfig(pose="graph"))).footage
     assert footage.track.n_frames == footage.n_frames == n
     assert np.isfinite(footage.track.points).all()
 
 
-@pytest.mark.parametrize("spans", [(345, 345, 345, 345), (360, 360, 360, 360), (300, 400, 340, 400)])
+@pytest.mark.parametrize(
+    "spans", [(345, 345, 345, 345), (360, 360, 360, 360), (300, 400, 340, 400)]
+)
 def test_trials_of_a_video_that_was_cut_off_lie_where_they_lay_in_the_whole_one(spans):
-    files = [LabelFile(Path(f"{i}.csv"), i, np.arange(s), np.full(s, i, np.int16), 0) for i, s in enumerate(spans, 1)]
+    files = [
+        LabelFile(Path(f"{i}.csv"), i, np.arange(s), np.full(s, i, np.int16), 0)
+        for i, s in enumerate(spans, 1)
+    ]
     whole = place_trials([f.counted_from_zero(360, 15) for f in files], 1440).labels
     found = place_labels(files, np.arange(909) / 30, DataConfig(), PAIN, promised=1440)
     assert found.labels.tolist() == whole[:909].tolist()

@@ -28,7 +28,9 @@ def test_a_tracker_says_0_0_for_a_point_that_is_not_there_but_a_point_on_the_edg
 def test_likelihoods_outside_0_to_1_are_clipped_and_it_is_said():
     pose = tracked(NAMES, np.ones((2, 2, 2)), np.array([[1.25, 0.5], [-0.1, 1.0]]))
     assert pose.likelihood.tolist() == [[1.0, 0.5], [0.0, 1.0]]
-    assert pose.notes == ("50.0% of the likelihoods lie outside [0, 1] (-0.1 to 1.25) and were clipped",)
+    assert pose.notes == (
+        "50.0% of the likelihoods lie outside [0, 1] (-0.1 to 1.25) and were clipped",
+    )
 
 
 def test_a_likelihood_that_is_never_known_is_no_likelihood():

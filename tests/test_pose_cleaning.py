@@ -59,7 +59,10 @@ def test_frames_in_which_an_end_is_doubtful_do_not_count_for_the_body_length():
 @pytest.mark.parametrize(
     ("pose", "message"),
     [
-        (Pose(("mouth", "tail_base"), np.ones((99, 2, 2)), np.full((99, 2), 0.1)), "together in 10 frames .* found 0"),
+        (
+            Pose(("mouth", "tail_base"), np.ones((99, 2, 2)), np.full((99, 2), 0.1)),
+            "together in 10 frames .* found 0",
+        ),
         (Pose(("mouth", "tail_base"), np.ones((99, 2, 2))), "always at the same place"),
     ],
 )
@@ -102,13 +105,19 @@ def test_after_a_true_leap_the_animal_stays_where_it_went():
     np.testing.assert_array_equal(found.pose.points, points)
 
 
-@pytest.mark.parametrize(("away", "frames", "jumped"), [(29, 1, False), (31, 1, True), (59, 4, False), (61, 4, True)])
-def test_the_longer_a_point_was_not_seen_the_farther_away_it_may_be_seen_again(away, frames, jumped):
+@pytest.mark.parametrize(
+    ("away", "frames", "jumped"), [(29, 1, False), (31, 1, True), (59, 4, False), (61, 4, True)]
+)
+def test_the_longer_a_point_was_not_seen_the_farther_away_it_may_be_seen_again(
+    away, frames, jumped
+):
     """A point stands still, is lost, and at the end of the recording is seen once: 0.3 body lengths times sqrt(n)."""
     points = np.full((20 + frames, 1, 2), 50.0)
     points[20:] = np.nan
     points[-1] = [50 + away, 50]
-    assert clean(one_point(points), BODY_PX).jumped.tolist() == [[False]] * (19 + frames) + [[jumped]]
+    assert clean(one_point(points), BODY_PX).jumped.tolist() == [[False]] * (19 + frames) + [
+        [jumped]
+    ]
 
 
 def test_a_gap_of_five_frames_is_bridged_and_one_of_six_is_not():
@@ -148,7 +157,9 @@ def test_what_was_seen_is_not_moved_and_what_was_not_lies_between_its_neighbours
             assert after - before <= 6
             ends = found.pose.points[[before, after], k]
             share = (t - before) / (after - before)
-            np.testing.assert_allclose(found.pose.points[t, k], ends[0] + share * (ends[1] - ends[0]))
+            np.testing.assert_allclose(
+                found.pose.points[t, k], ends[0] + share * (ends[1] - ends[0])
+            )
 
 
 @given(poses)
@@ -178,18 +189,24 @@ def test_no_frames_and_never_seen_points_are_no_trouble():
         clean(Pose(("a",), np.ones((3, 1, 2))), 0.0)
 
 
-def test_a_simulated_pose_file_reads_back_exactly_and_cleaning_brings_it_nearer_to_the_truth(tmp_path):
+def test_a_simulated_pose_file_reads_back_exactly_and_cleaning_brings_it_nearer_to_the_truth(
+    tmp_path,
+):
     rng = np.random.default_rng(4)
     plan = StudyPlan(animals=1, trials=1, size_px=256)
     mouse = draw_mouse(plan, rng)
-    truth = keypoints(move(draw_labels(900, plan.rate_hz, rng), mouse, 256, plan.rate_hz, rng), mouse)
+    truth = keypoints(
+        move(draw_labels(900, plan.rate_hz, rng), mouse, 256, plan.rate_hz, rng), mouse
+    )
     points, likelihood = track(truth, rng)
     write_dlc(tmp_path / "vDLC.csv", "net", KEYPOINTS, points, likelihood)
     pose = read_pose(tmp_path / "vDLC.csv")
     np.testing.assert_array_equal(pose.points, points)
     np.testing.assert_array_equal(pose.likelihood, likelihood)
     length = body_length_px(pose)
-    assert length == pytest.approx(np.percentile(np.hypot(*(truth[:, 0] - truth[:, 5]).T), 95), rel=0.05)
+    assert length == pytest.approx(
+        np.percentile(np.hypot(*(truth[:, 0] - truth[:, 5]).T), 95), rel=0.05
+    )
     found = clean(pose, length)
     error = np.hypot(*np.moveaxis(found.pose.points - truth, -1, 0)) / length
     raw = np.hypot(*np.moveaxis(points - truth, -1, 0)) / length

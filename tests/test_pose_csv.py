@@ -45,7 +45,11 @@ def assert_is_the_pose(pose, likelihood=LIKELIHOOD):
 
 @settings(deadline=None)
 @given(
-    hnp.arrays(float, st.tuples(st.integers(1, 6), st.integers(1, 4), st.just(2)), elements=st.floats(1e-9, 1e4)),
+    hnp.arrays(
+        float,
+        st.tuples(st.integers(1, 6), st.integers(1, 4), st.just(2)),
+        elements=st.floats(1e-9, 1e4),
+    ),
     st.data(),
 )
 def test_a_deeplabcut_file_that_is_written_and_read_is_the_same_to_the_last_digit(points, data):
@@ -95,7 +99,19 @@ def with_a_named_index():
         DLC.replace("bodyparts", "Bodyparts").replace("coords", " Coords"),
         DLC + ",,,,,,\n,,,,,,\n",
     ],
-    ids=["plain", "twice", "thrice", "levels", "same", "no scorer", "numbers", "index", "suffixes", "case", "tail"],
+    ids=[
+        "plain",
+        "twice",
+        "thrice",
+        "levels",
+        "same",
+        "no scorer",
+        "numbers",
+        "index",
+        "suffixes",
+        "case",
+        "tail",
+    ],
 )
 def test_a_deeplabcut_table_is_read_however_often_it_was_saved_again(tmp_path, text):
     assert_is_the_pose(read_pose(pose_file(tmp_path, text)))
@@ -172,13 +188,17 @@ def test_every_animal_of_a_multi_animal_file_is_a_pose_and_one_is_chosen_by_name
     assert [p.individual for p in read_poses(path)] == ["anna", "bert"]
     np.testing.assert_array_equal(read_pose(path, "Bert").points, [[[3, 4]]])
     suffixed = TWO.replace("anna,anna,anna,bert,bert,bert", "anna,anna.1,anna.2,bert,bert.1,bert.2")
-    suffixed = suffixed.replace("nose,nose,nose,nose,nose,nose", "nose,nose.1,nose.2,nose.3,nose.4,nose.5")
+    suffixed = suffixed.replace(
+        "nose,nose,nose,nose,nose,nose", "nose,nose.1,nose.2,nose.3,nose.4,nose.5"
+    )
     again = read_pose(pose_file(tmp_path, suffixed, "again.csv"), "bert")
     assert (again.names, again.points.tolist()) == (("nose",), [[[3, 4]]])
 
 
 def test_the_only_animal_of_a_multi_animal_file_need_not_be_named(tmp_path):
-    path = pose_file(tmp_path, TWO.replace("bert", "anna").replace("nose,nose,nose\n", "tail,tail,tail\n"))
+    path = pose_file(
+        tmp_path, TWO.replace("bert", "anna").replace("nose,nose,nose\n", "tail,tail,tail\n")
+    )
     assert read_pose(path).individual == "anna"
 
 
@@ -200,19 +220,39 @@ def test_frames_counted_from_1_are_counted_from_0_and_it_is_said(tmp_path):
     [
         ("", "the file is empty; expected a pose table"),
         (DLC[: DLC.index("\n0,") + 1], "has a header but no rows"),
-        ("Frame,Action\n0,1\n", r"expected a pose table \(header rows scorer, .*found the columns Frame, Action"),
-        (DLC.replace(",8.25,", ",abc,"), "line 5, y of tail_base: expected a number or nothing, found 'abc'"),
+        (
+            "Frame,Action\n0,1\n",
+            r"expected a pose table \(header rows scorer, .*found the columns Frame, Action",
+        ),
+        (
+            DLC.replace(",8.25,", ",abc,"),
+            "line 5, y of tail_base: expected a number or nothing, found 'abc'",
+        ),
         (DLC.replace(",8.25,0.6\n", ""), "line 5: expected 7 cells, found 5; was the file cut off"),
-        (DLC.replace("\n1,5", "\n0,5"), "line 5: found frame 0 after frame 0; expected each frame once"),
-        (DLC.replace("\n1,5", "\nx,5"), "line 5: expected a frame number in the first column, found 'x'"),
+        (
+            DLC.replace("\n1,5", "\n0,5"),
+            "line 5: found frame 0 after frame 0; expected each frame once",
+        ),
+        (
+            DLC.replace("\n1,5", "\nx,5"),
+            "line 5: expected a frame number in the first column, found 'x'",
+        ),
         ('"' + DLC, "found the columns scorer,net,net"),
-        (DLC.replace("\n1,5", "\n1000000,5"), "goes up to 1000000 in 2 rows; expected frame numbers"),
+        (
+            DLC.replace("\n1,5", "\n1000000,5"),
+            "goes up to 1000000 in 2 rows; expected frame numbers",
+        ),
         (DLC.replace("tail_base", "mouth"), "x of mouth has two columns"),
         (TWO.replace("bert", "anna"), "x of nose of anna has two columns"),
-        (DLC.replace("x,y,likelihood\n", "x,z,likelihood\n"), "expected the columns x and y for tail_base, found no y"),
+        (
+            DLC.replace("x,y,likelihood\n", "x,z,likelihood\n"),
+            "expected the columns x and y for tail_base, found no y",
+        ),
     ],
 )
-def test_a_pose_file_that_cannot_be_understood_is_refused_by_file_line_and_remedy(tmp_path, text, message):
+def test_a_pose_file_that_cannot_be_understood_is_refused_by_file_line_and_remedy(
+    tmp_path, text, message
+):
     path = pose_file(tmp_path, text)
     with pytest.raises(UserError, match=message) as caught:
         read_pose(path)
@@ -228,13 +268,16 @@ def test_a_pose_file_that_cannot_be_understood_is_refused_by_file_line_and_remed
         (DLC, "anna", "its one animal has no name, found --individual anna; leave it out"),
     ],
 )
-def test_the_error_about_an_individual_lists_those_that_there_are(tmp_path, text, individual, message):
+def test_the_error_about_an_individual_lists_those_that_there_are(
+    tmp_path, text, individual, message
+):
     with pytest.raises(UserError, match=message):
         read_pose(pose_file(tmp_path, text), individual)
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("v.slp", "analysis HDF5"), ("v.mat", "export it as CSV"), ("v", "no suf")]
+    ("name", "message"),
+    [("v.slp", "analysis HDF5"), ("v.mat", "export it as CSV"), ("v", "no suf")],
 )
 def test_a_file_of_another_kind_is_refused_with_what_to_export(tmp_path, name, message):
     with pytest.raises(UserError, match=message):
@@ -249,7 +292,9 @@ def test_a_file_that_is_not_there_is_a_users_error(tmp_path):
 
 @pytest.mark.parametrize("column", ["frame_idx", "Frame_Idx"])
 @pytest.mark.parametrize("first", [0, 1, 3])
-def test_sleap_counts_from_0_whether_or_not_its_first_frames_have_an_animal(tmp_path, column, first):
+def test_sleap_counts_from_0_whether_or_not_its_first_frames_have_an_animal(
+    tmp_path, column, first
+):
     rows = "".join(f"mouse,{i},0.9,{i}.5,2.5,0.8\n" for i in range(first, 10))
     path = tmp_path / "v.analysis.csv"
     path.write_text(f"track,{column},instance.score,nose.x,nose.y,nose.score\n{rows}", "utf-8")

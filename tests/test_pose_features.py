@@ -15,8 +15,15 @@ from dolorim.pose.graph import FEATURES
 from dolorim.pose.keypoints import KEYPOINTS
 
 RAT = ("top", "body", "tail", "tail-m", "tail-e")
-LAYOUTS = [("graph", KEYPOINTS, 1), ("full", KEYPOINTS, 1), ("generic", KEYPOINTS, 1), ("generic", RAT, 2)]
-layouts = pytest.mark.parametrize(("kind", "keypoints", "animals"), [*LAYOUTS, ("generic", ("a", "b"), 3)])
+LAYOUTS = [
+    ("graph", KEYPOINTS, 1),
+    ("full", KEYPOINTS, 1),
+    ("generic", KEYPOINTS, 1),
+    ("generic", RAT, 2),
+]
+layouts = pytest.mark.parametrize(
+    ("kind", "keypoints", "animals"), [*LAYOUTS, ("generic", ("a", "b"), 3)]
+)
 seeds, shifts = st.integers(0, 2**20), st.floats(-500, 500)
 SHAKY = ("turning", "facing", "aligned")  # directions: ill-conditioned where two points nearly meet
 
@@ -24,7 +31,9 @@ SHAKY = ("turning", "facing", "aligned")  # directions: ill-conditioned where tw
 def walk(seed, frames, animals, keypoints, missing=0.2):
     """Points `(time, animal, keypoint, xy)` that wander smoothly, some of them missing for a while."""
     rng = np.random.default_rng(seed)
-    path = np.cumsum(rng.normal(0, 3, (frames, animals, 1, 2)), axis=0) + rng.uniform(0, 300, (animals, 1, 2))
+    path = np.cumsum(rng.normal(0, 3, (frames, animals, 1, 2)), axis=0) + rng.uniform(
+        0, 300, (animals, 1, 2)
+    )
     shape = np.stack([np.linspace(60, -60, keypoints), np.resize([0, 20, -20], keypoints)], -1)
     points = path + shape + np.cumsum(rng.normal(0, 1, (frames, animals, keypoints, 2)), axis=0)
     lost = rng.random((frames // 4 + 1, animals, keypoints)) < missing
@@ -61,14 +70,18 @@ def test_every_column_has_a_name_of_its_own(kind, keypoints, animals):
     st.sampled_from([15.0, 30, 60, 240]),
 )
 @settings(max_examples=40, deadline=None)
-def test_a_slice_with_its_surroundings_has_the_features_of_the_whole_recording(seed, layout, start, frames, rate_hz):
+def test_a_slice_with_its_surroundings_has_the_features_of_the_whole_recording(
+    seed, layout, start, frames, rate_hz
+):
     kind, keypoints, animals = layout
     points = walk(seed, 200, animals, len(keypoints))
     unseen = since_seen(np.isfinite(points[..., 0]).reshape(200, -1)).reshape(points.shape[:3])
     stop = min(start + frames, 200)
     low, high = max(0, start - REACH), min(200, stop + REACH)
     whole = features(kind, keypoints, points, unseen, rate_hz=rate_hz)[start:stop]
-    part = features(kind, keypoints, points[low:high], unseen[low:high], rate_hz=rate_hz)[start - low : stop - low]
+    part = features(kind, keypoints, points[low:high], unseen[low:high], rate_hz=rate_hz)[
+        start - low : stop - low
+    ]
     np.testing.assert_allclose(part, whole, rtol=1e-4, atol=1e-4)
 
 
@@ -80,7 +93,9 @@ def test_a_slice_with_its_surroundings_has_the_features_of_the_whole_recording(s
     st.tuples(shifts, shifts),
 )
 @settings(max_examples=40, deadline=None)
-def test_animals_elsewhere_turned_and_filmed_larger_have_the_same_features(seed, layout, angle, scale, shift):
+def test_animals_elsewhere_turned_and_filmed_larger_have_the_same_features(
+    seed, layout, angle, scale, shift
+):
     kind, keypoints, animals = layout
     points = walk(seed, 50, animals, len(keypoints))
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
@@ -95,7 +110,9 @@ def test_animals_elsewhere_turned_and_filmed_larger_have_the_same_features(seed,
 def test_animals_have_no_order(seed, animals):
     points = walk(seed, 30, animals, len(RAT))
     other = points[:, np.random.default_rng(seed).permutation(animals)]
-    np.testing.assert_allclose(features("generic", RAT, points), features("generic", RAT, other), atol=1e-5)
+    np.testing.assert_allclose(
+        features("generic", RAT, points), features("generic", RAT, other), atol=1e-5
+    )
 
 
 @given(seeds)
@@ -106,12 +123,18 @@ def test_in_a_mirror_left_and_right_change_places_and_what_is_across_changes_its
     plain, seen = of("full", KEYPOINTS, points), of("full", KEYPOINTS, mirrored)
     for name, values in plain.items():
         there = (
-            seen[name.translate(str.maketrans("LR", "RL")).replace("R-L", "L-R").replace("R+L", "L+R")]
+            seen[
+                name.translate(str.maketrans("LR", "RL"))
+                .replace("R-L", "L-R")
+                .replace("R+L", "L+R")
+            ]
             if name not in FEATURES
             else seen[mirror_graph(name)]
         )
         signed = name.endswith((" across", "L-R", "L+R")) or name in ("sideways", "turning")
-        np.testing.assert_allclose(there, -values if signed else values, rtol=1e-3, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(
+            there, -values if signed else values, rtol=1e-3, atol=1e-4, err_msg=name
+        )
 
 
 def mirror_graph(name):
@@ -134,20 +157,31 @@ def test_where_no_point_was_seen_nothing_is_known_but_that(kind, keypoints, anim
 
 @layouts
 def test_where_every_point_is_seen_everything_is_known(kind, keypoints, animals):
-    assert np.isfinite(features(kind, keypoints, walk(3, 50, animals, len(keypoints), missing=0))).all()
+    assert np.isfinite(
+        features(kind, keypoints, walk(3, 50, animals, len(keypoints), missing=0))
+    ).all()
 
 
 @layouts
 def test_one_frame_has_a_posture_but_no_speed(kind, keypoints, animals):
     found = of(kind, keypoints, walk(1, 1, animals, len(keypoints), missing=0))
-    assert all(np.isnan(v).all() == ("speed" in n) for n, v in found.items() if "speed" in n or n in FEATURES)
+    assert all(
+        np.isnan(v).all() == ("speed" in n)
+        for n, v in found.items()
+        if "speed" in n or n in FEATURES
+    )
     assert features(kind, keypoints, walk(1, 0, animals, len(keypoints))).shape == (0, len(found))
 
 
 def test_a_rat_that_runs_a_body_length_a_second_at_another_that_sits():
     """The runner comes along x, at 100 px/s and 25 frames/s; the other looks its way."""
     body = np.array([[50, 0], [0, 0], [-50, 0]], float)
-    points = np.stack([np.stack([body + np.array([4 * t, 0]), body * [-1, 1] + np.array([500, 0])]) for t in range(50)])
+    points = np.stack(
+        [
+            np.stack([body + np.array([4 * t, 0]), body * [-1, 1] + np.array([500, 0])])
+            for t in range(50)
+        ]
+    )
     found = of("generic", ("nose", "back", "tail_base"), points, scale_px=100.0, rate_hz=25.0)
     at = {name: float(values[25]) for name, values in found.items()}
     assert at["speed 1:max"] == at["forward 1:max"] == pytest.approx(1)
@@ -261,7 +295,8 @@ def test_a_point_that_was_interpolated_is_there_but_was_not_seen():
 def test_two_cameras_that_say_almost_the_same_rate_give_almost_the_same_features(kind, rate_hz):
     points = np.random.default_rng(0).normal(100, 20, (80, 1, 6, 2))
     one, ntsc, measured = (
-        features(kind, KEYPOINTS, points, rate_hz=rate) for rate in (rate_hz, rate_hz / 1.001, rate_hz + 1e-9)
+        features(kind, KEYPOINTS, points, rate_hz=rate)
+        for rate in (rate_hz, rate_hz / 1.001, rate_hz + 1e-9)
     )
     np.testing.assert_allclose(ntsc, one, rtol=0.01, atol=1e-3)
     np.testing.assert_allclose(measured, one, rtol=1e-4, atol=1e-5)

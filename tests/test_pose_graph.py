@@ -28,8 +28,14 @@ def scalar_reference(row, length):
     at = dict(zip(KEYPOINTS, row.tolist(), strict=True))
     features = [math.dist(at[a], at[b]) / length for a, b in LENGTHS]
     for a, middle, b in ANGLES:
-        one, two, across = math.dist(at[middle], at[a]), math.dist(at[middle], at[b]), math.dist(at[a], at[b])
-        features.append(math.acos(max(-1.0, min(1.0, (one**2 + two**2 - across**2) / (2 * one * two)))))
+        one, two, across = (
+            math.dist(at[middle], at[a]),
+            math.dist(at[middle], at[b]),
+            math.dist(at[a], at[b]),
+        )
+        features.append(
+            math.acos(max(-1.0, min(1.0, (one**2 + two**2 - across**2) / (2 * one * two))))
+        )
     return features
 
 
@@ -56,8 +62,15 @@ def test_a_square_mouse_has_the_lengths_and_angles_of_a_square():
     assert found["mouth-L_frontpaw-L_hindpaw"] == pytest.approx(3 * math.pi / 4)
 
 
-@given(points, st.floats(0, 2 * math.pi), st.floats(0.2, 5), st.tuples(st.floats(-500, 500), st.floats(-500, 500)))
-def test_a_mouse_that_is_elsewhere_turned_and_filmed_larger_has_the_same_features(points, angle, scale, shift):
+@given(
+    points,
+    st.floats(0, 2 * math.pi),
+    st.floats(0.2, 5),
+    st.tuples(st.floats(-500, 500), st.floats(-500, 500)),
+)
+def test_a_mouse_that_is_elsewhere_turned_and_filmed_larger_has_the_same_features(
+    points, angle, scale, shift
+):
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     one, two = graph(points), graph(scale * points @ turn + shift, 100 * scale)
     lengths = slice(len(LENGTHS))
@@ -78,7 +91,9 @@ def test_a_mirrored_mouse_has_the_features_of_the_other_side(points):
         ends = name.translate(str.maketrans("LR", "RL")).split("-")
         return next(n for n in ("-".join(ends), "-".join(reversed(ends))) if n in FEATURES)
 
-    np.testing.assert_allclose(graph(points), mirrored[:, [FEATURES.index(other_side(n)) for n in FEATURES]])
+    np.testing.assert_allclose(
+        graph(points), mirrored[:, [FEATURES.index(other_side(n)) for n in FEATURES]]
+    )
 
 
 @given(points)
@@ -112,7 +127,9 @@ def test_what_hangs_on_a_missing_point_is_missing_and_nothing_else(gone):
 def test_the_angle_at_two_corners_in_one_place_is_0_on_whichever_side_they_lie():
     row = np.zeros((1, 6, 2))
     for far in ([1, 1], [-1, 1], [-1, -1], [1, -1]):
-        row[0, 4:] = far  # a hind paw on the tail base: the other hind paw is elsewhere, but there is no corner
+        row[0, 4:] = (
+            far  # a hind paw on the tail base: the other hind paw is elsewhere, but there is no corner
+        )
         assert graph(row)[0, FEATURES.index("L_hindpaw-tail_base-R_hindpaw")] == 0
 
 
@@ -131,12 +148,19 @@ def test_a_million_frames_take_less_than_ten_seconds():
 
 
 def test_real_rows_have_the_features_that_pencil_and_paper_give(real_data):
-    paths = [*(real_data / "cfa_sample/DLC").glob("*.csv"), *(real_data / "bottomview_pose").glob("*.csv")]
+    paths = [
+        *(real_data / "cfa_sample/DLC").glob("*.csv"),
+        *(real_data / "bottomview_pose").glob("*.csv"),
+    ]
     for path in paths:
         pose, _ = with_our_names(read_pose(path))
         length = body_length_px(pose)
         found = pose_graph(pose, length)
         expected = np.array([scalar_reference(row, length) for row in pose.points])
-        np.testing.assert_allclose(found[:, : len(LENGTHS)], expected[:, : len(LENGTHS)], rtol=1e-12)
-        np.testing.assert_allclose(found, expected, atol=1e-6)  # as good as the arc cosine is near 0 and pi
+        np.testing.assert_allclose(
+            found[:, : len(LENGTHS)], expected[:, : len(LENGTHS)], rtol=1e-12
+        )
+        np.testing.assert_allclose(
+            found, expected, atol=1e-6
+        )  # as good as the arc cosine is near 0 and pi
     assert len(paths) == 2

@@ -60,7 +60,11 @@ def test_a_table_that_pandas_wrote_is_read_without_pandas(tmp_path):
 
 
 def test_the_animals_of_a_table_with_four_levels_are_told_apart(tmp_path):
-    labels = [("net", who, "nose", c) for who in ("anna", "bert", "carl") for c in ("x", "y", "likelihood")]
+    labels = [
+        ("net", who, "nose", c)
+        for who in ("anna", "bert", "carl")
+        for c in ("x", "y", "likelihood")
+    ]
     path = table_file(tmp_path / "vDLC.h5", labels)
     assert [p.individual for p in read_poses(path)] == ["anna", "bert", "carl"]
     np.testing.assert_array_equal(read_pose(path, "bert").points[:, 0], VALUES[:, 3:5])
@@ -123,7 +127,9 @@ def test_a_file_that_is_no_hdf5_is_refused_in_one_line(tmp_path, content):
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=20))
-def test_whatever_bytes_have_changed_a_file_is_read_or_refused_in_one_line(tmp_path_factory, changes):
+def test_whatever_bytes_have_changed_a_file_is_read_or_refused_in_one_line(
+    tmp_path_factory, changes
+):
     path = table_file(tmp_path_factory.mktemp("damaged") / "vDLC.h5")
     raw = bytearray(path.read_bytes())
     for at, byte in changes:
@@ -140,7 +146,10 @@ def test_hdf5_of_something_else_is_refused_by_what_is_in_it(tmp_path):
     path = tmp_path / "v.h5"
     with h5py.File(path, "w") as file:
         file["spikes"] = [1, 2]
-    with pytest.raises(UserError, match=r"expected one table of DeepLabCut .*, found spikes; export the pose as CSV"):
+    with pytest.raises(
+        UserError,
+        match=r"expected one table of DeepLabCut .*, found spikes; export the pose as CSV",
+    ):
         read_pose(path)
 
 
@@ -148,14 +157,22 @@ def test_hdf5_of_something_else_is_refused_by_what_is_in_it(tmp_path):
 @pytest.mark.parametrize("layout", ["as saved", "transposed", "transposed with names"])
 def test_sleap_tracks_are_read_in_either_order_of_their_dimensions(tmp_path, nodes, layout):
     rng = np.random.default_rng(0)
-    n = 3 if layout == "transposed with names" else 7  # as many frames as tracks: only the names can tell
+    n = (
+        3 if layout == "transposed with names" else 7
+    )  # as many frames as tracks: only the names can tell
     tracks, scores = rng.uniform(1, 99, (3, 2, nodes, n)), rng.uniform(size=(3, nodes, n))
     tracks[1, :, 0, 2] = np.nan
     names, attributes = ["a", "b", "c"], {}
-    data = (tracks, scores) if layout == "as saved" else (tracks.transpose(3, 2, 1, 0), scores.transpose(2, 1, 0))
+    data = (
+        (tracks, scores)
+        if layout == "as saved"
+        else (tracks.transpose(3, 2, 1, 0), scores.transpose(2, 1, 0))
+    )
     if layout == "transposed with names":
         attributes["dims"] = json.dumps(["frame", "node", "xy", "track"])
-    path = sleap_file(tmp_path / "v.h5", data[0], [f"n{i}" for i in range(nodes)], names, data[1], **attributes)
+    path = sleap_file(
+        tmp_path / "v.h5", data[0], [f"n{i}" for i in range(nodes)], names, data[1], **attributes
+    )
     poses = read_poses(path)
     assert [p.individual for p in poses] == names
     for i, pose in enumerate(poses):
@@ -165,7 +182,9 @@ def test_sleap_tracks_are_read_in_either_order_of_their_dimensions(tmp_path, nod
 
 
 def test_sleap_scores_above_1_are_clipped_and_noted(tmp_path):
-    path = sleap_file(tmp_path / "v.h5", np.ones((1, 2, 3, 4)), ["a", "b", "c"], ["t"], np.full((1, 3, 4), 1.1))
+    path = sleap_file(
+        tmp_path / "v.h5", np.ones((1, 2, 3, 4)), ["a", "b", "c"], ["t"], np.full((1, 3, 4), 1.1)
+    )
     pose = read_pose(path)
     assert (pose.likelihood == 1).all()
     assert "clipped" in pose.notes[0]
@@ -173,5 +192,7 @@ def test_sleap_scores_above_1_are_clipped_and_noted(tmp_path):
 
 def test_sleap_tracks_of_another_shape_are_refused(tmp_path):
     path = sleap_file(tmp_path / "v.h5", np.ones((1, 3, 3, 4)), ["a", "b"], ["t"])
-    with pytest.raises(UserError, match=r"expected SLEAP tracks \(track, 2, 2, frame\), found \(1, 3, 3, 4\)"):
+    with pytest.raises(
+        UserError, match=r"expected SLEAP tracks \(track, 2, 2, frame\), found \(1, 3, 3, 4\)"
+    ):
         read_pose(path)

@@ -80,7 +80,8 @@ def test_all_forty_recordings_of_two_rats_read_to_five_points_an_animal(real_dat
     for path in paths:
         poses = read_poses(path)
         assert [(p.individual, p.names) for p in poses] == [
-            (who, ("top", "body", "tail", "tail-m", "tail-e")) for who in ("individual1", "individual2")
+            (who, ("top", "body", "tail", "tail-m", "tail-e"))
+            for who in ("individual1", "individual2")
         ]
         missing += [p.missing.mean() for p in poses]
         assert all(not p.notes for p in poses)
@@ -97,13 +98,21 @@ def test_the_same_pose_is_in_the_h5_file_and_in_the_table(real_data, name):
     assert_same(read_pose(real_data / f"{name}.h5"), read_pose(real_data / f"{name}.csv"))
 
 
-@pytest.mark.parametrize(("name", "keypoints"), [("test2DLC_h5_table", 14), ("test2DLC_h5_table_multi", 28)])
-def test_a_real_h5_file_in_the_fixed_format_of_pandas_reads_column_by_column(real_data, name, keypoints):
+@pytest.mark.parametrize(
+    ("name", "keypoints"), [("test2DLC_h5_table", 14), ("test2DLC_h5_table_multi", 28)]
+)
+def test_a_real_h5_file_in_the_fixed_format_of_pandas_reads_column_by_column(
+    real_data, name, keypoints
+):
     path = real_data / "formats/pose" / f"{name}.h5"
     with h5py.File(path) as file:
         group = file["df"]
-        labels = [pd.Index(group[f"axis0_level{i}"][()])[group[f"axis0_label{i}"][()]] for i in range(3)]
-        table = pd.DataFrame(group["block0_values"][()], columns=pd.MultiIndex.from_arrays(labels)).droplevel(0, axis=1)
+        labels = [
+            pd.Index(group[f"axis0_level{i}"][()])[group[f"axis0_label{i}"][()]] for i in range(3)
+        ]
+        table = pd.DataFrame(
+            group["block0_values"][()], columns=pd.MultiIndex.from_arrays(labels)
+        ).droplevel(0, axis=1)
     pose = read_pose(path)
     assert pose.points.shape == (100, keypoints, 2)
     for i, part in enumerate(pose.names):

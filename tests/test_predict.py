@@ -63,16 +63,29 @@ def test_every_frame_gets_a_label_a_time_and_probabilities_that_sum_to_one(
     np.testing.assert_array_equal(found.labels, found.probabilities.argmax(1))
 
 
-def test_the_bouts_file_says_the_same_as_the_frames(run: RunFolder, video: Path, tmp_path: Path) -> None:
+def test_the_bouts_file_says_the_same_as_the_frames(
+    run: RunFolder, video: Path, tmp_path: Path
+) -> None:
     label(run, [video], tmp_path)
     found = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
-    rows = [line.split(",") for line in (tmp_path / f"{video.stem}.bouts.csv").read_text().splitlines()]
-    assert rows[0] == ["start_frame", "stop_frame", "start_s", "stop_s", "label", "mean_probability"]
+    rows = [
+        line.split(",") for line in (tmp_path / f"{video.stem}.bouts.csv").read_text().splitlines()
+    ]
+    assert rows[0] == [
+        "start_frame",
+        "stop_frame",
+        "start_s",
+        "stop_s",
+        "label",
+        "mean_probability",
+    ]
     again = np.concatenate([[PAIN.classes.index(r[4])] * (int(r[1]) - int(r[0])) for r in rows[1:]])
     np.testing.assert_array_equal(again, found.labels)
 
 
-def test_meta_json_says_where_the_predictions_come_from(run: RunFolder, video: Path, tmp_path: Path) -> None:
+def test_meta_json_says_where_the_predictions_come_from(
+    run: RunFolder, video: Path, tmp_path: Path
+) -> None:
     label(run, [video], tmp_path)
     meta = json.loads((tmp_path / f"{video.stem}.meta.json").read_text())
     assert meta["n_frames"] == 180
@@ -97,19 +110,25 @@ def test_streaming_a_video_gives_what_the_network_gives_on_all_of_it(
     np.testing.assert_allclose(found.probabilities, whole, atol=2e-4)
 
 
-def test_one_bad_video_is_named_and_does_not_stop_the_others(run: RunFolder, study: Path, tmp_path: Path) -> None:
+def test_one_bad_video_is_named_and_does_not_stop_the_others(
+    run: RunFolder, study: Path, tmp_path: Path
+) -> None:
     good = sorted((study / "Videos").iterdir())[:2]
     empty, text = tmp_path / "empty.mp4", tmp_path / "text.mp4"
     empty.touch()
     text.write_text("no video")
-    outcome = label(run, [good[0], empty, text, tmp_path / "missing.mp4", good[1]], tmp_path / "out")
+    outcome = label(
+        run, [good[0], empty, text, tmp_path / "missing.mp4", good[1]], tmp_path / "out"
+    )
     assert outcome.done == list(good)
     assert [video for video, _ in outcome.failed] == [empty, text, tmp_path / "missing.mp4"]
     assert "0 bytes" in outcome.failed[0][1]
     assert all(str(video) in reason for video, reason in outcome.failed)
 
 
-def test_a_damaged_video_keeps_the_frames_that_decode(run: RunFolder, real_data: Path, tmp_path: Path) -> None:
+def test_a_damaged_video_keeps_the_frames_that_decode(
+    run: RunFolder, real_data: Path, tmp_path: Path
+) -> None:
     video = real_data / "odd_videos" / "corrupted.mp4"
     outcome = label(run, [video], tmp_path)
     assert outcome.damaged[0][0] == video
@@ -119,7 +138,12 @@ def test_a_damaged_video_keeps_the_frames_that_decode(run: RunFolder, real_data:
 
 @pytest.mark.parametrize(
     ("name", "frames"),
-    [("flipping_a_pancake.mkv", 310), ("h264_10bits.mp4", 30), ("video_90.mov", 3), ("var_fps.mp4", 300)],
+    [
+        ("flipping_a_pancake.mkv", 310),
+        ("h264_10bits.mp4", 30),
+        ("video_90.mov", 3),
+        ("var_fps.mp4", 300),
+    ],
 )
 def test_odd_videos_get_one_row_for_every_true_frame(
     run: RunFolder, real_data: Path, tmp_path: Path, name: str, frames: int
@@ -138,7 +162,9 @@ def test_a_batch_goes_on_where_it_stopped(run: RunFolder, study: Path, tmp_path:
     assert outcome.done == [videos[1], videos[2]]
 
 
-def test_a_video_that_has_changed_is_predicted_again(run: RunFolder, study: Path, tmp_path: Path) -> None:
+def test_a_video_that_has_changed_is_predicted_again(
+    run: RunFolder, study: Path, tmp_path: Path
+) -> None:
     videos, copy = sorted((study / "Videos").iterdir()), tmp_path / "copy.mp4"
     shutil.copy(videos[0], copy)
     label(run, [copy], tmp_path / "out")
@@ -147,7 +173,9 @@ def test_a_video_that_has_changed_is_predicted_again(run: RunFolder, study: Path
     assert outcome.done == [copy]
 
 
-def test_another_camera_can_be_told_its_own_body_length_and_mask(run: RunFolder, video: Path, tmp_path: Path) -> None:
+def test_another_camera_can_be_told_its_own_body_length_and_mask(
+    run: RunFolder, video: Path, tmp_path: Path
+) -> None:
     label(run, [video], tmp_path)
     usual = read_predictions(tmp_path / f"{video.stem}.predictions.csv").probabilities
     outcome = label(run, [video], tmp_path, overwrite=False, body_length_px=60.0, mask="0,0,30,160")
@@ -155,7 +183,10 @@ def test_another_camera_can_be_told_its_own_body_length_and_mask(run: RunFolder,
     other = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
     assert np.abs(other.probabilities - usual).max() > 1e-3
     assert other.meta["view"]["body_length_px"] == 60
-    assert label(run, [video], tmp_path, overwrite=False, body_length_px=60.0, mask="0,0,30,160").done == []
+    assert (
+        label(run, [video], tmp_path, overwrite=False, body_length_px=60.0, mask="0,0,30,160").done
+        == []
+    )
 
 
 def test_the_overlay_has_as_many_frames_as_the_video_and_room_for_the_probabilities(
@@ -167,8 +198,14 @@ def test_the_overlay_has_as_many_frames_as_the_video_and_room_for_the_probabilit
     assert frames[0].luma.shape == (640, 640 + 212)
 
 
-def test_videos_of_one_name_in_two_folders_keep_their_results_apart_or_are_refused(tmp_path: Path) -> None:
-    assert unique_stems([Path("a/x.mp4"), Path("a/x.avi"), Path("b/y.mp4")]) == ["x.mp4", "x.avi", "y"]
+def test_videos_of_one_name_in_two_folders_keep_their_results_apart_or_are_refused(
+    tmp_path: Path,
+) -> None:
+    assert unique_stems([Path("a/x.mp4"), Path("a/x.avi"), Path("b/y.mp4")]) == [
+        "x.mp4",
+        "x.avi",
+        "y",
+    ]
     with pytest.raises(UserError, match="--out"):
         unique_stems([Path("a/x.mp4"), Path("b/x.mp4")])
 
@@ -184,9 +221,17 @@ def test_the_chunk_that_is_decided_at_a_time_does_not_grow_with_the_video(
         return Streams(torch.zeros(1, sizes[-1] - 7, 512), None)
 
     monkeypatch.setattr(model, "encode", encode)
-    predictor = Predictor(model, InputSpec(Halo(4, 3)), torch.device("cpu"), "32", chunk=16, fold=False)
+    predictor = Predictor(
+        model, InputSpec(Halo(4, 3)), torch.device("cpu"), "32", chunk=16, fold=False
+    )
     blocks = (
-        Crops(i * 50, np.zeros((50, 32, 32), np.uint8), np.zeros((50, 2), np.float32), np.zeros(50), np.zeros(50))
+        Crops(
+            i * 50,
+            np.zeros((50, 32, 32), np.uint8),
+            np.zeros((50, 2), np.float32),
+            np.zeros(50),
+            np.zeros(50),
+        )
         for i in range(40)
     )
     assert sum(len(d.probabilities) for d in predictor.stream(blocks)) == 2000

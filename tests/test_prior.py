@@ -17,7 +17,9 @@ from simulated_probabilities import CLASSES, RATE_HZ, evidence
 
 LABELLED = np.array([0.9, 0.02, 0.08])  # of what a camera sees
 DRAWN = np.array([0.45, 0.3, 0.25])  # of what training draws
-SEEN_AS = np.array([[0.7, 0.2, 0.1], [0.2, 0.6, 0.2], [0.25, 0.25, 0.5]])  # p(x | class), x one of three pictures
+SEEN_AS = np.array(
+    [[0.7, 0.2, 0.1], [0.2, 0.6, 0.2], [0.25, 0.25, 0.5]]
+)  # p(x | class), x one of three pictures
 
 
 def posterior(shares: np.ndarray) -> np.ndarray:
@@ -31,7 +33,9 @@ def minimizer(settings: TrainConfig) -> np.ndarray:
     loss = FrameLoss(settings, DRAWN)
     logits = torch.zeros(3, 3, requires_grad=True)
     often = np.round(2000 * SEEN_AS * DRAWN[:, None]).astype(int)  # (class, picture)
-    labels, pictures = (torch.from_numpy(np.repeat(i.ravel(), often.ravel())) for i in np.indices(often.shape))
+    labels, pictures = (
+        torch.from_numpy(np.repeat(i.ravel(), often.ravel())) for i in np.indices(often.shape)
+    )
     optimizer = torch.optim.LBFGS([logits], max_iter=300, line_search_fn="strong_wolfe")
 
     def expected() -> torch.Tensor:
@@ -56,14 +60,21 @@ def minimizer(settings: TrainConfig) -> np.ndarray:
         {"focal_gamma": 2.5, "class_weight_power": 1.0},
     ],
 )
-def test_what_any_loss_teaches_is_corrected_to_how_likely_a_class_is_in_the_recordings(changes) -> None:
+def test_what_any_loss_teaches_is_corrected_to_how_likely_a_class_is_in_the_recordings(
+    changes,
+) -> None:
     settings = TrainConfig(**changes)
     learned = minimizer(settings)
-    decoder = Decoder(prior=prior_factors(LABELLED, learned_shares(settings, DRAWN)), focal_gamma=settings.focal_gamma)
+    decoder = Decoder(
+        prior=prior_factors(LABELLED, learned_shares(settings, DRAWN)),
+        focal_gamma=settings.focal_gamma,
+    )
     found = decoder.calibrated(learned)
     np.testing.assert_allclose(found, posterior(LABELLED), atol=5e-3)
     shown = (SEEN_AS * LABELLED[:, None]).sum(0)
-    np.testing.assert_allclose(shown @ found, LABELLED, atol=5e-3)  # probabilities add up to the time that there is
+    np.testing.assert_allclose(
+        shown @ found, LABELLED, atol=5e-3
+    )  # probabilities add up to the time that there is
     assert (shown @ learned)[1] > 2 * LABELLED[1]  # those of the network alone do not
 
 
@@ -125,7 +136,9 @@ def test_the_decoder_is_fitted_on_top_of_the_correction() -> None:
     old = fit_decoder(*zip(*known, strict=True), RATE_HZ, CLASSES)
     found = {}
     for name, d in (("new", decoder), ("old", old)):
-        scored = [Scored(str(i), y, d.decode(p, RATE_HZ), d.calibrated(p)) for i, (p, y) in enumerate(new)]
+        scored = [
+            Scored(str(i), y, d.decode(p, RATE_HZ), d.calibrated(p)) for i, (p, y) in enumerate(new)
+        ]
         found[name] = summarize(scored, CLASSES)
     assert found["new"]["calibration"]["nll"] < found["old"]["calibration"]["nll"]
     assert found["new"]["macro_f1"] > found["old"]["macro_f1"] - 0.02

@@ -48,9 +48,14 @@ sys.exit(main(sys.argv[2:]))
 def settings(study: Path, devices: int) -> Config:
     """A run on poses alone in which nothing depends on how a batch is divided: no dropout, no batch normalization."""
     data = DataConfig(
-        dlc=study / "DLC", annotations=study / "Annotations", recordings=study / "recordings.csv", trial_length=90
+        dlc=study / "DLC",
+        annotations=study / "Annotations",
+        recordings=study / "recordings.csv",
+        trial_length=90,
     )
-    model = ModelConfig(visual="none", pose="graph", width=16, pose_reach=4, dropout=0.0, modality_dropout=0.0)
+    model = ModelConfig(
+        visual="none", pose="graph", width=16, pose_reach=4, dropout=0.0, modality_dropout=0.0
+    )
     loop = TrainConfig(
         epochs=3, batch_size=8 // devices, devices=str(devices), accelerator="cpu", precision="32", train_T=15,
         val_animals="202F,204F,205M", test_animals="none", lambda_smooth=0.1, decoder="argmax",
@@ -60,7 +65,15 @@ def settings(study: Path, devices: int) -> Config:
 
 def command(folder: Path, config: Config) -> list[str]:
     (folder / "asked.toml").write_text(config_toml(config))
-    return ["train", "multimodal", "--config", str(folder / "asked.toml"), "--run", str(folder / "run"), "--quiet"]
+    return [
+        "train",
+        "multimodal",
+        "--config",
+        str(folder / "asked.toml"),
+        "--run",
+        str(folder / "run"),
+        "--quiet",
+    ]
 
 
 def environment() -> dict[str, str]:
@@ -137,10 +150,14 @@ def _runs(pid: int) -> bool:
     return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def test_only_what_does_the_work_may_change_when_a_run_goes_on(study: Path, tmp_path: Path, alone: RunFolder) -> None:
+def test_only_what_does_the_work_may_change_when_a_run_goes_on(
+    study: Path, tmp_path: Path, alone: RunFolder
+) -> None:
     run, begun = RunFolder(tmp_path / "run"), settings(study, 2)
     run.start(begun, alone.read_ethogram(), alone.read_split())
-    assert run.start(settings(study, 1), alone.read_ethogram(), alone.read_split()) is False  # no checkpoint so far
+    assert (
+        run.start(settings(study, 1), alone.read_ethogram(), alone.read_split()) is False
+    )  # no checkpoint so far
     other = dataclasses.replace(begun, train=dataclasses.replace(begun.train, lr=1.0))
     with pytest.raises(UserError, match="lr = "):
         run.start(other, alone.read_ethogram(), alone.read_split())
@@ -150,7 +167,9 @@ def test_only_what_does_the_work_may_change_when_a_run_goes_on(study: Path, tmp_
 
 
 @pytest.mark.parametrize(("n", "processes"), [(5, 2), (1, 3), (6, 3), (0, 2)])
-def test_every_recording_has_its_turn_once_and_nobody_has_more_turns_than_another(n: int, processes: int) -> None:
+def test_every_recording_has_its_turn_once_and_nobody_has_more_turns_than_another(
+    n: int, processes: int
+) -> None:
     drawn = []
     for rank in range(processes):
         angles_rad = Turns(n)

@@ -60,7 +60,9 @@ def test_a_label_file_finds_its_video_with_or_without_the_videos_extension(tmp_p
 
 
 def test_a_video_whose_own_name_ends_like_a_trial_keeps_its_labels(tmp_path):
-    found = opened(project(tmp_path, ["day_1.mp4", "day.mp4"], ["day_1.csv", "prediction_day_1_2.csv"]))
+    found = opened(
+        project(tmp_path, ["day_1.mp4", "day.mp4"], ["day_1.csv", "prediction_day_1_2.csv"])
+    )
     assert labels_of(found) == {"day.mp4": [], "day_1.mp4": ["day_1.csv", "prediction_day_1_2.csv"]}
 
 
@@ -71,7 +73,9 @@ def test_a_label_file_that_is_called_exactly_like_a_video_labels_all_of_it(tmp_p
 
 @pytest.mark.parametrize("label", ["cam.h264.csv", "cam.h264.mp4.csv", "prediction_cam.h264_1.csv"])
 def test_a_video_whose_own_name_looks_like_it_has_an_extension_keeps_its_labels(tmp_path, label):
-    folder = project(tmp_path, ["cam.h264.mp4"], [label], recordings_csv="video,animal\ncam.h264,anna\n")
+    folder = project(
+        tmp_path, ["cam.h264.mp4"], [label], recordings_csv="video,animal\ncam.h264,anna\n"
+    )
     found = opened(folder)
     assert labels_of(found) == {"cam.h264.mp4": [label]}
     assert animals_of(found) == {"cam.h264.mp4": "anna"}
@@ -79,7 +83,9 @@ def test_a_video_whose_own_name_looks_like_it_has_an_extension_keeps_its_labels(
 
 def test_what_macos_leaves_beside_files_is_passed_over(tmp_path):
     junk = ["._prediction_a_1.csv", ".DS_Store", ".Trashes/prediction_a_2.csv"]
-    found = opened(project(tmp_path, ["a.mp4", "._a.mp4", ".hidden/b.mp4"], ["prediction_a_1.csv", *junk]))
+    found = opened(
+        project(tmp_path, ["a.mp4", "._a.mp4", ".hidden/b.mp4"], ["prediction_a_1.csv", *junk])
+    )
     assert labels_of(found) == {"a.mp4": ["prediction_a_1.csv"]}
     assert found.findings == ()
 
@@ -95,7 +101,9 @@ def test_labels_of_a_video_that_is_not_there_are_a_finding_and_the_others_stay(t
 
 def test_labels_that_fit_no_video_at_all_are_refused(tmp_path):
     folder = project(tmp_path, ["a.mp4"], ["prediction_b_1.csv", "prediction_c_1.csv"])
-    with pytest.raises(UserError, match=r"none of its 2 label files .*; prediction_b_1\.csv would label b"):
+    with pytest.raises(
+        UserError, match=r"none of its 2 label files .*; prediction_b_1\.csv would label b"
+    ):
         opened(folder)
 
 
@@ -119,7 +127,9 @@ def test_a_project_without_label_files_has_videos_without_labels(tmp_path):
 def test_a_folder_of_labels_without_any_is_refused(tmp_path):
     folder = project(tmp_path, ["a.mp4"])
     (folder / "Annotations").mkdir()
-    with pytest.raises(UserError, match=r"no label file in this folder .looked for prediction_<video>_<trial>\.csv"):
+    with pytest.raises(
+        UserError, match=r"no label file in this folder .looked for prediction_<video>_<trial>\.csv"
+    ):
         opened(folder)
 
 
@@ -158,7 +168,9 @@ def test_a_video_that_is_named_twice_is_taken_once(tmp_path):
         ("mouse_a.mp4", "mouse_a"),
     ],
 )
-def test_an_animal_is_the_number_with_its_sex_in_the_videos_name_else_the_video(tmp_path, video, animal):
+def test_an_animal_is_the_number_with_its_sex_in_the_videos_name_else_the_video(
+    tmp_path, video, animal
+):
     assert animals_of(opened(project(tmp_path, [video]))) == {video: animal}
 
 
@@ -185,7 +197,10 @@ def test_recordings_csv_says_whose_a_video_is_before_its_name_does(tmp_path):
         ("video,animal\na.mp4,1\n", r"recordings\.csv: b\.mp4 has no line; add its animal"),
         ("video,animal\na.mp4,1\nb.mp4,\n", "line 3: the animal of b.mp4 is missing"),
         ("video,animal\na.mp4,1\nb.mp4,2\na,3\n", "line 4: a stands twice"),
-        ("video,group\na.mp4,1\nb.mp4,2\n", r"expected the columns video,animal\[,...\], found video, group"),
+        (
+            "video,group\na.mp4,1\nb.mp4,2\n",
+            r"expected the columns video,animal\[,...\], found video, group",
+        ),
         ("", "the file is empty"),
     ],
 )
@@ -195,7 +210,9 @@ def test_a_recordings_table_that_leaves_a_doubt_is_refused(tmp_path, table, mess
 
 
 def test_a_line_of_recordings_csv_for_a_video_that_is_not_there_is_a_finding(tmp_path):
-    found = opened(project(tmp_path, ["a.mp4"], recordings_csv="video,animal\ngone.mp4,1\na.mp4,2\n"))
+    found = opened(
+        project(tmp_path, ["a.mp4"], recordings_csv="video,animal\ngone.mp4,1\na.mp4,2\n")
+    )
     assert animals_of(found) == {"a.mp4": "2"}
     assert [str(f) for f in found.findings] == [
         f"{tmp_path / 'recordings.csv'}, line 2: gone.mp4 is not among the videos"
@@ -245,7 +262,9 @@ def test_each_label_file_of_a_project_is_counted_by_what_it_holds_itself(tmp_pat
         ("bottomview_composite", {"cumulative"}, {"agouti", "black"}),
     ],
 )
-def test_every_label_file_of_the_real_projects_lies_on_its_video(real_data, folder, layouts, animals):
+def test_every_label_file_of_the_real_projects_lies_on_its_video(
+    real_data, folder, layouts, animals
+):
     config = in_study_folder(real_data / folder, DataConfig())
     found = open_study(config)
     table = read_table(config.recordings)
@@ -253,7 +272,9 @@ def test_every_label_file_of_the_real_projects_lies_on_its_video(real_data, fold
     assert {s.animal for s in found.sources} == animals
     assert found.findings == ()
     for source in found.sources:
-        recording, placement = found.place(source, np.arange(n_frames[source.file.name]) / 30, config)
+        recording, placement = found.place(
+            source, np.arange(n_frames[source.file.name]) / 30, config
+        )
         assert placement.layout in layouts
         assert placement.skipped == ()
         assert len(placement.trials) == len(source.labels)

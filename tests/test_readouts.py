@@ -79,14 +79,24 @@ def test_time_adds_up_over_windows_and_so_do_bouts(labels: list[int], cut: int) 
 def test_two_recordings_of_an_animal_count_as_one_animal() -> None:
     tracks = (track([0, 1], animal="a"), track([1, 1], animal="a"), track([0, 0], animal="b"))
     tables = collect(Observations(("rest", "lick"), ("g",), tracks), read_assay("whole"))
-    animals = tables["animals"].query("behavior == 'lick' and readout == 'time_percent'").set_index("animal")
+    animals = (
+        tables["animals"]
+        .query("behavior == 'lick' and readout == 'time_percent'")
+        .set_index("animal")
+    )
     assert animals["value"].to_dict() == {"a": 75, "b": 0}
     assert animals["recordings"].to_dict() == {"a": 2, "b": 1}
-    assert tables["groups"].query("behavior == 'lick' and readout == 'time_percent'")["mean"].item() == 37.5
+    assert (
+        tables["groups"].query("behavior == 'lick' and readout == 'time_percent'")["mean"].item()
+        == 37.5
+    )
 
 
 def test_left_and_right_become_ipsi_and_contra() -> None:
-    tracks = (track([1, 1, 2], treated_side="L"), track([1, 1, 2], animal="b", treated_side="right"))
+    tracks = (
+        track([1, 1, 2], treated_side="L"),
+        track([1, 1, 2], animal="b", treated_side="right"),
+    )
     study = Observations(("rest", "lick_L", "lick_R"), ("g",), tracks).by_side()
     assert study.classes == ("rest", "lick_ipsi", "lick_contra")
     assert [measure(t, 3)["time_s"].tolist() for t in study.recordings] == [[0, 2, 1], [0, 1, 2]]
@@ -127,13 +137,17 @@ def test_correcting_for_confusion_undoes_it(weights: list[float], seed: int) -> 
     assert corrected(predicted, counts) == pytest.approx(truth, abs=1e-6)
 
 
-@pytest.mark.parametrize(("text", "expected"), [("90", 90), ("30s", 30), ("5min", 300), ("1.5 h", 5400), (2.0, 2)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("30s", 30), ("5min", 300), ("1.5 h", 5400), (2.0, 2)]
+)
 def test_times_are_written_with_units(text: object, expected: float) -> None:
     assert seconds(text) == expected
 
 
 def test_every_built_in_assay_reads_and_others_are_refused_by_name(tmp_path) -> None:
-    assert {"formalin", "von_frey", "acetone", "hargreaves", "cfa", "home_cage", "whole"} == set(built_in())
+    assert {"formalin", "von_frey", "acetone", "hargreaves", "cfa", "home_cage", "whole"} == set(
+        built_in()
+    )
     for name in built_in():
         assert read_assay(name).name == name
     assert [w.stop_s for w in read_assay("formalin").windows] == [np.inf, 600, 900, 3600]

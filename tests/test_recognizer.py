@@ -32,7 +32,12 @@ from poses import film_of, wandering
 SIZE, CLASSES, TIME = 32, 3, 75
 SIX, RATS = Skeleton(KEYPOINTS), Skeleton(("nose", "body", "tail"), 2)
 SMALL = ModelConfig(
-    clip_length=8, width=16, hidden_dim=8, tcn_layers=3, pose_reach=4, encoder_name="test_vit.r160_in1k"
+    clip_length=8,
+    width=16,
+    hidden_dim=8,
+    tcn_layers=3,
+    pose_reach=4,
+    encoder_name="test_vit.r160_in1k",
 )
 
 
@@ -76,14 +81,18 @@ class Case:
         return _inputs(self.input_spec, self.footage)
 
     def predictor(self, chunk: int = 64, read: int = 1024) -> Predictor:
-        return Predictor(self.model, self.input_spec, torch.device("cpu"), "32", chunk, read, keypoints=True)
+        return Predictor(
+            self.model, self.input_spec, torch.device("cpu"), "32", chunk, read, keypoints=True
+        )
 
 
 def _footage(input_spec: InputSpec, frames: int, missing: float) -> LabelledRecording:
     track = wandering(frames, input_spec.skeleton.keypoints, input_spec.skeleton.animals, missing)
     film = film_of(track, SIZE, turned=True) if input_spec.visual is not None else None
     wanted = input_spec.pose is not None or input_spec.points
-    return LabelledRecording(Recording("a", "1M", np.zeros(frames, np.int16)), film, track if wanted else None)
+    return LabelledRecording(
+        Recording("a", "1M", np.zeros(frames, np.int16)), film, track if wanted else None
+    )
 
 
 def _inputs(input_spec: InputSpec, footage: LabelledRecording) -> Inputs:
@@ -116,7 +125,9 @@ def _settled(name: str) -> Recognizer:
         if model.pose is not None:
             model.pose.fit(*pose_statistics(Windows([one, two], 1, input_spec)))
         pairs = zip(
-            dataclasses.astuple(_inputs(input_spec, one)), dataclasses.astuple(_inputs(input_spec, two)), strict=True
+            dataclasses.astuple(_inputs(input_spec, one)),
+            dataclasses.astuple(_inputs(input_spec, two)),
+            strict=True,
         )
         both = Inputs(*(None if a is None else torch.cat([a, b]) for a, b in pairs))
         model.train()
@@ -144,12 +155,16 @@ def test_every_network_gives_logits_and_keypoints_of_the_shapes_that_it_says(nam
 
 @pytest.mark.parametrize(("frames", "chunk", "read"), [(TIME, 16, 20), (5, 16, 20), (1, 16, 1)])
 @each_model
-def test_decisions_in_chunks_are_those_on_the_whole_recording(name: str, frames: int, chunk: int, read: int) -> None:
+def test_decisions_in_chunks_are_those_on_the_whole_recording(
+    name: str, frames: int, chunk: int, read: int
+) -> None:
     case = Case(name, frames)
     with torch.no_grad():
         whole = case.model(case.inputs())
     found = case.predictor(chunk, read)(case.footage)
-    off = 5e-5 if isinstance(case.model.visual, Pretrained) else 2e-5  # its features are rounded, as if stored
+    off = (
+        5e-5 if isinstance(case.model.visual, Pretrained) else 2e-5
+    )  # its features are rounded, as if stored
     np.testing.assert_allclose(found.probabilities, whole.actions[0].softmax(-1), atol=off)
     assert (found.keypoints is None) == (whole.keypoints is None)
     if whole.keypoints is not None:
@@ -158,9 +173,13 @@ def test_decisions_in_chunks_are_those_on_the_whole_recording(name: str, frames:
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 @pytest.mark.parametrize("name", ["vit alone", "vit with pose"])
-def test_decisions_on_stored_features_are_those_on_the_frames_to_the_last_bit(name: str, precision: str) -> None:
+def test_decisions_on_stored_features_are_those_on_the_frames_to_the_last_bit(
+    name: str, precision: str
+) -> None:
     case = Case(name)
-    predictor = Predictor(case.model, case.input_spec, torch.device("cpu"), precision, chunk=16, read=20)
+    predictor = Predictor(
+        case.model, case.input_spec, torch.device("cpu"), precision, chunk=16, read=20
+    )
     video, track = case.footage.video, case.footage.track
     stored = np.concatenate([*predictor.features(blocks_of(video, 30), track, video.side_px)])
     assert stored.dtype == np.float16
@@ -168,7 +187,11 @@ def test_decisions_on_stored_features_are_those_on_the_frames_to_the_last_bit(na
     assert np.array_equal(found.probabilities, predictor(case.footage).probabilities)
 
 
-BOTH = [name for name, (config, _) in MODELS.items() if config.visual != "none" and config.pose != "none"]
+BOTH = [
+    name
+    for name, (config, _) in MODELS.items()
+    if config.visual != "none" and config.pose != "none"
+]
 
 
 @pytest.mark.parametrize("name", BOTH)
@@ -176,7 +199,9 @@ def test_a_network_of_two_streams_decides_by_either_one_alone(name: str) -> None
     case = Case(name)
     both = case.predictor()(case.footage).probabilities
     seen = case.predictor()(dataclasses.replace(case.footage, track=None)).probabilities
-    told = np.concatenate([d.probabilities for d in case.predictor().stream(None, case.footage.track)])
+    told = np.concatenate(
+        [d.probabilities for d in case.predictor().stream(None, case.footage.track)]
+    )
     for alone in (seen, told):
         assert alone.shape == both.shape
         assert np.isfinite(alone).all()
@@ -196,7 +221,9 @@ def test_late_fusion_is_the_mean_of_what_each_stream_says() -> None:
             case.model.read(s).actions.log_softmax(-1)
             for s in (streams._replace(pose=None), Streams(None, *streams[1:]))
         ]
-    torch.testing.assert_close(both, torch.stack(each).mean(0).log_softmax(-1), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        both, torch.stack(each).mean(0).log_softmax(-1), atol=1e-5, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", [n for n, (c, _) in MODELS.items() if c.pose != "none"])
@@ -243,22 +270,34 @@ def test_frames_of_padding_say_nothing_to_those_of_the_recording() -> None:
     case = Case("gated")
     inputs, valid = case.inputs(), torch.arange(TIME)[None] < 50
     streams = case.model.encode(inputs)
-    wild = Streams(*(None if s is None else s.masked_fill(~valid[..., None], 50.0) for s in streams[:2]))
+    wild = Streams(
+        *(None if s is None else s.masked_fill(~valid[..., None], 50.0) for s in streams[:2])
+    )
     torch.testing.assert_close(
-        case.model.read(wild, valid).actions[:, :50], case.model.read(streams, valid).actions[:, :50]
+        case.model.read(wild, valid).actions[:, :50],
+        case.model.read(streams, valid).actions[:, :50],
     )
 
 
 def test_every_part_of_a_network_learns() -> None:
     config = settings(
-        pose="full", tasks="multitask", refine_stages=1, appearance_dropout=0.0, convolution_dropout=0.0, **TCN
+        pose="full",
+        tasks="multitask",
+        refine_stages=1,
+        appearance_dropout=0.0,
+        convolution_dropout=0.0,
+        **TCN,
     )
     torch.manual_seed(0)
     model, case = build_recognizer(config, CLASSES, SIX, SIZE), Case("multitask", frames=12)
     found = model(case.inputs())
     (found.stages.square().sum() + sum(part.square().sum() for part in found.keypoints)).backward()
-    still = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()}
-    assert {n.split(".")[0] for n in still} <= {"fusion"}  # of the fusion, what stands for a stream that is left out
+    still = {
+        n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()
+    }
+    assert {n.split(".")[0] for n in still} <= {
+        "fusion"
+    }  # of the fusion, what stands for a stream that is left out
     assert all("absent" in n for n in still)
 
 
@@ -270,19 +309,26 @@ def test_every_part_of_a_network_learns() -> None:
         ({"tasks": "multitask"}, NO_SKELETON, "--tasks multitask"),
     ],
 )
-def test_settings_that_make_no_network_are_refused(changes: dict[str, Any], skeleton: Skeleton, said: str) -> None:
+def test_settings_that_make_no_network_are_refused(
+    changes: dict[str, Any], skeleton: Skeleton, said: str
+) -> None:
     with pytest.raises(UserError, match=said):
         build_recognizer(settings(**changes), CLASSES, skeleton, SIZE)
 
 
 @torch.no_grad()
 def test_a_paw_is_as_bright_as_the_glass_that_it_presses_and_light_does_not_matter() -> None:
-    frames, points = torch.full((1, 2, 64, 64), 0.3), torch.tensor([[-0.5, 0.5], [0.5, -0.5], [torch.nan, 0.0]])
+    frames, points = (
+        torch.full((1, 2, 64, 64), 0.3),
+        torch.tensor([[-0.5, 0.5], [0.5, -0.5], [torch.nan, 0.0]]),
+    )
     frames[:, 1, 42:54, 10:22] = 0.6  # around (-0.5, 0.5), x first
     found = PawBrightness(3)(frames, points.expand(1, 2, 3, 2))[0]
     torch.testing.assert_close(found[0], torch.tensor([0.0, 0, 0, 1, 1, 0]), atol=1e-5, rtol=0)
     ratio = float(np.log((0.6 + 16 / 255) / (0.3 + 16 / 255)))
-    torch.testing.assert_close(found[1], torch.tensor([ratio / 2, -ratio / 2, 0, 1, 1, 0]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        found[1], torch.tensor([ratio / 2, -ratio / 2, 0, 1, 1, 0]), atol=1e-4, rtol=0
+    )
 
 
 def test_the_paw_that_bears_weight_is_the_same_in_the_negative_of_a_picture() -> None:
@@ -306,7 +352,9 @@ def test_the_paw_that_bears_weight_is_the_same_in_the_negative_of_a_picture() ->
 
 @each_model
 @torch.no_grad()
-def test_keypoints_of_every_third_frame_are_those_of_all_frames_and_decisions_do_not_need_them(name: str) -> None:
+def test_keypoints_of_every_third_frame_are_those_of_all_frames_and_decisions_do_not_need_them(
+    name: str,
+) -> None:
     case = Case(name)
     whole, some, none = (case.model(case.inputs(), maps=maps) for maps in (1, 3, 0))
     for found in (some, none):

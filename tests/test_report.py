@@ -34,7 +34,9 @@ NAMES = ("rest", "paw_lick_L", "=<b>&walk")
 
 def predicted(name: str, labels: np.ndarray, names: tuple[str, ...] = NAMES) -> Predictions:
     chances = np.eye(len(names), dtype=np.float32)[labels]
-    return Predictions(name, names, labels.astype(np.int16), chances, np.arange(len(labels)) / 10, {"fps": 10.0})
+    return Predictions(
+        name, names, labels.astype(np.int16), chances, np.arange(len(labels)) / 10, {"fps": 10.0}
+    )
 
 
 @pytest.fixture
@@ -76,13 +78,23 @@ def report(folder: Path, *more: str) -> list[str]:
     ]
 
 
-def test_a_report_says_that_the_groups_differ_and_by_how_much(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_says_that_the_groups_differ_and_by_how_much(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(report(folder, "--bin", "10s")) == 0
     said = capsys.readouterr().err
     assert "The groups differ in paw lick L (p = 0.029; 4/4 animals)" in said
     page = (folder / "out" / "report.html").read_text("utf-8")
     assert "The groups differ in paw lick L" in page.split("<h2>")[0]
-    for path in ("answer.png", "answer.svg", "answer.pdf", "raster.png", "budget.png", "timecourse.png", "bouts.png"):
+    for path in (
+        "answer.png",
+        "answer.svg",
+        "answer.pdf",
+        "raster.png",
+        "budget.png",
+        "timecourse.png",
+        "bouts.png",
+    ):
         assert (folder / "out" / "figures" / path).stat().st_size > 1000
     groups = read_table(folder / "out" / "groups.csv")
     assert groups.header[:6] == ("group", "window", "behavior", "readout", "n", "mean")
@@ -100,12 +112,18 @@ def test_a_page_is_whole_and_its_names_are_no_markup(folder: Path) -> None:
     assert "&lt;treated&gt;" in page
     behaviors = {row[2] for row in read_table(folder / "out" / "groups.csv").rows}
     assert behaviors == {"rest", "paw_lick_L", "=<b>&walk"}
-    assert ",'=<b>&walk," in (folder / "out" / "groups.csv").read_text("utf-8")  # no formula for a spreadsheet
+    assert ",'=<b>&walk," in (folder / "out" / "groups.csv").read_text(
+        "utf-8"
+    )  # no formula for a spreadsheet
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_label_files_are_read_too_and_a_bad_one_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ethogram = Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(("rest", "lick"))), ("rest", "lick"))
+def test_label_files_are_read_too_and_a_bad_one_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ethogram = Ethogram(
+        tuple(RawClass(i, n, n) for i, n in enumerate(("rest", "lick"))), ("rest", "lick")
+    )
     write_ethogram(folder / "ethogram.toml", ethogram)
     (folder / "found").rename(folder / "old")
     for i in range(7):
@@ -134,7 +152,9 @@ def test_bouts_and_frames_give_the_same_study(folder: Path) -> None:
 
 
 def test_a_damaged_table_of_bouts_and_other_classes_are_failures_of_their_own(folder: Path) -> None:
-    (folder / "found" / "v0.bouts.csv").write_text("start_frame,stop_frame,start_s,stop_s,label\n0,5,0,x,rest\n")
+    (folder / "found" / "v0.bouts.csv").write_text(
+        "start_frame,stop_frame,start_s,stop_s,label\n0,5,0,x,rest\n"
+    )
     write_predictions(folder / "found", predicted("v3", np.array([0, 1]), ("rest", "bite")))
     study = read_observations(folder / "found", folder / "groups.csv")
     assert len(study.recordings) == 6
@@ -143,8 +163,14 @@ def test_a_damaged_table_of_bouts_and_other_classes_are_failures_of_their_own(fo
 
 
 def test_the_control_comes_first(folder: Path) -> None:
-    assert read_observations(folder / "found", folder / "groups.csv").groups == ("vehicle", "<treated>")
-    assert read_observations(folder / "found", folder / "groups.csv", control="<treated>").groups[0] == "<treated>"
+    assert read_observations(folder / "found", folder / "groups.csv").groups == (
+        "vehicle",
+        "<treated>",
+    )
+    assert (
+        read_observations(folder / "found", folder / "groups.csv", control="<treated>").groups[0]
+        == "<treated>"
+    )
     with pytest.raises(UserError, match="no such group; there are vehicle, <treated>"):
         read_observations(folder / "found", folder / "groups.csv", control="x")
 
@@ -159,7 +185,9 @@ def test_the_control_comes_first(folder: Path) -> None:
         ("video,animal,group\nx,m0,a\n", "no recording here that"),
     ],
 )
-def test_a_table_of_groups_that_makes_no_sense_is_refused(folder: Path, table: str, complaint: str) -> None:
+def test_a_table_of_groups_that_makes_no_sense_is_refused(
+    folder: Path, table: str, complaint: str
+) -> None:
     (folder / "groups.csv").write_text(table)
     with pytest.raises(UserError, match=complaint):
         read_observations(folder / "found", folder / "groups.csv")
@@ -193,12 +221,22 @@ def test_stimuli_are_read_by_video_and_trial(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_an_assay_of_trials_reports_responses(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_table(folder / "s.csv", ("video", "onset_s"), [(f"v{i}", s) for i in range(8) for s in (0, 30, 60)])
+def test_an_assay_of_trials_reports_responses(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_table(
+        folder / "s.csv",
+        ("video", "onset_s"),
+        [(f"v{i}", s) for i in range(8) for s in (0, 30, 60)],
+    )
     assert main(report(folder, "--assay", "von_frey", "--stimuli", str(folder / "s.csv"))) == 0
     assert "of the stimuli answered with paw lick L" in capsys.readouterr().err
     with (folder / "out" / "animals.csv").open(encoding="utf-8") as file:
-        found = [r for r in csv.DictReader(file) if r["readout"] == "response" and r["behavior"] == "paw_lick_L"]
+        found = [
+            r
+            for r in csv.DictReader(file)
+            if r["readout"] == "response" and r["behavior"] == "paw_lick_L"
+        ]
     assert {r["recordings"] for r in found} == {"3"}
     assert all(0 <= float(r["value"]) <= 1 for r in found)
 
@@ -209,7 +247,12 @@ LICKS_FOUND = np.tile([0] * 8 + [1, 1], 10)  # and one frame of rest in nine is 
 
 
 def scored_run(
-    folder: Path, guess: np.ndarray, animals: int = 5, part: str = "test", truth: np.ndarray = TRUTH, **more: object
+    folder: Path,
+    guess: np.ndarray,
+    animals: int = 5,
+    part: str = "test",
+    truth: np.ndarray = TRUTH,
+    **more: object,
 ) -> Path:
     """A run over two classes that was scored on some animals, all of them labelled and predicted alike."""
     run = folder / "run"
@@ -218,7 +261,9 @@ def scored_run(
     names = [f"t{i}" for i in range(animals)]
     scored = [Scored(name, truth, guess) for name in names]
     (run / "metrics.json").write_text(json.dumps({part: {**summarize(scored, TWO), **more}}))
-    (run / "splits.json").write_text(json.dumps({"train": ["m0", "m3"], "val": ["m5"], "test": names}))
+    (run / "splits.json").write_text(
+        json.dumps({"train": ["m0", "m3"], "val": ["m5"], "test": names})
+    )
     for name in names:
         write_labels(run / "predictions" / part / f"{name}.truth.csv", truth, ethogram)
         write_predictions(run / "predictions" / part, predicted(name, guess, TWO))
@@ -229,7 +274,10 @@ def predict_two(folder: Path, licking: tuple[float, float] = (0.1, 0.3)) -> None
     rng = np.random.default_rng(0)
     for i in range(8):
         share = licking[i % 2]
-        write_predictions(folder / "found", predicted(f"v{i}", np.repeat(rng.random(200) < share, 5).astype(int), TWO))
+        write_predictions(
+            folder / "found",
+            predicted(f"v{i}", np.repeat(rng.random(200) < share, 5).astype(int), TWO),
+        )
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -242,7 +290,9 @@ def test_budgets_are_corrected_where_the_errors_are_known_well_enough(folder: Pa
         write_predictions(folder / "found", predicted(f"v{i}", LICKS_FOUND, TWO))
     study = read_observations(folder / "found", folder / "groups.csv")
     tables = collect(study, read_assay("whole"))
-    budget = corrected_budgets(tables["animals"], TWO, list(trust.confusions.values())).query("behavior == 'lick'")
+    budget = corrected_budgets(tables["animals"], TWO, list(trust.confusions.values())).query(
+        "behavior == 'lick'"
+    )
     assert budget.predicted.to_list() == pytest.approx([20, 20])
     assert budget.corrected.to_list() == pytest.approx([10, 10])
     assert main(report(folder, "--run", str(trust.run), "--quiet")) == 0
@@ -253,18 +303,25 @@ def test_budgets_are_corrected_where_the_errors_are_known_well_enough(folder: Pa
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_class_that_the_run_does_not_find_is_not_compared(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_class_that_the_run_does_not_find_is_not_compared(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     predict_two(folder, (0.0, 0.0))
     run = scored_run(folder, np.zeros_like(TRUTH))
     assert main(report(folder, "--run", str(run))) == 0
     said = capsys.readouterr().err
-    assert "Nothing can be said about lick: on animals that were held out of the run it finds 0 % of it" in said
+    assert (
+        "Nothing can be said about lick: on animals that were held out of the run it finds 0 % of it"
+        in said
+    )
     assert "o difference" not in said
     first = (folder / "out/report.html").read_text("utf-8").split("<h2>")[0]
     assert "Nothing can be said about lick" in first
     assert "not found reliably" in first
     assert "p = " not in first
-    assert "Not corrected: its errors mix the behaviors too much" in (folder / "out/report.html").read_text("utf-8")
+    assert "Not corrected: its errors mix the behaviors too much" in (
+        folder / "out/report.html"
+    ).read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +342,9 @@ def test_budgets_are_not_corrected_from_errors_that_are_not_known(
 
 def doubtful(precision: float, recall: float, bouts: int) -> str:
     score = {"precision": precision, "recall": recall, "f1": 0.5, "support": 40}
-    return Trust(Path("run"), "test", {"per_class": {"lick": score}}, {}, {"lick": bouts}).doubt(["lick"])
+    return Trust(Path("run"), "test", {"per_class": {"lick": score}}, {}, {"lick": bouts}).doubt(
+        ["lick"]
+    )
 
 
 def test_half_of_a_behavior_has_to_be_found_and_right_in_ten_bouts_at_least() -> None:
@@ -296,7 +355,9 @@ def test_half_of_a_behavior_has_to_be_found_and_right_in_ten_bouts_at_least() ->
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_animals_that_the_run_has_learned_from_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_animals_that_the_run_has_learned_from_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     predict_two(folder)
     assert main(report(folder, "--run", str(scored_run(folder, LICKS_FOUND)))) == 0
     said = capsys.readouterr().err
@@ -332,11 +393,15 @@ def test_a_run_can_be_named_where_left_and_right_became_ipsi_and_contra(folder: 
     rows = [(f"v{i}", f"m{i}", ("vehicle", "drug")[i % 2], "L") for i in range(8)]
     write_table(folder / "groups.csv", ("video", "animal", "group", "treated_side"), rows)
     assert main(report(folder, "--run", str(run), "--quiet")) == 0
-    assert "left and right became ipsi and contra" in (folder / "out/report.html").read_text("utf-8")
+    assert "left and right became ipsi and contra" in (folder / "out/report.html").read_text(
+        "utf-8"
+    )
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_three_against_three_is_no_finding_of_no_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_three_against_three_is_no_finding_of_no_difference(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for i in (6, 7):
         for path in (folder / "found").glob(f"v{i}.*"):
             path.unlink()
@@ -353,11 +418,22 @@ def test_agreement_of_raters_and_calibration_stand_beside_a_runs_scores(
 ) -> None:
     names = ("rest", "lick")
     for i in range(8):
-        write_predictions(folder / "found", predicted(f"v{i}", np.array([0] * 90 + [1] * 10), names))
+        write_predictions(
+            folder / "found", predicted(f"v{i}", np.array([0] * 90 + [1] * 10), names)
+        )
     run = folder / "run"
-    write_ethogram(run / "ethogram.toml", Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(names)), names))
+    write_ethogram(
+        run / "ethogram.toml",
+        Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(names)), names),
+    )
     scores = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 4}
-    metrics = {"frames": 8, "accuracy": 0.5, "macro_f1": 0.5, "kappa": 0.1, "per_class": dict.fromkeys(names, scores)}
+    metrics = {
+        "frames": 8,
+        "accuracy": 0.5,
+        "macro_f1": 0.5,
+        "kappa": 0.1,
+        "per_class": dict.fromkeys(names, scores),
+    }
     row = {"confidence": 0.8, "accuracy": 0.7, "frames": 8}
     folds = {
         **metrics,
@@ -376,14 +452,22 @@ def test_agreement_of_raters_and_calibration_stand_beside_a_runs_scores(
     assert "0.87" in page
     assert "Calibration error 0.100" in page
     assert '<circle cx="80.0" cy="30.0"' in page
-    for wrong, said in (("[]", "agree --json"), (json.dumps({"pairs": {"x": {"per_class": {"a": 1}}}}), "know a")):
+    for wrong, said in (
+        ("[]", "agree --json"),
+        (json.dumps({"pairs": {"x": {"per_class": {"a": 1}}}}), "know a"),
+    ):
         agreement.write_text(wrong)
         assert main(report(folder, *more)) == 2
         assert said in capsys.readouterr().err
 
 
-def test_several_sessions_of_an_animal_become_a_course(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [(f"v{i}", f"m{i // 2 * 2 // 4 * 2 + i % 2}", ("vehicle", "drug")[i % 2], i // 2 % 2) for i in range(8)]
+def test_several_sessions_of_an_animal_become_a_course(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        (f"v{i}", f"m{i // 2 * 2 // 4 * 2 + i % 2}", ("vehicle", "drug")[i % 2], i // 2 % 2)
+        for i in range(8)
+    ]
     write_table(folder / "groups.csv", ("video", "animal", "group", "day"), rows)
     assert main(report(folder, "--assay", "cfa", "--quiet")) == 0
     assert (folder / "out" / "figures" / "sessions.png").stat().st_size > 1000
@@ -393,7 +477,9 @@ def test_several_sessions_of_an_animal_become_a_course(folder: Path, capsys: pyt
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_one_group_is_described_and_not_tested(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_group_is_described_and_not_tested(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [(f"v{i}", f"m{i}", "naive") for i in range(8)]
     write_table(folder / "groups.csv", ("video", "animal", "group"), rows)
     assert main(report(folder)) == 0

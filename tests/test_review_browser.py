@@ -65,7 +65,9 @@ def go(browser: Browser) -> Iterator[Callable[[str], Page]]:
 def turned(source: Path, target: Path) -> None:
     """The same film with a note that it is to be shown turned by 90 degrees."""
     raw = bytearray(source.read_bytes())
-    at = raw.index(b"tkhd") + 4 + 4 + 36  # version 0: the matrix lies 40 bytes into the box's content
+    at = (
+        raw.index(b"tkhd") + 4 + 4 + 36
+    )  # version 0: the matrix lies 40 bytes into the box's content
     matrix = [0, 1 << 16, 0, -(1 << 16) & 0xFFFFFFFF, 0, 0, 0, 0, 1 << 30]
     raw[at : at + 36] = b"".join(v.to_bytes(4, "big") for v in matrix)
     target.write_bytes(raw)
@@ -110,7 +112,9 @@ def test_seeking_shows_the_very_frame(place: Path, films: Path, go: Callable[[st
             assert number_shown(page) == N - 1
 
 
-def test_a_turned_film_and_one_without_predictions_show_the_very_frame(films: Path, go: Callable[[str], Page]) -> None:
+def test_a_turned_film_and_one_without_predictions_show_the_very_frame(
+    films: Path, go: Callable[[str], Page]
+) -> None:
     with serving(films, review=open_review(films, DataConfig(), out=films / "out")) as served:
         page = go(served.url)
         wait_frame(page, 0)
@@ -121,7 +125,9 @@ def test_a_turned_film_and_one_without_predictions_show_the_very_frame(films: Pa
             assert number_shown(page, rotated=True) == frame
 
 
-def test_playing_goes_through_the_frames_in_order_and_stops_at_the_end(place: Path, go: Callable[[str], Page]) -> None:
+def test_playing_goes_through_the_frames_in_order_and_stops_at_the_end(
+    place: Path, go: Callable[[str], Page]
+) -> None:
     with serving(place) as served:
         page = go(served.url)
         wait_frame(page, 0)
@@ -191,10 +197,14 @@ def test_a_bout_is_corrected_with_the_mouse(place: Path, go: Callable[[str], Pag
         page.mouse.move(*timeline_xy(page, 3 * BOUT + 6))
         page.mouse.up()
         wait_saved(page)
-        assert saved(place)[2 * BOUT - 1 : 3 * BOUT + 7].tolist() == [-1] + [WALK] * (BOUT + 6) + [-1]
+        assert saved(place)[2 * BOUT - 1 : 3 * BOUT + 7].tolist() == [-1] + [WALK] * (BOUT + 6) + [
+            -1
+        ]
 
 
-def test_a_class_paints_while_the_film_plays(films: Path, go: Callable[[str], Page], tmp_path: Path) -> None:
+def test_a_class_paints_while_the_film_plays(
+    films: Path, go: Callable[[str], Page], tmp_path: Path
+) -> None:
     review = open_review(films / "Videos", DataConfig(), out=tmp_path / "out")
     with serving(films, review=review) as served:
         page = go(served.url)
@@ -214,7 +224,9 @@ def test_a_class_paints_while_the_film_plays(films: Path, go: Callable[[str], Pa
     assert (np.delete(labels, painted) == -1).all()
 
 
-def test_splitting_merging_deleting_and_moving_edges(place: Path, go: Callable[[str], Page]) -> None:
+def test_splitting_merging_deleting_and_moving_edges(
+    place: Path, go: Callable[[str], Page]
+) -> None:
     with serving(place) as served:
         page = go(served.url)
         wait_bouts(page)
@@ -243,7 +255,9 @@ def test_two_tabs_do_not_overwrite_each_other(place: Path, go: Callable[[str], P
         wait_bouts(two)
         press(two, "ArrowDown", "3")
         wait_saved(two)
-        served.desk.corrections(0).edit(1, [(100, 110, WALK)])  # and a third one, which the tabs know nothing of
+        served.desk.corrections(0).edit(
+            1, [(100, 110, WALK)]
+        )  # and a third one, which the tabs know nothing of
         press(one, "ArrowDown", "ArrowDown", "4")
         one.wait_for_selector("#alert:not([hidden])")
         assert "another tab" in one.inner_text("#alert")
@@ -255,16 +269,24 @@ def test_two_tabs_do_not_overwrite_each_other(place: Path, go: Callable[[str], P
         assert labels[100:110].tolist() == [WALK] * 10
 
 
-def test_the_queue_leads_from_piece_to_piece_and_tells_the_accuracy(place: Path, go: Callable[[str], Page]) -> None:
+def test_the_queue_leads_from_piece_to_piece_and_tells_the_accuracy(
+    place: Path, go: Callable[[str], Page]
+) -> None:
     with serving(place) as served:
         page = go(served.url)
         wait_frame(page, 0)
-        page.wait_for_function("() => document.querySelector('#progress').textContent.includes('0 of 12')")
+        page.wait_for_function(
+            "() => document.querySelector('#progress').textContent.includes('0 of 12')"
+        )
         press(page, "q")
-        page.wait_for_function("() => document.querySelector('#selection').textContent.includes('predicted with 80 %')")
+        page.wait_for_function(
+            "() => document.querySelector('#selection').textContent.includes('predicted with 80 %')"
+        )
         for n in range(1, 4):
             press(page, "Enter")
-            page.wait_for_function("n => document.querySelector('#progress').textContent.includes(`${n} of 12`)", arg=n)
+            page.wait_for_function(
+                "n => document.querySelector('#progress').textContent.includes(`${n} of 12`)", arg=n
+            )
         assert "100.0\u00a0%" in page.inner_text("#progress")
 
 
@@ -281,26 +303,36 @@ def test_the_filter_lets_through_one_class(place: Path, go: Callable[[str], Page
         assert "no further bout" in page.inner_text("#alert")
 
 
-def test_a_server_that_is_gone_is_said_and_the_step_waits_for_it(place: Path, go: Callable[[str], Page]) -> None:
+def test_a_server_that_is_gone_is_said_and_the_step_waits_for_it(
+    place: Path, go: Callable[[str], Page]
+) -> None:
     with serving(place) as served:
         page = go(served.url)
         wait_bouts(page)
         page.route("**/edit", lambda route: route.abort())
         press(page, "ArrowDown", "3")
-        page.wait_for_function("() => document.querySelector('#saved').textContent.startsWith('Not saved: 1 step')")
+        page.wait_for_function(
+            "() => document.querySelector('#saved').textContent.startsWith('Not saved: 1 step')"
+        )
         page.unroute("**/edit")
         wait_saved(page)
         assert served.desk.corrections(0).version == 1
 
 
-def test_a_tab_outlives_the_server_and_sends_its_steps_to_the_next_one(place: Path, go: Callable[[str], Page]) -> None:
+def test_a_tab_outlives_the_server_and_sends_its_steps_to_the_next_one(
+    place: Path, go: Callable[[str], Page]
+) -> None:
     with serving(place) as served:
         page = go(served.url)
         wait_bouts(page)
     press(page, "ArrowDown", "3")
-    page.wait_for_function("() => document.querySelector('#saved').textContent.startsWith('Not saved: 1 step')")
+    page.wait_for_function(
+        "() => document.querySelector('#saved').textContent.startsWith('Not saved: 1 step')"
+    )
     with serving(place, port=int(served.base.rpartition(":")[2])) as again:
-        page.wait_for_function("() => document.querySelector('#alert').textContent.includes('started anew')")
+        page.wait_for_function(
+            "() => document.querySelector('#alert').textContent.includes('started anew')"
+        )
         go(again.url)
         wait_saved(page)
     assert saved(place)[:BOUT].tolist() == [LICK] * BOUT
@@ -319,9 +351,13 @@ def test_a_missing_video_and_a_refused_token_say_what_to_do(
         assert "--videos" in page.inner_text("#empty")
 
 
-def test_the_page_works_at_125_percent_and_keys_are_explained(place: Path, browser: Browser) -> None:
+def test_the_page_works_at_125_percent_and_keys_are_explained(
+    place: Path, browser: Browser
+) -> None:
     with serving(place) as served:
-        context = browser.new_context(viewport={"width": 1093, "height": 614}, device_scale_factor=1.25)
+        context = browser.new_context(
+            viewport={"width": 1093, "height": 614}, device_scale_factor=1.25
+        )
         page = context.new_page()
         page.goto(served.url)
         wait_frame(page, 0)

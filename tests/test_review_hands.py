@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from browsing import Browser, Page, chromium, go_to, page_state, press, saved, visiting, wait_bouts, wait_saved
+from browsing import (
+    Browser,
+    Page,
+    chromium,
+    go_to,
+    page_state,
+    press,
+    saved,
+    visiting,
+    wait_bouts,
+    wait_saved,
+)
 from dolorim.config import DataConfig
 from dolorim.review.contents import open_review
 from labelling import UNSURE, UNTOUCHED, Model
@@ -141,7 +152,9 @@ def start_of(model: Model) -> dict[str, Any]:
 
 def only_what_was_shown(before: Model, key: str, after: Model) -> None:
     """What changes was shown before as what the key acts on; playing on, it is the frame that is painted now."""
-    changed = [i for i, (a, b) in enumerate(zip(before.shown(), after.shown(), strict=True)) if a != b]
+    changed = [
+        i for i, (a, b) in enumerate(zip(before.shown(), after.shown(), strict=True)) if a != b
+    ]
     aim = before.target()
     if key == "tick":
         assert all(i == after.frame for i in changed)
@@ -158,7 +171,11 @@ def only_what_was_shown(before: Model, key: str, after: Model) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_every_sequence_of_four_keys_does_what_the_reference_does(modules: Page, seed: int) -> None:
     start = some_state(seed)
-    told = iter(modules.evaluate(DRIVER, {"start": start_of(start), "sequences": [], "keys": CORE, "depth": 4}))
+    told = iter(
+        modules.evaluate(
+            DRIVER, {"start": start_of(start), "sequences": [], "keys": CORE, "depth": 4}
+        )
+    )
 
     def walk(model: Model, pressed: tuple[str, ...]) -> None:
         for key in CORE:
@@ -179,7 +196,9 @@ def test_long_sequences_of_all_keys_do_what_the_reference_does(modules: Page) ->
         start = some_state(seed)
         sequences = [[rng.choice(CORE + MORE) for _ in range(16)] for _ in range(40)]
         told = iter(
-            modules.evaluate(DRIVER, {"start": start_of(start), "sequences": sequences, "keys": [], "depth": 0})
+            modules.evaluate(
+                DRIVER, {"start": start_of(start), "sequences": sequences, "keys": [], "depth": 0}
+            )
         )
         for sequence in sequences:
             model = start.copy()
@@ -225,7 +244,10 @@ def test_real_keys_do_what_the_reference_does(browser: Browser, place: Path) -> 
         past: list[list[int]] = []
         for _ in range(60):
             cuts = sorted(rng.sample(range(N + 1), 4))
-            ranges = [(a, b, rng.choice((UNTOUCHED, UNSURE, 0, 1, 2, 3))) for a, b in itertools.pairwise(cuts)]
+            ranges = [
+                (a, b, rng.choice((UNTOUCHED, UNSURE, 0, 1, 2, 3)))
+                for a, b in itertools.pairwise(cuts)
+            ]
             frame = rng.randrange(N)
             model = Model(base, marks, frame=frame, second=30, past=past)
             for one in ranges:
@@ -245,10 +267,16 @@ def test_real_keys_do_what_the_reference_does(browser: Browser, place: Path) -> 
         assert saved(place).tolist() == [max(m, -1) for m in marks]
 
 
-def test_a_stretch_is_labelled_twice_as_the_page_on_review_says(browser: Browser, tmp_path: Path) -> None:
+def test_a_stretch_is_labelled_twice_as_the_page_on_review_says(
+    browser: Browser, tmp_path: Path
+) -> None:
     write_film(tmp_path / "Videos" / "x_204M.mp4", numbered(N))
     for predicted in (False, True):
-        place = predicted_study(tmp_path / "predicted", ("a_201M.mp4",)) if predicted else tmp_path / "Videos"
+        place = (
+            predicted_study(tmp_path / "predicted", ("a_201M.mp4",))
+            if predicted
+            else tmp_path / "Videos"
+        )
         review = None if predicted else open_review(place, DataConfig(), out=place / "review")
         with serving(place, review=review) as served, visiting(browser) as visit:
             page = visit(served.url)
@@ -269,7 +297,9 @@ def test_a_stretch_is_labelled_twice_as_the_page_on_review_says(browser: Browser
         assert marks.tolist() == expected.tolist()
 
 
-def test_keys_act_where_the_playhead_is_and_not_on_what_was_selected(browser: Browser, place: Path) -> None:
+def test_keys_act_where_the_playhead_is_and_not_on_what_was_selected(
+    browser: Browser, place: Path
+) -> None:
     with serving(place, "bob") as served, visiting(browser) as visit:
         page = visit(served.url)
         wait_bouts(page)
@@ -286,4 +316,6 @@ def test_keys_act_where_the_playhead_is_and_not_on_what_was_selected(browser: Br
         go_to(page, 65)
         press(page, "Delete")
         wait_saved(page)
-        assert np.flatnonzero(served.desk.corrections(0).marks != UNTOUCHED).tolist() == list(range(60, 80))
+        assert np.flatnonzero(served.desk.corrections(0).marks != UNTOUCHED).tolist() == list(
+            range(60, 80)
+        )

@@ -105,7 +105,11 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_a_key_is_what_it_writes_and_only_else_where_it_lies(page: Page) -> None:
     found = page.evaluate(TELL, [[event for _, event, _ in EVENTS], BOUND])
-    wrong = [(layout, event, name) for (layout, event, right), name in zip(EVENTS, found, strict=True) if name != right]
+    wrong = [
+        (layout, event, name)
+        for (layout, event, right), name in zip(EVENTS, found, strict=True)
+        if name != right
+    ]
     assert wrong == []
 
 
@@ -148,7 +152,16 @@ def test_a_key_that_is_held_down_changes_labels_once(page: Page) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "frame"),
-    [("45", 45), ("0:02", 60), ("0:00.5", 15), ("1 s", 30), ("2s", 60), ("0,5 s", 15), ("0:00:03", 90), ("007", 7)],
+    [
+        ("45", 45),
+        ("0:02", 60),
+        ("0:00.5", 15),
+        ("1 s", 30),
+        ("2s", 60),
+        ("0,5 s", 15),
+        ("0:00:03", 90),
+        ("007", 7),
+    ],
 )
 def test_the_frame_box_takes_frames_and_times(page: Page, typed: str, frame: int) -> None:
     page.keyboard.press("End")
@@ -163,7 +176,9 @@ def test_the_frame_box_takes_frames_and_times(page: Page, typed: str, frame: int
     [("abc", "no place"), ("", "no place"), ("-3", "no place"), ("1.5", "no place"), ("999", "There is no frame 999"),
      ("0:40", "There is no 0:40"), ("0:75", "no time")],
 )  # fmt: skip
-def test_what_is_neither_is_refused_and_the_playhead_stays(page: Page, typed: str, said: str) -> None:
+def test_what_is_neither_is_refused_and_the_playhead_stays(
+    page: Page, typed: str, said: str
+) -> None:
     page.fill("#frame", "33")
     page.keyboard.press("Enter")
     wait_frame(page, 33)

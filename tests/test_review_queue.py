@@ -22,7 +22,9 @@ def pool(seed: int = 0, n: int = 12) -> list[tuple[Piece, float]]:
         at, bouts = 0, []
         for _ in range(n):
             length = int(rng.integers(3, 60))
-            bouts.append((Bout(at, at + length, int(rng.integers(0, 4))), float(rng.uniform(0.4, 1))))
+            bouts.append(
+                (Bout(at, at + length, int(rng.integers(0, 4))), float(rng.uniform(0.4, 1)))
+            )
             at += length
         pieces += cut(item, bouts)
     return pieces
@@ -43,7 +45,9 @@ def test_pieces_cover_every_predicted_frame_once(lengths: list[int]) -> None:
 def test_everything_is_drawn_once_and_the_same_seed_draws_the_same(seed: int) -> None:
     pieces = pool()
     order = draw(pieces, ANIMALS, seed, indicator=1)
-    assert sorted((p.item, p.start, p.stop) for p in order) == sorted((p.item, p.start, p.stop) for p, _ in pieces)
+    assert sorted((p.item, p.start, p.stop) for p in order) == sorted(
+        (p.item, p.start, p.stop) for p, _ in pieces
+    )
     assert all(0 < p.q <= 1 for p in order)
     assert order == draw(pieces, ANIMALS, seed, indicator=1)
 
@@ -51,7 +55,10 @@ def test_everything_is_drawn_once_and_the_same_seed_draws_the_same(seed: int) ->
 def test_the_estimate_is_unbiased_where_the_plain_mean_is_not() -> None:
     pieces = pool()
     rng = np.random.default_rng(5)
-    wrong = {(p.item, p.start): len(p) if unsure > 0.35 + 0.2 * rng.random() else 0 for p, unsure in pieces}
+    wrong = {
+        (p.item, p.start): len(p) if unsure > 0.35 + 0.2 * rng.random() else 0
+        for p, unsure in pieces
+    }
     true = 1 - sum(wrong.values()) / sum(len(p) for p, _ in pieces)
     found, plain, covered = [], [], 0
     for seed in range(500):

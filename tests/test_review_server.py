@@ -55,7 +55,13 @@ def frames_in(content: bytes) -> list[tuple[int, np.ndarray]]:
 
 def test_a_token_is_demanded_and_works_once(place: Path) -> None:
     with serving(place) as served:
-        for path in ("/", "/?token=wrong", "/api/study", "/static/main.js", "/api/recording/0/frames"):
+        for path in (
+            "/",
+            "/?token=wrong",
+            "/api/study",
+            "/static/main.js",
+            "/api/recording/0/frames",
+        ):
             assert httpx.get(served.base + path).status_code == 403
         first = httpx.get(served.url)
         assert first.status_code == 200
@@ -76,8 +82,15 @@ def test_a_foreign_host_name_is_refused(client: httpx.Client) -> None:
 def test_posts_from_other_pages_and_of_other_kinds_are_refused(client: httpx.Client) -> None:
     edit = '{"version": 0, "ranges": [[0, 1, 0]]}'
     path = "/api/recording/0/edit"
-    assert client.post(path, content=edit, headers={"content-type": "text/plain"}).status_code == 415
-    assert client.post(path, content=edit, headers={**JSON, "origin": "http://evil.example"}).status_code == 403
+    assert (
+        client.post(path, content=edit, headers={"content-type": "text/plain"}).status_code == 415
+    )
+    assert (
+        client.post(
+            path, content=edit, headers={**JSON, "origin": "http://evil.example"}
+        ).status_code
+        == 403
+    )
     assert client.post(path, content="{" * 9, headers=JSON).status_code == 400
     assert client.post(path, content=b"[" * (1 << 21), headers=JSON).status_code == 400
     deep = client.post(path, content=b"[" * 200_000, headers=JSON)
@@ -138,7 +151,9 @@ def test_a_recording_tells_its_bouts_points_and_probabilities(client: httpx.Clie
     assert [b[:3] for b in found["predicted"]] == [[i * BOUT, (i + 1) * BOUT, i] for i in range(6)]
     assert found["points"]["rows"] == N
     assert [0, 5] in found["points"]["bones"]
-    points = np.frombuffer(client.get("/api/recording/0/points?first=10&count=5").content, "<f4").reshape(5, 6, 3)
+    points = np.frombuffer(
+        client.get("/api/recording/0/points?first=10&count=5").content, "<f4"
+    ).reshape(5, 6, 3)
     assert points[0, 2].tolist() == pytest.approx([62, 42, 0.95])
     answer = client.get("/api/recording/0/tile?step=1&index=0")
     tile = np.frombuffer(answer.content, np.uint8).reshape(N, int(answer.headers["x-channels"]))
@@ -160,7 +175,10 @@ def test_an_edit_is_answered_with_what_stands_on_the_disk(place: Path) -> None:
         late = client.post("/api/recording/0/edit", json={"version": 0, "ranges": [[0, 5, 3]]})
         assert late.status_code == 409
         assert late.json()["marks"] == [[0, 5, 2]]
-        assert client.post("/api/recording/0/state", json={"version": 1, "state": "done"}).status_code == 200
+        assert (
+            client.post("/api/recording/0/state", json={"version": 1, "state": "done"}).status_code
+            == 200
+        )
         assert client.get("/api/study").json()["recordings"][0]["state"] == "done"
     assert read_labels(place / "review" / "bob" / "a_201M.csv", PAIN).labels[:5].tolist() == [2] * 5
     with serving(place, "carl") as served, httpx.Client(base_url=served.base) as client:
@@ -168,7 +186,9 @@ def test_an_edit_is_answered_with_what_stands_on_the_disk(place: Path) -> None:
         assert client.get("/api/study").json()["recordings"][0]["others"] == [["bob", "done"]]
 
 
-def test_a_full_disk_is_said_and_can_be_tried_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said_and_can_be_tried_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with serving(place, "dora") as served, httpx.Client(base_url=served.base) as client:
         client.get("/?token=token")
 
@@ -186,14 +206,25 @@ def test_a_full_disk_is_said_and_can_be_tried_again(place: Path, monkeypatch: py
 
 def test_a_blinded_review_tells_no_names(place: Path) -> None:
     review = open_review(place, DataConfig(), shuffle="3 eve")
-    with serving(place, "eve", review, blinded=True) as served, httpx.Client(base_url=served.base) as client:
+    with (
+        serving(place, "eve", review, blinded=True) as served,
+        httpx.Client(base_url=served.base) as client,
+    ):
         client.get("/?token=token")
         said = client.get("/api/study").text
         for i in range(2):
-            said += client.get(f"/api/recording/{i}").text + client.get(f"/api/recording/{i}/frames?first=999").text
+            said += (
+                client.get(f"/api/recording/{i}").text
+                + client.get(f"/api/recording/{i}/frames?first=999").text
+            )
         for word in ("201M", "202F", "a_2", "b_2", str(place), "predictions"):
             assert word not in said
-        assert client.post("/api/recording/0/edit", json={"version": 0, "ranges": [[0, 1, 0]]}).status_code == 200
+        assert (
+            client.post(
+                "/api/recording/0/edit", json={"version": 0, "ranges": [[0, 1, 0]]}
+            ).status_code
+            == 200
+        )
     assert (place / "review" / "eve" / f"{review.items[0].name}.csv").exists()
 
 
@@ -202,7 +233,8 @@ def test_the_order_of_a_blinded_review_depends_on_seed_and_rater(tmp_path: Path)
     for name in names:
         write_film(tmp_path / "Videos" / name, numbered(3))
     orders = [
-        [i.name for i in open_review(tmp_path, DataConfig(), shuffle=s).items] for s in ("1 a", "1 a", "2 a", "1 b")
+        [i.name for i in open_review(tmp_path, DataConfig(), shuffle=s).items]
+        for s in ("1 a", "1 a", "2 a", "1 b")
     ]
     assert orders[0] == orders[1]
     assert sorted(orders[0]) == sorted(orders[2])
@@ -213,7 +245,9 @@ def test_a_video_that_is_absent_or_another_one_is_named(place: Path, tmp_path: P
     video = write_film(tmp_path / "gone_203M.mp4", numbered(20))
     predict(tmp_path / "predictions", video, 20)
     write_film(video, numbered(21))
-    assert "predict it again" in open_review(tmp_path / "predictions", DataConfig()).items[0].problem
+    assert (
+        "predict it again" in open_review(tmp_path / "predictions", DataConfig()).items[0].problem
+    )
     video.unlink()
     review = open_review(tmp_path / "predictions", DataConfig())
     assert "--videos" in review.items[0].problem
@@ -230,7 +264,9 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     outside = write_film(tmp_path / "elsewhere" / "secret.mp4", numbered(3))
     (tmp_path / "study" / "Videos").mkdir(parents=True)
     (tmp_path / "study" / "Videos" / "link.mp4").symlink_to(outside)
-    assert "leads out of its folder" in open_review(tmp_path / "study", DataConfig()).items[0].problem
+    assert (
+        "leads out of its folder" in open_review(tmp_path / "study", DataConfig()).items[0].problem
+    )
 
 
 def test_labels_from_scratch_need_only_videos_and_classes(tmp_path: Path) -> None:
@@ -238,13 +274,24 @@ def test_labels_from_scratch_need_only_videos_and_classes(tmp_path: Path) -> Non
     (tmp_path / "classes.csv").write_text("id,name\n0,still\n1,moving\n")
     review = open_review(tmp_path / "films", DataConfig(classes=tmp_path / "classes.csv"))
     assert review.ethogram.classes == ("still", "moving")
-    with serving(tmp_path / "films", review=review) as served, httpx.Client(base_url=served.base) as client:
+    with (
+        serving(tmp_path / "films", review=review) as served,
+        httpx.Client(base_url=served.base) as client,
+    ):
         client.get("/?token=token")
         found = client.get("/api/recording/0").json()
         assert (found["n_frames"], found["counted"], found["predicted"]) == (40, True, None)
-        assert client.post("/api/recording/0/edit", json={"version": 0, "ranges": [[0, 9, 1]]}).status_code == 200
+        assert (
+            client.post(
+                "/api/recording/0/edit", json={"version": 0, "ranges": [[0, 9, 1]]}
+            ).status_code
+            == 200
+        )
         assert client.get("/api/progress").json()["total"] == 0
-    assert read_labels(tmp_path / "films" / "review" / "ann" / "x_204M.csv", review.ethogram).labels[8] == 1
+    assert (
+        read_labels(tmp_path / "films" / "review" / "ann" / "x_204M.csv", review.ethogram).labels[8]
+        == 1
+    )
 
 
 def test_a_project_shows_the_labels_from_before_and_trial_borders(tmp_path: Path) -> None:
@@ -259,10 +306,15 @@ def test_a_project_shows_the_labels_from_before_and_trial_borders(tmp_path: Path
         client.get("/?token=token")
         found = client.get("/api/recording/0").json()
         assert found["trials"] == [[1, 0, 20], [2, 20, 40]]
-        assert found["truth"] == [[0, 20, PAIN.classes.index("paw_lick")], [20, 40, PAIN.classes.index("paw_shake")]]
+        assert found["truth"] == [
+            [0, 20, PAIN.classes.index("paw_lick")],
+            [20, 40, PAIN.classes.index("paw_shake")],
+        ]
 
 
-def test_the_queue_counts_what_is_checked_in_its_order_and_rounds_are_compared(tmp_path: Path) -> None:
+def test_the_queue_counts_what_is_checked_in_its_order_and_rounds_are_compared(
+    tmp_path: Path,
+) -> None:
     place = predicted_study(tmp_path)
     with serving(place) as served, httpx.Client(base_url=served.base) as client:
         client.get("/?token=token")
@@ -271,7 +323,9 @@ def test_the_queue_counts_what_is_checked_in_its_order_and_rounds_are_compared(t
         versions = [0, 0]
         for item, start, stop, label in queue["next"]:
             ranges = [[start, stop, (label + 1) % 6 if label == 1 else label]]
-            client.post(f"/api/recording/{item}/edit", json={"version": versions[item], "ranges": ranges})
+            client.post(
+                f"/api/recording/{item}/edit", json={"version": versions[item], "ranges": ranges}
+            )
             versions[item] += 1
         done = client.get("/api/progress").json()
         assert done["checked"] == 12
@@ -297,13 +351,17 @@ def test_a_project_with_the_corrections_as_its_labels_learns_from_them(tmp_path:
     desk.close()
     config = DataConfig(videos=tmp_path / "Videos", annotations=place / "review" / "ann")
     project = open_study(config)
-    labels = [project.place(source, np.arange(N) / 30, config)[0].labels for source in project.sources]
+    labels = [
+        project.place(source, np.arange(N) / 30, config)[0].labels for source in project.sources
+    ]
     assert np.flatnonzero(labels[0] == 3).tolist() == list(range(10, 30))
     assert (np.delete(labels[0], np.arange(10, 30)) == -1).all()
     assert (labels[1] == -1).all()
 
 
-def test_predictions_with_other_classes_than_the_given_ones_are_refused(place: Path, tmp_path: Path) -> None:
+def test_predictions_with_other_classes_than_the_given_ones_are_refused(
+    place: Path, tmp_path: Path
+) -> None:
     (tmp_path / "classes.csv").write_text("id,name\n0,still\n1,moving\n")
     with pytest.raises(UserError, match="give the ethogram"):
         open_review(place, DataConfig(classes=tmp_path / "classes.csv"))
@@ -320,7 +378,11 @@ def test_predictions_with_other_classes_than_the_given_ones_are_refused(place: P
     ],
 )
 def test_the_command_says_what_is_wrong(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(place)
     assert main(["review", *arguments, "--no-browser"]) == 2
@@ -329,7 +391,11 @@ def test_the_command_says_what_is_wrong(
 
 def test_a_blinded_rater_writes_nothing_but_what_is_the_raters(tmp_path: Path) -> None:
     video = write_film(tmp_path / "Videos" / "x_204M.mp4", numbered(20))
-    write_table(tmp_path / "Annotations" / f"{video.stem}.csv", ("Frame", "Action"), [(i, 4) for i in range(20)])
+    write_table(
+        tmp_path / "Annotations" / f"{video.stem}.csv",
+        ("Frame", "Action"),
+        [(i, 4) for i in range(20)],
+    )
     review = open_review(tmp_path, DataConfig(), shuffle=0)
     for blinded, rest in ((True, -1), (False, PAIN.classes.index("paw_shake"))):
         desk = Session(review, f"rater {blinded}", blinded=blinded)
@@ -349,17 +415,28 @@ def test_the_command_serves_until_it_is_stopped_and_imports_no_torch(place: Path
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            url = next(line.removeprefix("open ").strip() for line in process.stderr if line.startswith("open "))
+            url = next(
+                line.removeprefix("open ").strip()
+                for line in process.stderr
+                if line.startswith("open ")
+            )
             with httpx.Client() as client:
                 assert client.get(url).status_code == 200
                 edit = {"version": 0, "ranges": [[0, 5, 2]]}
-                assert client.post(f"{url.partition('/?')[0]}/api/recording/0/edit", json=edit).status_code == 200
+                assert (
+                    client.post(
+                        f"{url.partition('/?')[0]}/api/recording/0/edit", json=edit
+                    ).status_code
+                    == 200
+                )
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 130
             assert "Traceback" not in process.stderr.read()
         finally:
             process.kill()
-    assert read_labels(place / "review" / "fred" / "a_201M.csv", PAIN).labels[:6].tolist() == [2] * 5 + [-1]
+    assert read_labels(place / "review" / "fred" / "a_201M.csv", PAIN).labels[:6].tolist() == [
+        2
+    ] * 5 + [-1]
 
 
 def test_a_bug_with_one_recording_is_said_and_logged_and_the_server_goes_on(
@@ -369,7 +446,9 @@ def test_a_bug_with_one_recording_is_said_and_logged_and_the_server_goes_on(
     with serving(place) as served, httpx.Client(base_url=served.base) as client:
         client.get("/?token=token")
         before = served.desk.recording
-        monkeypatch.setattr(served.desk, "recording", lambda number: 1 // number if number == 0 else before(number))
+        monkeypatch.setattr(
+            served.desk, "recording", lambda number: 1 // number if number == 0 else before(number)
+        )
         answer = client.get("/api/recording/0")
         assert answer.status_code == 500
         assert "unexpected ZeroDivisionError" in answer.json()["error"]

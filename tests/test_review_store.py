@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from dolorim.core.errors import UserError
 from dolorim.labels.ethogram import PAIN
 from dolorim.labels.label_files import read_labels
-from dolorim.review.corrections import UNSURE, UNTOUCHED, Corrections, RequestError, VersionError, valid_rater
+from dolorim.review.corrections import (
+    UNSURE,
+    UNTOUCHED,
+    Corrections,
+    RequestError,
+    VersionError,
+    valid_rater,
+)
 
 N = 40
 
@@ -30,7 +37,9 @@ def test_what_is_saved_reads_back_as_ordinary_labels(tmp_path: Path) -> None:
     assert file.frames.tolist() == list(range(N))
     assert file.labels[3:8].tolist() == [2] * 5
     assert file.labels[25:28].tolist() == [1] * 3
-    assert (np.delete(file.labels, [*range(3, 8), *range(25, 28)]) == -1).all()  # unsure and untouched: unlabelled
+    assert (
+        np.delete(file.labels, [*range(3, 8), *range(25, 28)]) == -1
+    ).all()  # unsure and untouched: unlabelled
 
 
 def test_corrections_lie_on_top_of_the_labels_from_before(tmp_path: Path) -> None:
@@ -58,7 +67,10 @@ def test_undo_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 
 ranges = st.lists(
-    st.tuples(st.integers(0, N - 1), st.integers(1, N), st.integers(-2, 5)).filter(lambda r: r[0] < r[1]), min_size=1
+    st.tuples(st.integers(0, N - 1), st.integers(1, N), st.integers(-2, 5)).filter(
+        lambda r: r[0] < r[1]
+    ),
+    min_size=1,
 )
 
 
@@ -115,7 +127,9 @@ def test_a_history_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
-def test_a_full_disk_leaves_the_history_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_history_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = opened(tmp_path)
     one.edit(0, [(0, 5, 1)])
     before = one.history_path.read_bytes()
@@ -136,7 +150,9 @@ def test_a_label_file_that_was_edited_by_hand_becomes_a_step(tmp_path: Path) -> 
     one = opened(tmp_path)
     one.edit(0, [(0, 5, 1)])
     one.save()
-    text = one.labels_path.read_text().replace("4,paw_withdraw", "4,walk").replace("9,None", "9,rest")
+    text = (
+        one.labels_path.read_text().replace("4,paw_withdraw", "4,walk").replace("9,None", "9,rest")
+    )
     one.labels_path.write_text(text)
     two = opened(tmp_path)
     assert two.marks[[3, 4, 9, 10]].tolist() == [1, 4, 0, UNTOUCHED]

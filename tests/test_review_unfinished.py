@@ -80,7 +80,9 @@ def painted(review: Review) -> np.ndarray:
     return frames
 
 
-@pytest.mark.parametrize("end", ["reload", "close", "leave", "space", "another recording", "key of a jump"])
+@pytest.mark.parametrize(
+    "end", ["reload", "close", "leave", "space", "another recording", "key of a jump"]
+)
 def test_a_stroke_is_kept_whatever_ends_it(scratch: Review, visit: Visitor, end: str) -> None:
     with serving(Path(), review=scratch) as served:
         page = visit(served.url)
@@ -102,7 +104,9 @@ def test_a_stroke_is_kept_whatever_ends_it(scratch: Review, visit: Visitor, end:
         for _ in range(100):
             if len(found := painted(scratch)) and found[-1] >= seen:
                 break
-            visit.context.pages[-1].wait_for_timeout(50) if visit.context.pages else visit("about:blank")
+            visit.context.pages[-1].wait_for_timeout(50) if visit.context.pages else visit(
+                "about:blank"
+            )
     frames = painted(scratch)
     assert frames[0] < 8
     assert frames[-1] >= seen
@@ -112,7 +116,9 @@ def test_a_stroke_is_kept_whatever_ends_it(scratch: Review, visit: Visitor, end:
     assert not corrections.can_undo
 
 
-def test_a_stroke_is_kept_every_second_though_nobody_ends_it(scratch: Review, visit: Visitor) -> None:
+def test_a_stroke_is_kept_every_second_though_nobody_ends_it(
+    scratch: Review, visit: Visitor
+) -> None:
     with serving(Path(), review=scratch) as served:
         page = visit(served.url)
         wait_bouts(page)
@@ -126,18 +132,24 @@ def test_a_stroke_is_kept_every_second_though_nobody_ends_it(scratch: Review, vi
         assert len(painted(scratch)) > 0
 
 
-def test_steps_of_a_page_without_a_server_are_sent_by_the_next_page(place: Path, visit: Visitor) -> None:
+def test_steps_of_a_page_without_a_server_are_sent_by_the_next_page(
+    place: Path, visit: Visitor
+) -> None:
     with serving(place) as served:
         page = visit(served.url)
         wait_bouts(page)
     press(page, "ArrowDown", "3", "ArrowDown", "4", "z", "ArrowDown", "u")
-    page.wait_for_function("() => document.querySelector('#saved').textContent.startsWith('Not saved')")
+    page.wait_for_function(
+        "() => document.querySelector('#saved').textContent.startsWith('Not saved')"
+    )
     page.close(run_before_unload=True)
     assert not (place / "review" / "ann" / "a_201M.history.jsonl").exists()
     with serving(place, port=int(served.base.rpartition(":")[2])) as again:
         page = visit(again.url)
         wait_saved(page)
-        page.wait_for_function("() => Object.keys(localStorage).every((k) => !k.startsWith('dolorim unsent'))")
+        page.wait_for_function(
+            "() => Object.keys(localStorage).every((k) => !k.startsWith('dolorim unsent'))"
+        )
         wait_open(page)
         labels = page_state(page)["labels"]
         marks = again.desk.corrections(0).marks
@@ -162,7 +174,9 @@ def test_a_step_that_arrives_twice_is_done_once(place: Path, visit: Visitor) -> 
         page.route("**/edit", swallow)
         page.route("**/steps", lambda route: route.abort())
         press(page, "ArrowDown", "3")
-        page.wait_for_function("() => document.querySelector('#saved').textContent.startsWith('Not saved')")
+        page.wait_for_function(
+            "() => document.querySelector('#saved').textContent.startsWith('Not saved')"
+        )
         page.close()
         page = visit(served.base)
         wait_saved(page)
@@ -173,23 +187,31 @@ def test_a_step_that_arrives_twice_is_done_once(place: Path, visit: Visitor) -> 
         assert served.desk.corrections(0).version == 2
 
 
-def test_steps_that_somebody_has_overtaken_are_not_applied_and_this_is_said(place: Path, visit: Visitor) -> None:
+def test_steps_that_somebody_has_overtaken_are_not_applied_and_this_is_said(
+    place: Path, visit: Visitor
+) -> None:
     with serving(place) as served:
         page = visit(served.url)
         wait_bouts(page)
     press(page, "ArrowDown", "3")
-    page.wait_for_function("() => document.querySelector('#saved').textContent.startsWith('Not saved')")
+    page.wait_for_function(
+        "() => document.querySelector('#saved').textContent.startsWith('Not saved')"
+    )
     page.close()
     desk = Session(open_review(place, DataConfig()), "ann")
     desk.corrections(0).edit(0, [(0, 5, 4)])
     desk.close()
     with serving(place, port=int(served.base.rpartition(":")[2])) as again:
         page = visit(again.url)
-        page.wait_for_function("() => document.querySelector('#alert').textContent.includes('were not applied')")
+        page.wait_for_function(
+            "() => document.querySelector('#alert').textContent.includes('were not applied')"
+        )
         assert again.desk.corrections(0).marks[:6].tolist() == [4] * 5 + [-1]
 
 
-def test_a_reload_returns_to_the_frame_and_to_what_was_being_marked(place: Path, visit: Visitor) -> None:
+def test_a_reload_returns_to_the_frame_and_to_what_was_being_marked(
+    place: Path, visit: Visitor
+) -> None:
     with serving(place) as served:
         page = visit(served.url)
         wait_bouts(page)
@@ -205,7 +227,9 @@ def test_a_reload_returns_to_the_frame_and_to_what_was_being_marked(place: Path,
         assert page_state(page)["mark"] == {"at": 40, "side": "start"}
         press(page, "]", "3")
         wait_saved(page)
-        assert np.flatnonzero(served.desk.corrections(1).marks == LICK).tolist() == list(range(40, 58))
+        assert np.flatnonzero(served.desk.corrections(1).marks == LICK).tolist() == list(
+            range(40, 58)
+        )
 
 
 def test_looking_at_recordings_writes_nothing(place: Path, scratch: Review, visit: Visitor) -> None:
@@ -285,7 +309,9 @@ def test_after_undo_nothing_shows_a_bout_that_is_gone(place: Path, visit: Visito
             press(page, "z", "Escape")
 
 
-@pytest.mark.parametrize(("edge", "to"), [(60, 56), (60, 66), (60, 20), (60, 100), (0, 7), (120, 113)])
+@pytest.mark.parametrize(
+    ("edge", "to"), [(60, 56), (60, 66), (60, 20), (60, 100), (0, 7), (120, 113)]
+)
 def test_a_dragged_edge_leaves_no_sliver(place: Path, visit: Visitor, edge: int, to: int) -> None:
     """Bouts of 20 frames, each of another class: what an edge gives up goes to the neighbor, whole."""
     with serving(place) as served:

@@ -36,7 +36,10 @@ CONTAINERS: dict[str, tuple[str, dict[str, str]]] = {
 def remuxed(video: Path, target: Path, **options: str) -> Path:
     """The same coded stream in another container."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(video)) as source, av.open(str(target), "w", container_options=options) as copy:
+    with (
+        av.open(str(video)) as source,
+        av.open(str(target), "w", container_options=options) as copy,
+    ):
         stream = copy.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(source.streams.video[0]):
             if packet.dts is not None:
@@ -56,7 +59,9 @@ def film(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)
-def test_the_same_stream_gives_the_same_crop_in_any_container(film: Path, tmp_path: Path, kind: str) -> None:
+def test_the_same_stream_gives_the_same_crop_in_any_container(
+    film: Path, tmp_path: Path, kind: str
+) -> None:
     name, options = CONTAINERS[kind]
     config = DataConfig(image_size=32)
     copy = remuxed(film, tmp_path / name, **options)
@@ -77,11 +82,17 @@ def test_a_program_stream_is_sampled_as_its_mp4_is(tmp_path: Path) -> None:
     options = {"g": "12", "bf": "2"}
     whole = write_film(tmp_path / "a.mp4", numbered(90), codec="mpeg2video", options=options)
     copy = remuxed(whole, tmp_path / "a.mpg")
-    np.testing.assert_array_equal([f.luma for f in sample_frames(copy)], [f.luma for f in sample_frames(whole)])
+    np.testing.assert_array_equal(
+        [f.luma for f in sample_frames(copy)], [f.luma for f in sample_frames(whole)]
+    )
 
 
-def test_pictures_that_each_stand_for_themselves_are_sampled_alike_with_a_broken_index(tmp_path: Path) -> None:
-    whole = write_film(tmp_path / "a.avi", numbered(90), codec="mjpeg", pix_fmt="yuvj420p", full_range=True)
+def test_pictures_that_each_stand_for_themselves_are_sampled_alike_with_a_broken_index(
+    tmp_path: Path,
+) -> None:
+    whole = write_film(
+        tmp_path / "a.avi", numbered(90), codec="mjpeg", pix_fmt="yuvj420p", full_range=True
+    )
     data = whole.read_bytes()
     index = data.rindex(b"idx1")
     (tmp_path / "none.avi").write_bytes(data[:index])
@@ -100,7 +111,9 @@ def test_a_video_of_a_few_frames_gives_them_all(tmp_path: Path, n: int) -> None:
 
 
 def test_frames_are_spread_over_all_of_a_video_without_a_duration(tmp_path: Path) -> None:
-    drawn = write_film(tmp_path / "a.mp4", numbered(200), options={"g": "1000", "preset": "ultrafast"})
+    drawn = write_film(
+        tmp_path / "a.mp4", numbered(200), options={"g": "1000", "preset": "ultrafast"}
+    )
     live = remuxed(drawn, tmp_path / "live.mkv", live="1")
     assert probe(live).expected_frames == 0
     numbers = [number_in(f.gray) for f in sample_frames(live)]
@@ -113,13 +126,19 @@ def test_what_holds_no_picture_is_refused_in_one_line(tmp_path: Path) -> None:
     sound: Any
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
         sound = container.add_stream("aac", rate=8000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+        )
         frame.sample_rate = 8000
         container.mux(sound.encode(frame))
         container.mux(sound.encode(None))
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no video")
-    for name, said in (("sound", "no video stream"), ("empty", "0 bytes"), ("text", "cannot be opened as a video")):
+    for name, said in (
+        ("sound", "no video stream"),
+        ("empty", "0 bytes"),
+        ("text", "cannot be opened as a video"),
+    ):
         with pytest.raises(UserError, match=said):
             sample_frames(tmp_path / f"{name}.mp4")
 
@@ -129,11 +148,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return random_run(tmp_path_factory.mktemp("random") / "run")
 
 
-def test_a_transport_stream_is_labelled_as_its_mp4_is(run: RunFolder, film: Path, tmp_path: Path) -> None:
+def test_a_transport_stream_is_labelled_as_its_mp4_is(
+    run: RunFolder, film: Path, tmp_path: Path
+) -> None:
     copy = remuxed(film, tmp_path / "Videos" / "x.ts")
-    assert main(["predict", str(run.path), str(copy), "--out", str(tmp_path / "ts"), "--quiet"]) == 0
-    assert main(["predict", str(run.path), str(film), "--out", str(tmp_path / "mp4"), "--quiet"]) == 0
-    one, two = (read_predictions(p) for p in (tmp_path / "ts/x.predictions.csv", tmp_path / "mp4/film.predictions.csv"))
+    assert (
+        main(["predict", str(run.path), str(copy), "--out", str(tmp_path / "ts"), "--quiet"]) == 0
+    )
+    assert (
+        main(["predict", str(run.path), str(film), "--out", str(tmp_path / "mp4"), "--quiet"]) == 0
+    )
+    one, two = (
+        read_predictions(p)
+        for p in (tmp_path / "ts/x.predictions.csv", tmp_path / "mp4/film.predictions.csv")
+    )
     np.testing.assert_array_equal(one.probabilities, two.probabilities)
 
 
@@ -143,4 +171,6 @@ def test_the_given_transport_stream_is_labelled(
     video = real_data / "cases" / "transport_stream" / "short.ts"
     assert main(["predict", str(run.path), str(video), "--out", str(tmp_path), "--quiet"]) == 0
     assert json.loads((tmp_path / "short.meta.json").read_text())["n_frames"] == 240
-    assert plan_crop(video, DataConfig()).side_px == pytest.approx(118.04, abs=0.01)  # as of its copy in an mp4 file
+    assert plan_crop(video, DataConfig()).side_px == pytest.approx(
+        118.04, abs=0.01
+    )  # as of its copy in an mp4 file

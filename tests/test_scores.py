@@ -41,7 +41,9 @@ def test_balanced_accuracy_and_mcc_are_those_of_scikit_learn(seed, n):
     scores = frame_scores(confusion(truth, guess, 3), "abc")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class that is only predicted
-        assert scores["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(truth, guess))
+        assert scores["balanced_accuracy"] == pytest.approx(
+            sk.balanced_accuracy_score(truth, guess)
+        )
         assert scores["mcc"] == pytest.approx(sk.matthews_corrcoef(truth, guess))
 
 
@@ -51,7 +53,9 @@ def test_average_precision_is_that_of_scikit_learn_ties_included(seed, n):
     rng = np.random.default_rng(seed)
     positive, scores = rng.random(n) < 0.4, rng.integers(0, 8, n) / 8
     if positive.any():
-        assert average_precision(scores, positive) == pytest.approx(sk.average_precision_score(positive, scores))
+        assert average_precision(scores, positive) == pytest.approx(
+            sk.average_precision_score(positive, scores)
+        )
     else:
         assert np.isnan(average_precision(scores, positive))
 
@@ -70,7 +74,10 @@ def events(truth, guess, stretches=(slice(0, 100),)):
 
 
 def test_an_event_is_right_when_it_begins_in_time_whatever_its_end():
-    truth, guess = bouts((10, 20, 1), (40, 50, 1)), bouts((12, 35, 1), (44, 49, 1))  # 100 ms and 200 ms late
+    truth, guess = (
+        bouts((10, 20, 1), (40, 50, 1)),
+        bouts((12, 35, 1), (44, 49, 1)),
+    )  # 100 ms and 200 ms late
     found = events(truth, guess)
     assert found["events", "100ms", "f1"][0] == pytest.approx(0.5)
     assert found["events", "200ms", "f1"][0] == 1
@@ -130,18 +137,26 @@ def study(n=6, quality=2.5, first=0, frames=1500):
 def test_the_summary_holds_what_the_parts_say():
     recordings = study(3)
     found = summarize(recordings, CLASSES, ["rest"])
-    truth, guess = (np.concatenate([getattr(r, k) for r in recordings]) for k in ("truth", "predicted"))
+    truth, guess = (
+        np.concatenate([getattr(r, k) for r in recordings]) for k in ("truth", "predicted")
+    )
     p = np.concatenate([r.probabilities for r in recordings])
     frames = frame_scores(confusion(truth, guess, 4), CLASSES)
-    assert {k: found[k] for k in frames if k != "per_class"} == {k: v for k, v in frames.items() if k != "per_class"}
+    assert {k: found[k] for k in frames if k != "per_class"} == {
+        k: v for k, v in frames.items() if k != "per_class"
+    }
     pairs = [(r.truth, r.predicted) for r in recordings]
     assert found["segments"] == pytest.approx(count_segments(pairs).scores)
     assert found["segments_without_background"] == pytest.approx(count_segments(pairs, [0]).scores)
     areas = [sk.average_precision_score(truth == c, p[:, c]) for c in range(4)]
     assert [found["per_class"][n]["average_precision"] for n in CLASSES] == pytest.approx(areas)
     assert found["pr_auc"] == pytest.approx(np.mean(areas))
-    assert found["calibration"]["nll"] == pytest.approx(sk.log_loss(truth, p, labels=range(4)), rel=1e-3)
-    assert found["calibration"]["brier"] == pytest.approx(np.mean(np.sum((p - np.eye(4)[truth]) ** 2, axis=1)))
+    assert found["calibration"]["nll"] == pytest.approx(
+        sk.log_loss(truth, p, labels=range(4)), rel=1e-3
+    )
+    assert found["calibration"]["brier"] == pytest.approx(
+        np.mean(np.sum((p - np.eye(4)[truth]) ** 2, axis=1))
+    )
     table = found["calibration"]["reliability"]
     assert sum(r["frames"] for r in table) == len(truth)
     assert found["calibration"]["ece"] == pytest.approx(
@@ -236,7 +251,9 @@ def test_a_figure_of_every_name_has_the_bounds_of_its_kind():
 
 def test_a_second_recording_of_an_animal_makes_no_interval_narrower():
     recordings = study(5)
-    once, twice = (summarize(r, CLASSES)["intervals"]["macro_f1"] for r in (recordings, recordings * 2))
+    once, twice = (
+        summarize(r, CLASSES)["intervals"]["macro_f1"] for r in (recordings, recordings * 2)
+    )
     assert once == pytest.approx(twice)
 
 
@@ -252,9 +269,12 @@ def test_what_hangs_on_one_animal_has_no_interval():
     found = summarize([*study(3), lone], ("a", "b", "c", "d"))
     assert found["intervals"]["per_class"]["d"]["f1"] is not None
     others = [
-        dataclasses.replace(r, truth=np.where(r.truth == 3, -1, r.truth), predicted=r.predicted % 3) for r in study(3)
+        dataclasses.replace(r, truth=np.where(r.truth == 3, -1, r.truth), predicted=r.predicted % 3)
+        for r in study(3)
     ]
-    found = summarize([*(dataclasses.replace(r, probabilities=None) for r in others), lone], ("a", "b", "c", "d"))
+    found = summarize(
+        [*(dataclasses.replace(r, probabilities=None) for r in others), lone], ("a", "b", "c", "d")
+    )
     assert found["per_class"]["d"]["f1"] > 0
     assert found["intervals"]["per_class"]["d"]["f1"] is None
 
@@ -292,7 +312,11 @@ def test_thirty_animals_of_long_recordings_take_seconds():
 
 
 def test_errors_of_keypoints_count_visible_points_in_three_units():
-    first = (np.array([[2.0, np.nan], [4.0, np.nan]]), 100.0, 20.0)  # of a crop of 100 pixels, of a mouse of 20
+    first = (
+        np.array([[2.0, np.nan], [4.0, np.nan]]),
+        100.0,
+        20.0,
+    )  # of a crop of 100 pixels, of a mouse of 20
     second = (np.array([[9.0, np.nan]]), 300.0, 90.0)
     found = keypoint_scores([first, second], ("mouth", "tail_base"))
     assert found["points"] == 3
@@ -300,5 +324,10 @@ def test_errors_of_keypoints_count_visible_points_in_three_units():
     assert found["median_px"] == pytest.approx(4.0)
     assert found["mae_normalized"] == pytest.approx((0.02 + 0.04 + 0.03) / 3)
     assert found["mae_body_lengths"] == pytest.approx((0.1 + 0.2 + 0.1) / 3)
-    assert found["per_keypoint"] == {"mouth": {"points": 3, "mae_px": 5.0}, "tail_base": {"points": 0, "mae_px": None}}
-    assert keypoint_scores([(np.full((2, 2), np.nan), 1.0, 1.0)], ("mouth", "tail_base")) == {"points": 0}
+    assert found["per_keypoint"] == {
+        "mouth": {"points": 3, "mae_px": 5.0},
+        "tail_base": {"points": 0, "mae_px": None},
+    }
+    assert keypoint_scores([(np.full((2, 2), np.nan), 1.0, 1.0)], ("mouth", "tail_base")) == {
+        "points": 0
+    }

@@ -19,7 +19,9 @@ N = 130
 TIMES_MS = np.cumsum(np.random.default_rng(0).integers(10, 90, N)).tolist()
 FILMS: dict[str, dict[str, Any]] = {
     "usual.mp4": {"options": {"g": "40"}},
-    "open_gop.mp4": {"options": {"g": "30", "x264-params": "open-gop=1:bframes=3:b-pyramid=normal"}},
+    "open_gop.mp4": {
+        "options": {"g": "30", "x264-params": "open-gop=1:bframes=3:b-pyramid=normal"}
+    },
     "variable.mkv": {"options": {"g": "35"}, "times_ms": TIMES_MS},
     "broadcast.ts": {"options": {"g": "30"}},
     "no_timestamps.h264": {"options": {"g": "30"}},
@@ -80,7 +82,9 @@ def test_real_odd_files_are_jumped_in_as_they_are_read(real_data: Path) -> None:
 
 
 def test_the_list_of_packets_needs_no_decoding(tmp_path: Path) -> None:
-    packets = list_packets(write_film(tmp_path / "a.mp4", numbered(90), options={"g": "30", "sc_threshold": "0"}))
+    packets = list_packets(
+        write_film(tmp_path / "a.mp4", numbered(90), options={"g": "30", "sc_threshold": "0"})
+    )
     assert packets is not None
     assert packets.time_s.tolist() == pytest.approx((np.arange(90) / 30).tolist())
     assert len(packets.keys) == 3

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from dolorim.labels.bouts import to_bouts
 from dolorim.labels.ethogram import PAIN
 from dolorim.pose.keypoints import KEYPOINTS
-from dolorim.simulate.mouse import REST, SHAKE, WALK, WITHDRAW, Mouse, draw_cage, draw_labels, move, render
+from dolorim.simulate.mouse import (
+    REST,
+    SHAKE,
+    WALK,
+    WITHDRAW,
+    Mouse,
+    draw_cage,
+    draw_labels,
+    move,
+    render,
+)
 from dolorim.simulate.mouse import keypoints as true_points
 from dolorim.simulate.study import StudyPlan, draw_mouse, simulate_study, track
 from dolorim.video.reader import FrameStream
@@ -46,7 +56,10 @@ def rows_of(path):
 
 def shares(labels):
     """Shares of rest, of what is learned as paw_withdraw, and of paw_shake."""
-    ids = {name: [r.id for r in PAIN.raw if r.merged == name] for name in ("rest", "paw_withdraw", "paw_shake")}
+    ids = {
+        name: [r.id for r in PAIN.raw if r.merged == name]
+        for name in ("rest", "paw_withdraw", "paw_shake")
+    }
     return [float(np.isin(labels, i).mean()) for i in ids.values()]
 
 
@@ -92,7 +105,9 @@ def content(folder):
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = path.relative_to(folder).as_posix()
         found[name] = (
-            b"".join(f.luma.tobytes() for f in FrameStream(path)) if path.suffix == ".mp4" else path.read_bytes()
+            b"".join(f.luma.tobytes() for f in FrameStream(path))
+            if path.suffix == ".mp4"
+            else path.read_bytes()
         )
     return found
 
@@ -105,7 +120,11 @@ def test_a_seed_makes_one_study_however_many_workers_make_it_and_another_seed_an
     assert one == two
     assert told == [60, 60, 60]
     assert set(one) == set(other)
-    assert all(one[name] != other[name] for name in one if not name.startswith(("recordings", "Annotations")))
+    assert all(
+        one[name] != other[name]
+        for name in one
+        if not name.startswith(("recordings", "Annotations"))
+    )
 
 
 def test_in_the_usual_study_rest_is_above_60_percent_and_withdrawing_and_shaking_are_1_to_3_percent():
@@ -158,7 +177,9 @@ def motion_of(labels, mouse, seed=0, size_px=200):
 def test_an_animal_stays_in_its_cage_and_leaves_its_place_only_when_active_or_walking(seed, length):
     labels = draw_labels(600, 30, np.random.default_rng(seed))
     motion = motion_of(labels, Mouse(length_px=length), seed)
-    assert np.all((motion.center >= 0.9 * length - 1e-9) & (motion.center <= 200 - 0.9 * length + 1e-9))
+    assert np.all(
+        (motion.center >= 0.9 * length - 1e-9) & (motion.center <= 200 - 0.9 * length + 1e-9)
+    )
     steps = np.hypot(*np.diff(motion.center, axis=0).T)
     assert np.all(steps[labels[1:] == REST] == 0)
     assert np.all(steps[labels[1:] == SHAKE] == 0)
@@ -209,7 +230,10 @@ def test_the_picture_shows_the_paws_where_the_true_points_say():
 
 def test_a_pictures_noise_differs_from_the_next_ones():
     mouse = Mouse(length_px=30, noise=4)
-    motion, cage = motion_of(np.zeros(10), mouse, size_px=100), draw_cage(mouse, 100, np.random.default_rng(0))
+    motion, cage = (
+        motion_of(np.zeros(10), mouse, size_px=100),
+        draw_cage(mouse, 100, np.random.default_rng(0)),
+    )
     corners = [render(motion, mouse, cage, i)[:12, :12] for i in range(10)]
     assert len({c.tobytes() for c in corners}) == 10
 
@@ -249,7 +273,9 @@ def test_walking_goes_somewhere():
 
 def test_a_study_can_be_written_into_a_folder_that_is_not_there_yet(tmp_path):
     folder = simulate_study(
-        tmp_path / "new" / "deep", StudyPlan(animals=1, trials=1, trial_length=20, size_px=64), progress=lambda n: None
+        tmp_path / "new" / "deep",
+        StudyPlan(animals=1, trials=1, trial_length=20, size_px=64),
+        progress=lambda n: None,
     )
     assert isinstance(folder, Path)
     assert len(list((folder / "Videos").glob("*.mp4"))) == 1

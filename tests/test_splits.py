@@ -34,16 +34,22 @@ def test_every_animal_stands_in_exactly_one_part(frames, seed):
 
 @few
 @given(counted_herds(), st.integers(0, 2**31), st.randoms())
-def test_a_split_depends_on_the_seed_alone_and_not_on_the_order_of_the_animals(frames, seed, random):
+def test_a_split_depends_on_the_seed_alone_and_not_on_the_order_of_the_animals(
+    frames, seed, random
+):
     animals = list(frames)
     random.shuffle(animals)
-    assert split_animals({a: frames[a] for a in animals}, seed=seed) == split_animals(frames, seed=seed)
+    assert split_animals({a: frames[a] for a in animals}, seed=seed) == split_animals(
+        frames, seed=seed
+    )
 
 
 @few
 @given(counted_herds(), st.integers(0, 99), st.data())
 def test_animals_that_are_named_for_a_part_stand_there_and_nowhere_else(frames, seed, data):
-    val = data.draw(st.lists(st.sampled_from(sorted(frames)), unique=True, max_size=len(frames) - 1))
+    val = data.draw(
+        st.lists(st.sampled_from(sorted(frames)), unique=True, max_size=len(frames) - 1)
+    )
     split = split_animals(frames, val=val, seed=seed)
     assert split.val == tuple(sorted(val))
     assert sorted([*split.train, *split.val, *split.test]) == sorted(frames)
@@ -74,7 +80,9 @@ def test_an_empty_list_leaves_a_part_out():
 
 def test_a_behavior_that_one_animal_alone_shows_is_kept_for_training_however_even_the_rest_would_be_without_it():
     shares = {"even": 20, "most": 40, "less": 10, "least": 10, "also_even": 20}
-    frames = {name: np.array([share] * 100 + [10 * (name == "even")]) for name, share in shares.items()}
+    frames = {
+        name: np.array([share] * 100 + [10 * (name == "even")]) for name, share in shares.items()
+    }
     for seed in range(5):
         assert "even" in split_animals(frames, seed=seed).train
 

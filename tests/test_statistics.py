@@ -20,7 +20,9 @@ RNG = np.random.default_rng(5)
 A, B, C = RNG.normal(20, 1, 8), RNG.normal(21.5, 1, 7), RNG.normal(20.5, 1, 9)  # % of time
 
 
-def animals(samples: dict[str, np.ndarray], behavior: str = "lick", readout: str = "time_percent") -> pd.DataFrame:
+def animals(
+    samples: dict[str, np.ndarray], behavior: str = "lick", readout: str = "time_percent"
+) -> pd.DataFrame:
     rows = [
         {"animal": f"{g}{i}", "group": g, "window": "whole", "behavior": behavior, "readout": readout, "value": v,
          "event": 1.0}
@@ -33,7 +35,10 @@ def test_rank_tests_are_those_of_scipy() -> None:
     assert omnibus([A, B])[2] == stats.mannwhitneyu(A, B).pvalue
     assert omnibus([A, B, C])[2] == stats.kruskal(A, B, C).pvalue
     assert omnibus([A[:7], B], paired=True)[2] == stats.wilcoxon(A[:7], B).pvalue
-    assert omnibus([A[:7], B, C[:7]], paired=True)[2] == stats.friedmanchisquare(A[:7], B, C[:7]).pvalue
+    assert (
+        omnibus([A[:7], B, C[:7]], paired=True)[2]
+        == stats.friedmanchisquare(A[:7], B, C[:7]).pvalue
+    )
     assert omnibus([np.zeros(4), np.zeros(5)])[2] == 1
 
 
@@ -43,7 +48,9 @@ def test_small_groups_with_equal_values_are_tested_exactly() -> None:
     for sizes in ((3, 6), (5, 5), (4, 7)):
         a, b = (rng.integers(0, 4, n).astype(float) for n in sizes)
         every_order = stats.PermutationMethod(n_resamples=10_000)
-        assert omnibus([a, b])[2] == pytest.approx(stats.mannwhitneyu(a, b, method=every_order).pvalue)
+        assert omnibus([a, b])[2] == pytest.approx(
+            stats.mannwhitneyu(a, b, method=every_order).pvalue
+        )
     many = [rng.integers(0, 9, 20).astype(float) for _ in range(2)]  # counted, not approximated
     assert omnibus(many)[2] == pytest.approx(stats.mannwhitneyu(*many).pvalue, rel=0.05)
 
@@ -59,14 +66,18 @@ def test_small_groups_with_equal_values_are_tested_exactly() -> None:
         ("sign test", (4, 4), 0.125),
     ],
 )
-def test_the_smallest_p_is_what_so_few_animals_allow(test: str, sizes: tuple[int, ...], expected: float) -> None:
+def test_the_smallest_p_is_what_so_few_animals_allow(
+    test: str, sizes: tuple[int, ...], expected: float
+) -> None:
     assert smallest_p(test, sizes) == pytest.approx(expected)
 
 
 def test_no_study_of_that_size_has_a_p_below_the_smallest() -> None:
     rng = np.random.default_rng(0)
     for sizes in ((3, 3, 3), (2, 3, 4)):
-        least = min(omnibus([rng.integers(0, 20, n).astype(float) for n in sizes])[2] for _ in range(2000))
+        least = min(
+            omnibus([rng.integers(0, 20, n).astype(float) for n in sizes])[2] for _ in range(2000)
+        )
         assert least >= smallest_p("Kruskal-Wallis", sizes) - 1e-12
 
 
@@ -74,14 +85,18 @@ def test_a_permutation_of_two_groups_agrees_with_that_of_scipy() -> None:
     def difference(x: np.ndarray, y: np.ndarray) -> float:
         return abs(x.mean() - y.mean())
 
-    expected = stats.permutation_test((A, B), difference, n_resamples=np.inf, alternative="greater").pvalue
+    expected = stats.permutation_test(
+        (A, B), difference, n_resamples=np.inf, alternative="greater"
+    ).pvalue
     assert permutation_p([A, B], np.random.default_rng(0)) == pytest.approx(expected, abs=0.006)
     assert permutation_p([np.ones(3), np.ones(3)], np.random.default_rng(0)) == 1
 
 
 def test_whole_animals_are_exchanged_where_each_was_measured_repeatedly() -> None:
     rng = np.random.default_rng(0)
-    own = rng.normal(0, 3, (12, 1)) + rng.normal(0, 0.01, (12, 50))  # 50 occasions add nothing to twelve animals
+    own = rng.normal(0, 3, (12, 1)) + rng.normal(
+        0, 0.01, (12, 50)
+    )  # 50 occasions add nothing to twelve animals
     assert permutation_p([own[:6], own[6:]], rng) > 0.05
 
 
@@ -96,7 +111,11 @@ def test_effect_sizes_are_as_in_their_papers() -> None:
 def test_three_animals_in_a_group_have_no_interval() -> None:
     assert np.isnan(group_interval(np.array([1.0, 2.0, 3.0]))).all()
     found = effects(A, B[:3])
-    assert all(np.isnan(found[f"{name}_{end}"]) for name in ("difference", "hedges_g") for end in ("low", "high"))
+    assert all(
+        np.isnan(found[f"{name}_{end}"])
+        for name in ("difference", "hedges_g")
+        for end in ("low", "high")
+    )
 
 
 def test_hedges_g_is_not_defined_where_no_animal_differs_from_its_group() -> None:
@@ -114,7 +133,9 @@ def test_intervals_of_animals_are_no_narrower_than_students() -> None:
     rng = np.random.default_rng(4)
     licking = rng.lognormal(0, 1, 8)
     low, high = group_interval(licking)
-    assert (low, high) == pytest.approx(stats.t.interval(0.95, 7, licking.mean(), stats.sem(licking)))
+    assert (low, high) == pytest.approx(
+        stats.t.interval(0.95, 7, licking.mean(), stats.sem(licking))
+    )
 
 
 def test_latencies_that_are_censored_count_as_such() -> None:
@@ -125,7 +146,10 @@ def test_latencies_that_are_censored_count_as_such() -> None:
     statistic, p = log_rank([soon, never], [yes, no], rng)
     assert statistic == pytest.approx(expected.statistic**2)
     assert p == pytest.approx(2 / math.comb(10, 5), abs=0.004)  # the most extreme of all orders
-    times = [RNG.exponential(size=60), RNG.exponential(1.6, size=60)]  # of many animals, both ways agree
+    times = [
+        RNG.exponential(size=60),
+        RNG.exponential(1.6, size=60),
+    ]  # of many animals, both ways agree
     everyone = np.ones(60, bool)
     chi_square = stats.logrank(*map(stats.CensoredData, times)).pvalue
     assert log_rank(times, [everyone, everyone], rng)[1] == pytest.approx(chi_square, abs=0.02)
@@ -146,7 +170,9 @@ def test_a_mixed_model_of_a_balanced_design_is_the_analysis_of_variance() -> Non
     ])  # fmt: skip
     found = {row["compared"]: row for row in mixed_model(table)}
     means = value.mean(1)
-    assert found["group"]["p"] == pytest.approx(stats.f_oneway(means[::2], means[1::2]).pvalue, rel=0.02)
+    assert found["group"]["p"] == pytest.approx(
+        stats.f_oneway(means[::2], means[1::2]).pvalue, rel=0.02
+    )
     assert found["time"]["note"].startswith("F(3, 24)")
 
 
@@ -157,7 +183,9 @@ def stats_holm(p: np.ndarray) -> list[float]:
     return pytest.approx(np.minimum(stepped, 1)[np.argsort(order)])
 
 
-def test_every_test_has_one_corrected_p_and_those_of_the_main_question_are_corrected_together() -> None:
+def test_every_test_has_one_corrected_p_and_those_of_the_main_question_are_corrected_together() -> (
+    None
+):
     tables = [animals({"c": A, "x": B, "y": C}, name) for name in ("lick", "walk", "rest")]
     table = pd.concat([t.assign(window=w) for t in tables for w in ("I", "II", "between")])
     question = Question("lick", "time_percent", ("I", "II"), ("walk",))
@@ -185,7 +213,9 @@ def test_three_against_three_cannot_reach_a_p_below_one_in_twenty() -> None:
     assert np.isnan(row.difference_low)
 
 
-def latencies(never: int, group: str, rng: np.random.Generator, end_s: float = 600.0) -> pd.DataFrame:
+def latencies(
+    never: int, group: str, rng: np.random.Generator, end_s: float = 600.0
+) -> pd.DataFrame:
     times = np.where(np.arange(6) < never, end_s, rng.uniform(5, 60, 6))
     table = animals({group: times}, readout="latency_s")
     return table.assign(event=np.where(np.arange(6) < never, 0.0, 1.0))
@@ -210,7 +240,9 @@ def test_censored_latencies_of_the_same_animals_are_ordered_where_that_is_known(
     first, second = np.array([5.0, 60, 60, 60, 10]), np.array([60.0, 5, 60, 20, 60])
     seen = [np.array([1, 0, 0, 0, 1], bool), np.array([0, 1, 0, 1, 0], bool)]
     assert sign_test([first, second], seen) == (2.0, 1.0, 4)
-    table = pd.concat([latencies(3, "c", np.random.default_rng(1)), latencies(0, "x", np.random.default_rng(2))])
+    table = pd.concat(
+        [latencies(3, "c", np.random.default_rng(1)), latencies(0, "x", np.random.default_rng(2))]
+    )
     table["animal"] = np.tile(np.arange(6).astype(str), 2)
     found = compare(table, ("c", "x"), paired=True)
     assert set(found.test) == {"sign test"}
@@ -255,7 +287,10 @@ def test_two_factors_are_told_apart() -> None:
 def test_repeated_measures_are_tested_over_animals() -> None:
     rng = np.random.default_rng(2)
     days = pd.concat(
-        [animals({"c": rng.normal(0, 1, 6), "x": rng.normal(4 * d, 1, 6)}).assign(day=float(d)) for d in range(3)]
+        [
+            animals({"c": rng.normal(0, 1, 6), "x": rng.normal(4 * d, 1, 6)}).assign(day=float(d))
+            for d in range(3)
+        ]
     )
     found = compare(days, ("c", "x"), within="day")
     over = found[found.readout == "time_percent by day"]

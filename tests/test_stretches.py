@@ -19,18 +19,28 @@ from dolorim.reporting.summary_text import verdict
 CLASSES = ("rest", "lick", "walk")
 
 
-def resting(animal: str, group: str, minutes: float, *licks: tuple[float, float]) -> ObservedRecording:
+def resting(
+    animal: str, group: str, minutes: float, *licks: tuple[float, float]
+) -> ObservedRecording:
     """An animal that rests but for these licks, each `(start, stop)` in seconds."""
     edges = [0.0, *(moment for lick in licks for moment in lick), 60 * minutes]
     labels = [i % 2 for i in range(len(edges) - 1)]
     return ObservedRecording(
-        f"v{animal}", animal, group, np.array(edges[:-1]), np.array(edges[1:]), np.array(labels), edges[-1]
+        f"v{animal}",
+        animal,
+        group,
+        np.array(edges[:-1]),
+        np.array(edges[1:]),
+        np.array(labels),
+        edges[-1],
     )
 
 
 def study_of(**minutes: tuple[float, ...]) -> Observations:
     tracks = [
-        resting(f"{group}{i}", group, length) for group, lengths in minutes.items() for i, length in enumerate(lengths)
+        resting(f"{group}{i}", group, length)
+        for group, lengths in minutes.items()
+        for i, length in enumerate(lengths)
     ]
     return Observations(CLASSES, tuple(minutes), tuple(tracks))
 
@@ -40,7 +50,9 @@ def test_where_nobody_licks_no_group_is_sooner_however_long_it_was_filmed() -> N
     tables = collect(study, read_assay("whole"))
     latency = tables["animals"].query("readout == 'latency_s' and behavior == 'lick'")
     assert set(latency.value) == {600.0}
-    found = compare(tables["animals"], study.groups).query("behavior == 'lick' and readout == 'latency_s'")
+    found = compare(tables["animals"], study.groups).query(
+        "behavior == 'lick' and readout == 'latency_s'"
+    )
     assert found.difference.to_list() == [0]
     assert found.p.to_list() == [1]
     [finding] = find_stretches(study, read_assay("whole"))[1]
@@ -51,7 +63,9 @@ def test_areas_and_counts_are_of_the_same_time() -> None:
     licks = [(60 * m + 1.0, 60 * m + 31.0) for m in range(20)]
     short = [resting(f"c{i}", "control", 10, *licks[:10]) for i in range(4)]
     long = [resting(f"x{i}", "drug", 20, *licks) for i in range(4)]
-    tables = collect(Observations(CLASSES, ("control", "drug"), (*short, *long)), read_assay("whole"))
+    tables = collect(
+        Observations(CLASSES, ("control", "drug"), (*short, *long)), read_assay("whole")
+    )
     for readout, expected in (("time_s", 300), ("bouts", 10), ("time_percent", 50), ("auc", 450)):
         cell = tables["animals"].query("readout == @readout and behavior == 'lick'")
         assert cell.value.to_numpy() == pytest.approx(expected), readout
@@ -67,7 +81,10 @@ def test_one_recording_that_broke_off_does_not_shorten_all_others() -> None:
     assert all(s.left_out == {3} for s in stretches)
     said = " ".join(map(str, findings))
     assert "window phase I: too short in vcontrol3; left out of it" in said
-    assert "planned to 60 min, but the recordings end at 30 min; it is 15-30 min here, 33 % of the plan" in said
+    assert (
+        "planned to 60 min, but the recordings end at 30 min; it is 15-30 min here, 33 % of the plan"
+        in said
+    )
     assert "phase II (15-30 min)" in methods(study, assay, {"correction": "holm"})
     assert collect(study, assay)["animals"].query("animal == 'control3'").empty
 
@@ -81,7 +98,9 @@ def test_a_phase_that_no_recording_reaches_is_none() -> None:
     tables = collect(study, assay)
     question = Question("lick", "time_percent", assay.primary, ("walk",))
     statistics = compare(tables["animals"], study.groups, question=question)
-    assert "phase II" not in " ".join(verdict(study, assay, tables["overall"], statistics, ["lick"], ["walk"]))
+    assert "phase II" not in " ".join(
+        verdict(study, assay, tables["overall"], statistics, ["lick"], ["walk"])
+    )
 
 
 def test_a_trial_that_ends_early_is_no_trial() -> None:
@@ -108,15 +127,23 @@ def test_latencies_of_an_animal_are_censored_where_one_of_them_is() -> None:
     ("names", "expected"),
     [
         (("10", "2", "1"), ("1", "2", "10")),
-        (("10 mg/kg", "3mg/kg", "0.3 mg/kg", "vehicle"), ("vehicle", "0.3 mg/kg", "3mg/kg", "10 mg/kg")),
+        (
+            ("10 mg/kg", "3mg/kg", "0.3 mg/kg", "vehicle"),
+            ("vehicle", "0.3 mg/kg", "3mg/kg", "10 mg/kg"),
+        ),
         (("1 mg/kg", "300 ug/kg", "3 mg/kg"), ("300 ug/kg", "1 mg/kg", "3 mg/kg")),
-        (("formalin_5pct", "formalin_1pct", "control"), ("control", "formalin_1pct", "formalin_5pct")),
+        (
+            ("formalin_5pct", "formalin_1pct", "control"),
+            ("control", "formalin_1pct", "formalin_5pct"),
+        ),
         (("day_10", "day_2"), ("day_2", "day_10")),
         (("wild type", "KO"), ("wild type", "KO")),
         (("morphine 3", "gabapentin 30", "saline"), ("saline", "morphine 3", "gabapentin 30")),
     ],
 )
-def test_the_lowest_dose_or_the_vehicle_is_the_control(names: tuple[str, ...], expected: tuple[str, ...]) -> None:
+def test_the_lowest_dose_or_the_vehicle_is_the_control(
+    names: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
     assert order_groups(names) == expected
     assert order_groups(names, names[-1])[0] == names[-1]
 

@@ -29,12 +29,18 @@ def pose_encoder(reach: int = 3) -> PoseEncoder:
 
 def poses(time: int, batch: int = 1) -> torch.Tensor:
     values = torch.randn(batch, time, FEATURES, generator=torch.Generator().manual_seed(1))
-    return values.masked_fill(torch.rand(values.shape, generator=torch.Generator().manual_seed(2)) < 0.2, torch.nan)
+    return values.masked_fill(
+        torch.rand(values.shape, generator=torch.Generator().manual_seed(2)) < 0.2, torch.nan
+    )
 
 
-@pytest.mark.parametrize(("layers", "causal", "stages"), [(1, False, 1), (3, False, 1), (4, True, 1), (3, False, 2)])
+@pytest.mark.parametrize(
+    ("layers", "causal", "stages"), [(1, False, 1), (3, False, 1), (4, True, 1), (3, False, 2)]
+)
 @torch.no_grad()
-def test_a_frame_depends_on_its_receptive_field_and_on_no_other_frame(layers: int, causal: bool, stages: int) -> None:
+def test_a_frame_depends_on_its_receptive_field_and_on_no_other_frame(
+    layers: int, causal: bool, stages: int
+) -> None:
     model = tcn(layers, causal, stages).double()
     time = 2 * model.receptive_field + 1
     t = time // 2
@@ -71,7 +77,9 @@ def test_a_chunk_with_its_context_equals_the_whole(start: int, length: int, caus
     features = torch.randn(1, time, WIDTH, generator=torch.Generator().manual_seed(3))
     reached = torch.arange(start - model.before, stop + model.after)  # beyond the video, too
     valid = ((reached >= 0) & (reached < time))[None]
-    chunk = model(features[:, reached.clamp(0, time - 1)], valid)[:, model.before : model.before + stop - start]
+    chunk = model(features[:, reached.clamp(0, time - 1)], valid)[
+        :, model.before : model.before + stop - start
+    ]
     torch.testing.assert_close(chunk, model(features)[:, start:stop], atol=1e-5, rtol=0)
 
 
@@ -80,10 +88,14 @@ def test_padding_behind_a_short_trial_changes_nothing() -> None:
     valid = (torch.arange(30) < 18)[None]
     features = torch.randn(1, 30, WIDTH)
     for model in (tcn(3), tcn(3, causal=True), tcn(2, stages=2)):
-        torch.testing.assert_close(model(features, valid)[:, :18], model(features[:, :18]), atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            model(features, valid)[:, :18], model(features[:, :18]), atol=1e-6, rtol=0
+        )
         assert not model(features, valid)[:, 18:].any()
     pose, encoder = poses(30), pose_encoder()
-    torch.testing.assert_close(encoder(pose, valid)[:, :18], encoder(pose[:, :18]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        encoder(pose, valid)[:, :18], encoder(pose[:, :18]), atol=1e-6, rtol=0
+    )
 
 
 @torch.no_grad()
@@ -104,7 +116,9 @@ def test_refinement_keeps_the_first_logits_and_adds_a_stage_each() -> None:
 @given(start=st.integers(0, 39), length=st.integers(1, 40), reach=st.sampled_from([0, 1, 5]))
 @settings(max_examples=25, deadline=None)
 @torch.no_grad()
-def test_a_chunk_of_poses_with_its_context_equals_the_whole(start: int, length: int, reach: int) -> None:
+def test_a_chunk_of_poses_with_its_context_equals_the_whole(
+    start: int, length: int, reach: int
+) -> None:
     model, time = pose_encoder(reach), 40
     stop = min(start + length, time)
     features = poses(time)

@@ -40,7 +40,15 @@ def test_some_names_say_that_a_file_is_a_pose(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a.csv", "recordings.csv", "prediction_a_1.csv", f"a{NET}.pickle", "a.mp4", "a.predictions.csv"]
+    "name",
+    [
+        "a.csv",
+        "recordings.csv",
+        "prediction_a_1.csv",
+        f"a{NET}.pickle",
+        "a.mp4",
+        "a.predictions.csv",
+    ],
 )
 def test_other_names_do_not(name: str) -> None:
     assert not is_pose_file(Path(name))
@@ -53,7 +61,10 @@ def find(*names: str, stems: tuple[str, ...] = ("a", "b")) -> tuple[dict[str, st
 
 
 def test_a_pose_file_belongs_to_the_video_of_its_stem_in_any_letter_case() -> None:
-    assert find(f"A{NET}.csv", f"b{NET}.h5", f"c{NET}.csv") == ({"a": f"A{NET}.csv", "b": f"b{NET}.h5"}, [])
+    assert find(f"A{NET}.csv", f"b{NET}.h5", f"c{NET}.csv") == (
+        {"a": f"A{NET}.csv", "b": f"b{NET}.h5"},
+        [],
+    )
 
 
 def test_a_name_that_only_begins_alike_belongs_to_another_video() -> None:
@@ -81,12 +92,21 @@ def touch(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("place", ["Videos", "DLC"])
-def test_poses_lie_beside_the_videos_or_in_a_folder_of_their_own(tmp_path: Path, place: str) -> None:
+def test_poses_lie_beside_the_videos_or_in_a_folder_of_their_own(
+    tmp_path: Path, place: str
+) -> None:
     video = touch(tmp_path / "Videos" / "cage_267M.mp4")
     pose = touch(tmp_path / place / f"cage_267M{NET}.csv")
-    config = DataConfig(videos=tmp_path / "Videos", dlc=tmp_path / "DLC" if place == "DLC" else None)
+    config = DataConfig(
+        videos=tmp_path / "Videos", dlc=tmp_path / "DLC" if place == "DLC" else None
+    )
     (source,) = open_study(config).sources
-    assert (source.video, source.pose, source.name, source.animal) == (video, pose, "cage_267M", "267M")
+    assert (source.video, source.pose, source.name, source.animal) == (
+        video,
+        pose,
+        "cage_267M",
+        "267M",
+    )
     assert pose_of_video(video) == pose
     assert pose_of_video(video, pose) == pose
 
@@ -96,7 +116,9 @@ def test_a_single_video_without_a_pose_has_none_and_one_with_two_is_refused(tmp_
     assert pose_of_video(video) is None
     touch(tmp_path / "aDLC_one.csv")
     touch(tmp_path / "aDLC_two.csv")
-    with pytest.raises(UserError, match="both track this recording; name the one that is meant with --dlc FILE"):
+    with pytest.raises(
+        UserError, match="both track this recording; name the one that is meant with --dlc FILE"
+    ):
         pose_of_video(video)
 
 
@@ -129,7 +151,15 @@ def write_pose(path: Path, names: tuple[str, ...]) -> np.ndarray:
 
 
 def test_points_come_in_our_order_under_our_names(tmp_path: Path) -> None:
-    theirs = ("TailBase", "right hind paw", "Left_Hindpaw", "FrontPaw_R", "LeftForePaw", "Nose", "ear")
+    theirs = (
+        "TailBase",
+        "right hind paw",
+        "Left_Hindpaw",
+        "FrontPaw_R",
+        "LeftForePaw",
+        "Nose",
+        "ear",
+    )
     points = write_pose(tmp_path / "a.csv", theirs)
     (pose,), matches = load_poses(tmp_path / "a.csv", DataConfig(), any_skeleton=False)
     assert pose.names == KEYPOINTS
@@ -154,7 +184,11 @@ def write_two(path: Path) -> None:
         ["bodyparts", *["nose"] * 6],
         ["coords", *["x", "y", "likelihood"] * 2],
     ]
-    write_table(path, ["scorer", *["net"] * 6], [*rows, [0, 1, 2, 0.9, 3, 4, 0.9], [1, 1, 2, 0.9, 3, 4, 0.9]])
+    write_table(
+        path,
+        ["scorer", *["net"] * 6],
+        [*rows, [0, 1, 2, 0.9, 3, 4, 0.9], [1, 1, 2, 0.9, 3, 4, 0.9]],
+    )
 
 
 def test_of_several_animals_one_is_named_or_all_are_meant(tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ def test_a_run_folder_holds_all_that_the_design_names(run: RunFolder) -> None:
     assert any((run.path / "logs").iterdir())
 
 
-def test_the_settings_in_a_run_folder_are_those_that_it_was_trained_with(run: RunFolder, study: Path) -> None:
+def test_the_settings_in_a_run_folder_are_those_that_it_was_trained_with(
+    run: RunFolder, study: Path
+) -> None:
     cache = run.path.parent / "cache"
     assert read_config(run.config) == settings(study, cache)
 
@@ -60,7 +62,15 @@ def test_metrics_json_has_the_agreed_shape_and_names_the_animals(run: RunFolder)
     for part, found in metrics.items():
         assert found["animals"] == sorted(getattr(split, part))
         assert set(found["segments"]) == {"f1_10", "f1_25", "f1_50", "edit"}
-        assert {"frames", "accuracy", "macro_f1", "weighted_f1", "kappa", "per_class", "decoder"} <= set(found)
+        assert {
+            "frames",
+            "accuracy",
+            "macro_f1",
+            "weighted_f1",
+            "kappa",
+            "per_class",
+            "decoder",
+        } <= set(found)
         assert sum(c["support"] for c in found["per_class"].values()) == found["frames"]
         assert 0 <= found["macro_f1"] <= 1
 
@@ -75,7 +85,9 @@ def test_no_animal_is_on_two_sides(run: RunFolder) -> None:
 def test_unlabelled_frames_do_not_count(run: RunFolder) -> None:
     metrics, split = json.loads(run.metrics.read_text()), run.read_split()
     for part in ("val", "test"):
-        short = sum(int(a[:-1]) % 2 == 0 for a in getattr(split, part))  # 202F, 204F: 2 trials of 75 frames, not 90
+        short = sum(
+            int(a[:-1]) % 2 == 0 for a in getattr(split, part)
+        )  # 202F, 204F: 2 trials of 75 frames, not 90
         assert metrics[part]["frames"] == 180 * len(getattr(split, part)) - 30 * short
 
 
@@ -117,7 +129,9 @@ def test_a_finished_run_is_not_trained_over(run: RunFolder, study: Path) -> None
         train(settings(study, run.path.parent / "cache"), run)
 
 
-def test_going_on_with_other_settings_is_refused(run: RunFolder, study: Path, tmp_path: Path) -> None:
+def test_going_on_with_other_settings_is_refused(
+    run: RunFolder, study: Path, tmp_path: Path
+) -> None:
     folder = RunFolder(tmp_path / "begun")
     folder.start(settings(study, tmp_path), run.read_ethogram(), run.read_split())
     with pytest.raises(UserError, match=r"lr = 0\.002, not 0\.1"):
@@ -146,25 +160,33 @@ def test_running_out_of_memory_names_the_flags_that_help(
     run: RunFolder, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> torch.Tensor:
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        raise RuntimeError(
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
+        )
 
     monkeypatch.setattr(FrameLoss, "forward", full)
     with pytest.raises(UserError, match=r"--batch_size .*--model_type light"):
         train(settings(study, run.path.parent / "cache"), RunFolder(tmp_path / "full"))
 
 
-def test_training_on_a_damaged_video_is_refused_unless_told_otherwise(real_data: Path, tmp_path: Path) -> None:
+def test_training_on_a_damaged_video_is_refused_unless_told_otherwise(
+    real_data: Path, tmp_path: Path
+) -> None:
     videos, labels = tmp_path / "Videos", tmp_path / "Annotations"
     videos.mkdir()
     labels.mkdir()
     for name in ("corrupted", "h264_10bits", "video_0"):
         source = next((real_data / "odd_videos").glob(f"{name}.*"))
         (videos / source.name).write_bytes(source.read_bytes())
-        (labels / f"{name}.csv").write_text("Frame,Action\n" + "\n".join(f"{i},{i % 2}" for i in range(3)))
+        (labels / f"{name}.csv").write_text(
+            "Frame,Action\n" + "\n".join(f"{i},{i % 2}" for i in range(3))
+        )
     data = DataConfig(videos=videos, annotations=labels, image_size=16, cache=tmp_path / "cache")
     loop = TrainConfig(epochs=1, accelerator="cpu")
     config = Config(data=data, model=ModelConfig(clip_length=4), train=loop)
-    with pytest.raises(UserError, match=r"corrupted\.mp4: damaged: 28 frames decode.*--allow_damaged"):
+    with pytest.raises(
+        UserError, match=r"corrupted\.mp4: damaged: 28 frames decode.*--allow_damaged"
+    ):
         train(config, RunFolder(tmp_path / "run"))
     allowed = dataclasses.replace(config, data=dataclasses.replace(data, allow_damaged=True))
     assert train(allowed, RunFolder(tmp_path / "run2")).weights.exists()
@@ -182,7 +204,9 @@ def test_weights_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
         load_strictly(model, {**state, first: torch.zeros(1, 1)}, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["splits.json", "ethogram.toml", "model.safetensors", "decoder.json", "config.toml"])
+@pytest.mark.parametrize(
+    "name", ["splits.json", "ethogram.toml", "model.safetensors", "decoder.json", "config.toml"]
+)
 def test_a_run_folder_with_a_missing_file_is_refused_by_the_files_name(
     run: RunFolder, tmp_path: Path, name: str
 ) -> None:
@@ -199,7 +223,9 @@ def test_evaluating_again_gives_the_same_figures(run: RunFolder) -> None:
     assert json.loads(json.dumps(evaluate_held_out(run))) == json.loads(run.metrics.read_text())
 
 
-def test_scoring_animals_that_the_run_has_learned_from_must_be_asked_for(run: RunFolder, tmp_path: Path) -> None:
+def test_scoring_animals_that_the_run_has_learned_from_must_be_asked_for(
+    run: RunFolder, tmp_path: Path
+) -> None:
     data = run.read_config().data
     with pytest.raises(UserError, match="--seen_animals_too"):
         evaluate_project(run, data, tmp_path, seen_too=False)
@@ -236,25 +262,36 @@ def test_the_average_of_a_short_run_is_not_of_the_weights_that_it_began_with() -
     assert weights[0].item() > 0.9999
 
 
-def ended(config: Config, run: RunFolder, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+def ended(
+    config: Config, run: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> tuple[dict[str, Any], str]:
     train(config, run)
     return json.loads((run.path / "training.json").read_text()), capsys.readouterr().err
 
 
 def test_a_run_that_the_time_limit_ends_says_so_and_how_far_it_came(
-    run: RunFolder, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: RunFolder,
+    study: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = settings(study, run.path.parent / "cache", max_minutes=1000.0)
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=50))
     folder = RunFolder(tmp_path / "short")
     # Time as the network sees it: the limit is over in the second epoch.
-    monkeypatch.setattr(Learner, "spent_s", property(lambda self: 60_000.0 * (self.trainer.current_epoch + 0.01)))
+    monkeypatch.setattr(
+        Learner, "spent_s", property(lambda self: 60_000.0 * (self.trainer.current_epoch + 0.01))
+    )
     found, said = ended(config, folder, capsys)
     assert (found["ended_by"], found["epoch"], found["epochs"]) == ("max_minutes", 2, 50)
     assert "--max_minutes 1000 ended training in epoch 2 of 50" in said
     metrics = json.loads(folder.metrics.read_text())
     assert metrics["val"]["training"] == metrics["test"]["training"] == found
-    assert "ended early in epoch 2 of 50 by --max_minutes" in (folder.path / "model_card.md").read_text()
+    assert (
+        "ended early in epoch 2 of 50 by --max_minutes"
+        in (folder.path / "model_card.md").read_text()
+    )
 
 
 def test_a_run_that_ran_its_course_says_that(run: RunFolder) -> None:
@@ -271,8 +308,12 @@ def test_patience_waits_until_the_learning_rate_has_come_down(
     scores = frame_scores(np.array([[1, 0], [1, 0]]), ["a", "b"])  # the same after every epoch
     scores["per_class"] = defaultdict(lambda: {"f1": 0.0})
     monkeypatch.setattr("dolorim.training.module.frame_scores", lambda *_: scores)
-    config = settings(study, run.path.parent / "cache", lr_schedule=schedule, early_stopping_patience=2)
-    config = dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=20, train_T=90))
+    config = settings(
+        study, run.path.parent / "cache", lr_schedule=schedule, early_stopping_patience=2
+    )
+    config = dataclasses.replace(
+        config, train=dataclasses.replace(config.train, epochs=20, train_T=90)
+    )
     found, said = ended(config, RunFolder(tmp_path / schedule), capsys)
     assert found["ended_by"] == "patience"
     assert found["epoch"] == pytest.approx(last, abs=1)

@@ -14,7 +14,9 @@ from dolorim.labels.trials import Recording, Trial, TrialLabels, place_trials
 
 def trial(number, span=360, value=1, first=0):
     frames = np.arange(first, span)
-    return TrialLabels(Path(f"prediction_v_{number}.csv"), number, frames, np.full(len(frames), value, np.int16))
+    return TrialLabels(
+        Path(f"prediction_v_{number}.csv"), number, frames, np.full(len(frames), value, np.int16)
+    )
 
 
 def labelled(placement):
@@ -52,7 +54,9 @@ def test_trial_length_and_context_are_settings():
 
 
 def test_cumulative_trials_follow_one_another_with_their_own_lengths():
-    placement = place_trials([trial(1, 345, 1), trial(2, 360, 2), trial(3, 295, 3)], 1000, "cumulative")
+    placement = place_trials(
+        [trial(1, 345, 1), trial(2, 360, 2), trial(3, 295, 3)], 1000, "cumulative"
+    )
     assert labelled(placement) == [(0, 345, 1), (345, 705, 2), (705, 1000, 3)]
     assert placement.trials == (Trial(1, 0, 345), Trial(2, 345, 705), Trial(3, 705, 1000))
 
@@ -83,7 +87,8 @@ def test_the_true_number_of_frames_says_which_layout_it_is(spans, n_frames, layo
 
 
 @pytest.mark.parametrize(
-    ("spans", "n_frames", "verb"), [([345, 345, 345], 1200, "fit neither"), ([358, 360], 720, "fit both")]
+    ("spans", "n_frames", "verb"),
+    [([345, 345, 345], 1200, "fit neither"), ([358, 360], 720, "fit both")],
 )
 def test_labels_that_could_lie_in_two_ways_are_refused_with_both_flags(spans, n_frames, verb):
     files = [trial(i, span, i) for i, span in enumerate(spans, 1)]
@@ -98,11 +103,16 @@ def test_labels_that_could_lie_in_two_ways_are_refused_with_both_flags(spans, n_
 
 @pytest.mark.parametrize("layout", ["fixed", "cumulative", "auto"])
 def test_a_trial_beyond_the_end_of_the_video_is_left_out_with_a_reason_and_the_others_stay(layout):
-    placement = place_trials([trial(1, value=1), trial(2, value=2), trial(3, value=3)], 1000, layout)
+    placement = place_trials(
+        [trial(1, value=1), trial(2, value=2), trial(3, value=3)], 1000, layout
+    )
     assert labelled(placement) == [(0, 360, 1), (360, 720, 2)]
     assert [t.number for t in placement.trials] == [1, 2]
     (reason,) = placement.skipped
-    assert reason == "prediction_v_3.csv: labels frames [720, 1080) of a video that has only 1000 frames"
+    assert (
+        reason
+        == "prediction_v_3.csv: labels frames [720, 1080) of a video that has only 1000 frames"
+    )
 
 
 def test_a_file_with_more_rows_than_a_fixed_trial_has_frames_is_left_out_with_a_reason():
@@ -119,7 +129,10 @@ def test_frames_without_a_row_stay_unlabelled():
 
 
 def test_two_files_for_one_trial_are_refused_by_name():
-    one, two = trial(1), TrialLabels(Path("again_1.csv"), 1, np.arange(360), np.zeros(360, np.int16))
+    one, two = (
+        trial(1),
+        TrialLabels(Path("again_1.csv"), 1, np.arange(360), np.zeros(360, np.int16)),
+    )
     with pytest.raises(UserError, match=r"prediction_v_1\.csv and again_1\.csv both label trial 1"):
         place_trials([one, two], 720)
 
@@ -133,7 +146,9 @@ def test_a_file_without_a_trial_number_labels_the_whole_video():
 
 def test_a_whole_video_cannot_be_labelled_twice():
     whole = TrialLabels(Path("v.csv"), None, np.arange(10), np.zeros(10, np.int16))
-    with pytest.raises(UserError, match=r"v\.csv labels the whole video, and prediction_v_1\.csv labels it too"):
+    with pytest.raises(
+        UserError, match=r"v\.csv labels the whole video, and prediction_v_1\.csv labels it too"
+    ):
         place_trials([trial(1, 10), whole], 10)
 
 
@@ -157,18 +172,27 @@ def test_cumulative_labels_are_the_files_laid_end_to_end(lengths):
 
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 6), st.integers(1, 60)), min_size=1, max_size=6, unique_by=lambda t: t[0]),
+    st.lists(
+        st.tuples(st.integers(0, 6), st.integers(1, 60)),
+        min_size=1,
+        max_size=6,
+        unique_by=lambda t: t[0],
+    ),
     st.integers(1, 300),
     st.sampled_from(["fixed", "cumulative"]),
     st.randoms(),
 )
-def test_no_label_is_lost_or_overwritten_whatever_the_order_of_the_files(trials, n_frames, layout, random):
+def test_no_label_is_lost_or_overwritten_whatever_the_order_of_the_files(
+    trials, n_frames, layout, random
+):
     files = [trial(number, span, number) for number, span in trials]
     placement = place_trials(files, n_frames, layout, length=40, context=10)
     kept = {t.number for t in placement.trials}
     assert len(placement.skipped) + len(kept) == len(files)
     for file in files:
-        assert np.count_nonzero(placement.labels == file.number) == (len(file.labels) if file.number in kept else 0)
+        assert np.count_nonzero(placement.labels == file.number) == (
+            len(file.labels) if file.number in kept else 0
+        )
     random.shuffle(files)
     again = place_trials(files, n_frames, layout, length=40, context=10)
     assert again.labels.tolist() == placement.labels.tolist()

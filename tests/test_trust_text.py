@@ -59,7 +59,9 @@ def test_a_behavior_that_is_predicted_everywhere_is_not_reliable() -> None:
     assert "is not found reliably" in trust_sentences(metrics(animals), None, ("rest",))[0]
 
 
-def test_two_test_animals_are_advised_to_use_folds_and_validation_animals_are_called_optimistic() -> None:
+def test_two_test_animals_are_advised_to_use_folds_and_validation_animals_are_called_optimistic() -> (
+    None
+):
     true = [100 + 100 * i for i in range(50)]
     two = [recording(name, true, true) for name in "ab"]
     assert any("--folds 5" in s for s in trust_sentences(metrics(two), None, ("rest",)))
@@ -68,6 +70,8 @@ def test_two_test_animals_are_advised_to_use_folds_and_validation_animals_are_ca
 
 def test_few_or_no_bouts_give_no_verdict() -> None:
     few = [recording(name, [100], [100]) for name in "abc"]
-    assert trust_sentences(metrics(few), None, ("rest",))[0].startswith("lick: too few held-out bouts")
+    assert trust_sentences(metrics(few), None, ("rest",))[0].startswith(
+        "lick: too few held-out bouts"
+    )
     none = [recording(name, [], []) for name in "abc"]
     assert trust_sentences(metrics(none), None, ("rest",))[0].startswith("lick: no held-out animal")

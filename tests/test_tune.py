@@ -32,7 +32,10 @@ def test_on_new_animals_it_raises_segment_f1_and_keeps_macro_f1(animals):
 def test_with_perfect_or_meaningless_probabilities_it_does_no_harm():
     labels = [evidence(s, 1500)[1] for s in range(3)]
     perfect = [np.eye(4)[y] * 0.96 + 0.01 for y in labels]
-    assert scores_on(fit_decoder(perfect, labels, RATE_HZ, CLASSES), [(perfect[0], labels[0])]) == (1.0, 100.0)
+    assert scores_on(fit_decoder(perfect, labels, RATE_HZ, CLASSES), [(perfect[0], labels[0])]) == (
+        1.0,
+        100.0,
+    )
     flat = [np.full((len(y), 4), 0.25) for y in labels]
     decoder = fit_decoder(flat, labels, RATE_HZ, CLASSES)
     macro, _ = scores_on(Decoder(), [(flat[0], labels[0])])
@@ -76,6 +79,8 @@ def test_unlabelled_and_unknown_frames_do_not_disturb():
         p, y = evidence(seed)
         p[100:130], y[200:260] = np.nan, -1
         pairs.append((p, y))
-    decoder = fit_decoder(*zip(*pairs, strict=True), [RATE_HZ] * 3, CLASSES, borders=[[(0, 1500), (1500, 3000)]] * 3)
+    decoder = fit_decoder(
+        *zip(*pairs, strict=True), [RATE_HZ] * 3, CLASSES, borders=[[(0, 1500), (1500, 3000)]] * 3
+    )
     assert decoder.kind == "viterbi"
     assert np.isfinite([decoder.temperature, *decoder.biases, *decoder.min_duration_s]).all()

@@ -23,7 +23,11 @@ N = 50
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
     """50 numbered frames in H.264 with frames that are stored in another order than they are shown (B-frames)."""
-    return write_film(tmp_path_factory.mktemp("film") / "numbered.mp4", numbered(N), options={"bf": "3", "g": "12"})
+    return write_film(
+        tmp_path_factory.mktemp("film") / "numbered.mp4",
+        numbered(N),
+        options={"bf": "3", "g": "12"},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,9 @@ def frames(film):
 
 def soft_scene(height=64, width=96):
     y, x = np.mgrid[:height, :width]
-    return [(128 + 120 * np.sin(x / 15 + i / 5) * np.cos(y / 20)).astype(np.uint8) for i in range(4)]
+    return [
+        (128 + 120 * np.sin(x / 15 + i / 5) * np.cos(y / 20)).astype(np.uint8) for i in range(4)
+    ]
 
 
 def difference(path, scene):
@@ -52,18 +58,24 @@ def difference(path, scene):
         ("vp9.mkv", "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"}),
     ],
 )
-def test_frames_come_in_the_order_they_were_filmed_and_are_counted_from_zero(tmp_path, name, codec, options):
+def test_frames_come_in_the_order_they_were_filmed_and_are_counted_from_zero(
+    tmp_path, name, codec, options
+):
     path = write_film(tmp_path / name, numbered(40), codec=codec, options=options, rate=25)
     stream = FrameStream(path)
     frames = list(stream)
     assert [f.index for f in frames] == list(range(40)) == [number_in(f.gray) for f in frames]
-    assert [f.time_s - frames[0].time_s for f in frames] == pytest.approx([i / 25 for i in range(40)], abs=1e-3)
+    assert [f.time_s - frames[0].time_s for f in frames] == pytest.approx(
+        [i / 25 for i in range(40)], abs=1e-3
+    )
     assert (stream.decoded, stream.damage) == (40, None)
 
 
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.integers(0, N - 1), min_size=1, max_size=6))
-def test_a_frame_fetched_by_its_number_is_the_one_that_reading_from_the_start_comes_to(film, frames, indices):
+def test_a_frame_fetched_by_its_number_is_the_one_that_reading_from_the_start_comes_to(
+    film, frames, indices
+):
     fetched = read_frames(film, indices)
     assert len(fetched) == len(indices)
     assert all(np.array_equal(a, frames[i].gray) for a, i in zip(fetched, indices, strict=True))
@@ -71,11 +83,16 @@ def test_a_frame_fetched_by_its_number_is_the_one_that_reading_from_the_start_co
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, N + 5), st.integers(0, N + 5))
-def test_a_stream_from_the_middle_gives_the_same_frames_under_the_same_numbers(film, frames, start, stop):
+def test_a_stream_from_the_middle_gives_the_same_frames_under_the_same_numbers(
+    film, frames, start, stop
+):
     stream = FrameStream(film, start, stop)
     part = list(stream)
     assert [f.index for f in part] == list(range(N))[start:stop]
-    assert all(np.array_equal(f.luma, frames[f.index].luma) and f.time_s == frames[f.index].time_s for f in part)
+    assert all(
+        np.array_equal(f.luma, frames[f.index].luma) and f.time_s == frames[f.index].time_s
+        for f in part
+    )
     assert stream.decoded == min(stop, N)
 
 
@@ -98,7 +115,9 @@ def test_a_scene_reads_the_same_from_a_limited_and_from_a_full_range_file(tmp_pa
     one, two = (list(FrameStream(path)) for path in (limited, full))
     assert one[0].video_range
     assert not two[0].video_range
-    assert max(np.abs(a.gray.astype(int) - b.gray).max() for a, b in zip(one, two, strict=True)) <= 1
+    assert (
+        max(np.abs(a.gray.astype(int) - b.gray).max() for a, b in zip(one, two, strict=True)) <= 1
+    )
     assert max(difference(limited, scene), difference(full, scene)) <= 1
 
 
@@ -129,9 +148,13 @@ def test_black_and_white_of_video_range_become_0_and_255_and_nothing_wraps_aroun
         ("gray16le", "ffv1", {}, True, 0),
     ],
 )
-def test_whatever_the_pixel_format_the_gray_is_that_of_the_scene(tmp_path, pix_fmt, codec, options, full, rounding):
+def test_whatever_the_pixel_format_the_gray_is_that_of_the_scene(
+    tmp_path, pix_fmt, codec, options, full, rounding
+):
     scene = soft_scene()
-    path = write_film(tmp_path / "a.mkv", scene, codec=codec, pix_fmt=pix_fmt, options=options, full_range=full)
+    path = write_film(
+        tmp_path / "a.mkv", scene, codec=codec, pix_fmt=pix_fmt, options=options, full_range=full
+    )
     assert difference(path, scene) <= rounding
 
 
@@ -163,7 +186,9 @@ def test_a_film_from_a_turned_phone_is_read_upright(tmp_path, quarters):
 
 @pytest.mark.parametrize("fill", [b"\x00", b"\xff"])
 @pytest.mark.parametrize("first_bad", [1, 17, N - 1])
-def test_a_damaged_file_yields_the_frames_that_decode_and_says_where_it_stops(tmp_path, fill, first_bad):
+def test_a_damaged_file_yields_the_frames_that_decode_and_says_where_it_stops(
+    tmp_path, fill, first_bad
+):
     path = write_film(tmp_path / "disk.mp4", numbered(N), options={"bf": "0"})
     good = [f.luma for f in FrameStream(path)]
     with av.open(str(path)) as container:
@@ -183,7 +208,10 @@ def test_a_damaged_file_yields_the_frames_that_decode_and_says_where_it_stops(tm
 @pytest.mark.parametrize("last", [1, 9, 30, N - 1])
 @pytest.mark.parametrize(
     ("name", "codec", "options", "container"),
-    [("copy.mp4", "libx264", {}, {"movflags": "faststart"}), ("copy.avi", "mpeg4", {"g": "12"}, {})],
+    [
+        ("copy.mp4", "libx264", {}, {"movflags": "faststart"}),
+        ("copy.avi", "mpeg4", {"g": "12"}, {}),
+    ],
 )
 def test_a_file_whose_copy_broke_off_amid_a_frame_says_so_and_its_frames_are_the_true_ones(
     tmp_path, name, codec, options, container, last
@@ -196,7 +224,9 @@ def test_a_file_whose_copy_broke_off_amid_a_frame_says_so_and_its_frames_are_the
     os.truncate(path, packet.pos + packet.size // 2)
     stream = FrameStream(path)
     got = [f.luma for f in stream]
-    assert last - 3 <= len(got) <= last  # the last ones before the break may wait for a frame behind it
+    assert (
+        last - 3 <= len(got) <= last
+    )  # the last ones before the break may wait for a frame behind it
     assert stream.damage is not None
     assert stream.damage.frames == len(got)
     assert all(np.array_equal(a, b) for a, b in zip(good, got, strict=False))
@@ -205,7 +235,9 @@ def test_a_file_whose_copy_broke_off_amid_a_frame_says_so_and_its_frames_are_the
 def write_sound(path: Path) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44100)
-        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        sound = av.AudioFrame.from_ndarray(
+            np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+        )
         sound.sample_rate, sound.pts = 44100, 0
         container.mux(stream.encode(sound))
         container.mux(stream.encode(None))
@@ -215,7 +247,11 @@ def write_sound(path: Path) -> None:
     ("name", "make", "reason"),
     [
         ("empty.mp4", lambda p: p.write_bytes(b""), "the file is empty"),
-        ("notes.mp4", lambda p: p.write_text("mouse 3 was tired\n" * 50), "cannot be opened as a video"),
+        (
+            "notes.mp4",
+            lambda p: p.write_text("mouse 3 was tired\n" * 50),
+            "cannot be opened as a video",
+        ),
         ("missing.mp4", lambda p: None, "there is no such video file"),
         ("folder.mp4", lambda p: p.mkdir(), "there is no such video file"),
         ("sound.mp4", write_sound, "holds no video stream"),
@@ -229,7 +265,12 @@ def write_sound(path: Path) -> None:
 def test_what_is_no_video_is_refused_in_one_line_that_names_the_file(tmp_path, name, make, reason):
     path = tmp_path / name
     make(path)
-    for read in (probe, sample_frames, lambda p: list(FrameStream(p)), lambda p: read_frames(p, [0])):
+    for read in (
+        probe,
+        sample_frames,
+        lambda p: list(FrameStream(p)),
+        lambda p: read_frames(p, [0]),
+    ):
         with pytest.raises(UserError) as caught:
             read(path)
         assert str(caught.value).startswith(f"{path}: {reason}")
@@ -238,7 +279,9 @@ def test_what_is_no_video_is_refused_in_one_line_that_names_the_file(tmp_path, n
 
 @pytest.mark.parametrize("n", [1, 20, 33, 60, 90, 130])
 def test_a_sample_is_spread_over_the_whole_film_and_always_the_same(tmp_path, n):
-    path = write_film(tmp_path / "one_key_frame.mp4", numbered(n), options={"preset": "ultrafast", "g": "1000"})
+    path = write_film(
+        tmp_path / "one_key_frame.mp4", numbered(n), options={"preset": "ultrafast", "g": "1000"}
+    )
     numbers = [number_in(f.gray) for f in sample_frames(path)]
     edges = [-1, *numbers, n]
     assert max(b - a for a, b in pairwise(edges)) <= 2 * max(1, n / 32) + 1
@@ -258,7 +301,9 @@ def test_a_sample_is_spread_over_the_whole_film_and_always_the_same(tmp_path, n)
         ("video_90.mov", 3, 3),
     ],
 )
-def test_real_files_hold_the_frames_that_decode_whatever_their_headers_say(real_data, name, decoding, in_header):
+def test_real_files_hold_the_frames_that_decode_whatever_their_headers_say(
+    real_data, name, decoding, in_header
+):
     path = real_data / "odd_videos" / name
     stream = FrameStream(path)
     frames = list(stream)
@@ -269,7 +314,10 @@ def test_real_files_hold_the_frames_that_decode_whatever_their_headers_say(real_
 
 
 def test_a_real_file_with_a_rotation_flag_is_upright_and_the_one_without_lies(real_data):
-    shapes = [next(iter(FrameStream(real_data / "odd_videos" / f"video_{turn}.mov"))).luma.shape for turn in (0, 90)]
+    shapes = [
+        next(iter(FrameStream(real_data / "odd_videos" / f"video_{turn}.mov"))).luma.shape
+        for turn in (0, 90)
+    ]
     assert shapes == [(320, 568), (568, 320)]
 
 
@@ -293,6 +341,9 @@ def test_a_film_whose_writing_fails_leaves_no_file_behind(tmp_path):
         assert not (tmp_path / "a.mp4").exists()
         raise RuntimeError("power cut")
 
-    with pytest.raises(RuntimeError, match="power cut"), VideoWriter(tmp_path / "a.mp4", 96, 64, 30) as video:
+    with (
+        pytest.raises(RuntimeError, match="power cut"),
+        VideoWriter(tmp_path / "a.mp4", 96, 64, 30) as video,
+    ):
         film_and_fail(video)
     assert list(tmp_path.iterdir()) == []

@@ -41,19 +41,29 @@ def video(time: int) -> torch.Tensor:
 def original_tokens(state: State, clip: torch.Tensor, layers: int, heads: int) -> torch.Tensor:
     """VideoMAE2 as published, written anew: `(batch, 3, 16, height, width)` -> tokens `(batch, token, width)`."""
     kernel = state["patch_embed.proj.weight"]
-    patches = clip.unfold(2, 2, 2).unfold(3, 16, 16).unfold(4, 16, 16)  # batch, 3, t, y, x, 2, 16, 16
+    patches = (
+        clip.unfold(2, 2, 2).unfold(3, 16, 16).unfold(4, 16, 16)
+    )  # batch, 3, t, y, x, 2, 16, 16
     x = torch.einsum("bctyxijk,dcijk->btyxd", patches, kernel) + state["patch_embed.proj.bias"]
     x = x.flatten(1, 3)
     width = x.shape[2]
     channel = torch.arange(width)
-    angle = torch.arange(x.shape[1]).double()[:, None] / 10000 ** (2 * (channel // 2).double() / width)
+    angle = torch.arange(x.shape[1]).double()[:, None] / 10000 ** (
+        2 * (channel // 2).double() / width
+    )
     x = x + torch.where(channel % 2 == 0, angle.sin(), angle.cos()).float()
     for i in range(layers):
-        part = {k.removeprefix(f"blocks.{i}."): v for k, v in state.items() if k.startswith(f"blocks.{i}.")}
+        part = {
+            k.removeprefix(f"blocks.{i}."): v
+            for k, v in state.items()
+            if k.startswith(f"blocks.{i}.")
+        }
         y = F.layer_norm(x, (width,), part["norm1.weight"], part["norm1.bias"], 1e-6)
         y = y @ part["attn.qkv.weight"].T
         y = y + torch.cat([part["attn.q_bias"], torch.zeros(width), part["attn.v_bias"]])
-        q, k, v = (y[..., n * width : (n + 1) * width].reshape(*y.shape[:2], heads, -1) for n in range(3))
+        q, k, v = (
+            y[..., n * width : (n + 1) * width].reshape(*y.shape[:2], heads, -1) for n in range(3)
+        )
         share = (torch.einsum("bnhc,bmhc->bhnm", q, k) / math.sqrt(width // heads)).softmax(-1)
         y = torch.einsum("bhnm,bmhc->bnhc", share, v).flatten(2)
         x = x + y @ part["attn.proj.weight"].T + part["attn.proj.bias"]
@@ -79,7 +89,9 @@ def original_state(width: int, layers: int, norm: str = "fc_norm") -> State:
             "mlp.fc1.bias": (4 * width,), "mlp.fc2.weight": (width, 4 * width), "mlp.fc2.bias": (width,),
         }  # fmt: skip
         shapes |= {f"blocks.{i}.{name}": shape for name, shape in block.items()}
-    return {k: torch.randn(s, generator=generator) / max(s[-1], 10) ** 0.5 for k, s in shapes.items()}
+    return {
+        k: torch.randn(s, generator=generator) / max(s[-1], 10) ** 0.5 for k, s in shapes.items()
+    }
 
 
 @pytest.mark.parametrize("norm", ["fc_norm", "norm"])
@@ -87,7 +99,9 @@ def original_state(width: int, layers: int, norm: str = "fc_norm") -> State:
 def test_the_mapped_weights_compute_what_the_original_layout_computes(norm: str) -> None:
     width, layers, heads = SHAPE
     state = original_state(width, layers, norm)
-    model = VideoMae3d("videomae2_small", 224, SHAPE).eval()  # at this size, positions are as in pretraining
+    model = VideoMae3d(
+        "videomae2_small", 224, SHAPE
+    ).eval()  # at this size, positions are as in pretraining
     model.adopt(state, "here")
     video = torch.rand(24, 224, 224)
     tokens = [original_tokens(state, model.picture(clip[:, None]).transpose(0, 1)[None], layers, heads)
@@ -101,7 +115,9 @@ def test_the_mapped_weights_compute_what_the_original_layout_computes(norm: str)
     features, grid = model(video[None, None], halo=True, maps=1)
     assert features.shape == (1, 8, width)
     assert grid.shape == (1, 8, width, 14, 14)
-    for frame in range(8):  # by hand: frame f of the video is 8 + f in the first clip and f in the second
+    for frame in range(
+        8
+    ):  # by hand: frame f of the video is 8 + f in the first clip and f in the second
         expected = torch.zeros(width)
         for within, steps_of_clip in ((8 + frame, means[0]), (frame, means[1])):
             place = min(max((within - 0.5) / 2, 0.0), 7.0)  # token k lies at 2k + 0.5
@@ -120,7 +136,9 @@ def test_videomae_in_chunks_from_multiples_of_8_equals_the_whole() -> None:
     assert grids.shape == (1, time, SHAPE[0], 2, 2)
     for start, stop in ((0, 16), (16, 24), (8, 37), (32, 37)):
         around = torch.arange(start - 8, stop + 8).clamp(0, time - 1)
-        torch.testing.assert_close(model(images[:, :, around], halo=True), whole[:, start:stop], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            model(images[:, :, around], halo=True), whole[:, start:stop], atol=1e-5, rtol=1e-4
+        )
 
 
 @torch.no_grad()
@@ -151,7 +169,9 @@ def distilled() -> State:
 
 
 @pytest.mark.parametrize("wrapper", ["module", "model", None])
-def test_a_distilled_checkpoint_loads_from_each_way_of_saving_it(tmp_path: Path, wrapper: str | None) -> None:
+def test_a_distilled_checkpoint_loads_from_each_way_of_saving_it(
+    tmp_path: Path, wrapper: str | None
+) -> None:
     state = distilled()
     torch.save({wrapper: state} if wrapper else state, tmp_path / "vit_s.pth")
     encoders = [VideoMae3d(img_size=32, shape=SHAPE) for _ in range(2)]
@@ -198,10 +218,19 @@ def without_norm(state: State) -> None:
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (renamed, r"net.encoder.layer.1.output.dense.bias is missing and net.blocks.1.mlp.fc3.bias is left over"),
+        (
+            renamed,
+            r"net.encoder.layer.1.output.dense.bias is missing and net.blocks.1.mlp.fc3.bias is left over",
+        ),
         (lost, r"layer.0.attention.attention.value.bias is missing"),
-        (misshapen, r"layer.1.attention.output.dense.weight: expected the shape \(24, 24\), found \(24, 23\)"),
-        (misshapen_qkv, r"blocks.1.attn.qkv.weight: expected the shape \(72, 24\), found \(71, 24\)"),
+        (
+            misshapen,
+            r"layer.1.attention.output.dense.weight: expected the shape \(24, 24\), found \(24, 23\)",
+        ),
+        (
+            misshapen_qkv,
+            r"blocks.1.attn.qkv.weight: expected the shape \(72, 24\), found \(71, 24\)",
+        ),
         (zeroed, r"query biases of layer 1 are all zero"),
         (deeper, r"net.encoder.layer.2.\S+ is left over \(0 missing, 15 left over\)"),
         (without_norm, r"expected one of fc_norm, norm, layernorm, found none"),
@@ -224,7 +253,9 @@ def test_a_checkpoint_that_does_not_fit_is_refused_whole(
 
 @pytest.mark.parametrize("published", ["before transformers 5", "since"])
 @torch.no_grad()
-def test_the_layout_of_transformers_loads_with_its_biases_and_without_its_decoder(published: str) -> None:
+def test_the_layout_of_transformers_loads_with_its_biases_and_without_its_decoder(
+    published: str,
+) -> None:
     width, layers, heads = SHAPE
     torch.manual_seed(1)
     config = VideoMAEConfig(
@@ -236,7 +267,10 @@ def test_the_layout_of_transformers_loads_with_its_biases_and_without_its_decode
         parameter.copy_(torch.randn(parameter.shape) * 0.2)
     state = {f"videomae.{k}": v for k, v in theirs.state_dict().items()}
     if published == "before transformers 5":
-        state = {k.replace("query.bias", "q_bias").replace("value.bias", "v_bias"): v for k, v in state.items()}
+        state = {
+            k.replace("query.bias", "q_bias").replace("value.bias", "v_bias"): v
+            for k, v in state.items()
+        }
     state |= {"decoder.head.weight": torch.zeros(3), "encoder_to_decoder.weight": torch.zeros(3)}
     state |= {"mask_token": torch.zeros(3), "classifier.bias": torch.zeros(3)}
     ours = VideoMae3d("MCG-NJU/videomae-small-finetuned-ssv2", 224, SHAPE).eval()
@@ -244,8 +278,14 @@ def test_the_layout_of_transformers_loads_with_its_biases_and_without_its_decode
     assert ours.source.non_commercial
     assert "not for commercial use" in str(ours.source)
     still = torch.rand(1, 1, 1, 224, 224).expand(-1, -1, 24, -1, -1)
-    steps = theirs(ours.picture(still[0, 0, :16, None])[None]).last_hidden_state.view(8, -1, width).mean(1)
-    middle = 9 / 16 * (0.75 * steps[5] + 0.25 * steps[6]) + 7 / 16 * (0.75 * steps[1] + 0.25 * steps[2])
+    steps = (
+        theirs(ours.picture(still[0, 0, :16, None])[None])
+        .last_hidden_state.view(8, -1, width)
+        .mean(1)
+    )
+    middle = 9 / 16 * (0.75 * steps[5] + 0.25 * steps[6]) + 7 / 16 * (
+        0.75 * steps[1] + 0.25 * steps[2]
+    )
     torch.testing.assert_close(ours(still, halo=True)[0, 3], middle, atol=1e-5, rtol=1e-4)
 
 

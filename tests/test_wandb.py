@@ -10,7 +10,16 @@ wandb = pytest.importorskip("wandb")
 
 
 def command(study: Path, folder: Path) -> list[str]:
-    words = ["train", "multimodal", "--visual", "none", "--pose", "graph", "--dlc", str(study / "DLC")]
+    words = [
+        "train",
+        "multimodal",
+        "--visual",
+        "none",
+        "--pose",
+        "graph",
+        "--dlc",
+        str(study / "DLC"),
+    ]
     words += ["--annotations", str(study / "Annotations"), "--trial_length", "90", "--epochs", "1"]
     return [*words, "--run", str(folder / "run"), "--accelerator", "cpu", "--use_wandb", "--quiet"]
 

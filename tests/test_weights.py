@@ -16,7 +16,15 @@ from safetensors.torch import save_file
 
 from dolorim.config import ModelConfig
 from dolorim.core.errors import UserError
-from dolorim.models.pretrained import Source, fingerprint, freeze, hub_file, last_blocks, load_encoder, read_weights
+from dolorim.models.pretrained import (
+    Source,
+    fingerprint,
+    freeze,
+    hub_file,
+    last_blocks,
+    load_encoder,
+    read_weights,
+)
 from dolorim.training.module import thaw
 
 with warnings.catch_warnings():  # what they import is not ours to mend
@@ -44,13 +52,19 @@ def test_an_image_network_loads_whole_but_for_its_classifier(tmp_path: Path) -> 
     torch.manual_seed(0)
     source, target = Vit2d(VIT, 32), Vit2d(VIT, 64)
     state = {k: torch.randn_like(v) for k, v in source.net.state_dict().items()}
-    extra = {"head.weight": torch.zeros(5, 64), "head.bias": torch.zeros(5), "mask_token": torch.zeros(1, 64)}
+    extra = {
+        "head.weight": torch.zeros(5, 64),
+        "head.bias": torch.zeros(5),
+        "mask_token": torch.zeros(1, 64),
+    }
     torch.save({**state, **extra}, tmp_path / "a.bin")
     load_encoder(target, str(tmp_path / "a.bin"))
     assert fingerprint(target.net) == fingerprint(state)
     state["blocks.0.attn.qkv.wait"] = state.pop("blocks.0.attn.qkv.weight")
     save_file(state, tmp_path / "b.safetensors")
-    with pytest.raises(UserError, match=r"qkv.weight is missing and blocks.0.attn.qkv.wait is left over"):
+    with pytest.raises(
+        UserError, match=r"qkv.weight is missing and blocks.0.attn.qkv.wait is left over"
+    ):
         load_encoder(target, str(tmp_path / "b.safetensors"))
 
 
@@ -61,11 +75,16 @@ class Trap:
         return print, ("the trap has sprung",)
 
 
-def test_a_file_with_anything_but_tensors_is_not_opened(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_file_with_anything_but_tensors_is_not_opened(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "pickle.safetensors").write_bytes(pickle.dumps({"a": Trap()}))
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps({"a": Trap()}))
     torch.save({"model": {"a": torch.ones(2)}, "args": Trap()}, tmp_path / "trap.pth")
-    torch.save({"model": {"a": torch.ones(2)}, "args": argparse.Namespace(lr=1)}, tmp_path / "arguments.pth")
+    torch.save(
+        {"model": {"a": torch.ones(2)}, "args": argparse.Namespace(lr=1)},
+        tmp_path / "arguments.pth",
+    )
     torch.save({"model": {"a": torch.ones(2), "b": "text"}}, tmp_path / "text.pth")
     torch.save([torch.ones(2)], tmp_path / "list.pth")
     (tmp_path / "cut.safetensors").write_bytes(b"\x10\x00")
@@ -94,22 +113,32 @@ def test_a_file_with_anything_but_tensors_is_not_opened(tmp_path: Path, capfd: p
 def test_without_a_network_the_hub_says_how_to_get_the_weights(offline: Path) -> None:
     encoder = Vit2d(VIT, 32)
     before = fingerprint(encoder)
-    with pytest.raises(UserError, match=r"hf download timm/test_vit\.r160_in1k .*--encoder_weights random") as error:
+    with pytest.raises(
+        UserError, match=r"hf download timm/test_vit\.r160_in1k .*--encoder_weights random"
+    ) as error:
         load_encoder(encoder, "hub")
     assert "no network" in one_line(error)
     assert fingerprint(encoder) == before
     assert "random" in load_encoder(encoder, "random")
 
 
-@pytest.mark.parametrize("name", ["./weights/videomae-base.pth", "OpenGVLab/VideoMAE2/vit_small", "videomae small"])
+@pytest.mark.parametrize(
+    "name", ["./weights/videomae-base.pth", "OpenGVLab/VideoMAE2/vit_small", "videomae small"]
+)
 def test_a_name_that_the_hub_cannot_have_is_refused_in_one_line(offline: Path, name: str) -> None:
-    with pytest.raises(UserError, match=f"--encoder_name {re.escape(name)}: not a name on the hub") as error:
+    with pytest.raises(
+        UserError, match=f"--encoder_name {re.escape(name)}: not a name on the hub"
+    ) as error:
         hub_file(Source(name))
     assert "a file of weights goes to --encoder_weights" in one_line(error)
 
 
-def test_a_network_whose_description_is_on_the_hub_alone_is_refused_without_one(offline: Path) -> None:
-    with pytest.raises(UserError, match=r"--encoder_name hf-hub:timm/nobody: its description is not here") as error:
+def test_a_network_whose_description_is_on_the_hub_alone_is_refused_without_one(
+    offline: Path,
+) -> None:
+    with pytest.raises(
+        UserError, match=r"--encoder_name hf-hub:timm/nobody: its description is not here"
+    ) as error:
         Vit2d("hf-hub:timm/nobody", 32)
     one_line(error)
 
@@ -120,7 +149,9 @@ def test_what_is_in_the_hub_cache_is_used_without_a_network(offline: Path) -> No
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("abc")
     state = {k: torch.rand_like(v) for k, v in Vit2d(VIT, 32).net.state_dict().items()}
-    torch.save(state, repository / "snapshots" / "abc" / "pytorch_model.bin")  # the second of the names that are tried
+    torch.save(
+        state, repository / "snapshots" / "abc" / "pytorch_model.bin"
+    )  # the second of the names that are tried
     encoder = Vit2d(VIT, 32)
     assert "timm/test_vit.r160_in1k (apache-2.0)" in load_encoder(encoder, "hub")
     assert fingerprint(encoder.net) == fingerprint(state)
@@ -150,13 +181,17 @@ def test_only_the_last_blocks_learn_when_the_rest_is_frozen() -> None:
     for last in (0, 1, 2, n + 3):
         freeze(encoder, last_blocks(encoder, last))
         learning = {
-            name.split(".")[2] for name, p in encoder.named_parameters() if p.requires_grad and "blocks" in name
+            name.split(".")[2]
+            for name, p in encoder.named_parameters()
+            if p.requires_grad and "blocks" in name
         }
         assert learning == {str(i) for i in range(max(n - last, 0), n)}
         assert all(p.requires_grad == (last > 0) for p in encoder.net.norm.parameters())
 
 
-def test_blocks_of_a_residual_network_are_its_layers_and_a_frozen_one_keeps_its_running_statistics() -> None:
+def test_blocks_of_a_residual_network_are_its_layers_and_a_frozen_one_keeps_its_running_statistics() -> (
+    None
+):
     encoder = Vit2d("resnet18", 32)
     config = ModelConfig(visual="vit_2d", freeze_backbone_epochs=1, unfreeze_last=1)
     encoder.train()
@@ -165,7 +200,9 @@ def test_blocks_of_a_residual_network_are_its_layers_and_a_frozen_one_keeps_its_
         thaw(encoder, config, epoch)
         encoder(torch.rand(1, 1, 2, 32, 32))
         found = {
-            k.split(".")[1] for k, v in encoder.state_dict().items() if k in before and not torch.equal(v, before[k])
+            k.split(".")[1]
+            for k, v in encoder.state_dict().items()
+            if k in before and not torch.equal(v, before[k])
         }
         assert found == changed
     assert {n.split(".")[1] for n, p in encoder.named_parameters() if p.requires_grad} == {"layer4"}

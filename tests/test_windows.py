@@ -45,7 +45,12 @@ label_lists = st.lists(st.integers(-1, 2), min_size=1, max_size=60)
 
 
 @settings(max_examples=60, deadline=None)
-@given(labels=label_lists, start=st.integers(-20, 70), length=st.integers(1, 12), clip=st.integers(1, 9))
+@given(
+    labels=label_lists,
+    start=st.integers(-20, 70),
+    length=st.integers(1, 12),
+    clip=st.integers(1, 9),
+)
 def test_a_window_holds_the_recordings_frames_and_labels_and_at_the_ends_the_last_frame_unscored(
     labels, start, length, clip
 ):
@@ -118,16 +123,26 @@ def test_an_epoch_is_the_same_whenever_it_is_drawn():
 
 def test_another_epoch_another_seed_and_another_rank_draw_other_windows():
     ranks = [sampler(rank=rank, world_size=2) for rank in (0, 1)]
-    epochs = [drawn(sampler(), 0), drawn(sampler(), 1), drawn(sampler(seed=1), 0), *map(drawn, ranks)]
+    epochs = [
+        drawn(sampler(), 0),
+        drawn(sampler(), 1),
+        drawn(sampler(seed=1), 0),
+        *map(drawn, ranks),
+    ]
     assert len({tuple(e) for e in epochs}) == 5
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
-def test_the_ranks_of_a_run_share_an_epoch_equally_and_draw_together_what_one_draws_alone(world_size):
+def test_the_ranks_of_a_run_share_an_epoch_equally_and_draw_together_what_one_draws_alone(
+    world_size,
+):
     parts = [drawn(sampler(rank=rank, world_size=world_size), 2) for rank in range(world_size)]
     assert len({len(part) for part in parts}) == 1
     assert len(sampler(world_size=world_size)) == len(parts[0])
-    alone, together = drawn(sampler(), 2), [spec for turn in zip(*parts, strict=True) for spec in turn]
+    alone, together = (
+        drawn(sampler(), 2),
+        [spec for turn in zip(*parts, strict=True) for spec in turn],
+    )
     assert together[: len(alone)] == alone
     assert 0 <= len(together) - len(alone) < world_size
 
@@ -138,14 +153,20 @@ def test_processes_that_take_turns_do_everything_once(n, world_size):
     for rank in range(world_size):
         angles_rad = Turns(n)
         angles_rad.rank, angles_rad.world_size = rank, world_size
-        assert len(list(angles_rad)) == len(angles_rad) == -(-n // world_size)  # equally many, or one waits for ever
+        assert (
+            len(list(angles_rad)) == len(angles_rad) == -(-n // world_size)
+        )  # equally many, or one waits for ever
         done += list(angles_rad)
     assert sorted(i for i in done if i >= 0) == list(range(n))
     assert set(done) <= {-1, *range(n)}
 
 
 @settings(max_examples=25, deadline=None)
-@given(labels=label_lists.filter(lambda x: max(x) >= 0), seed=st.integers(0, 99), length=st.integers(1, 12))
+@given(
+    labels=label_lists.filter(lambda x: max(x) >= 0),
+    seed=st.integers(0, 99),
+    length=st.integers(1, 12),
+)
 def test_every_window_that_is_drawn_holds_a_labelled_frame(labels, seed, length):
     rec = recording(labels)
     windows = windows_on(rec, length=length)
@@ -156,7 +177,11 @@ def test_every_window_that_is_drawn_holds_a_labelled_frame(labels, seed, length)
 def test_a_bout_comes_as_often_as_another_however_short_it_is():
     rec = recording([0] * 400 + [1] * 4 + [0] * 400 + [2] * 40 + [-1] * 50)
     bouts = BoutSampler([rec], TrainConfig(train_T=1), PLAIN)
-    labels = [int(windows_on(rec, length=1)[spec]["labels"]) for epoch in range(5) for spec in drawn(bouts, epoch)]
+    labels = [
+        int(windows_on(rec, length=1)[spec]["labels"])
+        for epoch in range(5)
+        for spec in drawn(bouts, epoch)
+    ]
     shares = np.bincount(labels, minlength=3) / len(labels)
     assert len(labels) == 5 * 844
     assert shares == pytest.approx([0.5, 0.25, 0.25], abs=0.03)
@@ -184,7 +209,11 @@ def test_without_stretch_and_borders_windows_keep_the_recordings_own_time():
 
 
 def test_time_is_stretched_by_no_more_than_asked_and_borders_come_as_often_as_asked():
-    specs = [s for epoch in range(10) for s in drawn(sampler(augment=AugmentConfig(aug_stretch=0.3)), epoch)]
+    specs = [
+        s
+        for epoch in range(10)
+        for s in drawn(sampler(augment=AugmentConfig(aug_stretch=0.3)), epoch)
+    ]
     speeds = np.log([s.speed for s in specs])
     assert np.abs(speeds).max() <= 0.3
     assert speeds.min() < -0.2 < 0.2 < speeds.max()
@@ -197,7 +226,9 @@ def test_time_is_stretched_by_no_more_than_asked_and_borders_come_as_often_as_as
 @settings(max_examples=15, deadline=None)
 @given(labels=label_lists.filter(lambda x: max(x) >= 0), seed=st.integers(0, 9))
 def test_the_shares_of_the_classes_sum_to_one_and_classes_that_never_come_have_none(labels, seed):
-    shares = BoutSampler([recording(labels)], TrainConfig(train_T=8, seed=seed), USUAL).class_shares(4)
+    shares = BoutSampler(
+        [recording(labels)], TrainConfig(train_T=8, seed=seed), USUAL
+    ).class_shares(4)
     assert shares.shape == (4,)
     assert shares.sum() == pytest.approx(1)
     assert np.array_equal(shares > 0, np.isin(np.arange(4), labels))
@@ -205,7 +236,8 @@ def test_the_shares_of_the_classes_sum_to_one_and_classes_that_never_come_have_n
 
 @pytest.mark.parametrize("augment", [USUAL, PLAIN, AugmentConfig(aug_stretch=0.6, aug_border=1.0)])
 @pytest.mark.parametrize(
-    ("length", "sampling", "epochs"), [(1, "bouts", 15), (8, "bouts", 60), (40, "bouts", 200), (8, "frames", 60)]
+    ("length", "sampling", "epochs"),
+    [(1, "bouts", 15), (8, "bouts", 60), (40, "bouts", 200), (8, "frames", 60)],
 )
 def test_the_shares_are_those_of_the_frames_that_training_sees(augment, length, sampling, epochs):
     rec = recording([0] * 120 + [1] * 5 + [0] * 90 + [2] * 30 + [-1] * 20 + [1])
@@ -221,7 +253,9 @@ def test_one_frame_of_a_class_in_an_hour_of_labels_has_its_share():
     labels = np.repeat(np.arange(10_000) % 3, 11)
     labels[50_000] = 3
     for sampling, share in (("bouts", 1e-4), ("frames", 1 / len(labels))):
-        shares = BoutSampler([recording(labels)], TrainConfig(train_T=1, sampling=sampling), USUAL).class_shares(4)
+        shares = BoutSampler(
+            [recording(labels)], TrainConfig(train_T=1, sampling=sampling), USUAL
+        ).class_shares(4)
         assert shares[3] == pytest.approx(share, rel=0.01)
 
 
@@ -233,13 +267,16 @@ def test_half_of_the_windows_keep_their_time_where_the_others_are_stretched():
 def test_a_dropped_frame_is_replaced_by_the_one_before_and_keeps_that_ones_label():
     rec = recording(np.arange(200) % 3)
     windows = windows_on(rec, length=100, halo=Halo())
-    windows = Windows(windows.footage, 100, windows.input_spec, replace(PLAIN, aug_temporal_drop=0.3))
+    windows = Windows(
+        windows.footage, 100, windows.input_spec, replace(PLAIN, aug_temporal_drop=0.3)
+    )
     item = windows[WindowSpec(0, 20.0, seed=1)]
     shown = item["frames"][:, 0, 0].numpy().astype(int)
     assert item["labels"].tolist() == rec.labels[shown].tolist()
     step = shown - np.arange(20, 120)
     assert 0.15 < np.mean(step < 0) < 0.45
     assert all(
-        here == i + 20 or here == before for i, (here, before) in enumerate(zip(shown[1:], shown, strict=False), 1)
+        here == i + 20 or here == before
+        for i, (here, before) in enumerate(zip(shown[1:], shown, strict=False), 1)
     )
     assert windows[WindowSpec(0, 20.0)]["frames"][:, 0, 0].tolist() == list(range(20, 120))

@@ -45,7 +45,16 @@ def test_a_killed_extraction_worker_loses_nothing_and_a_video_that_always_kills_
     (tmp_path / "met").mkdir()
     videos = films(tmp_path / "Videos", "a", "fatal", "mortal")
     monkeypatch.setattr(extract, "_builder", partial(mortal_builder, tmp_path / "met"))
-    command = ["extract", str(tmp_path / "Videos"), "--crop", "none", "--image_size", "16", "--workers", "2"]
+    command = [
+        "extract",
+        str(tmp_path / "Videos"),
+        "--crop",
+        "none",
+        "--image_size",
+        "16",
+        "--workers",
+        "2",
+    ]
     assert main([*command, "--cache", str(tmp_path / "cache")]) == 1
     said = capsys.readouterr().err
     assert "2 of 3 videos are in the frame cache, 42 frames" in said.replace("\n", " ")
@@ -61,7 +70,12 @@ def test_a_check_goes_on_when_its_worker_is_killed_or_meets_a_bug(
     films(tmp_path / "Videos", "a", "buggy", "fatal", "mortal")
     monkeypatch.setattr(check, "_examiner", partial(mortal_examiner, tmp_path / "met"))
     checked = check.check(DataConfig(videos=tmp_path / "Videos"), workers=2)
-    assert {r.name: r.found.n_frames for r in checked.rows} == {"a": 20, "buggy": 0, "fatal": 0, "mortal": 23}
+    assert {r.name: r.found.n_frames for r in checked.rows} == {
+        "a": 20,
+        "buggy": 0,
+        "fatal": 0,
+        "mortal": 23,
+    }
     crashes = {Path(f.where).stem: f.what for f in checked.findings if f.name == "crash"}
     assert set(crashes) == {"buggy", "fatal"}
     assert "unexpected ZeroDivisionError: in the examiner" in crashes["buggy"]
@@ -69,7 +83,9 @@ def test_a_check_goes_on_when_its_worker_is_killed_or_meets_a_bug(
     assert "Traceback" in crash_log.read_text()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("no array to stack"), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes differ"), ValueError("no array to stack"), MemoryError()]
+)
 def test_whatever_one_video_raises_is_named_with_it_and_the_batch_is_finished(
     run: RunFolder,
     tmp_path: Path,
@@ -86,17 +102,27 @@ def test_whatever_one_video_raises_is_named_with_it_and_the_batch_is_finished(
         return predict_video(self, job)
 
     monkeypatch.setattr(VideoPredictor, "predict_video", breaking)
-    assert main(["predict", str(run.path), str(tmp_path / "Videos"), "--out", str(tmp_path / "out")]) == 1
-    assert sorted(p.name for p in (tmp_path / "out").glob("*.meta.json")) == ["a.meta.json", "c.meta.json"]
+    assert (
+        main(["predict", str(run.path), str(tmp_path / "Videos"), "--out", str(tmp_path / "out")])
+        == 1
+    )
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.meta.json")) == [
+        "a.meta.json",
+        "c.meta.json",
+    ]
     said = capsys.readouterr().err
     assert f"failed: {videos[1]}: unexpected {type(error).__name__}" in said
     assert str(crash_log) in said
     assert "Traceback" not in said
     assert str(error) in crash_log.read_text()
-    assert main(["predict", str(run.path), str(videos[1]), "--out", str(tmp_path / "alone")]) == 1  # our fault
+    assert (
+        main(["predict", str(run.path), str(videos[1]), "--out", str(tmp_path / "alone")]) == 1
+    )  # our fault
 
 
-def test_a_batch_says_how_far_it_is(run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_batch_says_how_far_it_is(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     videos = films(tmp_path / "Videos", "a", "b")
     outcome = predict_videos(run, [PredictInput(v, v.stem) for v in videos], tmp_path / "out")
     assert outcome.frames == 41

@@ -59,7 +59,9 @@ def mortal_builder(
     return build
 
 
-def mortal_examiner(folder: Path, config: DataConfig, number: int) -> Callable[[tuple[int, Source]], Examined]:
+def mortal_examiner(
+    folder: Path, config: DataConfig, number: int
+) -> Callable[[tuple[int, Source]], Examined]:
     """What looks at recordings in `check`, killed as their names say; 'buggy' raises what nobody expects."""
 
     def examine(task: tuple[int, Source]) -> Examined:

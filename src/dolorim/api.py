@@ -211,14 +211,18 @@ def train(
     return train_config(changed, Path(run), folds)
 
 
-def train_config(config: Config, run: Path, folds: int | None = None, leave_one_out: bool = False) -> Run:
+def train_config(
+    config: Config, run: Path, folds: int | None = None, leave_one_out: bool = False
+) -> Run:
     """Train with settings that are complete; with `folds` or `leave_one_out`, cross-validate by animal."""
     from dolorim.inference.run_folder import RunFolder
     from dolorim.training.cross_validation import cross_validate
     from dolorim.training.train import train as train_once
 
     if folds is not None and leave_one_out:
-        raise UserError("--folds and --leave_one_out both say how many folds there are; keep one of them")
+        raise UserError(
+            "--folds and --leave_one_out both say how many folds there are; keep one of them"
+        )
     if folds is None and not leave_one_out:
         train_once(config, RunFolder(run))
     else:
@@ -227,7 +231,11 @@ def train_config(config: Config, run: Path, folds: int | None = None, leave_one_
 
 
 def evaluate(
-    run: Run | AnyPath, study: AnyPath | None = None, *, seen_animals_too: bool = False, **settings: Any
+    run: Run | AnyPath,
+    study: AnyPath | None = None,
+    *,
+    seen_animals_too: bool = False,
+    **settings: Any,
 ) -> dict[str, Any]:
     """Score a run on its own held-out animals or on another study; the figures are those of `metrics.json`.
 
@@ -241,12 +249,20 @@ def evaluate(
     if study is None and not settings:
         metrics = evaluate_held_out(folder)
         if not metrics:
-            raise UserError(f"{folder.path}: no animals were held out of this run; name another study to score it on")
+            raise UserError(
+                f"{folder.path}: no animals were held out of this run; name another study to score it on"
+            )
         return metrics
     config = folder.read_config()
     # Where files lie, and what their names mean, is the other study's own.
     elsewhere = dataclasses.replace(
-        config.data, videos=None, annotations=None, recordings=None, dlc=None, classes=None, label_format="auto"
+        config.data,
+        videos=None,
+        annotations=None,
+        recordings=None,
+        dlc=None,
+        classes=None,
+        label_format="auto",
     )
     data = with_settings(dataclasses.replace(config, data=elsewhere), settings).data
     data = with_study_files(data) if study is None else in_study_folder(Path(study), data)
@@ -277,7 +293,9 @@ class Report:
     study: Observations
 
 
-def report(labels: AnyPath, *, groups: AnyPath, out: AnyPath = "dolorim-report", **settings: Any) -> Report:
+def report(
+    labels: AnyPath, *, groups: AnyPath, out: AnyPath = "dolorim-report", **settings: Any
+) -> Report:
     """Read-outs, statistics between groups and figures, as `dolorim report` writes them to `out`.
 
     `settings` are its flags by name (`assay="formalin"`, `run="runs/first"`). Raises `UserError`.
@@ -289,12 +307,16 @@ def report(labels: AnyPath, *, groups: AnyPath, out: AnyPath = "dolorim-report",
     known = {field.name for field in dataclasses.fields(ReportOptions)}
     unknown = sorted(set(settings) - known)
     if unknown:
-        raise UserError(f"report has no setting {unknown[0]!r}; there are {', '.join(sorted(known))}")
+        raise UserError(
+            f"report has no setting {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        )
     for name in ("stimuli", "run", "classes", "agreement"):
         if settings.get(name) is not None:
             value = settings[name]
             settings[name] = value.path if isinstance(value, Run) else Path(value)
-    options = ReportOptions(Path(labels), Path(groups), out=Path(out), times_of=frame_times, **settings)
+    options = ReportOptions(
+        Path(labels), Path(groups), out=Path(out), times_of=frame_times, **settings
+    )
     page, sentences, study = report_study(options)
     return Report(page, tuple(sentences), study)
 
@@ -320,7 +342,9 @@ class Poses(Sequence[Pose]):
         try:
             import xarray as xr
         except ImportError:
-            raise UserError("to_xarray needs the package xarray; install it with: pip install xarray") from None
+            raise UserError(
+                "to_xarray needs the package xarray; install it with: pip install xarray"
+            ) from None
         names = self.animals[0].names
         length = max(len(pose) for pose in self.animals)
         position = np.full((length, 2, len(names), len(self.animals)), np.nan)
@@ -336,7 +360,12 @@ class Poses(Sequence[Pose]):
                 "position": (("time", "space", "keypoints", "individuals"), position),
                 "confidence": (("time", "keypoints", "individuals"), confidence),
             },
-            coords={"time": time, "space": ["x", "y"], "keypoints": list(names), "individuals": individuals},
+            coords={
+                "time": time,
+                "space": ["x", "y"],
+                "keypoints": list(names),
+                "individuals": individuals,
+            },
             attrs={"time_unit": "frames" if rate_hz is None else "seconds", "fps": rate_hz},
         )
 
@@ -376,7 +405,9 @@ def _as_file(frames: np.ndarray, rate_hz: float | None, path: Path) -> Path:
     from dolorim.video.writer import write_lossless
 
     if frames.ndim != 3 or frames.dtype != np.uint8:
-        raise UserError(f"expected frames (time, height, width) uint8, got {frames.shape} {frames.dtype}")
+        raise UserError(
+            f"expected frames (time, height, width) uint8, got {frames.shape} {frames.dtype}"
+        )
     if rate_hz is None or rate_hz <= 0:
         raise UserError("an array has no timestamps; give rate_hz, its frames per second")
     return write_lossless(path, frames, rate_hz)

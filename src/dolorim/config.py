@@ -32,7 +32,9 @@ class DataConfig:
     """Folder with the videos."""
     annotations: Path | None = None
     """Folder with the label files, prediction_<video>_<trial>.csv."""
-    label_format: Literal["auto", "frames", "boris", "deepethogram", "simba", "caltech", "bouts", "nwb"] = "auto"
+    label_format: Literal[
+        "auto", "frames", "boris", "deepethogram", "simba", "caltech", "bouts", "nwb"
+    ] = "auto"
     """Format of the label files; auto tells it from their content."""
     label_stream: str | None = None
     """Which of several subjects (BORIS) or streams (Caltech) in a label file."""

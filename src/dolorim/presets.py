@@ -26,9 +26,13 @@ MULTIMODAL = Config(
 # Half a trial in a window: the temporal network learns with about as much context as it sees of a whole one.
 MULTITASK = Config(
     approach="multitask",
-    data=dataclasses.replace(_PLAIN.data, image_size=112),  # a multiple of the patches of both kinds of transformer
+    data=dataclasses.replace(
+        _PLAIN.data, image_size=112
+    ),  # a multiple of the patches of both kinds of transformer
     model=dataclasses.replace(_PLAIN.model, pose="full", temporal="tcn", tasks="multitask"),
-    train=dataclasses.replace(_PLAIN.train, train_T=180, batch_size=2, lr=1e-3, epochs=100, early_stopping_patience=20),
+    train=dataclasses.replace(
+        _PLAIN.train, train_T=180, batch_size=2, lr=1e-3, epochs=100, early_stopping_patience=20
+    ),
 )
 
 PRESETS = {c.approach: c for c in (VIDEO, MULTIMODAL, MULTITASK)}
@@ -68,7 +72,9 @@ DEMO = dataclasses.replace(VIDEO, data=dataclasses.replace(VIDEO.data, image_siz
 SECTIONS = ("data", "model", "augment", "train")
 
 
-def starting_point(approach: str, recipe: str = "default", config_file: Path | None = None) -> Config:
+def starting_point(
+    approach: str, recipe: str = "default", config_file: Path | None = None
+) -> Config:
     """The settings that a run begins with: an approach's, changed by a recipe, or those of an earlier run.
 
     Raises `UserError` for an unknown approach or recipe, and for settings of another approach.
@@ -76,7 +82,9 @@ def starting_point(approach: str, recipe: str = "default", config_file: Path | N
     if approach not in PRESETS:
         raise UserError(f"there is no approach {approach!r}; there are {', '.join(PRESETS)}")
     if recipe not in RECIPES:
-        raise UserError(f"--recipe {recipe}: there is no such recipe; there are {', '.join(RECIPES)}")
+        raise UserError(
+            f"--recipe {recipe}: there is no such recipe; there are {', '.join(RECIPES)}"
+        )
     if config_file is not None:
         if recipe != "default":
             raise UserError(
@@ -84,7 +92,9 @@ def starting_point(approach: str, recipe: str = "default", config_file: Path | N
             )
         config = read_config(config_file)
         if config.approach != approach:
-            raise UserError(f"{config_file}: holds settings of {config.approach}, not of {approach}")
+            raise UserError(
+                f"{config_file}: holds settings of {config.approach}, not of {approach}"
+            )
         return config
     config = PRESETS[approach]
     for section, values in RECIPES[recipe].items():

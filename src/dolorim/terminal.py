@@ -8,11 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
-_quiet = multiprocessing.parent_process() is not None  # whoever has started this process does the talking
+_quiet = (
+    multiprocessing.parent_process() is not None
+)  # whoever has started this process does the talking
 _display: Progress | None = None  # the bars that are on the screen
 _verbose = False
 
@@ -68,7 +77,12 @@ def progress(what: str, total: int | None) -> Iterator[_Bar]:
         finally:
             _display.remove_task(task)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as display:
         _display = display
         try:

@@ -26,7 +26,9 @@ _BLOCK = 15  # frames in which a point does not do independent things
 _ENOUGH_BLOCKS, _ENOUGH_POINTS, _ENOUGH_RESTING = 8, 60, 20
 _CALM = 0.3  # share of looks that are taken for rest where none is
 _SURE = 0.95  # share of resamples that must agree
-_DEPTH = 0.8  # of the usual cost at most is that of the right lag: random costs have a least one, too
+_DEPTH = (
+    0.8  # of the usual cost at most is that of the right lag: random costs have a least one, too
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class LagEstimator:
     def __init__(self, points: np.ndarray, length_px: float) -> None:
         n = len(points)
         self._length = length_px
-        self._points = np.asarray(points, np.float64).reshape(n, int(np.prod(points.shape[1:-1])), 2)
+        self._points = np.asarray(points, np.float64).reshape(
+            n, int(np.prod(points.shape[1:-1])), 2
+        )
         self._factor = max(1, round(length_px / _BODY))
         self._looks: dict[int, np.ndarray] = {}
         extent = _extents(self._points) / length_px
@@ -75,14 +79,21 @@ class LagEstimator:
     def _around(self, luma: np.ndarray, at: np.ndarray) -> np.ndarray:
         factor, height, width = self._factor, *luma.shape
         margin = 0.75 * self._length  # the widest blur reaches as far
-        x0, y0 = (int(np.clip(at[..., i].min() - margin, 0, s - factor)) for i, s in ((0, width), (1, height)))
-        x1, y1 = (int(np.clip(at[..., i].max() + margin, 0, s)) for i, s in ((0, width), (1, height)))
+        x0, y0 = (
+            int(np.clip(at[..., i].min() - margin, 0, s - factor))
+            for i, s in ((0, width), (1, height))
+        )
+        x1, y1 = (
+            int(np.clip(at[..., i].max() + margin, 0, s)) for i, s in ((0, width), (1, height))
+        )
         x1, y1 = max(x1, x0 + factor), max(y1, y0 + factor)
         small = shrink(luma[y0:y1, x0:x1], factor)
         small -= np.median(shrink(luma[:: 2 * factor, :: 2 * factor], 1))
         where = ((at - (x0, y0) + 0.5) / factor - 0.5)[..., ::-1].reshape(-1, 2).T
         size = max(0.5, self._length / factor / _BODY)
-        blurred = (ndimage.gaussian_filter(small, s * size, mode="nearest", truncate=3) for s in _SCALES)
+        blurred = (
+            ndimage.gaussian_filter(small, s * size, mode="nearest", truncate=3) for s in _SCALES
+        )
         found = [ndimage.map_coordinates(b, where, order=1, mode="nearest") for b in blurred]
         return np.stack(found, -1).reshape(*at.shape[:2], len(_SCALES))
 
@@ -104,7 +115,9 @@ class LagEstimator:
             at = int(costs.sum(0).argmin())
         return _decide(costs, blocks)
 
-    def _costs(self, looks: list[np.ndarray], frames: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
+    def _costs(
+        self, looks: list[np.ndarray], frames: np.ndarray, at: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """How unlike themselves moving points look, `(look, lag)`, and the block of each look.
 
         A block is a point in a stretch of time. `looks` are `(frame, lag, scale)` for each point; what it looks like at
@@ -121,7 +134,9 @@ class LagEstimator:
             spread = np.cov(resting.T) + 1e-3 * np.eye(len(_SCALES))
             off = its[moving] - usual
             distance = np.einsum("tli,ij,tlj->tl", off, np.linalg.inv(spread), off)
-            rows.append(np.log1p(distance / len(_SCALES)))  # the logarithm: one reflection must not outvote the rest
+            rows.append(
+                np.log1p(distance / len(_SCALES))
+            )  # the logarithm: one reflection must not outvote the rest
             blocks.append((frames[moving] // _BLOCK) * len(looks) + k)
         return np.concatenate(rows), np.concatenate(blocks)
 

@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from dolorim.checks.recordings import ClassCount, Examined, Row, check_project, count_classes, examine, place
+from dolorim.checks.recordings import (
+    ClassCount,
+    Examined,
+    Row,
+    check_project,
+    count_classes,
+    examine,
+    place,
+)
 from dolorim.config import DataConfig
 from dolorim.core.findings import Finding
 from dolorim.core.workers import Failed, spread
@@ -40,9 +48,13 @@ def check(config: DataConfig, workers: int = 1) -> Checked:
     findings += project.assumptions
     for file in unclaimed_poses(config, project):
         what = "tracks a video that is not there"
-        findings.append(Finding("warning", str(file), what, "name it <video>DLC_...", "pose-without-video"))
+        findings.append(
+            Finding("warning", str(file), what, "name it <video>DLC_...", "pose-without-video")
+        )
     rows = []
-    for source, found in zip(project.sources, _examine_all(project.sources, config, workers), strict=True):
+    for source, found in zip(
+        project.sources, _examine_all(project.sources, config, workers), strict=True
+    ):
         findings += found.findings
         row, more = place(source, found, project, config)
         findings += more
@@ -62,7 +74,9 @@ def _examine_all(sources: Sequence[Source], config: DataConfig, workers: int) ->
     examined: dict[int, Examined] = {}
     tasks = deque(enumerate(sources))
     with progress("checking", len(sources)) as bar:
-        for (i, source), result in spread(partial(_examiner, config), tasks, min(workers, len(sources))):
+        for (i, source), result in spread(
+            partial(_examiner, config), tasks, min(workers, len(sources))
+        ):
             examined[i] = _not_looked_at(source, result) if isinstance(result, Failed) else result
             bar(1)
     return [examined[i] for i in range(len(sources))]
@@ -80,4 +94,6 @@ def _examine(config: DataConfig, task: tuple[int, Source]) -> Examined:
 def _not_looked_at(source: Source, failed: Failed) -> Examined:
     where = str(source.file)
     what = failed.explain(where).removeprefix(f"{where}: ")
-    return Examined(findings=(Finding("error", where, f"cannot be looked at: {what}", name="crash"),))
+    return Examined(
+        findings=(Finding("error", where, f"cannot be looked at: {what}", name="crash"),)
+    )

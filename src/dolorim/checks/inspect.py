@@ -39,13 +39,23 @@ def look_at(file: Path, config: DataConfig) -> dict[str, Any]:
     kind = file.suffix.casefold()
     if kind not in (*READERS, *SUFFIXES):
         return _look_at_video(file, config)
-    known = config.label_format if config.label_format != "auto" else sniff(file) if kind in SUFFIXES else None
+    known = (
+        config.label_format
+        if config.label_format != "auto"
+        else sniff(file)
+        if kind in SUFFIXES
+        else None
+    )
     if known is None:
         return _look_at_poses(file, config)
     # A label file lies in a folder of a study, or in its Annotations/: its classes are those that train would find.
     classes = config.classes or ethogram_beside([file.parent, home_of(file.parent)])
     ethogram = PAIN if classes is None else read_ethogram(classes)
-    return _look_at_labels(file, ethogram) if known == "frames" else _look_at_annotations(file, known, ethogram, config)
+    return (
+        _look_at_labels(file, ethogram)
+        if known == "frames"
+        else _look_at_annotations(file, known, ethogram, config)
+    )
 
 
 def _look_at_labels(file: Path, ethogram: Ethogram) -> dict[str, Any]:
@@ -63,14 +73,18 @@ def _look_at_labels(file: Path, ethogram: Ethogram) -> dict[str, Any]:
     }
 
 
-def _look_at_annotations(file: Path, kind: str, ethogram: Ethogram, config: DataConfig) -> dict[str, Any]:
+def _look_at_annotations(
+    file: Path, kind: str, ethogram: Ethogram, config: DataConfig
+) -> dict[str, Any]:
     conflicts = Conflicts("warn")
     found: dict[str, Any] = {"label file": str(file), "format": f"{kind}: {FORMATS[kind]}"}
     for media, labels in read_annotations(file, ethogram, config, conflicts).items():
         found["labels the video"] = media or parse_name(file)[0]
         what = "rows" if isinstance(labels, LabelFile) else "bouts"
         counts = np.bincount(labels.labels[labels.labels >= 0], minlength=len(ethogram))
-        about = {f"{what} of {n}": int(c) for n, c in zip(ethogram.classes, counts, strict=True) if c}
+        about = {
+            f"{what} of {n}": int(c) for n, c in zip(ethogram.classes, counts, strict=True) if c
+        }
         about[f"unlabelled {what}"] = int(np.sum(labels.labels < 0))
         found |= {f"{media}: {key}" if media else key: value for key, value in about.items()}
     return found | {f"conflict {i + 1}": str(f) for i, f in enumerate(conflicts.found)}
@@ -78,7 +92,11 @@ def _look_at_annotations(file: Path, kind: str, ethogram: Ethogram, config: Data
 
 def _look_at_poses(file: Path, config: DataConfig) -> dict[str, Any]:
     poses = read_poses(file)
-    found: dict[str, Any] = {"pose file": str(file), "rows": len(poses[0]), "individuals": len(poses)}
+    found: dict[str, Any] = {
+        "pose file": str(file),
+        "rows": len(poses[0]),
+        "individuals": len(poses),
+    }
     given, threshold = parse_kp_names(config.kp_names), config.kp_likelihood_thr
     try:
         matches = match_keypoints(poses[0].names, KEYPOINTS, given, "it")
@@ -88,7 +106,9 @@ def _look_at_poses(file: Path, config: DataConfig) -> dict[str, Any]:
         found["keypoints"] = f"{', '.join(poses[0].names)} ({error})"
     for pose in poses:
         who = f"{pose.individual}: " if pose.individual else ""
-        found |= {f"{who}{key}": value for key, value in _look_at_animal(pose, config, threshold).items()}
+        found |= {
+            f"{who}{key}": value for key, value in _look_at_animal(pose, config, threshold).items()
+        }
     return found
 
 
@@ -113,13 +133,17 @@ def _look_at_animal(pose: Pose, config: DataConfig, threshold: float) -> dict[st
             known = pose.likelihood[np.isfinite(pose.likelihood[:, i]), i]
             if len(known):
                 text += (
-                    " (5, 25, 50 % of it below " + ", ".join(f"{q:.2f}" for q in np.quantile(known, _QUANTILES)) + ")"
+                    " (5, 25, 50 % of it below "
+                    + ", ".join(f"{q:.2f}" for q in np.quantile(known, _QUANTILES))
+                    + ")"
                 )
         if cleaned is not None:
             text += f", {int(cleaned.jumped[:, i].sum())} jumps"
         found[name] = text
     for ends, share in sides(pose, threshold).items():
-        found[f"{ends} paws"] = f"left and right as seen from below in {100 * share:.0f} % of the frames"
+        found[f"{ends} paws"] = (
+            f"left and right as seen from below in {100 * share:.0f} % of the frames"
+        )
     found |= {f"note {i + 1}": note for i, note in enumerate(pose.notes)}
     return found
 
@@ -132,7 +156,9 @@ def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
     if not len(times):
         raise UserError(f"{video}: no frame of it decodes; copy the file again from its source")
     steps = np.diff(times)
-    constant = len(steps) < 2 or float(np.abs(steps - np.median(steps)).max()) < 0.1 * float(np.median(steps))
+    constant = len(steps) < 2 or float(np.abs(steps - np.median(steps)).max()) < 0.1 * float(
+        np.median(steps)
+    )
     view = plan_crop(video, config, info, pose)
     length = view.scene.body_length_px if view.scene else view.side_px / config.crop_scale
     return {
@@ -142,7 +168,9 @@ def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
         "damage": str(stream.damage) if stream.damage else None,
         "size": f"{info.width_px} x {info.height_px}",
         "size changes": describe_sizes(stream.sizes),
-        "rate_hz": round((len(times) - 1) / float(times[-1] - times[0]), 4) if len(times) > 1 else info.header_rate_hz,
+        "rate_hz": round((len(times) - 1) / float(times[-1] - times[0]), 4)
+        if len(times) > 1
+        else info.header_rate_hz,
         "rate": "constant" if constant else "variable",
         "first frame at": f"{times[0]:.4f} s",
         "codec": f"{info.codec}, {info.pixel_format}",
@@ -166,7 +194,9 @@ def _pose_beside(video: Path, config: DataConfig) -> tuple[Path | None, str]:
 
 def contact_sheet(video: Path, config: DataConfig, path: Path) -> None:
     """Draw crops spread over the video, and the first frame with the crop's window and the animal's way in it."""
-    view = plan_crop(video, dataclasses.replace(config, image_size=_SIDE), pose=_pose_beside(video, config)[0])
+    view = plan_crop(
+        video, dataclasses.replace(config, image_size=_SIDE), pose=_pose_beside(video, config)[0]
+    )
     first = next(iter(FrameStream(video, stop=1))).gray
     images, centers = [], []
     for block in crop_frames(FrameStream(video), view):

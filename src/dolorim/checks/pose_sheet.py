@@ -69,12 +69,24 @@ def _tile(gray: np.ndarray, center: np.ndarray, track: PoseTrack, index: int) ->
     draw = ImageDraw.Draw(tile)
     _paint(draw, track, index, _SIDE / side, corner, True)
     font = ImageFont.load_default(13)
-    draw.text((5, 3), f"frame {index}", fill=(255, 255, 0), font=font, stroke_width=1, stroke_fill=(0, 0, 0))
+    draw.text(
+        (5, 3),
+        f"frame {index}",
+        fill=(255, 255, 0),
+        font=font,
+        stroke_width=1,
+        stroke_fill=(0, 0, 0),
+    )
     return tile
 
 
 def _paint(
-    draw: ImageDraw.ImageDraw, track: PoseTrack, index: int, scale: float, corner: np.ndarray, named: bool
+    draw: ImageDraw.ImageDraw,
+    track: PoseTrack,
+    index: int,
+    scale: float,
+    corner: np.ndarray,
+    named: bool,
 ) -> None:
     names = track.names
     colors = class_colors(len(names) + 1)[1:]
@@ -90,6 +102,18 @@ def _paint(
             if not known[k]:
                 continue
             seen = since[k] == 0
-            draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=colors[k] if seen else None, outline=colors[k], width=2)
+            draw.ellipse(
+                (x - 4, y - 4, x + 4, y + 4),
+                fill=colors[k] if seen else None,
+                outline=colors[k],
+                width=2,
+            )
             if named:
-                draw.text((x + 6, y - 7), names[k], fill=colors[k], font=font, stroke_width=1, stroke_fill=(0, 0, 0))
+                draw.text(
+                    (x + 6, y - 7),
+                    names[k],
+                    fill=colors[k],
+                    font=font,
+                    stroke_width=1,
+                    stroke_fill=(0, 0, 0),
+                )

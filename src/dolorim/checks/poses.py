@@ -18,9 +18,13 @@ from dolorim.pose.read import read_pose, read_poses
 from dolorim.pose.selection import name_poses
 
 PAIRS = (("L_frontpaw", "R_frontpaw"), ("L_hindpaw", "R_hindpaw"))
-_OUTSIDE = 0.01  # share of points that may lie beside the picture: an animal at its edge is guessed there
+_OUTSIDE = (
+    0.01  # share of points that may lie beside the picture: an animal at its edge is guessed there
+)
 _SWAPS = 0.005  # share of steps in which left and right change places
-_APART = 0.15  # body lengths that two paws are apart, at least, if their changing places means anything
+_APART = (
+    0.15  # body lengths that two paws are apart, at least, if their changing places means anything
+)
 _RARE, _HALF = 0.05, 0.5  # share of frames in which a keypoint is believed
 _SURE = 0.7  # share of frames that decide on which side a paw is
 _ENOUGH = 30  # frames
@@ -37,7 +41,9 @@ def read_to_check(path: Path, config: DataConfig, findings: list[Finding]) -> tu
     if several:
         names = ", ".join(p.individual or "" for p in poses)
         what = f"it tracks {len(poses)} individuals ({names})"
-        findings.append(Finding("error", str(path), what, "choose one with --individual, or all", "individual"))
+        findings.append(
+            Finding("error", str(path), what, "choose one with --individual, or all", "individual")
+        )
     elif config.individual is not None and config.individual.casefold() != "all":
         poses = (read_pose(path, config.individual),)
     for note in dict.fromkeys(n for p in poses for n in p.notes):
@@ -51,7 +57,9 @@ def read_to_check(path: Path, config: DataConfig, findings: list[Finding]) -> tu
         return poses if config.kp_names else name_poses(poses, config, any_skeleton=True)[0]
 
 
-def check_rows(where: str, rows: int, n_frames: int, lag: int | None, cut: bool = False) -> list[Finding]:
+def check_rows(
+    where: str, rows: int, n_frames: int, lag: int | None, cut: bool = False
+) -> list[Finding]:
     """Has the pose one row for each frame? A pose of a video that is `cut` off rightly has more."""
     if rows == n_frames:
         return []
@@ -60,7 +68,15 @@ def check_rows(where: str, rows: int, n_frames: int, lag: int | None, cut: bool 
         what += f", best lag {lag} frames"
     remedy = "rows behind the last frame are left out, frames behind the last row have no pose"
     if not (cut and rows > n_frames) and abs(rows - n_frames) > max(3, 0.02 * n_frames):
-        return [Finding("error", where, what, "is it the pose of another video? track this one again", "pose-rows")]
+        return [
+            Finding(
+                "error",
+                where,
+                what,
+                "is it the pose of another video? track this one again",
+                "pose-rows",
+            )
+        ]
     return [Finding("warning", where, what, remedy, "pose-rows")]
 
 
@@ -83,14 +99,28 @@ def check_likelihood(where: str, pose: Pose, threshold: float) -> list[Finding]:
         return [Finding("error", where, what, remedy, "likelihood")]
     found = []
     for severity, low, high in (("warning", -1.0, _RARE), ("note", _RARE, _HALF)):
-        few = [f"{n} {100 * b:.0f} %" for n, b in zip(pose.names, believed, strict=True) if low < b <= high]
+        few = [
+            f"{n} {100 * b:.0f} %"
+            for n, b in zip(pose.names, believed, strict=True)
+            if low < b <= high
+        ]
         if few:
             what = f"seldom believed (likelihood {threshold:g}): {', '.join(few)} of the frames"
-            found.append(Finding("warning" if severity == "warning" else "note", where, what, remedy, "likelihood"))
+            found.append(
+                Finding(
+                    "warning" if severity == "warning" else "note",
+                    where,
+                    what,
+                    remedy,
+                    "likelihood",
+                )
+            )
     return found
 
 
-def check_picture(where: str, pose: Pose, threshold: float, width_px: int, height_px: int) -> list[Finding]:
+def check_picture(
+    where: str, pose: Pose, threshold: float, width_px: int, height_px: int
+) -> list[Finding]:
     """Do the points lie in the picture?"""
     points = pose.points[gate(pose, threshold)]
     if not len(points):
@@ -100,10 +130,16 @@ def check_picture(where: str, pose: Pose, threshold: float, width_px: int, heigh
     if outside <= _OUTSIDE:
         return []
     x, y = np.percentile(points, 99, axis=0)
-    what = (
-        f"{100 * outside:.0f} % of the points lie outside the picture of {width_px} x {height_px} (to {x:.0f}, {y:.0f})"
-    )
-    return [Finding("error", where, what, "was a video of another size tracked? track this one", "outside-picture")]
+    what = f"{100 * outside:.0f} % of the points lie outside the picture of {width_px} x {height_px} (to {x:.0f}, {y:.0f})"
+    return [
+        Finding(
+            "error",
+            where,
+            what,
+            "was a video of another size tracked? track this one",
+            "outside-picture",
+        )
+    ]
 
 
 def check_swaps(where: str, pose: Pose, threshold: float, length_px: float) -> list[Finding]:
@@ -157,10 +193,22 @@ def check_sides(where: str, shares: dict[str, float]) -> list[Finding]:
     found = []
     for ends, share in unclear.items():
         what = f"left and right {ends} paws are on either side about equally often ({100 * share:.0f} %)"
-        found.append(Finding("warning", where, what, "the tracker mixes them up; use neither alone", "sides-mixed"))
+        found.append(
+            Finding(
+                "warning",
+                where,
+                what,
+                "the tracker mixes them up; use neither alone",
+                "sides-mixed",
+            )
+        )
     if not unclear and len({s > 0.5 for s in shares.values()}) > 1:
         what = "left and right are exchanged for front or hind paws: they lie on opposite sides of the body"
-        found.append(Finding("warning", where, what, "exchange the two names with --kp_names", "sides-exchanged"))
+        found.append(
+            Finding(
+                "warning", where, what, "exchange the two names with --kp_names", "sides-exchanged"
+            )
+        )
     return found
 
 

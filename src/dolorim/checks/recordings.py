@@ -30,10 +30,19 @@ from dolorim.pose.pose_track import PoseTrack, lay
 from dolorim.video.picture_size import describe_sizes
 from dolorim.video.reader import FrameStream, VideoInfo, probe, promised_frames
 
-_BOUTS, _ANIMALS = 10, 3  # of a class, at least: one animal to learn from, to choose by, and to score on
+_BOUTS, _ANIMALS = (
+    10,
+    3,
+)  # of a class, at least: one animal to learn from, to choose by, and to score on
 _ALIKE = 1.2  # rates and body lengths that differ by more are not of one kind
 _LONGER = 1.5  # an animal is not this much longer than itself
-_ONE_VALUE = ("group", "sex", "genotype", "strain", "line")  # columns that have one value for an animal
+_ONE_VALUE = (
+    "group",
+    "sex",
+    "genotype",
+    "strain",
+    "line",
+)  # columns that have one value for an animal
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,9 @@ def examine(video: Path | None, pose: Path | None, config: DataConfig) -> Examin
     if pose is not None:
         try:
             poses = pose_check.read_to_check(pose, config, findings)
-            found = replace(found, pose_rows=len(poses[0]), keypoints=pose_check.found_keypoints(poses))
+            found = replace(
+                found, pose_rows=len(poses[0]), keypoints=pose_check.found_keypoints(poses)
+            )
             track = lay(poses, config, config.rate_hz)
             missing = float(1 - (track.since_seen == 0).mean()) if track.since_seen.size else 1.0
             found = replace(found, missing=missing, body_length_px=track.length_px)
@@ -91,7 +102,9 @@ def examine(video: Path | None, pose: Path | None, config: DataConfig) -> Examin
             findings.append(_from_error(error, pose, "pose-unreadable"))
     if video is None:
         rows = found.pose_rows or 0
-        found = replace(found, n_frames=rows, time_s=np.arange(rows) / config.rate_hz, rate_hz=config.rate_hz)
+        found = replace(
+            found, n_frames=rows, time_s=np.arange(rows) / config.rate_hz, rate_hz=config.rate_hz
+        )
     else:
         try:
             found = _watch(video, track, found, config, findings)
@@ -105,7 +118,11 @@ def examine(video: Path | None, pose: Path | None, config: DataConfig) -> Examin
 
 
 def _watch(
-    video: Path, track: PoseTrack | None, found: Examined, config: DataConfig, findings: list[Finding]
+    video: Path,
+    track: PoseTrack | None,
+    found: Examined,
+    config: DataConfig,
+    findings: list[Finding],
 ) -> Examined:
     """Decode a video to its end."""
     info = probe(video)
@@ -134,18 +151,32 @@ def _watch(
     )
 
 
-def check_video(where: str, info: VideoInfo, stream: FrameStream, constant: bool, allow_damaged: bool) -> list[Finding]:
+def check_video(
+    where: str, info: VideoInfo, stream: FrameStream, constant: bool, allow_damaged: bool
+) -> list[Finding]:
     """What is odd about a video that has been decoded to its end."""
     found: list[Finding] = []
     if stream.damage:
         remedy = "copy it again from its source, or use what decodes with --allow_damaged"
-        found.append(Finding("warning" if allow_damaged else "error", where, str(stream.damage), remedy, "damaged"))
+        found.append(
+            Finding(
+                "warning" if allow_damaged else "error",
+                where,
+                str(stream.damage),
+                remedy,
+                "damaged",
+            )
+        )
     if info.header_frames != stream.decoded:
         what = f"its header claims {info.header_frames} frames, and {stream.decoded} decode"
         remedy = "labels and poses made by what believes the header may be shifted"
-        found.append(Finding("warning" if info.header_frames else "note", where, what, remedy, "header"))
+        found.append(
+            Finding("warning" if info.header_frames else "note", where, what, remedy, "header")
+        )
     if not constant:
-        what = "frames do not follow one another at a constant rate; times are taken from each frame"
+        what = (
+            "frames do not follow one another at a constant rate; times are taken from each frame"
+        )
         found.append(Finding("note", where, what, name="variable-rate"))
     if (changes := describe_sizes(stream.sizes)) is not None:
         what, _, remedy = changes.rpartition("; ")
@@ -158,11 +189,18 @@ def _rate(times: np.ndarray, info: VideoInfo) -> tuple[float, bool]:
     if len(steps) == 0 or times[-1] <= times[0]:
         return info.header_rate_hz, True
     usual = float(np.median(steps))
-    return len(steps) / float(times[-1] - times[0]), float(np.abs(steps - usual).max()) < 0.1 * usual
+    return len(steps) / float(times[-1] - times[0]), float(
+        np.abs(steps - usual).max()
+    ) < 0.1 * usual
 
 
 def _check_pose(
-    where: str, poses: Sequence[Pose], track: PoseTrack | None, found: Examined, config: DataConfig, has_video: bool
+    where: str,
+    poses: Sequence[Pose],
+    track: PoseTrack | None,
+    found: Examined,
+    config: DataConfig,
+    has_video: bool,
 ) -> list[Finding]:
     findings: list[Finding] = []
     threshold = config.kp_likelihood_thr
@@ -176,14 +214,18 @@ def _check_pose(
         who = f"{where}, {pose.individual}" if len(poses) > 1 else where
         findings += pose_check.check_likelihood(who, pose, threshold)
         if found.width_px and found.height_px:
-            findings += pose_check.check_picture(who, pose, threshold, found.width_px, found.height_px)
+            findings += pose_check.check_picture(
+                who, pose, threshold, found.width_px, found.height_px
+            )
         if track is not None:
             findings += pose_check.check_swaps(who, pose, threshold, track.length_px)
         findings += pose_check.check_sides(who, pose_check.sides(pose, threshold))
     return findings
 
 
-def place(source: Source, found: Examined, project: Study, config: DataConfig) -> tuple[Row, list[Finding]]:
+def place(
+    source: Source, found: Examined, project: Study, config: DataConfig
+) -> tuple[Row, list[Finding]]:
     """Lay a recording's labels on its frames, and say what does not fit."""
     if not source.labels or not found.n_frames:
         return Row(source, found), []
@@ -202,12 +244,16 @@ def place(source: Source, found: Examined, project: Study, config: DataConfig) -
     gaps = found.n_frames - len(labelled)
     if gaps:
         what = f"{gaps} of {found.n_frames} frames are not labelled ({100 * gaps / found.n_frames:.0f} %)"
-        findings.append(Finding("note", source.name, what, "they are neither learned nor scored", "unlabelled"))
+        findings.append(
+            Finding("note", source.name, what, "they are neither learned nor scored", "unlabelled")
+        )
     if source.video and found.pose_rows is not None and len(labelled):
         beyond = int(labelled[-1]) + 1 - (found.pose_rows - config.pose_lag)
         if beyond > 0:
             what = f"the labels end {beyond} frames after the pose"
-            findings.append(Finding("warning", source.name, what, "track the whole video", "labels-beyond-pose"))
+            findings.append(
+                Finding("warning", source.name, what, "track the whole video", "labels-beyond-pose")
+            )
     return Row(source, found, placement), findings
 
 
@@ -236,11 +282,15 @@ def check_project(
     rows: Sequence[Row], counts: Mapping[str, ClassCount], ethogram: Ethogram, config: DataConfig
 ) -> list[Finding]:
     """What does not fit between the recordings of a project."""
-    open_shares = {r.name: r.placement.open_share for r in rows if r.placement and r.placement.lists_bouts}
+    open_shares = {
+        r.name: r.placement.open_share for r in rows if r.placement and r.placement.lists_bouts
+    }
     asked = not config.label_gaps and any(open_shares.values())
     return [
         *warn_of_gaps(open_shares, config.label_gaps, ethogram),
-        *check_classes(counts, len({r.source.animal for r in rows}), gap_candidate(ethogram), asked),
+        *check_classes(
+            counts, len({r.source.animal for r in rows}), gap_candidate(ethogram), asked
+        ),
         *check_animals(rows),
         *check_likeness(rows),
         *check_duplicates([r.source.video for r in rows if r.source.video]),
@@ -258,12 +308,26 @@ def check_classes(
     """
     if not any(c.frames for c in counts.values()):
         return [
-            Finding("note", "labels", "no frame is labelled", "name the label files with --annotations", "no-labels")
+            Finding(
+                "note",
+                "labels",
+                "no frame is labelled",
+                "name the label files with --annotations",
+                "no-labels",
+            )
         ]
     found = []
     if animals < _ANIMALS:
         what = f"{animals} animal{'s' * (animals > 1)}; to learn, to choose and to score take {_ANIMALS} at least"
-        found.append(Finding("warning", "animals", what, "name them in recordings.csv, or film more", "few-animals"))
+        found.append(
+            Finding(
+                "warning",
+                "animals",
+                what,
+                "name them in recordings.csv, or film more",
+                "few-animals",
+            )
+        )
     for name, count in counts.items():
         what = f"bouts: {count.bouts}, of animals: {count.animals}"
         if not count.bouts:
@@ -285,30 +349,55 @@ def check_animals(rows: Sequence[Row]) -> list[Finding]:
     spellings: dict[str, set[str]] = defaultdict(set)
     of: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        spellings["".join(c for c in row.source.animal.casefold() if c.isalnum()).lstrip("0")].add(row.source.animal)
+        spellings["".join(c for c in row.source.animal.casefold() if c.isalnum()).lstrip("0")].add(
+            row.source.animal
+        )
         of[row.source.animal].append(row)
     for names in spellings.values():
         if len(names) > 1:
             what = f"{' and '.join(sorted(names))} look like one animal with several ids"
-            found.append(Finding("warning", "animals", what, "spell it alike: it may be learned and scored", "two-ids"))
+            found.append(
+                Finding(
+                    "warning",
+                    "animals",
+                    what,
+                    "spell it alike: it may be learned and scored",
+                    "two-ids",
+                )
+            )
     for animal, its in of.items():
         for column in _ONE_VALUE:
-            values = sorted({v for r in its for k, v in r.source.columns.items() if k.casefold() == column and v})
+            values = sorted(
+                {
+                    v
+                    for r in its
+                    for k, v in r.source.columns.items()
+                    if k.casefold() == column and v
+                }
+            )
             if len(values) > 1:
                 what = f"has {column} {' and '.join(values)}; two animals with one id?"
                 found.append(Finding("warning", animal, what, "mend recordings.csv", "one-id"))
         lengths = {
             (r.found.width_px, r.found.height_px): [
-                s.found.body_length_px for s in its if s.found.width_px == r.found.width_px and s.found.body_length_px
+                s.found.body_length_px
+                for s in its
+                if s.found.width_px == r.found.width_px and s.found.body_length_px
             ]
             for r in its
         }
         for same in lengths.values():
             if same and max(same) > _LONGER * min(same):
-                what = (
-                    f"is {min(same):.0f} to {max(same):.0f} px long in pictures of one size; two animals with one id?"
+                what = f"is {min(same):.0f} to {max(same):.0f} px long in pictures of one size; two animals with one id?"
+                found.append(
+                    Finding(
+                        "warning",
+                        animal,
+                        what,
+                        "mend recordings.csv, or look at the poses",
+                        "one-id",
+                    )
                 )
-                found.append(Finding("warning", animal, what, "mend recordings.csv, or look at the poses", "one-id"))
     return found
 
 
@@ -321,14 +410,30 @@ def check_likeness(rows: Sequence[Row]) -> list[Finding]:
         odd = {n: r for n, r in rates.items() if max(r / usual, usual / r) > _ALIKE}
         for name, rate in odd.items():
             what = f"{rate:.4g} frames/s, the others about {usual:.4g}"
-            found.append(Finding("warning", name, what, "a clip of so many frames lasts another time", "rates-differ"))
+            found.append(
+                Finding(
+                    "warning",
+                    name,
+                    what,
+                    "a clip of so many frames lasts another time",
+                    "rates-differ",
+                )
+            )
     seen = {r.name: r.found.from_below for r in rows if r.found.from_below is not None}
     below = [n for n, b in seen.items() if b]
     above = [n for n, b in seen.items() if not b]
     for name in above if len(below) >= len(above) else below:
         if below and above:
             what = "left and right paws lie the other way round than in most recordings"
-            found.append(Finding("warning", name, what, "was it mirrored, or are the names exchanged?", "sides-differ"))
+            found.append(
+                Finding(
+                    "warning",
+                    name,
+                    what,
+                    "was it mirrored, or are the names exchanged?",
+                    "sides-differ",
+                )
+            )
     if above and not below:
         what = "left paws lie where a camera above, or a mirrored picture, shows them"
         found.append(Finding("note", "poses", what, "nothing to do if all are so", "from-above"))
@@ -352,7 +457,13 @@ def check_duplicates(files: Iterable[Path]) -> list[Finding]:
                 if first != file:
                     what = f"has the same content as {first.name}"
                     found.append(
-                        Finding("error", str(file), what, "one of the two names is wrong; remove it", "duplicate")
+                        Finding(
+                            "error",
+                            str(file),
+                            what,
+                            "one of the two names is wrong; remove it",
+                            "duplicate",
+                        )
                     )
     return found
 

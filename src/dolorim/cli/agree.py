@@ -51,7 +51,11 @@ def run(arguments: list[str]) -> int:
     given = parse(_Agree, arguments, "dolorim agree")
     check_targets(given)
     ethogram_path = given.classes
-    if ethogram_path is None and given.model is not None and (Path(given.model) / "ethogram.toml").exists():
+    if (
+        ethogram_path is None
+        and given.model is not None
+        and (Path(given.model) / "ethogram.toml").exists()
+    ):
         ethogram_path = Path(given.model) / "ethogram.toml"
     ethogram = PAIN if ethogram_path is None else read_ethogram(ethogram_path)
     places = [given.rater_a, given.rater_b, *([given.model] if given.model else [])]
@@ -61,7 +65,9 @@ def run(arguments: list[str]) -> int:
     pairs = {}
     for i, j in itertools.combinations(range(len(raters)), 2):
         scored = [_scored(r, i, j, given.rate_hz, config.animal_pattern) for r in rated]
-        pairs[f"{raters[i].name} - {raters[j].name}"] = summarize(scored, ethogram.classes, ethogram.background)
+        pairs[f"{raters[i].name} - {raters[j].name}"] = summarize(
+            scored, ethogram.classes, ethogram.background
+        )
     if not given.quiet:
         from rich.console import Console
 
@@ -91,7 +97,9 @@ def _timestamps(config: DataConfig) -> Callable[[str], np.ndarray | None]:
     return times_of
 
 
-def _scored(rated: Rated, truth: int, predicted: int, rate_hz: float | None, animal_pattern: str) -> Scored:
+def _scored(
+    rated: Rated, truth: int, predicted: int, rate_hz: float | None, animal_pattern: str
+) -> Scored:
     time_s = rated.time_s
     if time_s is None and rate_hz is not None:
         time_s = np.arange(rated.labels.shape[1]) / rate_hz

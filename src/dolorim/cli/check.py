@@ -51,7 +51,12 @@ def run(arguments: list[str]) -> int:
     from rich.console import Console
 
     from dolorim.checks.check import check
-    from dolorim.cli.check_tables import classes_table, finding_lines, recordings_table, summary_line
+    from dolorim.cli.check_tables import (
+        classes_table,
+        finding_lines,
+        recordings_table,
+        summary_line,
+    )
     from dolorim.core.workers import usual_workers
     from dolorim.files.tables import write_text
 

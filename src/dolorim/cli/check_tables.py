@@ -66,7 +66,9 @@ def finding_lines(findings: Sequence[Finding], everything: bool = False) -> list
     groups: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
     for number, finding in enumerate(findings):
         alone = everything or not finding.name
-        groups[finding.severity, finding.name or str(number), "" if not alone else str(number)].append(finding)
+        groups[
+            finding.severity, finding.name or str(number), "" if not alone else str(number)
+        ].append(finding)
     lines = []
     for severity in SEVERITIES:
         for (its_severity, _, _), group in groups.items():
@@ -106,7 +108,11 @@ def _cells(row: Row) -> dict[str, str]:
         rate += " variable"
     labelled, trials = "", ""
     if placement is not None:
-        labelled = f"{100 * float(np.mean(placement.labels >= 0)):.0f} %" if len(placement.labels) else "0 %"
+        labelled = (
+            f"{100 * float(np.mean(placement.labels >= 0)):.0f} %"
+            if len(placement.labels)
+            else "0 %"
+        )
         trials = f"{len(placement.trials)} {placement.layout}"
     return {
         "recording": row.name,

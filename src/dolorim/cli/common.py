@@ -76,7 +76,9 @@ def check_targets(given: Any) -> None:
     check_folder(getattr(getattr(given, "data", None), "cache", None), "--cache")
 
 
-def with_usual(arguments: Sequence[str], flag: str, usual: str, is_value: Callable[[str], bool]) -> list[str]:
+def with_usual(
+    arguments: Sequence[str], flag: str, usual: str, is_value: Callable[[str], bool]
+) -> list[str]:
     """The same command with the usual value behind a flag that was given without one."""
     words = list(arguments)
     for i, word in enumerate(words):
@@ -88,12 +90,18 @@ def with_usual(arguments: Sequence[str], flag: str, usual: str, is_value: Callab
 def in_our_words(arguments: Sequence[str]) -> list[str]:
     """The same command with flags that users know by other names under ours."""
     words = [
-        word for argument in arguments for word in (argument.split("=", 1) if argument[:2] == "--" else [argument])
+        word
+        for argument in arguments
+        for word in (argument.split("=", 1) if argument[:2] == "--" else [argument])
     ]
     words = ["--" + w[2:].replace("-", "_") if w[:2] == "--" else w for w in words]
     for i, word in enumerate(words):
         words[i] = _OTHER_WORDS.get(word, word)
-        if word == "--model_type" and i + 1 < len(words) and words[i + 1] in ("action_only", "multitask"):
+        if (
+            word == "--model_type"
+            and i + 1 < len(words)
+            and words[i + 1] in ("action_only", "multitask")
+        ):
             words[i] = "--tasks"
     return words
 

@@ -40,21 +40,34 @@ def run(arguments: list[str]) -> int:
 
     run = RunFolder(given.out / "run")
     if run.config.exists() or (given.only_study and (given.out / "study").exists()):
-        raise UserError(f"{given.out}: holds a demo already; delete the folder or choose another with --out")
+        raise UserError(
+            f"{given.out}: holds a demo already; delete the folder or choose another with --out"
+        )
     plan = StudyPlan(seed=given.seed)
     new = StudyPlan(animals=1, first=plan.animals, trials=1, seed=given.seed)
-    say(f"simulating {plan.animals} mice ({plan.animals * plan.trials * plan.trial_length} frames) in {given.out}")
+    say(
+        f"simulating {plan.animals} mice ({plan.animals * plan.trials * plan.trial_length} frames) in {given.out}"
+    )
     with progress("simulating", plan.animals * plan.trials * plan.trial_length) as bar:
         simulate_study(given.out / "study", plan, usual_workers(), bar)
     simulate_study(given.out / "new", new)
     if given.only_study:
         say(f"the study is in {given.out / 'study'}, a new video in {given.out / 'new' / 'Videos'}")
         return 0
-    data = in_study_folder(given.out / "study", dataclasses.replace(DEMO.data, cache=given.out / "cache"))
+    data = in_study_folder(
+        given.out / "study", dataclasses.replace(DEMO.data, cache=given.out / "cache")
+    )
     settings = dataclasses.replace(DEMO.train, max_minutes=given.minutes, seed=given.seed)
     run_training(dataclasses.replace(DEMO, data=data, train=settings), run)
     metrics = show_run(run)
-    predict_videos(run, find_inputs(run, [given.out / "new" / "Videos"]), given.out / "predictions", overlay=True)
-    page = write_run_page(given.out / "demo.html", run.path, metrics, given.out / "predictions", simulated=True)
+    predict_videos(
+        run,
+        find_inputs(run, [given.out / "new" / "Videos"]),
+        given.out / "predictions",
+        overlay=True,
+    )
+    page = write_run_page(
+        given.out / "demo.html", run.path, metrics, given.out / "predictions", simulated=True
+    )
     say(f"open {page}")
     return 0

@@ -79,11 +79,15 @@ def run(arguments: list[str]) -> int:
     elif given.project is None and given.videos is None:
         metrics = evaluate_held_out(run)
         if not metrics:
-            raise UserError(f"{run.path}: no animals were held out of this run; name another project to score it on")
+            raise UserError(
+                f"{run.path}: no animals were held out of this run; name another project to score it on"
+            )
         show_metrics(run, metrics)
     else:
         other = _other(data, given, given.project)
-        metrics = {"other": evaluate_project(run, other, run.predictions("other"), given.seen_animals_too)}
+        metrics = {
+            "other": evaluate_project(run, other, run.predictions("other"), given.seen_animals_too)
+        }
         show_metrics(run, metrics)
     if given.json is not None:
         write_text(given.json, json.dumps(metrics, indent=1) + "\n")

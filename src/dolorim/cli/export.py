@@ -47,7 +47,9 @@ def run(arguments: list[str]) -> int:
     check_targets(given)
     start = None if given.session_start is None else _moment(given.session_start)
     if (given.pose or start) and given.to != "nwb":
-        raise UserError(f"--pose and --session_start are for --to nwb; {given.to} has no place for them")
+        raise UserError(
+            f"--pose and --session_start are for --to nwb; {given.to} has no place for them"
+        )
     files = _files(given.predictions)
     out = given.out or files[0].parent / given.to
     failures: list[tuple[Path, str]] = []
@@ -62,7 +64,10 @@ def run(arguments: list[str]) -> int:
         except UserError as error:
             failures.append((file, str(error)))
     if not given.quiet:
-        print(f"{len(files) - len(failures)} of {len(files)} written as {given.to} to {out}", file=sys.stderr)
+        print(
+            f"{len(files) - len(failures)} of {len(files)} written as {given.to} to {out}",
+            file=sys.stderr,
+        )
     code = report_failures(failures)
     return 2 if len(failures) == len(files) else code
 
@@ -70,7 +75,11 @@ def run(arguments: list[str]) -> int:
 def _files(place: Path) -> list[Path]:
     if place.is_file():
         return [place]
-    files = sorted(p for p in place.glob(f"*{_ENDING}") if not p.name.startswith(".")) if place.is_dir() else []
+    files = (
+        sorted(p for p in place.glob(f"*{_ENDING}") if not p.name.startswith("."))
+        if place.is_dir()
+        else []
+    )
     if not files:
         raise UserError(
             f"{place}: expected a folder with <name>{_ENDING} files or one such file, as predict writes them"
@@ -88,8 +97,14 @@ def _pose_of(predictions: Predictions, place: Path) -> Path:
     findings: list[Finding] = []
     pose = poses_of([named], [place], findings).get(named)
     if pose is None:
-        why = findings[0].what if findings else f"looked for {LOOKED_FOR.replace('<video>', named.stem)}"
-        raise UserError(f"{place}: no one pose file of {predictions.name} ({why}); name it with --pose FILE")
+        why = (
+            findings[0].what
+            if findings
+            else f"looked for {LOOKED_FOR.replace('<video>', named.stem)}"
+        )
+        raise UserError(
+            f"{place}: no one pose file of {predictions.name} ({why}); name it with --pose FILE"
+        )
     return pose
 
 
@@ -97,5 +112,7 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UserError(f"--session_start: expected a date like 2026-01-31T14:05, found {text!r}") from None
+        raise UserError(
+            f"--session_start: expected a date like 2026-01-31T14:05, found {text!r}"
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

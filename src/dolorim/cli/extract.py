@@ -54,12 +54,16 @@ def run(arguments: list[str]) -> int:
     project = open_study(data)
     poses = {s.video: s.pose for s in project.sources} if data.crop == "pose" else {}
     lengths = measure_project(dataclasses.replace(base, data=data, model=given.model), project)
-    found, failures = fill_cache({v: poses.get(v) for v in videos}, data, given.workers or usual_workers(), lengths)
+    found, failures = fill_cache(
+        {v: poses.get(v) for v in videos}, data, given.workers or usual_workers(), lengths
+    )
     for entry in found.values():
         if entry.damage:
             warn(f"{entry.video}: {entry.damage}")
     frames, side = sum(e.n_frames for e in found.values()), data.image_size
-    say(f"{len(found)} of {len(videos)} videos are in the frame cache, {frames} frames of {side}x{side} pixels")
+    say(
+        f"{len(found)} of {len(videos)} videos are in the frame cache, {frames} frames of {side}x{side} pixels"
+    )
     if given.features:
         compute_features(Config(data=data, model=given.model), [*found.values()], lengths)
     return report_failures(failures)

@@ -56,7 +56,9 @@ def run(arguments: list[str]) -> int:
     if given.overlay is not None:
         pose = pose_of_video(given.file, given.data.dlc)
         if pose is None:
-            raise UserError(f"{given.file}: no pose file lies beside it or in DLC/; name it with --dlc FILE")
+            raise UserError(
+                f"{given.file}: no pose file lies beside it or in DLC/; name it with --dlc FILE"
+            )
         pose_sheet(given.file, pose, given.data, given.overlay)
         print(f"pose on frames: {given.overlay}", file=sys.stderr)
     return 1 if found.get("damage") else 0

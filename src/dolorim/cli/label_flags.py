@@ -16,7 +16,9 @@ class LabelFlags:
 
     videos: Path | None = None
     """Folder with the videos of the label files: their timestamps then say when each frame is shown."""
-    label_format: Literal["auto", "frames", "boris", "deepethogram", "simba", "caltech", "bouts", "nwb"] = "auto"
+    label_format: Literal[
+        "auto", "frames", "boris", "deepethogram", "simba", "caltech", "bouts", "nwb"
+    ] = "auto"
     """Format of the label files; auto tells it from their content."""
     label_stream: str | None = None
     """Which of several subjects (BORIS) or streams (Caltech) in a label file."""

@@ -8,7 +8,14 @@ from typing import Literal
 
 import tyro
 
-from dolorim.cli.common import check_targets, parse, report_failures, settle, wait_politely, with_usual
+from dolorim.cli.common import (
+    check_targets,
+    parse,
+    report_failures,
+    settle,
+    wait_politely,
+    with_usual,
+)
 from dolorim.core.errors import UserError
 from dolorim.files.targets import check_folder
 
@@ -73,22 +80,37 @@ def run(arguments: list[str]) -> int:
     run = RunFolder(given.run)
     visual = run.read_config().model.visual  # a wrong run folder is said first
     if not given.videos and visual != "none":
-        raise UserError("no videos given; usage: dolorim predict RUN VIDEO... (--dlc alone is for runs of poses alone)")
+        raise UserError(
+            "no videos given; usage: dolorim predict RUN VIDEO... (--dlc alone is for runs of poses alone)"
+        )
     out = given.out or run.predictions("new")
     check_folder(out, "--out")
     knobs = {
         name: getattr(given, name)
-        for name in ("overlay", "overwrite", "body_length_px", "mask", "abstain", "engine", "address", "keypoints")
+        for name in (
+            "overlay",
+            "overwrite",
+            "body_length_px",
+            "mask",
+            "abstain",
+            "engine",
+            "address",
+            "keypoints",
+        )
     }
     if given.abstain_by is not None:
         if given.abstain is None:
             raise UserError("--abstain_by says whose sets to use, and needs --abstain")
         knobs["abstain_by"] = RunFolder(given.abstain_by)
     workers = given.jobs if given.jobs is not None else int(given.engine == "local")
-    outcome = predict_videos(run, find_inputs(run, given.videos, given.dlc), out, workers=workers, **knobs)
+    outcome = predict_videos(
+        run, find_inputs(run, given.videos, given.dlc), out, workers=workers, **knobs
+    )
     skipped = f", {len(outcome.skipped)} were done before" if outcome.skipped else ""
     n = len(outcome.done)
-    say(f"{n} video{'s' * (n != 1)} labelled ({outcome.frames:,} frames){skipped}; results in {out}")
+    say(
+        f"{n} video{'s' * (n != 1)} labelled ({outcome.frames:,} frames){skipped}; results in {out}"
+    )
     if given.profile:
         show(profile_table(outcome.seconds, outcome.frames, workers > 1))
     code = max(report_failures(outcome.failed), report_failures(outcome.damaged, "damaged"))

@@ -67,7 +67,9 @@ def run(arguments: list[str]) -> int:
     settle(given.quiet)
     flags = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
     del flags["quiet"], flags["labels"]
-    options = ReportOptions(**flags, labels=given.labels.settings(given.classes), times_of=frame_times)
+    options = ReportOptions(
+        **flags, labels=given.labels.settings(given.classes), times_of=frame_times
+    )
     page, sentences, study = report_study(options)
     for finding in study.findings:
         if finding.severity == "note":

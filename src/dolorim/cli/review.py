@@ -46,7 +46,9 @@ def run(arguments: list[str]) -> int:
     try:
         from dolorim.review.server import serve
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is missing; install it with: pip install 'dolorim[review]'") from None
+        raise UserError(
+            f"{error.name} is missing; install it with: pip install 'dolorim[review]'"
+        ) from None
     from dolorim.labels.ethogram_file import write_ethogram
     from dolorim.review.contents import open_review
     from dolorim.review.corrections import valid_rater

@@ -147,7 +147,10 @@ HELP = {
                 "--abstain 0.1": "leave frames open that could be of another class",
                 "--keypoints": "also write keypoints (runs of train multitask)",
             },
-            "speed": {"--jobs N": "processes that share the work", "--profile": "say where time went"},
+            "speed": {
+                "--jobs N": "processes that share the work",
+                "--profile": "say where time went",
+            },
         },
         (
             "dolorim predict runs/first new_videos --out labels --overlay",
@@ -162,7 +165,9 @@ HELP = {
                 "--json FILE": "also write the figures to this file",
                 "--seen_animals_too": "score animals that the run has learned from; the figures say so",
             },
-            "another study": {key: text for key, text in _STUDY_FILES.items() if not key.startswith("--classes")},
+            "another study": {
+                key: text for key, text in _STUDY_FILES.items() if not key.startswith("--classes")
+            },
         },
         (
             "dolorim evaluate runs/first",
@@ -192,7 +197,9 @@ HELP = {
                 "--rate_hz N": "frames per second, where neither label files nor videos tell",
             },
         },
-        ("dolorim report labels --groups groups.csv --assay formalin --run runs/first --out report",),
+        (
+            "dolorim report labels --groups groups.csv --assay formalin --run runs/first --out report",
+        ),
     ),
     "dolorim review": ShortHelp(
         "dolorim review FOLDER [OPTIONS]",
@@ -208,7 +215,10 @@ HELP = {
                 "--dlc DIR": "where the pose files are",
                 "--classes FILE": "your own behaviors: id,name[,merged]",
             },
-            "server": {"--port N": "port to listen on (8719)", "--no_browser": "do not open a browser"},
+            "server": {
+                "--port N": "port to listen on (8719)",
+                "--no_browser": "do not open a browser",
+            },
         },
         ("dolorim review labels", "dolorim review study --rater ann --blinded"),
     ),

@@ -9,7 +9,16 @@ from typing import Literal
 
 import tyro
 
-from dolorim.cli.common import check_targets, in_our_words, parse, settle, show_run, value_of, wait_politely, with_usual
+from dolorim.cli.common import (
+    check_targets,
+    in_our_words,
+    parse,
+    settle,
+    show_run,
+    value_of,
+    wait_politely,
+    with_usual,
+)
 from dolorim.cli.short_help import page_of
 from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig
 from dolorim.core.errors import UserError
@@ -48,14 +57,21 @@ def run(arguments: list[str]) -> int:
         print(page_of("dolorim train"), end="")
         return 0
     if not arguments or arguments[0] not in PRESETS:
-        raise UserError(f"usage: dolorim train {'|'.join(PRESETS)} --videos DIR --annotations DIR --run DIR")
+        raise UserError(
+            f"usage: dolorim train {'|'.join(PRESETS)} --videos DIR --annotations DIR --run DIR"
+        )
     approach, words = arguments[0], in_our_words(arguments)
     arguments = with_usual(words, "--leave_one_out", "animal", lambda word: word == "animal")
     recipe = value_of("--recipe", arguments) or "default"
     source = value_of("--config", arguments)
     base = starting_point(approach, recipe, None if source is None else Path(source))
     parts = {name: getattr(base, name) for name in ("data", "model", "augment", "train")}
-    given = parse(_Train, arguments[1:], f"dolorim train {approach}", default=_Train(run=tyro.MISSING, **parts))
+    given = parse(
+        _Train,
+        arguments[1:],
+        f"dolorim train {approach}",
+        default=_Train(run=tyro.MISSING, **parts),
+    )
     check_targets(given)
     check_folder(given.run, "--run")
     wait_politely()
@@ -63,7 +79,11 @@ def run(arguments: list[str]) -> int:
 
     settle(given.quiet, given.verbose)
     config = dataclasses.replace(
-        base, data=with_study_files(given.data), model=given.model, augment=given.augment, train=given.train
+        base,
+        data=with_study_files(given.data),
+        model=given.model,
+        augment=given.augment,
+        train=given.train,
     )
     run = train_config(config, given.run, given.folds, given.leave_one_out is not None).folder
     show_run(run)

@@ -14,7 +14,9 @@ def rate_of(time_s: np.ndarray, otherwise_hz: float = 30.0) -> float:
     that differ from the median by no more than the rounding are averaged, and all others (pauses) are left out.
     """
     steps = np.diff(time_s)
-    median = float(np.quantile(steps, 0.5, method="lower")) if len(steps) else 0.0  # a step that occurs
+    median = (
+        float(np.quantile(steps, 0.5, method="lower")) if len(steps) else 0.0
+    )  # a step that occurs
     if not (np.isfinite(median) and median > 0):
         return otherwise_hz
     rounding = min(_MILLISECOND, 0.6 * median)

@@ -22,7 +22,9 @@ _TURNS = {
 }  # fmt: skip
 # Which side this is depends on where an animal was treated: a mirror makes something of it that has no name.
 _RELATIVE = {"ipsi", "ipsilateral", "contra", "contralateral"}
-_NO_SIDE = re.compile(r"(up|b|f|w|a|out|down|forth|copy)right\w*|right(ing|ed|s|eous|ful)\w*|left(over|s)|cleft")
+_NO_SIDE = re.compile(
+    r"(up|b|f|w|a|out|down|forth|copy)right\w*|right(ing|ed|s|eous|ful)\w*|left(over|s)|cleft"
+)
 _PARTS = (
     "paw|foot|feet|hand|limb|leg|arm|ear|eye|hip|knee|ankle|elbow|shoulder|wrist|heel|toe|toes|finger|flank|side|"
     "whisker|whiskers|cheek|digit|wall|claw|palm|heel|haunch"
@@ -31,7 +33,13 @@ _ENDS = "front|fore|hind|rear|back"
 _PART = re.compile(rf"(?:{_ENDS})?(?:{_PARTS})|(?:{_ENDS})")
 _THREE = re.compile(r"[lr][fhb][plf]|[fhb][lr][plf]")  # LHP: left hind paw; FRL: front right limb
 _TWO = re.compile(r"[lr][fhb]|[fhb][lr]")
-_ENGLISH = {"rear", "lear", "earl", "lend", "rend"}  # words of their own, unless a partner says otherwise
+_ENGLISH = {
+    "rear",
+    "lear",
+    "earl",
+    "lend",
+    "rend",
+}  # words of their own, unless a partner says otherwise
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,9 @@ def _partners(names: Sequence[str]) -> list[int | None]:
     for i, parts in enumerate(spelled):
         swapped = tuple(_OTHER.get(part, part) for part in parts)
         partners = [j for j, other in enumerate(spelled) if other == swapped]
-        alike = swapped == parts or (not partners and sorted(swapped) == sorted(parts))  # as in "left and right paw"
+        alike = swapped == parts or (
+            not partners and sorted(swapped) == sorted(parts)
+        )  # as in "left and right paw"
         if any(word.casefold() in _RELATIVE for word in _WORD.findall(names[i])):
             found.append(None)
         elif alike:

@@ -82,7 +82,10 @@ Team = tuple[Callable[[int], Any], Callable[[list[Any]], list[Any]]]
 
 
 def spread(
-    make: Callable[[int], Callable[[T], R]], waiting: deque[T], workers: int, team: Team | None = None
+    make: Callable[[int], Callable[[T], R]],
+    waiting: deque[T],
+    workers: int,
+    team: Team | None = None,
 ) -> Iterator[tuple[T, R | Failed]]:
     """Work on all that is waiting, and on what is put there meanwhile; results come as they are ready.
 
@@ -176,12 +179,18 @@ def _how_it_ended(code: int | None) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    hint = "; the system does that when memory runs out: try fewer workers" if name == "SIGKILL" else ""
+    hint = (
+        "; the system does that when memory runs out: try fewer workers"
+        if name == "SIGKILL"
+        else ""
+    )
     return f"its worker process was killed ({name}){hint}"
 
 
 def _serve(connection: Any, make: Callable[[int], Callable[[Any], Any]], number: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever gives the tasks hears it, and ends this process
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # whoever gives the tasks hears it, and ends this process
     runner = TaskRunner(make, number)
     while True:
         try:

@@ -17,7 +17,9 @@ from dolorim.dataset.windows import Batch
 _TURN_OF_ALIGNED = 20 / 360  # of a full turn: how badly a heading may be told by a pose
 
 
-def settle(config: Config, classes: Sequence[str], keypoints: Sequence[str]) -> tuple[AugmentConfig, list[str]]:
+def settle(
+    config: Config, classes: Sequence[str], keypoints: Sequence[str]
+) -> tuple[AugmentConfig, list[str]]:
     """The random changes that suit the other settings and the names, and what to tell of them.
 
     Windows that `--align heading` has turned upright are turned by a few degrees only. Nothing is mirrored where a
@@ -29,7 +31,9 @@ def settle(config: Config, classes: Sequence[str], keypoints: Sequence[str]) -> 
     alone = [*without_partner(classes), *without_partner(keypoints)]
     if alone and settled.aug_flip:
         settled = dataclasses.replace(settled, aug_flip=0.0)
-        told.append(f"no window is mirrored: {', '.join(alone)} name a side, and nothing is called the other one")
+        told.append(
+            f"no window is mirrored: {', '.join(alone)} name a side, and nothing is called the other one"
+        )
     return settled, told
 
 
@@ -52,7 +56,9 @@ def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int]) -> Bat
     cos, sin = torch.cos(turn), torch.sin(turn)
     shift = config.aug_shift * torch.stack([draw.uniform(-1, 1), draw.uniform(-1, 1)], 1)
     # Where an output pixel comes from: the output is turned by -turn, then mirrored.
-    back = torch.stack([scale * side * cos, -scale * sin, scale * side * sin, scale * cos], 1).view(-1, 2, 2)
+    back = torch.stack([scale * side * cos, -scale * sin, scale * side * sin, scale * cos], 1).view(
+        -1, 2, 2
+    )
     theta = torch.cat([back, shift[..., None]], 2)
     grid = F.affine_grid(theta, list(frames.shape), align_corners=False)
     frames = F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
@@ -65,7 +71,9 @@ def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int]) -> Bat
     return {**batch, **moved}
 
 
-def _photometric(frames: torch.Tensor, config: AugmentConfig, draw: _Draw) -> tuple[torch.Tensor, torch.Tensor]:
+def _photometric(
+    frames: torch.Tensor, config: AugmentConfig, draw: _Draw
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Frames in another light, and which of them are negatives.
 
     The negative is made last: 1 less the frames is then the very picture that it was made of.
@@ -100,4 +108,6 @@ class _Draw:
 
     def normal(self, shape: torch.Size) -> torch.Tensor:
         generators = [torch.Generator(self._device).manual_seed(seed) for seed in self._seeds]
-        return torch.stack([torch.randn(shape[1:], generator=g, device=self._device) for g in generators])
+        return torch.stack(
+            [torch.randn(shape[1:], generator=g, device=self._device) for g in generators]
+        )

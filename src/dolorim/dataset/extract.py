@@ -22,7 +22,10 @@ Poses = Mapping[Path, Path | None]
 
 
 def extract(
-    videos: Poses | Sequence[Path], config: DataConfig, workers: int = 1, lengths: BodyLengths = NO_LENGTHS
+    videos: Poses | Sequence[Path],
+    config: DataConfig,
+    workers: int = 1,
+    lengths: BodyLengths = NO_LENGTHS,
 ) -> tuple[dict[Path, CachedVideo], Failures]:
     """Cache entries of all videos, missing and stale ones built anew; and the videos that have none, and why.
 
@@ -47,7 +50,9 @@ def extract(
     if missing:
         _announce(missing, needed, config)
         with progress("extracting frames", frames or None) as bar:
-            for video, entry_or_reason in _build_all({v: poses[v] for v in missing}, config, workers, lengths):
+            for video, entry_or_reason in _build_all(
+                {v: poses[v] for v in missing}, config, workers, lengths
+            ):
                 if isinstance(entry_or_reason, str):
                     failures.append((video, entry_or_reason))
                 else:
@@ -74,7 +79,9 @@ def _build_all(
 ) -> Iterator[tuple[Path, CachedVideo | str]]:
     """Entries of all videos as they are made, or why one could not be made."""
     tasks: deque[_Task] = deque(videos.items())
-    for (video, pose), result in spread(partial(_builder, config, lengths), tasks, min(workers, len(videos))):
+    for (video, pose), result in spread(
+        partial(_builder, config, lengths), tasks, min(workers, len(videos))
+    ):
         if isinstance(result, Failed):
             yield video, result.explain(str(video))
         else:
@@ -101,6 +108,10 @@ def _announce(missing: Sequence[Path], needed: int, config: DataConfig) -> None:
         ) from None
     free = shutil.disk_usage(folder).free
     size = f"{needed / 1e9:.2f} GB" if needed >= 1e8 else f"{needed / 1e6:.0f} MB"
-    say(f"extracting frames of {len(missing)} videos to {folder} (about {size} of {free / 1e9:.0f} GB free)")
+    say(
+        f"extracting frames of {len(missing)} videos to {folder} (about {size} of {free / 1e9:.0f} GB free)"
+    )
     if needed > free:
-        raise UserError(f"{folder}: about {size} are needed, {free / 1e9:.1f} GB are free; choose another --cache DIR")
+        raise UserError(
+            f"{folder}: about {size} are needed, {free / 1e9:.1f} GB are free; choose another --cache DIR"
+        )

@@ -50,14 +50,18 @@ class KeypointFrames(Sampler[WindowSpec]):
         return steps * self._settings.kp_frames
 
     def __iter__(self) -> Iterator[WindowSpec]:
-        rng = np.random.default_rng([self._settings.seed, self.epoch, 1])  # 1: other numbers than the windows'
+        rng = np.random.default_rng(
+            [self._settings.seed, self.epoch, 1]
+        )  # 1: other numbers than the windows'
         everybodys = (self._draw(rng) for _ in range(len(self) * self.world_size))
         return itertools.islice(everybodys, self.rank, None, self.world_size)
 
     def _draw(self, rng: np.random.Generator) -> WindowSpec:
         at = int(rng.integers(self.n_tracked))
         mirrored, seed = bool(rng.random() < self._augment.aug_flip), int(rng.integers(1 << 31))
-        return WindowSpec(int(self._recordings[at]), float(self._frames[at]), mirrored=mirrored, seed=seed)
+        return WindowSpec(
+            int(self._recordings[at]), float(self._frames[at]), mirrored=mirrored, seed=seed
+        )
 
 
 def _tracked(footage: LabelledRecording) -> np.ndarray:

@@ -65,7 +65,9 @@ class InputSpec:
     def n_features(self) -> int:
         return len(feature_names(self.kind, self.skeleton.keypoints, self.skeleton.animals))
 
-    def features_of(self, track: PoseTrack, points: np.ndarray, since_seen: np.ndarray) -> np.ndarray:
+    def features_of(
+        self, track: PoseTrack, points: np.ndarray, since_seen: np.ndarray
+    ) -> np.ndarray:
         """The pose features `(time, features)` float32 of a stretch with `REACH` frames more on either side."""
         found = pose_features(
             self.kind, track.names, points, since_seen, scale_px=track.length_px, rate_hz=track.rate_hz
@@ -73,7 +75,9 @@ class InputSpec:
         return found[REACH : len(found) - REACH]
 
 
-def crop_points(points: np.ndarray, centers: np.ndarray, angles_rad: np.ndarray, side_px: float) -> np.ndarray:
+def crop_points(
+    points: np.ndarray, centers: np.ndarray, angles_rad: np.ndarray, side_px: float
+) -> np.ndarray:
     """Points `(time, keypoint, xy)` in pixels of the video as places in the crop, from -1 to 1 (-1: its outer edge).
 
     `centers` `(time, 2)` are the crop's, in sides of the crop; `turns` `(time,)` are radians (`Crops`).
@@ -84,7 +88,9 @@ def crop_points(points: np.ndarray, centers: np.ndarray, angles_rad: np.ndarray,
     return np.stack([x * cos + y * sin, y * cos - x * sin], -1).astype(np.float32)
 
 
-def video_points(points: np.ndarray, centers: np.ndarray, angles_rad: np.ndarray, side_px: float) -> np.ndarray:
+def video_points(
+    points: np.ndarray, centers: np.ndarray, angles_rad: np.ndarray, side_px: float
+) -> np.ndarray:
     """The inverse of `crop_points`: places in the crop as pixels of the video."""
     cos, sin = np.cos(angles_rad)[:, None], np.sin(angles_rad)[:, None]
     x, y = points[..., 0], points[..., 1]

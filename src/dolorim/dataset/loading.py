@@ -50,8 +50,12 @@ class StudyDataset:
         found = {f.track.skeleton: f.recording.name for f in self.footage if f.track is not None}
         if len(found) > 1:
             (one, a), (two, b) = list(found.items())[:2]
-            names = " and ".join(f"{', '.join(s.keypoints)} of {s.animals} in {n}" for s, n in ((one, a), (two, b)))
-            raise UserError(f"the poses have different keypoints: {names}; choose some with --kp_names")
+            names = " and ".join(
+                f"{', '.join(s.keypoints)} of {s.animals} in {n}" for s, n in ((one, a), (two, b))
+            )
+            raise UserError(
+                f"the poses have different keypoints: {names}; choose some with --kp_names"
+            )
         return next(iter(found), NO_SKELETON)
 
 
@@ -73,9 +77,14 @@ def measure_project(config: Config, project: Study) -> BodyLengths:
         videos, config.data, crops=True, poses=wants_pose(config),
         any_skeleton=config.model.pose in ("none", "generic"),
     )  # fmt: skip
-    for what, by_size in (("in pictures", lengths.pictures), ("between mouth and tail base", lengths.poses)):
+    for what, by_size in (
+        ("in pictures", lengths.pictures),
+        ("between mouth and tail base", lengths.poses),
+    ):
         for size, length in by_size.items():
-            say(f"body length {what} of {size} pixels: {length:g} px (median; --body_length_px sets it)")
+            say(
+                f"body length {what} of {size} pixels: {length:g} px (median; --body_length_px sets it)"
+            )
     return lengths
 
 
@@ -92,9 +101,13 @@ def load_dataset(config: Config, lengths: BodyLengths | None = None) -> StudyDat
     points_alone = learns_points_alone(config)
     labelled = [s for s in project.sources if s.labels or (points_alone and s.pose)]
     if points_alone:
-        warn("no label files (--annotations): only keypoints are learned, and the behaviors it tells mean nothing")
+        warn(
+            "no label files (--annotations): only keypoints are learned, and the behaviors it tells mean nothing"
+        )
     elif not labelled:
-        raise UserError(f"{data.videos or data.dlc}: nothing here has labels; name their folder with --annotations DIR")
+        raise UserError(
+            f"{data.videos or data.dlc}: nothing here has labels; name their folder with --annotations DIR"
+        )
     lengths = measure_project(config, project) if lengths is None else lengths
     cached = _cached(labelled, config, lengths)
     footage = []
@@ -110,13 +123,17 @@ def load_dataset(config: Config, lengths: BodyLengths | None = None) -> StudyDat
         found, placement = _labelled(project, source, data, video, track)
         if placement.lists_bouts:
             open_shares[source.name] = placement.open_share
-        found = replace(found, recording=_without_short_trials(found.recording, config.train.min_frames))
+        found = replace(
+            found, recording=_without_short_trials(found.recording, config.train.min_frames)
+        )
         if (found.recording.labels >= 0).any() or (points_alone and track is not None):
             footage.append(found)
     for finding in warn_of_gaps(open_shares, data.label_gaps, project.ethogram):
         warn(str(finding))
     if not footage and not points_alone:
-        raise UserError(f"{data.annotations}: no frame of any recording is labelled; see the warnings above")
+        raise UserError(
+            f"{data.annotations}: no frame of any recording is labelled; see the warnings above"
+        )
     dataset = StudyDataset(project, tuple(footage), lengths)
     if wants_pose(config):
         lacking = sum(f.track is None for f in footage)
@@ -137,7 +154,9 @@ def _cached(sources: Sequence[Source], config: Config, lengths: BodyLengths) -> 
         return None
     videos = {s.video: s.pose for s in sources if s.video is not None}
     if not videos:
-        raise UserError("there are no videos; name their folder with --videos DIR, or learn from poses: --visual none")
+        raise UserError(
+            "there are no videos; name their folder with --videos DIR, or learn from poses: --visual none"
+        )
     cached, failures = extract(videos, config.data, usual_workers(), lengths)
     for path, reason in failures:
         warn(f"{path.name} is left out: {reason}")
@@ -149,7 +168,9 @@ def _cached(sources: Sequence[Source], config: Config, lengths: BodyLengths) -> 
     return cached
 
 
-def _track(source: Source, config: Config, video: CachedVideo | None, lengths: BodyLengths) -> PoseTrack | None:
+def _track(
+    source: Source, config: Config, video: CachedVideo | None, lengths: BodyLengths
+) -> PoseTrack | None:
     if source.pose is None:
         return None
     # The header's rate, as in prediction, which does not know all timestamps when it begins.
@@ -171,7 +192,11 @@ def _track(source: Source, config: Config, video: CachedVideo | None, lengths: B
 
 
 def _labelled(
-    project: Study, source: Source, data: DataConfig, video: CachedVideo | None, track: PoseTrack | None
+    project: Study,
+    source: Source,
+    data: DataConfig,
+    video: CachedVideo | None,
+    track: PoseTrack | None,
 ) -> tuple[LabelledRecording, Placement]:
     promised = None
     if video is not None:
@@ -198,5 +223,7 @@ def _without_short_trials(recording: Recording, min_frames: int) -> Recording:
         known = int((part >= 0).sum())
         if 0 < known < min_frames:
             part[:] = UNLABELED
-            warn(f"{recording.name}, trial {trial.number} is left out: {known} labelled frames, wanted {min_frames}")
+            warn(
+                f"{recording.name}, trial {trial.number} is left out: {known} labelled frames, wanted {min_frames}"
+            )
     return replace(recording, labels=labels)

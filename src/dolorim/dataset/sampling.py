@@ -58,7 +58,9 @@ class BoutSampler(Sampler[WindowSpec]):
         if unlabelled:
             bouts = [(i, Bout(0, r.n_frames, UNLABELED)) for i, r in enumerate(recordings)]
         self._bouts = np.array([(i, b.start, b.stop) for i, b in bouts], np.int64).reshape(-1, 3)
-        chance = np.array([len(b) if unlabelled or settings.sampling == "frames" else 1 for _, b in bouts], float)
+        chance = np.array(
+            [len(b) if unlabelled or settings.sampling == "frames" else 1 for _, b in bouts], float
+        )
         if boost is not None and not unlabelled:
             chance *= boost[[b.label for _, b in bouts]]
         self._cumulative = np.cumsum(chance / chance.sum())
@@ -108,7 +110,9 @@ class BoutSampler(Sampler[WindowSpec]):
         mine = self._bouts[:, 0] == recording
         chances = np.diff(self._cumulative, prepend=0.0)[mine]
         by_frame = np.zeros(self._ends[recording] + 1)
-        for (start, stop), chance in zip(self._bouts[mine, 1:].tolist(), chances.tolist(), strict=True):
+        for (start, stop), chance in zip(
+            self._bouts[mine, 1:].tolist(), chances.tolist(), strict=True
+        ):
             by_frame[start:stop] = chance / (stop - start)
         return by_frame
 
@@ -129,7 +133,9 @@ class BoutSampler(Sampler[WindowSpec]):
             landed = np.zeros(reach + 1)
             landed[step] = _UNSTRETCHED if stretch else 1.0
             if stretch:  # the logarithm of the speed is uniform
-                edges = np.log((np.arange(reach + 2) - 0.5).clip(min=1e-9) / step).clip(-stretch, stretch)
+                edges = np.log((np.arange(reach + 2) - 0.5).clip(min=1e-9) / step).clip(
+                    -stretch, stretch
+                )
                 landed += (1 - _UNSTRETCHED) * np.diff(edges) / (2 * stretch)
             after += share * landed
         # A pretended beginning or end hides one side of the window, on average linearly with the distance.
@@ -143,7 +149,9 @@ class BoutSampler(Sampler[WindowSpec]):
         return self._length + 8
 
     def _draw(self, rng: np.random.Generator) -> WindowSpec:
-        at = min(int(np.searchsorted(self._cumulative, rng.random(), "right")), len(self._bouts) - 1)
+        at = min(
+            int(np.searchsorted(self._cumulative, rng.random(), "right")), len(self._bouts) - 1
+        )
         recording, start, stop = self._bouts[at].tolist()
         stretch = self._augment.aug_stretch
         # Half of the windows keep their time: a network that has never seen it would be surprised by every video.
@@ -158,7 +166,9 @@ class BoutSampler(Sampler[WindowSpec]):
         away = int(rng.integers(self._room))
         if rng.random() < 0.5:
             edge = max(center - away, 0)
-            return WindowSpec(recording, spec_start, speed, first=edge, mirrored=mirrored, seed=seed)
+            return WindowSpec(
+                recording, spec_start, speed, first=edge, mirrored=mirrored, seed=seed
+            )
         edge = min(center + away, self._ends[recording])
         return WindowSpec(recording, spec_start, speed, last=edge, mirrored=mirrored, seed=seed)
 

@@ -23,7 +23,9 @@ class Split:
 
     def part_of(self, animal: str) -> str | None:
         """`train`, `val` or `test`; None for an animal that the split does not know."""
-        return next((part for part in ("train", "val", "test") if animal in getattr(self, part)), None)
+        return next(
+            (part for part in ("train", "val", "test") if animal in getattr(self, part)), None
+        )
 
 
 def split_animals(
@@ -43,10 +45,14 @@ def split_animals(
     for part, given in (("validation", val), ("test", test)):
         for name in given or ():
             if name not in frames:
-                raise UserError(f"no animal is called {name!r} (for {part}); there are {', '.join(names)}")
+                raise UserError(
+                    f"no animal is called {name!r} (for {part}); there are {', '.join(names)}"
+                )
     both = set(val or ()) & set(test or ())
     if both:
-        raise UserError(f"animal {sorted(both)[0]!r} is named for validation and for test; it can only be one")
+        raise UserError(
+            f"animal {sorted(both)[0]!r} is named for validation and for test; it can only be one"
+        )
     rest = [n for n in names if n not in {*(val or ()), *(test or ())}]
     if not rest:
         raise UserError(f"no animal is left to train on; there are {', '.join(names)}")
@@ -107,8 +113,12 @@ def _spread(
     def unevenness(order: np.ndarray) -> float:
         parts = [table[order[a:b]].sum(0) for a, b in itertools.pairwise(edges)]
         learned = [table.sum(0) - p for p in parts] if each_is_left_out else parts[-1:]
-        missing = np.sum([(p == 0) & (table.sum(0) > 0) for p in learned])  # a class that cannot be learned weighs most
-        return 100 * missing + sum(np.square(p / total - w).sum() for p, w in zip(parts, wanted, strict=True))
+        missing = np.sum(
+            [(p == 0) & (table.sum(0) > 0) for p in learned]
+        )  # a class that cannot be learned weighs most
+        return 100 * missing + sum(
+            np.square(p / total - w).sum() for p, w in zip(parts, wanted, strict=True)
+        )
 
     divided = each_is_left_out or any(sizes[:-1])
     orders = [rng.permutation(len(counts)) for _ in range(_TRIES if divided else 1)]

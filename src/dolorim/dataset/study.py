@@ -98,7 +98,10 @@ def open_study(config: DataConfig, keep_going: bool = False) -> Study:
     with noting(noted, "labels-unreadable"):
         streams = {file: line.stream for file, line in lines.items() if line.stream}
         labels = label_files(config, names, ethogram, findings, noted, streams)
-    animals = {f: lines[f].animal if f in lines else animal_of(n, config.animal_pattern) for f, n in names.items()}
+    animals = {
+        f: lines[f].animal if f in lines else animal_of(n, config.animal_pattern)
+        for f, n in names.items()
+    }
     spelled = one_spelling(animals.values())
     assumptions += _about_animals(names, animals, spelled, config)
     sources = []
@@ -120,7 +123,9 @@ def recordings_of(config: DataConfig) -> dict[Path, str]:
     if config.videos is not None:
         return {v: v.stem for v in find_videos([config.videos])}
     if config.dlc is None:
-        raise UserError("no videos given; name their folder with --videos DIR (or that of pose files with --dlc DIR)")
+        raise UserError(
+            "no videos given; name their folder with --videos DIR (or that of pose files with --dlc DIR)"
+        )
     files = find_pose_files([config.dlc])
     return {f: name for name, f in sorted((recording_stem(f), f) for f in files)}
 
@@ -129,9 +134,13 @@ def _poses(config: DataConfig, names: dict[Path, str], findings: list[Finding]) 
     """The pose file of each recording that has one."""
     if config.videos is None:
         assert config.dlc is not None
-        find_poses(pose_files_below([config.dlc]), names.values(), findings)  # says which recordings have two
+        find_poses(
+            pose_files_below([config.dlc]), names.values(), findings
+        )  # says which recordings have two
         return {f: f for f in names}
-    poses = poses_of([*names], pose_places([config.videos], config.dlc, [config.annotations]), findings)
+    poses = poses_of(
+        [*names], pose_places([config.videos], config.dlc, [config.annotations]), findings
+    )
     if config.dlc and not poses:
         what = f"no pose file here belongs to a video (looked for {next(iter(names.values()))}DLC_*.csv and the like)"
         findings.append(Finding("warning", str(config.dlc), what, name="pose-without-video"))
@@ -140,7 +149,9 @@ def _poses(config: DataConfig, names: dict[Path, str], findings: list[Finding]) 
 
 def _which_classes(config: DataConfig) -> Finding:
     if config.classes is not None:
-        return Finding("note", str(config.classes), "says which behaviors there are", name="classes-used")
+        return Finding(
+            "note", str(config.classes), "says which behaviors there are", name="classes-used"
+        )
     what = "no classes.csv or ethogram.toml lies beside the folders; the eight pain behaviors are meant"
     return Finding("note", "classes", what, "name another table with --classes", "classes-built-in")
 
@@ -154,22 +165,34 @@ def _lines(
         return {}
     path, table = config.recordings, read_subjects(config.recordings)
     if not table.has_animal:
-        raise UserError(f"{path}: expected the columns video,animal[,...], found {', '.join(table.header)}")
+        raise UserError(
+            f"{path}: expected the columns video,animal[,...], found {', '.join(table.header)}"
+        )
     lines = table.lines_of(names)
     if not lines and table.subjects:
         sides = example(table.subjects, names.values())
-        raise UserError(f"{path}: none of its {len(table.subjects)} lines fits a recording: {sides}")
+        raise UserError(
+            f"{path}: none of its {len(table.subjects)} lines fits a recording: {sides}"
+        )
     nobody = next((s for s in lines.values() if not s.animal), None)
     if nobody is not None:
         raise UserError(f"{path}, line {nobody.line}: the animal of {nobody.video} is missing")
     lacking = [f for f in names if f not in lines]
     if lacking:
-        who = "has no line; add its animal" if table.has_video else "has no animal of the table in its name; rename it"
+        who = (
+            "has no line; add its animal"
+            if table.has_video
+            else "has no animal of the table in its name; rename it"
+        )
         raise UserError(f"{path}: {lacking[0].name} {who} (and those of {len(lacking) - 1} more)")
     unused = [s for s in table.unused(lines.values()) if s.video] if table.has_video else []
     if len(unused) == 1:
         what = f"{unused[0].video} is not among the videos"
-        findings.append(Finding("warning", f"{path}, line {unused[0].line}", what, name="recording-without-video"))
+        findings.append(
+            Finding(
+                "warning", f"{path}, line {unused[0].line}", what, name="recording-without-video"
+            )
+        )
     elif unused:
         what = f"{len(unused)} of its {len(table.subjects)} lines name no video here ({unused[0].video}, ...)"
         findings.append(Finding("note", str(path), what, name="recording-without-video"))
@@ -201,7 +224,11 @@ def _about_animals(
         return found
     unnamed = [f for f, name in names.items() if animals[f] == name]
     if unnamed:
-        many = "each video" if len(unnamed) == len(names) else f"each of {len(unnamed)} videos ({unnamed[0].name}, ...)"
+        many = (
+            "each video"
+            if len(unnamed) == len(names)
+            else f"each of {len(unnamed)} videos ({unnamed[0].name}, ...)"
+        )
         what = f"no table says whose the videos are: {many} is taken for an animal of its own"
         remedy = "name the animals in recordings.csv (video,animal), lest one of them is learned from and scored"
         found.append(Finding("warning", "animals", what, remedy, "animals-unknown"))
@@ -271,7 +298,9 @@ def _with_tables(places: Sequence[Path], config: DataConfig) -> DataConfig:
     recordings = config.recordings
     if recordings is None and (config.videos is not None or config.dlc is not None):
         names: dict[Path, str] = {}
-        with contextlib.suppress(UserError):  # whoever opens the project says that there are no recordings
+        with contextlib.suppress(
+            UserError
+        ):  # whoever opens the project says that there are no recordings
             names = recordings_of(config)
         whose = find_whose(places, names)
         recordings = whose.table.path if whose.table else None

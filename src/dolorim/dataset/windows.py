@@ -45,7 +45,12 @@ class Windows(Dataset[Batch]):
         input_spec: InputSpec,
         augment: AugmentConfig | None = None,
     ) -> None:
-        self.footage, self.length, self.input_spec, self.augment = list(footage), length, input_spec, augment
+        self.footage, self.length, self.input_spec, self.augment = (
+            list(footage),
+            length,
+            input_spec,
+            augment,
+        )
 
     def __getitem__(self, spec: WindowSpec) -> Batch:
         footage, input_spec = self.footage[spec.recording], self.input_spec
@@ -55,7 +60,9 @@ class Windows(Dataset[Batch]):
         rng = np.random.default_rng(spec.seed)
         offsets = np.arange(0, self.length, input_spec.step)
         dropped = (
-            0.0 if self.augment is None or spec.seed is None or input_spec.step > 1 else self.augment.aug_temporal_drop
+            0.0
+            if self.augment is None or spec.seed is None or input_spec.step > 1
+            else self.augment.aug_temporal_drop
         )
         if dropped:
             gone = rng.random(len(offsets)) < dropped
@@ -72,7 +79,9 @@ class Windows(Dataset[Batch]):
             "seed": torch.tensor(spec.seed or 0),
         }
         if footage.features is not None:
-            item["features"] = torch.from_numpy(footage.features[np.clip(whole, first, last)].astype(np.float32))
+            item["features"] = torch.from_numpy(
+                footage.features[np.clip(whole, first, last)].astype(np.float32)
+            )
         elif input_spec.visual is not None and footage.video is not None:
             halo = input_spec.visual
             places = _with_halo(at, halo.before, halo.after, spec.speed)
@@ -93,12 +102,17 @@ class Windows(Dataset[Batch]):
         rng: np.random.Generator,
     ) -> Batch:
         input_spec, track, skeleton = self.input_spec, footage.track, self.input_spec.skeleton
-        before, after = (0, 0) if input_spec.pose is None else (input_spec.pose.before, input_spec.pose.after)
+        before, after = (
+            (0, 0) if input_spec.pose is None else (input_spec.pose.before, input_spec.pose.after)
+        )
         whole = spec.start + np.arange(self.length) * spec.speed if input_spec.step > 1 else at
         places = _with_halo(whole, before + REACH, after + REACH, spec.speed)
         if track is None:
             shape = (len(places), skeleton.animals, len(skeleton.keypoints))
-            points, since = np.full((*shape, 2), np.nan, np.float32), np.full(shape, np.inf, np.float32)
+            points, since = (
+                np.full((*shape, 2), np.nan, np.float32),
+                np.full(shape, np.inf, np.float32),
+            )
         else:
             points, since = track.at(places, first, last)
         inner = slice(before + REACH, before + REACH + self.length)
@@ -110,16 +124,22 @@ class Windows(Dataset[Batch]):
         hidden = np.zeros(points.shape[1:3], bool)
         if self.augment is not None and spec.seed is not None and track is not None:
             points, hidden = _disturbed(points, track, self.augment, spec.mirrored, rng)
-            since = np.where(hidden, np.inf, since[..., mirrored_order(track.names)] if spec.mirrored else since)
+            since = np.where(
+                hidden, np.inf, since[..., mirrored_order(track.names)] if spec.mirrored else since
+            )
         if input_spec.pose is not None:
             found = (
                 input_spec.features_of(track, points, since.astype(np.float32))
                 if track is not None
-                else np.full((self.length + before + after, input_spec.n_features), np.nan, np.float32)
+                else np.full(
+                    (self.length + before + after, input_spec.n_features), np.nan, np.float32
+                )
             )
             inside = np.round(places[REACH : len(places) - REACH])
             item["pose"] = torch.from_numpy(np.ascontiguousarray(found[:: input_spec.step]))
-            item["inside"] = torch.from_numpy(((inside >= first) & (inside <= last))[:: input_spec.step])
+            item["inside"] = torch.from_numpy(
+                ((inside >= first) & (inside <= last))[:: input_spec.step]
+            )
         if input_spec.points:
             item["hidden"] = torch.from_numpy(hidden[0])
         return item
@@ -132,7 +152,11 @@ def pose_statistics(windows: Windows, stretch: int = 2000) -> tuple[torch.Tensor
         if footage.track is not None:
             for start in range(0, footage.n_frames, 4 * stretch):
                 places = np.arange(start - REACH, min(start + stretch, footage.n_frames) + REACH)
-                found.append(input_spec.features_of(footage.track, *footage.track.at(places, 0, footage.n_frames - 1)))
+                found.append(
+                    input_spec.features_of(
+                        footage.track, *footage.track.at(places, 0, footage.n_frames - 1)
+                    )
+                )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a feature that is never known has no mean
         known = np.concatenate(found)
@@ -141,7 +165,11 @@ def pose_statistics(windows: Windows, stretch: int = 2000) -> tuple[torch.Tensor
 
 
 def _disturbed(
-    points: np.ndarray, track: PoseTrack, augment: AugmentConfig, mirrored: bool, rng: np.random.Generator
+    points: np.ndarray,
+    track: PoseTrack,
+    augment: AugmentConfig,
+    mirrored: bool,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points as another day, another tracker or a mirror would show them, and which are hidden `(animal, keypoint)`."""
     animals, keypoints = points.shape[1:3]
@@ -155,7 +183,9 @@ def _disturbed(
     return np.where(hidden[..., None], np.float32(np.nan), points), hidden
 
 
-def _crop_points(points: np.ndarray, video: CachedVideo | None, at: np.ndarray, first: int, last: int) -> np.ndarray:
+def _crop_points(
+    points: np.ndarray, video: CachedVideo | None, at: np.ndarray, first: int, last: int
+) -> np.ndarray:
     if video is None:
         return np.full(points.shape, np.nan, np.float32)
     frames = np.clip(np.round(at).astype(np.int64), first, last)

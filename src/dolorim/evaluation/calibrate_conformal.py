@@ -24,5 +24,9 @@ def calibrate(run: RunFolder, part: str) -> None:
     found = {"part": part, "animals": animals, "prior_corrected": corrects_prior(run)}
     run.write_json("conformal.json", {**found, "sets": [s.to_dict() for s in sets]})
     least = next((s.alpha for s in sets if all(s.guaranteed)), None)
-    held = f"hold what they promise for all classes from alpha {least:g} on" if least else "promise nothing for some"
+    held = (
+        f"hold what they promise for all classes from alpha {least:g} on"
+        if least
+        else "promise nothing for some"
+    )
     say(f"conformal sets, calibrated on {len(animals)} animals, {held} (predict --abstain)")

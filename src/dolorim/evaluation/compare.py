@@ -20,7 +20,9 @@ def compare_held_out(one: RunFolder, two: RunFolder, seen_too: bool = False) -> 
     tested = [{a for split in run.read_folds() for a in split.test} for run in (one, two)]
     for run, animals in zip((one, two), tested, strict=True):
         if not animals:
-            raise UserError(f"{run.path}: has no test animals; name a project to score both runs on")
+            raise UserError(
+                f"{run.path}: has no test animals; name a project to score both runs on"
+            )
     seen = _seen(one, two, tested[0] | tested[1])
     if seen and not seen_too:
         name, known = next(iter(seen.items()))
@@ -45,7 +47,9 @@ def compare_on(
     for run, settings in zip((one, two), data, strict=True):
         evaluate_project(run, settings, run.predictions("other"), seen_too)
     found = kept(one.predictions("other"), one.read_ethogram())
-    return _compared(one, two, ["other", "other"], _seen(one, two, {s.animal for s in found.values()}))
+    return _compared(
+        one, two, ["other", "other"], _seen(one, two, {s.animal for s in found.values()})
+    )
 
 
 def _seen(one: RunFolder, two: RunFolder, animals: set[str]) -> dict[str, list[str]]:
@@ -60,14 +64,18 @@ def _seen(one: RunFolder, two: RunFolder, animals: set[str]) -> dict[str, list[s
     return {run: seen for run, seen in found.items() if seen}
 
 
-def _compared(one: RunFolder, two: RunFolder, parts: list[str], seen: dict[str, list[str]]) -> dict[str, Any]:
+def _compared(
+    one: RunFolder, two: RunFolder, parts: list[str], seen: dict[str, list[str]]
+) -> dict[str, Any]:
     ethogram, other = one.read_ethogram(), two.read_ethogram()
     if ethogram.classes != other.classes:
         raise UserError(
             f"{one.path} knows the classes {', '.join(ethogram.classes)}, {two.path} {', '.join(other.classes)}; "
             f"runs can only be compared on the same ones"
         )
-    found = [kept(run.predictions(part), ethogram) for run, part in zip((one, two), parts, strict=True)]
+    found = [
+        kept(run.predictions(part), ethogram) for run, part in zip((one, two), parts, strict=True)
+    ]
     for name in sorted({*found[0], *found[1]}):
         if name not in found[0] or name not in found[1]:
             lacking = one if name not in found[0] else two
@@ -76,7 +84,9 @@ def _compared(one: RunFolder, two: RunFolder, parts: list[str], seen: dict[str, 
             )
         a, b = (f[name] for f in found)
         if a.animal != b.animal or a.truth.tolist() != b.truth.tolist():
-            raise UserError(f"{name}: its labels have changed between the two runs; evaluate both again")
+            raise UserError(
+                f"{name}: its labels have changed between the two runs; evaluate both again"
+            )
     first, second = ([f[name] for name in sorted(f)] for f in found)
 
     def summary(scored: list[Scored]) -> dict[str, Any]:
@@ -84,4 +94,10 @@ def _compared(one: RunFolder, two: RunFolder, parts: list[str], seen: dict[str, 
 
     compared = compare(first, second, ethogram.classes, ethogram.background)
     runs = {"a": str(one.path), "b": str(two.path)}
-    return {"runs": runs, "a": summary(first), "b": summary(second), **compared, "seen_in_training": seen}
+    return {
+        "runs": runs,
+        "a": summary(first),
+        "b": summary(second),
+        **compared,
+        "seen_in_training": seen,
+    }

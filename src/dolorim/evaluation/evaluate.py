@@ -29,7 +29,9 @@ from dolorim.metrics.summary import Scored, summarize
 from dolorim.terminal import progress
 
 
-def evaluate_recordings(run: RunFolder, footage: Sequence[LabelledRecording], folder: Path) -> dict[str, Any]:
+def evaluate_recordings(
+    run: RunFolder, footage: Sequence[LabelledRecording], folder: Path
+) -> dict[str, Any]:
     """Predict every recording, write predictions and truth to `folder`, and score the ones against the other."""
     ethogram, decoder = run.read_ethogram(), run.read_decoder()
     config, model = run.read_config(), run.load_model()
@@ -49,7 +51,9 @@ def evaluate_recordings(run: RunFolder, footage: Sequence[LabelledRecording], fo
                 "dolorim": __version__, "run": str(run.path), "video": str(recording.file), "animal": recording.animal,
                 "trials": [[t.start, t.stop] for t in recording.trials],
             }  # fmt: skip
-            predictions = Predictions(recording.name, ethogram.classes, labels, probabilities, one.time_s, meta)
+            predictions = Predictions(
+                recording.name, ethogram.classes, labels, probabilities, one.time_s, meta
+            )
             write_predictions(folder, predictions)
             write_labels(folder / f"{recording.name}.truth.csv", recording.labels, ethogram)
             found.append(decided.probabilities)
@@ -62,22 +66,32 @@ def evaluate_recordings(run: RunFolder, footage: Sequence[LabelledRecording], fo
 
 
 def score(
-    footage: Sequence[LabelledRecording], probabilities: Sequence[np.ndarray], ethogram: Ethogram, decoder: Decoder
+    footage: Sequence[LabelledRecording],
+    probabilities: Sequence[np.ndarray],
+    ethogram: Ethogram,
+    decoder: Decoder,
 ) -> dict[str, Any]:
     """All figures of one split, as `metrics.json` holds them."""
-    pairs = [(f, decoder.calibrated(p), _decoded(f, p, decoder)) for f, p in zip(footage, probabilities, strict=True)]
+    pairs = [
+        (f, decoder.calibrated(p), _decoded(f, p, decoder))
+        for f, p in zip(footage, probabilities, strict=True)
+    ]
     plain = [_scored(f, p, p.argmax(1)) for f, p, _ in pairs]
     decoded = [_scored(f, p, labels) for f, p, labels in pairs]
     return _figures(decoded, [] if decoder.is_plain else plain, ethogram, decoder.kind)
 
 
-def _figures(decoded: Sequence[Scored], plain: Sequence[Scored], ethogram: Ethogram, decoder: str) -> dict[str, Any]:
+def _figures(
+    decoded: Sequence[Scored], plain: Sequence[Scored], ethogram: Ethogram, decoder: str
+) -> dict[str, Any]:
     """The figures of what was decoded and, where that is another thing, of the likeliest class of each frame beside."""
     found = summarize(decoded, ethogram.classes, ethogram.background)
     found["decoder"] = decoder
     if plain:
         beside = summarize(plain, ethogram.classes, ethogram.background)
-        found["argmax"] = {k: v for k, v in beside.items() if k not in ("intervals", "calibration", "confusion")}
+        found["argmax"] = {
+            k: v for k, v in beside.items() if k not in ("intervals", "calibration", "confusion")
+        }
     return found
 
 
@@ -89,7 +103,10 @@ def kept(folder: Path, ethogram: Ethogram) -> dict[str, Scored]:
     found = {}
     for path in sorted(folder.glob("*.truth.csv")):
         name = path.name.removesuffix(".truth.csv")
-        predictions, truth = read_predictions(folder / f"{name}.predictions.csv"), read_labels(path, ethogram).labels
+        predictions, truth = (
+            read_predictions(folder / f"{name}.predictions.csv"),
+            read_labels(path, ethogram).labels,
+        )
         meta = predictions.meta
         if not {"animal", "trials"} <= set(meta) or len(truth) != len(predictions.labels):
             raise UserError(
@@ -112,7 +129,9 @@ def _decoded(footage: LabelledRecording, probabilities: np.ndarray, decoder: Dec
 def _scored(footage: LabelledRecording, probabilities: np.ndarray, labels: np.ndarray) -> Scored:
     recording = footage.recording
     borders = [(t.start, t.stop) for t in recording.trials]
-    return Scored(recording.animal, recording.labels, labels, probabilities, footage.time_s, borders)
+    return Scored(
+        recording.animal, recording.labels, labels, probabilities, footage.time_s, borders
+    )
 
 
 def _distances_px(footage: LabelledRecording, found: np.ndarray) -> tuple[np.ndarray, float, float]:
@@ -123,7 +142,11 @@ def _distances_px(footage: LabelledRecording, found: np.ndarray) -> tuple[np.nda
         return np.full(found.shape[:2], np.nan), 1.0, 1.0
     true = crop_points(track.points[:, 0], video.centers, video.angles_rad, video.side_px)
     true[(np.abs(true) > 1).any(-1) | (track.since_seen[:, 0] > 0)] = np.nan
-    return np.hypot(*np.moveaxis(found - true, -1, 0)) * video.side_px / 2, video.side_px, track.length_px
+    return (
+        np.hypot(*np.moveaxis(found - true, -1, 0)) * video.side_px / 2,
+        video.side_px,
+        track.length_px,
+    )
 
 
 def evaluate_held_out(run: RunFolder, dataset: StudyDataset | None = None) -> dict[str, Any]:
@@ -133,7 +156,10 @@ def evaluate_held_out(run: RunFolder, dataset: StudyDataset | None = None) -> di
     """
     if run.is_cross_validated:
         return {"folds": score_folds(run)}
-    split, dataset = run.read_split(), dataset or load_dataset(run.read_config(), run.read_body_lengths())
+    split, dataset = (
+        run.read_split(),
+        dataset or load_dataset(run.read_config(), run.read_body_lengths()),
+    )
     metrics = {}
     for part in ("val", "test"):
         footage = dataset.part(getattr(split, part))
@@ -160,18 +186,25 @@ def score_folds(run: RunFolder) -> dict[str, Any]:
     parts = [run.fold(k).read_json("metrics.json")["test"] for k in range(len(splits))]
     fitted = any(not run.fold(k).read_decoder().is_plain for k in range(len(splits)))
     plain = [
-        dataclasses.replace(s, predicted=s.probabilities.argmax(1)) for s in decoded if s.probabilities is not None
+        dataclasses.replace(s, predicted=s.probabilities.argmax(1))
+        for s in decoded
+        if s.probabilities is not None
     ]
     kinds = sorted({part["decoder"] for part in parts})
     found = _figures(decoded, plain if fitted else [], ethogram, " or ".join(kinds))
     wanted = ("animals", "frames", "accuracy", "macro_f1", "decoder")
     found["by_fold"] = [
-        {"fold": k, **{name: part[name] for name in wanted}, **_training(part)} for k, part in enumerate(parts)
+        {"fold": k, **{name: part[name] for name in wanted}, **_training(part)}
+        for k, part in enumerate(parts)
     ]
     points = [part["keypoints"] for part in parts if part.get("keypoints", {}).get("points")]
     if points:
         weights = [p["points"] for p in points]
-        means = {k: float(np.average([p[k] for p in points], weights=weights)) for k in points[0] if k[:4] == "mae_"}
+        means = {
+            k: float(np.average([p[k] for p in points], weights=weights))
+            for k in points[0]
+            if k[:4] == "mae_"
+        }
         found["keypoints"] = {"points": sum(weights), **means}
     seen = sorted({a for part in parts for a in part.get("seen_in_training", ())})
     return {**found, "seen_in_training": seen} if seen else found
@@ -181,14 +214,18 @@ def _training(part: dict[str, Any]) -> dict[str, Any]:
     return {"training": part["training"]} if "training" in part else {}
 
 
-def evaluate_project(run: RunFolder, data: DataConfig, folder: Path, seen_too: bool) -> dict[str, Any]:
+def evaluate_project(
+    run: RunFolder, data: DataConfig, folder: Path, seen_too: bool
+) -> dict[str, Any]:
     """Score a run on a project, on animals that it has neither learned from nor been chosen by.
 
     Animals of the run's own split, and of the run that it started from, are refused unless `seen_too` asks for them;
     the figures then say so.
     """
     seen_before = run.learned_from()
-    dataset = load_dataset(dataclasses.replace(run.read_config(), data=data), run.read_body_lengths())
+    dataset = load_dataset(
+        dataclasses.replace(run.read_config(), data=data), run.read_body_lengths()
+    )
     _refuse_other_classes(run, dataset)
     mine, theirs = run.read_skeleton(), dataset.skeleton
     if wants_pose(run.read_config()) and theirs != mine:

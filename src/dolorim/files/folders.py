@@ -42,7 +42,9 @@ def tables_in(places: Iterable[Path], names: Iterable[str]) -> list[Path]:
     found = []
     for place in dict.fromkeys(places):
         if place.is_dir():
-            found += [p for p in sorted(place.iterdir()) if p.name.casefold() in wanted and p.is_file()]
+            found += [
+                p for p in sorted(place.iterdir()) if p.name.casefold() in wanted and p.is_file()
+            ]
     return sorted(dict.fromkeys(found), key=lambda p: wanted.index(p.name.casefold()))
 
 
@@ -82,7 +84,11 @@ def find_whose(places: Iterable[Path], recordings: Mapping[Path, str]) -> Whose:
             findings.append(_passed_over(path, str(error).removeprefix(f"{path}: ")))
             continue
         if not fitting:
-            why = example(table.subjects, recordings.values()) if table.has_animal else "it names no animals"
+            why = (
+                example(table.subjects, recordings.values())
+                if table.has_animal
+                else "it names no animals"
+            )
             findings.append(_passed_over(path, why))
         elif chosen is None:
             chosen = table
@@ -91,7 +97,9 @@ def find_whose(places: Iterable[Path], recordings: Mapping[Path, str]) -> Whose:
     return Whose(chosen, tuple(findings))
 
 
-def _refuse_other_animals(one: SubjectTable, two: SubjectTable, recordings: Mapping[Path, str]) -> None:
+def _refuse_other_animals(
+    one: SubjectTable, two: SubjectTable, recordings: Mapping[Path, str]
+) -> None:
     mine, theirs = one.lines_of(recordings), two.lines_of(recordings)
     for recording in mine:
         other = theirs.get(recording)
@@ -103,7 +111,9 @@ def _refuse_other_animals(one: SubjectTable, two: SubjectTable, recordings: Mapp
 
 
 def _passed_over(path: Path, why: str) -> Finding:
-    return Finding("note", str(path), f"is not used to say whose recordings are: {why}", name="table-not-used")
+    return Finding(
+        "note", str(path), f"is not used to say whose recordings are: {why}", name="table-not-used"
+    )
 
 
 def _same(one: Path, two: Path) -> bool:

@@ -42,7 +42,9 @@ def find_videos(places: Iterable[Path]) -> list[Path]:
             continue
         here = [p for p in files_below(place) if is_video(p)]
         if not here:
-            raise UserError(f"{place}: no video in this folder (looked for *.mp4, *.avi, *.mov, *.mkv and the like)")
+            raise UserError(
+                f"{place}: no video in this folder (looked for *.mp4, *.avi, *.mov, *.mkv and the like)"
+            )
         found.update(dict.fromkeys(here))
     return list(found)
 
@@ -60,7 +62,9 @@ def files_below(folder: Path) -> list[Path]:
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         found += [Path(parent, n) for n in sorted(names) if not n.startswith(".")]
     if refused:
-        raise UserError(f"{refused[0].filename}: cannot be read ({refused[0].strerror}); ask for permission")
+        raise UserError(
+            f"{refused[0].filename}: cannot be read ({refused[0].strerror}); ask for permission"
+        )
     return found
 
 
@@ -114,7 +118,9 @@ def _in_folders(matches: list[Path], folders: list[str]) -> list[Path]:
         return matches
 
     def shared(file: Path) -> int:
-        pairs = zip(reversed(folders), reversed([folded(f) for f in file.parent.parts]), strict=False)
+        pairs = zip(
+            reversed(folders), reversed([folded(f) for f in file.parent.parts]), strict=False
+        )
         return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
     most = max(map(shared, matches))

@@ -20,7 +20,9 @@ POSE_SUFFIXES = (
     ".h5",
     ".hdf5",
 )  # of two files of one name, the first of these is taken
-LOOKED_FOR = "<video>DLC_*.csv, <video>.analysis.h5, <video>_superanimal_*, <video>.csv and the like"
+LOOKED_FOR = (
+    "<video>DLC_*.csv, <video>.analysis.h5, <video>_superanimal_*, <video>.csv and the like"
+)
 
 # What trackers write behind the name of a video. DeepLabCut puts nothing between the two; people do.
 _DEEPLABCUT = r"(?:dlc|deepcut)(?:[_ .-].*)?|[ ._-](?:dlc|deepcut)(?:(?!dlc).)*|_superanimal_.*"
@@ -102,7 +104,9 @@ def stem_of(pose: Path, stems: Mapping[str, str]) -> str | None:
     return stems[max(fitting, key=len)] if fitting else None
 
 
-def find_poses(files: Iterable[Path], stems: Iterable[str], findings: list[Finding]) -> dict[str, Path]:
+def find_poses(
+    files: Iterable[Path], stems: Iterable[str], findings: list[Finding]
+) -> dict[str, Path]:
     """The pose file of each recording, by the recording's stem.
 
     Of a table and an HDF5 file of one name the table is taken, of a filtered and an unfiltered one the filtered. Where
@@ -116,7 +120,9 @@ def find_poses(files: Iterable[Path], stems: Iterable[str], findings: list[Findi
     return chosen
 
 
-def poses_of(videos: Sequence[Path], places: Sequence[Path], findings: list[Finding]) -> dict[Path, Path]:
+def poses_of(
+    videos: Sequence[Path], places: Sequence[Path], findings: list[Finding]
+) -> dict[Path, Path]:
     """The pose file of each video, among the files in some places, in whose order they are looked through.
 
     A place is a folder with all below it, or a file. Videos of one name take the pose in a folder of their own.
@@ -127,7 +133,11 @@ def poses_of(videos: Sequence[Path], places: Sequence[Path], findings: list[Find
     found: dict[Path, Path] = {}
     doubtful: set[str] = set()
     for place in places:
-        open_stems = [s for s, its in by_stem.items() if s not in doubtful and any(v not in found for v in its)]
+        open_stems = [
+            s
+            for s, its in by_stem.items()
+            if s not in doubtful and any(v not in found for v in its)
+        ]
         for stem, files in _by_stem(pose_files_below([place]), open_stems).items():
             its = [v for v in by_stem[stem] if v not in found]
             for video in its:
@@ -144,7 +154,9 @@ def poses_of(videos: Sequence[Path], places: Sequence[Path], findings: list[Find
     return found
 
 
-def pose_places(roots: Iterable[Path], dlc: Path | None, others: Iterable[Path | None] = ()) -> list[Path]:
+def pose_places(
+    roots: Iterable[Path], dlc: Path | None, others: Iterable[Path | None] = ()
+) -> list[Path]:
     """Where the poses of videos are looked for: in what --dlc names; else in the DLC/ beside the folders that videos
     are in, as these were named, or beside `others` (label files); then beside the videos."""
     if dlc is not None:
@@ -170,7 +182,9 @@ def pose_of_video(video: Path, dlc: Path | None = None, roots: Sequence[Path] = 
     found = poses_of(list(dict.fromkeys([video, *siblings])), places, findings)
     doubts = [f for f in findings if f.where == video.stem or f.name == "two-videos"]
     if video not in found and doubts:
-        raise UserError(f"{places[0]}: {doubts[0].what}; name the one that is meant with --dlc FILE")
+        raise UserError(
+            f"{places[0]}: {doubts[0].what}; name the one that is meant with --dlc FILE"
+        )
     return found.get(video)
 
 
@@ -178,7 +192,9 @@ def pose_files_below(places: Iterable[Path]) -> list[Path]:
     """Pose files below some folders; a file that is named is taken as it is."""
     found: set[Path] = set()
     for place in places:
-        found.update([place] if place.is_file() else (f for f in files_below(place) if is_pose_file(f)))
+        found.update(
+            [place] if place.is_file() else (f for f in files_below(place) if is_pose_file(f))
+        )
     return sorted(found)
 
 

@@ -22,7 +22,9 @@ def parse_json(text: str | bytes, where: object, remedy: str = "was the file dam
         raise UserError(f"{where}: not valid JSON ({error}); {remedy}") from None
 
 
-def parse_toml(text: str, where: object, remedy: str = "mend it in a text editor") -> dict[str, Any]:
+def parse_toml(
+    text: str, where: object, remedy: str = "mend it in a text editor"
+) -> dict[str, Any]:
     """What a TOML text holds. Raises `UserError`."""
     try:
         return tomllib.loads(text)

@@ -124,11 +124,15 @@ class SubjectTable:
 def read_subjects(path: Path) -> SubjectTable:
     """Read a table that says whose recordings are. Raises `UserError` for one without a column of videos or animals."""
     if path.suffix.casefold() in _NOT_READ:
-        raise UserError(f"{path}: expected a table as CSV or .xlsx, found {path.suffix}; save it as one of these")
+        raise UserError(
+            f"{path}: expected a table as CSV or .xlsx, found {path.suffix}; save it as one of these"
+        )
     table = _table(path)
     columns = _columns(table.header)
     if "animal" not in columns and "video" not in columns:
-        raise UserError(f"{path}: expected the columns video,animal[,group,...], found {', '.join(table.header)}")
+        raise UserError(
+            f"{path}: expected the columns video,animal[,group,...], found {', '.join(table.header)}"
+        )
     subjects = []
     for line, cells in zip(table.lines, table.rows, strict=True):
         found = {what: cells[i] for what, i in columns.items()}
@@ -160,7 +164,9 @@ def animal_of(name: str, pattern: str) -> str:
     try:
         match = re.search(pattern, name)
     except re.error as error:
-        raise UserError(f"animal_pattern: {pattern} is not a regular expression ({error})") from None
+        raise UserError(
+            f"animal_pattern: {pattern} is not a regular expression ({error})"
+        ) from None
     return (match[0] if match else "") or name
 
 
@@ -175,7 +181,9 @@ def ids_in(name: str, ids: Iterable[str]) -> list[str]:
     for known in ids:
         word = re.escape(known.strip().casefold())
         weak = known.strip().isdecimal() or len(known.strip()) < 2
-        front = r"(?:^|(?:mouse|animal|subject|rat|id|no|nr)[ _.#-]*0*)" if weak else r"(?<![0-9a-z])"
+        front = (
+            r"(?:^|(?:mouse|animal|subject|rat|id|no|nr)[ _.#-]*0*)" if weak else r"(?<![0-9a-z])"
+        )
         match = re.search(f"{front}({word})(?![0-9a-z])", text) if word else None
         if match and (not weak or match.start(1) or text == known.strip().casefold()):
             hits[known] = match.span(1)
@@ -196,7 +204,9 @@ def _table(path: Path) -> Table:
     if not rows:
         raise UserError(f"{path}: the file is empty; expected a table with a header line")
     known = [len(_columns(cells)) for _, cells in rows[:_FIRST_ROWS]]
-    first = next((i for i, n in enumerate(known) if n >= 2), next((i for i, n in enumerate(known) if n), 0))
+    first = next(
+        (i for i, n in enumerate(known) if n >= 2), next((i for i, n in enumerate(known) if n), 0)
+    )
     header = tuple(rows[first][1])
     below = rows[first + 1 :]
     padded = [cells + [""] * (len(header) - len(cells)) for _, cells in below]

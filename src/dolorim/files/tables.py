@@ -15,8 +15,12 @@ from pathlib import Path
 from dolorim.core.errors import UserError
 from dolorim.files.sheet import SHEETS, read_sheet
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet would compute, and the same with our mark in front
-_SEP = re.compile(r'"?sep=(?P<delimiter>.)"?[;,\t|]*', re.IGNORECASE)  # what Excel writes and reads as a first line
+_FORMULA = re.compile(
+    r"'*[=+\-@\t\r]"
+)  # what a spreadsheet would compute, and the same with our mark in front
+_SEP = re.compile(
+    r'"?sep=(?P<delimiter>.)"?[;,\t|]*', re.IGNORECASE
+)  # what Excel writes and reads as a first line
 _DELIMITERS = ",;\t|"
 _HEAD = 1 << 18  # bytes that are looked at to tell what a file is
 HEADER_WITHIN = 200  # lines in which a header is looked for
@@ -100,8 +104,12 @@ def head_of(path: Path, rows: int) -> list[list[str]]:
     return [cells for _, cells in itertools.islice(_cells_of(path, whole_lines), rows)]
 
 
-def _cells_of(path: Path, raw: bytes, is_header: IsHeader | None = None) -> Iterator[tuple[int, list[str]]]:
-    lines = io.TextIOWrapper(io.BytesIO(raw), _encoding(raw), errors="replace", newline="")  # decoded as it is read
+def _cells_of(
+    path: Path, raw: bytes, is_header: IsHeader | None = None
+) -> Iterator[tuple[int, list[str]]]:
+    lines = io.TextIOWrapper(
+        io.BytesIO(raw), _encoding(raw), errors="replace", newline=""
+    )  # decoded as it is read
     top = None if is_header is None else _find_header(lines, is_header)
     lines.seek(0)
     marked = b"'" in raw
@@ -111,7 +119,9 @@ def _cells_of(path: Path, raw: bytes, is_header: IsHeader | None = None) -> Iter
             number, delimiter = _first_line(lines)
         else:
             in_front, delimiter = top
-            for number, line in enumerate(itertools.islice(lines, in_front), 1):  # quotes mean nothing in free text
+            for number, line in enumerate(
+                itertools.islice(lines, in_front), 1
+            ):  # quotes mean nothing in free text
                 if line.strip():
                     yield number, next(csv.reader([line], delimiter=delimiter))
         reader = csv.reader(lines, delimiter=delimiter)
@@ -120,7 +130,9 @@ def _cells_of(path: Path, raw: bytes, is_header: IsHeader | None = None) -> Iter
                 yield number + reader.line_num, [*map(_unmarked, cells)] if marked else cells
     except csv.Error as error:
         line_number = number + (reader.line_num if reader else 0)
-        raise UserError(f"{path}, line {line_number}: not a table that can be read ({error})") from None
+        raise UserError(
+            f"{path}, line {line_number}: not a table that can be read ({error})"
+        ) from None
 
 
 def _first_line(lines: io.TextIOWrapper) -> tuple[int, str]:
@@ -142,7 +154,9 @@ def _find_header(lines: Iterable[str], is_header: IsHeader) -> tuple[int, str] |
     """How many lines stand in front of the header, and the header's delimiter."""
     for number, line in enumerate(itertools.islice(lines, HEADER_WITHIN)):
         for delimiter in _DELIMITERS:
-            if delimiter in line and is_header([c.strip().strip('"') for c in line.split(delimiter)]):
+            if delimiter in line and is_header(
+                [c.strip().strip('"') for c in line.split(delimiter)]
+            ):
                 return number, delimiter
     return None
 

@@ -32,7 +32,9 @@ def _check_parents(asked: Path, folder: Path, flag: str) -> None:
     if not nearest.is_dir():
         raise UserError(f"{flag} {asked}: {nearest} is a file, not a folder; choose another place")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"{flag} {asked}: {nearest} cannot be written to; ask for permission or choose another place")
+        raise UserError(
+            f"{flag} {asked}: {nearest} cannot be written to; ask for permission or choose another place"
+        )
 
 
 def _exists(path: Path, flag: str) -> bool:
@@ -41,7 +43,10 @@ def _exists(path: Path, flag: str) -> bool:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be looked into
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # a name that is too long, a folder that may not be looked into
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{flag} {path}: cannot be used ({reason}); choose another place") from None
     return True

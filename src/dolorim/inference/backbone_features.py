@@ -57,34 +57,56 @@ def with_features(
                 with contextlib.nullcontext() if path.exists() else alone_with(path):
                     if not path.exists():
                         if predictor is None:
-                            say(f"computing the features of {config.model.visual} once, of pictures as they are")
+                            say(
+                                f"computing the features of {config.model.visual} once, of pictures as they are"
+                            )
                             device = pick_device(config.train.accelerator)
                             predictor = Predictor(model, input_spec, device, config.train.precision)
-                        parts = [*predictor.features(blocks_of(one.video), one.track, one.video.side_px)]
+                        parts = [
+                            *predictor.features(blocks_of(one.video), one.track, one.video.side_px)
+                        ]
                         np.save(path.with_suffix(".part.npy"), np.concatenate(parts))
                         path.with_suffix(".part.npy").replace(path)
             except OSError as error:
-                raise UserError(f"{path}: cannot be written ({error.strerror}); choose another --cache DIR") from None
-            found.append(dataclasses.replace(one, features=np.load(path, mmap_mode="r", allow_pickle=False)))
+                raise UserError(
+                    f"{path}: cannot be written ({error.strerror}); choose another --cache DIR"
+                ) from None
+            found.append(
+                dataclasses.replace(one, features=np.load(path, mmap_mode="r", allow_pickle=False))
+            )
             bar(one.n_frames)
     return found
 
 
-def compute_features(config: Config, videos: Sequence[CachedVideo], lengths: BodyLengths = NO_LENGTHS) -> None:
+def compute_features(
+    config: Config, videos: Sequence[CachedVideo], lengths: BodyLengths = NO_LENGTHS
+) -> None:
     """Store the features of a pretrained encoder for cached videos, as training with the same settings reads them."""
     if not needs_only_features(config.model):
         raise UserError(
             "--features are those of a frozen pretrained network that tells behaviors alone; choose --visual vit_2d or "
             "videomae2_3d, with --tasks action_only"
         )
-    poses = {s.video: s.pose for s in open_study(config.data).sources} if config.model.pose != "none" else {}
+    poses = (
+        {s.video: s.pose for s in open_study(config.data).sources}
+        if config.model.pose != "none"
+        else {}
+    )
     footage = []
     for video in videos:
         pose = poses.get(video.video)
         data = lengths.for_pose(config.data, video.video)
-        track = read_track(pose, data, config.model.pose == "generic", rate_of(video.time_s)) if pose else None
-        empty = Recording(video.video.stem, "", np.full(video.n_frames, UNLABELED, np.int16), file=video.video)
-        footage.append(LabelledRecording(empty, video, None if track is None else track.on(video.n_frames)))
+        track = (
+            read_track(pose, data, config.model.pose == "generic", rate_of(video.time_s))
+            if pose
+            else None
+        )
+        empty = Recording(
+            video.video.stem, "", np.full(video.n_frames, UNLABELED, np.int16), file=video.video
+        )
+        footage.append(
+            LabelledRecording(empty, video, None if track is None else track.on(video.n_frames))
+        )
     skeleton = next((f.track.skeleton for f in footage if f.track is not None), NO_SKELETON)
     model = build_recognizer(config.model, 2, skeleton, config.data.image_size)
     assert isinstance(model.visual, Pretrained)

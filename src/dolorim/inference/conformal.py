@@ -49,7 +49,9 @@ class Conformal:
         """Read `to_dict` back. Raises `UserError` for other keys and values."""
         known = set(cls.__dataclass_fields__)
         if not isinstance(data, Mapping) or set(data) != known:
-            raise UserError(f"{where}: expected the keys {', '.join(sorted(known))}, found {', '.join(map(str, data))}")
+            raise UserError(
+                f"{where}: expected the keys {', '.join(sorted(known))}, found {', '.join(map(str, data))}"
+            )
         try:
             return cls(
                 float(data["alpha"]),
@@ -58,11 +60,16 @@ class Conformal:
                 tuple(map(bool, data["guaranteed"])),
             )
         except (TypeError, ValueError) as error:
-            raise UserError(f"{where}: holds something other than numbers ({error}); train again") from None
+            raise UserError(
+                f"{where}: holds something other than numbers ({error}); train again"
+            ) from None
 
 
 def calibrate_conformal(
-    probabilities: Sequence[np.ndarray], labels: Sequence[np.ndarray], animals: Sequence[str], alpha: float = 0.1
+    probabilities: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    animals: Sequence[str],
+    alpha: float = 0.1,
 ) -> Conformal:
     """Thresholds from calibrated probabilities `(time, classes)` and labels `(time,)` of held-out animals.
 
@@ -70,7 +77,9 @@ def calibrate_conformal(
     are a little too small. Raises `ValueError` for an alpha outside (0, 1) and for no recordings.
     """
     if not 0 < alpha < 1 or not len(probabilities):
-        raise ValueError(f"expected recordings and an alpha between 0 and 1, got {len(probabilities)} and {alpha}")
+        raise ValueError(
+            f"expected recordings and an alpha between 0 and 1, got {len(probabilities)} and {alpha}"
+        )
     thresholds, counts = [], []
     for c in range(np.shape(probabilities[0])[1]):
         by_animal: dict[str, list[np.ndarray]] = {}
@@ -81,7 +90,9 @@ def calibrate_conformal(
         scores = [np.sort(np.concatenate(parts)) for parts in by_animal.values()]
         counts.append(len(scores))
         thresholds.append(_threshold(scores, alpha))
-    return Conformal(alpha, tuple(thresholds), tuple(counts), tuple(_enough(n, alpha) for n in counts))
+    return Conformal(
+        alpha, tuple(thresholds), tuple(counts), tuple(_enough(n, alpha) for n in counts)
+    )
 
 
 def _enough(animals: int, alpha: float) -> bool:
@@ -111,7 +122,9 @@ def abstain(labels: np.ndarray, probabilities: np.ndarray, conformal: Conformal)
     return np.where(sure, labels, UNLABELED).astype(np.int16)
 
 
-def read_sets(run: RunFolder, alpha: float, classes: Sequence[str], for_run: RunFolder | None = None) -> Conformal:
+def read_sets(
+    run: RunFolder, alpha: float, classes: Sequence[str], for_run: RunFolder | None = None
+) -> Conformal:
     """The run's sets at a level, and a warning of what they do not promise. Raises `UserError` where there are none.
 
     With `for_run`, they are to serve the probabilities of another run, which must be of the same kind.
@@ -125,12 +138,20 @@ def read_sets(run: RunFolder, alpha: float, classes: Sequence[str], for_run: Run
             f"--val_animals, or name a cross-validated run of the same recipe with --abstain_by"
         )
     data = run.read_json(path.name)
-    found = [Conformal.from_dict(d, str(path)) for d in data.get("sets", ())] if isinstance(data, dict) else []
+    found = (
+        [Conformal.from_dict(d, str(path)) for d in data.get("sets", ())]
+        if isinstance(data, dict)
+        else []
+    )
     sets = next((s for s in found if abs(s.alpha - alpha) < 1e-9), None)
     if sets is None:
-        raise UserError(f"--abstain {alpha:g}: expected one of {', '.join(f'{s.alpha:g}' for s in found)}")
+        raise UserError(
+            f"--abstain {alpha:g}: expected one of {', '.join(f'{s.alpha:g}' for s in found)}"
+        )
     if len(sets.thresholds) != len(classes) or run.read_ethogram().classes != tuple(classes):
-        raise UserError(f"{path}: its sets are of {', '.join(run.read_ethogram().classes)}, not {', '.join(classes)}")
+        raise UserError(
+            f"{path}: its sets are of {', '.join(run.read_ethogram().classes)}, not {', '.join(classes)}"
+        )
     corrected = bool(data.get("prior_corrected"))
     if for_run is not None and corrects_prior(for_run) != corrected:
         with_, without = (run.path, for_run.path) if corrected else (for_run.path, run.path)
@@ -138,7 +159,11 @@ def read_sets(run: RunFolder, alpha: float, classes: Sequence[str], for_run: Run
             f"{path}: probabilities of {with_} are corrected for what training drew, those of {without} (made by an "
             f"older version) are not, so the sets of one do not fit the other; train the older one again"
         )
-    weak = [f"{c} ({n})" for c, n, sure in zip(classes, sets.animals, sets.guaranteed, strict=True) if not sure]
+    weak = [
+        f"{c} ({n})"
+        for c, n, sure in zip(classes, sets.animals, sets.guaranteed, strict=True)
+        if not sure
+    ]
     if weak:
         needed = ceil(2 / alpha - 1e-9) - 1
         warn(f"at alpha {alpha:g} nothing is promised for classes that fewer than {needed} held-out animals show: "
@@ -150,5 +175,8 @@ def read_sets(run: RunFolder, alpha: float, classes: Sequence[str], for_run: Run
 
 def corrects_prior(run: RunFolder) -> bool:
     """Are the probabilities corrected for what was drawn and weighted in training? In version 0.1.0 they are not."""
-    runs = [RunFolder(path.parent) for path in (*run.path.glob("decoder.json"), *run.path.glob("folds/*/decoder.json"))]
+    runs = [
+        RunFolder(path.parent)
+        for path in (*run.path.glob("decoder.json"), *run.path.glob("folds/*/decoder.json"))
+    ]
     return any(r.read_decoder().prior for r in runs)

@@ -57,7 +57,10 @@ class Decoder:
     @property
     def is_plain(self) -> bool:
         """Are its labels those of the highest corrected probability, frame by frame?"""
-        return self.to_dict().keys() <= {"decoder", "temperature", "prior", "focal_gamma"} and self.kind == "argmax"
+        return (
+            self.to_dict().keys() <= {"decoder", "temperature", "prior", "focal_gamma"}
+            and self.kind == "argmax"
+        )
 
     def calibrated(self, probabilities: np.ndarray) -> np.ndarray:
         """A network's probabilities `(time, classes)` as those of the recordings; frames that hold a NaN stay NaN."""
@@ -70,7 +73,9 @@ class Decoder:
     def _corrected(self, probabilities: np.ndarray, power: float) -> np.ndarray:
         p = np.asarray(probabilities, float)
         if self.prior and len(self.prior) != p.shape[1]:
-            raise ValueError(f"a decoder of {len(self.prior)} classes got probabilities of {p.shape[1]}")
+            raise ValueError(
+                f"a decoder of {len(self.prior)} classes got probabilities of {p.shape[1]}"
+            )
         if self.temperature == 1.0 and not self.prior and not self.focal_gamma:
             return np.where(np.isnan(p).any(1, keepdims=True), np.nan, p)
         scores = np.log(np.clip(p, 1e-12, None))
@@ -80,7 +85,9 @@ class Decoder:
             scores = scores + power * np.log(self.prior)
         return _softmax(scores / self.temperature)
 
-    def decode(self, probabilities: np.ndarray, rate_hz: float, breaks: Sequence[int] = ()) -> np.ndarray:
+    def decode(
+        self, probabilities: np.ndarray, rate_hz: float, breaks: Sequence[int] = ()
+    ) -> np.ndarray:
         """Labels `(time,)` int16 of probabilities `(time, classes)` at `rate_hz` frames a second.
 
         `breaks` are frames at which something new begins (a trial after a pause): nothing is carried over them, and
@@ -90,7 +97,9 @@ class Decoder:
         n, classes = np.shape(probabilities)
         for values in (self.prior, self.biases, self.min_duration_s):
             if len(values) not in (0, classes):
-                raise ValueError(f"a decoder of {len(values)} classes got probabilities of {classes}")
+                raise ValueError(
+                    f"a decoder of {len(values)} classes got probabilities of {classes}"
+                )
         labels = np.full(n, UNLABELED, np.int16)
         p = self.for_labels(probabilities)
         for start, stop in _pieces(n, breaks):
@@ -104,7 +113,9 @@ class Decoder:
             if self.kind == "argmax":
                 labels[start:stop] = scores.argmax(1)
             else:
-                shortest = [max(1, round(d * rate_hz)) for d in self.min_duration_s] or [1] * classes
+                shortest = [max(1, round(d * rate_hz)) for d in self.min_duration_s] or [
+                    1
+                ] * classes
                 scores[~known] = 0.0
                 labels[start:stop] = best_bouts(scores, shortest, self.switch_cost)
         return labels
@@ -113,30 +124,47 @@ class Decoder:
         """What `decoder.json` holds: all that is not at its default; plain argmax is `{"decoder": "argmax"}`."""
         data = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         plain = asdict(Decoder())
-        return {"decoder": data.pop("kind"), **{k: v for k, v in data.items() if v != plain[k] and v != []}}
+        return {
+            "decoder": data.pop("kind"),
+            **{k: v for k, v in data.items() if v != plain[k] and v != []},
+        }
 
     @classmethod
-    def from_dict(cls, data: Any, classes: int | None = None, where: str = "decoder.json") -> Decoder:
+    def from_dict(
+        cls, data: Any, classes: int | None = None, where: str = "decoder.json"
+    ) -> Decoder:
         """Read `to_dict` back. Raises `UserError` for an unknown key, a value that cannot be, and a wrong length."""
         if not isinstance(data, Mapping) or "decoder" not in data:
-            raise UserError(f'{where}: expected {{"decoder": "argmax"}} or the like, found {str(data)[:60]}')
+            raise UserError(
+                f'{where}: expected {{"decoder": "argmax"}} or the like, found {str(data)[:60]}'
+            )
         if data["decoder"] not in ("argmax", "viterbi"):
-            raise UserError(f"{where}: expected decoder argmax or viterbi, found {data['decoder']!r}")
+            raise UserError(
+                f"{where}: expected decoder argmax or viterbi, found {data['decoder']!r}"
+            )
         values: dict[str, Any] = {"kind": data["decoder"]}
         for key, value in data.items():
             if key == "decoder":
                 continue
             if key in _BY_CLASS:
-                if not isinstance(value, Sequence) or not all(_is_number(v, key == "biases") for v in value):
-                    raise UserError(f"{where}: expected {key} to be a list of numbers, found {value!r}")
+                if not isinstance(value, Sequence) or not all(
+                    _is_number(v, key == "biases") for v in value
+                ):
+                    raise UserError(
+                        f"{where}: expected {key} to be a list of numbers, found {value!r}"
+                    )
                 if key == "prior" and min(value, default=1.0) <= 0:
                     raise UserError(f"{where}: expected {key} to be above 0, found {value!r}")
                 if classes is not None and len(value) not in (0, classes):
-                    raise UserError(f"{where}: expected {key} for {classes} classes, found {len(value)}")
+                    raise UserError(
+                        f"{where}: expected {key} for {classes} classes, found {len(value)}"
+                    )
                 values[key] = tuple(map(float, value))
             elif key in _NUMBERS:
                 if not _is_number(value) or (key == "temperature" and value == 0):
-                    raise UserError(f"{where}: expected {key} to be a number above 0, found {value!r}")
+                    raise UserError(
+                        f"{where}: expected {key} to be a number above 0, found {value!r}"
+                    )
                 values[key] = float(value)
             else:
                 known = ", ".join(("decoder", *_BY_CLASS, *_NUMBERS))
@@ -155,7 +183,9 @@ def prior_factors(labelled: np.ndarray, learned: np.ndarray) -> tuple[float, ...
     if not known.any():
         return ()
     factors = np.ones(len(labelled))
-    factors[known] = (labelled[known] / labelled[known].sum()) / (learned[known] / learned[known].sum())
+    factors[known] = (labelled[known] / labelled[known].sum()) / (
+        learned[known] / learned[known].sum()
+    )
     return tuple(np.round(factors, 6).clip(min=1e-6).tolist())
 
 
@@ -170,8 +200,12 @@ def best_bouts(scores: np.ndarray, shortest: Sequence[int], switch_cost: float =
     n, classes = scores.shape
     if classes == 1 or n == 0:
         return np.zeros(n, np.int16)
-    entered = np.zeros((n, classes), bool)  # at t: the best path into c has begun its bout shortest[c] - 1 frames ago
-    leaders = np.empty((n, 2), np.int8 if classes < 128 else np.int16)  # best and second-best class of a path that ends
+    entered = np.zeros(
+        (n, classes), bool
+    )  # at t: the best path into c has begun its bout shortest[c] - 1 frames ago
+    leaders = np.empty(
+        (n, 2), np.int8 if classes < 128 else np.int16
+    )  # best and second-best class of a path that ends
     each = range(classes)
     standing = [0.0] * classes  # by class, the value of the best path less S
     running = np.zeros(classes)
@@ -203,7 +237,9 @@ def best_bouts(scores: np.ndarray, shortest: Sequence[int], switch_cost: float =
     label, begin = max(each, key=best.__getitem__), None
     highest = best[label]
     for c in each:
-        for back in range(1, min(len(waiting[c]), n)):  # begins at n - back, after the path that ends at n - back - 1
+        for back in range(
+            1, min(len(waiting[c]), n)
+        ):  # begins at n - back, after the path that ends at n - back - 1
             value = waiting[c][(n - back - 1) % len(waiting[c])] + row[c]
             if value > highest:
                 highest, label, begin = value, c, n - back

@@ -45,6 +45,7 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
 def _cpu_has_bf16() -> bool:
     # PyTorch has no public question for this: its public one says yes where bf16 is only emulated.
     questions = (
-        getattr(torch.cpu, name, lambda: False) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        getattr(torch.cpu, name, lambda: False)
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     )
     return any(question() for question in questions)

@@ -10,7 +10,8 @@ from dolorim.pose.pose import Skeleton
 
 def input_spec_of(model: Recognizer, config: ModelConfig, skeleton: Skeleton) -> InputSpec:
     visual, pose = (
-        None if stream is None else Halo(stream.before, stream.after) for stream in (model.visual, model.pose)
+        None if stream is None else Halo(stream.before, stream.after)
+        for stream in (model.visual, model.pose)
     )
     sees_points = visual is not None and bool(skeleton.keypoints) and skeleton.animals == 1
     return InputSpec(

@@ -22,7 +22,9 @@ from dolorim.inference.run_folder import RunFolder
 from dolorim.terminal import warn
 
 
-def find_inputs(run: RunFolder, places: Sequence[Path], dlc: Path | None = None) -> list[PredictInput]:
+def find_inputs(
+    run: RunFolder, places: Sequence[Path], dlc: Path | None = None
+) -> list[PredictInput]:
     """What there is to label for a run below some places: videos, with poses from `dlc` or near them, or poses alone.
 
     A video without the pose that the run has learned from is named. Raises `UserError` where there is nothing.
@@ -47,11 +49,15 @@ def find_inputs(run: RunFolder, places: Sequence[Path], dlc: Path | None = None)
         elif pose is not None:
             jobs.append(PredictInput(pose, stem, pose))
     if not jobs:
-        raise UserError(f"{dlc}: no pose file belongs to one of the {len(videos)} videos (looked for {LOOKED_FOR})")
+        raise UserError(
+            f"{dlc}: no pose file belongs to one of the {len(videos)} videos (looked for {LOOKED_FOR})"
+        )
     return jobs
 
 
-def _poses_to_see(videos: Sequence[Path], places: Sequence[Path], poses_alone: bool) -> dict[Path, Path]:
+def _poses_to_see(
+    videos: Sequence[Path], places: Sequence[Path], poses_alone: bool
+) -> dict[Path, Path]:
     """The pose of each video; one that has none, or two, is named with what was looked for and what is done."""
     findings: list[Finding] = []
     found = poses_of(videos, places, findings)

@@ -35,7 +35,9 @@ def write_overlay(video: Path, predictions: Predictions, path: Path) -> None:
         writer.close()
 
 
-def _paint(gray: np.ndarray, predictions: Predictions, index: int, colors: list[tuple[int, int, int]]) -> np.ndarray:
+def _paint(
+    gray: np.ndarray, predictions: Predictions, index: int, colors: list[tuple[int, int, int]]
+) -> np.ndarray:
     height, width = gray.shape
     scale = max(1.0, _SIDE / max(height, width))
     height, width = (round(s * scale / 2) * 2 for s in (height, width))
@@ -51,14 +53,30 @@ def _paint(gray: np.ndarray, predictions: Predictions, index: int, colors: list[
     draw.rectangle((3, 3, 15 + draw.textlength(name, font), size + 14), fill=color)
     draw.text((9, 6), name, fill=(0, 0, 0) if sum(color) > 380 else (255, 255, 255), font=font)
     clock = f"frame {index}   {predictions.time_s[index]:.2f} s"
-    draw.text((8, height - size - 10), clock, fill=(255, 255, 255), font=font, stroke_width=2, stroke_fill=(0, 0, 0))
+    draw.text(
+        (8, height - size - 10),
+        clock,
+        fill=(255, 255, 255),
+        font=font,
+        stroke_width=2,
+        stroke_fill=(0, 0, 0),
+    )
     row = min(size * 2 + 8, (height - 16) // len(predictions.classes))
-    for i, (name, probability) in enumerate(zip(predictions.classes, predictions.probabilities[index], strict=True)):
+    for i, (name, probability) in enumerate(
+        zip(predictions.classes, predictions.probabilities[index], strict=True)
+    ):
         top = 8 + i * row
-        draw.text((width + 8, top), name, fill=(255, 255, 255) if i == label else (170, 170, 170), font=font)
+        draw.text(
+            (width + 8, top),
+            name,
+            fill=(255, 255, 255) if i == label else (170, 170, 170),
+            font=font,
+        )
         bar_top = top + size + 3
         if bar_top + 4 <= top + row:
             length = round(float(probability) * (panel - 16))
-            draw.rectangle((width + 8, bar_top, width + panel - 8, top + row - 4), fill=(60, 60, 60))
+            draw.rectangle(
+                (width + 8, bar_top, width + panel - 8, top + row - 4), fill=(60, 60, 60)
+            )
             draw.rectangle((width + 8, bar_top, width + 8 + length, top + row - 4), fill=colors[i])
     return np.asarray(picture)

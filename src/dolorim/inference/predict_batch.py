@@ -97,9 +97,15 @@ class PredictOptions:
 
     def meta(self, job: PredictInput) -> dict[str, Any]:
         data, by = self.config.data, self.abstain_by or self.run
-        if job.video is not None:  # as long as the animal is taken for: another length is another view
+        if (
+            job.video is not None
+        ):  # as long as the animal is taken for: another length is another view
             data = self.run.read_body_lengths().for_crop(data, job.video)
-        open_ = {} if self.abstain is None else {"abstain": self.abstain, "abstain_by": str(by.path.resolve())}
+        open_ = (
+            {}
+            if self.abstain is None
+            else {"abstain": self.abstain, "abstain_by": str(by.path.resolve())}
+        )
         return {
             "dolorim": __version__,
             "run": str(self.run.path.resolve()),
@@ -147,12 +153,18 @@ class PredictWorker:
         """The predictions of one recording, without writing anything. Raises `UserError`."""
         run, options = self.options.run, self.options
         raw = self.labeler.predict_video(job)
-        return decide(job, raw, run.read_decoder(), run.read_ethogram(), options.meta(job), options.sets)
+        return decide(
+            job, raw, run.read_decoder(), run.read_ethogram(), options.meta(job), options.sets
+        )
 
 
-def write_down(options: PredictOptions, job: PredictInput, raw: RawPrediction, meta: dict[str, Any]) -> Done:
+def write_down(
+    options: PredictOptions, job: PredictInput, raw: RawPrediction, meta: dict[str, Any]
+) -> Done:
     """Decide on the whole of a recording and write its files. Raises `UserError`."""
-    predictions = decide(job, raw, options.run.read_decoder(), options.run.read_ethogram(), meta, options.sets)
+    predictions = decide(
+        job, raw, options.run.read_decoder(), options.run.read_ethogram(), meta, options.sets
+    )
     if options.meta(job) != meta:
         raise UserError(f"{job.file}: changed while it was read; run again when it is complete")
     with raw.seconds.on("writing"):
@@ -163,7 +175,9 @@ def write_down(options: PredictOptions, job: PredictInput, raw: RawPrediction, m
         write_predictions(options.out, predictions)
         if options.overlay and job.video is not None:
             write_overlay(job.video, predictions, options.out / f"{job.stem}.overlay.mp4")
-    used = f" from {' and '.join(raw.seen)}" if options.run.read_config().model.pose != "none" else ""
+    used = (
+        f" from {' and '.join(raw.seen)}" if options.run.read_config().model.pose != "none" else ""
+    )
     line = f"{job.file.name}: {len(predictions.labels)} frames{used}, {_summary(predictions)}"
     return Done(line, raw.damage, len(predictions.labels), raw.seconds, describe_sizes(raw.sizes))
 
@@ -204,16 +218,22 @@ def predict_videos(
         run, out, overlay, overwrite, body_length_px, mask, abstain, abstain_by, threads, keypoints
     )
     if keypoints and run.read_config().model.tasks != "multitask":
-        raise UserError(f"{run.path}: has learned no keypoints; --keypoints is for runs of train multitask")
+        raise UserError(
+            f"{run.path}: has learned no keypoints; --keypoints is for runs of train multitask"
+        )
     _ = options.sets  # where they are missing, it is said before any work is done
     alone = engine == "local" and workers == 1
     outcome, started = BatchResult(), time.perf_counter()
     divided = {} if alone else _divided(options, jobs, part)
-    waiting: deque[PredictInput | VideoPart] = deque(p for _, parts in divided.values() for p in parts)
+    waiting: deque[PredictInput | VideoPart] = deque(
+        p for _, parts in divided.values() for p in parts
+    )
     waiting.extend(job for job in jobs if job not in divided)
     found: dict[VideoPart, RawPrediction | Failed | None] = {}
     with progress("labelling videos", len(jobs)) as bar:
-        for task, result in spread(partial(PredictWorker, options), waiting, workers, engine, address):
+        for task, result in spread(
+            partial(PredictWorker, options), waiting, workers, engine, address
+        ):
             job = task if isinstance(task, PredictInput) else task.job
             if isinstance(task, VideoPart):
                 assert not isinstance(result, Done)
@@ -231,7 +251,9 @@ def predict_videos(
             bar.describe(f"labelling videos ({outcome.frames:,} frames so far)")
     there = {*outcome.done, *outcome.skipped}
     if there:
-        _write_bouts_to_check(out, [j.stem for j in jobs if j.file in there], run.read_ethogram().indicator)
+        _write_bouts_to_check(
+            out, [j.stem for j in jobs if j.file in there], run.read_ethogram().indicator
+        )
     outcome.seconds["all"] = time.perf_counter() - started
     return outcome
 
@@ -262,7 +284,9 @@ def _readable(out: Path, stems: Sequence[str]) -> Iterator[Predictions]:
 def _decided(predictions: Predictions) -> Predictions:
     """The same with every frame that was left open under its likeliest class."""
     likeliest = np.nan_to_num(predictions.probabilities).argmax(1).astype(np.int16)
-    return dataclasses.replace(predictions, labels=np.where(predictions.labels < 0, likeliest, predictions.labels))
+    return dataclasses.replace(
+        predictions, labels=np.where(predictions.labels < 0, likeliest, predictions.labels)
+    )
 
 
 def _note(outcome: BatchResult, job: PredictInput, result: Done | Failed, total: int) -> None:
@@ -306,7 +330,10 @@ def _divided(
         if not options.overwrite and is_done(options.out, job.stem, meta):
             continue
         starts = range(0, frames - size + 1, size)
-        found[job] = meta, [VideoPart(job, s, s + size if s != starts[-1] else None) for s in starts]
+        found[job] = (
+            meta,
+            [VideoPart(job, s, s + size if s != starts[-1] else None) for s in starts],
+        )
     return found
 
 
@@ -332,7 +359,9 @@ def _identity(job: PredictInput) -> dict[str, Any]:
     try:
         found = {"fingerprint": fingerprint(job.file)}
         return (
-            found if job.pose is None else {**found, "pose": str(job.pose), "pose_fingerprint": fingerprint(job.pose)}
+            found
+            if job.pose is None
+            else {**found, "pose": str(job.pose), "pose_fingerprint": fingerprint(job.pose)}
         )
     except OSError as error:
         raise UserError(f"{job.file}: cannot be read ({error.strerror})") from None

@@ -120,7 +120,9 @@ class VideoPredictor:
             raise UserError(f"{job.file}: not a pose file that this run can read")
         with clock.on("network"):
             found = [d.probabilities for d in self.predictor.stream(None, track)]
-        return RawPrediction(np.concatenate(found), np.arange(track.n_frames) / track.rate_hz, None, ("pose",), clock)
+        return RawPrediction(
+            np.concatenate(found), np.arange(track.n_frames) / track.rate_hz, None, ("pose",), clock
+        )
 
     def predict_part(self, part: VideoPart) -> RawPrediction | None:
         """Look at a part of a video: the very numbers that come of the whole. None where that cannot be had."""
@@ -130,16 +132,29 @@ class VideoPredictor:
         except DisagreementError:
             return None
 
-    def _video(self, job: PredictInput, video: Path, clock: Stopwatch, part: VideoPart | None = None) -> RawPrediction:
+    def _video(
+        self, job: PredictInput, video: Path, clock: Stopwatch, part: VideoPart | None = None
+    ) -> RawPrediction:
         info = probe(video)
-        track = self._track(job, info.header_rate_hz) if self.predictor.input_spec.pose is not None else None
+        track = (
+            self._track(job, info.header_rate_hz)
+            if self.predictor.input_spec.pose is not None
+            else None
+        )
         with clock.on("localize and crop"):
-            view = plan_crop(video, self.lengths.for_crop(self.config.data, video, info), info, job.pose)
+            view = plan_crop(
+                video, self.lengths.for_crop(self.config.data, video, info), info, job.pose
+            )
         first, from_crop, stream = self._stream(video, view, part)
         frames, waited = clock.each("decode", stream), "decode"
         if usual_workers() > 2:  # a processor to spare: frames are decoded in a thread of their own
-            frames, waited = clock.each("waiting for frames", prefetch(frames, _DECODED)), "waiting for frames"
-        blocks = behind(clock.each("localize and crop", crop_frames(frames, view, from_crop)), first)
+            frames, waited = (
+                clock.each("waiting for frames", prefetch(frames, _DECODED)),
+                "waiting for frames",
+            )
+        blocks = behind(
+            clock.each("localize and crop", crop_frames(frames, view, from_crop)), first
+        )
         times: list[np.ndarray] = []
         places: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -160,29 +175,49 @@ class VideoPredictor:
         seen = ("video",) if track is None else ("video", "pose")
         damage = str(stream.damage) if stream.damage else None
         probabilities = _together([d.probabilities for d in found])
-        raw = RawPrediction(probabilities, _together(times), damage, seen, clock, _points(found, places, view.side_px))
+        raw = RawPrediction(
+            probabilities,
+            _together(times),
+            damage,
+            seen,
+            clock,
+            _points(found, places, view.side_px),
+        )
         if part is None:
             return replace(raw, sizes=tuple(stream.sizes))
         if any((s.width_px, s.height_px) != (info.width_px, info.height_px) for s in stream.sizes):
             raise DisagreementError  # whoever sees the whole knows where the picture changes its size
         return _only(raw, part, first)
 
-    def _stream(self, video: Path, view: CropPlan, part: VideoPart | None) -> tuple[int, int, FrameStream | FrameSpan]:
+    def _stream(
+        self, video: Path, view: CropPlan, part: VideoPart | None
+    ) -> tuple[int, int, FrameStream | FrameSpan]:
         """From which frame on the network looks, from which on windows are cut, and the frames for that."""
         if part is None:
             return 0, 0, FrameStream(video)
         packets = _packets(video)
         if packets is None:
             raise DisagreementError
-        (first, last), (period, beyond) = self.predictor.around(part.start, part.stop), crop_period(view)
+        (first, last), (period, beyond) = (
+            self.predictor.around(part.start, part.stop),
+            crop_period(view),
+        )
         from_crop = max(0, (first - period) // period * period)
-        return first, from_crop, FrameSpan(video, packets, from_crop, None if last is None else last + beyond)
+        return (
+            first,
+            from_crop,
+            FrameSpan(video, packets, from_crop, None if last is None else last + beyond),
+        )
 
     def _track(self, job: PredictInput, rate_hz: float) -> PoseTrack | None:
         """The recording's pose, where it has one with the keypoints that the run has learned from."""
         if job.pose is None:
             return None
-        data = self.config.data if job.video is None else self.lengths.for_pose(self.config.data, job.video)
+        data = (
+            self.config.data
+            if job.video is None
+            else self.lengths.for_pose(self.config.data, job.video)
+        )
         track = read_track(job.pose, data, self.config.model.pose == "generic", rate_hz)
         wanted = self.predictor.input_spec.skeleton
         if track.skeleton != wanted:
@@ -213,7 +248,9 @@ def decide(
         labels = decoder.decode(evidence, rate_hz)
         probabilities = decoder.calibrated(evidence)
         if sets is not None:
-            labels = left_open(labels, probabilities.round(4), sets)  # as they were calibrated, from files
+            labels = left_open(
+                labels, probabilities.round(4), sets
+            )  # as they were calibrated, from files
             meta["frames_left_open"] = int(np.sum(labels < 0))
         labels[other_shape] = UNLABELED  # the decoder would have them go with their neighbors
     meta["seen"] = list(raw.seen)
@@ -241,7 +278,9 @@ def joined(parts: list[tuple[VideoPart, RawPrediction | None]]) -> RawPrediction
         for what, spent in raw.seconds.items():
             seconds.add(what, spent)
     there = [w for w in kept if len(w.time_s)]
-    probabilities, time_s = (np.concatenate([getattr(w, name) for w in there]) for name in ("probabilities", "time_s"))
+    probabilities, time_s = (
+        np.concatenate([getattr(w, name) for w in there]) for name in ("probabilities", "time_s")
+    )
     points = [w.keypoints for w in there if w.keypoints is not None]
     keypoints = np.concatenate(points) if points else None
     return RawPrediction(probabilities, time_s, kept[-1].damage, kept[0].seen, seconds, keypoints)
@@ -253,7 +292,9 @@ def _only(raw: RawPrediction, part: VideoPart, first: int) -> RawPrediction:
     damage = None if more else raw.damage  # behind the part: the next one meets it, too
     probabilities, time_s, keypoints = raw.probabilities[wanted], raw.time_s[wanted], raw.keypoints
     keypoints = None if keypoints is None else keypoints[wanted]
-    return replace(raw, probabilities=probabilities, time_s=time_s, keypoints=keypoints, damage=damage)
+    return replace(
+        raw, probabilities=probabilities, time_s=time_s, keypoints=keypoints, damage=damage
+    )
 
 
 def _points(

@@ -9,7 +9,9 @@ from dolorim.inference.streaming import Predictor
 from dolorim.models.recognizer import Recognizer
 
 
-def predictor_of(run: RunFolder, model: Recognizer | None = None, keypoints: bool = False) -> Predictor:
+def predictor_of(
+    run: RunFolder, model: Recognizer | None = None, keypoints: bool = False
+) -> Predictor:
     """The run's recognizer, ready to predict on the device that its settings name."""
     config, model = run.read_config(), model or run.load_model()
     return Predictor(

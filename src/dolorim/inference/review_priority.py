@@ -12,7 +12,9 @@ from dolorim.core.runs import runs
 from dolorim.labels.bouts import Bout, to_bouts
 from dolorim.labels.predictions import Predictions
 
-POSSIBLE = 0.2  # probability of the indicator from which on a frame of another class is worth a look
+POSSIBLE = (
+    0.2  # probability of the indicator from which on a frame of another class is worth a look
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,10 @@ def rank_bouts(
                 rows += [_row(p, piece, target) for piece in _possible_pieces(p, bout, target)]
     ranked = []
     for row in rows:
-        share_of_time, share_of_bouts = row["seconds"] / (total_s or 1), row["bouts"] / (total_bouts or 1)
+        share_of_time, share_of_bouts = (
+            row["seconds"] / (total_s or 1),
+            row["bouts"] / (total_bouts or 1),
+        )
         ranked.append(BoutToCheck(**row, score=100 * (share_of_time + share_of_bouts)))
     return sorted(ranked, key=lambda b: -b.score)[:limit]
 

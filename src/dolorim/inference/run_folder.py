@@ -74,14 +74,22 @@ class RunFolder:
         Raises `UserError` where the folder holds a finished run, or one with other settings or folds; only which
         devices do the work may change on the way, and the batch size with them.
         """
-        splits = asdict(split) if isinstance(split, Split) else {"folds": [asdict(s) for s in split]}
+        splits = (
+            asdict(split) if isinstance(split, Split) else {"folds": [asdict(s) for s in split]}
+        )
         if config.train.warm_start is not None and not self.config.exists():
-            self.write_json("seen_before.json", sorted(RunFolder(config.train.warm_start).learned_from()))
+            self.write_json(
+                "seen_before.json", sorted(RunFolder(config.train.warm_start).learned_from())
+            )
         if self.config.exists():
             self._refuse_other(config)
             if self.metrics.exists():
-                raise UserError(f"{self.path}: holds a finished run; choose another --run or delete the folder")
-            known = self.read_json("splits.json") if (self.path / "splits.json").exists() else splits
+                raise UserError(
+                    f"{self.path}: holds a finished run; choose another --run or delete the folder"
+                )
+            known = (
+                self.read_json("splits.json") if (self.path / "splits.json").exists() else splits
+            )
             if "folds" in {*known, *splits} and known != json.loads(json.dumps(splits)):
                 raise UserError(
                     f"{self.path}: holds a run that was begun with other folds, or with none; choose another --run, "
@@ -99,12 +107,16 @@ class RunFolder:
 
     def read_json(self, name: str) -> Any:
         if not (self.path / name).is_file():
-            raise UserError(f"{self.path / name}: there is no such file; is {self.path} a run folder?")
+            raise UserError(
+                f"{self.path / name}: there is no such file; is {self.path} a run folder?"
+            )
         return read_json(self.path / name, "train again")
 
     def read_config(self) -> Config:
         if not self.config.exists():
-            raise UserError(f"{self.path}: not a run folder (it has no config.toml); name one that train has written")
+            raise UserError(
+                f"{self.path}: not a run folder (it has no config.toml); name one that train has written"
+            )
         return read_config(self.config)
 
     def read_split(self) -> Split:
@@ -114,7 +126,11 @@ class RunFolder:
     def read_folds(self) -> tuple[Split, ...]:
         """The folds of a cross-validated run, the one split of another."""
         data = self.read_json("splits.json")
-        folds = data["folds"] if isinstance(data, dict) and isinstance(data.get("folds"), list) else [data]
+        folds = (
+            data["folds"]
+            if isinstance(data, dict) and isinstance(data.get("folds"), list)
+            else [data]
+        )
         return tuple(self._split(fold) for fold in folds)
 
     @property
@@ -137,7 +153,9 @@ class RunFolder:
 
     def seen_before(self) -> set[str]:
         """Animals that the run which this one started from comes from."""
-        before = self.read_json("seen_before.json") if (self.path / "seen_before.json").exists() else []
+        before = (
+            self.read_json("seen_before.json") if (self.path / "seen_before.json").exists() else []
+        )
         return {*map(str, before)}
 
     def read_training(self) -> dict[str, Any]:
@@ -149,7 +167,9 @@ class RunFolder:
         """Those of the animals that the run was trained on; none for a run of a version that did not measure them."""
         if not (self.path / "body_lengths.json").exists():
             return NO_LENGTHS
-        return BodyLengths.from_dict(self.read_json("body_lengths.json"), str(self.path / "body_lengths.json"))
+        return BodyLengths.from_dict(
+            self.read_json("body_lengths.json"), str(self.path / "body_lengths.json")
+        )
 
     def _split(self, data: Any) -> Split:
         try:
@@ -167,20 +187,26 @@ class RunFolder:
         try:
             return Skeleton(tuple(map(str, data["keypoints"])), int(data["animals"]))
         except (TypeError, KeyError, ValueError):
-            raise UserError(f"{self.path / 'skeleton.json'}: expected keypoints and animals; train again") from None
+            raise UserError(
+                f"{self.path / 'skeleton.json'}: expected keypoints and animals; train again"
+            ) from None
 
     def read_ethogram(self) -> Ethogram:
         return read_ethogram(self.path / "ethogram.toml")
 
     def read_decoder(self) -> Decoder:
         return Decoder.from_dict(
-            self.read_json("decoder.json"), len(self.read_ethogram()), str(self.path / "decoder.json")
+            self.read_json("decoder.json"),
+            len(self.read_ethogram()),
+            str(self.path / "decoder.json"),
         )
 
     def save_model(self, model: Recognizer) -> None:
         """Write the weights."""
         part = self.weights.with_suffix(".part")
-        safetensors.torch.save_file({k: v.contiguous() for k, v in model.state_dict().items()}, str(part))
+        safetensors.torch.save_file(
+            {k: v.contiguous() for k, v in model.state_dict().items()}, str(part)
+        )
         part.replace(self.weights)
 
     def load_model(self) -> Recognizer:
@@ -190,12 +216,18 @@ class RunFolder:
             self.refuse_folds()
         network = config.model, len(ethogram), self.read_skeleton(), config.data.image_size
         if not self.weights.exists():
-            raise UserError(f"{self.weights}: there is no such file; the run has not finished training")
+            raise UserError(
+                f"{self.weights}: there is no such file; the run has not finished training"
+            )
         try:
             tensors = safetensors.torch.load_file(str(self.weights))
         except (safetensors.SafetensorError, OSError) as error:
-            raise UserError(f"{self.weights}: cannot be read ({error}); copy the run folder again") from None
-        with torch.device("meta"):  # takes no memory, however large a network somebody's settings may ask for
+            raise UserError(
+                f"{self.weights}: cannot be read ({error}); copy the run folder again"
+            ) from None
+        with torch.device(
+            "meta"
+        ):  # takes no memory, however large a network somebody's settings may ask for
             refuse_other_shapes(build_recognizer(*network).state_dict(), tensors, self.weights)
         model = build_recognizer(*network)
         load_strictly(model, tensors, self.weights)
@@ -223,13 +255,17 @@ def load_strictly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], sour
     model.load_state_dict(tensors)
 
 
-def refuse_other_shapes(wanted: dict[str, torch.Tensor], tensors: dict[str, torch.Tensor], source: Path) -> None:
+def refuse_other_shapes(
+    wanted: dict[str, torch.Tensor], tensors: dict[str, torch.Tensor], source: Path
+) -> None:
     """Raises `UserError` that names the first tensor that does not fit."""
     for name in [*wanted, *tensors]:
         if name not in tensors:
             raise UserError(f"{source}: lacks {name}, which the network in config.toml has")
         if name not in wanted:
-            raise UserError(f"{source}: holds {name}, which the network in config.toml does not have")
+            raise UserError(
+                f"{source}: holds {name}, which the network in config.toml does not have"
+            )
         if wanted[name].shape != tensors[name].shape:
             shapes = f"{tuple(wanted[name].shape)}, found {tuple(tensors[name].shape)}"
             raise UserError(f"{source}: expected {name} of shape {shapes}")

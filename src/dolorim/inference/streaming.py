@@ -81,16 +81,22 @@ class Predictor:
         Without `blocks` of crops (whose windows are `side_px` wide), the pose alone decides, on all its frames. A
         recognizer that could use a pose does without where there is no `track`.
         """
-        seen = self._encode(blocks, track, side_px) if blocks is not None else self._encode_pose(track)
+        seen = (
+            self._encode(blocks, track, side_px) if blocks is not None else self._encode_pose(track)
+        )
         yield from self._read(seen)
 
-    def features(self, blocks: Iterable[Crops], track: PoseTrack | None, side_px: float) -> Iterator[np.ndarray]:
+    def features(
+        self, blocks: Iterable[Crops], track: PoseTrack | None, side_px: float
+    ) -> Iterator[np.ndarray]:
         """What the visual encoder alone sees of consecutive frames, `(time, width)` float16, for a cache."""
         for streams in self._encode(blocks, track, side_px):
             assert streams.visual is not None
             yield streams.visual[0].half().cpu().numpy()
 
-    def _encode(self, blocks: Iterable[Crops], track: PoseTrack | None, side_px: float) -> Iterator[Streams]:
+    def _encode(
+        self, blocks: Iterable[Crops], track: PoseTrack | None, side_px: float
+    ) -> Iterator[Streams]:
         before, after = self._context()
         waiting: Crops | None = None
         start = 0
@@ -98,7 +104,9 @@ class Predictor:
             if len(block.images) == 0:
                 continue
             start = block.start if waiting is None else start
-            waiting = _joined_crops(_repeated(block, 0, before) if waiting is None else waiting, block)
+            waiting = _joined_crops(
+                _repeated(block, 0, before) if waiting is None else waiting, block
+            )
             while len(waiting.images) >= self.chunk + before + after:
                 yield self._see(waiting, start, self.chunk, track, side_px)
                 waiting, start = _from(waiting, self.chunk), start + self.chunk
@@ -115,10 +123,14 @@ class Predictor:
         for start in range(0, track.n_frames, self.read):
             yield self._encoded(self._pose(track, start, min(self.read, track.n_frames - start)))
 
-    def _see(self, crops: Crops, start: int, frames: int, track: PoseTrack | None, side_px: float) -> Streams:
+    def _see(
+        self, crops: Crops, start: int, frames: int, track: PoseTrack | None, side_px: float
+    ) -> Streams:
         before, after = self._context()
         stop = frames + before + after
-        pictures = self._moved(crops.images[:stop])  # as bytes: a quarter of what floats would take on the way
+        pictures = self._moved(
+            crops.images[:stop]
+        )  # as bytes: a quarter of what floats would take on the way
         inputs = {
             "frames": pictures[None, None].float() / 255,
             "track": self._moved(crops.centers[:stop])[None],
@@ -128,7 +140,9 @@ class Predictor:
             if self.input_spec.points:
                 inner = slice(before, before + frames)
                 points, _ = track.at(np.arange(start, start + frames), 0, track.n_frames - 1)
-                places = crop_points(points[:, 0], crops.centers[inner], crops.angles_rad[inner], side_px)
+                places = crop_points(
+                    points[:, 0], crops.centers[inner], crops.angles_rad[inner], side_px
+                )
                 inputs["points"] = self._moved(places)[None]
         return self._encoded(inputs)
 
@@ -147,14 +161,18 @@ class Predictor:
     def _moved(self, array: np.ndarray) -> torch.Tensor:
         """To the device; to a GPU out of pinned memory, so that the copy runs beside what the GPU is doing."""
         tensor = torch.from_numpy(array)
-        return (tensor.pin_memory() if self.device.type == "cuda" else tensor).to(self.device, non_blocking=True)
+        return (tensor.pin_memory() if self.device.type == "cuda" else tensor).to(
+            self.device, non_blocking=True
+        )
 
     @torch.inference_mode()
     def _encoded(self, inputs: dict[str, torch.Tensor]) -> Streams:
         with autocast(self.device, self.precision):
             seen = self._see_with(Inputs(**inputs), halo=True, maps=int(self.keypoints))
         if isinstance(self.model.visual, Pretrained) and seen.visual is not None:
-            seen = seen._replace(visual=seen.visual.half().float())  # as they are stored: both ways decide alike
+            seen = seen._replace(
+                visual=seen.visual.half().float()
+            )  # as they are stored: both ways decide alike
         return seen
 
     def _stored(self, footage: LabelledRecording) -> Iterator[Streams]:
@@ -162,9 +180,9 @@ class Predictor:
         bit, a sum depends on how many are made at a time."""
         assert footage.features is not None
         for start in range(0, footage.n_frames, self.chunk):
-            stored = torch.from_numpy(footage.features[start : start + self.chunk].astype(np.float32))[None].to(
-                self.device
-            )
+            stored = torch.from_numpy(
+                footage.features[start : start + self.chunk].astype(np.float32)
+            )[None].to(self.device)
             inputs = {"features": stored}
             if footage.track is not None:
                 inputs |= self._pose(footage.track, start, stored.shape[1])
@@ -206,7 +224,11 @@ class Predictor:
         """
         before, after = self._context()
         first = max(0, (start - self.model.before - before) // self.unit * self.unit)
-        last = None if stop is None else -(-(stop + self.model.after) // self.chunk) * self.chunk + after
+        last = (
+            None
+            if stop is None
+            else -(-(stop + self.model.after) // self.chunk) * self.chunk + after
+        )
         return first, last
 
     @property
@@ -275,7 +297,9 @@ def _arrays(crops: Crops) -> tuple[np.ndarray, ...]:
 
 
 def _joined_crops(one: Crops, two: Crops) -> Crops:
-    return Crops(one.start, *(np.concatenate(pair) for pair in zip(_arrays(one), _arrays(two), strict=True)))
+    return Crops(
+        one.start, *(np.concatenate(pair) for pair in zip(_arrays(one), _arrays(two), strict=True))
+    )
 
 
 def _repeated(crops: Crops, frame: int, times: int) -> Crops:
@@ -291,7 +315,12 @@ def _length(streams: Streams) -> int:
 
 
 def _laid_together(one: Streams, two: Streams) -> Streams:
-    return Streams(*(None if a is None or b is None else torch.cat([a, b], 1) for a, b in zip(one, two, strict=True)))
+    return Streams(
+        *(
+            None if a is None or b is None else torch.cat([a, b], 1)
+            for a, b in zip(one, two, strict=True)
+        )
+    )
 
 
 def _cut(streams: Streams, frames: int) -> Streams:

@@ -28,7 +28,9 @@ def spread(
     address: str | None = None,
 ) -> Iterator[tuple[T, R | Failed]]:
     """As `dolorim.core.workers.spread`, on this machine or in a Ray cluster."""
-    return local.spread(make, waiting, workers, None if engine == "local" else _actors(make, address))
+    return local.spread(
+        make, waiting, workers, None if engine == "local" else _actors(make, address)
+    )
 
 
 def _actors(make: Callable[[int], Callable[[T], R]], address: str | None) -> Team:
@@ -71,11 +73,17 @@ def _cluster(address: str | None) -> tuple[Any, dict[str, float]]:
         try:
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UserError(f"no Ray cluster at {address} ({error}); start one with: ray start --head") from None
+            raise UserError(
+                f"no Ray cluster at {address} ({error}); start one with: ray start --head"
+            ) from None
     there = ray.cluster_resources()
     if there.get("GPU"):
         return ray, {"num_gpus": 1, "num_cpus": 1}
-    return ray, {"num_cpus": min(_ACTOR_CORES, min(n["Resources"].get("CPU", 1) for n in ray.nodes() if n["Alive"]))}
+    return ray, {
+        "num_cpus": min(
+            _ACTOR_CORES, min(n["Resources"].get("CPU", 1) for n in ray.nodes() if n["Alive"])
+        )
+    }
 
 
 def how_many(engine: Engine, asked: int, address: str | None) -> int:
@@ -85,7 +93,9 @@ def how_many(engine: Engine, asked: int, address: str | None) -> int:
     ray, options = _cluster(address)
     there = ray.cluster_resources()
     room = int(there["GPU"] if "num_gpus" in options else there["CPU"] // options["num_cpus"])
-    say(f"{room} workers on {len([n for n in ray.nodes() if n['Alive']])} machines of the Ray cluster")
+    say(
+        f"{room} workers on {len([n for n in ray.nodes() if n['Alive']])} machines of the Ray cluster"
+    )
     return max(1, room)
 
 

@@ -53,7 +53,9 @@ def sniff(path: Path) -> str | None:
     flags = [all(one_hot.is_flag(r[i]) for r in rows) for i in range(len(header))]
     posed = _pose_columns(header)
     if all(flags[1:]) and not any(posed):
-        return "deepethogram" if one_hot.BACKGROUND in [h.casefold() for h in header[:2]] else "simba"
+        return (
+            "deepethogram" if one_hot.BACKGROUND in [h.casefold() for h in header[:2]] else "simba"
+        )
     return "simba" if sum(posed) >= 2 and flags[-1] and not posed[-1] else None
 
 
@@ -84,7 +86,9 @@ def read_annotations(
     gaps = gap_class(config, ethogram)
     match kind:
         case "boris":
-            found = boris.read_boris(path, ethogram, config.label_stream, conflicts, wanted, config.point_events)
+            found = boris.read_boris(
+                path, ethogram, config.label_stream, conflicts, wanted, config.point_events
+            )
             return dict(found)
         case "caltech":
             return {"": caltech.caltech_events(path, ethogram, config.label_stream, conflicts)}

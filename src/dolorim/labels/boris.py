@@ -39,7 +39,11 @@ _LENGTHS = ("media duration (s)", "total length")
 def header_of(cells: Sequence[str]) -> list[str] | None:
     """The column names in lower case, if these are the header of a BORIS export."""
     names = [c.strip().casefold() for c in cells]
-    aggregated = any(n in names for n in _STARTS) and any(n in names for n in _STOPS) and "behavior type" in names
+    aggregated = (
+        any(n in names for n in _STARTS)
+        and any(n in names for n in _STOPS)
+        and "behavior type" in names
+    )
     tabular = "time" in names and ("status" in names or "behavior type" in names)
     return names if "behavior" in names and "subject" in names and (aggregated or tabular) else None
 
@@ -100,7 +104,9 @@ def _lines(path: Path) -> list[_Line]:
         if names is None:
             names = header_of(cells)
             if names is None:
-                page.setdefault(cells[0].strip().casefold(), cells[1].strip() if len(cells) > 1 else "")
+                page.setdefault(
+                    cells[0].strip().casefold(), cells[1].strip() if len(cells) > 1 else ""
+                )
             continue
         if any(c.strip() for c in cells):
             if len(cells) < len(names):
@@ -116,7 +122,9 @@ def _lines(path: Path) -> list[_Line]:
     return found
 
 
-def _line(path: Path, line: int, names: list[str], cells: Sequence[str], page: dict[str, str]) -> _Line:
+def _line(
+    path: Path, line: int, names: list[str], cells: Sequence[str], page: dict[str, str]
+) -> _Line:
     values = {n: c.strip() for n, c in zip(names, cells, strict=False)}
 
     def value(*choices: str) -> str:
@@ -151,7 +159,11 @@ def _line(path: Path, line: int, names: list[str], cells: Sequence[str], page: d
 
 def _player_1(source: str) -> str:
     """The media files of the first player in `player #1:a.mp4;b.mp4|player #2:c.mp4`."""
-    return source.split("|")[0].partition(":")[2].strip() if source.casefold().startswith("player #1:") else ""
+    return (
+        source.split("|")[0].partition(":")[2].strip()
+        if source.casefold().startswith("player #1:")
+        else ""
+    )
 
 
 def _observation(name: str, lines: list[_Line]) -> Observation:

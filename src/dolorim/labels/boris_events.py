@@ -145,7 +145,9 @@ def events_by_media(
         if len(places) > 1:
             names = ", ".join(sorted(o.name for o, _ in places))
             which = key or "a video without a name"
-            raise UserError(f"{path}: {which} was scored in {len(places)} observations ({names}); keep one")
+            raise UserError(
+                f"{path}: {which} was scored in {len(places)} observations ({names}); keep one"
+            )
         observation, media = places[0]
         if media.start_s is None or (media.has_next and media.length_s is None):
             where = f", {observation.rows[0].where}" if observation.rows else ""
@@ -173,11 +175,15 @@ def _of_subject(path: Path, rows: Sequence[Row], subject: str | None) -> list[Ro
     wanted = subject_of(subject).casefold()
     mine = [r for r in rows if r.subject.casefold() == wanted]
     if not mine:
-        raise UserError(f"{path}: no subject is called {subject}; there are {shown} (--label_stream)")
+        raise UserError(
+            f"{path}: no subject is called {subject}; there are {shown} (--label_stream)"
+        )
     return mine
 
 
-def _bouts(path: Path, observation: Observation, rows: list[Row], conflicts: Conflicts) -> list[_Bout]:
+def _bouts(
+    path: Path, observation: Observation, rows: list[Row], conflicts: Conflicts
+) -> list[_Bout]:
     """The bouts of an observation: in its seconds, or in pictures counted from 0 where it has no times."""
     if observation.time_offset_s and rows:
         what = f"has a time offset of {observation.time_offset_s:g} s"
@@ -192,14 +198,18 @@ def _bouts(path: Path, observation: Observation, rows: list[Row], conflicts: Con
             begin = _image(path, start, 0) - observation.first_image
             end = _image(path, stop, 1) - observation.first_image
         if end < begin:
-            raise UserError(f"{path}, {stop.where}: {row.behavior} ends before it begins; mend it in BORIS")
+            raise UserError(
+                f"{path}, {stop.where}: {row.behavior} ends before it begins; mend it in BORIS"
+            )
         found.append(_Bout(begin, end, row))
     if timed:
         _note_cuts(path, observation, found, conflicts)
     return found
 
 
-def _note_cuts(path: Path, observation: Observation, bouts: list[_Bout], conflicts: Conflicts) -> None:
+def _note_cuts(
+    path: Path, observation: Observation, bouts: list[_Bout], conflicts: Conflicts
+) -> None:
     for media in observation.media:
         if not media.has_next or media.start_s is None or media.length_s is None:
             continue
@@ -234,7 +244,9 @@ def _on_media(
         bouts = [b for b in bouts if b.row.status != "POINT"]
         if dropped:
             what = f"{len(dropped)} point events are left out"
-            conflicts.found.append(Finding("note", str(path), what, "--point_events drop", "points-dropped"))
+            conflicts.found.append(
+                Finding("note", str(path), what, "--point_events drop", "points-dropped")
+            )
     words, places = [b.row.behavior for b in bouts], [b.row.where for b in bouts]
     labels = classes_of(path, words, places, ethogram, conflicts)
     shift = media.start_s if timed else 0.0
@@ -267,15 +279,24 @@ def _piece(bout: _Bout, media: Media) -> list[_Bout]:
     return [_Bout(start_s, stop_s, bout.row)] if stop_s - start_s >= least_s else []
 
 
-def _paired(path: Path, rows: list[Row], timed: bool, conflicts: Conflicts) -> list[tuple[Row, Row, Row]]:
+def _paired(
+    path: Path, rows: list[Row], timed: bool, conflicts: Conflicts
+) -> list[tuple[Row, Row, Row]]:
     """Bouts as (row that names it, row where it starts, row where it stops)."""
     found: list[tuple[Row, Row, Row]] = []
     running: dict[tuple[str, str, tuple[str, ...]], Row] = {}
 
     def lost(row: Row, what: str) -> None:
-        conflicts.add(f"{path}, {row.where}", f"{row.behavior} has {what}", "mend it in BORIS", "it is left out")
+        conflicts.add(
+            f"{path}, {row.where}",
+            f"{row.behavior} has {what}",
+            "mend it in BORIS",
+            "it is left out",
+        )
 
-    order = sorted(rows, key=lambda r: r.start or 0.0) if timed else rows  # exports may be sorted by behavior
+    order = (
+        sorted(rows, key=lambda r: r.start or 0.0) if timed else rows
+    )  # exports may be sorted by behavior
     for row in order:
         key = (row.subject, row.behavior, row.modifiers)
         if row.status in ("STATE", "POINT"):

@@ -31,10 +31,14 @@ def read_project(path: Path, conflicts: Conflicts) -> list[Observation]:
     project = read_json(path)
     observations = project.get("observations") if isinstance(project, dict) else None
     if not isinstance(observations, dict):
-        raise UserError(f"{path}: expected a project of BORIS, with observations; open it in BORIS and save it again")
+        raise UserError(
+            f"{path}: expected a project of BORIS, with observations; open it in BORIS and save it again"
+        )
     is_state = _kinds(project.get("behaviors_conf"))
     several = len(observations) > 1
-    return [_observation(path, str(k), o, is_state, several, conflicts) for k, o in observations.items()]
+    return [
+        _observation(path, str(k), o, is_state, several, conflicts) for k, o in observations.items()
+    ]
 
 
 def _kinds(conf: Any) -> dict[str, bool]:
@@ -54,13 +58,22 @@ def _values(table: Any) -> list[Any]:
 
 
 def _observation(
-    path: Path, name: str, content: Any, is_state: dict[str, bool], several: bool, conflicts: Conflicts
+    path: Path,
+    name: str,
+    content: Any,
+    is_state: dict[str, bool],
+    several: bool,
+    conflicts: Conflicts,
 ) -> Observation:
     where = f"{path}, observation {name}"
     if not isinstance(content, dict):
-        raise UserError(f"{where}: expected its events and media files; open it in BORIS and save it again")
+        raise UserError(
+            f"{where}: expected its events and media files; open it in BORIS and save it again"
+        )
     media = [*_media(where, content)]
-    if not media:  # scored live, or from pictures: an observation is often called after what it shows
+    if (
+        not media
+    ):  # scored live, or from pictures: an observation is often called after what it shows
         media = [Media(name if several else "")]
     of_pictures = str(content.get("type", "")).upper() == "IMAGES"
     rows = _rows(path, name, content.get("events", []), is_state, conflicts)
@@ -83,7 +96,11 @@ def _media(where: str, content: dict[str, Any]) -> Iterator[Media]:
         rates_hz = [_number(rates.get(p)) or None for p in paths]
         # A player may begin later than the first one, or earlier: then its offset is negative.
         offset_s = offsets.get(str(player), 0)
-        late_s = float(offset_s) if isinstance(offset_s, int | float) and math.isfinite(offset_s) else 0.0
+        late_s = (
+            float(offset_s)
+            if isinstance(offset_s, int | float) and math.isfinite(offset_s)
+            else 0.0
+        )
         for media in in_a_row(paths, lengths_s, rates_hz, late_s, side_by_side):
             if media.path not in known:
                 known.add(media.path)
@@ -102,30 +119,40 @@ def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _rows(path: Path, name: str, events: Any, is_state: dict[str, bool], conflicts: Conflicts) -> list[Row]:
+def _rows(
+    path: Path, name: str, events: Any, is_state: dict[str, bool], conflicts: Conflicts
+) -> list[Row]:
     if not isinstance(events, list):
-        raise UserError(f"{path}, observation {name}: expected a list of events; open it in BORIS and save it again")
+        raise UserError(
+            f"{path}, observation {name}: expected a list of events; open it in BORIS and save it again"
+        )
     rows = []
     running: set[tuple[str, str, str]] = set()
     unknown: dict[str, str] = {}
     numbered = [(i, _event(path, name, i, event)) for i, event in enumerate(events, 1)]
     for i, event in sorted(numbered, key=lambda e: -1.0 if (t := _number(e[1][0])) is None else t):
         where = f"observation {name}, event {i}"
-        subject, code, modifier = (str(part) for part in (*event[1:_LEAST], event[3] if len(event) > 3 else ""))
+        subject, code, modifier = (
+            str(part) for part in (*event[1:_LEAST], event[3] if len(event) > 3 else "")
+        )
         code = code.strip()
         if code not in is_state:
             unknown.setdefault(code, where)
             continue
         time, image = _number(event[0]), str(event[5]) if len(event) > 5 else ""
         if time is None and not image:
-            raise UserError(f"{path}, {where}: expected a time in seconds, found {str(event[0])[:40]!r}")
+            raise UserError(
+                f"{path}, {where}: expected a time in seconds, found {str(event[0])[:40]!r}"
+            )
         key = (subject, code, modifier)
         status = "POINT"
         if is_state[code]:
             status = "STOP" if key in running else "START"
             running ^= {key}
         modifiers = (modifier,) if modifier else ()
-        rows.append(Row(where, "", subject_of(subject), code, modifiers, status, time, time, (image, image)))
+        rows.append(
+            Row(where, "", subject_of(subject), code, modifiers, status, time, time, (image, image))
+        )
     for code, where in unknown.items():
         conflicts.add(
             f"{path}, {where}", f"the project does not say whether {code} is a state or a point event (behaviors_conf)",

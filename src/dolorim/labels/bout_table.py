@@ -15,10 +15,23 @@ from dolorim.labels.events import Conflicts, Events, classes_of, seconds
 from dolorim.labels.predictions import Predictions
 
 _LABEL = ("label", "behavior", "behaviour", "action", "class", "annotation", "type", "name")
-_FRAMES = (("start_frame", "start frame", "startframe"), ("stop_frame", "end_frame", "stop frame", "end frame"))
+_FRAMES = (
+    ("start_frame", "start frame", "startframe"),
+    ("stop_frame", "end_frame", "stop frame", "end frame"),
+)
 _SECONDS = (
     ("start_s", "start (s)", "start_time", "start_seconds", "start_sec", "onset_s"),
-    ("stop_s", "end_s", "stop (s)", "end (s)", "stop_time", "end_time", "stop_seconds", "end_sec", "offset_s"),
+    (
+        "stop_s",
+        "end_s",
+        "stop (s)",
+        "end (s)",
+        "stop_time",
+        "end_time",
+        "stop_seconds",
+        "end_sec",
+        "offset_s",
+    ),
 )
 _BARE = (("start", "from", "onset", "begin"), ("stop", "to", "end", "offset"))
 
@@ -52,7 +65,9 @@ def read_bout_table(path: Path, ethogram: Ethogram, conflicts: Conflicts) -> Eve
         )
     unit, *where, label = found
     cells = [[row[i] for i in where] for row in table.rows]
-    numbers = np.array([[-1.0 if (s := seconds(c)) is None else s for c in pair] for pair in cells]).reshape(-1, 2)
+    numbers = np.array(
+        [[-1.0 if (s := seconds(c)) is None else s for c in pair] for pair in cells]
+    ).reshape(-1, 2)
     wrong = np.flatnonzero((numbers[:, 0] < 0) | (numbers[:, 1] < numbers[:, 0]))
     if unit == "bare":
         unit = "frames" if all(c.isdecimal() for pair in cells for c in pair) else "s"
@@ -70,7 +85,9 @@ def read_bout_table(path: Path, ethogram: Ethogram, conflicts: Conflicts) -> Eve
         )
     labels = classes_of(path, [row[label] for row in table.rows], table.lines, ethogram, conflicts)
     rate_hz = _rate_of(table, numbers) if unit == "frames" else None
-    return Events(path, "s" if unit == "s" else "frames", numbers[:, 0], numbers[:, 1], labels, rate_hz)
+    return Events(
+        path, "s" if unit == "s" else "frames", numbers[:, 0], numbers[:, 1], labels, rate_hz
+    )
 
 
 def _rate_of(table: Table, frames: np.ndarray) -> float | None:
@@ -97,5 +114,7 @@ def write_bout_table(path: Path, predictions: Predictions) -> None:
     for bout, probability in predictions.bouts():
         start_s, stop_s = predictions.interval_s(bout)
         label = predictions.classes[bout.label]
-        rows.append((bout.start, bout.stop, f"{start_s:.6f}", f"{stop_s:.6f}", label, f"{probability:.4f}"))
+        rows.append(
+            (bout.start, bout.stop, f"{start_s:.6f}", f"{stop_s:.6f}", label, f"{probability:.4f}")
+        )
     write_table(path, HEADER, rows)

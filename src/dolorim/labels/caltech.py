@@ -31,17 +31,23 @@ def read_caltech(path: Path, ethogram: Ethogram, stream: str = "S1") -> LabelFil
     return events.on_frames(frame_count(events), None)
 
 
-def caltech_events(path: Path, ethogram: Ethogram, stream: str | None, conflicts: Conflicts) -> Events:
+def caltech_events(
+    path: Path, ethogram: Ethogram, stream: str | None, conflicts: Conflicts
+) -> Events:
     """The bouts of a stream; without a name it must be the only one, or all must say the same."""
     streams = _streams(path)
     if stream is None:
         several = [name for name, rows in streams.items() if rows]
         if len({tuple(r[1:] for r in streams[name]) for name in several}) > 1:
-            raise UserError(f"{path}: has the streams {', '.join(several)}; choose one with --label_stream")
+            raise UserError(
+                f"{path}: has the streams {', '.join(several)}; choose one with --label_stream"
+            )
         stream = (several or [*streams])[0]
     rows = {name.casefold(): r for name, r in streams.items()}.get(stream.casefold())
     if rows is None:
-        raise UserError(f"{path}: no stream is called {stream}; there are {', '.join(streams)} (--label_stream)")
+        raise UserError(
+            f"{path}: no stream is called {stream}; there are {', '.join(streams)} (--label_stream)"
+        )
     labels = classes_of(path, [r[3] for r in rows], [r[0] for r in rows], ethogram, conflicts)
     start = np.array([r[1] for r in rows], np.int64) - 1
     return Events(path, "frames", start, np.array([r[2] for r in rows], np.int64), labels)
@@ -51,7 +57,9 @@ def _streams(path: Path) -> dict[str, list[tuple[int, int, int, str]]]:
     """The rows (line, first frame, last frame, behavior) of each stream."""
     lines = read_text(path).splitlines()
     if not any(TITLE in line.casefold() for line in lines[:5]):
-        raise UserError(f"{path}: expected an annotation file of the Caltech Behavior Annotator, found another text")
+        raise UserError(
+            f"{path}: expected an annotation file of the Caltech Behavior Annotator, found another text"
+        )
     streams: dict[str, list[tuple[int, int, int, str]]] = {}
     rows: list[tuple[int, int, int, str]] | None = None
     for number, line in enumerate(lines, 1):
@@ -62,12 +70,18 @@ def _streams(path: Path) -> dict[str, list[tuple[int, int, int, str]]]:
         words = line.split(maxsplit=2)
         if rows is None or not words or set(line.strip()) == {"-"}:
             continue
-        if len(words) < 3 or not all(w.isascii() and w.isdecimal() and len(w) < 10 for w in words[:2]):
+        if len(words) < 3 or not all(
+            w.isascii() and w.isdecimal() and len(w) < 10 for w in words[:2]
+        ):
             found = repr(line[:60])
-            raise UserError(f"{path}, line {number}: expected first frame, last frame and behavior, found {found}")
+            raise UserError(
+                f"{path}, line {number}: expected first frame, last frame and behavior, found {found}"
+            )
         first, last = int(words[0]), int(words[1])
         if not 1 <= first <= last:
-            raise UserError(f"{path}, line {number}: expected frames from 1 on, in order, found {first} to {last}")
+            raise UserError(
+                f"{path}, line {number}: expected frames from 1 on, in order, found {first} to {last}"
+            )
         rows.append((number, first, last, words[2].strip()))
     if not streams:
         raise UserError(f"{path}: has no block of annotations (S1: start end type)")

@@ -43,17 +43,27 @@ class Ethogram:
         _refuse_twice("raw name", [r.name.casefold() for r in self.raw])
         for r in self.raw:
             if r.id < 0:
-                raise UserError(f"ethogram: raw id {r.id} of {r.name!r} is negative; -1 means unlabelled")
+                raise UserError(
+                    f"ethogram: raw id {r.id} of {r.name!r} is negative; -1 means unlabelled"
+                )
             if r.merged is not None and r.merged not in self.classes:
-                raise UserError(f"ethogram: {r.name!r} is merged into {r.merged!r}, which is not among {self.classes}")
+                raise UserError(
+                    f"ethogram: {r.name!r} is merged into {r.merged!r}, which is not among {self.classes}"
+                )
         for name in (*self.classes, *(r.name for r in self.raw)):
             if means_unlabelled(name):
-                raise UserError(f"ethogram: {name!r} means unlabelled in a label file; give the class another name")
+                raise UserError(
+                    f"ethogram: {name!r} means unlabelled in a label file; give the class another name"
+                )
         for name in (*self.background, *filter(None, [self.indicator])):
             if name not in self.classes:
-                raise UserError(f"ethogram: {name!r} is not among the classes {', '.join(self.classes)}")
+                raise UserError(
+                    f"ethogram: {name!r} is not among the classes {', '.join(self.classes)}"
+                )
         if len(self.classes) < 2:
-            raise UserError(f"ethogram: at least two classes are needed to learn from, found {len(self.classes)}")
+            raise UserError(
+                f"ethogram: at least two classes are needed to learn from, found {len(self.classes)}"
+            )
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -68,10 +78,16 @@ class Ethogram:
         try:
             number = float(word)
         except ValueError:
-            raise ValueError(f"no class is called {word!r}; there are {', '.join(r.name for r in self.raw)}") from None
-        if number != UNLABELED and number not in self._merged_by_id:  # 3.0 == 3, and 3.5 is in no ethogram
+            raise ValueError(
+                f"no class is called {word!r}; there are {', '.join(r.name for r in self.raw)}"
+            ) from None
+        if (
+            number != UNLABELED and number not in self._merged_by_id
+        ):  # 3.0 == 3, and 3.5 is in no ethogram
             ids = ", ".join(str(r.id) for r in self.raw)
-            raise ValueError(f"class id {word} is not in the ethogram (ids {ids}; -1 is unlabelled)")
+            raise ValueError(
+                f"class id {word} is not in the ethogram (ids {ids}; -1 is unlabelled)"
+            )
         return int(number)
 
     def merge(self, raw_ids: np.ndarray) -> np.ndarray:
@@ -111,7 +127,9 @@ class Ethogram:
 
     @cached_property
     def _merged_by_id(self) -> dict[int, int]:
-        return {r.id: UNLABELED if r.merged is None else self.classes.index(r.merged) for r in self.raw}
+        return {
+            r.id: UNLABELED if r.merged is None else self.classes.index(r.merged) for r in self.raw
+        }
 
 
 def means_unlabelled(text: str) -> bool:

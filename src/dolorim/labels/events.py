@@ -16,7 +16,9 @@ from dolorim.core.findings import Finding
 from dolorim.labels.ethogram import UNLABELED, Ethogram
 from dolorim.labels.label_files import LabelFile
 
-_MOST_FRAMES = 2**25  # 300 hours at 30 frames/s: a larger number is damage, and would fill the memory
+_MOST_FRAMES = (
+    2**25
+)  # 300 hours at 30 frames/s: a larger number is damage, and would fill the memory
 _OTHER_RATE = 0.01  # relative difference from which a video's rate is another one
 _LAST = 9  # steps before the end that tell how long the last frame is shown
 _DRIFT = 1.0  # frames by which a slightly other rate would be wrong at the end of the video, if it were believed
@@ -37,10 +39,14 @@ class Conflicts:
     mode: Literal["warn", "error"] = "error"
     found: list[Finding] = field(default_factory=list)
 
-    def add(self, where: object, what: str, remedy: str, otherwise: str, name: str = "label-conflict") -> None:
+    def add(
+        self, where: object, what: str, remedy: str, otherwise: str, name: str = "label-conflict"
+    ) -> None:
         """`remedy` is what the user can do about it, `otherwise` what happens with `--on_conflict warn`."""
         if self.mode == "error":
-            raise ConflictError(where, f"{what}; {remedy}, or go on with --on_conflict warn ({otherwise})", name)
+            raise ConflictError(
+                where, f"{what}; {remedy}, or go on with --on_conflict warn ({otherwise})", name
+            )
         self.found.append(Finding("warning", str(where), what, otherwise, name))
 
 
@@ -96,7 +102,9 @@ class Events:
                 "let one end where the other begins", "they are unlabelled",
             )  # fmt: skip
         labels[free], labels[clash] = gaps, UNLABELED
-        return LabelFile(self.path, None, np.arange(n_frames), labels, counts_from=0, lists_bouts=True)
+        return LabelFile(
+            self.path, None, np.arange(n_frames), labels, counts_from=0, lists_bouts=True
+        )
 
     def _laid(
         self, start: np.ndarray, stop: np.ndarray, n_frames: int, conflicts: Conflicts
@@ -142,13 +150,19 @@ class Events:
             remedy = "what lies behind the last frame that decodes is lost"
             conflicts.found.append(Finding("warning", str(self.path), what, remedy, "labels-lost"))
         else:
-            conflicts.add(self.path, what, "give it the labels of this video", "the rest is cut off")
+            conflicts.add(
+                self.path, what, "give it the labels of this video", "the rest is cut off"
+            )
 
-    def _borders(self, n_frames: int, time_s: np.ndarray | None, conflicts: Conflicts) -> tuple[np.ndarray, float]:
+    def _borders(
+        self, n_frames: int, time_s: np.ndarray | None, conflicts: Conflicts
+    ) -> tuple[np.ndarray, float]:
         """When each frame begins and the last one ends `(n_frames + 1,)`, in seconds from the first frame, and from
         which time on nothing can be meant for the last frame any more."""
         if time_s is None or (n_frames < 2 and self.rate_hz is None):
-            raise UserError(f"{self.path}: its labels are in seconds, and the rate of its video is not known")
+            raise UserError(
+                f"{self.path}: its labels are in seconds, and the rate of its video is not known"
+            )
         if n_frames < 2:
             return np.arange(n_frames + 1) / (self.rate_hz or 1.0), 2 / (self.rate_hz or 1.0)
         times = np.maximum.accumulate(np.asarray(time_s, np.float64) - time_s[0])
@@ -174,7 +188,11 @@ class Events:
 
 
 def classes_of(
-    path: Path, words: Sequence[str], places: Sequence[object], ethogram: Ethogram, conflicts: Conflicts
+    path: Path,
+    words: Sequence[str],
+    places: Sequence[object],
+    ethogram: Ethogram,
+    conflicts: Conflicts,
 ) -> np.ndarray:
     """Class indices `(words,)` int16 of behaviors; those that the ethogram does not know are conflicts, and -1.
 
@@ -192,7 +210,9 @@ def classes_of(
                 if found[word] == UNLABELED:
                     what = " ".join(str(error).split())
                     where = f"line {place}" if isinstance(place, int) else place
-                    conflicts.add(f"{path}, {where}", what, "add it to the ethogram", "it is unlabelled")
+                    conflicts.add(
+                        f"{path}, {where}", what, "add it to the ethogram", "it is unlabelled"
+                    )
     return np.array([found[word] for word in words], np.int16)
 
 
@@ -235,5 +255,7 @@ def frame_count(events: Events) -> int:
     """Frames up to the end of the last bout. Raises `UserError` for a number that no video reaches."""
     last = int(events.stop.max(initial=0))
     if last > _MOST_FRAMES:
-        raise UserError(f"{events.path}: labels frame {last}, which no video has; was the file damaged?")
+        raise UserError(
+            f"{events.path}: labels frame {last}, which no video has; was the file damaged?"
+        )
     return last

@@ -28,7 +28,11 @@ ENDINGS: dict[Target, str] = {
 
 def provenance(predictions: Predictions) -> dict[str, Any]:
     """Where predictions come from: run, versions and the video's hash, as they stand in `meta.json`."""
-    return {"exported_by": f"dolorim {__version__}", "recording": predictions.name, **predictions.meta}
+    return {
+        "exported_by": f"dolorim {__version__}",
+        "recording": predictions.name,
+        **predictions.meta,
+    }
 
 
 def export_predictions(
@@ -48,7 +52,9 @@ def export_predictions(
     match to:
         case "boris":
             run = origin.get("run", "an unknown run")
-            write_boris(path, predictions, f"{origin['exported_by']}, run {run}, video {_hash(origin)}")
+            write_boris(
+                path, predictions, f"{origin['exported_by']}, run {run}, video {_hash(origin)}"
+            )
         case "deepethogram":
             write_deepethogram(path, predictions)
         case "simba":
@@ -58,7 +64,10 @@ def export_predictions(
         case "nwb":
             write_nwb(path, predictions, origin, pose, session_start)
             return path
-    write_text(folder / f"{predictions.name}.provenance.json", json.dumps(origin, indent=1, default=str) + "\n")
+    write_text(
+        folder / f"{predictions.name}.provenance.json",
+        json.dumps(origin, indent=1, default=str) + "\n",
+    )
     return path
 
 

@@ -14,7 +14,17 @@ from dolorim.labels.events import Events
 from dolorim.labels.label_files import LabelFile
 
 _MOST = 0.5  # share of a video from which on what is left open is no gap any more
-_RESTS = ("rest", "resting", "other", "others", "none of these", "background", "baseline", "inactive", "still")
+_RESTS = (
+    "rest",
+    "resting",
+    "other",
+    "others",
+    "none of these",
+    "background",
+    "baseline",
+    "inactive",
+    "still",
+)
 _NAMED = 3  # recordings that are named
 
 
@@ -31,7 +41,9 @@ def gap_candidate(ethogram: Ethogram) -> str | None:
     return next((known[name] for name in _RESTS if name in known), None)
 
 
-def warn_of_gaps(open_shares: Mapping[str, float], label_gaps: str, ethogram: Ethogram) -> list[Finding]:
+def warn_of_gaps(
+    open_shares: Mapping[str, float], label_gaps: str, ethogram: Ethogram
+) -> list[Finding]:
     """One warning where files that list bouts leave more than half of a video open, else nothing.
 
     `open_shares` holds, for each recording whose files list bouts, the share of its frames that are in none of them.
@@ -45,7 +57,11 @@ def warn_of_gaps(open_shares: Mapping[str, float], label_gaps: str, ethogram: Et
     low, high = round(100 * min(wide.values())), round(100 * max(wide.values()))
     shares = f"{low} %" if low == high else f"{low} to {high} %"
     rest = gap_candidate(ethogram)
-    add = f"add --label_gaps {rest}" if rest else "add a class rest to the ethogram, and --label_gaps rest"
+    add = (
+        f"add --label_gaps {rest}"
+        if rest
+        else "add a class rest to the ethogram, and --label_gaps rest"
+    )
     where = f"{names}{more} ({shares} of the frames are in no bout)"
     remedy = f"if everything else is no pain behavior, {add}"
     return [Finding("warning", where, "these files list bouts only", remedy, "bouts-only")]

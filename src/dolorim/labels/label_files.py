@@ -45,7 +45,11 @@ class LabelFile:
     lists_bouts: bool = False
 
     def counted_from_zero(
-        self, trial_length: int, context: int, n_frames: int | None = None, counts_from: CountsFrom = "auto"
+        self,
+        trial_length: int,
+        context: int,
+        n_frames: int | None = None,
+        counts_from: CountsFrom = "auto",
     ) -> TrialLabels:
         """The same labels with frames counted from 0.
 
@@ -58,7 +62,9 @@ class LabelFile:
         if self.counts_from is not None:
             return TrialLabels(self.path, self.trial, self.frames - self.counts_from, self.labels)
         if counts_from == "1" and first == 0:
-            raise UserError(f"{self.path}: holds frame 0, so it cannot count from 1 (--label_counts_from)")
+            raise UserError(
+                f"{self.path}: holds frame 0, so it cannot count from 1 (--label_counts_from)"
+            )
         if counts_from != "auto":
             return TrialLabels(self.path, self.trial, self.frames - int(counts_from), self.labels)
         lengths = (n_frames,) if self.trial is None else (trial_length, trial_length - context)
@@ -72,7 +78,11 @@ class LabelFile:
         else:
             gapless = last - first + 1 == len(self.frames)
             base, sure = int(first == 1), first == 1 and gapless and not known
-        doubt = "" if sure else f"its frames are numbered {first} to {last}, and may count from 0 or from 1"
+        doubt = (
+            ""
+            if sure
+            else f"its frames are numbered {first} to {last}, and may count from 0 or from 1"
+        )
         return TrialLabels(self.path, self.trial, self.frames - base, self.labels, doubt, base)
 
 
@@ -82,7 +92,11 @@ def parse_name(path: Path) -> tuple[str, int | None]:
     What tools append to the video's name is taken away: `<video>_labels`, `<video>.boris`.
     """
     match = _TRIAL_NAME.fullmatch(path.stem)
-    return (match["video"], int(match["trial"])) if match else (_TOOLS.sub("", path.stem) or path.stem, None)
+    return (
+        (match["video"], int(match["trial"]))
+        if match
+        else (_TOOLS.sub("", path.stem) or path.stem, None)
+    )
 
 
 def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
@@ -93,9 +107,13 @@ def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
     table = read_table(path)
     frame_column, action_column = table.column(*_FRAME), table.column(*_ACTION)
     if frame_column is None or action_column is None:
-        raise UserError(f"{path}: expected the columns Frame and Action, found {', '.join(table.header)}")
+        raise UserError(
+            f"{path}: expected the columns Frame and Action, found {', '.join(table.header)}"
+        )
     if not table.rows:
-        raise UserError(f"{path}: has a header but no rows; label at least one frame or remove the file")
+        raise UserError(
+            f"{path}: has a header but no rows; label at least one frame or remove the file"
+        )
     ids: dict[str, int] = {}
     frames, raw = [], []
     for line, row in zip(table.lines, table.rows, strict=True):
@@ -104,7 +122,9 @@ def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
             try:
                 ids[word] = ethogram.raw_id(word)
             except ValueError as error:
-                raise UserError(f"{path}, line {line}, column {table.header[action_column]}: {error}") from None
+                raise UserError(
+                    f"{path}, line {line}, column {table.header[action_column]}: {error}"
+                ) from None
         frames.append(_frame_number(path, line, row[frame_column]))
         raw.append(ids[word])
     numbers = np.asarray(frames, np.int64)
@@ -131,7 +151,13 @@ def _read_plain(path: Path, ethogram: Ethogram) -> LabelFile | None:
         return None
     header = head.decode("latin-1").strip().casefold().split(",")
     odd = body.translate(None, b"0123456789,-\r\n") or b"\r" in body.replace(b"\r\n", b"")
-    if odd or not body.strip() or len(header) != 2 or header[0] not in _FRAME or header[1] not in _ACTION:
+    if (
+        odd
+        or not body.strip()
+        or len(header) != 2
+        or header[0] not in _FRAME
+        or header[1] not in _ACTION
+    ):
         return None
     try:
         numbers = np.loadtxt(io.BytesIO(body), np.int64, delimiter=",", ndmin=2)
@@ -172,5 +198,7 @@ def _frame_number(path: Path, line: int, text: str) -> int:
     except ValueError:
         number = -1.0
     if not 0 <= number < 2**31 or number != int(number):  # the first part is false for nan too
-        raise UserError(f"{path}, line {line}, column Frame: expected a frame number, found {text!r}")
+        raise UserError(
+            f"{path}, line {line}, column Frame: expected a frame number, found {text!r}"
+        )
     return int(number)

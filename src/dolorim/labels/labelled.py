@@ -112,7 +112,9 @@ def read_label_files(
     conflicts = Conflicts(config.on_conflict, found.findings)
     for path in paths:
         try:
-            for recording, file in labels_in(path, config, names, ethogram, found.findings, conflicts, streams or {}):
+            for recording, file in labels_in(
+                path, config, names, ethogram, found.findings, conflicts, streams or {}
+            ):
                 found.files[recordings[recording]].append(file)
         except UserError as error:
             found.failures.append((path, str(error)))
@@ -126,10 +128,14 @@ def are_trials(files: Sequence[LabelFile | Events]) -> bool:
 
 def count_trial(file: LabelFile, config: DataConfig) -> TrialLabels:
     """A file of a trial with its frames counted from 0, where nobody knows the video."""
-    return file.counted_from_zero(config.trial_length, config.label_context, None, config.label_counts_from)
+    return file.counted_from_zero(
+        config.trial_length, config.label_context, None, config.label_counts_from
+    )
 
 
-def clock_of(files: Sequence[LabelFile | Events], rate_hz: float | None, otherwise_hz: float | None = None) -> Clock:
+def clock_of(
+    files: Sequence[LabelFile | Events], rate_hz: float | None, otherwise_hz: float | None = None
+) -> Clock:
     """The frames that files of one whole video need, at `rate_hz`, else at the rate that one of them states.
 
     Bouts in seconds need a rate: `otherwise_hz`. Raises `UserError` where that is None.
@@ -162,5 +168,7 @@ def _needed(file: LabelFile | Events, rate_hz: float | None) -> int:
     end_s = max(file.length_s or 0.0, float(file.stop.max(initial=0.0)))
     n_frames = round(end_s * rate_hz)
     if n_frames > _MOST_FRAMES:
-        raise UserError(f"{file.path}: labels go on until {end_s:g} s, which no video has; was the file damaged?")
+        raise UserError(
+            f"{file.path}: labels go on until {end_s:g} s, which no video has; was the file damaged?"
+        )
     return max(n_frames, 1)

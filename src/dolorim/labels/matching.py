@@ -37,11 +37,15 @@ def label_files(
     found: dict[Path, list[LabelFile | Events]] = defaultdict(list)
     tables = [p for p in files_below(folder) if p.suffix.casefold() in SUFFIXES]
     if not tables:
-        raise UserError(f"{folder}: no label file in this folder (looked for prediction_<video>_<trial>.csv)")
+        raise UserError(
+            f"{folder}: no label file in this folder (looked for prediction_<video>_<trial>.csv)"
+        )
     conflicts = Conflicts(config.on_conflict, findings)
     for path in tables:
         with noting(noted, "labels-unreadable"):
-            for recording, file in labels_in(path, config, names, ethogram, findings, conflicts, streams or {}):
+            for recording, file in labels_in(
+                path, config, names, ethogram, findings, conflicts, streams or {}
+            ):
                 found[recording].append(file)
     if not found and not noted:
         raise UserError(
@@ -78,7 +82,9 @@ def labels_in(
         read |= read_annotations(path, ethogram, one, conflicts, wanted)
     inside = {media: named(media, names) for media in read if named(media, names)}
     if not inside and len(read) > 1:
-        raise UserError(f"{path}: labels {', '.join(read)}, and none of them is a video here; rename the video")
+        raise UserError(
+            f"{path}: labels {', '.join(read)}, and none of them is a video here; rename the video"
+        )
     if not inside and not ours:
         what = "labels no video that is there"
         findings.append(Finding("warning", str(path), what, "left out", "labels-without-video"))
@@ -86,7 +92,9 @@ def labels_in(
     for media, file in read.items():
         matches = inside.get(media) or ([] if inside else ours)
         if len(matches) > 1:
-            raise UserError(f"{path}: its name fits {matches[0]} and {matches[1]}; rename one of the videos")
+            raise UserError(
+                f"{path}: its name fits {matches[0]} and {matches[1]}; rename one of the videos"
+            )
         if not matches:
             continue
         if whole and not isinstance(file, Events):
@@ -107,7 +115,9 @@ def labels_of_one(
         said: list[Finding] = []
         one = dataclasses.replace(config, annotations=path)
         found = label_files(one, {video: video.stem}, ethogram, said)
-        findings += [f for f in said if f.name != "labels-without-video"]  # files of other videos are no concern
+        findings += [
+            f for f in said if f.name != "labels-without-video"
+        ]  # files of other videos are no concern
         return found[video]
     names[folded(parse_name(path)[0])] = [video]
     conflicts = Conflicts(config.on_conflict, findings)

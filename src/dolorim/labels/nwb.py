@@ -41,7 +41,9 @@ def write_nwb(
     """
     pynwb = _needed("pynwb")
     start = session_start or _UNKNOWN_START
-    about = "behaviors recognised in video by dolorim" + ("" if session_start else "; the start time is not known")
+    about = "behaviors recognised in video by dolorim" + (
+        "" if session_start else "; the start time is not known"
+    )
     origin = json.dumps(provenance, sort_keys=True, default=str)
     name = uuid.uuid5(uuid.NAMESPACE_URL, f"{predictions.name} {origin}")
     file = pynwb.NWBFile(
@@ -50,7 +52,9 @@ def write_nwb(
     module = file.create_processing_module(
         name="behavior", description="behaviors, frame by frame, and how sure the model is of them"
     )
-    ethogram = pynwb.core.DynamicTable(name="ethogram", description="the classes that the model knows, in order")
+    ethogram = pynwb.core.DynamicTable(
+        name="ethogram", description="the classes that the model knows, in order"
+    )
     ethogram.add_column(name="label", description="name of the class")
     for label in predictions.classes:
         ethogram.add_row(label=label)
@@ -86,16 +90,22 @@ def write_nwb(
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); free some space") from None
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space"
+        ) from None
 
 
 def _add_pose(module: Any, pose: Pose, clock: Any, n_frames: int) -> None:
     ndx = _needed("ndx_pose")
     n = min(n_frames, len(pose))
     comments = (
-        "no comments" if n == len(pose) == n_frames else f"{len(pose)} rows for {n_frames} frames, the rest is left out"
+        "no comments"
+        if n == len(pose) == n_frames
+        else f"{len(pose)} rows for {n_frames} frames, the rest is left out"
     )
-    names = [name.replace("/", "_").replace(":", "_") for name in pose.names]  # not allowed in the names of NWB
+    names = [
+        name.replace("/", "_").replace(":", "_") for name in pose.names
+    ]  # not allowed in the names of NWB
     series = [
         ndx.PoseEstimationSeries(
             name=name, data=pose.points[:n, i], reference_frame="(0, 0) is the top left corner of the picture",
@@ -108,7 +118,11 @@ def _add_pose(module: Any, pose: Pose, clock: Any, n_frames: int) -> None:
     skeleton = ndx.Skeleton(name="skeleton", nodes=names)
     module.add(ndx.Skeletons(skeletons=[skeleton]))
     source = pose.source.name if pose.source else "unknown"
-    module.add(ndx.PoseEstimation(pose_estimation_series=series, skeleton=skeleton, description=f"pose file: {source}"))
+    module.add(
+        ndx.PoseEstimation(
+            pose_estimation_series=series, skeleton=skeleton, description=f"pose file: {source}"
+        )
+    )
 
 
 def read_nwb(path: Path, ethogram: Ethogram, conflicts: Conflicts) -> Events:
@@ -119,22 +133,38 @@ def read_nwb(path: Path, ethogram: Ethogram, conflicts: Conflicts) -> Events:
     try:
         with h5py.File(path, "r") as file:
             tables: dict[str, h5py.Group] = {}
-            file.visititems(lambda name, item: tables.update({name: item}) if _is_bouts(item) else None)
+            file.visititems(
+                lambda name, item: tables.update({name: item}) if _is_bouts(item) else None
+            )
             if len(tables) != 1:
                 found = ", ".join(tables) or "none"
-                raise UserError(f"{path}: expected one table of intervals with start, stop and label, found {found}")
+                raise UserError(
+                    f"{path}: expected one table of intervals with start, stop and label, found {found}"
+                )
             table = next(iter(tables.values()))
             unit, first, last = next(p for p in _PAIRS if p[1] in table and p[2] in table)
             label = next(n for n in _LABEL if n in table)
             start, stop = stored(table[first], np.float64), stored(table[last], np.float64)
-            words = [w.decode("utf-8", "replace") if isinstance(w, bytes) else str(w) for w in stored(table[label])]
+            words = [
+                w.decode("utf-8", "replace") if isinstance(w, bytes) else str(w)
+                for w in stored(table[label])
+            ]
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or 'not HDF5, or damaged'}); copy it again") from None
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror or 'not HDF5, or damaged'}); copy it again"
+        ) from None
     except _DAMAGE as error:
         what = " ".join(str(error).split())[:120]
-        raise UserError(f"{path}: a damaged or unusual NWB file ({what}); write it again") from error
+        raise UserError(
+            f"{path}: a damaged or unusual NWB file ({what}); write it again"
+        ) from error
     sound = start.shape == stop.shape == (len(words),)
-    if not sound or not (np.isfinite(start) & np.isfinite(stop) & (start >= 0) & (start <= stop) & (stop < 1e9)).all():
+    if (
+        not sound
+        or not (
+            np.isfinite(start) & np.isfinite(stop) & (start >= 0) & (start <= stop) & (stop < 1e9)
+        ).all()
+    ):
         raise UserError(f"{path}: expected intervals that begin before they end; write it again")
     labels = classes_of(path, words, range(1, len(words) + 1), ethogram, conflicts)
     return Events(path, "frames" if unit == "frames" else "s", start, stop, labels)

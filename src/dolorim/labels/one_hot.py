@@ -42,7 +42,9 @@ def read_simba(path: Path, ethogram: Ethogram, gaps: int, conflicts: Conflicts) 
     known = [*(r.name.casefold() for r in ethogram.raw), *(c.casefold() for c in ethogram.classes)]
     first = next((i for i, name in enumerate(header) if name.casefold() in known), None)
     if first is None:
-        raise UserError(f"{path}: none of its columns is a behavior of the ethogram ({', '.join(ethogram.classes)})")
+        raise UserError(
+            f"{path}: none of its columns is a behavior of the ethogram ({', '.join(ethogram.classes)})"
+        )
     return _read(path, header, list(range(first, len(header))), ethogram, gaps, conflicts)
 
 
@@ -54,29 +56,46 @@ def _header(path: Path) -> list[str]:
 
 
 def _read(
-    path: Path, header: Sequence[str], columns: list[int], ethogram: Ethogram, gaps: int, conflicts: Conflicts
+    path: Path,
+    header: Sequence[str],
+    columns: list[int],
+    ethogram: Ethogram,
+    gaps: int,
+    conflicts: Conflicts,
 ) -> LabelFile:
     rows = []
     for line, cells in itertools.islice(read_cells(path), 1, None):
         if len(cells) < len(header):
-            raise UserError(f"{path}, line {line}: expected {len(header)} cells, found {len(cells)}")
+            raise UserError(
+                f"{path}, line {line}: expected {len(header)} cells, found {len(cells)}"
+            )
         try:
             rows.append(bytes(_VALUES[cells[i].strip().casefold()] & 255 for i in columns))
         except KeyError:
             bad = next(i for i in columns if not is_flag(cells[i]))
             found = repr(cells[bad][:40])
-            raise UserError(f"{path}, line {line}, column {header[bad]}: expected 0, 1 or -1, found {found}") from None
+            raise UserError(
+                f"{path}, line {line}, column {header[bad]}: expected 0, 1 or -1, found {found}"
+            ) from None
     if not rows or not columns:
-        raise UserError(f"{path}: has a header but no rows with labels; label at least one frame or remove the file")
+        raise UserError(
+            f"{path}: has a header but no rows with labels; label at least one frame or remove the file"
+        )
     flags = np.frombuffer(b"".join(rows), np.int8).reshape(-1, len(columns))
     names = [header[i] for i in columns]
     known = {r.name.casefold() for r in ethogram.raw} | {c.casefold() for c in ethogram.classes}
-    behind = [i for i, name in enumerate(names) if name.casefold() == BACKGROUND and BACKGROUND not in known]
+    behind = [
+        i
+        for i, name in enumerate(names)
+        if name.casefold() == BACKGROUND and BACKGROUND not in known
+    ]
     used = [i for i in range(len(names)) if i not in behind and (flags[:, i] == 1).any()]
     classes = classes_of(path, [names[i] for i in used], [1] * len(used), ethogram, conflicts)
     labels = np.full(len(flags), UNLABELED, np.int16)
     free, clash = ~(flags < 0).any(axis=1), np.zeros(len(flags), bool)
-    for i, label in zip([*used, *behind], [*classes.tolist(), *(gaps for _ in behind)], strict=True):
+    for i, label in zip(
+        [*used, *behind], [*classes.tolist(), *(gaps for _ in behind)], strict=True
+    ):
         on = flags[:, i] == 1
         clash |= on & (labels >= 0) & (labels != label) & (label >= 0)
         labels[on & (labels < 0)] = label
@@ -90,8 +109,12 @@ def _read(
     labels[clash] = UNLABELED
     gap = free | (flags[:, behind] == 1).any(axis=1)
     unscored = (flags < 0).any(axis=1)
-    left_out = bool(gap.sum() > unscored.sum())  # else what has no label is mostly what nobody has scored yet
-    return LabelFile(path, None, np.arange(len(labels)), labels, 0, n_frames=len(labels), lists_bouts=left_out)
+    left_out = bool(
+        gap.sum() > unscored.sum()
+    )  # else what has no label is mostly what nobody has scored yet
+    return LabelFile(
+        path, None, np.arange(len(labels)), labels, 0, n_frames=len(labels), lists_bouts=left_out
+    )
 
 
 def write_deepethogram(path: Path, predictions: Predictions) -> None:
@@ -107,7 +130,11 @@ def write_deepethogram(path: Path, predictions: Predictions) -> None:
 
 def write_simba(path: Path, predictions: Predictions) -> None:
     """Write one column of 0 and 1 for each class; unlabelled frames are 0 in all of them."""
-    write_table(path, ("", *predictions.classes), ([i, *row] for i, row in enumerate(_flags(predictions).tolist())))
+    write_table(
+        path,
+        ("", *predictions.classes),
+        ([i, *row] for i, row in enumerate(_flags(predictions).tolist())),
+    )
 
 
 def _flags(predictions: Predictions) -> np.ndarray:

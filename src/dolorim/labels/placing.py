@@ -69,7 +69,9 @@ def place_labels(
     return dataclasses.replace(placement, findings=findings, lists_bouts=bouts)
 
 
-def _of_another_rate(file: LabelFile | Events, n_frames: int, config: DataConfig, conflicts: Conflicts) -> bool:
+def _of_another_rate(
+    file: LabelFile | Events, n_frames: int, config: DataConfig, conflicts: Conflicts
+) -> bool:
     """Does a file that labels a whole video have a row for every second, third, ... frame, and nobody has said so?
 
     Such a file is a conflict: laid on the first half of the video it would be silently wrong.
@@ -83,16 +85,22 @@ def _of_another_rate(file: LabelFile | Events, n_frames: int, config: DataConfig
     step = _step_of(rows, n_frames) if labelled > _DENSE * rows else None
     if step is None:
         return False
-    _ask(file.path, f"labels the first {rows} frames of a video that has {n_frames}", step, conflicts)
+    _ask(
+        file.path, f"labels the first {rows} frames of a video that has {n_frames}", step, conflicts
+    )
     return True
 
 
-def _are_trials_of_another_rate(trials: Sequence[TrialLabels], config: DataConfig, conflicts: Conflicts) -> bool:
+def _are_trials_of_another_rate(
+    trials: Sequence[TrialLabels], config: DataConfig, conflicts: Conflicts
+) -> bool:
     """The same question for trials: does each of them end at one half, one third, ... of its length?"""
     if config.label_step is not None or any(len(t.frames) <= _DENSE * t.span for t in trials):
         return False
     lengths = (config.trial_length, config.trial_length - config.label_context)
-    steps = [next((k for n in lengths if (k := _step_of(t.span, n)) is not None), None) for t in trials]
+    steps = [
+        next((k for n in lengths if (k := _step_of(t.span, n)) is not None), None) for t in trials
+    ]
     step = steps[0] if trials else None
     if step is None or set(steps) != {step}:
         return False
@@ -118,8 +126,13 @@ def _step_of(rows: int, n_frames: int) -> int | None:
 
 def _counted(file: LabelFile, n_frames: int, config: DataConfig) -> TrialLabels:
     step = config.label_step or 1
-    length, shorter = config.trial_length // step, (config.trial_length - config.label_context) // step
-    return file.counted_from_zero(length, length - shorter, -(-n_frames // step), config.label_counts_from)
+    length, shorter = (
+        config.trial_length // step,
+        (config.trial_length - config.label_context) // step,
+    )
+    return file.counted_from_zero(
+        length, length - shorter, -(-n_frames // step), config.label_counts_from
+    )
 
 
 def _stretched(trial: TrialLabels, step: int, n_frames: int) -> TrialLabels:
@@ -133,7 +146,9 @@ def _stretched(trial: TrialLabels, step: int, n_frames: int) -> TrialLabels:
     return dataclasses.replace(trial, frames=frames, labels=labels)
 
 
-def _cut_to(file: LabelFile, trial: TrialLabels, n_frames: int, step: int, conflicts: Conflicts) -> TrialLabels:
+def _cut_to(
+    file: LabelFile, trial: TrialLabels, n_frames: int, step: int, conflicts: Conflicts
+) -> TrialLabels:
     """The same labels for a video of `n_frames` frames, if the file claims to have a row for each of its frames."""
     if file.n_frames is None or abs(file.n_frames * step - n_frames) < step:
         return trial
@@ -145,7 +160,9 @@ def _cut_to(file: LabelFile, trial: TrialLabels, n_frames: int, step: int, confl
     return dataclasses.replace(trial, frames=trial.frames[inside], labels=trial.labels[inside])
 
 
-def _place(trials: Sequence[TrialLabels], n_frames: int, promised: int | None, config: DataConfig) -> Placement:
+def _place(
+    trials: Sequence[TrialLabels], n_frames: int, promised: int | None, config: DataConfig
+) -> Placement:
     length, context = config.trial_length, config.label_context
     if promised is None:
         return place_trials(trials, n_frames, config.trial_layout, length=length, context=context)
@@ -155,7 +172,11 @@ def _place(trials: Sequence[TrialLabels], n_frames: int, promised: int | None, c
     # They are laid on the whole video, of whatever length where the header does not tell, and then cut.
     room = promised + max(_HEADER_OFF)
     if promised <= n_frames:
-        room = sum(t.span for t in trials) + length * (2 + max((t.number or 0 for t in trials), default=0)) + n_frames
+        room = (
+            sum(t.span for t in trials)
+            + length * (2 + max((t.number or 0 for t in trials), default=0))
+            + n_frames
+        )
     placement = place_trials(trials, room, layout, length=length, context=context)
     return _cut_off(placement, trials, n_frames)
 
@@ -168,7 +189,9 @@ def _layout_of(trials: Sequence[TrialLabels], n_frames: int, length: int, contex
     refused: UserError | None = None
     for off in _HEADER_OFF:
         try:
-            found = place_trials(trials, n_frames + off, "auto", length=length, context=context).layout
+            found = place_trials(
+                trials, n_frames + off, "auto", length=length, context=context
+            ).layout
         except UserError as error:
             refused = refused or error
         else:
@@ -188,10 +211,18 @@ def _cut_off(placement: Placement, files: Sequence[TrialLabels], n_frames: int) 
         if (labelled >= n_frames).any():
             first = max(n_frames, int(labelled[0]))
             what = f"{who} labels frames [{first}, {int(labelled[-1]) + 1}), and only {n_frames} frames decode"
-            findings.append(Finding("warning", str(source), what, "these labels are lost", "labels-lost"))
+            findings.append(
+                Finding("warning", str(source), what, "these labels are lost", "labels-lost")
+            )
         if trial.start < n_frames:
             trials.append(Trial(trial.number, trial.start, min(trial.stop, n_frames)))
-    return Placement(placement.labels[:n_frames], tuple(trials), placement.layout, placement.skipped, tuple(findings))
+    return Placement(
+        placement.labels[:n_frames],
+        tuple(trials),
+        placement.layout,
+        placement.skipped,
+        tuple(findings),
+    )
 
 
 def _doubts(trials: Sequence[TrialLabels], placement: Placement, n_frames: int) -> list[Finding]:
@@ -201,7 +232,11 @@ def _doubts(trials: Sequence[TrialLabels], placement: Placement, n_frames: int) 
         alone = placement.layout == "cumulative" and trial.gapless and trial.counted_from == 1
         if not trial.doubt or alone:  # a trial that follows another is as long as its file
             continue
-        of = f"its video has {n_frames} frames" if trial.number is None else f"it is of trial {trial.number}"
+        of = (
+            f"its video has {n_frames} frames"
+            if trial.number is None
+            else f"it is of trial {trial.number}"
+        )
         what = f"{trial.doubt} ({of}); taken to count from {trial.counted_from}"
         remedy = "settle it with --label_counts_from 0 or 1"
         findings.append(Finding("warning", str(trial.source), what, remedy, "label-counting"))

@@ -41,8 +41,12 @@ def write_predictions(folder: Path, predictions: Predictions) -> None:
 def read_predictions(path: Path) -> Predictions:
     """Read `<stem>.predictions.csv` with what lies beside it. Raises `UserError` for what is not such a file."""
     header, rows = read_rows(path)
-    if header[:3] != ("frame", "time_s", "label") or not all(h.startswith("p_") for h in header[3:]):
-        raise UserError(f"{path}: expected the columns frame,time_s,label,p_<class>..., found {', '.join(header)}")
+    if header[:3] != ("frame", "time_s", "label") or not all(
+        h.startswith("p_") for h in header[3:]
+    ):
+        raise UserError(
+            f"{path}: expected the columns frame,time_s,label,p_<class>..., found {', '.join(header)}"
+        )
     classes = tuple(h.removeprefix("p_") for h in header[3:])
     codes = {name: i for i, name in enumerate(classes)} | {"None": -1}
     labels, times, probabilities = array("h"), array("d"), array("f")
@@ -58,7 +62,9 @@ def read_predictions(path: Path) -> Predictions:
             probabilities.extend(map(float, row))
             labels.append(codes[label])
         except (KeyError, ValueError) as error:
-            raise UserError(f"{path}, line {line}: holds something that is no prediction ({error})") from None
+            raise UserError(
+                f"{path}, line {line}: holds something that is no prediction ({error})"
+            ) from None
     shares = np.array(probabilities).reshape(len(labels), len(classes))
     name = path.name.removesuffix(".predictions.csv")
     meta = read_meta(meta_path(path.parent, name))
@@ -123,8 +129,13 @@ def _same_labels(bouts: Path, predictions: Predictions) -> bool:
     """Does a table of bouts hold the bouts of these labels?"""
     table = read_table(bouts)
     columns = [table.column(name) for name in ("start_frame", "stop_frame", "label")]
-    expected = [(str(b.start), str(b.stop), predictions.classes[b.label]) for b, _ in predictions.bouts()]
-    return None not in columns and [tuple(row[c] for c in columns if c is not None) for row in table.rows] == expected
+    expected = [
+        (str(b.start), str(b.stop), predictions.classes[b.label]) for b, _ in predictions.bouts()
+    ]
+    return (
+        None not in columns
+        and [tuple(row[c] for c in columns if c is not None) for row in table.rows] == expected
+    )
 
 
 def read_bouts(folder: Path, stem: str) -> PredictedBouts:
@@ -174,5 +185,7 @@ def _rows(predictions: Predictions) -> Iterator[list[str]]:
         probabilities = np.char.mod("%.4f", predictions.probabilities[part])
         times = np.char.mod("%.6f", predictions.time_s[part])
         labels = predictions.labels[part].tolist()
-        for i, (time, label, row) in enumerate(zip(times.tolist(), labels, probabilities.tolist(), strict=True)):
+        for i, (time, label, row) in enumerate(
+            zip(times.tolist(), labels, probabilities.tolist(), strict=True)
+        ):
             yield [str(start + i), time, names[label], *row]

@@ -37,7 +37,10 @@ class Predictions:
 
     def bouts(self) -> list[tuple[Bout, float]]:
         """Bouts in order, each with the mean probability of its class."""
-        return [(b, float(self.probabilities[b.start : b.stop, b.label].mean())) for b in to_bouts(self.labels)]
+        return [
+            (b, float(self.probabilities[b.start : b.stop, b.label].mean()))
+            for b in to_bouts(self.labels)
+        ]
 
     @property
     def rate_hz(self) -> float:

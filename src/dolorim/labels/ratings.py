@@ -77,7 +77,9 @@ def read_raters(places: Sequence[str], ethogram: Ethogram, config: DataConfig) -
         if rater.paths:
             _read_files(rater, names, others, videos, config, ethogram)
         if not rater.whole and not rater.files:
-            reason = rater.failed[0][1] if rater.failed else "no label file and no predictions in it"
+            reason = (
+                rater.failed[0][1] if rater.failed else "no label file and no predictions in it"
+            )
             raise UserError(f"{rater.name}: nothing to compare ({reason})")
     spelled: dict[str, str] = {}
     for rater in raters:
@@ -98,11 +100,15 @@ def _open(place: str, ethogram: Ethogram) -> Ratings:
     if not path.exists() and ".npz:" in place:
         return _read_archive(place, ethogram)
     if not path.exists():
-        raise UserError(f"{place}: there is no such file or folder; name label files, predictions, or FILE.npz:RATER")
+        raise UserError(
+            f"{place}: there is no such file or folder; name label files, predictions, or FILE.npz:RATER"
+        )
     if path.is_dir() and (path / "config.toml").exists():
         path = path / "predictions"
     pattern = "*.predictions.csv"
-    predicted = sorted(path.rglob(pattern)) if path.is_dir() else [path] if path.match(pattern) else []
+    predicted = (
+        sorted(path.rglob(pattern)) if path.is_dir() else [path] if path.match(pattern) else []
+    )
     if not predicted:
         found.paths = label_paths(path) if path.exists() else []
     for file in predicted:
@@ -146,8 +152,12 @@ def lay_side_by_side(
     videos = [set(r.whole) | set(r.files) for r in raters]
     shared = set.intersection(*videos)
     if not shared:
-        some = "; ".join(f"{r.name}: {', '.join(sorted(v)[:3])}" for r, v in zip(raters, videos, strict=True))
-        raise UserError(f"the raters share no video ({some}); name files after their videos, alike for all")
+        some = "; ".join(
+            f"{r.name}: {', '.join(sorted(v)[:3])}" for r, v in zip(raters, videos, strict=True)
+        )
+        raise UserError(
+            f"the raters share no video ({some}); name files after their videos, alike for all"
+        )
     notes = [note for r in raters for note in r.notes]
     notes += [
         f"{r.name}: {video} left out, as not all have it"
@@ -159,7 +169,9 @@ def lay_side_by_side(
     open_shares: dict[str, float] = {}
     for video in sorted(shared):
         try:
-            rated.append(_lay(video, raters, config, ethogram, rate_hz, times_of(video), notes, open_shares))
+            rated.append(
+                _lay(video, raters, config, ethogram, rate_hz, times_of(video), notes, open_shares)
+            )
         except UserError as error:
             refused.append(error)
             raters[0].failed.append((Path(video), str(error)))
@@ -177,7 +189,9 @@ def _lay(
     time_s = next((t for t in known if t is not None), None)
     lengths = [len(r.whole[video]) for r in raters if video in r.whole]
     if lengths and max(lengths) > min(lengths):
-        notes.append(f"{video}: lengths of {min(lengths)} to {max(lengths)} frames; the first {min(lengths)} count")
+        notes.append(
+            f"{video}: lengths of {min(lengths)} to {max(lengths)} frames; the first {min(lengths)} count"
+        )
     files = [f for r in raters for f in r.files.get(video, ())]
     if time_s is None and not lengths and are_trials(files):
         return _rated(video, *_trial_by_trial(raters, video, config, notes), None)
@@ -197,7 +211,9 @@ def _lay(
         notes += [*placement.skipped, *(str(finding) for finding in placement.findings)]
         if placement.lists_bouts:
             open_shares[f"{rater.name}: {video}"] = placement.open_share
-        borders = tuple((t.start, min(t.stop, n)) for t in placement.trials if t.start < n) or borders
+        borders = (
+            tuple((t.start, min(t.stop, n)) for t in placement.trials if t.start < n) or borders
+        )
         rows.append(placement.labels[:n])
     return _rated(video, np.stack(rows), borders, on_frames[:n] if is_known else None)
 
@@ -244,7 +260,9 @@ def _add_predictions(found: Ratings, file: Path, ethogram: Ethogram) -> None:
         )
     key = _key(predictions.name)
     if key in found.whole:
-        raise UserError(f"{file}: a second prediction of the same video; name the folder that counts")
+        raise UserError(
+            f"{file}: a second prediction of the same video; name the folder that counts"
+        )
     found.whole[key], found.time_s[key] = predictions.labels, predictions.time_s
 
 
@@ -261,9 +279,13 @@ def _read_archive(place: str, ethogram: Ethogram) -> Ratings:
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a NumPy archive of arrays ({error})") from None
     except KeyError as error:
-        raise UserError(f"{path}: class id {error} is not in the ethogram; give --classes") from None
+        raise UserError(
+            f"{path}: class id {error} is not in the ethogram; give --classes"
+        ) from None
     if not found.whole:
-        raise UserError(f"{path}: no rater is called {rater!r}; there are {', '.join(sorted(others))}")
+        raise UserError(
+            f"{path}: no rater is called {rater!r}; there are {', '.join(sorted(others))}"
+        )
     return found
 
 

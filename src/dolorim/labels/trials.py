@@ -95,7 +95,12 @@ class Recording:
 
 
 def place_trials(
-    files: Sequence[TrialLabels], n_frames: int, layout: Layout = "auto", *, length: int = 360, context: int = 15
+    files: Sequence[TrialLabels],
+    n_frames: int,
+    layout: Layout = "auto",
+    *,
+    length: int = 360,
+    context: int = 15,
 ) -> Placement:
     """Lay label files on a video of `n_frames` frames.
 
@@ -108,14 +113,18 @@ def place_trials(
     if whole:
         if len(files) > 1:
             other = next(f for f in files if f is not whole[0])
-            raise UserError(f"{whole[0].source} labels the whole video, and {other.source} labels it too; keep one")
+            raise UserError(
+                f"{whole[0].source} labels the whole video, and {other.source} labels it too; keep one"
+            )
         return _lay(files, [0], [n_frames], n_frames, "whole")
     if not files:
         return Placement(np.full(n_frames, UNLABELED, np.int16), (), layout)
     files = sorted(files, key=lambda f: f.number or 0)
     for one, two in itertools.pairwise(files):
         if one.number == two.number:
-            raise UserError(f"{one.source} and {two.source} both label trial {one.number}; keep one of them")
+            raise UserError(
+                f"{one.source} and {two.source} both label trial {one.number}; keep one of them"
+            )
 
     def fixed() -> Placement:
         first = min(1, files[0].number or 0)  # some count their trials from 0
@@ -133,9 +142,15 @@ def place_trials(
 
 
 def _choose(
-    fixed: Placement, cumulative: Placement, files: Sequence[TrialLabels], n_frames: int, length: int
+    fixed: Placement,
+    cumulative: Placement,
+    files: Sequence[TrialLabels],
+    n_frames: int,
+    length: int,
 ) -> Placement:
-    if np.array_equal(fixed.labels, cumulative.labels) and len(fixed.skipped) == len(cumulative.skipped):
+    if np.array_equal(fixed.labels, cumulative.labels) and len(fixed.skipped) == len(
+        cumulative.skipped
+    ):
         return fixed if n_frames % length == 0 else cumulative
     total = sum(f.span for f in files)
     spare = n_frames - total
@@ -177,14 +192,22 @@ def _lay(
 ) -> Placement:
     labels = np.full(n_frames, UNLABELED, np.int16)
     trials, skipped = [], []
-    for file, start, stop, offset in zip(files, starts, stops, offsets or [0] * len(files), strict=True):
+    for file, start, stop, offset in zip(
+        files, starts, stops, offsets or [0] * len(files), strict=True
+    ):
         first, last = start + offset, start + offset + file.span
         if last > n_frames or start >= n_frames:
             end = max(last, first + 1)
-            skipped.append(f"{file.source}: labels frames [{first}, {end}) of a video that has only {n_frames} frames")
+            skipped.append(
+                f"{file.source}: labels frames [{first}, {end}) of a video that has only {n_frames} frames"
+            )
         elif last > stop:
-            skipped.append(f"{file.source}: labels {file.span} frames, but a trial has {stop - start}")
+            skipped.append(
+                f"{file.source}: labels {file.span} frames, but a trial has {stop - start}"
+            )
         else:
             labels[first + file.frames] = file.labels
-            trials.append(Trial(1 if file.number is None else file.number, start, min(stop, n_frames)))
+            trials.append(
+                Trial(1 if file.number is None else file.number, start, min(stop, n_frames))
+            )
     return Placement(labels, tuple(trials), layout, tuple(skipped))

@@ -19,7 +19,11 @@ _ROUNDING_S = 1e-4  # predictions hold times to four decimals
 
 
 def event_sums(
-    truth: np.ndarray, predicted: np.ndarray, time_s: np.ndarray, stretches: Iterable[slice], n_classes: int
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    time_s: np.ndarray,
+    stretches: Iterable[slice],
+    n_classes: int,
 ) -> dict[str, np.ndarray]:
     """Sums over the stretches of one recording, from which `event_figures` makes figures.
 
@@ -28,7 +32,11 @@ def event_sums(
     with a true one of their class; `true_bouts` and `found_bouts` `(classes,)` count the true bouts, and those of them
     that share a frame with a predicted one; `minutes` `()` is the time looked at.
     """
-    events, spurious, seconds = np.zeros((len(TOLERANCES_S), n_classes, 6)), np.zeros(n_classes), 0.0
+    events, spurious, seconds = (
+        np.zeros((len(TOLERANCES_S), n_classes, 6)),
+        np.zeros(n_classes),
+        0.0,
+    )
     true_bouts, found_bouts = np.zeros(n_classes), np.zeros(n_classes)
     usual_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
     edges_s = np.append(time_s, time_s[-1:] + usual_s)
@@ -36,7 +44,9 @@ def event_sums(
         n = stretch.stop - stretch.start
         edges = edges_s[stretch.start : stretch.stop + 1]
         seconds += float(edges_s[stretch.stop - 1] - edges[0]) + usual_s
-        true, found = (np.stack(runs(x[stretch]), axis=1).astype(np.int64) for x in (truth, predicted))
+        true, found = (
+            np.stack(runs(x[stretch]), axis=1).astype(np.int64) for x in (truth, predicted)
+        )
         for c in np.union1d(true[:, 2], found[:, 2]).tolist():
             if c < 0:
                 continue
@@ -44,7 +54,9 @@ def event_sums(
             spurious[c] += np.sum(~_touched(b, truth[stretch] == c))
             true_bouts[c] += len(a)
             found_bouts[c] += np.sum(_touched(a, predicted[stretch] == c))
-            i, j, apart_s = _closest_pairs(edges[a[:, 0]], edges[b[:, 0]], max(TOLERANCES_S) + _ROUNDING_S)
+            i, j, apart_s = _closest_pairs(
+                edges[a[:, 0]], edges[b[:, 0]], max(TOLERANCES_S) + _ROUNDING_S
+            )
             seen_a, seen_b = a[:, 0] > 0, b[:, 0] > 0
             for k, tolerance_s in enumerate(TOLERANCES_S):
                 near = apart_s <= tolerance_s + _ROUNDING_S
@@ -70,7 +82,9 @@ def _touched(bouts: np.ndarray, frames: np.ndarray) -> np.ndarray:
     return before[bouts[:, 1]] > before[bouts[:, 0]]
 
 
-def event_figures(totals: dict[str, np.ndarray], names: Sequence[str], foreground: Sequence[int]) -> Figures:
+def event_figures(
+    totals: dict[str, np.ndarray], names: Sequence[str], foreground: Sequence[int]
+) -> Figures:
     """Event scores of a batch of totals; those over all classes leave the background out.
 
     Errors are mean absolute ones, in milliseconds.
@@ -79,7 +93,9 @@ def event_figures(totals: dict[str, np.ndarray], names: Sequence[str], foregroun
     for k, tolerance_s in enumerate(TOLERANCES_S):
         name = f"{round(1000 * tolerance_s)}ms"
         table = totals["events"][:, k]
-        hits, missed, false, onset_s, ended, offset_s = np.moveaxis(table[:, list(foreground)].sum(1), -1, 0)
+        hits, missed, false, onset_s, ended, offset_s = np.moveaxis(
+            table[:, list(foreground)].sum(1), -1, 0
+        )
         figures |= {
             ("events", name, "f1"): divide(2 * hits, 2 * hits + missed + false),
             ("events", name, "precision"): divide(hits, hits + false),
@@ -89,7 +105,9 @@ def event_figures(totals: dict[str, np.ndarray], names: Sequence[str], foregroun
         }
         for c, label in enumerate(names):
             hits, missed, false = np.moveaxis(table[:, c, :3], -1, 0)
-            figures["events", name, "per_class", label] = divide(2 * hits, 2 * hits + missed + false)
+            figures["events", name, "per_class", label] = divide(
+                2 * hits, 2 * hits + missed + false
+            )
     per_minute = divide(totals["spurious"], totals["minutes"][:, None])
     figures["events", "false_per_minute"] = per_minute[:, list(foreground)].sum(1)
     for c, label in enumerate(names):
@@ -97,11 +115,15 @@ def event_figures(totals: dict[str, np.ndarray], names: Sequence[str], foregroun
     return figures
 
 
-def _closest_pairs(one: np.ndarray, two: np.ndarray, within: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _closest_pairs(
+    one: np.ndarray, two: np.ndarray, within: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs of two ascending lists of times, each used once, the closest first: indices and distances, ascending."""
     first, last = np.searchsorted(two, one - within), np.searchsorted(two, one + within, "right")
     i = np.repeat(np.arange(len(one)), last - first)
-    starts = np.concatenate(([0], np.cumsum(last - first)[:-1])) if len(one) else np.empty(0, np.int64)
+    starts = (
+        np.concatenate(([0], np.cumsum(last - first)[:-1])) if len(one) else np.empty(0, np.int64)
+    )
     j = np.arange(len(i)) - np.repeat(starts - first, last - first)
     apart = np.abs(one[i] - two[j])
     taken_one, taken_two = np.zeros(len(one), bool), np.zeros(len(two), bool)

@@ -135,7 +135,9 @@ def whole_and_without(sums: Sums, figures: Callable[[Sums], Figures]) -> tuple[F
     return {k: v[:1] for k, v in found.items()}, {k: v[1:] for k, v in found.items()}
 
 
-def jackknife_interval(point: float, without: list[np.ndarray], scale: Scale = FREE, level: float = LEVEL) -> Interval:
+def jackknife_interval(
+    point: float, without: list[np.ndarray], scale: Scale = FREE, level: float = LEVEL
+) -> Interval:
     """Interval of a figure from what it is with each animal left out, `(animals,)` per sample.
 
     Several samples are independent groups of animals (those of a study, and those that a classifier
@@ -171,7 +173,9 @@ def mean_interval(values: np.ndarray, scale: Scale = FREE, level: float = LEVEL)
     return jackknife_interval(float(values.mean()), [without], scale, level)
 
 
-def difference_interval(a: np.ndarray, b: np.ndarray, scale: Scale = FREE, level: float = LEVEL) -> Interval:
+def difference_interval(
+    a: np.ndarray, b: np.ndarray, scale: Scale = FREE, level: float = LEVEL
+) -> Interval:
     """Interval of `mean(b) - mean(a)` of two groups of animals, `(animals,)` each.
 
     From the intervals of the two means: MOVER of Zou & Donner (2008, Statistics in Medicine

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 
-def keypoint_scores(distances: Sequence[tuple[np.ndarray, float, float]], names: Sequence[str]) -> dict[str, Any]:
+def keypoint_scores(
+    distances: Sequence[tuple[np.ndarray, float, float]], names: Sequence[str]
+) -> dict[str, Any]:
     """Mean and median distance of found from true keypoints, over visible points only.
 
     Each recording gives its distances `(time, keypoint)` in pixels, NaN where there is no true point in the crop, the
@@ -29,5 +31,8 @@ def keypoint_scores(distances: Sequence[tuple[np.ndarray, float, float]], names:
     per_keypoint = {}
     for i, name in enumerate(names):
         mine = pixels[known[:, i], i]
-        per_keypoint[name] = {"points": len(mine), "mae_px": float(mine.mean()) if len(mine) else None}
+        per_keypoint[name] = {
+            "points": len(mine),
+            "mae_px": float(mine.mean()) if len(mine) else None,
+        }
     return {**found, "per_keypoint": per_keypoint}

@@ -51,7 +51,9 @@ def probability_sums(
         ranks[c] = np.bincount(cells, minlength=2 * (_STEPS + 1))[: 2 * (_STEPS + 1)].reshape(-1, 2)
     confidence, hit = probabilities.max(1), probabilities.argmax(1) == truth
     at = np.searchsorted(edges["confidence"], confidence, "right")
-    columns = [np.bincount(at, weights, minlength=_BINS) for weights in (np.ones(n), confidence, hit)]
+    columns = [
+        np.bincount(at, weights, minlength=_BINS) for weights in (np.ones(n), confidence, hit)
+    ]
     mine = probabilities[np.arange(n), truth]
     squares = np.sum(probabilities**2) - 2 * mine.sum() + n  # sum over classes of (p - 1[true])^2
     own = np.bincount(truth, minlength=classes)[:classes]

@@ -29,7 +29,10 @@ class SegmentCounts:
     def scores(self) -> dict[str, float]:
         f1 = 200 * self.tp / np.maximum(2 * self.tp + self.fp + self.fn, 1)
         names = [f"f1_{round(100 * o)}" for o in OVERLAPS]
-        return {**dict(zip(names, f1.tolist(), strict=True)), "edit": float(np.mean(self.edits or [0.0]))}
+        return {
+            **dict(zip(names, f1.tolist(), strict=True)),
+            "edit": float(np.mean(self.edits or [0.0])),
+        }
 
 
 def count_segments(
@@ -59,7 +62,9 @@ def labelled_stretches(labels: np.ndarray, borders: Iterable[tuple[int, int]]) -
     stretches = []
     for start, stop in borders:
         starts, stops, known = runs(labels[start:stop] >= 0)
-        stretches += [slice(start + a, start + b) for a, b, k in zip(starts, stops, known, strict=True) if k]
+        stretches += [
+            slice(start + a, start + b) for a, b, k in zip(starts, stops, known, strict=True) if k
+        ]
     return stretches
 
 
@@ -72,7 +77,9 @@ def edit_score(one: np.ndarray, two: np.ndarray) -> float:
     row = at
     for i, label in enumerate(one.tolist(), 1):
         best = np.concatenate(([i], np.minimum(row[1:] + 1, row[:-1] + (two != label))))
-        row = np.minimum.accumulate(best - at) + at  # insertions: one more for each step to the right
+        row = (
+            np.minimum.accumulate(best - at) + at
+        )  # insertions: one more for each step to the right
     return 100.0 * (1 - float(row[-1]) / longest)
 
 
@@ -85,7 +92,9 @@ def _segments(labels: np.ndarray, background: Collection[int]) -> np.ndarray:
 def _hits(true: np.ndarray, found: np.ndarray) -> list[int]:
     """For each of `OVERLAPS` the true segments that are found: each found one speaks for the true one that it overlaps
     best, be it taken or not, as in the reference."""
-    first = np.searchsorted(true[:, 1], found[:, 0], "right")  # only true ones in [first, last) share a frame with it
+    first = np.searchsorted(
+        true[:, 1], found[:, 0], "right"
+    )  # only true ones in [first, last) share a frame with it
     last = np.searchsorted(true[:, 0], found[:, 1])
     many = np.maximum(last - first, 0)
     i = np.repeat(np.arange(len(found)), many)

@@ -52,7 +52,9 @@ class Scored:
     borders: Sequence[tuple[int, int]] = ()
 
 
-def summarize(recordings: Sequence[Scored], classes: Sequence[str], background: Sequence[str] = ()) -> dict[str, Any]:
+def summarize(
+    recordings: Sequence[Scored], classes: Sequence[str], background: Sequence[str] = ()
+) -> dict[str, Any]:
     """The figures of `metrics.json` for one split, as a tree; None for what is not defined.
 
     Event scores need the times of all recordings, ranking and calibration their probabilities.
@@ -80,7 +82,11 @@ def summarize(recordings: Sequence[Scored], classes: Sequence[str], background: 
         found["calibration"]["reliability"] = reliability_table(whole["reliability"])
         for name, area in zip(classes, _exact_areas(recordings, len(classes)), strict=True):
             found["per_class"][name]["average_precision"] = None if np.isnan(area) else area
-        areas = [a for a in (c["average_precision"] for c in found["per_class"].values()) if a is not None]
+        areas = [
+            a
+            for a in (c["average_precision"] for c in found["per_class"].values())
+            if a is not None
+        ]
         found["pr_auc"] = float(np.mean(areas)) if areas else None
     found["animals"] = animals
     found["intervals"] = _told(len(animals))
@@ -117,11 +123,17 @@ def compare(
     Raises `ValueError` where the recordings are not the same.
     """
     if [(r.animal, r.truth.tolist()) for r in one] != [(r.animal, r.truth.tolist()) for r in two]:
-        raise ValueError("only runs that were scored on the same recordings, in the same order, can be compared")
+        raise ValueError(
+            "only runs that were scored on the same recordings, in the same order, can be compared"
+        )
     edges = _edges([*one, *two])
     (a, animals), (b, _) = (by_animal(r, classes, background, edges) for r in (one, two))
     figures = partial(_figures, classes=classes, background=background)
-    found: dict[str, Any] = {"difference": None, "animals": animals, "intervals": _told(len(animals))}
+    found: dict[str, Any] = {
+        "difference": None,
+        "animals": animals,
+        "intervals": _told(len(animals)),
+    }
     if len(animals) < FEWEST_ANIMALS:
         first, second = (figures({k: v.sum(0)[None] for k, v in s.items()}) for s in (a, b))
         return {**found, "difference": nested({k: second[k] - first[k] for k in first})}
@@ -133,11 +145,17 @@ def compare(
 def _figures(totals: Sums, classes: Sequence[str], background: Sequence[str]) -> Figures:
     """Figures of a batch of totals, each `(batch, ...)`."""
     found = frame_figures(totals["confusion"], classes)
-    for i, name in enumerate(["segments", *(["segments_without_background"] if background else [])]):
+    for i, name in enumerate(
+        ["segments", *(["segments_without_background"] if background else [])]
+    ):
         tp, fp, fn = np.moveaxis(totals["segments"][:, i], -1, 0)
         f1 = 100 * divide(2 * tp, 2 * tp + fp + fn)
-        found |= {(name, f"f1_{round(100 * o)}"): np.nan_to_num(f1[:, k]) for k, o in enumerate(OVERLAPS)}
-        found[name, "edit"] = np.nan_to_num(divide(totals["edits"][:, i, 0], totals["edits"][:, i, 1]))
+        found |= {
+            (name, f"f1_{round(100 * o)}"): np.nan_to_num(f1[:, k]) for k, o in enumerate(OVERLAPS)
+        }
+        found[name, "edit"] = np.nan_to_num(
+            divide(totals["edits"][:, i, 0], totals["edits"][:, i, 1])
+        )
     if "events" in totals:
         foreground = [i for i, c in enumerate(classes) if c not in background]
         found |= event_figures(totals, classes, foreground)
@@ -152,7 +170,9 @@ def budget_figures(budget: np.ndarray, classes: Sequence[str]) -> Figures:
     n, x, y, xx, yy, xy = np.moveaxis(budget, -1, 0)
     x, y = divide(x, n), divide(y, n)
     spread = divide(xx + yy, n) - x**2 - y**2
-    concordance = divide(2 * (divide(xy, n) - x * y), np.where(spread > 1e-12, spread + (x - y) ** 2, 0))
+    concordance = divide(
+        2 * (divide(xy, n) - x * y), np.where(spread > 1e-12, spread + (x - y) ** 2, 0)
+    )
     figures: Figures = {}
     for i, name in enumerate(classes):
         columns = {"true": x, "predicted": y, "bias": y - x, "concordance": concordance}
@@ -191,11 +211,15 @@ def by_animal(
     for total in found.values():
         frames = max(total["confusion"].sum(), 1)
         x, y = total["confusion"].sum(1) / frames, total["confusion"].sum(0) / frames
-        total["budget"] = np.stack((np.full(n, float(total["confusion"].any())), x, y, x * x, y * y, x * y), axis=1)
+        total["budget"] = np.stack(
+            (np.full(n, float(total["confusion"].any())), x, y, x * x, y * y, x * y), axis=1
+        )
     animals = sorted(found)
     if not animals:
         raise ValueError("nothing to score: no recordings were given")
-    return {key: np.stack([found[a][key] for a in animals]).astype(float) for key in found[animals[0]]}, animals
+    return {
+        key: np.stack([found[a][key] for a in animals]).astype(float) for key in found[animals[0]]
+    }, animals
 
 
 def _edges(recordings: Sequence[Scored]) -> dict[str, np.ndarray] | None:
@@ -212,7 +236,12 @@ def _exact_areas(recordings: Sequence[Scored], n_classes: int) -> list[float]:
 
 
 def _pooled(recordings: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [(r.truth[k], r.probabilities[k]) for r in recordings if r.probabilities is not None for k in [_known(r)]]
+    pairs = [
+        (r.truth[k], r.probabilities[k])
+        for r in recordings
+        if r.probabilities is not None
+        for k in [_known(r)]
+    ]
     return np.concatenate([t for t, _ in pairs]), np.concatenate([p for _, p in pairs])
 
 
@@ -230,7 +259,9 @@ def _told(animals: int) -> dict[str, Any]:
     if animals < FEWEST_ANIMALS:
         told["note"] = f"{too_few(animals)}; score more of them, or all in turn with --folds"
     elif animals < _FEW_ANIMALS:
-        told["note"] = f"{animals} animals are few: the intervals are wide, and rest on these {animals} being typical"
+        told["note"] = (
+            f"{animals} animals are few: the intervals are wide, and rest on these {animals} being typical"
+        )
     return told
 
 
@@ -240,7 +271,8 @@ def _pairs(found: Intervals) -> dict[str, Any]:
 
     def both(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
         return {
-            k: both(v, two[k]) if isinstance(v, dict) else None if v is None else [v, two[k]] for k, v in one.items()
+            k: both(v, two[k]) if isinstance(v, dict) else None if v is None else [v, two[k]]
+            for k, v in one.items()
         }
 
     return both(low, high)

@@ -11,7 +11,9 @@ FEW_BOUTS = 10  # true bouts below which no statement about a behavior is made
 FEW_ANIMALS = 3  # held-out animals below which a score says little about the next animal
 
 
-def trust_sentences(metrics: Mapping[str, Any], indicator: str | None, background: Sequence[str] = ()) -> list[str]:
+def trust_sentences(
+    metrics: Mapping[str, Any], indicator: str | None, background: Sequence[str] = ()
+) -> list[str]:
     """Sentences about the most honest split of `metrics.json`: test animals, all folds, another study, or validation.
 
     The sign of pain comes first. Empty where nothing was scored, or where bouts could not be counted.
@@ -42,7 +44,9 @@ def _verdict(score: Mapping[str, Any]) -> str:
 def _about(name: str, verdict: str, score: Mapping[str, Any]) -> str:
     bouts, found = score["bouts"], score["bouts_found"]
     if not bouts:
-        return f"{name}: no held-out animal shows it, so nothing is known about how well it is found"
+        return (
+            f"{name}: no held-out animal shows it, so nothing is known about how well it is found"
+        )
     per_hour = score["false_bouts_per_hour"]
     false = "" if per_hour is None else f", {_rate(per_hour)} false per hour"
     counts = f"{found} of {bouts} bouts{false}"

@@ -30,7 +30,9 @@ def build_recognizer(
     Raises `UserError` for settings that make no network.
     """
     if config.visual == config.pose == "none":
-        raise UserError("--visual none and --pose none leave nothing to learn from; choose one of them")
+        raise UserError(
+            "--visual none and --pose none leave nothing to learn from; choose one of them"
+        )
     if config.tasks == "multitask" and (config.visual == "none" or not skeleton.keypoints):
         raise UserError(
             "--tasks multitask learns keypoints from video and pose files; name both, or use --tasks action_only"
@@ -40,28 +42,50 @@ def build_recognizer(
             "--tasks multitask learns the keypoints of one animal; name it with --individual, or use action_only"
         )
     if config.pose != "none" and config.pose_reach and config.width % HEADS:
-        raise UserError(f"--width {config.width}: expected a multiple of {HEADS}, the heads of the pose's attention")
-    if config.tcn_step > 1 and (config.visual != "none" or config.pose_reach or config.temporal == "none"):
+        raise UserError(
+            f"--width {config.width}: expected a multiple of {HEADS}, the heads of the pose's attention"
+        )
+    if config.tcn_step > 1 and (
+        config.visual != "none" or config.pose_reach or config.temporal == "none"
+    ):
         raise UserError(
             "--tcn_step above 1 is for poses alone: use --visual none --pose_reach 0 --temporal tcn with it"
         )
     n_keypoints = len(skeleton.keypoints)
     joined = config.visual != "none" and config.pose != "none"
     alone = config.visual == "cnn3d" and not joined and config.temporal == "none"
-    visual = _visual(config, FEATURES if alone else config.width, n_keypoints if joined else 0, image_size)
+    visual = _visual(
+        config, FEATURES if alone else config.width, n_keypoints if joined else 0, image_size
+    )
     pose = paws = None
     if config.pose != "none":
         n_features = len(feature_names(config.pose, skeleton.keypoints, skeleton.animals))
-        pose = PoseEncoder(n_features, config.width, reach=config.pose_reach, dropout=config.dropout)
-        paws = PawBrightness(n_keypoints) if config.visual == "cnn3d" and skeleton.animals == 1 else None
-    widths = (visual.width if visual else 0, (pose.width if pose else 0) + (paws.width if paws else 0))
+        pose = PoseEncoder(
+            n_features, config.width, reach=config.pose_reach, dropout=config.dropout
+        )
+        paws = (
+            PawBrightness(n_keypoints)
+            if config.visual == "cnn3d" and skeleton.animals == 1
+            else None
+        )
+    widths = (
+        visual.width if visual else 0,
+        (pose.width if pose else 0) + (paws.width if paws else 0),
+    )
     fusion = None if alone else Fusion(widths, config.width, config.fusion, config.dropout)
     temporal = refine = None
     if config.temporal == "tcn":
-        temporal = Tcn(config.width, config.hidden_dim, config.tcn_layers, config.dropout, config.causal)
+        temporal = Tcn(
+            config.width, config.hidden_dim, config.tcn_layers, config.dropout, config.causal
+        )
     if config.refine_stages:
         refine = Refinement(
-            n_classes, config.hidden_dim, config.tcn_layers, config.dropout, config.refine_stages, config.causal
+            n_classes,
+            config.hidden_dim,
+            config.tcn_layers,
+            config.dropout,
+            config.refine_stages,
+            config.causal,
         )
     width = config.hidden_dim if temporal else FEATURES if alone else config.width
     action = ActionHead(width, HIDDEN, n_classes, config.dropout)
@@ -69,10 +93,14 @@ def build_recognizer(
     if config.tasks == "multitask":
         assert visual is not None
         keypoints = SpatialKeypointHead(visual.map_channels, 64, n_keypoints)
-    return Recognizer(visual, pose, fusion, temporal, action, refine, keypoints, paws, config.tcn_step)
+    return Recognizer(
+        visual, pose, fusion, temporal, action, refine, keypoints, paws, config.tcn_step
+    )
 
 
-def _visual(config: ModelConfig, width: int, n_keypoints: int, image_size: int) -> Cnn3d | Vit2d | VideoMae3d | None:
+def _visual(
+    config: ModelConfig, width: int, n_keypoints: int, image_size: int
+) -> Cnn3d | Vit2d | VideoMae3d | None:
     match config.visual:
         case "none":
             return None

@@ -49,7 +49,9 @@ class Cnn3d(nn.Module):
         self.kinematics_norm = nn.BatchNorm1d(self.kinematics.width)
         self.appearance_dropout, self.convolution_dropout = appearance_dropout, convolution_dropout
         self.stem = nn.Sequential(
-            nn.Conv2d(3 + len(lags), stages[0], 5, 2, 2, bias=False), nn.BatchNorm2d(stages[0]), nn.ReLU(inplace=True)
+            nn.Conv2d(3 + len(lags), stages[0], 5, 2, 2, bias=False),
+            nn.BatchNorm2d(stages[0]),
+            nn.ReLU(inplace=True),
         )
         room = clip_length - 1 - 2 * self.maps.reach
         blocks = []
@@ -61,12 +63,16 @@ class Cnn3d(nn.Module):
         self.pooled_norm = nn.BatchNorm1d(2 * stages[-1])
         self.seen_length = room + 1  # frames that a summary goes over
         self.numbers_length = clip_length - 2 * self.maps.reach
-        self.lost = self.numbers_length - self.seen_length  # frames that the convolutions over time cost
+        self.lost = (
+            self.numbers_length - self.seen_length
+        )  # frames that the convolutions over time cost
         steps_in_time = sum(block.time is not None for block in blocks)
         self.map_before = self.map_after = self.maps.reach + steps_in_time * (_KERNEL // 2)
         summary = 2 * 2 * stages[-1] + 3 * self.kinematics.width
         self.summary_norm = nn.BatchNorm1d(summary)
-        self.project = nn.Sequential(nn.Dropout(dropout), nn.Conv1d(summary, width, 1), nn.ReLU(), nn.Dropout(dropout))
+        self.project = nn.Sequential(
+            nn.Dropout(dropout), nn.Conv1d(summary, width, 1), nn.ReLU(), nn.Dropout(dropout)
+        )
 
     def forward(
         self,
@@ -84,15 +90,21 @@ class Cnn3d(nn.Module):
             track = frames.new_zeros((*frames.shape[:2], 2))
         if not halo:
             frames, track = self._with_halo(frames), self._with_halo(track)
-        with torch.autocast(frames.device.type, enabled=False):  # small differences of large numbers
+        with torch.autocast(
+            frames.device.type, enabled=False
+        ):  # small differences of large numbers
             shown = self.maps(frames)
-            numbers = self.kinematics_norm(self.kinematics(shown, track).transpose(1, 2)).clamp(-5, 5)
+            numbers = self.kinematics_norm(self.kinematics(shown, track).transpose(1, 2)).clamp(
+                -5, 5
+            )
         levels: list[torch.Tensor] | None = [] if maps else None
         if self.convolution_dropout < 1 or maps:
             picture = self._hidden_at_times(shown.inner_picture, self.appearance_dropout)
             seen = self._look(shown, picture, levels)
         if self.convolution_dropout >= 1:  # nothing would be learned from them
-            seen = numbers.new_zeros(len(numbers), self.pooled_norm.num_features, numbers.shape[2] - self.lost)
+            seen = numbers.new_zeros(
+                len(numbers), self.pooled_norm.num_features, numbers.shape[2] - self.lost
+            )
         with torch.autocast(frames.device.type, enabled=False):
             convolved = _mean_and_spread(seen.float(), self.seen_length)
             measured = _mean_and_extremes(numbers, self.numbers_length)
@@ -100,7 +112,11 @@ class Cnn3d(nn.Module):
             convolved, measured = summary.split([convolved.shape[1], measured.shape[1]], 1)
             convolved = self._hidden_at_times(convolved, self.convolution_dropout)
             features = self.project(torch.cat([convolved, measured], 1)).transpose(1, 2)
-        return features if levels is None else (features, self._stacked(levels, len(features), features.shape[1], maps))
+        return (
+            features
+            if levels is None
+            else (features, self._stacked(levels, len(features), features.shape[1], maps))
+        )
 
     def maps_of(self, frames: torch.Tensor) -> torch.Tensor:
         """Maps `(batch, 1, map_channels, height / 4, width / 4)` of the middle ones of `frames` `(batch, 1, map_before
@@ -111,9 +127,13 @@ class Cnn3d(nn.Module):
             shown = self.maps(frames)
         levels: list[torch.Tensor] = []
         self._look(shown, shown.inner_picture, levels)
-        return self._stacked(levels, len(frames), frames.shape[1] - self.map_before - self.map_after, 1)
+        return self._stacked(
+            levels, len(frames), frames.shape[1] - self.map_before - self.map_after, 1
+        )
 
-    def _look(self, maps: Maps, picture: torch.Tensor, levels: list[torch.Tensor] | None) -> torch.Tensor:
+    def _look(
+        self, maps: Maps, picture: torch.Tensor, levels: list[torch.Tensor] | None
+    ) -> torch.Tensor:
         """Maps to pooled features `(batch, 2 * last stage, fewer frames)`; `levels` collects what each block gives.
 
         `picture` is that of the maps, or zeros for windows that are seen without it.
@@ -141,7 +161,9 @@ class Cnn3d(nn.Module):
         seen = self.stem(images.flatten(0, 1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return seen.reshape(batch, -1, *seen.shape[1:])
 
-    def _stacked(self, levels: list[torch.Tensor], batch: int, time: int, every: int) -> torch.Tensor:
+    def _stacked(
+        self, levels: list[torch.Tensor], batch: int, time: int, every: int
+    ) -> torch.Tensor:
         """What all blocks see, at the size of the first and at every so-manieth of the frames asked for."""
         size = levels[0].shape[2:]
         same = []
@@ -174,9 +196,13 @@ class Block(nn.Module):
             nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True),
             nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs),
         )  # fmt: skip
-        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.shortcut = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+        )
         self.time = (
-            nn.Sequential(nn.Conv2d(outputs, outputs, (_KERNEL, 1), bias=False), nn.BatchNorm2d(outputs))
+            nn.Sequential(
+                nn.Conv2d(outputs, outputs, (_KERNEL, 1), bias=False), nn.BatchNorm2d(outputs)
+            )
             if in_time
             else None
         )
@@ -190,7 +216,9 @@ class Block(nn.Module):
         # Channels lie innermost, so that space can be folded into one axis and time convolved without a copy.
         frames, channels, height, width = images.shape
         folded = (
-            images.permute(0, 2, 3, 1).reshape(batch, frames // batch, height * width, channels).permute(0, 3, 1, 2)
+            images.permute(0, 2, 3, 1)
+            .reshape(batch, frames // batch, height * width, channels)
+            .permute(0, 3, 1, 2)
         )
         folded = F.relu(self.time(folded) + folded[:, :, 1:-1])
         return folded.permute(0, 2, 3, 1).reshape(-1, height, width, channels).permute(0, 3, 1, 2)
@@ -208,5 +236,10 @@ def _mean_and_extremes(values: torch.Tensor, length: int) -> torch.Tensor:
     smooth = F.avg_pool1d(values, min(3, length), 1)
     room = length - min(3, length) + 1
     return torch.cat(
-        [F.avg_pool1d(values, length, 1), F.max_pool1d(smooth, room, 1), -F.max_pool1d(-smooth, room, 1)], 1
+        [
+            F.avg_pool1d(values, length, 1),
+            F.max_pool1d(smooth, room, 1),
+            -F.max_pool1d(-smooth, room, 1),
+        ],
+        1,
     )

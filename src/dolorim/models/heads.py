@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-_FINE = 20  # cells along a side: maps that have fewer are enlarged before a keypoint is sought in them
+_FINE = (
+    20  # cells along a side: maps that have fewer are enlarged before a keypoint is sought in them
+)
 
 
 class ActionHead(nn.Module):
@@ -49,7 +51,9 @@ class SpatialKeypointHead(nn.Module):
 
     def __init__(self, channels: int, hidden: int, n_keypoints: int) -> None:
         super().__init__()
-        self.reduce = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.GroupNorm(1, hidden), nn.ReLU())
+        self.reduce = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1), nn.GroupNorm(1, hidden), nn.ReLU()
+        )
         self.look = nn.Sequential(nn.Conv2d(hidden, hidden, 3, padding=1), nn.ReLU())
         self.heat = nn.Conv2d(hidden, n_keypoints, 1)
         self.visible = nn.Parameter(torch.zeros(n_keypoints, hidden + 1))

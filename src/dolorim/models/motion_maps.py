@@ -51,7 +51,9 @@ class MotionMaps(nn.Module):
         log = torch.log(frames + _DARK)
         log = log - log.mean((2, 3), keepdim=True)
         weight = _middle(log.shape[2], log.shape[3], log.device, log.dtype)
-        contrast = torch.einsum("bthw,hw->bt", log * log, weight).sqrt()[..., None, None] + _LEAST_CONTRAST
+        contrast = (
+            torch.einsum("bthw,hw->bt", log * log, weight).sqrt()[..., None, None] + _LEAST_CONTRAST
+        )
         inner = slice(self.reach, log.shape[1] - self.reach)
         share = 1 / contrast[:, inner]
 
@@ -62,7 +64,9 @@ class MotionMaps(nn.Module):
             return (change.abs_().mul_(share) - _QUIET).clamp_(0, 3)
 
         motion = tuple(visible(at(lag) - at(-lag)) for lag in self.lags)
-        flicker = visible(at(1) - 2 * at(0) + at(-1)) if self.lags else torch.zeros_like(log[:, inner])
+        flicker = (
+            visible(at(1) - 2 * at(0) + at(-1)) if self.lags else torch.zeros_like(log[:, inner])
+        )
         return Maps(log / contrast, motion, flicker, self.reach)
 
 

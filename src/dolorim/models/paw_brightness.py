@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 _SPOT = 0.06  # side of the spot that counts as a paw, in sides of the crop
-_SAMPLES = 5  # a side: the spot is looked at in so many places, not all of the picture blurred for it
+_SAMPLES = (
+    5  # a side: the spot is looked at in so many places, not all of the picture blurred for it
+)
 _DARK = 16.0 / 255  # luma added before the logarithm: noise in the dark is no signal
 
 
@@ -23,13 +25,17 @@ class PawBrightness(nn.Module):
         super().__init__()
         self.width = 2 * n_keypoints
 
-    def forward(self, frames: torch.Tensor, points: torch.Tensor, negative: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, frames: torch.Tensor, points: torch.Tensor, negative: torch.Tensor | None = None
+    ) -> torch.Tensor:
         known = ~points.isnan().any(-1)
         pictures = frames.flatten(0, 1)[:, None]
         step = torch.linspace(-_SPOT, _SPOT, _SAMPLES, device=frames.device, dtype=frames.dtype)
         around = torch.stack(torch.meshgrid(step, step, indexing="xy"), -1).flatten(0, 1)
         places = points.nan_to_num(0.0).flatten(0, 1)[:, :, None].to(frames.dtype) + around
-        seen = F.grid_sample(pictures, places, padding_mode="border", align_corners=False)[:, 0].mean(-1)
+        seen = F.grid_sample(pictures, places, padding_mode="border", align_corners=False)[
+            :, 0
+        ].mean(-1)
         seen = seen.view(known.shape)
         if negative is not None:
             seen = torch.where(negative[:, None, None], 1 - seen, seen)

@@ -23,7 +23,12 @@ class PoseEncoder(nn.Module):
     std: torch.Tensor
 
     def __init__(
-        self, n_features: int, width: int = 256, heads: int = HEADS, reach: int = 16, dropout: float = 0.1
+        self,
+        n_features: int,
+        width: int = 256,
+        heads: int = HEADS,
+        reach: int = 16,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         self.width, self.before, self.after = width, reach, reach
@@ -53,7 +58,9 @@ class PoseEncoder(nn.Module):
         self.mean.copy_(mean.nan_to_num(0.0))
         self.std.copy_(torch.where(std > 0, std, 1.0))  # NaN is not > 0
 
-    def forward(self, features: torch.Tensor, valid: torch.Tensor | None = None, *, halo: bool = False) -> torch.Tensor:
+    def forward(
+        self, features: torch.Tensor, valid: torch.Tensor | None = None, *, halo: bool = False
+    ) -> torch.Tensor:
         known = ~features.isnan()
         scaled = ((features - self.mean) / self.std).clamp(-_FAR, _FAR).nan_to_num(0.0)
         x = self.mlp(torch.cat([scaled, known.to(scaled.dtype)], -1))
@@ -85,11 +92,21 @@ class BandedAttention(nn.Module):
         inner = slice(self.reach, x.shape[1] - self.reach)
         band = 2 * self.reach + 1
         split = self.queries_keys_values(self.norm(x)).view(*x.shape[:2], 3, self.heads, -1)
-        queries, keys, values = split.unbind(2)  # each (batch, time + 2 reach, heads, width / heads)
-        keys, values = keys.unfold(1, band, 1), values.unfold(1, band, 1)  # (batch, time, heads, width / heads, band)
-        score = torch.einsum("bthc,bthcn->bthn", queries[:, inner], keys) * keys.shape[3] ** -0.5 + self.distance_bias
+        queries, keys, values = split.unbind(
+            2
+        )  # each (batch, time + 2 reach, heads, width / heads)
+        keys, values = (
+            keys.unfold(1, band, 1),
+            values.unfold(1, band, 1),
+        )  # (batch, time, heads, width / heads, band)
+        score = (
+            torch.einsum("bthc,bthcn->bthn", queries[:, inner], keys) * keys.shape[3] ** -0.5
+            + self.distance_bias
+        )
         seen = valid.unfold(1, band, 1).clone()
-        seen[..., self.reach] = True  # itself: a frame of padding attends to something, too, or it would be NaN
+        seen[..., self.reach] = (
+            True  # itself: a frame of padding attends to something, too, or it would be NaN
+        )
         share = score.masked_fill(~seen[:, :, None], float("-inf")).softmax(-1)
         found = torch.einsum("bthn,bthcn->bthc", share, values)
         return x[:, inner] + self.join(found.flatten(2))

@@ -23,7 +23,16 @@ State = Mapping[str, torch.Tensor]
 
 _WRAPPERS = ("module", "model", "state_dict")  # what a checkpoint may keep its tensors under
 _PICKLED = {".pt", ".pth", ".bin"}
-_UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, struct.error)
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,11 @@ def load_encoder(encoder: Pretrained, weights: str) -> str:
         return "random weights, as asked for"
     path = hub_file(encoder.source) if weights == "hub" else Path(weights)
     encoder.adopt(read_weights(path), str(path))
-    return f"weights of {encoder.source}" if weights == "hub" else f"weights of {path}; mind their licence"
+    return (
+        f"weights of {encoder.source}"
+        if weights == "hub"
+        else f"weights of {path}; mind their licence"
+    )
 
 
 def hub_file(source: Source) -> Path:
@@ -111,24 +124,32 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise UserError(f"--encoder_weights: expected hub, random or a file, found {path}, which is no file")
+        raise UserError(
+            f"--encoder_weights: expected hub, random or a file, found {path}, which is no file"
+        )
     try:
         if suffix == ".safetensors":
             return load_file(path)
         if suffix not in _PICKLED:
-            raise UserError(f"{path}: expected a .safetensors, .pt, .pth or .bin file, found {suffix or 'no suffix'}")
+            raise UserError(
+                f"{path}: expected a .safetensors, .pt, .pth or .bin file, found {suffix or 'no suffix'}"
+            )
         with warnings.catch_warnings():  # about how it was pickled; what matters of that is raised
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
-        raise UserError(f"{path}: not a safetensors file ({one_line(error)}); download it again") from None
+        raise UserError(
+            f"{path}: not a safetensors file ({one_line(error)}); download it again"
+        ) from None
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path}: holds Python objects, not only tensors, and is not opened ({one_line(error)}); save its "
             "state_dict alone, best as .safetensors"
         ) from None
     except _UNREADABLE as error:  # whatever a damaged file makes of the unpickler
-        raise UserError(f"{path}: not a PyTorch checkpoint ({one_line(error)}); download it again") from None
+        raise UserError(
+            f"{path}: not a PyTorch checkpoint ({one_line(error)}); download it again"
+        ) from None
     for name in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
@@ -136,7 +157,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise UserError(f"{path}: expected names and tensors, found {type(content).__name__}")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise UserError(f"{path}: expected a tensor for each name, found {type(value).__name__} for {name!r}")
+            raise UserError(
+                f"{path}: expected a tensor for each name, found {type(value).__name__} for {name!r}"
+            )
     return content
 
 
@@ -175,7 +198,9 @@ def last_blocks(encoder: Pretrained, number: int) -> Sequence[nn.Module]:
     """The last blocks of an encoder, at most so many. Raises `UserError` where some are asked for and it has none."""
     blocks = encoder.blocks
     if number and not blocks:
-        raise UserError(f"--unfreeze_last {number}: this network has no blocks to count; 0 trains all of it")
+        raise UserError(
+            f"--unfreeze_last {number}: this network has no blocks to count; 0 trains all of it"
+        )
     return blocks[len(blocks) - min(number, len(blocks)) :]
 
 

@@ -86,7 +86,13 @@ class Recognizer(nn.Module):
     ) -> None:
         super().__init__()
         self.step = step
-        self.visual, self.pose, self.fusion, self.temporal, self.paws = visual, pose, fusion, temporal, paws
+        self.visual, self.pose, self.fusion, self.temporal, self.paws = (
+            visual,
+            pose,
+            fusion,
+            temporal,
+            paws,
+        )
         self.action, self.refine, self.keypoints = action, refine, keypoints
         self.before, self.after = (
             step * sum(getattr(part, side) for part in (temporal, refine) if part is not None)
@@ -94,7 +100,12 @@ class Recognizer(nn.Module):
         )
 
     def forward(
-        self, inputs: Inputs, valid: torch.Tensor | None = None, *, halo: bool = False, maps: int = 1
+        self,
+        inputs: Inputs,
+        valid: torch.Tensor | None = None,
+        *,
+        halo: bool = False,
+        maps: int = 1,
     ) -> Output:
         """Decide on the frames given, `step` apart. With `halo=True` the inputs carry the streams' context.
 
@@ -126,15 +137,23 @@ class Recognizer(nn.Module):
             frames = frames[:, self.visual.before : frames.shape[1] - self.visual.after]
         return self.paws(frames, inputs.points, inputs.negative)
 
-    def read(self, streams: Streams, valid: torch.Tensor | None = None, *, dense: bool = False) -> Output:
+    def read(
+        self, streams: Streams, valid: torch.Tensor | None = None, *, dense: bool = False
+    ) -> Output:
         """Features to decisions. `valid` `(batch, time)` is false beyond the recording; there is no context there.
 
         With `dense=True` they are those of all frames, of which each is compared with those `step` away.
         """
-        seen = [next(s for s in streams if s is not None)] if self.fusion is None else self.fusion(streams)
+        seen = (
+            [next(s for s in streams if s is not None)]
+            if self.fusion is None
+            else self.fusion(streams)
+        )
         look = self._decide_densely if dense and self.step > 1 else self._decide
         found = [look(features, valid) for features in seen]
-        stages = found[0] if len(found) == 1 else torch.stack([f.log_softmax(-1) for f in found]).mean(0)
+        stages = (
+            found[0] if len(found) == 1 else torch.stack([f.log_softmax(-1) for f in found]).mean(0)
+        )
         if self.keypoints is None or streams.maps is None:
             return Output(stages[-1], stages)
         return Output(stages[-1], stages, self.keypoints(streams.maps))
@@ -180,12 +199,22 @@ class Fusion(nn.Module):
         super().__init__()
         self.how, self.width = how, width
         self.scale = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(w), nn.Linear(w, width), nn.ReLU(), nn.Dropout(dropout)) for w in widths if w
+            nn.Sequential(nn.LayerNorm(w), nn.Linear(w, width), nn.ReLU(), nn.Dropout(dropout))
+            for w in widths
+            if w
         )
         self.has = tuple(w > 0 for w in widths)
         both = all(self.has)
-        self.absent = nn.ParameterList(nn.Parameter(torch.zeros(width)) for w in widths if w) if both else None
-        self.mix = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU()) if both and how == "concat" else None
+        self.absent = (
+            nn.ParameterList(nn.Parameter(torch.zeros(width)) for w in widths if w)
+            if both
+            else None
+        )
+        self.mix = (
+            nn.Sequential(nn.Linear(2 * width, width), nn.ReLU())
+            if both and how == "concat"
+            else None
+        )
         self.gate = nn.Linear(2 * width, width) if both and how == "gated" else None
 
     def forward(self, streams: Streams) -> list[torch.Tensor]:
@@ -198,7 +227,8 @@ class Fusion(nn.Module):
             return [s for s in seen if s is not None]
         batch, time = there[0].shape[:2]
         one, two = (
-            a.expand(batch, time, self.width) if s is None else s for s, a in zip(seen, self.absent, strict=True)
+            a.expand(batch, time, self.width) if s is None else s
+            for s, a in zip(seen, self.absent, strict=True)
         )
         pair = torch.cat([one, two], -1)
         if self.mix is not None:

@@ -14,7 +14,18 @@ from torch import nn
 from dolorim.models.motion_maps import Maps
 
 _SIDE = 64  # pixels; maps are shrunk to about this side first
-_POWERS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2), (3, 0), (2, 1), (1, 2), (0, 3))  # of x and y
+_POWERS = (
+    (0, 0),
+    (1, 0),
+    (0, 1),
+    (2, 0),
+    (1, 1),
+    (0, 2),
+    (3, 0),
+    (2, 1),
+    (1, 2),
+    (0, 3),
+)  # of x and y
 _LITTLE = 1e-3
 
 
@@ -41,7 +52,10 @@ class Kinematics(nn.Module):
         for motion in map(_shrunk, maps.motion):
             moments = motion.flatten(2) @ basis
             amounts.append((moments[..., 0] + _LITTLE).log())
-            found += [amounts[-1], *_where(moments, (motion * inside).flatten(2) @ basis[:, 0], inner)]
+            found += [
+                amounts[-1],
+                *_where(moments, (motion * inside).flatten(2) @ basis[:, 0], inner),
+            ]
             found.append((motion > 0).to(basis.dtype).flatten(2) @ basis[:, 0])
         for lag in self.lags:
             found += shape.change(lag, maps.reach)
@@ -66,7 +80,10 @@ class _Shape:
         self.length = (mean + spread).clamp(min=1e-5).sqrt()
         self.width = (mean - spread).clamp(min=1e-5).sqrt()
         self.eccentricity = spread / mean.clamp(min=1e-4)
-        self.cos2, self.sin2 = half / spread, xy / spread  # of twice the angle: an ellipse has no front
+        self.cos2, self.sin2 = (
+            half / spread,
+            xy / spread,
+        )  # of twice the angle: an ellipse has no front
         angle = torch.atan2(self.sin2, self.cos2) / 2
         self.along = (angle.cos(), angle.sin())
 
@@ -88,7 +105,11 @@ class _Shape:
 
     def change(self, lag: int, reach: int) -> list[torch.Tensor]:
         """Turning (signed and not), speed, and change of length and area over `2 lag` frames."""
-        past, future, now = self.shifted(-lag, reach), self.shifted(lag, reach), self.shifted(0, reach)
+        past, future, now = (
+            self.shifted(-lag, reach),
+            self.shifted(lag, reach),
+            self.shifted(0, reach),
+        )
         turn = (past.cos2 * future.sin2 - past.sin2 * future.cos2) * now.eccentricity
         way = future.position - past.position
         speed = ((way**2).sum(-1) + 1e-12).sqrt() * (5 / lag)

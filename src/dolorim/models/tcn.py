@@ -19,7 +19,13 @@ class Tcn(nn.Module):
     """
 
     def __init__(
-        self, width_in: int, hidden_dim: int, layers: int, dropout: float, causal: bool = False, stages: int = 1
+        self,
+        width_in: int,
+        hidden_dim: int,
+        layers: int,
+        dropout: float,
+        causal: bool = False,
+        stages: int = 1,
     ) -> None:
         super().__init__()
         self.start = nn.Sequential(nn.LayerNorm(width_in), nn.Linear(width_in, hidden_dim))
@@ -57,11 +63,19 @@ class Refinement(nn.Module):
     """
 
     def __init__(
-        self, n_classes: int, hidden_dim: int, layers: int, dropout: float, stages: int, causal: bool = False
+        self,
+        n_classes: int,
+        hidden_dim: int,
+        layers: int,
+        dropout: float,
+        stages: int,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         tcns = [Tcn(n_classes, hidden_dim, layers, dropout, causal) for _ in range(stages)]
-        self.before, self.after = (sum(getattr(tcn, side) for tcn in tcns) for side in ("before", "after"))
+        self.before, self.after = (
+            sum(getattr(tcn, side) for tcn in tcns) for side in ("before", "after")
+        )
         self.tcns = nn.ModuleList(tcns)
         self.decide = nn.ModuleList(nn.Linear(hidden_dim, n_classes) for _ in range(stages))
 
@@ -77,7 +91,9 @@ class DualDilatedLayer(nn.Module):
 
     def __init__(self, width: int, near: int, far: int, dropout: float, causal: bool) -> None:
         super().__init__()
-        self.dilations = nn.ModuleList(nn.Conv1d(width, width, _KERNEL, dilation=d) for d in (near, far))
+        self.dilations = nn.ModuleList(
+            nn.Conv1d(width, width, _KERNEL, dilation=d) for d in (near, far)
+        )
         self.pads = [((_KERNEL - 1) * d, 0) if causal else (d, d) for d in (near, far)]
         self.fuse = nn.Sequential(nn.Conv1d(2 * width, width, 1), nn.ReLU(), nn.Dropout(dropout))
 

@@ -20,8 +20,12 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _TWO = "Apache-2.0 on its page, but the authors' VideoMAEv2 pages say CC BY-NC 4.0"
 SOURCES = {
-    "videomae2_small": Source("OpenGVLab/VideoMAE2", ("distill/vit_s_k710_dl_from_giant.pth",), _TWO),
-    "videomae2_base": Source("OpenGVLab/VideoMAE2", ("distill/vit_b_k710_dl_from_giant.pth",), _TWO),
+    "videomae2_small": Source(
+        "OpenGVLab/VideoMAE2", ("distill/vit_s_k710_dl_from_giant.pth",), _TWO
+    ),
+    "videomae2_base": Source(
+        "OpenGVLab/VideoMAE2", ("distill/vit_b_k710_dl_from_giant.pth",), _TWO
+    ),
 }  # beside these: MCG-NJU/videomae-small-..., MCG-NJU/videomae-base-...
 SHAPES = {"small": (384, 12, 6), "base": (768, 12, 12)}  # width, layers, heads
 
@@ -35,12 +39,26 @@ _NAMES = (
     (r"^blocks\.(\d+)\.attn\.v_bias$", r"encoder.layer.\1.attention.attention.value.bias"),
     (r"^blocks\.(\d+)\.mlp\.fc1\.", r"encoder.layer.\1.intermediate.dense."),
     (r"^blocks\.(\d+)\.mlp\.fc2\.", r"encoder.layer.\1.output.dense."),
-    (r"\.attention\.attention\.q_bias$", ".attention.attention.query.bias"),  # published before transformers 5
+    (
+        r"\.attention\.attention\.q_bias$",
+        ".attention.attention.query.bias",
+    ),  # published before transformers 5
     (r"\.attention\.attention\.v_bias$", ".attention.attention.value.bias"),
 )
 _QKV = re.compile(r"^blocks\.(\d+)\.attn\.qkv\.weight$")
-_HEADS = ("head.", "classifier.", "decoder.", "encoder_to_decoder.", "mask_token", "position_embeddings")
-_NORMS = {"fc_norm": False, "norm": True, "layernorm": True}  # which of them comes before the tokens are averaged
+_HEADS = (
+    "head.",
+    "classifier.",
+    "decoder.",
+    "encoder_to_decoder.",
+    "mask_token",
+    "position_embeddings",
+)
+_NORMS = {
+    "fc_norm": False,
+    "norm": True,
+    "layernorm": True,
+}  # which of them comes before the tokens are averaged
 
 
 class VideoMae3d(nn.Module):
@@ -109,7 +127,9 @@ class VideoMae3d(nn.Module):
         norms = [n for n in _NORMS if f"{n}.weight" in state or f"videomae.{n}.weight" in state]
         if len(norms) != 1:
             found = ", ".join(norms) or "none"
-            raise UserError(f"{where}: not VideoMAE weights: expected one of {', '.join(_NORMS)}, found {found}")
+            raise UserError(
+                f"{where}: not VideoMAE weights: expected one of {', '.join(_NORMS)}, found {found}"
+            )
         renamed = _renamed(state, norms[0], where)
         for kind in ("query", "value"):
             for layer in range(len(self.blocks)):
@@ -136,12 +156,16 @@ class VideoMae3d(nn.Module):
         left, right = (0, 0) if halo else (self.before, self.after)
         index = torch.arange(-left, frames.shape[2] + right + -time % HOP, device=frames.device)
         clips = frames[:, :, index.clamp(0, frames.shape[2] - 1)].unfold(2, CLIP, HOP)
-        clips = clips.permute(0, 2, 5, 1, 3, 4).flatten(0, 1)  # (batch * clip, frame, 1, height, width)
+        clips = clips.permute(0, 2, 5, 1, 3, 4).flatten(
+            0, 1
+        )  # (batch * clip, frame, 1, height, width)
         found, grids = [], []
         for i in range(0, len(clips), _CHUNK):
             images = self.picture(clips[i : i + _CHUNK].flatten(0, 1))
             tokens = self.net(images.view(-1, CLIP, *images.shape[1:])).last_hidden_state.float()
-            tokens = tokens.view(len(tokens), CLIP // TUBELET, -1, self.width)  # (clip, step, place, width)
+            tokens = tokens.view(
+                len(tokens), CLIP // TUBELET, -1, self.width
+            )  # (clip, step, place, width)
             if self.norms_tokens:
                 tokens = self.norm(tokens)
                 found.append(tokens.mean(2))
@@ -153,7 +177,9 @@ class VideoMae3d(nn.Module):
         if not maps:
             return features
         grid = self._to_frames(torch.cat(grids), batch)[:, :time:maps]
-        return features, grid.view(batch, -1, self.rows, self.rows, self.width).permute(0, 1, 4, 2, 3)
+        return features, grid.view(batch, -1, self.rows, self.rows, self.width).permute(
+            0, 1, 4, 2, 3
+        )
 
     def maps_of(self, frames: torch.Tensor) -> torch.Tensor:
         """Tokens of the frames in the middle, `(batch, 1, width, rows, columns)`, of two clips each; `frames` `(batch,
@@ -164,13 +190,17 @@ class VideoMae3d(nn.Module):
         """
         place = HOP - 1 - torch.arange(len(frames), device=frames.device) % HOP
         starts = (HOP - 1 - place).tolist()
-        windows = [f[:, start : start + HOP + CLIP] for f, start in zip(frames, starts, strict=True)]
+        windows = [
+            f[:, start : start + HOP + CLIP] for f, start in zip(frames, starts, strict=True)
+        ]
         _, grids = self(torch.stack(windows), halo=True, maps=1)
         return grids[torch.arange(len(frames), device=frames.device), place][:, None]
 
     def _to_frames(self, steps: torch.Tensor, batch: int) -> torch.Tensor:
         """Steps of clips `(batch * clip, 8, n)` to frames `(batch, 8 * (clips - 1), n)`."""
-        stretched = F.interpolate(steps.transpose(1, 2), scale_factor=TUBELET, mode="linear").transpose(1, 2)
+        stretched = F.interpolate(
+            steps.transpose(1, 2), scale_factor=TUBELET, mode="linear"
+        ).transpose(1, 2)
         weighted = (stretched * self.weight).view(batch, -1, *stretched.shape[1:])
         return (weighted[:, :-1, HOP:] + weighted[:, 1:, :HOP]).flatten(1, 2)
 
@@ -187,7 +217,9 @@ def _renamed(state: State, norm: str, where: str) -> dict[str, torch.Tensor]:
         elif qkv := _QKV.match(name):
             if value.dim() != 2 or value.shape[0] != 3 * value.shape[1]:
                 width = value.shape[-1] if value.dim() else 0
-                raise UserError(f"{where}: {key}: expected the shape {(3 * width, width)}, found {tuple(value.shape)}")
+                raise UserError(
+                    f"{where}: {key}: expected the shape {(3 * width, width)}, found {tuple(value.shape)}"
+                )
             for part, tensor in zip(("query", "key", "value"), value.chunk(3), strict=True):
                 found[f"net.encoder.layer.{qkv[1]}.attention.attention.{part}.weight"] = tensor
         else:
@@ -212,5 +244,7 @@ def _shape_of(name: str) -> tuple[int, int, int]:
     shape = next((s for size, s in SHAPES.items() if size in name), None)
     if shape is None:
         known = ", ".join(SOURCES)
-        raise UserError(f"--encoder_name {name}: expected {known}, or a VideoMAE of the size small or base on the hub")
+        raise UserError(
+            f"--encoder_name {name}: expected {known}, or a VideoMAE of the size small or base on the hub"
+        )
     return shape

@@ -34,7 +34,10 @@ class Vit2d(nn.Module):
         super().__init__()
         self.net = _network(name)
         config = self.net.pretrained_cfg
-        self.source = Source(config.get("hf_hub_id") or f"timm/{name}", licence=config.get("license") or Source.licence)
+        self.source = Source(
+            config.get("hf_hub_id") or f"timm/{name}",
+            licence=config.get("license") or Source.licence,
+        )
         self.picture = Picture(img_size, config["mean"], config["std"])
         self.map_channels = int(self.net.num_features)
         self.n_prefix = int(getattr(self.net, "num_prefix_tokens", 0) or 0)
@@ -47,10 +50,25 @@ class Vit2d(nn.Module):
     @property
     def blocks(self) -> Sequence[nn.Module]:
         """The network's parts, from the first to the last, for `freeze`; the last norm belongs to the last."""
-        parts = [*next((getattr(self.net, n) for n in ("blocks", "stages", "layers") if hasattr(self.net, n)), [])]
-        parts = parts or [part for name, part in self.net.named_children() if name.startswith("layer")]  # ResNets
+        parts = [
+            *next(
+                (
+                    getattr(self.net, n)
+                    for n in ("blocks", "stages", "layers")
+                    if hasattr(self.net, n)
+                ),
+                [],
+            )
+        ]
+        parts = parts or [
+            part for name, part in self.net.named_children() if name.startswith("layer")
+        ]  # ResNets
         norm = getattr(self.net, "norm", None)
-        return [*parts[:-1], nn.ModuleList([parts[-1], norm])] if parts and isinstance(norm, nn.Module) else parts
+        return (
+            [*parts[:-1], nn.ModuleList([parts[-1], norm])]
+            if parts and isinstance(norm, nn.Module)
+            else parts
+        )
 
     def without_points(self, features: torch.Tensor) -> torch.Tensor:
         """The features of the same frames as if no keypoint were known."""
@@ -61,7 +79,9 @@ class Vit2d(nn.Module):
         named = self.net.pretrained_cfg.get("classifier") or "head"
         heads = [named] if isinstance(named, str) else [*named]
         dropped = ("mask_token", *(f"{n}." for n in heads))
-        load_strictly(self.net, {k: v for k, v in state.items() if not k.startswith(dropped)}, where)
+        load_strictly(
+            self.net, {k: v for k, v in state.items() if not k.startswith(dropped)}, where
+        )
 
     def forward(
         self,
@@ -85,7 +105,11 @@ class Vit2d(nn.Module):
             if maps:
                 grids.append(grid)
         found = torch.cat(features).view(batch, time, self.width)
-        return (found, torch.cat(grids).view(batch, time, *grids[0].shape[1:])[:, ::maps]) if maps else found
+        return (
+            (found, torch.cat(grids).view(batch, time, *grids[0].shape[1:])[:, ::maps])
+            if maps
+            else found
+        )
 
     def maps_of(self, frames: torch.Tensor) -> torch.Tensor:
         """Tokens of single frames `(batch, 1, 1, height, width)`: `(batch, 1, map_channels, rows, columns)`."""
@@ -111,7 +135,9 @@ class Vit2d(nn.Module):
         where = points.nan_to_num(0.0)[:, :, None].to(grid.dtype)
         with torch.autocast(grid.device.type, enabled=False):
             there = F.grid_sample(grid, where, padding_mode="border", align_corners=False)
-        return torch.cat([there[..., 0].transpose(1, 2) * known, known.to(grid.dtype)], -1).flatten(1)
+        return torch.cat([there[..., 0].transpose(1, 2) * known, known.to(grid.dtype)], -1).flatten(
+            1
+        )
 
 
 def _network(name: str) -> Any:
@@ -125,7 +151,9 @@ def _network(name: str) -> Any:
             f"--encoder_name {name}: its description is not here and cannot be had ({one_line(error)})"
         ) from None
     except (RuntimeError, ValueError) as error:
-        near = ", ".join(timm.list_pretrained(f"*{name.split('.')[0].split('_')[0]}*")[:3]) or DEFAULT
+        near = (
+            ", ".join(timm.list_pretrained(f"*{name.split('.')[0].split('_')[0]}*")[:3]) or DEFAULT
+        )
         raise UserError(
             f"--encoder_name {name}: timm has no such network ({one_line(error)}); it has {near}, ..."
         ) from None
@@ -135,11 +163,15 @@ def _check_size(net: Any, name: str, img_size: int) -> None:
     patch = getattr(getattr(net, "patch_embed", None), "patch_size", (1, 1))[0]
     if img_size < 1 or img_size % patch:
         fits = max(round(img_size / patch), 1) * patch
-        raise UserError(f"--img_size {img_size}: {name} needs a multiple of {patch} pixels, its patch, such as {fits}")
+        raise UserError(
+            f"--img_size {img_size}: {name} needs a multiple of {patch} pixels, its patch, such as {fits}"
+        )
     try:
         with torch.no_grad():
             net.eval().forward_features(torch.zeros(1, 3, img_size, img_size))
     except (AssertionError, RuntimeError) as error:
         size = net.pretrained_cfg["input_size"][-1]
-        raise UserError(f"--img_size {img_size}: {name} cannot take it ({error}); it was made for {size}") from None
+        raise UserError(
+            f"--img_size {img_size}: {name} cannot take it ({error}); it was made for {size}"
+        ) from None
     net.train()

@@ -65,7 +65,9 @@ def body_length_px(pose: Pose, likelihood: float = 0.6, ends: Sequence[str] = BO
     one, two = (pose.points[both, c] for c in columns)
     length = float(np.percentile(np.hypot(*(one - two).T), _STRETCHED))
     if length <= 0:
-        raise UserError(f"{where}: {' and '.join(ends)} are always at the same place; check the names of the keypoints")
+        raise UserError(
+            f"{where}: {' and '.join(ends)} are always at the same place; check the names of the keypoints"
+        )
     return length
 
 
@@ -109,7 +111,9 @@ def since_seen(seen: np.ndarray) -> np.ndarray:
     return frames - np.maximum.accumulate(last, axis=0)
 
 
-def _glitches(points: np.ndarray, believed: np.ndarray, reach_px: float, max_glitch: int) -> np.ndarray:
+def _glitches(
+    points: np.ndarray, believed: np.ndarray, reach_px: float, max_glitch: int
+) -> np.ndarray:
     """`(time,)`: points of short pieces of the track `(time, xy)` that are cut off by jumps on every side they have.
 
     After a short piece has gone, those around it may prove to be one: so the pieces are cut anew until none goes.

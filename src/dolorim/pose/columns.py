@@ -30,19 +30,27 @@ def coordinate(word: str) -> str | None:
     return word if word in ("x", "y") else "likelihood" if word in _LIKELIHOOD else None
 
 
-def to_poses(path: Path, columns: Sequence[Column], values: np.ndarray, notes: Sequence[str] = ()) -> tuple[Pose, ...]:
+def to_poses(
+    path: Path, columns: Sequence[Column], values: np.ndarray, notes: Sequence[str] = ()
+) -> tuple[Pose, ...]:
     """One pose for each individual, in the order of the columns. `values` is `(time, columns)`."""
     if not len(values):
-        raise UserError(f"{path}: has a header but no rows; track the video again or remove the file")
+        raise UserError(
+            f"{path}: has a header but no rows; track the video again or remove the file"
+        )
     where: dict[Column, int] = {}
     parts: dict[str | None, dict[str, None]] = {}
     for i, column in enumerate(columns):
         if column in where:
             of = f" of {column.individual}" if column.individual else ""
-            raise UserError(f"{path}: {column.coordinate} of {column.part}{of} has two columns; keep one of them")
+            raise UserError(
+                f"{path}: {column.coordinate} of {column.part}{of} has two columns; keep one of them"
+            )
         where[column] = i
         parts.setdefault(column.individual, {})[column.part] = None
-    return tuple(_pose(path, who, tuple(names), where, values, notes) for who, names in parts.items())
+    return tuple(
+        _pose(path, who, tuple(names), where, values, notes) for who, names in parts.items()
+    )
 
 
 def _pose(
@@ -58,16 +66,24 @@ def _pose(
     def column(name: str, which: str, needed: bool = True) -> np.ndarray:
         at = where.get(Column(individual, name, which))
         if at is None and needed:
-            raise UserError(f"{path}: expected the columns x and y for {name}, found no {which}; remove the others too")
+            raise UserError(
+                f"{path}: expected the columns x and y for {name}, found no {which}; remove the others too"
+            )
         return absent if at is None else values[:, at]
 
-    points = np.stack([np.stack([column(n, c) for c in ("x", "y")], axis=-1) for n in names], axis=1)
+    points = np.stack(
+        [np.stack([column(n, c) for c in ("x", "y")], axis=-1) for n in names], axis=1
+    )
     likelihood = np.stack([column(n, "likelihood", needed=False) for n in names], axis=1)
     return tracked(names, points, likelihood, individual=individual, source=path, notes=notes)
 
 
 def by_frame(
-    path: Path, frames: np.ndarray, values: np.ndarray, lines: Sequence[int] | None = None, from_zero: bool = False
+    path: Path,
+    frames: np.ndarray,
+    values: np.ndarray,
+    lines: Sequence[int] | None = None,
+    from_zero: bool = False,
 ) -> tuple[np.ndarray, list[str]]:
     """The rows at their frames: `values` `(rows, columns)` of the frame numbers `(rows,)`, and what there is to note.
 
@@ -95,7 +111,9 @@ def by_frame(
         )
     if n == len(frames):
         return values, notes
-    notes.append(f"{n - len(frames)} of {n} frames have no row and are missing (first row: frame {frames[0]})")
+    notes.append(
+        f"{n - len(frames)} of {n} frames have no row and are missing (first row: frame {frames[0]})"
+    )
     placed = np.full((n, values.shape[1]), np.nan)
     placed[frames] = values
     return placed, notes

@@ -55,7 +55,9 @@ def pose_features(
 def feature_names(kind: FeatureKind, keypoints: Sequence[str], animals: int = 1) -> tuple[str, ...]:
     """The names of the columns of `pose_features` for a skeleton and a number of animals."""
     seen = np.zeros((1, animals, len(keypoints)))
-    return tuple(_compute(kind, tuple(keypoints), np.full((*seen.shape, 2), np.nan), seen, 1.0, 30.0).names)
+    return tuple(
+        _compute(kind, tuple(keypoints), np.full((*seen.shape, 2), np.nan), seen, 1.0, 30.0).names
+    )
 
 
 def skeleton_scale_px(points: np.ndarray) -> float:
@@ -83,7 +85,11 @@ def _compute(
 ) -> Columns:
     if kind not in get_args(FeatureKind):
         raise ValueError(f"expected features {', '.join(get_args(FeatureKind))}, got {kind!r}")
-    if points.ndim != 4 or points.shape[2:] != (len(keypoints), 2) or since_seen.shape != points.shape[:3]:
+    if (
+        points.ndim != 4
+        or points.shape[2:] != (len(keypoints), 2)
+        or since_seen.shape != points.shape[:3]
+    ):
         raise ValueError(
             f"expected points (time, animal, {len(keypoints)}, 2) and since_seen (time, animal, {len(keypoints)}), "
             f"got {points.shape} and {since_seen.shape}"

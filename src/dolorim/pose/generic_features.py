@@ -44,7 +44,11 @@ def trunk(keypoints: Sequence[str]) -> list[int]:
 
 
 def add_generic(
-    columns: Columns, keypoints: Sequence[str], points: np.ndarray, since_seen: np.ndarray, clock: Clock
+    columns: Columns,
+    keypoints: Sequence[str],
+    points: np.ndarray,
+    since_seen: np.ndarray,
+    clock: Clock,
 ) -> None:
     """`points` `(time, animal, keypoint, xy)` in body lengths, `since_seen` `(time, animal, keypoint)` in frames."""
     front, back = body_axis(keypoints)
@@ -63,14 +67,22 @@ def add_generic(
     )
     away = points - points[:, :, [back]]
     others = [k for k in range(len(keypoints)) if k not in (front, back)]
-    columns.add_each([f"{keypoints[k]} along" for k in others], dot(away, heading[:, :, None])[:, :, others])
-    columns.add_each([f"{keypoints[k]} across" for k in others], cross(heading[:, :, None], away)[:, :, others])
+    columns.add_each(
+        [f"{keypoints[k]} along" for k in others], dot(away, heading[:, :, None])[:, :, others]
+    )
+    columns.add_each(
+        [f"{keypoints[k]} across" for k in others], cross(heading[:, :, None], away)[:, :, others]
+    )
     columns.add_each([f"{k} speed" for k in keypoints], length(moves[0]))
     for i, v in enumerate(velocities):
         columns.add_each([f"speed {i}", f"forward {i}"], np.stack([length(v), dot(v, heading)], -1))
     acceleration = length(clock.velocity(velocities[0], clock.lags[0]))
-    columns.add_each(["turning", "acceleration"], np.stack([turning(heading, clock), acceleration], -1))
-    columns.add_each(["speed mean", "speed std"], np.stack(rolling_mean_and_std(speed, clock.roll), -1))
+    columns.add_each(
+        ["turning", "acceleration"], np.stack([turning(heading, clock), acceleration], -1)
+    )
+    columns.add_each(
+        ["speed mean", "speed std"], np.stack(rolling_mean_and_std(speed, clock.roll), -1)
+    )
     seconds = unseen_s(since_seen, clock)
     seen = since_seen == 0  # a point that was interpolated is there, but was not seen
     columns.add_each([f"{k} unseen_s" for k in keypoints], seconds)
@@ -95,13 +107,19 @@ def _add_relations(
     """`each` `(time, animal, 5)`: speed, forward speed, length, share of points seen, seconds since any was."""
     front, back = body_axis(keypoints)
     a, b = np.array(list(combinations(range(points.shape[1]), 2))).T
-    apart = length(points[:, a, :, None] - points[:, b, None, :])  # (time, pair, keypoint, keypoint)
+    apart = length(
+        points[:, a, :, None] - points[:, b, None, :]
+    )  # (time, pair, keypoint, keypoint)
     same = np.arange(len(keypoints))
     one, two = np.triu_indices(len(keypoints), 1)
     names = [f"{i}~{j}" for i, j in combinations(keypoints, 2)]
     columns.add_each([f"{k}~{k}" for k in keypoints], apart[:, :, same, same])
-    columns.add_each([f"{n} near" for n in names], np.fmin(apart[:, :, one, two], apart[:, :, two, one]))
-    columns.add_each([f"{n} far" for n in names], np.fmax(apart[:, :, one, two], apart[:, :, two, one]))
+    columns.add_each(
+        [f"{n} near" for n in names], np.fmin(apart[:, :, one, two], apart[:, :, two, one])
+    )
+    columns.add_each(
+        [f"{n} far" for n in names], np.fmax(apart[:, :, one, two], apart[:, :, two, one])
+    )
 
     between = center[:, b] - center[:, a]
     distance, gap = length(between), np.fmin.reduce(apart, axis=(2, 3))
@@ -119,14 +137,22 @@ def _add_relations(
     approach = np.stack([dot(velocities[1][:, a], toward), -dot(velocities[1][:, b], toward)], -1)
     nose_a, nose_b = points[:, a, front], points[:, b, front]
     facing = np.stack(
-        [dot(heading[:, a], unit(center[:, b] - nose_a)), dot(heading[:, b], unit(center[:, a] - nose_b))], -1
+        [
+            dot(heading[:, a], unit(center[:, b] - nose_a)),
+            dot(heading[:, b], unit(center[:, a] - nose_b)),
+        ],
+        -1,
     )
     for name, both in (("approach", approach), ("facing", facing)):
         columns.add_each([f"{name} less"], np.fmin.reduce(both, axis=-1, keepdims=True))
         columns.add_each([f"{name} more"], np.fmax.reduce(both, axis=-1, keepdims=True))
     # Who does what to whom: the least and the largest values come from different animals, these from one.
-    behind = np.stack([length(nose_a - points[:, b, back]), length(nose_b - points[:, a, back])], -1)
-    both = np.concatenate([each[:, [a, b]].transpose(0, 2, 1, 3), np.stack([approach, facing, behind], -1)], -1)
+    behind = np.stack(
+        [length(nose_a - points[:, b, back]), length(nose_b - points[:, a, back])], -1
+    )
+    both = np.concatenate(
+        [each[:, [a, b]].transpose(0, 2, 1, 3), np.stack([approach, facing, behind], -1)], -1
+    )
     pace = np.nan_to_num(rolling_mean(each[..., 0], clock.roll))
     first = np.where(pace[:, a] >= pace[:, b], 0, 1)[..., None, None]
     names = ["speed", "forward", "length", "seen", "unseen_s", "approach", "facing", "to tail"]

@@ -45,7 +45,9 @@ def pose_graph(pose: Pose, body_length_px: float) -> np.ndarray:
     is no angle, and it is 0.
     """
     if pose.names != KEYPOINTS:
-        raise ValueError(f"expected the keypoints {', '.join(KEYPOINTS)}, got {', '.join(pose.names)}")
+        raise ValueError(
+            f"expected the keypoints {', '.join(KEYPOINTS)}, got {', '.join(pose.names)}"
+        )
     if not body_length_px > 0:
         raise ValueError(f"expected a body length in pixels above 0, got {body_length_px}")
     x, y = np.moveaxis(pose.points / body_length_px, -1, 0)

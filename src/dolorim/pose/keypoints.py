@@ -37,7 +37,15 @@ def _spellings() -> dict[str, str]:
     out (an ear, a leg?), and so are leg and limb (a joint?).
     """
     mouths = ("mouth", "nose", "snout", "nosetip", "snouttip", "tipofnose", "tipofsnout")
-    tails = ("tailbase", "tailroot", "basetail", "roottail", "baseoftail", "rootoftail", "tailstart")
+    tails = (
+        "tailbase",
+        "tailroot",
+        "basetail",
+        "roottail",
+        "baseoftail",
+        "rootoftail",
+        "tailstart",
+    )
     found = dict.fromkeys(mouths, "mouth") | dict.fromkeys(tails, "tail_base")
     for side, end in itertools.product("LR", ("front", "hind")):
         sides = {"L": ("l", "left"), "R": ("r", "right")}[side]
@@ -57,9 +65,13 @@ def parse_kp_names(text: str) -> dict[str, str]:
     for part in filter(None, (p.strip() for p in text.split(","))):
         theirs, equals, ours = (p.strip() for p in part.rpartition("="))
         if not (theirs and equals and ours):
-            raise UserError(f"kp_names: expected theirs=ours,..., found {part!r}; for example Snout=mouth")
+            raise UserError(
+                f"kp_names: expected theirs=ours,..., found {part!r}; for example Snout=mouth"
+            )
         if theirs in found or ours in found.values():
-            raise UserError(f"kp_names: {part!r} names one side of the equals sign for the second time; keep one")
+            raise UserError(
+                f"kp_names: {part!r} names one side of the equals sign for the second time; keep one"
+            )
         found[theirs] = ours
     return found
 
@@ -81,7 +93,9 @@ def match_keypoints(
     found: dict[str, Match] = {}
     for theirs, ours in given.items():
         if ours not in wanted:
-            raise UserError(f"kp_names: no keypoint is called {ours}; there are {', '.join(wanted)}")
+            raise UserError(
+                f"kp_names: no keypoint is called {ours}; there are {', '.join(wanted)}"
+            )
         index = _find(theirs, names)
         if index is None:
             raise UserError(f"kp_names: {where} has no keypoint {theirs}; it has {there}")
@@ -103,7 +117,9 @@ def match_keypoints(
             continue
         if len(ways[how]) > 1:
             both = " and ".join(n for _, n in ways[how])
-            raise UserError(f"{where}: both {both} could be {ours}; say which with --kp_names {ways[how][0][1]}={ours}")
+            raise UserError(
+                f"{where}: both {both} could be {ours}; say which with --kp_names {ways[how][0][1]}={ours}"
+            )
         index, theirs = ways[how][0]
         found[ours] = Match(ours, theirs, index, how)
     lacking = [ours for ours in wanted if ours not in found]

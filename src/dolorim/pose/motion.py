@@ -41,7 +41,9 @@ class Clock:
 def rolling_mean(x: np.ndarray, half: int) -> np.ndarray:
     """Mean of what is there within `half` frames on either side, NaN where nothing is."""
     known = np.isfinite(x)
-    return _ratio(_rolling_sum(np.where(known, x, 0.0), half), _rolling_sum(known.astype(np.float64), half))
+    return _ratio(
+        _rolling_sum(np.where(known, x, 0.0), half), _rolling_sum(known.astype(np.float64), half)
+    )
 
 
 def rolling_mean_and_std(x: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +51,9 @@ def rolling_mean_and_std(x: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarr
     known = np.isfinite(x)
     there, count = np.where(known, x, 0.0), _rolling_sum(known.astype(np.float64), half)
     mean = _ratio(_rolling_sum(there, half), count)
-    return mean, np.sqrt(np.maximum(_ratio(_rolling_sum(there * there, half), count) - mean**2, 0.0))
+    return mean, np.sqrt(
+        np.maximum(_ratio(_rolling_sum(there * there, half), count) - mean**2, 0.0)
+    )
 
 
 def mean_seen(x: np.ndarray, axis: int) -> np.ndarray:

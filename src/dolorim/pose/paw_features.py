@@ -40,10 +40,15 @@ def add_paws(columns: Columns, points: np.ndarray, since_seen: np.ndarray, clock
     for i, v in enumerate(moves):
         columns.add([f"{k} speed {i}" for k in KEYPOINTS], length(v))
     for i in range(2):
-        columns.add([f"{k} acceleration {i}" for k in KEYPOINTS], length(clock.velocity(moves[i], clock.lags[i])))
+        columns.add(
+            [f"{k} acceleration {i}" for k in KEYPOINTS],
+            length(clock.velocity(moves[i], clock.lags[i])),
+        )
     body = mean_seen(moves[1], 1)
     turn = turning(heading[:, None], clock)
-    columns.add(["forward", "sideways", "turning"], np.c_[dot(body, heading), cross(heading, body), turn])
+    columns.add(
+        ["forward", "sideways", "turning"], np.c_[dot(body, heading), cross(heading, body), turn]
+    )
     egocentric = np.stack([along, across], -1)
     own = length(clock.velocity(egocentric, clock.lags[0]))  # of the paw as the body sees it
     columns.add([f"{p} own speed" for p in PAWS], own)
@@ -51,7 +56,9 @@ def add_paws(columns: Columns, points: np.ndarray, since_seen: np.ndarray, clock
     trunk = points[:, [_MOUTH, _TAIL]]
     reach = length(points[:, _PAWS] - np.repeat(trunk, 2, axis=1))
     for name, left_right in (("along", along), ("reach", reach), ("own speed", own)):
-        columns.add([f"{s} {name} L-R" for s in _SIDES], left_right[:, [0, 2]] - left_right[:, [1, 3]])
+        columns.add(
+            [f"{s} {name} L-R" for s in _SIDES], left_right[:, [0, 2]] - left_right[:, [1, 3]]
+        )
     columns.add([f"{s} across L+R" for s in _SIDES], across[:, [0, 2]] + across[:, [1, 3]])
 
     slow = np.c_[length(body), length(trunk[:, 0] - trunk[:, 1]), own]

@@ -66,7 +66,9 @@ class Pose:
         chosen = list(indices)
         likelihood = None if self.likelihood is None else self.likelihood[:, chosen]
         names = [self.names[i] for i in chosen] if names is None else names
-        return replace(self, names=tuple(names), points=self.points[:, chosen], likelihood=likelihood)
+        return replace(
+            self, names=tuple(names), points=self.points[:, chosen], likelihood=likelihood
+        )
 
     def xy(self, name: str) -> np.ndarray:
         """The points `(time, xy)` of one keypoint."""

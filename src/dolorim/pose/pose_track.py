@@ -51,8 +51,13 @@ class PoseTrack:
         inside = (wanted >= first) & (wanted <= last)
         place = np.clip(wanted, first, last)
         low = np.floor(place).astype(np.int64)
-        high, share = np.minimum(low + 1, last), (place - low).astype(np.float32)[:, None, None, None]
-        points = np.where(share == 0, self.points[low], (1 - share) * self.points[low] + share * self.points[high])
+        high, share = (
+            np.minimum(low + 1, last),
+            (place - low).astype(np.float32)[:, None, None, None],
+        )
+        points = np.where(
+            share == 0, self.points[low], (1 - share) * self.points[low] + share * self.points[high]
+        )
         since = self.since_seen[np.round(place).astype(np.int64)]
         points[~inside] = np.nan
         return points, np.where(inside[:, None, None], since, np.inf)
@@ -81,7 +86,9 @@ class PoseTrack:
         there = np.asarray(np.isfinite(points).all(-1))
         enough = there.sum(1) >= max(1, min(2, len(self.names)))
         if not enough.any():
-            raise UserError("the pose has no frame with points that the crop could follow; use --crop follow")
+            raise UserError(
+                "the pose has no frame with points that the crop could follow; use --crop follow"
+            )
         middle = np.full((len(points), 2), np.nan)
         middle[enough] = (np.nanmin(points[enough], 1) + np.nanmax(points[enough], 1)) / 2
         heading = self._heading(points)
@@ -89,10 +96,16 @@ class PoseTrack:
             return _smooth(_filled(middle), self.rate_hz), np.zeros(len(points))
         cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
         off = points - middle[:, None]
-        own = np.stack([cos * off[..., 0] + sin * off[..., 1], cos * off[..., 1] - sin * off[..., 0]], -1)
+        own = np.stack(
+            [cos * off[..., 0] + sin * off[..., 1], cos * off[..., 1] - sin * off[..., 0]], -1
+        )
         whole = there.sum(1) >= np.percentile(there.sum(1)[enough], 90)
-        usual = np.array([np.median(o, 0) if len(o) else (np.nan, np.nan) for o in _known(own[whole])])
-        back = np.stack([cos * usual[:, 0] - sin * usual[:, 1], sin * usual[:, 0] + cos * usual[:, 1]], -1)
+        usual = np.array(
+            [np.median(o, 0) if len(o) else (np.nan, np.nan) for o in _known(own[whole])]
+        )
+        back = np.stack(
+            [cos * usual[:, 0] - sin * usual[:, 1], sin * usual[:, 0] + cos * usual[:, 1]], -1
+        )
         told = points - back
         enough &= np.isfinite(told).all(-1).any(1)
         middle = np.full((len(points), 2), np.nan)
@@ -119,7 +132,10 @@ def read_track(path: Path, config: DataConfig, any_skeleton: bool, rate_hz: floa
 def lay(poses: Sequence[Pose], config: DataConfig, rate_hz: float) -> PoseTrack:
     """Clean and align the poses of one file. Raises `UserError`."""
     length = config.body_length_px or _length_px(poses, config)
-    cleaned = [clean(pose, length, likelihood=config.kp_likelihood_thr, max_gap=config.kp_max_gap) for pose in poses]
+    cleaned = [
+        clean(pose, length, likelihood=config.kp_likelihood_thr, max_gap=config.kp_max_gap)
+        for pose in poses
+    ]
     points = np.stack([c.pose.points for c in cleaned], 1).astype(np.float32)
     since = np.stack([c.since_seen for c in cleaned], 1).astype(np.float32)
     lag = config.pose_lag
@@ -153,12 +169,16 @@ def skeleton_length_px(poses: Sequence[Pose], likelihood: float) -> float:
     for pose in poses:
         points = np.where(gate(pose, likelihood)[..., None], pose.points, np.nan)
         with np.errstate(all="ignore"):
-            spread = np.nanmax(np.nan_to_num(points, nan=-np.inf), 1) - np.nanmin(np.nan_to_num(points, nan=np.inf), 1)
+            spread = np.nanmax(np.nan_to_num(points, nan=-np.inf), 1) - np.nanmin(
+                np.nan_to_num(points, nan=np.inf), 1
+            )
         extents.append(np.hypot(*spread.T))
     known = np.concatenate(extents)
     known = known[np.isfinite(known) & (known > 0)]
     if known.size == 0:
-        raise UserError(f"{poses[0].source}: no frame has two points of one animal; lower --kp_likelihood_thr")
+        raise UserError(
+            f"{poses[0].source}: no frame has two points of one animal; lower --kp_likelihood_thr"
+        )
     return float(np.percentile(known, _STRETCHED))
 
 

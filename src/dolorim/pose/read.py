@@ -16,7 +16,10 @@ READERS = {
     ".h5": read_pose_h5,
     ".hdf5": read_pose_h5,
 }
-_EXPORTS = {".slp": "export it from SLEAP as an analysis HDF5 file", ".pickle": "let DeepLabCut save it as CSV"}
+_EXPORTS = {
+    ".slp": "export it from SLEAP as an analysis HDF5 file",
+    ".pickle": "let DeepLabCut save it as CSV",
+}
 
 
 def read_poses(path: Path) -> tuple[Pose, ...]:
@@ -24,7 +27,9 @@ def read_poses(path: Path) -> tuple[Pose, ...]:
     suffix = Path(path).suffix.casefold()
     if suffix not in READERS:
         remedy = _EXPORTS.get(suffix, "export it as CSV")
-        raise UserError(f"{path}: expected a pose file ({', '.join(READERS)}), found {suffix or 'no suffix'}; {remedy}")
+        raise UserError(
+            f"{path}: expected a pose file ({', '.join(READERS)}), found {suffix or 'no suffix'}; {remedy}"
+        )
     return READERS[suffix](Path(path))
 
 
@@ -36,9 +41,13 @@ def read_pose(path: Path, individual: str | None = None) -> Pose:
     names = [p.individual or "" for p in poses]
     there = ", ".join(names)
     if individual is None:
-        raise UserError(f"{path}: it has {len(poses)} individuals ({there}); choose one with --individual")
+        raise UserError(
+            f"{path}: it has {len(poses)} individuals ({there}); choose one with --individual"
+        )
     if names == [""]:
-        raise UserError(f"{path}: its one animal has no name, found --individual {individual}; leave it out")
+        raise UserError(
+            f"{path}: its one animal has no name, found --individual {individual}; leave it out"
+        )
     found = [p for p in poses if p.individual == individual] or [
         p for p in poses if (p.individual or "").casefold() == individual.casefold()
     ]

@@ -30,7 +30,17 @@ _LEVELS = {
 }
 _HEADER_ROWS = 8  # that are searched for the levels of a header
 _FRONT = 6  # columns in which the level's name may stand
-_FRAME = ("frame", "frames", "frame_number", "frame number", "frame_index", "frame_idx", "index", "unnamed: 0", "")
+_FRAME = (
+    "frame",
+    "frames",
+    "frame_number",
+    "frame number",
+    "frame_index",
+    "frame_idx",
+    "index",
+    "unnamed: 0",
+    "",
+)
 _FROM_ZERO = ("frame_idx",)  # SLEAP's, which leaves frames without an animal out, the first one too
 _MISSING = frozenset(["", "nan", "-nan", "na", "n/a", "#n/a", "none", "null", "-", "."])
 _SUFFIX = re.compile(r"\.\d+$")
@@ -87,7 +97,9 @@ def _stacked_columns(header: dict[str, list[str]], first: int) -> dict[int, Colu
     for i, (part, word) in enumerate(zip(parts, _without_suffixes(coords[first:]), strict=False)):
         kind = coordinate(word)
         if kind:
-            columns[first + i] = Column(individuals[i] if i < len(individuals) else None, part, kind)
+            columns[first + i] = Column(
+                individuals[i] if i < len(individuals) else None, part, kind
+            )
     return columns
 
 
@@ -112,7 +124,11 @@ def _flat_columns(header: Sequence[str]) -> dict[int, Column]:
 
 
 def _numbers(
-    path: Path, rows: Rows | itertools.chain[tuple[int, list[str]]], columns: dict[int, Column], index: int, width: int
+    path: Path,
+    rows: Rows | itertools.chain[tuple[int, list[str]]],
+    columns: dict[int, Column],
+    index: int,
+    width: int,
 ) -> tuple[np.ndarray, np.ndarray | None, list[int]]:
     """Values `(rows, columns)`, frame numbers `(rows,)` where the index column has any, and the rows' lines."""
     wanted = list(columns)
@@ -125,7 +141,9 @@ def _numbers(
             if label in _FRAME:
                 continue
         if len(cells) < width:
-            raise UserError(f"{path}, line {line}: expected {width} cells, found {len(cells)}; was the file cut off?")
+            raise UserError(
+                f"{path}, line {line}: expected {width} cells, found {len(cells)}; was the file cut off?"
+            )
         try:
             row = [float(cells[i] or "nan") for i in wanted]
         except ValueError:
@@ -137,7 +155,11 @@ def _numbers(
                 frames.append(_frame(path, line, cells[index]))
         values.extend(row)
         lines.append(line)
-    table = np.frombuffer(values, np.float64).reshape(-1, len(wanted)) if values else np.empty((0, len(wanted)))
+    table = (
+        np.frombuffer(values, np.float64).reshape(-1, len(wanted))
+        if values
+        else np.empty((0, len(wanted)))
+    )
     return table, np.frombuffer(frames, np.int64) if numbered else None, lines
 
 
@@ -150,7 +172,9 @@ def _is_number(text: str) -> bool:
 
 def _frame(path: Path, line: int, text: str) -> int:
     if not _is_number(text) or abs(float(text)) >= 2**31:
-        raise UserError(f"{path}, line {line}: expected a frame number in the first column, found {text[:40]!r}")
+        raise UserError(
+            f"{path}, line {line}: expected a frame number in the first column, found {text[:40]!r}"
+        )
     return int(float(text))
 
 

@@ -20,8 +20,17 @@ from dolorim.files.structured import parse_json
 from dolorim.pose.columns import Column, by_frame, coordinate, to_poses
 from dolorim.pose.pose import Pose, tracked
 
-_DAMAGE = (LookupError, TypeError, ValueError, RuntimeError, MemoryError)  # what h5py raises where bytes have changed
-_SMALL, _RATIO = 2**26, 500  # bytes, and how far numbers may be compressed; a few bytes may claim to be terabytes
+_DAMAGE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    MemoryError,
+)  # what h5py raises where bytes have changed
+_SMALL, _RATIO = (
+    2**26,
+    500,
+)  # bytes, and how far numbers may be compressed; a few bytes may claim to be terabytes
 _LEVELS = {3: (None, 1, 2), 4: (1, 2, 3)}  # of labels: where individual, part and coordinate stand
 
 
@@ -34,23 +43,39 @@ def read_pose_h5(path: Path) -> tuple[Pose, ...]:
             return _pandas(path, file)
     except OSError as error:
         if not Path(path).is_file():
-            raise UserError(f"{path}: cannot be read ({error.strerror or 'there is no such file'})") from None
+            raise UserError(
+                f"{path}: cannot be read ({error.strerror or 'there is no such file'})"
+            ) from None
         size = Path(path).stat().st_size
-        what = "an empty file" if size == 0 else f"{size} bytes that are not HDF5, or only a part of it"
-        raise UserError(f"{path}: expected a pose file in HDF5, found {what}; copy or export it again") from None
+        what = (
+            "an empty file"
+            if size == 0
+            else f"{size} bytes that are not HDF5, or only a part of it"
+        )
+        raise UserError(
+            f"{path}: expected a pose file in HDF5, found {what}; copy or export it again"
+        ) from None
     except _DAMAGE as error:
         what = " ".join(str(error).split())[:120]
-        raise UserError(f"{path}: a damaged or unusual pose file ({what}); export it again, or as CSV") from error
+        raise UserError(
+            f"{path}: a damaged or unusual pose file ({what}); export it again, or as CSV"
+        ) from error
 
 
 def _pandas(path: Path, file: h5py.File) -> tuple[Pose, ...]:
     groups: dict[str, h5py.Group] = {}
-    file.visititems(lambda name, item: groups.update({name: item}) if "pandas_type" in item.attrs else None)
+    file.visititems(
+        lambda name, item: groups.update({name: item}) if "pandas_type" in item.attrs else None
+    )
     tables = {n: g for n, g in groups.items() if "axis0_level0" in g or "table" in g}
     if "df_with_missing" in tables:  # DeepLabCut's own name
         tables = {"df_with_missing": tables["df_with_missing"]}
     if len(tables) != 1:
-        found = f"{len(tables)} tables ({', '.join(tables)})" if tables else ", ".join(file) or "nothing"
+        found = (
+            f"{len(tables)} tables ({', '.join(tables)})"
+            if tables
+            else ", ".join(file) or "nothing"
+        )
         raise UserError(
             f"{path}: expected one table of DeepLabCut or the tracks of a SLEAP analysis file, found {found}; "
             f"export the pose as CSV"
@@ -75,7 +100,9 @@ def _pandas(path: Path, file: h5py.File) -> tuple[Pose, ...]:
     return to_poses(path, columns, values, notes)
 
 
-def _stored_as_table(path: Path, group: h5py.Group) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray | None]:
+def _stored_as_table(
+    path: Path, group: h5py.Group
+) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray | None]:
     table = group["table"]
     labels: list[tuple[str, ...]] = []
     blocks = []
@@ -84,16 +111,26 @@ def _stored_as_table(path: Path, group: h5py.Group) -> tuple[list[tuple[str, ...
         if name.startswith("values_block_"):
             labels += _labels(path, table.attrs[f"{name}_kind"])
             blocks.append(np.asarray(table[name], np.float64))
-    order = {label: i for i, label in enumerate(_labels(path, group.attrs["non_index_axes"], axes=True))}
-    values = np.concatenate([b.reshape(len(table), -1) for b in blocks], axis=1) if blocks else np.empty((0, 0))
+    order = {
+        label: i for i, label in enumerate(_labels(path, group.attrs["non_index_axes"], axes=True))
+    }
+    values = (
+        np.concatenate([b.reshape(len(table), -1) for b in blocks], axis=1)
+        if blocks
+        else np.empty((0, 0))
+    )
     if len(order) != len(labels) or values.shape[1] != len(labels):
-        raise UserError(f"{path}: {len(labels)} column labels for {values.shape[1]} columns; export the pose as CSV")
+        raise UserError(
+            f"{path}: {len(labels)} column labels for {values.shape[1]} columns; export the pose as CSV"
+        )
     sort = sorted(range(len(labels)), key=lambda i: order.get(labels[i], 0))
     frames = np.asarray(table["index"]) if "index" in (table.dtype.names or ()) else None
     return [labels[i] for i in sort], values[:, sort], _as_frames(frames)
 
 
-def _stored_fixed(path: Path, group: h5py.Group) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray | None]:
+def _stored_fixed(
+    path: Path, group: h5py.Group
+) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray | None]:
     labels = _levels(path, group, "axis0")
     values: np.ndarray | None = None
     for block in range(int(group.attrs["nblocks"])):
@@ -114,7 +151,9 @@ def _levels(path: Path, group: h5py.Group, axis: str) -> list[tuple[str, ...]]:
     for level in range(int(group.attrs[f"{axis}_nlevels"])):
         words = group[f"{axis}_level{level}"]
         if words.dtype.kind != "S":
-            raise UserError(f"{path}: its column labels are not plain text ({words.dtype}); export the pose as CSV")
+            raise UserError(
+                f"{path}: its column labels are not plain text ({words.dtype}); export the pose as CSV"
+            )
         texts = [w.decode("utf-8", "replace") for w in stored(words)]
         columns.append([texts[i] for i in stored(group[f"{axis}_label{level}"])])
     return list(zip(*columns, strict=True))
@@ -131,7 +170,9 @@ def _labels(path: Path, attribute: Any, axes: bool = False) -> list[tuple[str, .
         if axes:
             found = found[0][1]
         if not all(isinstance(word, str | int) for label in found for word in label):
-            raise ValueError("something that is no label")  # lists within lists may be endless when written out
+            raise ValueError(
+                "something that is no label"
+            )  # lists within lists may be endless when written out
         return [tuple(map(str, label)) for label in found]
     except (ValueError, LookupError, TypeError) as error:
         raise UserError(
@@ -168,7 +209,14 @@ def _plain(pickled: bytes) -> Any:
                 pass
             case "MARK":
                 stack.append(mark)
-            case "UNICODE" | "BINUNICODE" | "SHORT_BINUNICODE" | "STRING" | "BINSTRING" | "SHORT_BINSTRING":
+            case (
+                "UNICODE"
+                | "BINUNICODE"
+                | "SHORT_BINUNICODE"
+                | "STRING"
+                | "BINSTRING"
+                | "SHORT_BINSTRING"
+            ):
                 stack.append(value)
             case "INT" | "LONG" | "BININT" | "BININT1" | "BININT2" | "LONG1":
                 stack.append(value)
@@ -216,7 +264,9 @@ def _sleap(path: Path, file: h5py.File) -> tuple[Pose, ...]:
     scores = stored(file["point_scores"], np.float64) if "point_scores" in file else None
     shape = tracks.shape
     if tracks.ndim != 4 or 0 in shape:
-        raise UserError(f"{path}: expected SLEAP tracks of 4 dimensions, found {shape}; export the analysis file again")
+        raise UserError(
+            f"{path}: expected SLEAP tracks of 4 dimensions, found {shape}; export the analysis file again"
+        )
     dims = _dims(file["tracks"])
     as_saved = shape[1:3] == (2, len(names))
     transposed = shape[1:3] == (len(names), 2)

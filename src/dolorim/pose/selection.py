@@ -12,14 +12,18 @@ from dolorim.pose.read import read_pose, read_poses
 ALL = "all"  # the word for every animal of a file
 
 
-def load_poses(path: Path, config: DataConfig, any_skeleton: bool) -> tuple[tuple[Pose, ...], tuple[Match, ...]]:
+def load_poses(
+    path: Path, config: DataConfig, any_skeleton: bool
+) -> tuple[tuple[Pose, ...], tuple[Match, ...]]:
     """The poses of the animals that the settings mean, with the six keypoints by our names, and what was matched.
 
     With `any_skeleton`, the keypoints stay as they are in the file, or are those that `kp_names` gives. Raises
     `UserError`.
     """
     every = config.individual is not None and config.individual.casefold() == ALL
-    return name_poses(read_poses(path) if every else (read_pose(path, config.individual),), config, any_skeleton)
+    return name_poses(
+        read_poses(path) if every else (read_pose(path, config.individual),), config, any_skeleton
+    )
 
 
 def name_poses(

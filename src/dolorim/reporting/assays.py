@@ -39,7 +39,9 @@ class Window:
 
     name: str
     start_s: Seconds = 0.0
-    stop_s: Annotated[float, BeforeValidator(lambda v: v if v == float("inf") else seconds(v))] = float("inf")
+    stop_s: Annotated[float, BeforeValidator(lambda v: v if v == float("inf") else seconds(v))] = (
+        float("inf")
+    )
 
 
 WHOLE = Window("whole")
@@ -54,9 +56,9 @@ class Assay:
     windows: tuple[Window, ...] = (WHOLE,)
     primary: tuple[str, ...] = ("whole",)
     """Windows that answer the question."""
-    readout: Literal["time_percent", "time_s", "bouts", "bouts_per_min", "bout_mean_s", "latency_s", "response"] = (
-        "time_percent"
-    )
+    readout: Literal[
+        "time_percent", "time_s", "bouts", "bouts_per_min", "bout_mean_s", "latency_s", "response"
+    ] = "time_percent"
     """Read-out that answers the question."""
     indicator: tuple[str, ...] = (
         "*withdraw*",
@@ -91,19 +93,28 @@ class Assay:
 
     def pain_behaviors(self, classes: tuple[str, ...]) -> list[str]:
         """The classes that are pain behaviors, the indicator first. Raises `UserError` where there is none."""
-        found = [c for pattern in self.indicator for c in classes if fnmatchcase(c.casefold(), pattern.casefold())]
+        found = [
+            c
+            for pattern in self.indicator
+            for c in classes
+            if fnmatchcase(c.casefold(), pattern.casefold())
+        ]
         if not found:
             raise UserError(f"no pain behavior among {', '.join(classes)}; name one with --pain")
         return list(dict.fromkeys(found))
 
     def locomotion_behaviors(self, classes: tuple[str, ...]) -> list[str]:
         """Two classes at most that tell how much an animal moves."""
-        found = [c for pattern in self.locomotion for c in classes if fnmatchcase(c.casefold(), pattern)]
+        found = [
+            c for pattern in self.locomotion for c in classes if fnmatchcase(c.casefold(), pattern)
+        ]
         return list(dict.fromkeys(found))[:2]
 
 
 def built_in() -> list[str]:
-    return sorted(p.name.removesuffix(".toml") for p in _TEMPLATES.iterdir() if p.name.endswith(".toml"))
+    return sorted(
+        p.name.removesuffix(".toml") for p in _TEMPLATES.iterdir() if p.name.endswith(".toml")
+    )
 
 
 def read_assay(name: str, **changes: Any) -> Assay:
@@ -113,7 +124,9 @@ def read_assay(name: str, **changes: Any) -> Assay:
     elif name.endswith(".toml"):
         text, where = read_text(Path(name)), name
     else:
-        raise UserError(f"--assay {name}: there are {', '.join(built_in())}; or name a .toml file of your own")
+        raise UserError(
+            f"--assay {name}: there are {', '.join(built_in())}; or name a .toml file of your own"
+        )
     values = parse_toml(text, where)
     try:
         found = TypeAdapter(Assay).validate_python({"name": Path(where).stem, **values})

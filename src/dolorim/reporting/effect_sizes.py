@@ -39,7 +39,9 @@ def group_interval(values: np.ndarray, scale: Scale = FREE) -> Interval:
     return mean_interval(values, scale) if len(values) >= FEWEST_PER_GROUP else NO_INTERVAL
 
 
-def effects(a: np.ndarray, b: np.ndarray, scale: Scale = FREE, paired: bool = False) -> dict[str, Any]:
+def effects(
+    a: np.ndarray, b: np.ndarray, scale: Scale = FREE, paired: bool = False
+) -> dict[str, Any]:
     """How much more `b` is than `a`, `(animals,)` each (rows aligned where `paired`).
 
     Difference of means; Cliff's delta, P(b > a) - P(b < a) (Cliff 1993); Hedges' g (Hedges 1981),
@@ -47,12 +49,19 @@ def effects(a: np.ndarray, b: np.ndarray, scale: Scale = FREE, paired: bool = Fa
     `difference_interval`, of delta method 5 of Newcombe (2006, Statistics in Medicine 25:559), of g
     Student's t with the error of Hedges & Olkin (1985); within animals the jackknife.
     """
-    found = {"difference": _difference(a, b), "cliffs_delta": _cliff(a, b), "hedges_g": hedges(a, b)}
+    found = {
+        "difference": _difference(a, b),
+        "cliffs_delta": _cliff(a, b),
+        "hedges_g": hedges(a, b),
+    }
     ends: dict[str, Interval] = dict.fromkeys(found, NO_INTERVAL)
     enough = min(len(a), len(b)) >= FEWEST_PER_GROUP
     if enough and paired:
         ends["difference"] = mean_interval(b - a, scale.of_differences)
-        for name, measure, bounds in (("cliffs_delta", _cliff, CORRELATION), ("hedges_g", hedges, FREE)):
+        for name, measure, bounds in (
+            ("cliffs_delta", _cliff, CORRELATION),
+            ("hedges_g", hedges, FREE),
+        ):
             without = [measure(np.delete(a, i), np.delete(b, i)) for i in range(len(a))]
             ends[name] = jackknife_interval(found[name], [np.array(without)], bounds)
     elif enough:

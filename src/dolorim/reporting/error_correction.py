@@ -60,7 +60,9 @@ def why_not_corrected(trust: Trust, classes: Sequence[str]) -> str:
     return ""
 
 
-def corrected_budgets(animals: pd.DataFrame, classes: Sequence[str], confusions: Sequence[np.ndarray]) -> pd.DataFrame:
+def corrected_budgets(
+    animals: pd.DataFrame, classes: Sequence[str], confusions: Sequence[np.ndarray]
+) -> pd.DataFrame:
     """Mean shares of time by group (percent, first window): as predicted, corrected, with a 95 % interval.
 
     `confusions` are those of the held-out animals, each `(classes, classes)`. The interval leaves out
@@ -68,7 +70,9 @@ def corrected_budgets(animals: pd.DataFrame, classes: Sequence[str], confusions:
     """
     first = animals.window.iloc[0]
     cell = animals[(animals.readout == "time_percent") & (animals.window == first)]
-    wide = cell.pivot_table(index=["group", "animal"], columns="behavior", values="value", sort=False)
+    wide = cell.pivot_table(
+        index=["group", "animal"], columns="behavior", values="value", sort=False
+    )
     counts = np.stack(confusions)
     rows = []
     for group in dict.fromkeys(cell.group):
@@ -81,10 +85,15 @@ def corrected_budgets(animals: pd.DataFrame, classes: Sequence[str], confusions:
                 np.array([corrected(m, counts.sum(0)) for m in _means_without(shares)]),
                 np.array([corrected(mean, counts.sum(0) - c) for c in counts]),
             ]
-            ends = [jackknife_interval(point[i], [w[:, i] for w in without], SHARE) for i in range(len(classes))]
+            ends = [
+                jackknife_interval(point[i], [w[:, i] for w in without], SHARE)
+                for i in range(len(classes))
+            ]
         for name, predicted, true, (low, high) in zip(classes, mean, point, ends, strict=True):
             percent = {"predicted": predicted, "corrected": true, "low": low, "high": high}
-            rows.append({"group": group, "behavior": name} | {k: 100 * v for k, v in percent.items()})
+            rows.append(
+                {"group": group, "behavior": name} | {k: 100 * v for k, v in percent.items()}
+            )
     return pd.DataFrame(rows)
 
 

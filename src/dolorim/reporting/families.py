@@ -25,7 +25,10 @@ class Question:
 
 
 def adjust(
-    table: pd.DataFrame, correction: str, question: Question | None = None, control: str | None = None
+    table: pd.DataFrame,
+    correction: str,
+    question: Question | None = None,
+    control: str | None = None,
 ) -> pd.DataFrame:
     """Adds `family`, `p_adjusted` and `smallest_adjusted`, by Holm (1979) or Benjamini & Hochberg (1995).
 

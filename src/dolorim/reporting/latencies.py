@@ -37,7 +37,9 @@ def log_rank(
         return np.nan, p
 
 
-def hazard_ratio(times: Sequence[np.ndarray], events: Sequence[np.ndarray]) -> tuple[float, float, float]:
+def hazard_ratio(
+    times: Sequence[np.ndarray], events: Sequence[np.ndarray]
+) -> tuple[float, float, float]:
     """Cox: how much sooner the second group begins than the first (above 1 is sooner), with 95 % interval.
 
     NaN where one of the two never or all of one before all of the other begin: no finite ratio fits that.
@@ -48,14 +50,21 @@ def hazard_ratio(times: Sequence[np.ndarray], events: Sequence[np.ndarray]) -> t
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fit = PHReg(np.concatenate(times), group[:, None], np.concatenate(events).astype(int), ties="efron").fit()
+            fit = PHReg(
+                np.concatenate(times),
+                group[:, None],
+                np.concatenate(events).astype(int),
+                ties="efron",
+            ).fit()
             ratio, (low, high) = float(np.exp(fit.params[0])), np.exp(fit.conf_int()[0])
     except _FAILED:
         return np.nan, np.nan, np.nan
     return (ratio, float(low), float(high)) if 1e-4 < ratio < 1e4 else (np.nan, np.nan, np.nan)
 
 
-def sign_test(times: Sequence[np.ndarray], events: Sequence[np.ndarray]) -> tuple[float, float, int]:
+def sign_test(
+    times: Sequence[np.ndarray], events: Sequence[np.ndarray]
+) -> tuple[float, float, int]:
     """Sign test of two latencies of each animal, `(animals,)`, that may be censored.
 
     Counts the animals of which it is known which latency is the longer one. Returns how many were

@@ -17,9 +17,12 @@ _LIBRARIES = ("numpy", "scipy", "statsmodels", "pandas", "matplotlib")
 
 
 def methods(observations: Observations, assay: Assay, settings: dict[str, Any]) -> str:
-    sentences = [f"Behavior was analyzed frame by frame with dolorim {__version__} ({assay.title})."]
+    sentences = [
+        f"Behavior was analyzed frame by frame with dolorim {__version__} ({assay.title})."
+    ]
     windows = [
-        f"{s.name} ({s.start_s / 60:g}-{round(s.end_s / 60, 2):g} min)" for s in find_stretches(observations, assay)[0]
+        f"{s.name} ({s.start_s / 60:g}-{round(s.end_s / 60, 2):g} min)"
+        for s in find_stretches(observations, assay)[0]
     ]
     sentences.append(f"Windows, as all recordings cover them: {', '.join(windows)}.")
     if assay.response_s is not None:
@@ -43,10 +46,18 @@ def methods(observations: Observations, assay: Assay, settings: dict[str, Any]) 
 def _comparisons(observations: Observations, assay: Assay, settings: dict[str, Any]) -> list[str]:
     two = len(observations.groups) == 2
     if observations.paired:
-        test = "the Wilcoxon signed-rank test" if two else "the Friedman test, pairs by the Wilcoxon test"
+        test = (
+            "the Wilcoxon signed-rank test"
+            if two
+            else "the Friedman test, pairs by the Wilcoxon test"
+        )
         sentences = [f"Groups were compared by {test}; censored latencies by the sign test."]
     else:
-        test = "the Mann-Whitney U test" if two else "the Kruskal-Wallis test, pairs by the Mann-Whitney U test"
+        test = (
+            "the Mann-Whitney U test"
+            if two
+            else "the Kruskal-Wallis test, pairs by the Mann-Whitney U test"
+        )
         sentences = [
             f"Groups were compared by {test} and by permutation of animals; latencies, censored where a behavior "
             f"never began, by the log-rank test (permuted) with Cox hazard ratios."
@@ -55,7 +66,9 @@ def _comparisons(observations: Observations, assay: Assay, settings: dict[str, A
         how = "mixed models (random intercept for each animal) and permutation of whole animals"
         sentences.append(f"Sessions ({assay.within}) were compared by {how}.")
     if "second_factor" in settings:
-        sentences.append(f"Group and {settings['second_factor']} were compared by two-way ANOVA (type II).")
+        sentences.append(
+            f"Group and {settings['second_factor']} were compared by two-way ANOVA (type II)."
+        )
     correction = _CORRECTIONS[settings["correction"]]
     pairs = "" if two else " and each group with the control"
     sentences.append(

@@ -14,7 +14,9 @@ from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.mirror import Side, side_of, side_words
 
-_CONTROL = re.compile(r"(?<![a-z])(control|ctrl|vehicle|saline|sham|na[iï]ve|untreated|placebo|baseline|wt)(?![a-z])")
+_CONTROL = re.compile(
+    r"(?<![a-z])(control|ctrl|vehicle|saline|sham|na[iï]ve|untreated|placebo|baseline|wt)(?![a-z])"
+)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 _MASS = re.compile(r"(#\s*)(ng|[uµμ]g|mcg|mg|g)(?![a-z])")  # the unit that follows a number
 _GRAMS = {"ng": 1e-9, "ug": 1e-6, "µg": 1e-6, "μg": 1e-6, "mcg": 1e-6, "mg": 1e-3, "g": 1.0}
@@ -61,7 +63,9 @@ class Observations:
     @property
     def paired(self) -> bool:
         """Was every animal measured in every group, so that groups are compared within animals?"""
-        return len(self.groups) > 1 and all(len(g) > 1 for g in _groups_of(self.recordings).values())
+        return len(self.groups) > 1 and all(
+            len(g) > 1 for g in _groups_of(self.recordings).values()
+        )
 
     def by_side(self) -> Observations:
         """Left and right become ipsi and contra where the table of groups says which paw was treated.
@@ -80,7 +84,11 @@ class Observations:
         both: tuple[Side, Side] = ("L", "R")
         renamed = {s: [sided(name, s, self.classes) for name in self.classes] for s in both}
         names = tuple(
-            dict.fromkeys(n for pair in zip(renamed["L"], renamed["R"], strict=True) for n in sorted(pair)[::-1])
+            dict.fromkeys(
+                n
+                for pair in zip(renamed["L"], renamed["R"], strict=True)
+                for n in sorted(pair)[::-1]
+            )
         )
         codes = {s: np.array([names.index(n) for n in of]) for s, of in renamed.items()}
         recordings = []
@@ -90,7 +98,9 @@ class Observations:
             recordings.append(dataclasses.replace(recording, labels=codes[side][recording.labels]))
         return dataclasses.replace(self, classes=names, recordings=tuple(recordings))
 
-    def after_stimuli(self, onsets_s: Mapping[tuple[str, str], Sequence[float]], response_s: float) -> Observations:
+    def after_stimuli(
+        self, onsets_s: Mapping[tuple[str, str], Sequence[float]], response_s: float
+    ) -> Observations:
         """One track for each stimulus of a video: the `response_s` seconds that follow it.
 
         `onsets_s[(video, trial)]`, trial "" for a recording that is one piece. One without a stimulus is left out.
@@ -99,15 +109,23 @@ class Observations:
         for recording in self.recordings:
             onsets = onsets_s.get((recording.video, recording.trial), ())
             if not onsets:
-                findings.append(Finding("warning", _name(recording), "has no stimulus in the table", "left out"))
+                findings.append(
+                    Finding("warning", _name(recording), "has no stimulus in the table", "left out")
+                )
             for number, onset in enumerate(onsets, 1):
                 piece = recording.between(onset, onset + response_s)
                 if piece.length_s <= 0:
-                    findings.append(Finding("warning", _name(recording), f"ends before its stimulus at {onset:g} s"))
+                    findings.append(
+                        Finding(
+                            "warning", _name(recording), f"ends before its stimulus at {onset:g} s"
+                        )
+                    )
                     continue
                 recordings.append(dataclasses.replace(piece, trial=recording.trial or str(number)))
         if not recordings:
-            raise UserError("no stimulus of the table lies in a recording; its column video must name the recordings")
+            raise UserError(
+                "no stimulus of the table lies in a recording; its column video must name the recordings"
+            )
         return dataclasses.replace(self, recordings=tuple(recordings), findings=tuple(findings))
 
 
@@ -156,7 +174,12 @@ def check_animals(observations: Observations) -> list[Finding]:
         if n < 3:
             animals = "animal" if n == 1 else "animals"
             findings.append(
-                Finding("warning", f"group {group}", f"only {n} {animals}", "too few for any test or interval")
+                Finding(
+                    "warning",
+                    f"group {group}",
+                    f"only {n} {animals}",
+                    "too few for any test or interval",
+                )
             )
     return findings
 

@@ -11,7 +11,9 @@ import numpy as np
 RESAMPLES = 4999
 
 
-def permutation_p(samples: Sequence[np.ndarray], rng: np.random.Generator, n: int = RESAMPLES) -> float:
+def permutation_p(
+    samples: Sequence[np.ndarray], rng: np.random.Generator, n: int = RESAMPLES
+) -> float:
     """p of the variation between groups under exchange of animals, each group `(animals,)` or `(animals, occasions)`.
 
     The statistic is F (of means), summed over occasions: whole animals are exchanged, so that it holds for repeated

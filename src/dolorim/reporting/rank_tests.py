@@ -48,7 +48,9 @@ def _mann_whitney(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     if not (few and tied):
         return found.statistic, found.pvalue
     ranks = np.round(2 * stats.rankdata(values)).astype(int)
-    orders = np.zeros((len(a) + 1, ranks.sum() + 1))  # by animals chosen, and the sum of their ranks
+    orders = np.zeros(
+        (len(a) + 1, ranks.sum() + 1)
+    )  # by animals chosen, and the sum of their ranks
     orders[0, 0] = 1
     for rank in ranks:
         orders[1:, rank:] += orders[:-1, : orders.shape[1] - rank].copy()

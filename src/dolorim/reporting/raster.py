@@ -29,7 +29,9 @@ def priorities(observations: Observations, pain: Sequence[str]) -> list[int]:
     """
     time = np.zeros(len(observations.classes))
     for recording in observations.recordings:
-        time += np.bincount(recording.labels, recording.stop_s - recording.start_s, len(observations.classes))
+        time += np.bincount(
+            recording.labels, recording.stop_s - recording.start_s, len(observations.classes)
+        )
     painful = [observations.classes.index(name) for name in pain if name in observations.classes]
     others = [i for i in range(len(observations.classes)) if i not in painful]
     return [*sorted(others, key=lambda i: -time[i]), *reversed(painful)]
@@ -43,9 +45,15 @@ def paint(recording: ObservedRecording, width_s: float, order: Sequence[int]) ->
     """
     row = np.full(COLUMNS, -1)
     for label in order:
-        mine = (recording.labels == label) & (recording.stop_s > 0) & (recording.start_s < recording.length_s)
+        mine = (
+            (recording.labels == label)
+            & (recording.stop_s > 0)
+            & (recording.start_s < recording.length_s)
+        )
         first = np.floor(np.maximum(recording.start_s[mine], 0) / width_s).astype(int)
-        last = np.ceil(np.minimum(recording.stop_s[mine], recording.length_s) / width_s - 1e-9).astype(int)
+        last = np.ceil(
+            np.minimum(recording.stop_s[mine], recording.length_s) / width_s - 1e-9
+        ).astype(int)
         for a, b in zip(first.tolist(), last.tolist(), strict=True):
             row[a : max(b, a + 1)] = label
     return row
@@ -55,7 +63,12 @@ def draw_raster(observations: Observations, pain: Sequence[str], labels: dict[st
     """All recordings, sorted by group and animal; `labels` are the groups' names as they are shown."""
 
     def place(recording: ObservedRecording) -> tuple[int, str, str, str]:
-        return observations.groups.index(recording.group), recording.animal, recording.video, recording.trial
+        return (
+            observations.groups.index(recording.group),
+            recording.animal,
+            recording.video,
+            recording.trial,
+        )
 
     recordings = sorted(observations.recordings, key=place)
     width_s, order = column_s(observations), priorities(observations, pain)
@@ -65,7 +78,12 @@ def draw_raster(observations: Observations, pain: Sequence[str], labels: dict[st
     scale, unit = (60, "min") if longest > 180 else (1, "s")
     height = max(min(_ROW_IN * len(recordings), _MOST_IN), _LEAST_ROW_IN * len(recordings))
     figure, axes = plt.subplots(figsize=(9, 1.5 + height))
-    axes.imshow(image, aspect="auto", interpolation="nearest", extent=(0, longest / scale, len(recordings), 0))
+    axes.imshow(
+        image,
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0, longest / scale, len(recordings), 0),
+    )
     for group in observations.groups:
         rows = [i for i, t in enumerate(recordings) if t.group == group]
         if rows:

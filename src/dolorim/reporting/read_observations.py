@@ -14,7 +14,14 @@ from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.animals import animal_key, one_spelling
 from dolorim.files.naming import by_name, find_videos, folded, named, spellings
-from dolorim.files.subjects import Subject, SubjectTable, animal_of, column_key, example, read_subjects
+from dolorim.files.subjects import (
+    Subject,
+    SubjectTable,
+    animal_of,
+    column_key,
+    example,
+    read_subjects,
+)
 from dolorim.files.tables import read_table
 from dolorim.labels.ethogram import PAIN, Ethogram
 from dolorim.labels.ethogram_file import read_ethogram
@@ -39,7 +46,9 @@ def read_observations(
     their frames. Raises `UserError` where nothing is left to report on.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder; name one that predict has written, or one of label files")
+        raise UserError(
+            f"{folder}: there is no such folder; name one that predict has written, or one of label files"
+        )
     table = _read_groups(groups)
     config = labels or DataConfig(classes=classes)
     stems = predicted_stems(folder)
@@ -51,7 +60,9 @@ def read_observations(
     else:
         ethogram = PAIN if classes is None else read_ethogram(classes)
         known = ethogram.classes
-        read, subjects, absent, names = _label_pieces(folder, table, config, ethogram, rate_hz, times_of)
+        read, subjects, absent, names = _label_pieces(
+            folder, table, config, ethogram, rate_hz, times_of
+        )
     findings = [*read.findings, *([_left_out(absent, groups.name)] if absent else [])]
     tracks = []
     for piece in read.pieces:
@@ -71,7 +82,9 @@ def read_observations(
     order = [g for g in dict.fromkeys(s.group for s in table.subjects) if g in present]
     if control is not None and control not in order:
         raise UserError(f"--control {control}: no such group; there are {', '.join(order)}")
-    return Observations(known, order_groups(order, control), tuple(tracks), tuple(findings), tuple(read.failures))
+    return Observations(
+        known, order_groups(order, control), tuple(tracks), tuple(findings), tuple(read.failures)
+    )
 
 
 def _most_common(failures: Sequence[tuple[Path, str]]) -> str:
@@ -92,7 +105,11 @@ def _label_pieces(
     times_of: Callable[[Path], np.ndarray] | None,
 ) -> tuple[Pieces, dict[str, Subject], list[str], list[str]]:
     """What the label files of a folder say, the lines of their recordings, the files that have none, and all names."""
-    videos = {} if config.videos is None else {video: video.stem for video in find_videos([config.videos])}
+    videos = (
+        {}
+        if config.videos is None
+        else {video: video.stem for video in find_videos([config.videos])}
+    )
     known = {spelling for subject in table.subjects for spelling in spellings(subject.video)}
     known |= {folded(stem) for stem in videos.values()}
     meant = {path: names_of(path, config).meant(known) for path in label_paths(folder)}
@@ -100,11 +117,15 @@ def _label_pieces(
     recordings = videos or {Path(name): name for name in names}
     subjects = _subjects_of(table, list(recordings.values()))
     here = {folded(name) for name in subjects}
-    paths = [path for path, of_file in meant.items() if any(folded(name) in here for name in of_file)]
+    paths = [
+        path for path, of_file in meant.items() if any(folded(name) in here for name in of_file)
+    ]
     absent = [path.name for path in meant if path not in paths]
     wanted = {recording: name for recording, name in recordings.items() if name in subjects}
     streams = {recording: s for recording, name in wanted.items() if (s := subjects[name].stream)}
-    read = label_pieces(paths, wanted, config, ethogram, rate_hz, times_of if videos else None, streams)
+    read = label_pieces(
+        paths, wanted, config, ethogram, rate_hz, times_of if videos else None, streams
+    )
     read.findings += warn_of_gaps(read.open_shares, config.label_gaps, ethogram)
     return read, subjects, absent, names
 
@@ -118,7 +139,9 @@ def read_stimuli(path: Path, observations: Observations) -> dict[tuple[str, str]
         table.column("trial"),
     )
     if video is None or onset is None:
-        raise UserError(f"{path}: expected the columns video,onset_s[,trial], found {', '.join(table.header)}")
+        raise UserError(
+            f"{path}: expected the columns video,onset_s[,trial], found {', '.join(table.header)}"
+        )
     known = {(t.video, t.trial) for t in observations.recordings}
     names = by_name({Path(t.video): t.video for t in observations.recordings})
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -163,10 +186,15 @@ def _subjects_of(table: SubjectTable, videos: Sequence[str]) -> dict[str, Subjec
             continue
         animal = line.animal if table.has_animal else animal_of(video, DataConfig.animal_pattern)
         if not animal or not line.group:
-            raise UserError(f"{table.path}, line {line.line}: a recording, an animal or a group is missing")
+            raise UserError(
+                f"{table.path}, line {line.line}: a recording, an animal or a group is missing"
+            )
         found[video] = dataclasses.replace(line, animal=animal)
     spelled = one_spelling(line.animal for line in found.values())
-    return {video: dataclasses.replace(line, animal=spelled[line.animal]) for video, line in found.items()}
+    return {
+        video: dataclasses.replace(line, animal=spelled[line.animal])
+        for video, line in found.items()
+    }
 
 
 def _columns_of(subject: Subject) -> dict[str, str]:
@@ -178,7 +206,9 @@ def _columns_of(subject: Subject) -> dict[str, str]:
 def _left_out(names: Sequence[str], table: str) -> Finding:
     if len(names) == 1:
         return Finding("warning", names[0], f"is not in {table}", "left out")
-    return Finding("warning", table, f"does not name {len(names)} recordings ({names[0]}, ...)", "left out")
+    return Finding(
+        "warning", table, f"does not name {len(names)} recordings ({names[0]}, ...)", "left out"
+    )
 
 
 def _unused(table: SubjectTable, used: Iterable[Subject], folder: str) -> list[Finding]:
@@ -205,17 +235,23 @@ def _refuse_spellings(path: Path, what: str, values: Iterable[str]) -> None:
             )
 
 
-def check_factor(path: Path, observations: Observations, factor: str, between_animals: bool) -> None:
+def check_factor(
+    path: Path, observations: Observations, factor: str, between_animals: bool
+) -> None:
     """Raises `UserError` where a column does not say for each recording, or not for each animal one thing."""
     values: dict[str, tuple[str, str]] = {}
     for track in observations.recordings:
         value = track.columns.get(factor)
         if not value:
-            raise UserError(f"{path}: expected a column {factor} with a value for {track.video}; there is none")
+            raise UserError(
+                f"{path}: expected a column {factor} with a value for {track.video}; there is none"
+            )
         other, video = values.setdefault(track.animal, (value, track.video))
         if between_animals and animal_key(other) != animal_key(value):
             raise UserError(
                 f"{path}: --second_factor {factor} has to be one value per animal; animal {track.animal} has {other} "
                 f"({video}) and {value} ({track.video})"
             )
-    _refuse_spellings(path, f"value of {factor}", (t.columns[factor] for t in observations.recordings))
+    _refuse_spellings(
+        path, f"value of {factor}", (t.columns[factor] for t in observations.recordings)
+    )

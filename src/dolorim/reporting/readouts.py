@@ -43,7 +43,9 @@ def measure(recording: ObservedRecording, n_classes: int) -> dict[str, np.ndarra
         "bouts_per_min": 60 * bouts / observed if observed > 0 else bouts,
         "bout_mean_s": np.array([d.mean() if len(d) else np.nan for d in durations]),
         "bout_median_s": np.array([np.median(d) if len(d) else np.nan for d in durations]),
-        "latency_s": np.array([recording.start_s[i[0]] if len(i) else recording.length_s for i in of]),
+        "latency_s": np.array(
+            [recording.start_s[i[0]] if len(i) else recording.length_s for i in of]
+        ),
         "response": (bouts > 0).astype(float),
     }
     if observed <= 0:
@@ -58,9 +60,13 @@ def curve(recording: ObservedRecording, n_classes: int, bin_s: float) -> np.ndar
     for i in range(int(np.ceil(recording.length_s / bin_s - 1e-9))):
         piece = recording.between(i * bin_s, (i + 1) * bin_s)
         time = np.bincount(
-            piece.labels, np.minimum(piece.stop_s, piece.length_s) - np.maximum(piece.start_s, 0), minlength=n_classes
+            piece.labels,
+            np.minimum(piece.stop_s, piece.length_s) - np.maximum(piece.start_s, 0),
+            minlength=n_classes,
         )
-        rows.append(100 * time / time.sum() if time.sum() >= bin_s / 2 else np.full(n_classes, np.nan))
+        rows.append(
+            100 * time / time.sum() if time.sum() >= bin_s / 2 else np.full(n_classes, np.nan)
+        )
     return np.array(rows).reshape(-1, n_classes)
 
 
@@ -97,7 +103,9 @@ def row_shares(counts: np.ndarray) -> np.ndarray:
     return np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
 
 
-def collect(observations: Observations, assay: Assay, factors: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+def collect(
+    observations: Observations, assay: Assay, factors: Sequence[str] = ()
+) -> dict[str, pd.DataFrame]:
     """Tidy tables: `recordings`, `animals`, `groups`, `overall` (without factors), `bins`, `transitions`, `bouts`.
 
     `factors` are further columns of the table of groups (sex, day). An animal with several recordings in one cell of
@@ -111,7 +119,12 @@ def collect(observations: Observations, assay: Assay, factors: Sequence[str] = (
         raise UserError(f"no recording covers a window of the assay {assay.name}: {said}")
     values, bins, moves, bouts = [], [], [], []
     for index, recording in enumerate(observations.recordings):
-        who = {"video": recording.video, "trial": recording.trial, "animal": recording.animal, "group": recording.group}
+        who = {
+            "video": recording.video,
+            "trial": recording.trial,
+            "animal": recording.animal,
+            "group": recording.group,
+        }
         who |= {f: recording.columns[f] for f in factors}
         shares = curve(recording, n, assay.bin_s)
         for stretch in stretches:
@@ -125,13 +138,26 @@ def collect(observations: Observations, assay: Assay, factors: Sequence[str] = (
                     continue
                 events = found["event"] if readout == "latency_s" else [None] * n
                 values += [
-                    {**who, "window": stretch.name, "behavior": name, "readout": readout, "value": v, "event": e}
+                    {
+                        **who,
+                        "window": stretch.name,
+                        "behavior": name,
+                        "readout": readout,
+                        "value": v,
+                        "event": e,
+                    }
                     for name, v, e in zip(names, numbers.tolist(), events, strict=True)
                 ]
         for (i, k), share in np.ndenumerate(shares):
             stop_s = min((i + 1) * assay.bin_s, recording.length_s)
             bins.append(
-                {**who, "start_s": i * assay.bin_s, "stop_s": stop_s, "behavior": names[k], "time_percent": share}
+                {
+                    **who,
+                    "start_s": i * assay.bin_s,
+                    "stop_s": stop_s,
+                    "behavior": names[k],
+                    "time_percent": share,
+                }
             )
         for (i, j), count in np.ndenumerate(transitions(recording, n)):
             if i != j:
@@ -139,7 +165,10 @@ def collect(observations: Observations, assay: Assay, factors: Sequence[str] = (
         bouts += [
             {**who, "behavior": names[k], "start_s": a, "stop_s": b, "duration_s": b - a}
             for k, a, b in zip(
-                recording.labels.tolist(), recording.start_s.tolist(), recording.stop_s.tolist(), strict=True
+                recording.labels.tolist(),
+                recording.start_s.tolist(),
+                recording.stop_s.tolist(),
+                strict=True,
             )
         ]
     recordings = pd.DataFrame(values)
@@ -160,7 +189,9 @@ def collect(observations: Observations, assay: Assay, factors: Sequence[str] = (
 
 def _by_animal(recordings: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     grouped = recordings.astype({"event": float}).groupby(keys, sort=False)
-    found = grouped.agg(value=("value", "mean"), event=("event", "min"), recordings=("value", "size"))
+    found = grouped.agg(
+        value=("value", "mean"), event=("event", "min"), recordings=("value", "size")
+    )
     return found.reset_index()
 
 
@@ -175,7 +206,9 @@ def _by_group(animals: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         for readout, (_, values) in zip(readouts, grouped, strict=True)
     ]
     return found.assign(
-        mean_low=[b[0] for b in bounds], mean_high=[b[1] for b in bounds], unit=found.readout.map(UNITS)
+        mean_low=[b[0] for b in bounds],
+        mean_high=[b[1] for b in bounds],
+        unit=found.readout.map(UNITS),
     )
 
 

@@ -25,7 +25,9 @@ th:first-child, td:first-child { text-align: left; } .note { background: #fff4e5
 """
 
 
-def write_run_page(path: Path, run: Path, metrics: dict[str, Any], predictions: Path, simulated: bool = False) -> Path:
+def write_run_page(
+    path: Path, run: Path, metrics: dict[str, Any], predictions: Path, simulated: bool = False
+) -> Path:
     """Write the page: scores on held-out animals, their figures, and the behaviors found in newly predicted videos."""
     parts = ["<h1>dolorim</h1>", f'<p class="lead">Run {escape(run.name)}</p>']
     if simulated:
@@ -35,7 +37,9 @@ def write_run_page(path: Path, run: Path, metrics: dict[str, Any], predictions: 
     for part, found in reversed(metrics.items()):
         what = "Test animals" if part == "test" else "Validation animals"
         parts.append(f"<h2>{what}: {escape(', '.join(found['animals']))}</h2>{_scores(found)}")
-        parts += [_image(run / "figures" / f"{part}_{name}.png") for name in ("raster", "confusion")]
+        parts += [
+            _image(run / "figures" / f"{part}_{name}.png") for name in ("raster", "confusion")
+        ]
     found = [read_predictions(p) for p in sorted(predictions.glob("*.predictions.csv"))]
     if found:
         parts.append(f"<h2>New videos</h2>{_key(found[0].classes)}")
@@ -66,13 +70,14 @@ def _track(predictions: Predictions) -> str:
     n = len(predictions.labels)
     colors = class_colors(len(predictions.classes))
     blocks = "".join(
-        f'<rect x="{b.start}" width="{len(b)}" height="1" fill="rgb{colors[b.label]}"/>' for b, _ in predictions.bouts()
+        f'<rect x="{b.start}" width="{len(b)}" height="1" fill="rgb{colors[b.label]}"/>'
+        for b, _ in predictions.bouts()
     )
     counts = np.bincount(predictions.labels, minlength=len(predictions.classes)) / max(n, 1)
-    budget = ", ".join(f"{escape(c)} {100 * s:.1f} %" for c, s in zip(predictions.classes, counts, strict=True))
-    strip = (
-        f'<svg class="track" viewBox="0 0 {n} 1" preserveAspectRatio="none" shape-rendering="crispEdges">{blocks}</svg>'
+    budget = ", ".join(
+        f"{escape(c)} {100 * s:.1f} %" for c, s in zip(predictions.classes, counts, strict=True)
     )
+    strip = f'<svg class="track" viewBox="0 0 {n} 1" preserveAspectRatio="none" shape-rendering="crispEdges">{blocks}</svg>'
     return f"<h3>{escape(predictions.name)}</h3>{strip}<p>{budget}</p>"
 
 

@@ -40,18 +40,27 @@ def mixed_model(table: pd.DataFrame) -> list[Row]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            table = table.assign(value=(table.value - table.value.mean()) / table.value.std())  # F does not change
+            table = table.assign(
+                value=(table.value - table.value.mean()) / table.value.std()
+            )  # F does not change
             fit = mixedlm(formula, table, groups=table["animal"]).fit(reml=True)
             terms = fit.wald_test_terms(scalar=True).table
         except _FAILED:
             return [{"test": "mixed model", "note": "could not be fitted"}]
     rows = []
     for term, free in (("group", between), ("time", within), ("group x time", within)):
-        spelled = {"group": "C(group, Sum)", "time": "C(time, Sum)"}.get(term, "C(group, Sum):C(time, Sum)")
-        chi2, df = float(terms.loc[spelled, "statistic"]), float(terms.loc[spelled, "df_constraint"])
+        spelled = {"group": "C(group, Sum)", "time": "C(time, Sum)"}.get(
+            term, "C(group, Sum):C(time, Sum)"
+        )
+        chi2, df = (
+            float(terms.loc[spelled, "statistic"]),
+            float(terms.loc[spelled, "df_constraint"]),
+        )
         note = f"F({df:g}, {free})" + ("" if fit.converged else "; fit not converged")
         p = float(stats.f.sf(chi2 / df, df, free))
-        rows.append({"test": "mixed model", "compared": term, "statistic": chi2 / df, "p": p, "note": note})
+        rows.append(
+            {"test": "mixed model", "compared": term, "statistic": chi2 / df, "p": p, "note": note}
+        )
     return rows
 
 
@@ -61,12 +70,27 @@ def two_factors(table: pd.DataFrame, second: str) -> list[Row]:
     counts = table.groupby(["group", "second"])["value"].size()
     cells = table.group.nunique() * table.second.nunique()
     if len(counts) < cells or counts.min() < 2 or table.value.std() == 0:
-        return [{"test": "two-way ANOVA", "note": f"needs two animals that differ in every cell of group x {second}"}]
+        return [
+            {
+                "test": "two-way ANOVA",
+                "note": f"needs two animals that differ in every cell of group x {second}",
+            }
+        ]
     found = anova_lm(ols("value ~ C(group, Sum) * C(second, Sum)", table).fit(), typ=2)
     rows: list[Row] = []
-    for name, (_, line) in zip(("group", second, f"group x {second}"), found.iterrows(), strict=False):
+    for name, (_, line) in zip(
+        ("group", second, f"group x {second}"), found.iterrows(), strict=False
+    ):
         note = f"F({line.df:g}, {found.df.iloc[-1]:g})"
-        rows.append({"test": "two-way ANOVA", "compared": name, "statistic": line.F, "p": line["PR(>F)"], "note": note})
+        rows.append(
+            {
+                "test": "two-way ANOVA",
+                "compared": name,
+                "statistic": line.F,
+                "p": line["PR(>F)"],
+                "note": note,
+            }
+        )
     return rows
 
 
@@ -84,8 +108,14 @@ def compare(
     if within is not None:
         rows += _repeated(animals, groups, within, second, rng)
         keys = ["animal", "group", *([second] if second else []), "window", "behavior", "readout"]
-        animals = animals.groupby(keys, sort=False).agg(value=("value", "mean"), event=("event", "min")).reset_index()
-    for (window, behavior, readout), cell in animals.groupby(["window", "behavior", "readout"], sort=False):
+        animals = (
+            animals.groupby(keys, sort=False)
+            .agg(value=("value", "mean"), event=("event", "min"))
+            .reset_index()
+        )
+    for (window, behavior, readout), cell in animals.groupby(
+        ["window", "behavior", "readout"], sort=False
+    ):
         if readout in _TESTED and len(groups) > 1:
             where = {"window": window, "behavior": behavior, "readout": readout}
             if readout == "latency_s":
@@ -107,12 +137,27 @@ def compare(
 
 
 _EFFECTS = [
-    f"{e}{end}" for e in ("difference", "cliffs_delta", "hedges_g", "hazard_ratio") for end in ("", "_low", "_high")
+    f"{e}{end}"
+    for e in ("difference", "cliffs_delta", "hedges_g", "hazard_ratio")
+    for end in ("", "_low", "_high")
 ]
-_COLUMNS = ["window", "behavior", "readout", "test", "compared", "n", "statistic", "p", *_EFFECTS, "note"]
+_COLUMNS = [
+    "window",
+    "behavior",
+    "readout",
+    "test",
+    "compared",
+    "n",
+    "statistic",
+    "p",
+    *_EFFECTS,
+    "note",
+]
 
 
-def _samples(cell: pd.DataFrame, groups: Sequence[str], paired: bool) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _samples(
+    cell: pd.DataFrame, groups: Sequence[str], paired: bool
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Values and whether they were observed (not censored), a row of `(animals,)` per group."""
     wide = cell.pivot(index="animal", columns="group", values="value").reindex(columns=list(groups))
     values = wide.dropna() if paired else wide
@@ -125,7 +170,11 @@ def _samples(cell: pd.DataFrame, groups: Sequence[str], paired: bool) -> tuple[l
 
 def _few(samples: Sequence[np.ndarray]) -> str:
     fewest = min(map(len, samples))
-    return "" if fewest >= FEWEST_PER_GROUP else f"no interval below {FEWEST_PER_GROUP} animals in a group"
+    return (
+        ""
+        if fewest >= FEWEST_PER_GROUP
+        else f"no interval below {FEWEST_PER_GROUP} animals in a group"
+    )
 
 
 def _sizes(samples: Sequence[np.ndarray]) -> str:
@@ -156,7 +205,9 @@ def _between(
     return rows
 
 
-def _between_latencies(cell: pd.DataFrame, groups: Sequence[str], paired: bool, rng: np.random.Generator) -> list[Row]:
+def _between_latencies(
+    cell: pd.DataFrame, groups: Sequence[str], paired: bool, rng: np.random.Generator
+) -> list[Row]:
     """Censored latencies are no times: log-rank between animals, sign test within them."""
     samples, events = _samples(cell, groups, paired)
     scale = scale_of_readout("latency_s")
@@ -168,7 +219,9 @@ def _between_latencies(cell: pd.DataFrame, groups: Sequence[str], paired: bool, 
     notes = [f"{censored} of {sum(map(len, samples))} latencies are censored"] * (censored > 0)
     rows: list[Row] = []
     if paired and len(groups) > 2:
-        rows.append(_untested(samples, f"{notes[0]}: only pairs of groups are tested within animals"))
+        rows.append(
+            _untested(samples, f"{notes[0]}: only pairs of groups are tested within animals")
+        )
     elif len(groups) > 2:
         statistic, p = log_rank(samples, events, rng)
         whole = {"compared": "all groups", "n": _sizes(samples)}
@@ -186,8 +239,15 @@ def _between_latencies(cell: pd.DataFrame, groups: Sequence[str], paired: bool, 
             statistic, p = log_rank(times, seen, rng)
             name = "log-rank"
             ratio = hazard_ratio(times, seen) if i == 0 else (np.nan,) * 3
-            row |= dict(zip(("hazard_ratio", "hazard_ratio_low", "hazard_ratio_high"), ratio, strict=True))
-        row |= {"test": name + PAIR * (len(groups) > 2), "statistic": statistic, "p": p, "note": "; ".join(said)}
+            row |= dict(
+                zip(("hazard_ratio", "hazard_ratio_low", "hazard_ratio_high"), ratio, strict=True)
+            )
+        row |= {
+            "test": name + PAIR * (len(groups) > 2),
+            "statistic": statistic,
+            "p": p,
+            "note": "; ".join(said),
+        }
         rows.append(row)
     return rows
 
@@ -212,7 +272,11 @@ def _by_second_factor(cell: pd.DataFrame, second: str) -> list[Row]:
 
 
 def _repeated(
-    animals: pd.DataFrame, groups: Sequence[str], within: str, second: str | None, rng: np.random.Generator
+    animals: pd.DataFrame,
+    groups: Sequence[str],
+    within: str,
+    second: str | None,
+    rng: np.random.Generator,
 ) -> list[Row]:
     """Tests over occasions for the share of time: mixed model, permutation of whole animals, area under the curve."""
     rows: list[Row] = []
@@ -220,20 +284,34 @@ def _repeated(
     for (window, behavior), cell in chosen.groupby(["window", "behavior"], sort=False):
         where = {"window": window, "behavior": behavior, "readout": f"time_percent by {within}"}
         table = cell.rename(columns={within: "time"})
-        wide = table.pivot_table(index=["group", "animal"], columns="time", values="value", sort=True)
+        wide = table.pivot_table(
+            index=["group", "animal"], columns="time", values="value", sort=True
+        )
         whole = wide.dropna()
         found = mixed_model(table)
-        samples = [whole.loc[[g]].to_numpy() for g in groups if g in whole.index.get_level_values(0)]
+        samples = [
+            whole.loc[[g]].to_numpy() for g in groups if g in whole.index.get_level_values(0)
+        ]
         if len(samples) == len(groups) > 1 and min(map(len, samples)) > 1:
             left = len(wide) - len(whole)
             note = f"{left} animals without all occasions left out" if left else ""
-            row = {"compared": "group at any time", "n": "/".join(str(len(s)) for s in samples), "note": note}
+            row = {
+                "compared": "group at any time",
+                "n": "/".join(str(len(s)) for s in samples),
+                "note": note,
+            }
             found.append({"test": "permutation", "p": permutation_p(samples, rng), **row})
             if all(isinstance(t, (int, float)) for t in whole.columns):
                 areas = [np.trapezoid(s, whole.columns.to_numpy(float), axis=1) for s in samples]
                 name, statistic, p = omnibus(areas)
                 found.append(
-                    {"test": f"{name} (area)", **row, "compared": "all groups", "statistic": statistic, "p": p}
+                    {
+                        "test": f"{name} (area)",
+                        **row,
+                        "compared": "all groups",
+                        "statistic": statistic,
+                        "p": p,
+                    }
                 )
         rows += [{**where, **row} for row in found]
     return rows

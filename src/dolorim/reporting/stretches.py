@@ -49,15 +49,21 @@ def find_stretches(observations: Observations, assay: Assay) -> tuple[list[Stret
     return found, findings
 
 
-def _stretch(observations: Observations, window: Window, share: float) -> tuple[Stretch | None, list[Finding]]:
+def _stretch(
+    observations: Observations, window: Window, share: float
+) -> tuple[Stretch | None, list[Finding]]:
     where = f"window {window.name}"
-    covered = np.array([min(t.length_s, window.stop_s) - window.start_s for t in observations.recordings])
+    covered = np.array(
+        [min(t.length_s, window.stop_s) - window.start_s for t in observations.recordings]
+    )
     if (covered <= 0).all():
         return None, [Finding("warning", where, "no recording reaches it")]
     findings = []
     medians = []
     for group in observations.groups:
-        of_group = [c for c, t in zip(covered, observations.recordings, strict=True) if t.group == group]
+        of_group = [
+            c for c, t in zip(covered, observations.recordings, strict=True) if t.group == group
+        ]
         medians.append(float(np.median(of_group)))
         if medians[-1] <= 0:
             findings.append(Finding("warning", where, f"most recordings of {group} end before it"))
@@ -91,7 +97,9 @@ def _stretch(observations: Observations, window: Window, share: float) -> tuple[
     elif np.isfinite(planned) and end_s - window.start_s < (1 - _ALIKE) * planned:
         share = 100 * (end_s - window.start_s) / planned
         what = f"planned to {window.stop_s / 60:g} min, but the recordings end at {_minutes(end_s)} min"
-        findings.append(Finding("warning", where, what, f"it is {span} here, {share:.0f} % of the plan"))
+        findings.append(
+            Finding("warning", where, what, f"it is {span} here, {share:.0f} % of the plan")
+        )
     stop_s = window.stop_s if alike else end_s
     left_out = frozenset([*short, *bare])
     if len(left_out) == len(observations.recordings):

@@ -61,7 +61,9 @@ def draw_study(
         "answer": lambda: _answer(observations, assay, tables["animals"], pain, locomotion),
         "raster": lambda: _raster(observations, pain),
         "budget": lambda: _budget(observations, assay, tables["animals"]),
-        "timecourse": lambda: _time_course(observations, assay, tables["bins"], [*pain, *locomotion]),
+        "timecourse": lambda: _time_course(
+            observations, assay, tables["bins"], [*pain, *locomotion]
+        ),
         "sessions": lambda: _sessions(observations, assay, tables["animals"], [*pain, *locomotion]),
         "latency": lambda: _latency(observations, assay, tables["animals"], pain),
         "bouts": lambda: _bouts(observations, tables["bouts"], [*pain, *locomotion]),
@@ -69,7 +71,9 @@ def draw_study(
     }
     paths = []
     with plt.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name in a script that the font lacks
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from"
+        )  # a name in a script that the font lacks
         for name, draw in todo.items():
             figure = draw()
             if figure is None:
@@ -91,10 +95,14 @@ def _group_rgb(n: int) -> list[tuple[float, float, float]]:
     return [(r / 255, g / 255, b / 255) for r, g, b in group_colors(n)]
 
 
-def _grid(n: int, width: float = 2.35, height: float = 2.3, most: int = 4) -> tuple[Figure, list[Axes]]:
+def _grid(
+    n: int, width: float = 2.35, height: float = 2.3, most: int = 4
+) -> tuple[Figure, list[Axes]]:
     columns = min(n, most)
     rows = -(-n // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(max(width * columns, 3.2), height * rows + 0.35), squeeze=False)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(max(width * columns, 3.2), height * rows + 0.35), squeeze=False
+    )
     for axis in axes.flat[n:]:
         axis.set_visible(False)
     return figure, list(axes.flat[:n])
@@ -106,10 +114,17 @@ def _legend(figure: Figure, observations: Observations, marked: bool = True) -> 
         Line2D([], [], color=c, marker=_MARKERS[i % 8] if marked else "", ms=5, lw=1.6)
         for i, c in enumerate(_group_rgb(n))
     ]
-    figure.legend(handles, [shown(g) for g in observations.groups], ncols=min(n, 4), loc="outside lower center")
+    figure.legend(
+        handles,
+        [shown(g) for g in observations.groups],
+        ncols=min(n, 4),
+        loc="outside lower center",
+    )
 
 
-def _dots(axes: Axes, samples: Sequence[np.ndarray], observations: Observations, readout: str) -> None:
+def _dots(
+    axes: Axes, samples: Sequence[np.ndarray], observations: Observations, readout: str
+) -> None:
     """Every animal, with mean and 95 % interval of each group beside the dots."""
     rng = np.random.default_rng(0)
     for i, (values, color) in enumerate(zip(samples, _group_rgb(len(samples)), strict=True)):
@@ -147,17 +162,28 @@ def _samples(cell: pd.DataFrame, observations: Observations) -> list[np.ndarray]
 
 
 def _answer(
-    observations: Observations, assay: Assay, animals: pd.DataFrame, pain: Sequence[str], locomotion: Sequence[str]
+    observations: Observations,
+    assay: Assay,
+    animals: pd.DataFrame,
+    pain: Sequence[str],
+    locomotion: Sequence[str],
 ) -> Figure:
     panels = [(window, pain[0], assay.readout) for window in assay.primary]
     panels += [(assay.primary[-1], b, assay.readout) for b in pain[1:2] if len(assay.primary) < 3]
     panels += [(assay.primary[-1], b, "time_percent") for b in locomotion]
     figure, all_axes = _grid(len(panels), 2.0, 2.4, 5)
     for axes, (window, behavior, readout) in zip(all_axes, panels, strict=True):
-        cell = animals[(animals.window == window) & (animals.behavior == behavior) & (animals.readout == readout)]
+        cell = animals[
+            (animals.window == window)
+            & (animals.behavior == behavior)
+            & (animals.readout == readout)
+        ]
         cell = cell.groupby(["animal", "group"], sort=False)["value"].mean().reset_index()
         _dots(axes, _samples(cell, observations), observations, readout)
-        axes.set(ylabel=LABELS[readout], title=shown(behavior) + ("" if window == "whole" else f", {window}"))
+        axes.set(
+            ylabel=LABELS[readout],
+            title=shown(behavior) + ("" if window == "whole" else f", {window}"),
+        )
     return figure
 
 
@@ -170,14 +196,19 @@ def _raster(observations: Observations, pain: Sequence[str]) -> Figure:
 def _class_key(figure: Figure, observations: Observations) -> None:
     handles = [Rectangle((0, 0), 1, 1, color=c) for c in _rgb(len(observations.classes))]
     figure.legend(
-        handles, [shown(c) for c in observations.classes], ncols=min(len(handles), 6), loc="outside lower center"
+        handles,
+        [shown(c) for c in observations.classes],
+        ncols=min(len(handles), 6),
+        loc="outside lower center",
     )
 
 
 def _budget(observations: Observations, assay: Assay, animals: pd.DataFrame) -> Figure:
     cell = animals[animals.readout == "time_percent"]
     windows = [w.name for w in assay.windows if w.name in set(cell.window)]
-    figure, axes = plt.subplots(figsize=(9, 0.9 + 0.3 * (len(observations.groups) + 0.6) * len(windows)))
+    figure, axes = plt.subplots(
+        figsize=(9, 0.9 + 0.3 * (len(observations.groups) + 0.6) * len(windows))
+    )
     at, names = [], []
     for i, window in enumerate(windows):
         means = cell[cell.window == window].groupby(["group", "behavior"])["value"].mean().unstack()
@@ -185,7 +216,9 @@ def _budget(observations: Observations, assay: Assay, animals: pd.DataFrame) -> 
             y, left = i * (len(observations.groups) + 0.6) + j, 0.0
             at.append(y)
             names.append(shown(group) + ("" if len(windows) == 1 else f", {window}"))
-            for behavior, color in zip(observations.classes, _rgb(len(observations.classes)), strict=True):
+            for behavior, color in zip(
+                observations.classes, _rgb(len(observations.classes)), strict=True
+            ):
                 share = means.loc[group, behavior]
                 axes.barh(y, share, 0.82, left, color=color)
                 if share >= 6:
@@ -216,11 +249,20 @@ def _time_course(
     bins = bins[bins.start_s < end_s - assay.bin_s / 2]
     if bins.start_s.nunique() < 3:
         return None
-    scale, unit = (3600, "h") if bins.stop_s.max() > 6 * 3600 else (60, "min") if bins.stop_s.max() > 180 else (1, "s")
+    scale, unit = (
+        (3600, "h")
+        if bins.stop_s.max() > 6 * 3600
+        else (60, "min")
+        if bins.stop_s.max() > 180
+        else (1, "s")
+    )
     figure, all_axes = _grid(len(behaviors), 3.1, 2.4, 3)
     for axes, behavior in zip(all_axes, behaviors, strict=True):
         cell = (
-            bins[bins.behavior == behavior].groupby(["animal", "group", "start_s"])["time_percent"].mean().reset_index()
+            bins[bins.behavior == behavior]
+            .groupby(["animal", "group", "start_s"])["time_percent"]
+            .mean()
+            .reset_index()
         )
         _lines(
             axes,
@@ -238,14 +280,23 @@ def _time_course(
 
 def _lines(axes: Axes, cell: pd.DataFrame, observations: Observations, readout: str) -> None:
     """Mean and 95 % interval over animals of `value` at each `x`, one line per group."""
-    for i, (group, color) in enumerate(zip(observations.groups, _group_rgb(len(observations.groups)), strict=True)):
+    for i, (group, color) in enumerate(
+        zip(observations.groups, _group_rgb(len(observations.groups)), strict=True)
+    ):
         by = cell[(cell.group == group) & cell.value.notna()].groupby("x")["value"]
         if not len(by):
             continue
         x = np.array(list(by.groups), float)
         bands = np.array([group_interval(v.to_numpy(), scale_of_readout(readout)) for _, v in by])
         axes.fill_between(x, bands[:, 0], bands[:, 1], color=color, alpha=0.18, lw=0)
-        axes.plot(x, by.mean().to_numpy(), color=color, lw=1.6, marker=_MARKERS[i % 8], ms=3.2 if len(x) < 40 else 0)
+        axes.plot(
+            x,
+            by.mean().to_numpy(),
+            color=color,
+            lw=1.6,
+            marker=_MARKERS[i % 8],
+            ms=3.2 if len(x) < 40 else 0,
+        )
     axes.set_ylim(bottom=0)
 
 
@@ -257,29 +308,41 @@ def _sessions(
     figure, all_axes = _grid(len(behaviors), 3.1, 2.4, 3)
     when = animals[assay.within]
     codes = (
-        when if when.map(lambda v: isinstance(v, (int, float))).all() else pd.Series(pd.factorize(when)[0], when.index)
+        when
+        if when.map(lambda v: isinstance(v, (int, float))).all()
+        else pd.Series(pd.factorize(when)[0], when.index)
     )
     for axes, behavior in zip(all_axes, behaviors, strict=True):
         here = (
-            (animals.behavior == behavior) & (animals.readout == assay.readout) & (animals.window == assay.primary[0])
+            (animals.behavior == behavior)
+            & (animals.readout == assay.readout)
+            & (animals.window == assay.primary[0])
         )
         _lines(axes, animals[here].assign(x=codes[here]), observations, assay.readout)
         ticks = codes[here].drop_duplicates()
-        axes.set_xticks(ticks, [f"{v:g}" if isinstance(v, float) else str(v) for v in when[ticks.index]])
+        axes.set_xticks(
+            ticks, [f"{v:g}" if isinstance(v, float) else str(v) for v in when[ticks.index]]
+        )
         axes.set(title=shown(behavior), xlabel=shown(assay.within), ylabel=LABELS[assay.readout])
     _legend(figure, observations)
     return figure
 
 
-def _latency(observations: Observations, assay: Assay, animals: pd.DataFrame, pain: Sequence[str]) -> Figure | None:
+def _latency(
+    observations: Observations, assay: Assay, animals: pd.DataFrame, pain: Sequence[str]
+) -> Figure | None:
     """Kaplan-Meier: the share of animals that have begun; one that never does leaves at the end of its recording."""
     from statsmodels.duration.survfunc import SurvfuncRight
 
     figure, all_axes = _grid(len(pain[:3]), 3.1, 2.4, 3)
-    cell = animals[(animals.readout == "latency_s") & (animals.window == assay.windows[0].name)].dropna(subset="value")
+    cell = animals[
+        (animals.readout == "latency_s") & (animals.window == assay.windows[0].name)
+    ].dropna(subset="value")
     scale, unit = (60, "min") if len(cell) and cell.value.max() > 180 else (1, "s")
     for axes, behavior in zip(all_axes, pain, strict=False):
-        for group, color in zip(observations.groups, _group_rgb(len(observations.groups)), strict=True):
+        for group, color in zip(
+            observations.groups, _group_rgb(len(observations.groups)), strict=True
+        ):
             rows = cell[(cell.behavior == behavior) & (cell.group == group)]
             if not len(rows):
                 continue
@@ -288,25 +351,48 @@ def _latency(observations: Observations, assay: Assay, animals: pd.DataFrame, pa
             if rows.event.any():
                 found = SurvfuncRight(rows.value.to_numpy(float), (rows.event > 0).to_numpy(int))
                 x, y = np.append(x, found.surv_times / scale), np.append(y, 1 - found.surv_prob)
-            axes.step(np.append(x, max(end, x[-1])), np.append(y, y[-1]), where="post", color=color, lw=1.6)
-        axes.set(ylim=(-0.02, 1.03), title=shown(behavior), xlabel=f"time ({unit})", ylabel="share that has begun")
+            axes.step(
+                np.append(x, max(end, x[-1])),
+                np.append(y, y[-1]),
+                where="post",
+                color=color,
+                lw=1.6,
+            )
+        axes.set(
+            ylim=(-0.02, 1.03),
+            title=shown(behavior),
+            xlabel=f"time ({unit})",
+            ylabel="share that has begun",
+        )
     _legend(figure, observations, marked=False)
     return figure
 
 
-def _bouts(observations: Observations, bouts: pd.DataFrame, behaviors: Sequence[str]) -> Figure | None:
+def _bouts(
+    observations: Observations, bouts: pd.DataFrame, behaviors: Sequence[str]
+) -> Figure | None:
     if not len(bouts):
         return None
     figure, all_axes = _grid(len(behaviors), 3.1, 2.4, 3)
     for axes, behavior in zip(all_axes, behaviors, strict=True):
-        for group, color in zip(observations.groups, _group_rgb(len(observations.groups)), strict=True):
-            lasting = np.sort(bouts[(bouts.behavior == behavior) & (bouts.group == group)].duration_s.to_numpy(float))
+        for group, color in zip(
+            observations.groups, _group_rgb(len(observations.groups)), strict=True
+        ):
+            lasting = np.sort(
+                bouts[(bouts.behavior == behavior) & (bouts.group == group)].duration_s.to_numpy(
+                    float
+                )
+            )
             if len(lasting):
                 kept = np.unique(np.linspace(0, len(lasting) - 1, 300).round().astype(int))
                 longer = 1 - (kept + 1) / len(lasting)
                 axes.step(lasting[kept], 100 * longer, where="post", color=color, lw=1.5)
         axes.set(
-            xscale="log", title=shown(behavior), xlabel="bout lasts longer than (s)", ylabel="% of bouts", ylim=(0, 100)
+            xscale="log",
+            title=shown(behavior),
+            xlabel="bout lasts longer than (s)",
+            ylabel="% of bouts",
+            ylim=(0, 100),
         )
         axes.set_xlim(max(0.02, bouts.duration_s.min() * 0.8), bouts.duration_s.max() * 1.2)
         axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
@@ -326,7 +412,11 @@ def _transitions(observations: Observations, moves: pd.DataFrame) -> Figure | No
     wide = moves.groupby(["group", "before", "after"])["count"].sum()
     for axes, group in zip(all_axes, observations.groups, strict=True):
         counts = np.array(
-            [[wide.get((group, a, b), 0) for b in observations.classes] for a in observations.classes], float
+            [
+                [wide.get((group, a, b), 0) for b in observations.classes]
+                for a in observations.classes
+            ],
+            float,
         )
         shares = row_shares(counts)
         for (i, j), share in np.ndenumerate(shares):
@@ -340,7 +430,14 @@ def _transitions(observations: Observations, moves: pd.DataFrame) -> Figure | No
         for k, (x, y) in enumerate(at):
             axes.plot(x, y, "o", ms=13, color=colors[k], mec="white", zorder=3)
             side = "center" if abs(x) < 0.2 else "left" if x > 0 else "right"
-            axes.text(1.22 * x, 1.25 * y, shown(observations.classes[k], 18), ha=side, va="center", fontsize=7.5)
+            axes.text(
+                1.22 * x,
+                1.25 * y,
+                shown(observations.classes[k], 18),
+                ha=side,
+                va="center",
+                fontsize=7.5,
+            )
         axes.set(xlim=(-2.3, 2.3), ylim=(-1.4, 1.4), title=shown(group), aspect="equal")
         axes.axis("off")
     return figure

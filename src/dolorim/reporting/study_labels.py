@@ -101,9 +101,15 @@ def label_pieces(
     for name, files in read.files.items():
         try:
             if times_of is not None:
-                found.pieces += _on_video(name, files, times_of(videos[name]), config, ethogram, found)
+                found.pieces += _on_video(
+                    name, files, times_of(videos[name]), config, ethogram, found
+                )
             elif are_trials(files):
-                found.pieces += [_trial(name, f, rate_hz, config, found) for f in files if isinstance(f, LabelFile)]
+                found.pieces += [
+                    _trial(name, f, rate_hz, config, found)
+                    for f in files
+                    if isinstance(f, LabelFile)
+                ]
             else:
                 found.pieces += _alone(name, files, rate_hz, config, ethogram, found)
         except UserError as error:
@@ -144,17 +150,27 @@ def _on_video(
         return [_piece(files[0].path, name, "", placement.labels, edges)]
     by_number = {f.trial: f.path for f in files if isinstance(f, LabelFile)}
     return [
-        _piece(by_number[t.number], name, str(t.number), placement.labels[t.start : t.stop], edges[t.start :])
+        _piece(
+            by_number[t.number],
+            name,
+            str(t.number),
+            placement.labels[t.start : t.stop],
+            edges[t.start :],
+        )
         for t in placement.trials
     ]
 
 
-def _trial(name: str, file: LabelFile, rate_hz: float | None, config: DataConfig, found: Pieces) -> Piece:
+def _trial(
+    name: str, file: LabelFile, rate_hz: float | None, config: DataConfig, found: Pieces
+) -> Piece:
     if rate_hz is None:
         raise _no_rate(file.path)
     trial = count_trial(file, config)
     if trial.doubt:
-        found.findings.append(Finding("warning", str(file.path), trial.doubt, "settle it with --label_counts_from"))
+        found.findings.append(
+            Finding("warning", str(file.path), trial.doubt, "settle it with --label_counts_from")
+        )
     labels = np.full(trial.span, -1, np.int16)
     labels[trial.frames] = trial.labels
     return _piece(file.path, name, str(file.trial), labels, np.arange(len(labels) + 1) / rate_hz)
@@ -165,7 +181,15 @@ def _piece(path: Path, name: str, trial: str, labels: np.ndarray, edges_s: np.nd
     here = values >= 0
     edges_s = edges_s - edges_s[0]
     start_s, stop_s = edges_s[starts[here]], edges_s[stops[here]]
-    return Piece(path, name, trial, start_s, stop_s, values[here].astype(np.int64), float(edges_s[len(labels)]))
+    return Piece(
+        path,
+        name,
+        trial,
+        start_s,
+        stop_s,
+        values[here].astype(np.int64),
+        float(edges_s[len(labels)]),
+    )
 
 
 def _no_rate(path: Path) -> UserError:

@@ -70,7 +70,9 @@ def write_study_page(
     written = "\n".join(f"{k} = {json.dumps(v, default=str)}" for k, v in settings.items())
     parts = [
         '<div class="answer">'
-        + "".join(f"<p{' class=verdict' if i == 0 else ''}>{escape(s)}</p>" for i, s in enumerate(said))
+        + "".join(
+            f"<p{' class=verdict' if i == 0 else ''}>{escape(s)}</p>" for i, s in enumerate(said)
+        )
         + "</div>",
         _answer_table(observations, assay, tables, pain, locomotion, doubts),
         _figure(drawn["answer"], observations),
@@ -81,7 +83,11 @@ def write_study_page(
         "<h2>How far to trust it</h2>",
         trust_section(trust, tables.get("corrected"), observations.classes, doubts),
         *([] if raters is None else [raters_section(raters)]),
-        *(f"<h2>{_HEADINGS[name]}</h2>{_figure(p, observations)}" for name, p in drawn.items() if name in _HEADINGS),
+        *(
+            f"<h2>{_HEADINGS[name]}</h2>{_figure(p, observations)}"
+            for name, p in drawn.items()
+            if name in _HEADINGS
+        ),
         "<h2>Statistics</h2>",
         _statistics_table(assay, tables["statistics"], pain, locomotion, doubts),
         f"<h2>Methods</h2><p>{escape(methods(observations, assay, settings))}</p>",
@@ -103,21 +109,33 @@ def _answer_table(
     rows: list[list[str]] = []
     strong: list[int] = []
     for behavior, window, readout in wanted:
-        here = groups[(groups.window == window) & (groups.behavior == behavior) & (groups.readout == readout)]
+        here = groups[
+            (groups.window == window) & (groups.behavior == behavior) & (groups.readout == readout)
+        ]
         if not len(here):
             continue
         cells = [word(behavior), escape(window), escape(LABELS[readout])]
         for group in observations.groups:
             of = here[here.group == group]
             cells.append(
-                number(of["mean"].iloc[0]) + bracket(of.mean_low.iloc[0], of.mean_high.iloc[0]) if len(of) else "-"
+                number(of["mean"].iloc[0]) + bracket(of.mean_low.iloc[0], of.mean_high.iloc[0])
+                if len(of)
+                else "-"
             )
         test = find(statistics, window, behavior, readout).head(1)
         cells += _p_cells(test, behavior in doubts)
         if behavior == pain[0] and window in assay.primary:
             strong.append(len(rows))
         rows.append(cells)
-    header = ["behavior", "window", "read-out", *(word(g) for g in observations.groups), "p", "p corrected", "n"]
+    header = [
+        "behavior",
+        "window",
+        "read-out",
+        *(word(g) for g in observations.groups),
+        "p",
+        "p corrected",
+        "n",
+    ]
     return table(header, rows, 3, strong) + f"<p class=lead>{_KEY}</p>"
 
 
@@ -157,7 +175,9 @@ def _groups_table(observations: Observations) -> str:
         recordings = [t for t in observations.recordings if t.group == group]
         lengths = sorted({f"{t.length_s / 60:.2f}" for t in recordings}, key=float)
         spread = lengths[0] if len(lengths) == 1 else f"{lengths[0]}-{lengths[-1]}"
-        rows.append([word(group), str(len({t.animal for t in recordings})), str(len(recordings)), spread])
+        rows.append(
+            [word(group), str(len({t.animal for t in recordings})), str(len(recordings)), spread]
+        )
     classes = f"<p>Behaviors: {', '.join(word(c) for c in observations.classes)}.</p>"
     return table(["group", "animals", "recordings", "minutes each"], rows) + classes
 
@@ -176,14 +196,23 @@ def _statistics_table(
     main = (readout == assay.readout) & ~statistics.test.isin(["permutation"])
     first = statistics.behavior.isin([*pain, *locomotion])
     kept = main & (first | ~statistics.test.str.endswith("(pair)"))
-    kept |= (readout == "latency_s") & (statistics.test == "log-rank") & statistics.behavior.isin(pain)
+    kept |= (
+        (readout == "latency_s") & (statistics.test == "log-rank") & statistics.behavior.isin(pain)
+    )
     kept |= readout.str.contains(" by ", regex=False) & first
     rows = []
     for r in statistics[kept].itertuples():
-        what = [word(r.behavior), r.window, LABELS.get(r.readout, r.readout), r.test, str(r.compared)]
+        what = [
+            word(r.behavior),
+            r.window,
+            LABELS.get(r.readout, r.readout),
+            r.test,
+            str(r.compared),
+        ]
         n, note = (escape(v) if isinstance(v, str) else "" for v in (r.n, r.note))
         statistic = " ".join(
-            [number(r.statistic)] * (r.statistic == r.statistic) + [f"<small>{note}</small>"] * bool(note)
+            [number(r.statistic)] * (r.statistic == r.statistic)
+            + [f"<small>{note}</small>"] * bool(note)
         )
         p = [statistic, p_value(r.p), p_value(r.p_adjusted), effect(r, "cliffs_delta")]
         if r.behavior in doubts:
@@ -198,7 +227,9 @@ def _statistics_table(
 def _figure(path: Path, observations: Observations) -> str:
     raw = path.read_bytes()
     caption = escape(_CAPTIONS[path.stem].format(column=column_s(observations)))
-    share = min(100, int.from_bytes(raw[16:20]) / 16)  # PNG: the width; figures that are narrower stay so
+    share = min(
+        100, int.from_bytes(raw[16:20]) / 16
+    )  # PNG: the width; figures that are narrower stay so
     data = base64.b64encode(raw).decode()
     image = f'<img alt="{caption}" style="width:{share:.0f}%" src="data:image/png;base64,{data}">'
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"

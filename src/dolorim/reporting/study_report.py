@@ -44,7 +44,11 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         options.times_of,
     )  # fmt: skip
     trust = None if options.run is None else read_trust(options.run, observations.classes)
-    raters = None if options.agreement is None else read_agreement(options.agreement, observations.classes)
+    raters = (
+        None
+        if options.agreement is None
+        else read_agreement(options.agreement, observations.classes)
+    )
     sides = observations.classes
     observations = _placed(observations, plan, options.stimuli)
     factors = [f for f in (plan.within, second_factor) if f]
@@ -52,7 +56,9 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         check_factor(options.groups, observations, factor, between_animals=factor == second_factor)
     known = next((n for n in pain if n not in observations.classes), None)
     if known is not None:
-        raise UserError(f"--pain {known}: no such class; there are {', '.join(observations.classes)}")
+        raise UserError(
+            f"--pain {known}: no such class; there are {', '.join(observations.classes)}"
+        )
     painful, locomotion = (
         list(pain) or plan.pain_behaviors(observations.classes),
         plan.locomotion_behaviors(observations.classes),
@@ -81,7 +87,9 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     for name in written:
         table = tables[name]
         write_tidy(out / f"{name}.csv", table)
-    said = verdict(observations, plan, tables["overall"], tables["statistics"], painful, locomotion, doubts)
+    said = verdict(
+        observations, plan, tables["overall"], tables["statistics"], painful, locomotion, doubts
+    )
     said += seen
     figures = draw_study(observations, plan, tables, painful, locomotion, out / "figures")
     settings["assay"] = dataclasses.asdict(plan)
@@ -126,7 +134,10 @@ def _placed(observations: Observations, plan: Assay, stimuli: Path | None) -> Ob
     if stimuli is not None:
         return observations.after_stimuli(read_stimuli(stimuli, observations), plan.response_s)
     note = Finding(
-        "warning", "stimuli", "no times given", "each recording or trial is taken to begin with its stimulus"
+        "warning",
+        "stimuli",
+        "no times given",
+        "each recording or trial is taken to begin with its stimulus",
     )
     observations = observations.after_stimuli(
         {(t.video, t.trial): [0.0] for t in observations.recordings}, plan.response_s

@@ -33,7 +33,15 @@ def number(value: float) -> str:
 def p_value(p: float) -> str:
     if p != p:
         return "-"
-    return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    return (
+        "< 0.0001"
+        if p < 0.0001
+        else f"{p:.4f}"
+        if p < 0.001
+        else f"{p:.3f}"
+        if p < 0.1
+        else f"{p:.2f}"
+    )
 
 
 def p_text(p: float) -> str:
@@ -42,7 +50,11 @@ def p_text(p: float) -> str:
 
 def find(statistics: pd.DataFrame, window: str, behavior: str, readout: str) -> pd.DataFrame:
     """The rank tests of one read-out: first that of all groups, then pairs (for two groups the one row is both)."""
-    here = (statistics.window == window) & (statistics.behavior == behavior) & (statistics.readout == readout)
+    here = (
+        (statistics.window == window)
+        & (statistics.behavior == behavior)
+        & (statistics.readout == readout)
+    )
     return statistics[here & statistics.test.str.removesuffix(PAIR).isin(RANK_TESTS)]
 
 
@@ -78,8 +90,14 @@ def verdict(
         return [f"The groups were not compared in {indicator}: {why}.", *moves]
     smallest = min((min(map(int, t.n.iloc[0].split("/"))) for t in tests.values()), default=0)
     if smallest < FEWEST:
-        return [f"Too few animals to say: at least three in each group are needed to compare {indicator}."]
-    return [*_answers(tests, indicator), *_sizes(observations, assay, groups, tests, pain[0]), *moves]
+        return [
+            f"Too few animals to say: at least three in each group are needed to compare {indicator}."
+        ]
+    return [
+        *_answers(tests, indicator),
+        *_sizes(observations, assay, groups, tests, pain[0]),
+        *moves,
+    ]
 
 
 def _answers(tests: Mapping[str, pd.DataFrame], indicator: str) -> list[str]:
@@ -98,8 +116,14 @@ def _answers(tests: Mapping[str, pd.DataFrame], indicator: str) -> list[str]:
     if differ:
         said.append(f"The groups differ in {indicator} ({where(differ)}).")
     if alike:
-        also = "No difference was found there in" if differ else "No difference between the groups was found in"
-        said.append(f"{also} {indicator} ({where(alike)}). That is no proof that there is none: look at the intervals.")
+        also = (
+            "No difference was found there in"
+            if differ
+            else "No difference between the groups was found in"
+        )
+        said.append(
+            f"{also} {indicator} ({where(alike)}). That is no proof that there is none: look at the intervals."
+        )
     if hopeless:
         row = first[hopeless[0]]
         of = "" if hopeless == ["whole"] else f" ({', '.join(hopeless)})"
@@ -118,22 +142,36 @@ def _tests_of(tests: Mapping[str, pd.DataFrame]) -> str:
 
 
 def _sizes(
-    observations: Observations, assay: Assay, groups: pd.DataFrame, tests: Mapping[str, pd.DataFrame], behavior: str
+    observations: Observations,
+    assay: Assay,
+    groups: pd.DataFrame,
+    tests: Mapping[str, pd.DataFrame],
+    behavior: str,
 ) -> list[str]:
     """How much each group differs from the control, a sentence per window and group."""
     said, control, unit = [], observations.groups[0], _WORDS[assay.readout]
-    points = {"time_percent": " percentage points", "time_s": " s", "latency_s": " s"}.get(assay.readout, "")
+    points = {"time_percent": " percentage points", "time_s": " s", "latency_s": " s"}.get(
+        assay.readout, ""
+    )
     for window, rows in tests.items():
-        here = (groups.window == window) & (groups.behavior == behavior) & (groups.readout == assay.readout)
+        here = (
+            (groups.window == window)
+            & (groups.behavior == behavior)
+            & (groups.readout == assay.readout)
+        )
         mean = groups[here].set_index("group")["mean"]
         for _, row in rows[rows.difference.notna()].iterrows():
-            other = next((g for g in observations.groups[1:] if row.compared == f"{g} - {control}"), None)
+            other = next(
+                (g for g in observations.groups[1:] if row.compared == f"{g} - {control}"), None
+            )
             if other is None:
                 continue
             start = "" if window == "whole" else f"{window[0].upper()}{window[1:]}, "
             interval = "no interval: too few animals that differ"
             if row.difference_low == row.difference_low:
-                interval = f"95 % interval {number(row.difference_low)} to {number(row.difference_high)}"
+                interval = (
+                    f"95 % interval {number(row.difference_low)} to {number(row.difference_high)}"
+                )
             censored = f"; {row.note}" if "censored" in str(row.note) else ""
             said.append(
                 f"{start}{shown(other)} against {shown(control)}: {number(mean[other])} against "
@@ -146,24 +184,36 @@ def _sizes(
 def _untested(statistics: pd.DataFrame, assay: Assay, behavior: str) -> str:
     here = (statistics.behavior == behavior) & (statistics.readout == assay.readout)
     notes = statistics[here & (statistics.test == "none")].note
-    return str(notes.iloc[0]) if len(notes) else "no recording reaches the windows that the assay asks about"
+    return (
+        str(notes.iloc[0])
+        if len(notes)
+        else "no recording reaches the windows that the assay asks about"
+    )
 
 
 def _locomotion(
     assay: Assay, statistics: pd.DataFrame, locomotion: Sequence[str], doubts: Mapping[str, str]
 ) -> list[str]:
     if not locomotion:
-        return ["No class tells how much the animals move, so sedation cannot be told from analgesia."]
+        return [
+            "No class tells how much the animals move, so sedation cannot be told from analgesia."
+        ]
     doubted = [shown(name) for name in locomotion if doubts.get(name)]
     least: dict[str, pd.Series] = {}
     for name in locomotion:
-        tests = pd.concat([find(statistics, w, name, "time_percent").head(1) for w in assay.primary])
+        tests = pd.concat(
+            [find(statistics, w, name, "time_percent").head(1) for w in assay.primary]
+        )
         tests = tests[tests.p_adjusted.notna()]
         if len(tests) and not doubts.get(name):
             least[shown(name)] = tests.loc[tests.p_adjusted.idxmin()]
     differ = [f"{n} ({p_text(t.p_adjusted)})" for n, t in least.items() if t.p_adjusted < ALPHA]
     hopeless = [n for n, t in least.items() if t.smallest_adjusted >= ALPHA]
-    alike = [f"{n} ({p_text(t.p_adjusted)})" for n, t in least.items() if t.p_adjusted >= ALPHA and n not in hopeless]
+    alike = [
+        f"{n} ({p_text(t.p_adjusted)})"
+        for n, t in least.items()
+        if t.p_adjusted >= ALPHA and n not in hopeless
+    ]
     said = []
     if alike:
         said.append(f"Movement: no difference was found in {' and '.join(alike)}.")
@@ -187,7 +237,9 @@ def repeated_recordings(
         return []
     counts: dict[tuple[str, str], int] = {}
     for recording in observations.recordings:
-        counts[recording.animal, recording.group] = counts.get((recording.animal, recording.group), 0) + 1
+        counts[recording.animal, recording.group] = (
+            counts.get((recording.animal, recording.group), 0) + 1
+        )
     twice = [f"{animal} ({n})" for (animal, _), n in counts.items() if n > 1]
     if not twice:
         return []
@@ -202,10 +254,10 @@ def repeated_recordings(
     if len(samples) > 1 and not observations.paired and min(map(len, samples)) > 1:
         name, _, p = omnibus(samples)
         means = "/".join(number(s.mean()) for s in samples)
-        wrong = (
-            f"; recordings counted as if they were animals would give {means} % {shown(pain[0])}, {name} p = {p:.1e}"
-        )
+        wrong = f"; recordings counted as if they were animals would give {means} % {shown(pain[0])}, {name} p = {p:.1e}"
     more = f" and {len(twice) - 5} more" if len(twice) > 5 else ""
     what = f"{', '.join(twice[:5])}{more}: averaged, so that each animal counts once "
-    what += f"({len({a for a, _ in counts})} animals, {len(observations.recordings)} recordings){wrong}"
+    what += (
+        f"({len({a for a, _ in counts})} animals, {len(observations.recordings)} recordings){wrong}"
+    )
     return [Finding("warning", "several recordings of one animal", what)]

@@ -19,10 +19,15 @@ def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> 
     if "events" in metrics:
         near, far = (_number(metrics["events"][k]["f1"]) for k in ("100ms", "200ms"))
         false = metrics["events"]["false_per_minute"]
-        title += f"\nevents F1 within 100/200 ms {near}/{far}, {_number(false, 1)} false bouts a minute"
+        title += (
+            f"\nevents F1 within 100/200 ms {near}/{far}, {_number(false, 1)} false bouts a minute"
+        )
     if "calibration" in metrics:
         title += f"; PR-AUC {_number(metrics['pr_auc'])}, calibration error {_number(metrics['calibration']['ece'])}"
-    if indicator and (ratio := metrics["per_class"].get(indicator, {}).get("expected_over_true")) is not None:
+    if (
+        indicator
+        and (ratio := metrics["per_class"].get(indicator, {}).get("expected_over_true")) is not None
+    ):
         title += f"\nprobabilities of {indicator} add up to {ratio:.2f} of its true time"
     if (plain := argmax_beside(metrics)) is not None:
         title += (
@@ -33,7 +38,9 @@ def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> 
     if metrics.get("keypoints", {}).get("points"):
         title += f"\n{keypoint_line(metrics['keypoints'])}"
     if "by_fold" in metrics:
-        title += "\nmacro-F1 by fold: " + ", ".join(f"{f['macro_f1']:.3f}" for f in metrics["by_fold"])
+        title += "\nmacro-F1 by fold: " + ", ".join(
+            f"{f['macro_f1']:.3f}" for f in metrics["by_fold"]
+        )
     if intervals.get("note"):
         title += f"\n{intervals['note']}"
     if metrics.get("seen_in_training"):
@@ -54,7 +61,9 @@ def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> 
 def argmax_beside(metrics: dict[str, Any]) -> dict[str, Any] | None:
     """The figures without the decoder; None where it decides as plain argmax does."""
     plain: dict[str, Any] | None = metrics.get("argmax")
-    same = plain is None or all(plain[k] == metrics[k] for k in ("accuracy", "macro_f1", "segments"))
+    same = plain is None or all(
+        plain[k] == metrics[k] for k in ("accuracy", "macro_f1", "segments")
+    )
     return None if same else plain
 
 
@@ -67,14 +76,19 @@ def keypoint_line(found: dict[str, Any]) -> str:
 def profile_table(seconds: dict[str, float], frames: int, together: bool) -> Table:
     """What predicting has spent its time on; `together` where several workers' seconds are added up."""
     whole = max(seconds["all"], 1e-9)
-    table = Table(title=f"{frames} frames in {whole:.1f} s: {frames / whole:.0f} frames/s", title_justify="left")
+    table = Table(
+        title=f"{frames} frames in {whole:.1f} s: {frames / whole:.0f} frames/s",
+        title_justify="left",
+    )
     for column in ("what", "seconds", "share of the time"):
         table.add_column(column, justify="left" if column == "what" else "right")
     behind = ("decode", "localize and crop")
     for name, spent in sorted(seconds.items(), key=lambda item: -item[1]):
         if name != "all":
             note = " (beside the network)" if name in behind else ""
-            table.add_row(name + note, f"{spent:.2f}", "-" if together else f"{100 * spent / whole:.0f} %")
+            table.add_row(
+                name + note, f"{spent:.2f}", "-" if together else f"{100 * spent / whole:.0f} %"
+            )
     return table
 
 
@@ -110,7 +124,9 @@ def agreement_table(pairs: dict[str, dict[str, Any]], indicator: str | None) -> 
     for title, path, digits in rows:
         cells = [(_at(found, path), _at(found["intervals"], path)) for found in pairs.values()]
         if any(value is not None for value, _ in cells):
-            table.add_row(title, *(f"{_number(v, digits)}{_interval(ends, digits)}" for v, ends in cells))
+            table.add_row(
+                title, *(f"{_number(v, digits)}{_interval(ends, digits)}" for v, ends in cells)
+            )
     return table
 
 
@@ -126,7 +142,10 @@ def comparison_table(found: dict[str, Any], indicator: str | None) -> Table:
     for column in ("", "A", "B", "B - A (95 %)"):
         table.add_column(column, justify="right" if column else "left")
     classes = sorted(found["a"]["per_class"], key=lambda name: name != indicator)
-    for name, path, digits in (*_AGREEMENT, *((f"F1 {name}", ("per_class", name, "f1"), 3) for name in classes)):
+    for name, path, digits in (
+        *_AGREEMENT,
+        *((f"F1 {name}", ("per_class", name, "f1"), 3) for name in classes),
+    ):
         one, two, more = (_at(found[k], path) for k in ("a", "b", "difference"))
         if one is not None or two is not None:
             ends = _at(found["intervals"], path)

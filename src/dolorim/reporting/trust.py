@@ -103,7 +103,9 @@ def read_trust(run: Path, classes: Sequence[str]) -> Trust:
     return Trust(run, part, scores, confusions, bouts, _learned_from(run))
 
 
-def _held_out(run: Path, part: str, classes: Sequence[str]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+def _held_out(
+    run: Path, part: str, classes: Sequence[str]
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """Confusion by animal and true bouts by class, from the predictions that the run has kept."""
     ethogram = read_ethogram(run / "ethogram.toml")
     confusions: dict[str, np.ndarray] = {}
@@ -146,5 +148,7 @@ def read_agreement(path: Path, classes: Sequence[str]) -> dict[str, dict[str, An
             float(found["macro_f1"]), float(found["kappa"]), int(found["frames"])
             found["intervals"].get("macro_f1")
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: expected what dolorim agree --json writes; write it again") from None
+        raise UserError(
+            f"{path}: expected what dolorim agree --json writes; write it again"
+        ) from None
     return dict(pairs)

@@ -16,13 +16,14 @@ from dolorim.reporting.trust import Trust
 
 
 def trust_section(
-    trust: Trust | None, budgets: pd.DataFrame | None, classes: tuple[str, ...], doubts: Mapping[str, str]
+    trust: Trust | None,
+    budgets: pd.DataFrame | None,
+    classes: tuple[str, ...],
+    doubts: Mapping[str, str],
 ) -> str:
     """Scores of the run on held-out animals with the intervals that it has stored, and corrected time budgets."""
     if trust is None:
-        return (
-            "<p>Nothing is known here about the errors of the labels. If a run has made them, name it with --run.</p>"
-        )
+        return "<p>Nothing is known here about the errors of the labels. If a run has made them, name it with --run.</p>"
     scores = trust.scores
     animals = list(map(str, scores.get("animals", [])))
     text = (
@@ -55,7 +56,12 @@ def _budgets(trust: Trust, budgets: pd.DataFrame | None, classes: tuple[str, ...
         why = escape(why_not_corrected(trust, classes))
         return f"{heading}<p>Not corrected: {why}. Everything on this page is as predicted.</p>"
     rows = [
-        [word(r.group), word(r.behavior), number(r.predicted), number(r.corrected) + bracket(r.low, r.high)]
+        [
+            word(r.group),
+            word(r.behavior),
+            number(r.predicted),
+            number(r.corrected) + bracket(r.low, r.high),
+        ]
         for r in budgets.itertuples()
     ]
     lead = (
@@ -82,14 +88,18 @@ def _calibration(found: dict[str, Any]) -> str:
     """The reliability diagram: of frames with a confidence of x %, how many are right?"""
     points = [(100 * row["confidence"], 100 * row["accuracy"]) for row in found["reliability"]]
     line = " ".join(f"{x:.1f},{100 - y:.1f}" for x, y in points)
-    dots = "".join(f'<circle cx="{x:.1f}" cy="{100 - y:.1f}" r="1.6" fill="#0072b2"/>' for x, y in points)
+    dots = "".join(
+        f'<circle cx="{x:.1f}" cy="{100 - y:.1f}" r="1.6" fill="#0072b2"/>' for x, y in points
+    )
     drawn = (
         '<svg viewBox="-2 -2 104 104" width="150" role="img" aria-label="reliability diagram">'
         '<rect width="100" height="100" fill="none" stroke="#999"/>'
         '<path d="M0 100L100 0" stroke="#999" stroke-dasharray="3"/>'
         f'<polyline points="{line}" fill="none" stroke="#0072b2" stroke-width="1.5"/>{dots}</svg>'
     )
-    words = "across: confidence, 0-100 %; up: share of frames that are right; dashed: as it should be"
+    words = (
+        "across: confidence, 0-100 %; up: share of frames that are right; dashed: as it should be"
+    )
     error = f"Calibration error {found['ece']:.3f} (mean distance of confidence from the share of right frames)"
     return f"<figure>{drawn}<figcaption>{error}; {words}.</figcaption></figure>"
 

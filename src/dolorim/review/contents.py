@@ -53,7 +53,11 @@ class Item:
     @property
     def n_frames(self) -> int | None:
         """Frames that were predicted; None without predictions."""
-        return int(self.meta["n_frames"]) if self.predictions is not None and "n_frames" in self.meta else None
+        return (
+            int(self.meta["n_frames"])
+            if self.predictions is not None and "n_frames" in self.meta
+            else None
+        )
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,16 @@ def open_review(
     Corrections go to `out`, else to `review/` in the folder. `shuffle` seeds another order of the recordings.
     """
     if not place.is_dir():
-        raise UserError(f"{place}: there is no such folder; expected predictions, a project or a folder of videos")
+        raise UserError(
+            f"{place}: there is no such folder; expected predictions, a project or a folder of videos"
+        )
     if predictions is None and any(place.glob(f"*{_SUFFIX}")):
         predictions = place
-    found = {} if predictions is None else {p.name.removesuffix(_SUFFIX): p for p in _tables(predictions)}
+    found = (
+        {}
+        if predictions is None
+        else {p.name.removesuffix(_SUFFIX): p for p in _tables(predictions)}
+    )
     metas = {name: read_meta(meta_path(path.parent, name)) for name, path in found.items()}
     project = None
     if predictions != place or config.annotations is not None:
@@ -114,7 +124,16 @@ def open_review(
     if shuffle is not None:
         random.Random(str(shuffle)).shuffle(items)
     notes = tuple(str(f) for f in project.findings) if project else ()
-    return Review(place.resolve().name, ethogram, tuple(items), out or place / "review", config, project, dlc, notes)
+    return Review(
+        place.resolve().name,
+        ethogram,
+        tuple(items),
+        out or place / "review",
+        config,
+        project,
+        dlc,
+        notes,
+    )
 
 
 def predicted_labels(item: Item, ethogram: Ethogram) -> tuple[list[tuple[Bout, float]], np.ndarray]:
@@ -129,13 +148,18 @@ def predicted_labels(item: Item, ethogram: Ethogram) -> tuple[list[tuple[Bout, f
     table = read_table(path)
     try:
         start, stop, label, sure = (
-            table.header.index(n) for n in ("start_frame", "stop_frame", "label", "mean_probability")
+            table.header.index(n)
+            for n in ("start_frame", "stop_frame", "label", "mean_probability")
         )
         codes = {name: i for i, name in enumerate(ethogram.classes)}
-        bouts = [(Bout(int(r[start]), int(r[stop]), codes[r[label]]), float(r[sure])) for r in table.rows]
+        bouts = [
+            (Bout(int(r[start]), int(r[stop]), codes[r[label]]), float(r[sure])) for r in table.rows
+        ]
         return bouts, to_frames([b for b, _ in bouts], item.n_frames)
     except (ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a table of bouts ({error}); predict the video again") from None
+        raise UserError(
+            f"{path}: not a table of bouts ({error}); predict the video again"
+        ) from None
 
 
 def pose_of(item: Item, review: Review) -> Path | None:
@@ -192,7 +216,10 @@ def _common_folder(metas: dict[str, dict[str, Any]], folder: Path) -> Path:
 
 
 def _ethogram(
-    config: DataConfig, project: Study | None, found: dict[str, Path], metas: dict[str, dict[str, Any]]
+    config: DataConfig,
+    project: Study | None,
+    found: dict[str, Path],
+    metas: dict[str, dict[str, Any]],
 ) -> Ethogram:
     """What is given, else what the run that has predicted says, else the predicted classes as they stand."""
     said = {tuple(m["classes"]) for m in metas.values() if m.get("classes")}
@@ -206,7 +233,9 @@ def _ethogram(
     else:
         runs = {m["run"] for m in metas.values() if "run" in m}
         files = [p for p in (Path(r) / "ethogram.toml" for r in runs) if p.is_file()]
-        ethogram = read_ethogram(files[0]) if len(files) == 1 else project.ethogram if project else PAIN
+        ethogram = (
+            read_ethogram(files[0]) if len(files) == 1 else project.ethogram if project else PAIN
+        )
         if classes is not None and ethogram.classes != classes:
             return Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(classes)), classes)
     if classes is not None and ethogram.classes != classes:
@@ -218,7 +247,10 @@ def _ethogram(
 
 
 def _predicted(
-    found: dict[str, Path], metas: dict[str, dict[str, Any]], config: DataConfig, project: Study | None
+    found: dict[str, Path],
+    metas: dict[str, dict[str, Any]],
+    config: DataConfig,
+    project: Study | None,
 ) -> list[Item]:
     sources = {s.file.resolve(): s for s in project.sources} if project else {}
     there = {v.stem: v for v in find_videos([config.videos])} if config.videos else {}
@@ -229,7 +261,9 @@ def _predicted(
         video = there.get(written.stem) or written
         source = sources.get(video.resolve())
         animal = source.animal if source else animal_of(video.stem, config.animal_pattern)
-        items.append(Item(name, video, animal, "", path, meta, source, _problem(video, meta, config.videos)))
+        items.append(
+            Item(name, video, animal, "", path, meta, source, _problem(video, meta, config.videos))
+        )
     return _with_subjects(items, config.recordings)
 
 
@@ -248,7 +282,10 @@ def _with_subjects(items: list[Item], table: Path | None) -> list[Item]:
 
 
 def _of_project(
-    project: Study | None, config: DataConfig, found: dict[str, Path], metas: dict[str, dict[str, Any]]
+    project: Study | None,
+    config: DataConfig,
+    found: dict[str, Path],
+    metas: dict[str, dict[str, Any]],
 ) -> list[Item]:
     assert project is not None
     stems = [s.file.stem for s in project.sources]
@@ -258,7 +295,9 @@ def _of_project(
         meta = metas.get(name, {})
         problem = _problem(source.file, meta, config.videos)
         group = source.columns.get("group", "")
-        items.append(Item(name, source.file, source.animal, group, found.get(name), meta, source, problem))
+        items.append(
+            Item(name, source.file, source.animal, group, found.get(name), meta, source, problem)
+        )
     return items
 
 
@@ -279,4 +318,6 @@ def _problem(video: Path, meta: dict[str, Any], folder: Path | None) -> str:
 
 def names_of(items: Sequence[Item], blinded: bool) -> list[str]:
     """What the list calls the recordings."""
-    return [f"Recording {i}" for i in range(1, len(items) + 1)] if blinded else [i.name for i in items]
+    return (
+        [f"Recording {i}" for i in range(1, len(items) + 1)] if blinded else [i.name for i in items]
+    )

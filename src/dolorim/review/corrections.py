@@ -46,7 +46,13 @@ class Corrections:
     """
 
     def __init__(
-        self, folder: Path, name: str, rater: str, n_frames: int, ethogram: Ethogram, truth: np.ndarray | None = None
+        self,
+        folder: Path,
+        name: str,
+        rater: str,
+        n_frames: int,
+        ethogram: Ethogram,
+        truth: np.ndarray | None = None,
     ) -> None:
         self.labels_path = folder / f"{name}.csv"
         self.history_path = folder / f"{name}.history.jsonl"
@@ -129,7 +135,9 @@ class Corrections:
     def labels(self) -> np.ndarray:
         """What the label file says, `(n_frames,)`: corrections, on top of the labels that there were before."""
         before = UNLABELED if self._truth is None else self._truth[: len(self.marks)]
-        return np.where(self.marks == UNTOUCHED, before, np.maximum(self.marks, UNLABELED)).astype(np.int16)
+        return np.where(self.marks == UNTOUCHED, before, np.maximum(self.marks, UNLABELED)).astype(
+            np.int16
+        )
 
     def save(self) -> bool:
         """Write the label file where it lags behind the history; False where there was nothing to write."""
@@ -150,7 +158,9 @@ class Corrections:
             self._ids = {s["id"] for s in self._steps if isinstance(s.get("id"), str)}
             self._adopted = None
             if self.history_path.exists() and self.history_path.stat().st_size > self._size:
-                os.truncate(self.history_path, self._size)  # a line that a crash or a full disk has cut off
+                os.truncate(
+                    self.history_path, self._size
+                )  # a line that a crash or a full disk has cut off
             self._rebuild()
             try:
                 written = self.labels_path.stat().st_mtime_ns
@@ -172,8 +182,12 @@ class Corrections:
         rows = dataclasses.replace(file, trial=None).counted_from_zero(0, 0, len(found))
         inside = rows.frames < len(found)
         found[rows.frames[inside]] = rows.labels[inside]
-        wanted = np.where(found == self.labels(), self.marks, np.where(found == UNLABELED, UNSURE, found))
-        changed = zip(*(a.tolist() for a in runs(np.where(wanted == self.marks, -9, wanted))), strict=True)
+        wanted = np.where(
+            found == self.labels(), self.marks, np.where(found == UNLABELED, UNSURE, found)
+        )
+        changed = zip(
+            *(a.tolist() for a in runs(np.where(wanted == self.marks, -9, wanted))), strict=True
+        )
         ranges = [[start, stop, mark] for start, stop, mark in changed if mark != -9]
         if ranges:
             self._adopted = self._signed({"set": ranges, "from": self.labels_path.name})
@@ -231,7 +245,9 @@ class Corrections:
     def _rebuild(self) -> None:
         self.marks, self._done, self._undone = self._replay(self._steps)
 
-    def _replay(self, steps: Sequence[dict[str, Any]]) -> tuple[np.ndarray, list[list[int]], list[list[int]]]:
+    def _replay(
+        self, steps: Sequence[dict[str, Any]]
+    ) -> tuple[np.ndarray, list[list[int]], list[list[int]]]:
         """The marks, and the numbers of the steps that undo takes back together, and that redo brings back."""
         done: list[list[int]] = []
         undone: list[list[int]] = []
@@ -249,7 +265,9 @@ class Corrections:
         return marks, done, undone
 
     @staticmethod
-    def _do(done: list[list[int]], undone: list[list[int]], steps: Sequence[dict[str, Any]], number: int) -> None:
+    def _do(
+        done: list[list[int]], undone: list[list[int]], steps: Sequence[dict[str, Any]], number: int
+    ) -> None:
         stroke = steps[number].get("stroke")
         undone.clear()
         if stroke is not None and done and steps[done[-1][-1]].get("stroke") == stroke:
@@ -286,9 +304,15 @@ def read_history(path: Path) -> tuple[list[dict[str, Any]], int]:
         try:
             step = parse_json(line, path)
             assert isinstance(step, dict)
-            steps.append({**step, "set": [[int(v) for v in r] for r in step["set"]]} if "set" in step else step)
+            steps.append(
+                {**step, "set": [[int(v) for v in r] for r in step["set"]]}
+                if "set" in step
+                else step
+            )
         except (UserError, ValueError, TypeError, AssertionError):
-            raise UserError(f"{path}, line {number}: not a step of a history; move the file away") from None
+            raise UserError(
+                f"{path}, line {number}: not a step of a history; move the file away"
+            ) from None
     return steps, len(whole)
 
 
@@ -301,8 +325,15 @@ def state_of(steps: Sequence[dict[str, Any]]) -> str:
 def valid_rater(text: str) -> str:
     """A rater's name as the name of a folder. Raises `UserError` for one that would lead out of it."""
     name = text.strip()
-    if not name or len(name) > 60 or name.startswith(".") or not all(c.isalnum() or c in " -_." for c in name):
-        raise UserError(f"--rater {text}: expected a name of letters, digits, spaces, dots, - and _")
+    if (
+        not name
+        or len(name) > 60
+        or name.startswith(".")
+        or not all(c.isalnum() or c in " -_." for c in name)
+    ):
+        raise UserError(
+            f"--rater {text}: expected a name of letters, digits, spaces, dots, - and _"
+        )
     return name
 
 
@@ -311,12 +342,18 @@ def others_states(
 ) -> dict[str, list[Any]]:
     """For each recording what other raters have made of it: `[[rater, state], ...]`."""
     found: dict[str, list[Any]] = {}
-    for folder in sorted(p for p in home.iterdir() if p.is_dir() and p.name != besides) if home.is_dir() else []:
+    for folder in (
+        sorted(p for p in home.iterdir() if p.is_dir() and p.name != besides)
+        if home.is_dir()
+        else []
+    ):
         for name in names:
             path = folder / f"{name}.history.jsonl"
             if path.exists():
                 try:
-                    found.setdefault(name, []).append([folder.name, state_of(read_history(path)[0])])
+                    found.setdefault(name, []).append(
+                        [folder.name, state_of(read_history(path)[0])]
+                    )
                 except UserError as error:
                     tell(str(error))
     return found

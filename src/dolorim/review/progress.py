@@ -77,9 +77,18 @@ class Progress:
             if not counts.sum():
                 return
             rounds = [r for r in self._rounds() if r["predictions"] != self._key]
-            versions = {self.desk.review.items[i].name: v for i, (v, c) in self._counts.items() if c.sum()}
+            versions = {
+                self.desk.review.items[i].name: v for i, (v, c) in self._counts.items() if c.sum()
+            }
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            rounds.append({"predictions": self._key, "when": now, "versions": versions, "counts": counts.tolist()})
+            rounds.append(
+                {
+                    "predictions": self._key,
+                    "when": now,
+                    "versions": versions,
+                    "counts": counts.tolist(),
+                }
+            )
             write_text(self._path, json.dumps(rounds) + "\n")
 
     def _prepare(self) -> list[Piece]:
@@ -88,7 +97,9 @@ class Progress:
         pieces = []
         digest = hashlib.sha256()
         items = self.desk.review.items
-        for i in sorted(range(len(items)), key=lambda i: items[i].name):  # whatever the order of the list
+        for i in sorted(
+            range(len(items)), key=lambda i: items[i].name
+        ):  # whatever the order of the list
             if items[i].predictions is None or items[i].problem:
                 continue
             try:

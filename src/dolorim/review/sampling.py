@@ -56,13 +56,22 @@ def cut(item: int, bouts: Sequence[tuple[Bout, float]]) -> list[tuple[Piece, flo
     """Bouts as pieces of about equal length, each with how unsure the model is (1 - mean probability)."""
     pieces = []
     for bout, sure in bouts:
-        edges = np.linspace(bout.start, bout.stop, -(-len(bout) // PIECE) + 1).round().astype(int).tolist()
+        edges = (
+            np.linspace(bout.start, bout.stop, -(-len(bout) // PIECE) + 1)
+            .round()
+            .astype(int)
+            .tolist()
+        )
         pieces += [(Piece(item, a, b, bout.label), 1 - sure) for a, b in itertools.pairwise(edges)]
     return pieces
 
 
 def draw(
-    pieces: Sequence[tuple[Piece, float]], animals: Sequence[str], seed: int, *, indicator: int | None = None
+    pieces: Sequence[tuple[Piece, float]],
+    animals: Sequence[str],
+    seed: int,
+    *,
+    indicator: int | None = None,
 ) -> list[Piece]:
     """All pieces in the order in which they are to be checked, with the probabilities that they were drawn with.
 
@@ -91,7 +100,9 @@ def draw(
         w = weights[members] / weights[members].sum()
         at = int(rng.choice(len(members), p=w))
         piece = pieces[int(members[at])][0]
-        order.append(Piece(piece.item, piece.start, piece.stop, piece.label, float(w[at]) / len(names)))
+        order.append(
+            Piece(piece.item, piece.start, piece.stop, piece.label, float(w[at]) / len(names))
+        )
         left[name] = np.delete(members, at)
         if not len(left[name]):
             names.remove(name)
@@ -146,7 +157,9 @@ def _interval(losses: np.ndarray, judged: np.ndarray, n: int) -> tuple[float, fl
     m = len(losses)
     rate = float(losses.sum() / judged.sum())
     kish = float(judged.sum() ** 2 / (judged**2).sum())
-    variance = float((losses - rate * judged).var(ddof=1)) / m * (1 - m / n) / float(judged.mean()) ** 2
+    variance = (
+        float((losses - rate * judged).var(ddof=1)) / m * (1 - m / n) / float(judged.mean()) ** 2
+    )
     size = kish if variance <= 0 or not 0 < rate < 1 else min(kish, rate * (1 - rate) / variance)
     size *= float(ndtri(1 - _TAIL) / stdtrit(m - 1, 1 - _TAIL)) ** 2
     errors = rate * size

@@ -33,8 +33,15 @@ from dolorim.review.corrections import Corrections, RequestError, VersionError
 from dolorim.review.progress import Progress
 from dolorim.review.session import Session
 
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-_STATIC = {p.name: p.read_bytes() for p in (files("dolorim.review") / "static").iterdir() if p.is_file()}
+_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
+_STATIC = {
+    p.name: p.read_bytes() for p in (files("dolorim.review") / "static").iterdir() if p.is_file()
+}
 USUAL_PORT = 8719
 _BODY = 1 << 20
 _MOST_FRAMES = 64
@@ -62,7 +69,9 @@ class Guard:
     A token works once; `renewed` is told the next one.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, token: str, renewed: Callable[[str], object]) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, token: str, renewed: Callable[[str], object]
+    ) -> None:
         self.app, self.port, self._token, self._renewed = app, port, token, renewed
         self._cookie, self._session = f"dolorim_{port}", secrets.token_urlsafe(32)
         self._names = {"localhost", host.casefold(), socket.gethostname().casefold()}
@@ -75,8 +84,12 @@ class Guard:
         refusal = self._refuse(request)
         given = request.query_params.get("token", "")
         page = request.method == "GET" and scope["path"] == "/"
-        fresh = refusal is None and page and hmac.compare_digest(given.encode(), self._token.encode())
-        known = hmac.compare_digest(request.cookies.get(self._cookie, "").encode(), self._session.encode())
+        fresh = (
+            refusal is None and page and hmac.compare_digest(given.encode(), self._token.encode())
+        )
+        known = hmac.compare_digest(
+            request.cookies.get(self._cookie, "").encode(), self._session.encode()
+        )
         if refusal is None and not fresh and not known:
             refusal = PlainTextResponse(
                 "This page needs the address with the one-time token that dolorim review has printed.\n"
@@ -87,7 +100,9 @@ class Guard:
         if fresh:
             self._token = secrets.token_urlsafe(24)
             self._renewed(self._token)
-            headers["Set-Cookie"] = f"{self._cookie}={self._session}; Path=/; HttpOnly; SameSite=Strict"
+            headers["Set-Cookie"] = (
+                f"{self._cookie}={self._session}; Path=/; HttpOnly; SameSite=Strict"
+            )
 
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -136,12 +151,18 @@ def make_app(desk: Session, progress: Progress, tell: Callable[[str], object] = 
         return JSONResponse(await run_in_threadpool(desk.recording, number(request)))
 
     async def frames(request: Request) -> Response:
-        first, count, step = (integer(request, n, d) for n, d in (("first", 0), ("count", 1), ("step", 1)))
+        first, count, step = (
+            integer(request, n, d) for n, d in (("first", 0), ("count", 1), ("step", 1))
+        )
         opened = desk.open(number(request))
         follow = request.query_params.get("follow") == "1"
 
         def work() -> Response:
-            if not (0 <= first < opened.n_frames_or(first + 1) and 1 <= count <= _MOST_FRAMES and 1 <= step <= 1000):
+            if not (
+                0 <= first < opened.n_frames_or(first + 1)
+                and 1 <= count <= _MOST_FRAMES
+                and 1 <= step <= 1000
+            ):
                 raise RequestError(f"there is no frame {first}")
             headers = {"X-Side": f"{opened.side_px:.2f}"} if follow else {}
             return _binary(opened.frames(first, count, step, follow), headers)
@@ -180,7 +201,11 @@ def make_app(desk: Session, progress: Progress, tell: Callable[[str], object] = 
         i, what, body = number(request), request.path_params["what"], await _json(request)
         version = body.get("version")
         steps = body.get("steps") if what == "steps" else [{**body, "what": what}]
-        if type(version) is not int or not isinstance(steps, list) or not all(isinstance(s, dict) for s in steps):
+        if (
+            type(version) is not int
+            or not isinstance(steps, list)
+            or not all(isinstance(s, dict) for s in steps)
+        ):
             raise RequestError("expected a version and a change")
         corrections = await run_in_threadpool(desk.corrections, i)
         try:
@@ -218,13 +243,18 @@ def make_app(desk: Session, progress: Progress, tell: Callable[[str], object] = 
             tell(str(error))
         if isinstance(error, MalformedRequestError):
             return JSONResponse({"error": text}, 400)
-        return JSONResponse({"error": text}, 422 if request.method == "GET" or isinstance(error, RequestError) else 507)
+        return JSONResponse(
+            {"error": text},
+            422 if request.method == "GET" or isinstance(error, RequestError) else 507,
+        )
 
     async def crashed(request: Request, error: Exception) -> Response:
         where = request.url.path
         text = f"unexpected {type(error).__name__}; {log_crash(where, traceback_of(error))}"
         tell(f"error: {where}: {text}")
-        return JSONResponse({"error": "a bug in dolorim; the terminal says more" if desk.blinded else text}, 500)
+        return JSONResponse(
+            {"error": "a bug in dolorim; the terminal says more" if desk.blinded else text}, 500
+        )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -233,7 +263,9 @@ def make_app(desk: Session, progress: Progress, tell: Callable[[str], object] = 
             desk.close()
             progress.remember()
         except UserError as error:
-            tell(f"error: {error}; the histories hold every step, and the label files are written at the next start")
+            tell(
+                f"error: {error}; the histories hold every step, and the label files are written at the next start"
+            )
 
     one = "/api/recording/{number:int}"
     routes = [
@@ -246,10 +278,16 @@ def make_app(desk: Session, progress: Progress, tell: Callable[[str], object] = 
         Route(one + "/{what}", change, methods=["POST"]),
         *(Route(f"{one}/{f.__name__}", f) for f in (frames, tile, points, times)),
     ]
-    return Starlette(routes=routes, exception_handlers={UserError: mistaken, Exception: crashed}, lifespan=lifespan)
+    return Starlette(
+        routes=routes,
+        exception_handlers={UserError: mistaken, Exception: crashed},
+        lifespan=lifespan,
+    )
 
 
-def serve(desk: Session, progress: Progress, host: str, port: int | None, tell: Callable[[str], object]) -> None:
+def serve(
+    desk: Session, progress: Progress, host: str, port: int | None, tell: Callable[[str], object]
+) -> None:
     """Serve until Ctrl-C. `tell` is given the lines that a user must see; the first names the address.
 
     Without a port, the usual one is taken, so that a tab that is still open finds the server again; else any.
@@ -269,14 +307,18 @@ def serve(desk: Session, progress: Progress, host: str, port: int | None, tell: 
             where = f"--host {host}" + ("" if port is None else f" --port {port}")
             raise UserError(f"{where}: cannot be used ({error.strerror}); choose another") from None
         port = listener.getsockname()[1]
-        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or (f"[{host}]" if ":" in host else host)
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or (
+            f"[{host}]" if ":" in host else host
+        )
         token = secrets.token_urlsafe(24)
         tell(f"open http://{shown}:{port}/?token={token}")
         guard = Guard(
             make_app(desk, progress, tell), host, port, token,
             lambda new: tell(f"another browser: http://{shown}:{port}/?token={new}"),
         )  # fmt: skip
-        config = uvicorn.Config(guard, log_level="error", access_log=False, server_header=False, lifespan="on")
+        config = uvicorn.Config(
+            guard, log_level="error", access_log=False, server_header=False, lifespan="on"
+        )
         uvicorn.Server(config).run(sockets=[listener])
 
 

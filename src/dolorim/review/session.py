@@ -50,7 +50,9 @@ class Opened:
             return self.item.n_frames
         source = self._source()
         with self.lock:
-            if source.n_frames is None and (source.packets is None or len(source.packets.pts) <= _COUNT_AT_ONCE):
+            if source.n_frames is None and (
+                source.packets is None or len(source.packets.pts) <= _COUNT_AT_ONCE
+            ):
                 source.count()
         if source.n_frames is not None:
             return source.n_frames
@@ -59,12 +61,18 @@ class Opened:
 
     def n_frames_or(self, default: int) -> int:
         """The number of frames, or a default where it is not known yet: a first picture should not wait for it."""
-        known = self.item.n_frames is not None or (self.source is not None and self.source.n_frames is not None)
+        known = self.item.n_frames is not None or (
+            self.source is not None and self.source.n_frames is not None
+        )
         return self.n_frames if known or self.source is None or self.source.listed else default
 
     @property
     def counted(self) -> bool:
-        return self.source is None or self.item.n_frames is not None or self.source.n_frames is not None
+        return (
+            self.source is None
+            or self.item.n_frames is not None
+            or self.source.n_frames is not None
+        )
 
     def count(self) -> None:
         """Count the frames by decoding, whenever nobody waits for a picture."""
@@ -80,7 +88,10 @@ class Opened:
         """Predicted bouts as [start, stop, label, mean probability]."""
         if self.item.predictions is None:
             return None
-        return [[b.start, b.stop, b.label, p] for b, p in predicted_labels(self.item, self.review.ethogram)[0]]
+        return [
+            [b.start, b.stop, b.label, p]
+            for b, p in predicted_labels(self.item, self.review.ethogram)[0]
+        ]
 
     @cached_property
     def probabilities(self) -> np.ndarray | None:
@@ -105,14 +116,18 @@ class Opened:
     def _motion(self) -> np.ndarray | None:
         """`(n_frames,)` uint8: what each frame adds to the file, a cheap measure of how much has moved in it."""
         packets = None if self.source is None else self.source.packets
-        if packets is None or np.mean(packets.bytes == 0) > 0.5:  # every picture stands for itself: no differences
+        if (
+            packets is None or np.mean(packets.bytes == 0) > 0.5
+        ):  # every picture stands for itself: no differences
             return None
         size = packets.bytes.astype(np.float32)
         keys = np.flatnonzero(size == 0)
         size[keys] = size[np.minimum(keys + 1, len(size) - 1)]
         size = uniform_filter1d(size, 9, mode="nearest")  # kinds of frames alternate
         low, high = np.percentile(size, (5, 99.5))
-        return np.round(np.sqrt(np.clip((size - low) / max(1, high - low), 0, 1)) * 255).astype(np.uint8)
+        return np.round(np.sqrt(np.clip((size - low) / max(1, high - low), 0, 1)) * 255).astype(
+            np.uint8
+        )
 
     def tile(self, step: int, index: int) -> tuple[np.ndarray, bool, bool]:
         """`(columns, channels)` uint8, `step` frames a column: mean probabilities and the largest doubt (1 - highest
@@ -127,7 +142,9 @@ class Opened:
         if probabilities is not None:
             part = probabilities[first:last]
             width = np.diff(np.append(at, len(part)))[:, None]
-            parts.append((np.add.reduceat(part, at, axis=0, dtype=np.uint32) / width).astype(np.uint8))
+            parts.append(
+                (np.add.reduceat(part, at, axis=0, dtype=np.uint32) / width).astype(np.uint8)
+            )
             parts.append(np.maximum.reduceat(255 - part.max(1), at)[:, None])
         if motion is not None:
             part = np.zeros(last - first, np.uint8)
@@ -149,7 +166,10 @@ class Opened:
             buffer = io.BytesIO()
             Image.fromarray(np.ascontiguousarray(frame.gray)).save(buffer, "JPEG", quality=_QUALITY)
             x, y = (float("nan"),) * 2 if view is None else _place(view, frame)
-            out += [_FRAME_HEAD.pack(frame.index, buffer.tell(), frame.time_s, x, y), buffer.getvalue()]
+            out += [
+                _FRAME_HEAD.pack(frame.index, buffer.tell(), frame.time_s, x, y),
+                buffer.getvalue(),
+            ]
         return b"".join(out)
 
     @property
@@ -165,7 +185,9 @@ class Opened:
 
     def frame_times(self) -> np.ndarray:
         """When each frame is shown, `(n_frames,)` seconds; counts the frames where the file does not say it."""
-        if self.source is None and self.item.predictions is not None:  # the video is away, what was predicted is not
+        if (
+            self.source is None and self.item.predictions is not None
+        ):  # the video is away, what was predicted is not
             return read_predictions(self.item.predictions).time_s
         return self._source().times(self.n_frames)
 
@@ -205,13 +227,19 @@ class Session:
         notes: list[str] = []
         if not self.blinded:
             notes += self.review.notes
-            others = others_states(self.review.home, [i.name for i in self.review.items], self.rater, notes.append)
+            others = others_states(
+                self.review.home, [i.name for i in self.review.items], self.rater, notes.append
+            )
         rows = []
         for i, item in enumerate(self.review.items):
             row = {"id": i, "key": self._key(item.name), "name": self.names[i], "state": self.state(i),
                    "problem": bool(item.problem)}  # fmt: skip
             if not self.blinded:
-                row |= {"animal": item.animal, "group": item.group, "others": others.get(item.name, [])}
+                row |= {
+                    "animal": item.animal,
+                    "group": item.group,
+                    "others": others.get(item.name, []),
+                }
             rows.append(row)
         return {
             "title": "Blinded review" if self.blinded else self.review.title,
@@ -237,7 +265,9 @@ class Session:
             corrections = self._corrections.get(number)
         if corrections is not None:
             return corrections.state
-        return state_of(read_history(self.folder / f"{self.review.items[number].name}.history.jsonl")[0])
+        return state_of(
+            read_history(self.folder / f"{self.review.items[number].name}.history.jsonl")[0]
+        )
 
     def open(self, number: int) -> Opened:
         """Put a recording on the desk, and the one that was used least recently away."""
@@ -254,8 +284,17 @@ class Session:
         with self._lock:
             if number not in self._corrections:
                 opened = self.open(number)
-                truth = None if self.blinded else self.truth(opened)[0]  # a blinded rater's file is the rater's alone
-                args = (self.folder, opened.item.name, self.rater, opened.n_frames, self.review.ethogram, truth)
+                truth = (
+                    None if self.blinded else self.truth(opened)[0]
+                )  # a blinded rater's file is the rater's alone
+                args = (
+                    self.folder,
+                    opened.item.name,
+                    self.rater,
+                    opened.n_frames,
+                    self.review.ethogram,
+                    truth,
+                )
                 self._corrections[number] = Corrections(*args)
             return self._corrections[number]
 
@@ -295,7 +334,9 @@ class Session:
             "trials": trials,
             "truth": None if truth is None or self.blinded else _runs(truth),
             "predicted": opened.bouts,
-            "points": None if points is None else {"names": points[0], "bones": points[1], "rows": len(points[2])},
+            "points": None
+            if points is None
+            else {"names": points[0], "bones": points[1], "rows": len(points[2])},
             "problem": self.blind(number, item.problem),
             "notes": [self.blind(number, n) for n in notes],
             "corrections": self.correction_state(number, history=True),
@@ -315,7 +356,14 @@ class Session:
         if not self.blinded:
             return text
         item = self.review.items[number]
-        words = (str(item.video), str(item.video.parent), item.video.name, item.name, item.video.stem, item.animal)
+        words = (
+            str(item.video),
+            str(item.video.parent),
+            item.video.name,
+            item.name,
+            item.video.stem,
+            item.animal,
+        )
         for word in words:
             text = text.replace(word, self.names[number])
         return text
@@ -357,7 +405,11 @@ def _place(view: CropPlan, frame: Frame) -> tuple[float, float]:
     if view.scene is None:
         return view.center_px
     small = localize.shrink(frame.luma, view.scene.factor)
-    return localize.locate(view.scene, small) if small.shape == view.scene.median.shape else view.center_px
+    return (
+        localize.locate(view.scene, small)
+        if small.shape == view.scene.median.shape
+        else view.center_px
+    )
 
 
 def _runs(labels: np.ndarray, gap: int = UNLABELED) -> list[list[int]]:

@@ -13,7 +13,9 @@ import numpy as np
 from dolorim.labels.bouts import Bout, to_bouts
 from dolorim.labels.ethogram import PAIN
 
-_PAWS = np.array([[0.24, 0.13], [0.24, -0.13], [-0.28, 0.18], [-0.28, -0.18]])  # standing: front L, R, hind L, R
+_PAWS = np.array(
+    [[0.24, 0.13], [0.24, -0.13], [-0.28, 0.18], [-0.28, -0.18]]
+)  # standing: front L, R, hind L, R
 REST, WITHDRAW, LICK, GUARD, SHAKE, FLINCH, WALK, ACTIVE = (r.id for r in PAIN.raw)
 
 # Shortest and longest duration in seconds, and how often each comes among 20 bouts that are not rest.
@@ -84,7 +86,9 @@ def draw_labels(n_frames: int, rate_hz: float, rng: np.random.Generator) -> np.n
     return labels
 
 
-def move(labels: np.ndarray, mouse: Mouse, size_px: int, rate_hz: float, rng: np.random.Generator) -> Motion:
+def move(
+    labels: np.ndarray, mouse: Mouse, size_px: int, rate_hz: float, rng: np.random.Generator
+) -> Motion:
     """Kinematics `(time, ...)` that show the given behaviors in a square cage of `size_px`."""
     n = len(labels)
     t = np.arange(n) / rate_hz
@@ -120,7 +124,10 @@ def move(labels: np.ndarray, mouse: Mouse, size_px: int, rate_hz: float, rng: np
         elif bout.label == SHAKE:
             up = _envelope(bout, rate_hz, 0.08, 0.08)
             shake = np.sin(2 * np.pi * rng.uniform(9, 12) * s)
-            paws[at, hurt] += vigor * (up * shake)[:, None] * (0.05, 0.09) + up[:, None] * (0.05, 0.06 * sign)
+            paws[at, hurt] += vigor * (up * shake)[:, None] * (0.05, 0.09) + up[:, None] * (
+                0.05,
+                0.06 * sign,
+            )
             contact[at, hurt] -= 0.7 * up
         elif bout.label == WALK:
             up = _envelope(bout, rate_hz, 0.2, 0.2)
@@ -137,18 +144,24 @@ def move(labels: np.ndarray, mouse: Mouse, size_px: int, rate_hz: float, rng: np
         else:  # active: washing the face
             up = _envelope(bout, rate_hz, 0.2, 0.2)
             wash = np.sin(2 * np.pi * rng.uniform(3.5, 5) * s)[:, None] * (0.05, 0.02)
-            paws[at, :2] += up[:, None, None] * (np.array([[0.13, -0.06], [0.13, 0.06]]) + wash[:, None])
+            paws[at, :2] += up[:, None, None] * (
+                np.array([[0.13, -0.06], [0.13, 0.06]]) + wash[:, None]
+            )
             contact[at, :2] -= 0.4 * up[:, None]
             stretch[at] -= 0.12 * up
     paws += rng.normal(0, 0.003, paws.shape)
-    center, heading = _walk_about(speed * mouse.length_px, turn, mouse.length_px, size_px, rate_hz, rng)
+    center, heading = _walk_about(
+        speed * mouse.length_px, turn, mouse.length_px, size_px, rate_hz, rng
+    )
     return Motion(labels, center, heading, bend, stretch, paws, contact, mouth)
 
 
 def keypoints(motion: Motion, mouse: Mouse) -> np.ndarray:
     """True positions of `KEYPOINTS`, `(time, 6, 2)` in pixels."""
     spine = _spine(motion)
-    body = np.concatenate([spine[:, -1:] + motion.mouth_shift[:, None], motion.paws, spine[:, :1]], axis=1)
+    body = np.concatenate(
+        [spine[:, -1:] + motion.mouth_shift[:, None], motion.paws, spine[:, :1]], axis=1
+    )
     return _to_picture(body, motion, mouse.length_px)
 
 
@@ -160,10 +173,14 @@ def render(motion: Motion, mouse: Mouse, cage: Cage, frame: int) -> np.ndarray:
     shift = moment.mouth_shift[0]
     joints = [(1 - s) * spine[:-1] + s * spine[1:] for s in (0, 0.5)]
     trunk = np.concatenate([*(np.stack(joints, 1).reshape(-1, 2),), spine[-1:] + shift])
-    radii = np.interp(np.linspace(0, 1, len(trunk)), [0, 0.25, 0.5, 0.8, 1], [0.1, 0.19, 0.19, 0.13, 0.05])
+    radii = np.interp(
+        np.linspace(0, 1, len(trunk)), [0, 0.25, 0.5, 0.8, 1], [0.1, 0.19, 0.19, 0.13, 0.05]
+    )
     tail = _tail(spine, moment.heading[0])
     points = np.concatenate([trunk, moment.paws[0], tail, spine[-1:] + shift])
-    sizes = np.concatenate([radii, [0.045, 0.045, 0.07, 0.07], np.linspace(0.035, 0.015, len(tail)), [0.03]])
+    sizes = np.concatenate(
+        [radii, [0.045, 0.045, 0.07, 0.07], np.linspace(0.035, 0.015, len(tail)), [0.03]]
+    )
     patches = 1 + mouse.patchiness * np.sin(7 * np.arange(len(trunk)) + mouse.length_px)
     levels = np.concatenate([
         mouse.coat * patches,
@@ -172,7 +189,12 @@ def render(motion: Motion, mouse: Mouse, cage: Cage, frame: int) -> np.ndarray:
         [0.5 * (mouse.coat + mouse.paw)],
     ])  # fmt: skip
     picture = cage.empty.copy()
-    _stamp(picture, _to_picture(points[None], moment, mouse.length_px)[0], sizes * mouse.length_px, levels)
+    _stamp(
+        picture,
+        _to_picture(points[None], moment, mouse.length_px)[0],
+        sizes * mouse.length_px,
+        levels,
+    )
     size = len(picture)
     y, x = (frame * 37) % _GRAIN, (frame * 101) % _GRAIN
     picture += cage.grain[y : y + size, x : x + size]
@@ -203,7 +225,12 @@ def _envelope(bout: Bout, rate_hz: float, rise_s: float, fall_s: float) -> np.nd
 
 
 def _walk_about(
-    speed_px_s: np.ndarray, turn: np.ndarray, length_px: float, size_px: int, rate_hz: float, rng: np.random.Generator
+    speed_px_s: np.ndarray,
+    turn: np.ndarray,
+    length_px: float,
+    size_px: int,
+    rate_hz: float,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Integrate speed and turning; near a wall the animal turns to the middle. It keeps a body length off the walls."""
     low, high = 0.9 * length_px, size_px - 0.9 * length_px

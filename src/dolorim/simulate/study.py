@@ -18,7 +18,9 @@ from dolorim.simulate.mouse import Mouse, draw_cage, draw_labels, keypoints, mov
 from dolorim.video.writer import VideoWriter
 
 SCORER = "DLC_resnet50_simulatedMay7shuffle1_500000"
-_MISSING = np.array([0.08, 0.35, 0.35, 0.12, 0.12, 0.05])  # share of frames below 0.9 likelihood, by keypoint
+_MISSING = np.array(
+    [0.08, 0.35, 0.35, 0.12, 0.12, 0.05]
+)  # share of frames below 0.9 likelihood, by keypoint
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,10 @@ class StudyPlan:
 
 
 def simulate_study(
-    folder: Path, plan: StudyPlan = StudyPlan(), workers: int = 1, progress: Callable[[int], object] = lambda n: None
+    folder: Path,
+    plan: StudyPlan = StudyPlan(),
+    workers: int = 1,
+    progress: Callable[[int], object] = lambda n: None,
 ) -> Path:
     """Write the study below `folder` and return it. `progress` is told the frames of each finished video.
 
@@ -46,10 +51,14 @@ def simulate_study(
     rows = {}
     for (_, _, number), result in spread(_simulator, tasks, workers):
         if isinstance(result, Failed):
-            raise UserError(f"{folder}: animal {number} could not be simulated; {result.explain(str(folder))}")
+            raise UserError(
+                f"{folder}: animal {number} could not be simulated; {result.explain(str(folder))}"
+            )
         rows[number] = result
         progress(plan.trials * plan.trial_length)
-    write_table(folder / "recordings.csv", ("video", "animal", "group"), [rows[n] for n in sorted(rows)])
+    write_table(
+        folder / "recordings.csv", ("video", "animal", "group"), [rows[n] for n in sorted(rows)]
+    )
     return folder
 
 
@@ -74,7 +83,9 @@ def _simulate_animal(folder: Path, plan: StudyPlan, number: int) -> tuple[str, s
     labels = draw_labels(n_frames, plan.rate_hz, rng)
     motion = move(labels, mouse, plan.size_px, plan.rate_hz, rng)
     cage = draw_cage(mouse, plan.size_px, rng)
-    with VideoWriter(folder / "Videos" / f"{name}.mp4", plan.size_px, plan.size_px, plan.rate_hz) as video:
+    with VideoWriter(
+        folder / "Videos" / f"{name}.mp4", plan.size_px, plan.size_px, plan.rate_hz
+    ) as video:
         for frame in range(n_frames):
             video.write(render(motion, mouse, cage, frame))
     context = 15 if number % 2 else 0

@@ -19,7 +19,9 @@ from dolorim.training.module import Learner
 ANNEALED = 0.1  # share of the peak learning rate below which more epochs only polish
 
 
-def average(decay: float, averages: list[torch.Tensor], now: list[torch.Tensor], steps: torch.Tensor | int) -> None:
+def average(
+    decay: float, averages: list[torch.Tensor], now: list[torch.Tensor], steps: torch.Tensor | int
+) -> None:
     """One step of an exponential moving average, in place, of tensors of one type: whole numbers (indices, counts) are
     taken over, as an average of them is rounded down. After few `steps` it decays faster, or a short run would be
     averaged with the random weights that it began with."""
@@ -102,7 +104,12 @@ def how_it_ended(learner: Learner) -> dict[str, Any]:
         say(f"training ended after epoch {reached} of {settings.epochs}: no better validation macro-F1 in "
             f"{settings.early_stopping_patience} epochs")  # fmt: skip
     minutes = round(learner.spent_s / 60, 1)
-    return {"epoch": reached, "epochs": settings.epochs, "ended_by": learner.ended_by, "minutes": minutes}
+    return {
+        "epoch": reached,
+        "epochs": settings.epochs,
+        "ended_by": learner.ended_by,
+        "minutes": minutes,
+    }
 
 
 class Lines(Callback):
@@ -114,9 +121,13 @@ class Lines(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         values = {k: float(v) for k, v in trainer.callback_metrics.items()}
         found = [f"loss {values.get('train/loss_epoch', float('nan')):.3f}"]
-        found += [f"{k.removeprefix('val/')} {v:.3f}" for k, v in values.items() if k.startswith("val/")]
+        found += [
+            f"{k.removeprefix('val/')} {v:.3f}" for k, v in values.items() if k.startswith("val/")
+        ]
         seconds = time.monotonic() - self._since
-        say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {', '.join(found)} ({seconds:.0f} s)")
+        say(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: {', '.join(found)} ({seconds:.0f} s)"
+        )
 
 
 class ProgressBar(RichProgressBar):

@@ -25,14 +25,22 @@ def cross_validate(config: Config, run: RunFolder, folds: int | None) -> RunFold
     again. `--max_minutes` is for all folds together. Raises `UserError` where the animals of a part are named.
     """
     settings = config.train
-    if (settings.val_animals or "none").strip().casefold() != "none" or settings.test_animals is not None:
-        raise UserError("folds divide the animals themselves; leave --test_animals out, and --val_animals too or none")
+    if (
+        settings.val_animals or "none"
+    ).strip().casefold() != "none" or settings.test_animals is not None:
+        raise UserError(
+            "folds divide the animals themselves; leave --test_animals out, and --val_animals too or none"
+        )
     if settings.devices != "1" or settings.num_nodes > 1:
-        raise UserError("folds are trained on one device, one after the other; leave --devices and --num_nodes out")
+        raise UserError(
+            "folds are trained on one device, one after the other; leave --devices and --num_nodes out"
+        )
     dataset = load_dataset(config)
     counts = frames_by_animal(dataset)
     val = None if settings.val_animals is None else ()
-    splits = fold_animals(counts, len(counts) if folds is None else folds, val=val, seed=settings.seed)
+    splits = fold_animals(
+        counts, len(counts) if folds is None else folds, val=val, seed=settings.seed
+    )
     run.start(config, dataset.project.ethogram, splits, dataset.skeleton)
     run.write_json("body_lengths.json", dataclasses.asdict(dataset.lengths))
     for k, split in enumerate(splits):

@@ -22,7 +22,9 @@ def sampler_for(
     settings, recordings = config.train, [f.recording for f in footage]
     boost = rare_boost(counts, settings.rare_threshold_share, settings.rare_boost_cap)
     sampler = BoutSampler(recordings, settings, config.augment, boost)
-    stored = any(f.features is not None for f in footage)  # of pictures as they are: nothing is mirrored
+    stored = any(
+        f.features is not None for f in footage
+    )  # of pictures as they are: nothing is mirrored
     shares = sampler.class_shares(len(ethogram), None if stored else ethogram.mirrored)
     labelled = counts / max(counts.sum(), 1)
     text = [f"{name} {100 * a:.1f} -> {100 * b:.1f}" for name, a, b in
@@ -34,14 +36,20 @@ def sampler_for(
     return sampler, shares
 
 
-def prior_decoder(settings: TrainConfig, ethogram: Ethogram, counts: np.ndarray, shares: np.ndarray) -> Decoder:
+def prior_decoder(
+    settings: TrainConfig, ethogram: Ethogram, counts: np.ndarray, shares: np.ndarray
+) -> Decoder:
     """What corrects the network's probabilities for how often each class was drawn and how it was weighted."""
     if settings.focal_gamma and settings.logit_adjustment:
-        say("focal loss and logit adjustment together: probabilities are not corrected for what was drawn and weighted")
+        say(
+            "focal loss and logit adjustment together: probabilities are not corrected for what was drawn and weighted"
+        )
         return Decoder()
     factors = prior_factors(counts, learned_shares(settings, shares))
     if not factors:
         return Decoder()
-    text = ", ".join(f"{name} {factor:.3g}" for name, factor in zip(ethogram.classes, factors, strict=True))
+    text = ", ".join(
+        f"{name} {factor:.3g}" for name, factor in zip(ethogram.classes, factors, strict=True)
+    )
     detail(f"probabilities are corrected for what was drawn and weighted by these factors: {text}")
     return Decoder(prior=factors, focal_gamma=settings.focal_gamma)

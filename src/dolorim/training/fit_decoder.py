@@ -62,12 +62,21 @@ def fit_decoder(
     probabilities are corrected for. With too few labelled bouts only the temperature is fitted, without labels nothing.
     """
     base = base or Decoder()
-    rates = [float(rate_hz)] * len(labels) if isinstance(rate_hz, int | float) else list(map(float, rate_hz))
+    rates = (
+        [float(rate_hz)] * len(labels)
+        if isinstance(rate_hz, int | float)
+        else list(map(float, rate_hz))
+    )
     animals = [str(i) for i in range(len(labels))] if animals is None else animals
-    trials = [[(0, len(y))] if borders is None or not borders[i] else borders[i] for i, y in enumerate(labels)]
+    trials = [
+        [(0, len(y))] if borders is None or not borders[i] else borders[i]
+        for i, y in enumerate(labels)
+    ]
     names = sorted(set(animals))
     windows = []
-    for p, y, rate, animal, trial in zip(probabilities, labels, rates, animals, trials, strict=True):
+    for p, y, rate, animal, trial in zip(
+        probabilities, labels, rates, animals, trials, strict=True
+    ):
         for start, stop in trial:
             for first in range(start, stop, _WINDOW):
                 part = slice(first, min(first + _WINDOW, stop))
@@ -76,7 +85,10 @@ def fit_decoder(
     windows = [w for w in windows if (w.labels >= 0).any()]
     if not windows:
         return base
-    bouts = [_durations_s(y, t, rate, len(classes)) for y, t, rate in zip(labels, trials, rates, strict=True)]
+    bouts = [
+        _durations_s(y, t, rate, len(classes))
+        for y, t, rate in zip(labels, trials, rates, strict=True)
+    ]
     fold_of = [names.index(a) % _FOLDS if len(names) > 1 else -1 for a in animals]
     every = max(1, round(sum(len(w.labels) for w in windows) / _FRAMES))
     some = windows[::every]
@@ -86,8 +98,12 @@ def fit_decoder(
     def fitted(without: int | None, power: float) -> Decoder:
         """Temperature, biases and durations from all folds but one."""
         mine = [w for w in windows if w.fold != without]
-        durations = [b for b, f in zip(bouts, fold_of, strict=True) if without is None or f != without]
-        return _fit(mine, durations, len(classes), every, dataclasses.replace(base, prior_power=power))
+        durations = [
+            b for b, f in zip(bouts, fold_of, strict=True) if without is None or f != without
+        ]
+        return _fit(
+            mine, durations, len(classes), every, dataclasses.replace(base, prior_power=power)
+        )
 
     folds = sorted({w.fold for w in some})
     whole = fitted(None, 1.0)
@@ -97,7 +113,9 @@ def fit_decoder(
     by_fold = {f: {power: fitted(f, power) for power in powers} for f in folds}
 
     def held_out(candidate: _Candidate) -> tuple[float, float]:
-        return _score([(candidate.of(by_fold[w.fold][candidate.power]), w) for w in some], len(classes))
+        return _score(
+            [(candidate.of(by_fold[w.fold][candidate.power]), w) for w in some], len(classes)
+        )
 
     argmax = [_Candidate(power, s) for power in powers for s in (0.0, *_SHRINK)]
     scores = {c: held_out(c) for c in argmax}
@@ -105,7 +123,11 @@ def fit_decoder(
     by_both = max(argmax[:: 1 + len(_SHRINK)], key=lambda c: sum(scores[c]))  # without biases
     for begin in dict.fromkeys((argmax[0], by_both, by_frames)):
         more = [dataclasses.replace(begin, smooth_s=window) for window in _SMOOTH_S]
-        more += [dataclasses.replace(begin, scale=scale, cost=cost) for scale in _DURATIONS for cost in _COSTS]
+        more += [
+            dataclasses.replace(begin, scale=scale, cost=cost)
+            for scale in _DURATIONS
+            for cost in _COSTS
+        ]
         scores |= {c: held_out(c) for c in more}
     f1, segments = scores[argmax[0]]
     good = [c for c, (f, s) in scores.items() if f + s > f1 + segments + _GAIN and f >= f1 - _LOSS]
@@ -132,7 +154,9 @@ class _Candidate:
         if self.scale is None:
             return dataclasses.replace(decoder, kind="argmax", min_duration_s=())
         shortest = tuple(self.scale * d for d in fitted.min_duration_s)
-        return dataclasses.replace(decoder, kind="viterbi", min_duration_s=shortest, switch_cost=self.cost)
+        return dataclasses.replace(
+            decoder, kind="viterbi", min_duration_s=shortest, switch_cost=self.cost
+        )
 
 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -162,9 +186,13 @@ def fit_biases(scores: np.ndarray, labels: np.ndarray, tuned: Sequence[int]) -> 
             rivals = scores + biases
             rivals[:, c] = -np.inf
             rival = rivals.argmax(1)
-            falls = np.searchsorted(_GRID, rivals[np.arange(n), rival] - scores[:, c])  # to c from this value on
+            falls = np.searchsorted(
+                _GRID, rivals[np.arange(n), rival] - scores[:, c]
+            )  # to c from this value on
             cells = (falls * classes + labels) * classes + rival
-            table = np.bincount(cells, minlength=(len(_GRID) + 1) * classes**2).reshape(-1, classes, classes)
+            table = np.bincount(cells, minlength=(len(_GRID) + 1) * classes**2).reshape(
+                -1, classes, classes
+            )
             fallen = table.cumsum(0)[:-1]
             counts = table.sum(0) - fallen
             counts[:, :, c] += fallen.sum(2)
@@ -176,7 +204,11 @@ def fit_biases(scores: np.ndarray, labels: np.ndarray, tuned: Sequence[int]) -> 
 
 
 def _fit(
-    windows: Sequence[_Window], bouts: Sequence[Sequence[np.ndarray]], classes: int, every: int, base: Decoder
+    windows: Sequence[_Window],
+    bouts: Sequence[Sequence[np.ndarray]],
+    classes: int,
+    every: int,
+    base: Decoder,
 ) -> Decoder:
     p = np.concatenate([w.probabilities[::every] for w in windows])
     labels = np.concatenate([w.labels[::every] for w in windows])
@@ -186,10 +218,16 @@ def _fit(
     tuned = [c for c, d in enumerate(durations) if len(d) >= _FEW_BOUTS]
     decoder = base
     if len(p):  # the temperature is that of the probabilities, whatever is made of them
-        decoder = dataclasses.replace(base, temperature=round(fit_temperature(base.calibrated(p), labels), 4))
+        decoder = dataclasses.replace(
+            base, temperature=round(fit_temperature(base.calibrated(p), labels), 4)
+        )
         scores = np.log(np.clip(decoder.for_labels(p), 1e-5, None))
-        decoder = dataclasses.replace(decoder, biases=tuple(fit_biases(scores, labels, tuned).tolist()))
-    shortest = tuple(float(np.quantile(d, _QUANTILE)) if c in tuned else 0.0 for c, d in enumerate(durations))
+        decoder = dataclasses.replace(
+            decoder, biases=tuple(fit_biases(scores, labels, tuned).tolist())
+        )
+    shortest = tuple(
+        float(np.quantile(d, _QUANTILE)) if c in tuned else 0.0 for c, d in enumerate(durations)
+    )
     return dataclasses.replace(decoder, min_duration_s=shortest)
 
 
@@ -199,7 +237,9 @@ def _score(pairs: Sequence[tuple[Decoder, _Window]], classes: int) -> tuple[floa
     for decoder, w in pairs:
         found = decoder.decode(w.probabilities, w.rate_hz)
         counts += confusion(w.labels, found, classes)
-        sequences += [(w.labels[s], found[s]) for s in labelled_stretches(w.labels, [(0, len(found))])]
+        sequences += [
+            (w.labels[s], found[s]) for s in labelled_stretches(w.labels, [(0, len(found))])
+        ]
     macro = float(np.nan_to_num(frame_figures(counts[None], [])[("macro_f1",)][0]))
     return macro, count_segments(sequences).scores["f1_50"] / 100
 

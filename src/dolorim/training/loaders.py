@@ -82,7 +82,9 @@ def _needs_of_maps(model: Recognizer, input_spec: InputSpec) -> InputSpec:
     return dataclasses.replace(input_spec, visual=context, pose=None, points=True)
 
 
-def _loader(windows: Windows, sampler: Sampler[WindowSpec], batch: int, workers: int) -> DataLoader[Batch]:
+def _loader(
+    windows: Windows, sampler: Sampler[WindowSpec], batch: int, workers: int
+) -> DataLoader[Batch]:
     return DataLoader(
         windows,
         batch_size=batch,

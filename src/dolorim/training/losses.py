@@ -66,11 +66,17 @@ class FrameLoss(nn.Module):
     def __init__(self, config: TrainConfig, shares: np.ndarray) -> None:
         super().__init__()
         weights, adjustment = _weights(config, shares), _adjustment(config, shares)
-        self.register_buffer("weights", torch.as_tensor(weights, dtype=torch.float32), persistent=False)
-        self.register_buffer("adjustment", torch.as_tensor(adjustment, dtype=torch.float32), persistent=False)
+        self.register_buffer(
+            "weights", torch.as_tensor(weights, dtype=torch.float32), persistent=False
+        )
+        self.register_buffer(
+            "adjustment", torch.as_tensor(adjustment, dtype=torch.float32), persistent=False
+        )
         self.config = config
 
-    def forward(self, stages: torch.Tensor, labels: torch.Tensor, over_all: OverAll) -> torch.Tensor:
+    def forward(
+        self, stages: torch.Tensor, labels: torch.Tensor, over_all: OverAll
+    ) -> torch.Tensor:
         """`over_all` averages over the processes that train together: theirs is then the loss of their whole batch."""
         targets = soft_targets(labels, len(self.weights), self.config.soft_boundaries)
         known = labels >= 0
@@ -80,7 +86,12 @@ class FrameLoss(nn.Module):
         ).sum()
 
     def _of_stage(
-        self, logits: torch.Tensor, labels: torch.Tensor, targets: torch.Tensor, total: torch.Tensor, over_all: OverAll
+        self,
+        logits: torch.Tensor,
+        labels: torch.Tensor,
+        targets: torch.Tensor,
+        total: torch.Tensor,
+        over_all: OverAll,
     ) -> torch.Tensor:
         known = labels >= 0
         log = (logits + self.adjustment).log_softmax(-1)[known]
@@ -90,7 +101,9 @@ class FrameLoss(nn.Module):
             loss = loss * (1 - (target * log.exp()).sum(-1)).clamp(min=0) ** self.config.focal_gamma
         mean = (loss * (target @ self.weights)).sum() / total
         if self.config.lambda_smooth:
-            mean = mean + self.config.lambda_smooth * _unsteadiness(logits.log_softmax(-1), labels, over_all)
+            mean = mean + self.config.lambda_smooth * _unsteadiness(
+                logits.log_softmax(-1), labels, over_all
+            )
         return mean
 
 
@@ -108,7 +121,11 @@ def soft_targets(labels: torch.Tensor, n_classes: int, reach: int) -> torch.Tens
 
 
 def keypoint_loss(
-    found: Keypoints, points: torch.Tensor, valid: torch.Tensor, over_all: OverAll, map_weight: float = 0.0
+    found: Keypoints,
+    points: torch.Tensor,
+    valid: torch.Tensor,
+    over_all: OverAll,
+    map_weight: float = 0.0,
 ) -> torch.Tensor:
     """Smooth L1 distance of keypoints from `points` `(batch, time, keypoint, 2)` that are in the crop, plus a tenth of
     the cross entropy of whether they are there, plus `map_weight` times that of their heat maps.

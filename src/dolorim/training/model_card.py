@@ -19,7 +19,9 @@ from dolorim.metrics.trust_text import trust_sentences
 _LIBRARIES = ("torch", "lightning", "av", "numpy", "scipy")
 
 
-def write_model_card(run: RunFolder, recordings: Sequence[Recording], metrics: dict[str, Any]) -> None:
+def write_model_card(
+    run: RunFolder, recordings: Sequence[Recording], metrics: dict[str, Any]
+) -> None:
     """Write `model_card.md`."""
     config, ethogram, splits = run.read_config(), run.read_ethogram(), run.read_folds()
     crossed = run.is_cross_validated
@@ -64,7 +66,14 @@ def write_model_card(run: RunFolder, recordings: Sequence[Recording], metrics: d
     for part, found in metrics.items():
         lines += _figures(part, found)
     if not crossed:
-        lines += ["## Decoder", "", "```json", json.dumps(run.read_decoder().to_dict(), indent=1), "```", ""]
+        lines += [
+            "## Decoder",
+            "",
+            "```json",
+            json.dumps(run.read_decoder().to_dict(), indent=1),
+            "```",
+            "",
+        ]
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     lines += [
         "## Made with",
@@ -93,8 +102,14 @@ def _training(run: RunFolder, folds: int) -> list[str]:
 
 def _figures(part: str, found: dict[str, Any]) -> list[str]:
     if not found["frames"]:
-        return [f"**{part}**: {', '.join(found['animals'])}, without labels.", "", *_keypoints(found)]
-    optimistic = " (optimistic: these animals chose checkpoint and decoder)" if part == "val" else ""
+        return [
+            f"**{part}**: {', '.join(found['animals'])}, without labels.",
+            "",
+            *_keypoints(found),
+        ]
+    optimistic = (
+        " (optimistic: these animals chose checkpoint and decoder)" if part == "val" else ""
+    )
     lines = [
         f"**{part}**{optimistic}: {found['frames']} frames of {', '.join(found['animals'])}; {_scores(found)}.",
         "",
@@ -103,21 +118,32 @@ def _figures(part: str, found: dict[str, Any]) -> list[str]:
         lines += [f"95 % interval of macro-F1 over animals: {ends[0]:.3f} to {ends[1]:.3f}.", ""]
     if "argmax" in found and found["argmax"]["segments"] != found["segments"]:
         plain = _scores(found["argmax"])
-        lines += [f"Decoder {found['decoder']}; the likeliest class of each frame alone gives {plain}.", ""]
+        lines += [
+            f"Decoder {found['decoder']}; the likeliest class of each frame alone gives {plain}.",
+            "",
+        ]
     lines += _keypoints(found)
     if "by_fold" in found:
-        each = [f"{f['fold']} ({', '.join(f['animals'])}) {f['macro_f1']:.3f}" for f in found["by_fold"]]
+        each = [
+            f"{f['fold']} ({', '.join(f['animals'])}) {f['macro_f1']:.3f}" for f in found["by_fold"]
+        ]
         lines += [f"Macro-F1 by fold: {'; '.join(each)}.", ""]
     if found.get("seen_in_training"):
         seen = ", ".join(found["seen_in_training"])
         lines += [f"**Seen in training: {seen}.** These figures say nothing about new animals.", ""]
-    lines += ["| class | precision | recall | F1 | frames | expected / true |", "|---|---|---|---|---|---|"]
+    lines += [
+        "| class | precision | recall | F1 | frames | expected / true |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, c in found["per_class"].items():
         ratio = c.get("expected_over_true")
         figures = " | ".join(f"{c[key]:.3f}" for key in ("precision", "recall", "f1"))
         expected = "-" if ratio is None else f"{ratio:.2f}"
         lines.append(f"| {name} | {figures} | {c['support']} | {expected} |")
-    lines += ["", "*Expected / true*: the sum of a class's probabilities over its true frames; 1 is right on average."]
+    lines += [
+        "",
+        "*Expected / true*: the sum of a class's probabilities over its true frames; 1 is right on average.",
+    ]
     return [*lines, ""]
 
 

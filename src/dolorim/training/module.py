@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Step = dict[str, Batch]
 _HEAD_RATE = 10.0  # of the keypoint head: a flat heat map has far to go to a peak, and each step is as long as the rate
-_KEYPOINTS_EVERY = 4  # of a window's frames are learned from: its neighbors show next to nothing else
+_KEYPOINTS_EVERY = (
+    4  # of a window's frames are learned from: its neighbors show next to nothing else
+)
 
 
 class Learner(pl.LightningModule):
@@ -56,17 +58,27 @@ class Learner(pl.LightningModule):
         val: Sequence[LabelledRecording] = (),
     ) -> None:
         super().__init__()
-        self.model, self.config, self.ethogram, self.input_spec, self.val = model, config, ethogram, input_spec, val
+        self.model, self.config, self.ethogram, self.input_spec, self.val = (
+            model,
+            config,
+            ethogram,
+            input_spec,
+            val,
+        )
         self.loss = FrameLoss(config.train, shares)
         self.plateau = Plateau()
-        self.decoder = Decoder()  # what is known of the probabilities before anything is fitted to animals
+        self.decoder = (
+            Decoder()
+        )  # what is known of the probabilities before anything is fitted to animals
         # Its method, not the model itself: that would be registered, and saved, a second time.
         self._look: Callable[..., Output] = self._compiled(model.forward)
         self._find: Callable[..., Keypoints] = self._compiled(model.find_keypoints)
         self._spent_s = 0.0  # in earlier sessions of this run
         self._started = time.monotonic()
         self._went_on_at = (0, 0.0)  # step, and share of the epochs done by then
-        self.time_share = 0.0  # of --max_minutes that has passed, for all processes alike; 0 without a limit
+        self.time_share = (
+            0.0  # of --max_minutes that has passed, for all processes alike; 0 without a limit
+        )
         self.annealing = 1.0  # learning rate as a share of its peak, warm-up aside
         self.ended_by: Literal["epochs", "max_minutes", "patience"] = "epochs"
         self._counts = self._no_counts()
@@ -79,7 +91,10 @@ class Learner(pl.LightningModule):
         everybodys = [self.config.train.seed, self.global_step]
         mine = np.random.SeedSequence([*everybodys, self.global_rank]).generate_state(1)
         torch.manual_seed(int(mine[0]))  # for dropout
-        changed = {name: augment(b, self.config.augment, self.ethogram.mirrored) for name, b in step.items()}
+        changed = {
+            name: augment(b, self.config.augment, self.ethogram.mirrored)
+            for name, b in step.items()
+        }
         losses = []
         if "windows" in changed:
             first = np.random.SeedSequence([*everybodys, 0]).generate_state(1)
@@ -108,9 +123,13 @@ class Learner(pl.LightningModule):
         if found.keypoints is None:
             return loss
         some = slice(None, None, every)
-        return loss + self._loss_of_keypoints(found.keypoints, batch["points"][:, some], batch["valid"][:, some])
+        return loss + self._loss_of_keypoints(
+            found.keypoints, batch["points"][:, some], batch["valid"][:, some]
+        )
 
-    def _loss_of_keypoints(self, found: Keypoints, points: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    def _loss_of_keypoints(
+        self, found: Keypoints, points: torch.Tensor, valid: torch.Tensor
+    ) -> torch.Tensor:
         settings = self.config.train
         loss = keypoint_loss(found, points, valid, self._over_all, settings.lambda_kp_map)
         self.log("train/keypoints", loss, on_step=False, on_epoch=True, batch_size=1)
@@ -119,7 +138,9 @@ class Learner(pl.LightningModule):
     def _with_one_stream_left_out(self, inputs: Inputs, seed: int) -> Inputs:
         """The same, but for a share of the batches that lack the pose or the picture."""
         share = self.config.model.modality_dropout
-        both = inputs.pose is not None and (inputs.frames is not None or inputs.features is not None)
+        both = inputs.pose is not None and (
+            inputs.frames is not None or inputs.features is not None
+        )
         drawn = np.random.default_rng(seed).random()
         if not both or drawn >= share:
             return inputs
@@ -132,14 +153,20 @@ class Learner(pl.LightningModule):
 
     def _over_all(self, value: torch.Tensor) -> torch.Tensor:
         """The mean of a value over the processes that train together."""
-        return value if self.trainer.world_size == 1 else self.trainer.strategy.reduce(value.detach(), reduce_op="mean")
+        return (
+            value
+            if self.trainer.world_size == 1
+            else self.trainer.strategy.reduce(value.detach(), reduce_op="mean")
+        )
 
     def on_train_epoch_start(self) -> None:
         thaw(self.model.visual, self.config.model, self.current_epoch)
 
     def on_train_batch_start(self, step: Step, index: int) -> None:
         if self.config.train.max_minutes:
-            share = torch.tensor(self.spent_s / (60 * self.config.train.max_minutes), device=self.device)
+            share = torch.tensor(
+                self.spent_s / (60 * self.config.train.max_minutes), device=self.device
+            )
             self.time_share = float(self._over_all(share))
 
     def validation_step(self, recording: int, index: int) -> None:
@@ -148,13 +175,17 @@ class Learner(pl.LightningModule):
         footage = self.val[recording]
         settings = self.config.train
         read = settings.val_T or UNIT
-        predictor = Predictor(self.model, self.input_spec, self.device, settings.precision, read=read, fold=False)
+        predictor = Predictor(
+            self.model, self.input_spec, self.device, settings.precision, read=read, fold=False
+        )
         guess = predictor(footage).probabilities.argmax(1)
         self._counts += confusion(footage.recording.labels, guess, len(self.ethogram))
 
     def on_validation_epoch_end(self) -> None:
         if self.trainer.world_size > 1:
-            together = self.trainer.strategy.reduce(torch.from_numpy(self._counts).to(self.device), reduce_op="sum")
+            together = self.trainer.strategy.reduce(
+                torch.from_numpy(self._counts).to(self.device), reduce_op="sum"
+            )
             self._counts = together.cpu().numpy()
         scores = frame_scores(self._counts, self.ethogram.classes)
         self._counts = self._no_counts()
@@ -169,7 +200,9 @@ class Learner(pl.LightningModule):
         settings = self.config.train
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
         optimizer = kind(self._groups(), settings.lr, weight_decay=settings.weight_decay)
-        total = int(self.trainer.estimated_stepping_batches)  # with as many processes as there are now
+        total = int(
+            self.trainer.estimated_stepping_batches
+        )  # with as many processes as there are now
         warm_up = max(1, round(settings.warmup_epochs * total / settings.epochs))
 
         def factor(step: int) -> float:
@@ -186,7 +219,9 @@ class Learner(pl.LightningModule):
         theirs = {id(p) for p in head}
         others = [p for p in self.parameters() if id(p) not in theirs]
         groups: list[dict[str, Any]] = [{"params": others}]
-        return [*groups, {"params": head, "lr": _HEAD_RATE * self.config.train.lr}] if head else groups
+        return (
+            [*groups, {"params": head, "lr": _HEAD_RATE * self.config.train.lr}] if head else groups
+        )
 
     def _annealing(self, share: float) -> float:
         """Half a cosine from 1 to almost 0 over the share of the steps or of the time allowed, whichever is ahead."""
@@ -205,12 +240,18 @@ class Learner(pl.LightningModule):
         return self._spent_s + time.monotonic() - self._started
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["learner"] = {"spent_s": self.spent_s, "plateau": dataclasses.asdict(self.plateau)}
+        checkpoint["learner"] = {
+            "spent_s": self.spent_s,
+            "plateau": dataclasses.asdict(self.plateau),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._spent_s = checkpoint["learner"]["spent_s"]
         self.plateau = Plateau(**checkpoint["learner"]["plateau"])
-        self._went_on_at = (checkpoint["global_step"], (checkpoint["epoch"] + 1) / self.config.train.epochs)
+        self._went_on_at = (
+            checkpoint["global_step"],
+            (checkpoint["epoch"] + 1) / self.config.train.epochs,
+        )
 
     def _no_counts(self) -> np.ndarray:
         return np.zeros((len(self.ethogram), len(self.ethogram)), np.int64)

@@ -81,11 +81,19 @@ def train_on(config: Config, run: RunFolder, dataset: StudyDataset, split: Split
     """The same on material that has been gathered, with a split that has been made."""
     ethogram = dataset.project.ethogram
     if config.train.lr_schedule == "plateau" and not split.val:
-        raise UserError("--lr_schedule plateau needs validation animals; name some with --val_animals, or use cosine")
+        raise UserError(
+            "--lr_schedule plateau needs validation animals; name some with --val_animals, or use cosine"
+        )
     if learns_points_alone(config) and split.val:
-        raise UserError("validation animals choose by their labels, and there are none; give --val_animals none")
+        raise UserError(
+            "validation animals choose by their labels, and there are none; give --val_animals none"
+        )
     resume = run.start(
-        config, ethogram, split, dataset.skeleton, write=is_first_process() or not _several(config.train)
+        config,
+        ethogram,
+        split,
+        dataset.skeleton,
+        write=is_first_process() or not _several(config.train),
     )
     run.write_json("body_lengths.json", dataclasses.asdict(dataset.lengths))
     _say_split(dataset, split)
@@ -152,7 +160,11 @@ def _split(config: Config, dataset: StudyDataset) -> Split:
 def _names(text: str | None) -> list[str] | None:
     if text is None:
         return None
-    return [] if text.strip().casefold() == "none" else [n.strip() for n in text.split(",") if n.strip()]
+    return (
+        []
+        if text.strip().casefold() == "none"
+        else [n.strip() for n in text.split(",") if n.strip()]
+    )
 
 
 def _say_split(dataset: StudyDataset, split: Split) -> None:
@@ -161,7 +173,9 @@ def _say_split(dataset: StudyDataset, split: Split) -> None:
         say(note)
     for part in ("train", "val", "test"):
         recordings = [f.recording for f in dataset.part(getattr(split, part))]
-        labels = np.concatenate([r.labels[r.labels >= 0] for r in recordings] or [np.empty(0, np.int16)])
+        labels = np.concatenate(
+            [r.labels[r.labels >= 0] for r in recordings] or [np.empty(0, np.int16)]
+        )
         shares = np.bincount(labels, minlength=len(classes)) / max(len(labels), 1)
         text = ", ".join(f"{n} {100 * s:.1f}%" for n, s in zip(classes, shares, strict=True))
         animals = ", ".join(getattr(split, part)) or "none"
@@ -184,14 +198,20 @@ def _prepare(config: Config, dataset: StudyDataset, split: Split) -> tuple[Learn
     footage, val = dataset.part(split.train), dataset.part(split.val)
     if isinstance(model.visual, Pretrained):
         say(f"{config.model.visual}: {load_encoder(model.visual, config.model.encoder_weights)}")
-        last_blocks(model.visual, config.model.unfreeze_last)  # are there any? `thaw` will ask for them
+        last_blocks(
+            model.visual, config.model.unfreeze_last
+        )  # are there any? `thaw` will ask for them
         if config.model.freeze_backbone_epochs < 0 and config.model.tasks == "multitask":
             say("keypoints are read from what the frozen network sees, so it looks anew in every epoch; "
                 "with --tasks action_only its features are computed once")  # fmt: skip
     if settings.warm_start is not None:
-        load_strictly(model, RunFolder(settings.warm_start).load_model().state_dict(), settings.warm_start)
+        load_strictly(
+            model, RunFolder(settings.warm_start).load_model().state_dict(), settings.warm_start
+        )
         say(f"starting from the weights of {settings.warm_start}")
-    if needs_only_features(config.model):  # of the weights that it starts with, wherever they are from
+    if needs_only_features(
+        config.model
+    ):  # of the weights that it starts with, wherever they are from
         footage, val = (with_features(part, model, input_spec, config) for part in (footage, val))
     if model.pose is not None and all(f.track is None for f in footage):
         raise UserError(
@@ -210,14 +230,18 @@ def _prepare(config: Config, dataset: StudyDataset, split: Split) -> tuple[Learn
     return learner, loaders
 
 
-def _try_one_batch(learner: Learner, loaders: Loaders, config: Config, footage: Sequence[LabelledRecording]) -> None:
+def _try_one_batch(
+    learner: Learner, loaders: Loaders, config: Config, footage: Sequence[LabelledRecording]
+) -> None:
     """Run one batch through the network before the first epoch; name the shapes, and how far it sees."""
     batch = next(iter(loaders.windows))
     mode = learner.model.training
     learner.model.eval()
     with torch.inference_mode():
         found = learner.model(
-            inputs_of(augment(batch, config.augment, learner.ethogram.mirrored)), batch["valid"], halo=True
+            inputs_of(augment(batch, config.augment, learner.ethogram.mirrored)),
+            batch["valid"],
+            halo=True,
         )
         detail(f"one batch: {_shapes(batch)} -> actions {tuple(found.actions.shape)}")
         if loaders.keypoint_frames is not None:
@@ -234,19 +258,28 @@ def _try_one_batch(learner: Learner, loaders: Loaders, config: Config, footage: 
 
 
 def _shapes(batch: Batch) -> str:
-    return ", ".join(f"{name} {tuple(values.shape)}" for name, values in batch.items() if values.dim() > 1)
+    return ", ".join(
+        f"{name} {tuple(values.shape)}" for name, values in batch.items() if values.dim() > 1
+    )
 
 
 def _fit(config: Config, run: RunFolder, learner: Learner, loaders: Loaders, resume: bool) -> None:
     settings, validated = config.train, loaders.val is not None
     if settings.devices != "auto" and not settings.devices.isdecimal():
         raise UserError(f"--devices {settings.devices}: expected how many, or auto")
-    if settings.accelerator not in ("auto", "cpu") and pick_device(settings.accelerator).type == "cpu":
+    if (
+        settings.accelerator not in ("auto", "cpu")
+        and pick_device(settings.accelerator).type == "cpu"
+    ):
         raise UserError(
             f"--accelerator {settings.accelerator}: PyTorch finds none here; leave the flag out, or use cpu"
         )
     precision = pick_precision(settings.precision, pick_device(settings.accelerator))
-    callbacks: list[Callback] = [Ranks(loaders.angles_rad), TimeLimit(), checkpoints(run, validated)]
+    callbacks: list[Callback] = [
+        Ranks(loaders.angles_rad),
+        TimeLimit(),
+        checkpoints(run, validated),
+    ]
     callbacks.append(ProgressBar() if watched() else Lines())
     if settings.use_ema:
         callbacks.append(WeightAveraging(multi_avg_fn=partial(average, settings.ema_decay)))
@@ -271,7 +304,8 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: Loaders, res
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
                 use_distributed_sampler=False,
-                sync_batchnorm=_several(settings) and pick_device(settings.accelerator).type == "cuda",
+                sync_batchnorm=_several(settings)
+                and pick_device(settings.accelerator).type == "cuda",
                 log_every_n_steps=10,
             )
         except (ValueError, MisconfigurationException) as error:
@@ -292,7 +326,9 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: Loaders, res
             say(f"going on from {checkpoint}")
         try:
             try:
-                trainer.fit(learner, loaders.training, loaders.val, ckpt_path=checkpoint, weights_only=True)
+                trainer.fit(
+                    learner, loaders.training, loaders.val, ckpt_path=checkpoint, weights_only=True
+                )
             except BaseException:  # processes that it has started would wait for this one for ever
                 if trainer.strategy.launcher is not None:
                     trainer.strategy.launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -310,7 +346,9 @@ def _fit(config: Config, run: RunFolder, learner: Learner, loaders: Loaders, res
                 f"command goes on from the last finished epoch in {run.path}"
             ) from None
         except RuntimeError as error:
-            if "out of memory" not in str(error).casefold() and "can't allocate memory" not in str(error):
+            if "out of memory" not in str(error).casefold() and "can't allocate memory" not in str(
+                error
+            ):
                 raise
             raise UserError(
                 f"out of memory in training; try a smaller --batch_size (now {settings.batch_size}), "
@@ -338,7 +376,9 @@ def _strategy(config: Config) -> str:
     # A batch that lacks one stream leaves that stream's weights without gradient, and so does a frozen encoder.
     # So do convolutions that are left out.
     # So do the other heads where keypoints alone are learned.
-    one_stream = "none" in (config.model.visual, config.model.pose) and not learns_points_alone(config)
+    one_stream = "none" in (config.model.visual, config.model.pose) and not learns_points_alone(
+        config
+    )
     all_learn = config.model.visual == "none" or (
         config.model.visual == "cnn3d" and config.model.convolution_dropout < 1
     )
@@ -350,7 +390,9 @@ def _logger(config: Config, run: RunFolder) -> Logger:
     if not settings.use_wandb:
         return TensorBoardLogger(run.path, name="", version="logs")
     if find_spec("wandb") is None:
-        raise UserError("--use_wandb needs Weights & Biases; install it with: pip install 'dolorim[wandb]'")
+        raise UserError(
+            "--use_wandb needs Weights & Biases; install it with: pip install 'dolorim[wandb]'"
+        )
     name = settings.wandb_run_name or f"{run.path.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = run.path / "logs"
     folder.mkdir(parents=True, exist_ok=True)
@@ -360,5 +402,7 @@ def _logger(config: Config, run: RunFolder) -> Logger:
     try:
         _ = logger.experiment  # it begins now
     except wandb.Error as error:
-        raise UserError(f"--use_wandb: {one_line(error)}; try wandb login, or WANDB_MODE=offline") from None
+        raise UserError(
+            f"--use_wandb: {one_line(error)}; try wandb login, or WANDB_MODE=offline"
+        ) from None
     return logger

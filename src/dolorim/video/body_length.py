@@ -41,12 +41,16 @@ class BodyLengths:
     pictures: Mapping[str, float] = field(default_factory=dict)
     poses: Mapping[str, float] = field(default_factory=dict)
 
-    def for_crop(self, config: DataConfig, video: Path, info: VideoInfo | None = None) -> DataConfig:
+    def for_crop(
+        self, config: DataConfig, video: Path, info: VideoInfo | None = None
+    ) -> DataConfig:
         """The settings by which a video's crops are cut, with its body length. Raises `UserError`."""
         known = self.poses if config.crop == "pose" else self.pictures
         return _with(config, known, video, info) if config.crop != "none" else config
 
-    def for_pose(self, config: DataConfig, video: Path, info: VideoInfo | None = None) -> DataConfig:
+    def for_pose(
+        self, config: DataConfig, video: Path, info: VideoInfo | None = None
+    ) -> DataConfig:
         """The settings by which the pose of a video is read, with its body length. Raises `UserError`."""
         return _with(config, self.poses, video, info)
 
@@ -54,9 +58,14 @@ class BodyLengths:
     def from_dict(cls, data: Any, where: str) -> BodyLengths:
         """Read `dataclasses.asdict` back. Raises `UserError` for anything else."""
         try:
-            parts = {kind: {str(k): float(v) for k, v in data[kind].items()} for kind in ("pictures", "poses")}
+            parts = {
+                kind: {str(k): float(v) for k, v in data[kind].items()}
+                for kind in ("pictures", "poses")
+            }
         except (TypeError, KeyError, AttributeError, ValueError):
-            raise UserError(f"{where}: expected body lengths by picture size; train again") from None
+            raise UserError(
+                f"{where}: expected body lengths by picture size; train again"
+            ) from None
         if not all(0 < v < np.inf for part in parts.values() for v in part.values()):
             raise UserError(f"{where}: expected body lengths above 0; train again")
         return cls(**parts)
@@ -66,7 +75,12 @@ NO_LENGTHS = BodyLengths()
 
 
 def measure_body_lengths(
-    videos: Mapping[Path, Path | None], config: DataConfig, *, crops: bool, poses: bool, any_skeleton: bool = False
+    videos: Mapping[Path, Path | None],
+    config: DataConfig,
+    *,
+    crops: bool,
+    poses: bool,
+    any_skeleton: bool = False,
 ) -> BodyLengths:
     """Medians over a project's videos, each with its pose file or None; of what is to be used, `crops` or `poses`.
 
@@ -84,7 +98,11 @@ def measure_body_lengths(
     tracked: dict[str, float] = {}
     for size, all_of_it in sorted(by_size.items()):
         if crops and config.crop == "follow":
-            _put(pictures, size, [_measured(v, config, "picture", _in_picture) for v in _some(all_of_it)])
+            _put(
+                pictures,
+                size,
+                [_measured(v, config, "picture", _in_picture) for v in _some(all_of_it)],
+            )
         if poses or (crops and config.crop == "pose"):
             files = [pose for video in all_of_it if (pose := videos[video]) is not None]
             kind = "any" if any_skeleton else "six"
@@ -93,7 +111,9 @@ def measure_body_lengths(
     return BodyLengths(pictures, tracked)
 
 
-def _with(config: DataConfig, known: Mapping[str, float], video: Path, info: VideoInfo | None) -> DataConfig:
+def _with(
+    config: DataConfig, known: Mapping[str, float], video: Path, info: VideoInfo | None
+) -> DataConfig:
     if config.body_length_px is not None or not known:
         return config
     return dataclasses.replace(config, body_length_px=known.get(_size(info or probe(video))))
@@ -130,9 +150,18 @@ def _in_any_pose(pose: Path, config: DataConfig) -> float:
     return track_length_px(pose, config, True)
 
 
-def _measured(file: Path, config: DataConfig, kind: str, measure: Callable[[Path, DataConfig], float]) -> float | None:
+def _measured(
+    file: Path, config: DataConfig, kind: str, measure: Callable[[Path, DataConfig], float]
+) -> float | None:
     """What `measure` says, or said before of the same file and settings; None where the file cannot be read."""
-    what = [str(file.resolve()), kind, config.mask, config.kp_names, config.individual, config.kp_likelihood_thr]
+    what = [
+        str(file.resolve()),
+        kind,
+        config.mask,
+        config.kp_names,
+        config.individual,
+        config.kp_likelihood_thr,
+    ]
     digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
     kept = cache_folder(config) / "body_lengths" / f"{digest}.json"
     try:

@@ -31,7 +31,12 @@ from dolorim.video.reader import VideoInfo, probe
 
 _VERSION = 5  # of what an entry holds; another number makes all old entries stale
 CROP_SETTINGS = ("crop", "align", "crop_scale", "body_length_px", "image_size", "mask")
-_POSE_KNOBS = ("kp_names", "individual", "kp_likelihood_thr", "pose_lag")  # they move a window that follows a pose
+_POSE_KNOBS = (
+    "kp_names",
+    "individual",
+    "kp_likelihood_thr",
+    "pose_lag",
+)  # they move a window that follows a pose
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,9 @@ class CachedVideo:
 
 
 def cache_folder(config: DataConfig) -> Path:
-    return config.cache or Path(os.environ.get("DOLORIM_CACHE") or platformdirs.user_cache_path("dolorim"))
+    return config.cache or Path(
+        os.environ.get("DOLORIM_CACHE") or platformdirs.user_cache_path("dolorim")
+    )
 
 
 def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVideo | None:
@@ -79,7 +86,17 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
         return None
     if any(len(a) != shape[0] for a in (centers, time_s, angles_rad)):
         return None
-    return CachedVideo(video, images, centers, time_s, meta["damage"], side_px, angles_rad, folder, meta.get("note"))
+    return CachedVideo(
+        video,
+        images,
+        centers,
+        time_s,
+        meta["damage"],
+        side_px,
+        angles_rad,
+        folder,
+        meta.get("note"),
+    )
 
 
 @contextlib.contextmanager
@@ -110,7 +127,9 @@ def build(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVi
         with alone_with(folder) as waited:
             if waited and (entry := load(video, config, pose)) is not None:
                 return entry
-            for left in folder.parent.glob(f"{glob.escape(folder.name)}.*.part"):  # by one that was killed
+            for left in folder.parent.glob(
+                f"{glob.escape(folder.name)}.*.part"
+            ):  # by one that was killed
                 shutil.rmtree(left, ignore_errors=True)
             part.mkdir()
             _write(video, config, pose, part)
@@ -145,14 +164,22 @@ def fingerprint(video: Path) -> dict[str, Any]:
         ends = file.read(1 << 16)
         file.seek(max(0, status.st_size - (1 << 16)))
         ends += file.read()
-    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "ends": hashlib.sha256(ends).hexdigest()[:16]}
+    return {
+        "bytes": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "ends": hashlib.sha256(ends).hexdigest()[:16],
+    }
 
 
 def _write(video: Path, config: DataConfig, pose: Path | None, folder: Path) -> None:
     before = _state(video, config, pose)
     view = plan_crop(video, config, probe(video), pose)
     stream, blocks = read_crops(video, view)
-    centers, times, angles_rad = [np.empty((0, 2), np.float32)], [np.empty(0)], [np.empty(0, np.float32)]
+    centers, times, angles_rad = (
+        [np.empty((0, 2), np.float32)],
+        [np.empty(0)],
+        [np.empty(0, np.float32)],
+    )
     with open(folder / "images.u8", "wb") as file:
         for block in blocks:
             file.write(block.images.data)
@@ -179,12 +206,21 @@ def _write(video: Path, config: DataConfig, pose: Path | None, folder: Path) -> 
 def _state(video: Path, config: DataConfig, pose: Path | None) -> dict[str, Any]:
     """What the windows were cut from: the video, and the pose where they follow one."""
     state = fingerprint(video)
-    return {**state, "pose": fingerprint(pose)} if pose is not None and config.crop == "pose" else state
+    return (
+        {**state, "pose": fingerprint(pose)}
+        if pose is not None and config.crop == "pose"
+        else state
+    )
 
 
 def _entry(video: Path, config: DataConfig, pose: Path | None) -> Path:
     knobs = {name: getattr(config, name) for name in CROP_SETTINGS}
     if pose is not None and config.crop == "pose":
-        knobs |= {"pose": str(pose.resolve()), **{name: getattr(config, name) for name in _POSE_KNOBS}}
+        knobs |= {
+            "pose": str(pose.resolve()),
+            **{name: getattr(config, name) for name in _POSE_KNOBS},
+        }
     key = json.dumps([str(video.resolve()), knobs], sort_keys=True)
-    return cache_folder(config) / f"{video.stem[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return (
+        cache_folder(config) / f"{video.stem[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    )

@@ -49,7 +49,9 @@ class CropPlan:
     knot: int = 1  # frames between two knots
     centers_px: np.ndarray | None = None
     angles_rad: np.ndarray | None = None
-    shape: tuple[int, int] | None = None  # (height, width) of the pictures that all of this is about
+    shape: tuple[int, int] | None = (
+        None  # (height, width) of the pictures that all of this is about
+    )
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,18 @@ def parse_masks(text: str) -> tuple[tuple[int, int, int, int], ...]:
         try:
             x0, y0, x1, y1 = (int(v) for v in part.split(","))
         except ValueError:
-            raise UserError(f"--mask {text}: expected x0,y0,x1,y1 in whole pixels, found {part!r}") from None
+            raise UserError(
+                f"--mask {text}: expected x0,y0,x1,y1 in whole pixels, found {part!r}"
+            ) from None
         if not (0 <= x0 < x1 and 0 <= y0 < y1):
             raise UserError(f"--mask {text}: expected x0 < x1 and y0 < y1, found {part!r}")
         boxes.append((x0, y0, x1, y1))
     return tuple(boxes)
 
 
-def plan_crop(path: Path, config: DataConfig, info: VideoInfo | None = None, pose: Path | None = None) -> CropPlan:
+def plan_crop(
+    path: Path, config: DataConfig, info: VideoInfo | None = None, pose: Path | None = None
+) -> CropPlan:
     """Decide how to look at a video: for a follow crop, from a few of its frames, or from its pose."""
     info = info or probe(path)
     return replace(_plan(path, config, info, pose), shape=(info.height_px, info.width_px))
@@ -102,12 +108,16 @@ def _plan(path: Path, config: DataConfig, info: VideoInfo, pose: Path | None) ->
         return CropPlan(longest, config.image_size, middle, None, masks, mask_luma)
     if config.crop == "pose":
         if pose is None:
-            raise UserError(f"{path}: has no pose file that --crop pose could go by; name its folder with --dlc DIR")
+            raise UserError(
+                f"{path}: has no pose file that --crop pose could go by; name its folder with --dlc DIR"
+            )
         track = read_any_track(pose, config, info.header_rate_hz)
         centers, heading = track.way()
         angles_rad = heading + np.pi / 2 if config.align == "heading" else None
         side = config.crop_scale * track.length_px
-        return CropPlan(side, config.image_size, middle, None, masks, mask_luma, 1, centers, angles_rad)
+        return CropPlan(
+            side, config.image_size, middle, None, masks, mask_luma, 1, centers, angles_rad
+        )
     factor = localize.factor_for(frames[0].shape)
     small = np.stack([localize.shrink(_blank(f, masks, mask_luma), factor) for f in frames])
     scene = localize.survey(small, factor)
@@ -138,7 +148,9 @@ def crop_frames(frames: Iterable[Frame], view: CropPlan, start: int = 0) -> Iter
         n_in = done + len(waiting)
         if view.centers_px is not None:
             if len(waiting) == _BLOCK:
-                yield _cut(waiting, _known_way(view, start + done, start + n_in), view, start + done)
+                yield _cut(
+                    waiting, _known_way(view, start + done, start + n_in), view, start + done
+                )
                 done = n_in
             continue
         if (n_in - 1) % view.knot:
@@ -148,13 +160,20 @@ def crop_frames(frames: Iterable[Frame], view: CropPlan, start: int = 0) -> Iter
         if last - done // view.knot >= _BATCH + _REACH + 1:
             path = _way(knots, view.knot)
             stop = (last - _REACH) * view.knot
-            yield _cut(waiting, path[done - first * view.knot : stop - first * view.knot], view, start + done)
+            yield _cut(
+                waiting,
+                path[done - first * view.knot : stop - first * view.knot],
+                view,
+                start + done,
+            )
             done = stop
             forget = max(0, done // view.knot - _REACH - first)
             del knots[:forget]
             first += forget
     if waiting and view.centers_px is not None:
-        yield _cut(waiting, _known_way(view, start + done, start + done + len(waiting)), view, start + done)
+        yield _cut(
+            waiting, _known_way(view, start + done, start + done + len(waiting)), view, start + done
+        )
     elif waiting:
         path = _way(knots, view.knot, len(waiting) + done - first * view.knot)
         yield _cut(waiting, path[done - first * view.knot :], view, start + done)
@@ -194,11 +213,15 @@ def _cut(waiting: deque[Frame], path: np.ndarray, view: CropPlan, start: int) ->
     images = np.empty((len(path), view.size, view.size), np.uint8)
     times, angles_rad = np.empty(len(path)), np.zeros(len(path), np.float32)
     if view.angles_rad is not None:
-        angles_rad[:] = view.angles_rad[np.minimum(start + np.arange(len(path)), len(view.angles_rad) - 1)]
+        angles_rad[:] = view.angles_rad[
+            np.minimum(start + np.arange(len(path)), len(view.angles_rad) - 1)
+        ]
     for i, (x, y) in enumerate(path.tolist()):
         frame = waiting.popleft()
         images[i] = (
-            _upright(frame, x, y, view) if view.angles_rad is None else _turned(frame, x, y, float(angles_rad[i]), view)
+            _upright(frame, x, y, view)
+            if view.angles_rad is None
+            else _turned(frame, x, y, float(angles_rad[i]), view)
         )
         times[i] = frame.time_s
     return Crops(start, images, (path / view.side_px).astype(np.float32), times, angles_rad)
@@ -234,7 +257,9 @@ def _window(frame: Frame, x0: float, y0: float, side: float, size: int) -> np.nd
     return full_range(np.asarray(small), frame.video_range)
 
 
-def _blank(luma: np.ndarray, masks: tuple[tuple[int, int, int, int], ...], value: int) -> np.ndarray:
+def _blank(
+    luma: np.ndarray, masks: tuple[tuple[int, int, int, int], ...], value: int
+) -> np.ndarray:
     if not masks:
         return luma
     luma = np.array(luma)

@@ -74,14 +74,18 @@ def survey(frames: np.ndarray, factor: int) -> Scene:
     # An animal that leaves its place changes by its whole contrast; one that only twitches by a part of it.
     stillness = float(np.clip(1.5 - 2 * np.median(peaks[:, 1]), 0, 1))
     prior = stillness * (0.1 + 0.9 * restless / (restless.max() + 1e-6))
-    scene = Scene(factor, median, noise, prior, 0.5 * float(np.median(peaks[:, 0])), 0.0, (0.0, 0.0))
+    scene = Scene(
+        factor, median, noise, prior, 0.5 * float(np.median(peaks[:, 0])), 0.0, (0.0, 0.0)
+    )
     saliencies = [_saliency(scene, f) for f in picked]
     length = float(np.percentile([_length(s) for s in saliencies], 75)) * factor
     height, width = (s * factor for s in median.shape)
     length = float(np.clip(length, 0.06 * max(height, width), 0.4 * max(height, width)))
     found = np.array([_center(s, factor) or (width / 2, height / 2) for s in saliencies])
     home = np.median(found, axis=0)
-    return Scene(factor, median, noise, prior, scene.usual_change, length, (float(home[0]), float(home[1])))
+    return Scene(
+        factor, median, noise, prior, scene.usual_change, length, (float(home[0]), float(home[1]))
+    )
 
 
 def locate(scene: Scene, frame: np.ndarray) -> tuple[float, float]:
@@ -95,7 +99,9 @@ def _evidence(frame: np.ndarray, median: np.ndarray, noise: float) -> tuple[np.n
     contrast = np.abs(frame - ndimage.uniform_filter(frame, size, mode="nearest"))
     contrast = np.maximum(contrast - 3 * noise, 0)
     change = np.maximum(np.abs(frame - median) - 3 * noise, 0)
-    return np.minimum(change, contrast), contrast  # change without contrast is the ghost of a place it has left
+    return np.minimum(
+        change, contrast
+    ), contrast  # change without contrast is the ghost of a place it has left
 
 
 def _saliency(scene: Scene, frame: np.ndarray) -> np.ndarray:
@@ -141,4 +147,6 @@ def _length(saliency: np.ndarray) -> float:
     opened = blob & (ndimage.distance_transform_edt(depth <= radius) <= radius + 0.5)
     parts, _ = ndimage.label(opened)
     area = np.sum(parts == parts[y, x]) if parts[y, x] else opened.sum()
-    return 1.6 * float(np.sqrt(area))  # an ellipse twice as long as wide: length = sqrt(8 area / pi)
+    return 1.6 * float(
+        np.sqrt(area)
+    )  # an ellipse twice as long as wide: length = sqrt(8 area / pi)

@@ -41,9 +41,13 @@ def describe_sizes(sizes: Sequence[PictureSize]) -> str | None:
     if len(sizes) < 2:
         return None
     first = sizes[0]
-    changes = ", ".join(f"{s.width_px}x{s.height_px} from frame {s.first_frame} on" for s in sizes[1:])
+    changes = ", ".join(
+        f"{s.width_px}x{s.height_px} from frame {s.first_frame} on" for s in sizes[1:]
+    )
     text = f"the picture changes its size within the file: {first.width_px}x{first.height_px}, then {changes}"
-    text += "; pictures of another size are scaled to the first one's, as if they showed the same view"
+    text += (
+        "; pictures of another size are scaled to the first one's, as if they showed the same view"
+    )
     if not all(s.has_shape_of(first) for s in sizes):
         text += ", and frames of another shape are not labelled"
     return f"{text}; if the camera was moved or zoomed there, cut the file in two"
@@ -62,4 +66,8 @@ def scaled(luma: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     if luma.shape == shape:
         return luma
     height, width = shape
-    return np.asarray(Image.fromarray(np.ascontiguousarray(luma)).resize((width, height), Image.Resampling.BILINEAR))
+    return np.asarray(
+        Image.fromarray(np.ascontiguousarray(luma)).resize(
+            (width, height), Image.Resampling.BILINEAR
+        )
+    )

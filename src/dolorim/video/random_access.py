@@ -81,7 +81,9 @@ class _Decoder:
         self._codec = self._stream.codec_context
         self.position = 0  # index of the frame that comes next
         self.counting = True  # since the beginning, without a jump
-        self._skip_before: int | None = None  # pts before which frames that nothing refers to need not be decoded
+        self._skip_before: int | None = (
+            None  # pts before which frames that nothing refers to need not be decoded
+        )
         self._skipping = False  # the frame before was among those
         self._pending: VideoFrame | None = None
         self._raw = self._decode()
@@ -96,8 +98,12 @@ class _Decoder:
                 assert isinstance(frame, VideoFrame)
                 if not frame.is_corrupt:
                     yield frame
-                elif not self._is_early(frame.pts):  # else it belongs to what lies before the key frame
-                    raise av.error.InvalidDataError(0, "a frame that refers to data that are not there")
+                elif not self._is_early(
+                    frame.pts
+                ):  # else it belongs to what lies before the key frame
+                    raise av.error.InvalidDataError(
+                        0, "a frame that refers to data that are not there"
+                    )
 
     def _is_early(self, pts: int | None) -> bool:
         return self._skip_before is not None and pts is not None and pts < self._skip_before
@@ -148,7 +154,9 @@ class FrameSpan(Iterable[Frame]):
     def __iter__(self) -> Iterator[Frame]:
         decoder, expected = _Decoder(self.path), self.start
         try:
-            if self.start >= len(self.packets.pts) or (self.start and not decoder.jump(self.packets, self.start)):
+            if self.start >= len(self.packets.pts) or (
+                self.start and not decoder.jump(self.packets, self.start)
+            ):
                 raise DisagreementError
             for index, raw in decoder.frames(self.packets):
                 if self.stop is not None and index >= self.stop:
@@ -212,7 +220,11 @@ class FrameSource:
         """Do the packets' timestamps agree with those of decoded frames `(frames,)`? If not, frames are counted."""
         packets = self.packets
         fits = packets is not None and len(packets.time_s) >= len(time_s)
-        if fits and packets is not None and np.abs(packets.time_s[: len(time_s)] - time_s).max(initial=0) < 1e-3:
+        if (
+            fits
+            and packets is not None
+            and np.abs(packets.time_s[: len(time_s)] - time_s).max(initial=0) < 1e-3
+        ):
             return True
         self.doubt()
         return False
@@ -228,7 +240,8 @@ class FrameSource:
         for frame in stream:
             times.append(frame.time_s)
             if packets is not None and (
-                frame.index >= len(packets.pts) or abs(packets.time_s[frame.index] - frame.time_s) > 1e-6
+                frame.index >= len(packets.pts)
+                or abs(packets.time_s[frame.index] - frame.time_s) > 1e-6
             ):
                 self.doubt()
                 packets = None
@@ -250,7 +263,9 @@ class FrameSource:
             assert packets is not None
             found = packets.time_s
         if len(found) < n_frames:
-            raise UserError(f"{self.path}: has only {len(found)} of the expected {n_frames} frames; predict it again")
+            raise UserError(
+                f"{self.path}: has only {len(found)} of the expected {n_frames} frames; predict it again"
+            )
         return found[:n_frames]
 
     def read(self, first: int, count: int = 1, step: int = 1) -> list[Frame]:

@@ -29,7 +29,9 @@ _LUMA_BITS = {
     "nv16": 8,
     "gray": 8,
 }
-_SHORT = 0.98  # share of the frames that a header claims: one that is merely imprecise is not so far off
+_SHORT = (
+    0.98  # share of the frames that a header claims: one that is merely imprecise is not so far off
+)
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
 # Video-range luma (16-235) stretched to 0-255, so that the same scene reads the same from either kind of file.
@@ -113,11 +115,15 @@ class FrameStream(Iterable[Frame]):
                     note_size(self.sizes, index, luma)
                     yield Frame(index, time_s, luma, video_range)
 
-    def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[VideoFrame]:
+    def _decode(
+        self, container: av.container.InputContainer, stream: av.VideoStream
+    ) -> Iterator[VideoFrame]:
         try:
             for raw in container.decode(stream):
                 if raw.is_corrupt:
-                    self.damage = Damage(self.decoded, "a frame that refers to data that are not there")
+                    self.damage = Damage(
+                        self.decoded, "a frame that refers to data that are not there"
+                    )
                     return
                 yield raw
         except av.error.FFmpegError as error:
@@ -131,7 +137,9 @@ def probe(path: Path) -> VideoInfo:
         try:
             first = next(container.decode(stream))
         except (StopIteration, av.error.FFmpegError):
-            raise UserError(f"{path}: no frame of it decodes; copy the file again from its source") from None
+            raise UserError(
+                f"{path}: no frame of it decodes; copy the file again from its source"
+            ) from None
         height, width = _luma_of(first)[0].shape
         return VideoInfo(
             width_px=width,
@@ -183,17 +191,25 @@ def _luma_of(frame: VideoFrame) -> tuple[np.ndarray, bool]:
     """The luma of a decoded frame, `(height, width)` uint8 and upright, and whether it is in video range."""
     name = frame.format.name
     bits = _LUMA_BITS.get(name)
-    video_range = bits is not None and not name.startswith(("yuvj", "gray")) and frame.color_range != _FULL_RANGE
+    video_range = (
+        bits is not None
+        and not name.startswith(("yuvj", "gray"))
+        and frame.color_range != _FULL_RANGE
+    )
     if bits is None:
         luma: np.ndarray = frame.reformat(format="gray", dst_color_range="JPEG").to_ndarray()
     else:
         plane = frame.planes[0]
-        coded: np.ndarray = np.frombuffer(memoryview(plane), np.uint8 if bits == 8 else np.dtype("<u2"))
+        coded: np.ndarray = np.frombuffer(
+            memoryview(plane), np.uint8 if bits == 8 else np.dtype("<u2")
+        )
         luma = coded.reshape(-1, plane.line_size // coded.itemsize)[: frame.height, : frame.width]
         if bits > 8:
             # Video range scales by whole powers of two, so it is rounded; full range repeats its upper bits below.
             half = (1 << (bits - 9)) if video_range else 0
-            luma = ((np.minimum(luma, (1 << bits) - 1 - half) + half) >> (bits - 8)).astype(np.uint8)
+            luma = ((np.minimum(luma, (1 << bits) - 1 - half) + half) >> (bits - 8)).astype(
+                np.uint8
+            )
     angles_rad = _rotation(frame) // 90 % 4
     return (np.rot90(luma, angles_rad) if angles_rad else luma), video_range
 
@@ -205,19 +221,25 @@ def _open(path: Path) -> av.container.InputContainer:
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty (0 bytes); copy it again from its source")
     try:
-        container = av.open(str(path), metadata_errors="replace")  # titles and the like need not be UTF-8
+        container = av.open(
+            str(path), metadata_errors="replace"
+        )  # titles and the like need not be UTF-8
     except (av.error.FFmpegError, OSError) as error:
         raise UserError(f"{path}: cannot be opened as a video ({_reason(error)})") from None
     if not container.streams.video:
         container.close()
         raise UserError(f"{path}: holds no video stream")
     stream = container.streams.video[0]
-    stream.thread_type = "SLICE"  # frame threads cost more processor time and give damage away later
+    stream.thread_type = (
+        "SLICE"  # frame threads cost more processor time and give damage away later
+    )
     return container
 
 
 def _rate_hz(stream: av.VideoStream) -> float:
-    if stream.start_time is None:  # no timestamps: what the coded stream itself says, not what FFmpeg assumes
+    if (
+        stream.start_time is None
+    ):  # no timestamps: what the coded stream itself says, not what FFmpeg assumes
         rate = stream.guessed_rate or stream.average_rate or Fraction(30)
     else:
         rate = stream.average_rate or stream.guessed_rate or Fraction(30)

@@ -21,7 +21,10 @@ from av.video.frame import VideoFrame
 from dolorim.core.errors import UserError
 from dolorim.video.reader import Frame, FrameStream, _luma_of, _open
 
-_BUDGET = (400, 0.15)  # frames that may be decoded for this: at least so many, or this share of the video
+_BUDGET = (
+    400,
+    0.15,
+)  # frames that may be decoded for this: at least so many, or this share of the video
 _LANDING = 64  # packets behind a jump among which the wanted key frame must be
 
 
@@ -38,7 +41,9 @@ class _KeyFrame:
         return (packet.pts, packet.dts, packet.size) == (self.pts, self.dts, self.size)
 
 
-def readable_packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
+def readable_packets(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.Packet]:
     """The stream's packets that hold anything, to the end of the file or to where it stops being readable."""
     with contextlib.suppress(av.error.FFmpegError):  # decoding will say where it stops
         for packet in container.demux(stream):
@@ -126,7 +131,9 @@ class _PacketReader:
             packet = self._walk(key)
             codec = self._stream.codec_context  # of a file that was perhaps opened anew
         codec.flush_buffers()
-        with contextlib.suppress(av.error.FFmpegError):  # damage here says nothing of what lies behind it
+        with contextlib.suppress(
+            av.error.FFmpegError
+        ):  # damage here says nothing of what lies behind it
             while packet is not None:
                 self._position += not packet.is_discard
                 yield from codec.decode(packet)

@@ -19,7 +19,16 @@ class VideoWriter:
     Sides are cut to even numbers, as H.264 wants them. `crf` is the quality: 18 looks lossless, 23 is usual.
     """
 
-    def __init__(self, path: Path, width: int, height: int, rate_hz: float, *, crf: int = 23, preset: str = "fast"):
+    def __init__(
+        self,
+        path: Path,
+        width: int,
+        height: int,
+        rate_hz: float,
+        *,
+        crf: int = 23,
+        preset: str = "fast",
+    ):
         self.path, self._size = Path(path), (width // 2 * 2, height // 2 * 2)
         self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part.mp4")
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +36,9 @@ class VideoWriter:
             self._container = av.open(str(self._part), "w")
         except (av.error.FFmpegError, OSError) as error:
             raise UserError(f"{path}: cannot be written ({error})") from None
-        self._stream = self._container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(100_000))
+        self._stream = self._container.add_stream(
+            "libx264", rate=Fraction(rate_hz).limit_denominator(100_000)
+        )
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "yuv420p"
         self._stream.options = {"crf": str(crf), "preset": preset}
@@ -36,7 +47,9 @@ class VideoWriter:
         width, height = self._size
         image = np.ascontiguousarray(image[:height, :width])
         frame = av.VideoFrame.from_ndarray(image, format="gray" if image.ndim == 2 else "rgb24")
-        self._container.mux(self._stream.encode(frame.reformat(format="yuv420p", dst_color_range="MPEG")))
+        self._container.mux(
+            self._stream.encode(frame.reformat(format="yuv420p", dst_color_range="MPEG"))
+        )
 
     def close(self) -> None:
         """Finish the file and give it its name."""
@@ -53,7 +66,10 @@ class VideoWriter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if error is None:
             self.close()
