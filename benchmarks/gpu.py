@@ -39,8 +39,7 @@ from dolorim.pose.pose import Skeleton
 from dolorim.presets import MULTIMODAL, MULTITASK, VIDEO
 from dolorim.terminal import be_quiet
 from dolorim.training.losses import FrameLoss
-from dolorim.video.crop import plan_crop, read_crops
-from dolorim.video.prefetch import prefetch
+from dolorim.video.crop_stream import open_crops
 
 SIX = Skeleton(KEYPOINTS)
 VIT, MAE = (
@@ -121,8 +120,7 @@ def measure(config: Config, video: Path, seconds: float) -> dict[str, Any]:
     torch.cuda.reset_peak_memory_stats()
     predictor = Predictor(model, input_spec, device)
     result: dict[str, Any] = {"parameters": sum(p.numel() for p in model.parameters())}
-    view = plan_crop(video, config.data)
-    crops = list(itertools.islice(read_crops(video, view)[1], 12))
+    crops = list(itertools.islice(open_crops(video, config.data), 12))
     for _ in predictor.stream(crops[:6]):
         pass  # warm
     result["network_frames_per_s"] = rate(
@@ -140,8 +138,8 @@ def measure(config: Config, video: Path, seconds: float) -> dict[str, Any]:
 
 
 def whole(predictor: Predictor, video: Path, config: Config) -> int:
-    blocks = read_crops(video, plan_crop(video, config.data))[1]
-    return sum(len(d.probabilities) for d in predictor.stream(prefetch(blocks, 4)))
+    blocks = open_crops(video, config.data)
+    return sum(len(d.probabilities) for d in predictor.stream(blocks))
 
 
 def training(

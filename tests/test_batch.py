@@ -21,7 +21,6 @@ from dolorim.core.errors import UserError
 from dolorim.core.workers import Failed
 from dolorim.dataset.splits import Split
 from dolorim.inference import predict_batch as predict
-from dolorim.inference import predict_video as label
 from dolorim.inference.inputs import find_inputs
 from dolorim.inference.predict_batch import PredictOptions, PredictWorker, predict_videos
 from dolorim.inference.predict_video import PredictInput, VideoPart, joined
@@ -29,7 +28,8 @@ from dolorim.inference.run_folder import RunFolder
 from dolorim.inference.workers import spread
 from dolorim.labels.ethogram import PAIN
 from dolorim.models.build import build_recognizer
-from dolorim.video.random_access import PacketList
+from dolorim.video import crop_stream
+from dolorim.video.random_access import PacketList, list_packets
 from videos import numbered, write_film
 from worker_stub import worker
 
@@ -185,14 +185,14 @@ def test_a_video_whose_frames_cannot_be_told_from_its_packets_is_not_divided(
     labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, PredictInput(film, "long")
 
     def without_one(path: Path) -> PacketList:
-        whole = label.list_packets(path)
+        whole = list_packets(path)
         assert whole is not None
         return PacketList(
             np.delete(whole.pts, 1500), np.delete(whole.time_s, 1500), whole.keys, whole.bytes
         )
 
     for wrong in (lambda path: None, without_one):
-        monkeypatch.setattr(label, "_packets", wrong)
+        monkeypatch.setattr(crop_stream, "_packets", wrong)
         assert labeler.predict_part(VideoPart(job, 1024, 2048)) is None
 
 
@@ -243,14 +243,14 @@ from pathlib import Path
 from ray.cluster_utils import Cluster
 import test_batch
 from dolorim.inference import predict_batch as predict
-from dolorim.inference.inputs import find_jobs
+from dolorim.inference.inputs import find_inputs
 from dolorim.inference.run_folder import RunFolder
 
 run, videos, out = RunFolder(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 cluster.add_node(num_cpus=1)
 predict.PredictWorker = test_batch.Mortal
-jobs = find_jobs(run, [videos])
+jobs = find_inputs(run, [videos])
 found = predict.predict_videos(run, jobs, out, engine="ray", workers=0, address=cluster.address)
 assert len(found.done) == len(jobs) and not found.failed, found
 import ray

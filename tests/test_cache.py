@@ -16,7 +16,7 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.dataset.extract import extract
 from dolorim.video import cache
-from dolorim.video.crop import plan_crop, read_crops
+from dolorim.video.crop_stream import open_crops
 from dolorim.video.reader import probe
 from videos import numbered, write_film
 
@@ -40,17 +40,17 @@ def entry_of(config) -> Path:
 
 
 def forbid_decoding(monkeypatch):
-    def fail(*args):
+    def fail(*args, **options):
         raise AssertionError("a video was decoded again")
 
-    monkeypatch.setattr(cache, "read_crops", fail)
+    monkeypatch.setattr(cache, "open_crops", fail)
 
 
 @pytest.mark.parametrize("crop", ["none", "follow"])
 def test_an_entry_holds_the_crops_of_every_frame_with_their_centers_and_times(config, video, crop):
     config = DataConfig(cache=config.cache, image_size=SIDE, crop=crop)
     entry = cache.build(video, config)
-    blocks = list(read_crops(video, plan_crop(video, config))[1])
+    blocks = list(open_crops(video, config))
     assert entry.n_frames == N
     assert np.array_equal(entry.images, np.concatenate([b.images for b in blocks]))
     assert np.array_equal(entry.centers, np.concatenate([b.centers for b in blocks]))

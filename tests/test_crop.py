@@ -15,7 +15,7 @@ from dolorim.pose.write_dlc import write_dlc
 from dolorim.simulate.mouse import Mouse
 from dolorim.video import crop
 from dolorim.video import localizer as localize
-from dolorim.video.crop import CropPlan, crop_frames, parse_masks, plan_crop, read_crops
+from dolorim.video.crop import CropPlan, crop_frames, parse_masks, plan_crop
 from dolorim.video.reader import Frame, FrameStream
 from videos import LOSSLESS, mouse_film, write_film
 
@@ -208,13 +208,6 @@ def test_a_picture_that_changes_its_size_amid_the_file_is_still_cropped():
     assert np.all(images[-1] == 90)
 
 
-def test_reading_crops_tells_about_damage_at_the_end(real_data):
-    path = real_data / "odd_videos" / "corrupted.mp4"
-    stream, blocks = read_crops(path, CropPlan(720.0, 16, (640.0, 360.0), None))
-    assert sum(len(b.images) for b in blocks) == 28 == stream.decoded
-    assert stream.damage is not None
-
-
 def pose_of_a_mouse(way, heading):
     """Six points of a mouse of 40 px at `way` `(time, 2)` looking to `heading`, `(time, 6, 2)`."""
     body = np.array([[20, 0], [10, 4], [10, -4], [-10, 5], [-10, -5], [-20, 0]], float)
@@ -306,7 +299,7 @@ def test_a_crop_aligned_to_the_heading_keeps_the_mouth_above_the_tail_base(tmp_p
 
 def test_a_crop_by_the_pose_needs_one_and_a_turn_needs_such_a_crop(tmp_path):
     video = write_film(tmp_path / "a.mp4", [np.full((64, 64), 90, np.uint8)] * 3)
-    with pytest.raises(UserError, match="has no pose file that --crop pose could go by"):
+    with pytest.raises(UserError, match="has no pose file, which --crop pose needs"):
         plan_crop(video, DataConfig(crop="pose"))
     with pytest.raises(UserError, match="--align heading turns the window by the pose"):
         plan_crop(video, DataConfig(align="heading"))

@@ -17,6 +17,7 @@ import torch
 from dolorim import __version__
 from dolorim.config import Config
 from dolorim.core.errors import UserError
+from dolorim.core.stopwatch import Stopwatch
 from dolorim.core.workers import Failed, failure_of
 from dolorim.files.structured import read_json
 from dolorim.files.tables import write_table
@@ -25,7 +26,6 @@ from dolorim.inference.overlay import write_overlay
 from dolorim.inference.predict_video import (
     PredictInput,
     RawPrediction,
-    Stopwatch,
     VideoPart,
     VideoPredictor,
     decide,

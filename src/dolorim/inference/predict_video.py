@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from dolorim.config import Config
 from dolorim.core.clock import rate_of
 from dolorim.core.errors import UserError
-from dolorim.core.workers import usual_workers
+from dolorim.core.stopwatch import Stopwatch
 from dolorim.dataset.labelled_recording import video_points
 from dolorim.inference.conformal import Conformal
 from dolorim.inference.conformal import abstain as left_open
 from dolorim.inference.decoder import Decoder
-from dolorim.inference.streaming import Decisions, Predictor, behind
+from dolorim.inference.streaming import Decisions, Predictor
 from dolorim.labels.ethogram import UNLABELED, Ethogram
 from dolorim.labels.predictions import Predictions
 from dolorim.pose.pose_track import PoseTrack, read_track
 from dolorim.terminal import progress
 from dolorim.video.body_length import NO_LENGTHS, BodyLengths
-from dolorim.video.crop import CropPlan, Crops, crop_frames, crop_period, plan_crop
+from dolorim.video.crop import Crops
+from dolorim.video.crop_stream import open_crops
 from dolorim.video.picture_size import PictureSize, of_other_shape
-from dolorim.video.prefetch import prefetch
-from dolorim.video.random_access import DisagreementError, FrameSpan, list_packets
-from dolorim.video.reader import FrameStream, probe
-
-T = TypeVar("T")
-_DECODED = 64  # frames that may wait to be cut
-_WAITING = 4  # blocks of crops that may wait for the network
-_packets = lru_cache(maxsize=2)(list_packets)
+from dolorim.video.random_access import DisagreementError
 
 
 @dataclass(frozen=True)
@@ -58,31 +49,6 @@ class VideoPart:
     job: PredictInput
     start: int
     stop: int | None
-
-
-class Stopwatch(dict[str, float]):
-    """Seconds by what they were spent on. Decoding and cropping run beside the network, so sums mean nothing."""
-
-    def add(self, what: str, spent_s: float) -> None:
-        self[what] = self.get(what, 0.0) + spent_s
-
-    @contextmanager
-    def on(self, what: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(what, time.perf_counter() - started)
-
-    def each(self, what: str, items: Iterable[T]) -> Iterator[T]:
-        """The same items; the time that they take to come counts."""
-        source, end = iter(items), object()
-        while True:
-            with self.on(what):
-                item: Any = next(source, end)
-            if item is end:
-                return
-            yield item
 
 
 @dataclass(frozen=True)
@@ -135,79 +101,42 @@ class VideoPredictor:
     def _video(
         self, job: PredictInput, video: Path, clock: Stopwatch, part: VideoPart | None = None
     ) -> RawPrediction:
-        info = probe(video)
-        track = (
-            self._track(job, info.header_rate_hz)
-            if self.predictor.input_spec.pose is not None
-            else None
-        )
-        with clock.on("localize and crop"):
-            view = plan_crop(
-                video, self.lengths.for_crop(self.config.data, video, info), info, job.pose
-            )
-        first, from_crop, stream = self._stream(video, view, part)
-        frames, waited = clock.each("decode", stream), "decode"
-        if usual_workers() > 2:  # a processor to spare: frames are decoded in a thread of their own
-            frames, waited = (
-                clock.each("waiting for frames", prefetch(frames, _DECODED)),
-                "waiting for frames",
-            )
-        blocks = behind(
-            clock.each("localize and crop", crop_frames(frames, view, from_crop)), first
-        )
+        span = None if part is None else self.predictor.around(part.start, part.stop)
+        config = self.lengths.for_crop(self.config.data, video)
+        crops = open_crops(video, config, job.pose, span=span, stopwatch=clock)
+        track = None
+        if self.predictor.input_spec.pose is not None:
+            track = self._track(job, crops.info.header_rate_hz)
         times: list[np.ndarray] = []
         places: list[tuple[np.ndarray, np.ndarray]] = []
 
         def counted_blocks() -> Iterator[Crops]:
-            with progress(video.name, info.expected_frames or None) as bar:
-                for block in clock.each("waiting for pictures", prefetch(blocks, _WAITING)):
+            with progress(video.name, crops.info.expected_frames or None) as bar:
+                for block in crops:
                     times.append(block.time_s)
                     places.append((block.centers, block.angles_rad))
                     bar(len(block.images))
                     yield block
 
         with clock.on("network"):
-            found = list(self.predictor.stream(counted_blocks(), track, view.side_px))
+            decisions = list(self.predictor.stream(counted_blocks(), track, crops.side_px))
         clock.add("network", -clock["waiting for pictures"])
-        clock.add("localize and crop", -clock[waited])
-        if not found and part is None:
+        if not decisions and part is None:
             raise UserError(f"{video}: no frame of it decodes")
-        seen = ("video",) if track is None else ("video", "pose")
-        damage = str(stream.damage) if stream.damage else None
-        probabilities = _together([d.probabilities for d in found])
         raw = RawPrediction(
-            probabilities,
+            _together([d.probabilities for d in decisions]),
             _together(times),
-            damage,
-            seen,
+            crops.damage,
+            ("video",) if track is None else ("video", "pose"),
             clock,
-            _points(found, places, view.side_px),
+            _points(decisions, places, crops.side_px),
         )
         if part is None:
-            return replace(raw, sizes=tuple(stream.sizes))
-        if any((s.width_px, s.height_px) != (info.width_px, info.height_px) for s in stream.sizes):
-            raise DisagreementError  # whoever sees the whole knows where the picture changes its size
-        return _only(raw, part, first)
-
-    def _stream(
-        self, video: Path, view: CropPlan, part: VideoPart | None
-    ) -> tuple[int, int, FrameStream | FrameSpan]:
-        """From which frame on the network looks, from which on windows are cut, and the frames for that."""
-        if part is None:
-            return 0, 0, FrameStream(video)
-        packets = _packets(video)
-        if packets is None:
-            raise DisagreementError
-        (first, last), (period, beyond) = (
-            self.predictor.around(part.start, part.stop),
-            crop_period(view),
-        )
-        from_crop = max(0, (first - period) // period * period)
-        return (
-            first,
-            from_crop,
-            FrameSpan(video, packets, from_crop, None if last is None else last + beyond),
-        )
+            return replace(raw, sizes=crops.sizes)
+        first_size = (crops.info.width_px, crops.info.height_px)
+        if any((s.width_px, s.height_px) != first_size for s in crops.sizes):
+            raise DisagreementError  # only a pass over the whole video tells where the size changes
+        return _only(raw, part, crops.first_frame)
 
     def _track(self, job: PredictInput, rate_hz: float) -> PoseTrack | None:
         """The recording's pose, where it has one with the keypoints that the run has learned from."""

@@ -109,13 +109,13 @@ class Predictor:
             )
             while len(waiting.images) >= self.chunk + before + after:
                 yield self._see(waiting, start, self.chunk, track, side_px)
-                waiting, start = _from(waiting, self.chunk), start + self.chunk
+                waiting, start = waiting.skip(self.chunk), start + self.chunk
         if waiting is None:
             return
         waiting = _joined_crops(waiting, _repeated(waiting, -1, after))
         while (left := len(waiting.images) - before - after) > 0:
             yield self._see(waiting, start, min(self.chunk, left), track, side_px)
-            waiting, start = _from(waiting, self.chunk), start + self.chunk
+            waiting, start = waiting.skip(self.chunk), start + self.chunk
 
     def _encode_pose(self, track: PoseTrack | None) -> Iterator[Streams]:
         if track is None:
@@ -278,13 +278,6 @@ def blocks_of(video: CachedVideo, size: int = 256) -> Iterator[Crops]:
         )  # fmt: skip
 
 
-def behind(blocks: Iterable[Crops], frame: int) -> Iterator[Crops]:
-    """The same blocks without what lies before a frame."""
-    for block in blocks:
-        if block.start + len(block.images) > frame:
-            yield _from(block, max(0, frame - block.start))
-
-
 def _joined(parts: Iterable[Decisions]) -> Decisions:
     probabilities, keypoints, visible = zip(*parts, strict=True)
     if keypoints[0] is None:
@@ -304,10 +297,6 @@ def _joined_crops(one: Crops, two: Crops) -> Crops:
 
 def _repeated(crops: Crops, frame: int, times: int) -> Crops:
     return Crops(crops.start, *(np.repeat(a[[frame]], times, axis=0) for a in _arrays(crops)))
-
-
-def _from(crops: Crops, frame: int) -> Crops:
-    return Crops(crops.start + frame, *(a[frame:] for a in _arrays(crops)))
 
 
 def _length(streams: Streams) -> int:

@@ -25,9 +25,9 @@ from filelock import FileLock, Timeout
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.files.structured import read_json
-from dolorim.video.crop import plan_crop, read_crops
+from dolorim.video.crop_stream import open_crops
 from dolorim.video.picture_size import describe_sizes
-from dolorim.video.reader import VideoInfo, probe
+from dolorim.video.reader import VideoInfo
 
 _VERSION = 5  # of what an entry holds; another number makes all old entries stale
 CROP_SETTINGS = ("crop", "align", "crop_scale", "body_length_px", "image_size", "mask")
@@ -173,32 +173,31 @@ def fingerprint(video: Path) -> dict[str, Any]:
 
 def _write(video: Path, config: DataConfig, pose: Path | None, folder: Path) -> None:
     before = _state(video, config, pose)
-    view = plan_crop(video, config, probe(video), pose)
-    stream, blocks = read_crops(video, view)
-    centers, times, angles_rad = (
-        [np.empty((0, 2), np.float32)],
-        [np.empty(0)],
-        [np.empty(0, np.float32)],
-    )
+    crops = open_crops(video, config, pose, prefetched=False)
+    # Typed empty arrays, so that a video without a frame has its arrays too.
+    centers = [np.empty((0, 2), np.float32)]
+    times_s = [np.empty(0)]
+    angles_rad = [np.empty(0, np.float32)]
     with open(folder / "images.u8", "wb") as file:
-        for block in blocks:
+        for block in crops:
             file.write(block.images.data)
             centers.append(block.centers)
-            times.append(block.time_s)
+            times_s.append(block.time_s)
             angles_rad.append(block.angles_rad)
-    if stream.decoded == 0:
+    n_frames = sum(len(times) for times in times_s)
+    if n_frames == 0:
         raise UserError(f"{video}: no frame of it decodes")
     np.save(folder / "centers.npy", np.concatenate(centers))
-    np.save(folder / "time_s.npy", np.concatenate(times))
+    np.save(folder / "time_s.npy", np.concatenate(times_s))
     np.save(folder / "turns.npy", np.concatenate(angles_rad))
     meta = {
         "version": _VERSION,
         "video": str(video),
         "fingerprint": before,
-        "n_frames": stream.decoded,
-        "side_px": view.side_px,
-        "note": describe_sizes(stream.sizes),
-        "damage": str(stream.damage) if stream.damage else None,
+        "n_frames": n_frames,
+        "side_px": crops.side_px,
+        "note": describe_sizes(crops.sizes),
+        "damage": crops.damage,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
 

@@ -1,8 +1,8 @@
-"""The follow crop: a window of constant size that goes with the animal, or the whole picture, as small squares.
+"""The follow crop: a window of constant size that follows the animal, or the whole picture.
 
-A crop is a stream: frames go in, blocks of small pictures come out a little later, in constant memory. The center
-at a frame depends on the frames within about half a second around it and on nothing else, so that a video gives the
-same crops however it is cut into blocks.
+Crops are a stream: frames go in, blocks of small pictures come out a little later, in constant
+memory. The window's center at a frame depends only on the frames within about half a second
+around it, so a video gives the same crops no matter how it is divided into blocks.
 """
 
 from __future__ import annotations
@@ -22,44 +22,49 @@ from dolorim.core.errors import UserError
 from dolorim.pose.pose_track import read_any_track
 from dolorim.video import localizer as localize
 from dolorim.video.picture_size import scaled
-from dolorim.video.reader import Frame, FrameStream, VideoInfo, full_range, probe
+from dolorim.video.reader import Frame, VideoInfo, full_range, probe
 from dolorim.video.sample_frames import sample_frames
 
-_KNOT_HZ = 15.0  # how often the animal is located; between these knots its way is straight
-_MEDIAN, _SIGMA = 7, 1.5  # knots
-_REACH = _MEDIAN // 2 + 4  # knots on either side that a smoothed knot depends on
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels
+
+_KNOT_HZ = 15.0  # how often the animal is located; between these knots its path is straight
+_MEDIAN, _SIGMA = 7, 1.5  # knots; the filters that smooth the path
+_GAUSS_RADIUS = 4  # knots
+_REACH = _MEDIAN // 2 + _GAUSS_RADIUS  # knots on either side that a smoothed knot depends on
 _BATCH = 16  # knots that are smoothed at a time
-_BLOCK = 64  # frames that are cut at a time where the way is known
+_BLOCK = 64  # frames that are cropped at a time where the path is known
 
 
 @dataclass(frozen=True)
 class CropPlan:
-    """How a recording is looked at: `side_px` of the source window, `size` of the small picture, blanked boxes.
+    """How to crop a recording.
 
-    Where the way of the window is known beforehand, from a pose, `centers_px` `(time, 2)` holds it, and `turns`
-    `(time,)` the radians by which the window is turned, so that an animal looks upwards in it.
+    `side_px` is the side of the window in the video and `size` that of the small picture. Boxes in
+    `masks` are painted with `mask_luma`. `knot` is the number of frames from one localization of
+    the animal to the next. Where a pose gives the path beforehand, `centers_px` `(time, 2)` holds
+    it, and `angles_rad` `(time,)` the angles by which the window is turned so that the animal
+    looks up. `shape` is the `(height, width)` of the pictures that the plan was made for.
     """
 
     side_px: float
     size: int
     center_px: tuple[float, float]
     scene: localize.Scene | None
-    masks: tuple[tuple[int, int, int, int], ...] = ()
+    masks: tuple[Box, ...] = ()
     mask_luma: int = 0
-    knot: int = 1  # frames between two knots
+    knot: int = 1
     centers_px: np.ndarray | None = None
     angles_rad: np.ndarray | None = None
-    shape: tuple[int, int] | None = (
-        None  # (height, width) of the pictures that all of this is about
-    )
+    shape: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class Crops:
     """A block of consecutive frames: `images` `(time, size, size)` uint8, full range.
 
-    `centers` `(time, 2)` float32 are window centers `(x, y)` in units of the window's side; `time_s` `(time,)`;
-    `turns` `(time,)` float32 radians by which the windows are turned, 0 for upright ones.
+    `centers` `(time, 2)` float32 are window centers `(x, y)` in units of the window's side;
+    `time_s` `(time,)`; `angles_rad` `(time,)` float32 are the angles by which the windows are
+    turned, 0 for upright ones. `start` is the index of the first frame.
     """
 
     start: int
@@ -68,9 +73,19 @@ class Crops:
     time_s: np.ndarray
     angles_rad: np.ndarray
 
+    def skip(self, n_frames: int) -> Crops:
+        """The same block without its first frames."""
+        return Crops(
+            self.start + n_frames,
+            self.images[n_frames:],
+            self.centers[n_frames:],
+            self.time_s[n_frames:],
+            self.angles_rad[n_frames:],
+        )
 
-def parse_masks(text: str) -> tuple[tuple[int, int, int, int], ...]:
-    """Boxes `(x0, y0, x1, y1)` from `x0,y0,x1,y1;...`."""
+
+def parse_masks(text: str) -> tuple[Box, ...]:
+    """Boxes `(x0, y0, x1, y1)` from `x0,y0,x1,y1;...`. Raises `UserError` for anything else."""
     boxes = []
     for part in filter(None, text.split(";")):
         try:
@@ -88,178 +103,215 @@ def parse_masks(text: str) -> tuple[tuple[int, int, int, int], ...]:
 def plan_crop(
     path: Path, config: DataConfig, info: VideoInfo | None = None, pose: Path | None = None
 ) -> CropPlan:
-    """Decide how to look at a video: for a follow crop, from a few of its frames, or from its pose."""
+    """Plan the crop of a video: a follow crop from a few of its frames, or from its pose file.
+
+    Raises `UserError` if the video or the pose cannot be read, or if the settings contradict each
+    other.
+    """
     info = info or probe(path)
-    return replace(_plan(path, config, info, pose), shape=(info.height_px, info.width_px))
-
-
-def _plan(path: Path, config: DataConfig, info: VideoInfo, pose: Path | None) -> CropPlan:
     masks = parse_masks(config.mask)
-    middle = (info.width_px / 2, info.height_px / 2)
-    longest = float(max(info.width_px, info.height_px))
     if config.align == "heading" and config.crop != "pose":
         raise UserError("--align heading turns the window by the pose; use it with --crop pose")
+    whole = CropPlan(
+        side_px=float(max(info.width_px, info.height_px)),
+        size=config.image_size,
+        center_px=(info.width_px / 2, info.height_px / 2),
+        scene=None,
+        masks=masks,
+        shape=(info.height_px, info.width_px),
+    )
     if config.crop == "none" and not masks:
-        return CropPlan(longest, config.image_size, middle, None)
-    frames = [f.luma for f in sample_frames(path)]
-    frames = [f for f in frames if f.shape == frames[0].shape]
-    mask_luma = int(np.median(np.stack([f[::8, ::8] for f in frames])))
+        return whole
+    lumas = [frame.luma for frame in sample_frames(path)]
+    lumas = [luma for luma in lumas if luma.shape == lumas[0].shape]
+    mask_luma = int(np.median(np.stack([luma[::8, ::8] for luma in lumas])))
+    masked = replace(whole, mask_luma=mask_luma)
     if config.crop == "none":
-        return CropPlan(longest, config.image_size, middle, None, masks, mask_luma)
+        return masked
     if config.crop == "pose":
-        if pose is None:
-            raise UserError(
-                f"{path}: has no pose file that --crop pose could go by; name its folder with --dlc DIR"
-            )
-        track = read_any_track(pose, config, info.header_rate_hz)
-        centers, heading = track.way()
-        angles_rad = heading + np.pi / 2 if config.align == "heading" else None
-        side = config.crop_scale * track.length_px
-        return CropPlan(
-            side, config.image_size, middle, None, masks, mask_luma, 1, centers, angles_rad
-        )
-    factor = localize.factor_for(frames[0].shape)
-    small = np.stack([localize.shrink(_blank(f, masks, mask_luma), factor) for f in frames])
-    scene = localize.survey(small, factor)
-    side = config.crop_scale * (config.body_length_px or scene.body_length_px)
-    knot = max(1, round(info.header_rate_hz / _KNOT_HZ))
-    return CropPlan(side, config.image_size, scene.home_px, scene, masks, mask_luma, knot)
+        return _along_pose(masked, path, config, info, pose)
+    return _following(masked, lumas, config, info)
 
 
-def crop_period(view: CropPlan) -> tuple[int, int]:
-    """Frames after which cutting repeats itself, and how many to either side a window's center depends on.
+def crop_period(plan: CropPlan) -> tuple[int, int]:
+    """Frames after which cropping repeats itself, and how far a window's center looks around.
 
-    A stream from a multiple of the first on gives, from its second such stretch on, exactly the crops of the whole one.
+    A stream that starts at a multiple of the first number gives exactly the crops of the full
+    stream from its second such period on. The second number counts the frames to either side.
     """
-    return (_BATCH + 1) * view.knot, (_REACH + 1) * view.knot
+    return (_BATCH + 1) * plan.knot, (_REACH + 1) * plan.knot
 
 
-def crop_frames(frames: Iterable[Frame], view: CropPlan, start: int = 0) -> Iterator[Crops]:
+def crop_frames(frames: Iterable[Frame], plan: CropPlan, start: int = 0) -> Iterator[Crops]:
     """Cut the window out of every frame; the first one is frame `start` of the video."""
+    prepared = (_prepared(frame, plan) for frame in frames)
+    if plan.centers_px is None:
+        return _crop_located(prepared, plan, start)
+    return _crop_along(plan.centers_px, prepared, plan, start)
+
+
+def _along_pose(
+    plan: CropPlan, path: Path, config: DataConfig, info: VideoInfo, pose: Path | None
+) -> CropPlan:
+    if pose is None:
+        raise UserError(
+            f"{path}: has no pose file, which --crop pose needs; name its folder with --dlc DIR"
+        )
+    track = read_any_track(pose, config, info.header_rate_hz)
+    centers_px, heading_rad = track.way()
+    # Turned by a quarter more, an animal that heads along x looks up.
+    angles_rad = heading_rad + np.pi / 2 if config.align == "heading" else None
+    return replace(
+        plan,
+        side_px=config.crop_scale * track.length_px,
+        centers_px=centers_px,
+        angles_rad=angles_rad,
+    )
+
+
+def _following(
+    plan: CropPlan, lumas: list[np.ndarray], config: DataConfig, info: VideoInfo
+) -> CropPlan:
+    factor = localize.factor_for(lumas[0].shape)
+    masked = [_blank(luma, plan.masks, plan.mask_luma) for luma in lumas]
+    scene = localize.survey(np.stack([localize.shrink(luma, factor) for luma in masked]), factor)
+    body_length_px = config.body_length_px or scene.body_length_px
+    return replace(
+        plan,
+        side_px=config.crop_scale * body_length_px,
+        center_px=scene.home_px,
+        scene=scene,
+        knot=max(1, round(info.header_rate_hz / _KNOT_HZ)),
+    )
+
+
+def _prepared(frame: Frame, plan: CropPlan) -> Frame:
+    """The frame at the planned picture size, with masked boxes painted over."""
+    luma = frame.luma if plan.shape is None else scaled(frame.luma, plan.shape)
+    luma = _blank(luma, plan.masks, plan.mask_luma)
+    return frame if luma is frame.luma else replace(frame, luma=luma)
+
+
+def _crop_along(
+    centers_px: np.ndarray, frames: Iterable[Frame], plan: CropPlan, start: int
+) -> Iterator[Crops]:
+    """Crops along a known path `(time, 2)`; after its last row the window stays where it is."""
+    last_row = len(centers_px) - 1
     waiting: deque[Frame] = deque()
-    knots: list[tuple[float, float]] = []  # raw positions from knot `first` on
-    first = done = 0  # knots forgotten; frames that have left
     for frame in frames:
-        luma = frame.luma if view.shape is None else scaled(frame.luma, view.shape)
-        luma = _blank(luma, view.masks, view.mask_luma)
-        if luma is not frame.luma:
-            frame = Frame(frame.index, frame.time_s, luma, frame.video_range)
+        waiting.append(frame)
+        if len(waiting) == _BLOCK:
+            rows = np.minimum(np.arange(start, start + _BLOCK), last_row)
+            yield _cut(waiting, centers_px[rows], plan, start)
+            start += _BLOCK
+    if waiting:
+        rows = np.minimum(np.arange(start, start + len(waiting)), last_row)
+        yield _cut(waiting, centers_px[rows], plan, start)
+
+
+def _crop_located(frames: Iterable[Frame], plan: CropPlan, start: int) -> Iterator[Crops]:
+    """Crops along the path of an animal that is located at every knot, as the frames come in."""
+    waiting: deque[Frame] = deque()
+    knots: list[tuple[float, float]] = []  # located positions, from knot `first_knot` on
+    first_knot = done = 0  # knots that have been forgotten; frames that have left
+    for frame in frames:
         waiting.append(frame)
         n_in = done + len(waiting)
-        if view.centers_px is not None:
-            if len(waiting) == _BLOCK:
-                yield _cut(
-                    waiting, _known_way(view, start + done, start + n_in), view, start + done
-                )
-                done = n_in
+        if (n_in - 1) % plan.knot:
             continue
-        if (n_in - 1) % view.knot:
-            continue
-        knots.append(_locate(view, frame))
-        last = first + len(knots) - 1
-        if last - done // view.knot >= _BATCH + _REACH + 1:
-            path = _way(knots, view.knot)
-            stop = (last - _REACH) * view.knot
-            yield _cut(
-                waiting,
-                path[done - first * view.knot : stop - first * view.knot],
-                view,
-                start + done,
-            )
+        knots.append(_locate(plan, frame))
+        last_knot = first_knot + len(knots) - 1
+        if last_knot - done // plan.knot >= _BATCH + _REACH + 1:
+            path = _smooth_path(knots, plan.knot)
+            first_frame = first_knot * plan.knot
+            stop = (last_knot - _REACH) * plan.knot
+            yield _cut(waiting, path[done - first_frame : stop - first_frame], plan, start + done)
             done = stop
-            forget = max(0, done // view.knot - _REACH - first)
-            del knots[:forget]
-            first += forget
-    if waiting and view.centers_px is not None:
-        yield _cut(
-            waiting, _known_way(view, start + done, start + done + len(waiting)), view, start + done
-        )
-    elif waiting:
-        path = _way(knots, view.knot, len(waiting) + done - first * view.knot)
-        yield _cut(waiting, path[done - first * view.knot :], view, start + done)
+            n_forgotten = max(0, done // plan.knot - _REACH - first_knot)
+            del knots[:n_forgotten]
+            first_knot += n_forgotten
+    if waiting:
+        first_frame = first_knot * plan.knot
+        path = _smooth_path(knots, plan.knot, len(waiting) + done - first_frame)
+        yield _cut(waiting, path[done - first_frame :], plan, start + done)
 
 
-def read_crops(path: Path, view: CropPlan) -> tuple[FrameStream, Iterator[Crops]]:
-    """All of a video through a view, with the stream that tells about damage once it has run to its end."""
-    stream = FrameStream(path)
-    return stream, crop_frames(stream, view)
+def _locate(plan: CropPlan, frame: Frame) -> tuple[float, float]:
+    if plan.scene is None:
+        return plan.center_px
+    small = localize.shrink(frame.luma, plan.scene.factor)
+    if small.shape != plan.scene.median.shape:  # the picture changes its size within the file
+        return plan.center_px
+    return localize.locate(plan.scene, small)
 
 
-def _locate(view: CropPlan, frame: Frame) -> tuple[float, float]:
-    if view.scene is None:
-        return view.center_px
-    small = localize.shrink(frame.luma, view.scene.factor)
-    if small.shape != view.scene.median.shape:  # the picture changes its size within the file
-        return view.center_px
-    return localize.locate(view.scene, small)
-
-
-def _way(knots: list[tuple[float, float]], knot: int, n_frames: int | None = None) -> np.ndarray:
+def _smooth_path(
+    knots: list[tuple[float, float]], knot: int, n_frames: int | None = None
+) -> np.ndarray:
     """Smoothed positions at frames, `(frames, 2)`, the first at the first knot."""
     raw = np.asarray(knots)
     smooth = ndimage.median_filter(raw, (_MEDIAN, 1), mode="nearest")
-    smooth = ndimage.gaussian_filter1d(smooth, _SIGMA, axis=0, mode="nearest", radius=4)
-    at = np.arange((len(raw) - 1) * knot + 1 if n_frames is None else n_frames) / knot
-    return np.stack([np.interp(at, np.arange(len(raw)), smooth[:, i]) for i in (0, 1)], axis=1)
+    smooth = ndimage.gaussian_filter1d(smooth, _SIGMA, axis=0, mode="nearest", radius=_GAUSS_RADIUS)
+    if n_frames is None:
+        n_frames = (len(raw) - 1) * knot + 1
+    at_knot = np.arange(n_frames) / knot
+    columns = [np.interp(at_knot, np.arange(len(raw)), column) for column in smooth.T]
+    return np.stack(columns, axis=1)
 
 
-def _known_way(view: CropPlan, start: int, stop: int) -> np.ndarray:
-    """Centers of frames `[start, stop)`; behind the pose's last row the window stays where it is."""
-    assert view.centers_px is not None
-    return view.centers_px[np.minimum(np.arange(start, stop), len(view.centers_px) - 1)]
-
-
-def _cut(waiting: deque[Frame], path: np.ndarray, view: CropPlan, start: int) -> Crops:
-    images = np.empty((len(path), view.size, view.size), np.uint8)
-    times, angles_rad = np.empty(len(path)), np.zeros(len(path), np.float32)
-    if view.angles_rad is not None:
-        angles_rad[:] = view.angles_rad[
-            np.minimum(start + np.arange(len(path)), len(view.angles_rad) - 1)
-        ]
+def _cut(waiting: deque[Frame], path: np.ndarray, plan: CropPlan, start: int) -> Crops:
+    """Take one waiting frame per row of `path` `(time, 2)` and cut the window around it."""
+    n_frames = len(path)
+    angles_rad = np.zeros(n_frames, np.float32)
+    if plan.angles_rad is not None:
+        rows = np.minimum(start + np.arange(n_frames), len(plan.angles_rad) - 1)
+        angles_rad[:] = plan.angles_rad[rows]
+    images = np.empty((n_frames, plan.size, plan.size), np.uint8)
+    times_s = np.empty(n_frames)
     for i, (x, y) in enumerate(path.tolist()):
         frame = waiting.popleft()
-        images[i] = (
-            _upright(frame, x, y, view)
-            if view.angles_rad is None
-            else _turned(frame, x, y, float(angles_rad[i]), view)
-        )
-        times[i] = frame.time_s
-    return Crops(start, images, (path / view.side_px).astype(np.float32), times, angles_rad)
+        times_s[i] = frame.time_s
+        if plan.angles_rad is None:
+            images[i] = _window(frame, x, y, plan.side_px, plan.size)
+        else:
+            images[i] = _turned_window(frame, x, y, float(angles_rad[i]), plan)
+    return Crops(start, images, (path / plan.side_px).astype(np.float32), times_s, angles_rad)
 
 
-def _upright(frame: Frame, x: float, y: float, view: CropPlan) -> np.ndarray:
-    return _window(frame, x - view.side_px / 2, y - view.side_px / 2, view.side_px, view.size)
+def _turned_window(
+    frame: Frame, x: float, y: float, angle_rad: float, plan: CropPlan
+) -> np.ndarray:
+    """The window around `(x, y)`, turned: a larger upright one is turned and cut to size."""
+    # A square whose side is the window's diagonal covers the window at any angle. Its side differs
+    # from the window's by an even number of pixels, so that the rim is the same on both sides.
+    size = 2 * math.ceil(plan.size * math.sqrt(0.5)) + plan.size % 2
+    side_px = plan.side_px * size / plan.size
+    wide = Image.fromarray(_window(frame, x, y, side_px, size))
+    turned = wide.rotate(math.degrees(angle_rad), Image.Resampling.BILINEAR)
+    rim = (size - plan.size) // 2
+    return np.asarray(turned.crop((rim, rim, rim + plan.size, rim + plan.size)))
 
 
-def _turned(frame: Frame, x: float, y: float, turn: float, view: CropPlan) -> np.ndarray:
-    """The window around `(x, y)` turned by `turn` radians: a larger upright one, turned, and cut to size."""
-    size = 2 * math.ceil(view.size * math.sqrt(0.5)) + view.size % 2
-    side = view.side_px * size / view.size
-    wide = Image.fromarray(_window(frame, x - side / 2, y - side / 2, side, size))
-    rim = (size - view.size) // 2
-    whole = wide.rotate(math.degrees(turn), Image.Resampling.BILINEAR)
-    return np.asarray(whole.crop((rim, rim, rim + view.size, rim + view.size)))
-
-
-def _window(frame: Frame, x0: float, y0: float, side: float, size: int) -> np.ndarray:
-    """The square with corner `(x0, y0)` resampled to `size`; beyond the picture its edge is repeated."""
+def _window(frame: Frame, x: float, y: float, side_px: float, size: int) -> np.ndarray:
+    """The square around `(x, y)` resampled to `(size, size)`, the picture's edge repeated."""
+    x0, y0 = x - side_px / 2, y - side_px / 2
     height, width = frame.luma.shape
+    # One pixel more to each side, for the bilinear filter.
     left, top = int(np.floor(x0)) - 1, int(np.floor(y0)) - 1
-    right, bottom = int(np.ceil(x0 + side)) + 1, int(np.ceil(y0 + side)) + 1
+    right, bottom = int(np.ceil(x0 + side_px)) + 1, int(np.ceil(y0 + side_px)) + 1
     if left < 0 or top < 0 or right > width or bottom > height:
         rows = np.clip(np.arange(top, bottom), 0, height - 1)
         columns = np.clip(np.arange(left, right), 0, width - 1)
         source = frame.luma[rows][:, columns]
     else:
         source = np.ascontiguousarray(frame.luma[top:bottom, left:right])
-    box = (x0 - left, y0 - top, x0 - left + side, y0 - top + side)
+    box = (x0 - left, y0 - top, x0 - left + side_px, y0 - top + side_px)
     small = Image.fromarray(source).resize((size, size), Image.Resampling.BILINEAR, box=box)
     return full_range(np.asarray(small), frame.video_range)
 
 
-def _blank(
-    luma: np.ndarray, masks: tuple[tuple[int, int, int, int], ...], value: int
-) -> np.ndarray:
+def _blank(luma: np.ndarray, masks: tuple[Box, ...], value: int) -> np.ndarray:
+    """The picture with boxes painted over; the same array if there are none."""
     if not masks:
         return luma
     luma = np.array(luma)
