@@ -14,9 +14,13 @@ from dolorim.core.errors import UserError
 
 
 class VideoWriter:
-    """Frames `(height, width)` gray or `(height, width, 3)` RGB, uint8, to a file that appears when it is complete.
+    """Writes frames to a file that appears when it is complete.
 
-    Sides are cut to even numbers, as H.264 wants them. `crf` is the quality: 18 looks lossless, 23 is usual.
+    Frames are uint8, `(height, width)` gray or `(height, width, 3)` RGB. Sides are cut to even
+    numbers, which H.264 requires. `crf` is the quality: 18 is visually lossless, 23 is usual. The
+    same frames give the same bytes, no matter how many cores the machine has.
+
+    Raises `UserError` if the file cannot be written.
     """
 
     def __init__(
@@ -29,7 +33,8 @@ class VideoWriter:
         crf: int = 23,
         preset: str = "fast",
     ):
-        self.path, self._size = Path(path), (width // 2 * 2, height // 2 * 2)
+        self.path = Path(path)
+        self._width, self._height = width // 2 * 2, height // 2 * 2
         self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part.mp4")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -39,17 +44,19 @@ class VideoWriter:
         self._stream = self._container.add_stream(
             "libx264", rate=Fraction(rate_hz).limit_denominator(100_000)
         )
-        self._stream.width, self._stream.height = self._size
+        self._stream.width, self._stream.height = self._width, self._height
         self._stream.pix_fmt = "yuv420p"
         self._stream.options = {"crf": str(crf), "preset": preset}
+        # x264 takes other decisions with other numbers of threads, and by default uses as many as
+        # there are cores. One thread also makes the smallest file.
+        self._stream.codec_context.thread_count = 1
 
     def write(self, image: np.ndarray) -> None:
-        width, height = self._size
-        image = np.ascontiguousarray(image[:height, :width])
+        """Append a frame."""
+        image = np.ascontiguousarray(image[: self._height, : self._width])
         frame = av.VideoFrame.from_ndarray(image, format="gray" if image.ndim == 2 else "rgb24")
-        self._container.mux(
-            self._stream.encode(frame.reformat(format="yuv420p", dst_color_range="MPEG"))
-        )
+        yuv = frame.reformat(format="yuv420p", dst_color_range="MPEG")
+        self._container.mux(self._stream.encode(yuv))
 
     def close(self) -> None:
         """Finish the file and give it its name."""
@@ -78,7 +85,7 @@ class VideoWriter:
 
 
 def write_lossless(path: Path, frames: np.ndarray, rate_hz: float) -> Path:
-    """Write gray frames `(time, height, width)` uint8 to an FFV1 file that gives back the very same pixels."""
+    """Write gray frames `(time, height, width)` uint8 to an FFV1 file that keeps every pixel."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=Fraction(rate_hz).limit_denominator(100_000))
         stream.height, stream.width = frames.shape[1:]
