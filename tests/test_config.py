@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dolorim.config import Config, config_toml, read_config
+from dolorim.config import Config, ModelConfig, config_toml, read_config
 from dolorim.core.errors import UserError
 from dolorim.presets import DEMO, PRESETS
 
@@ -134,3 +134,13 @@ def test_a_file_in_another_encoding_is_read_and_one_that_is_not_there_is_a_users
 def test_settings_do_not_change_once_they_are_made():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().train.epochs = 5
+
+
+@pytest.mark.parametrize("text", ["convolution_dropout = 1.0", 'visual = "motion_features"'])
+def test_a_cnn_that_is_always_dropped_is_what_is_now_called_motion_features(tmp_path, text):
+    config = read_config(written(tmp_path, f"[model]\n{text}\n"))
+    assert config == Config(model=ModelConfig(visual="motion_features"))
+    assert read_config(written(tmp_path, config_toml(config))) == config
+    again = dataclasses.replace(config.model, visual="cnn3d")
+    assert again.visual == "cnn3d", "the way back needs nothing else"
+    assert ModelConfig(visual="vit_2d", convolution_dropout=1.0).visual == "vit_2d"

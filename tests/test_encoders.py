@@ -23,9 +23,9 @@ def vit(img_size: int = 32, n_keypoints: int = 0) -> Vit2d:
     return Vit2d(VIT, img_size, n_keypoints).eval()
 
 
-def cnn3d(clip_length: int = 8, convolution_dropout: float = 0.0) -> Cnn3d:
+def cnn3d(clip_length: int = 8, convolutions: bool = True) -> Cnn3d:
     torch.manual_seed(0)
-    model = Cnn3d((8, 12, 16, 20), clip_length, 10, 0.0, 0.0, convolution_dropout)
+    model = Cnn3d((8, 12, 16, 20), clip_length, 10, 0.0, 0.0, 0.0, convolutions)
     model(torch.rand(2, 1, clip_length + 4, 32, 32))
     return model.eval()
 
@@ -57,7 +57,7 @@ def test_dinov2_takes_sizes_that_are_multiples_of_14_and_no_others() -> None:
     assert len(model.blocks) == 12
     assert model(video(2)).shape == (1, 2, 768)
     assert "apache-2.0" in str(model.source)
-    with pytest.raises(UserError, match=r"--img_size 100: .* multiple of 14 .* such as 98"):
+    with pytest.raises(UserError, match=r"--image_size 100: .* multiple of 14 .* such as 98"):
         Vit2d(img_size=100)
 
 
@@ -112,7 +112,7 @@ def test_the_maps_of_the_3d_cnn_are_dense_in_time_and_leave_the_features_alone(
     assert moved[12] > 1e-3
     assert not moved[: 12 - model.after].any()
     assert not moved[13 + model.before :].any()
-    without = cnn3d(clip_length, convolution_dropout=1.0)
+    without = cnn3d(clip_length, convolutions=False)
     torch.testing.assert_close(without(images, maps=1)[0], without(images))
 
 

@@ -13,7 +13,7 @@ from dolorim.models.build import build_recognizer
 from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.motion_maps import LAGS, MotionMaps
 from dolorim.models.recognizer import Inputs, Recognizer
-from dolorim.models.shape_features import Kinematics
+from dolorim.models.shape_features import ShapeFeatures
 from dolorim.video.crop import Crops
 
 SIZE, CLASSES = 32, 3
@@ -172,7 +172,7 @@ def test_the_numbers_of_shape_and_motion_do_not_depend_on_heading_or_on_which_is
         -(((x - at) / 0.4) ** 2 + (y / 0.2) ** 2)
     )  # a body that moves along its long axis
     bright = 0.5 + 0.3 * blob[None]
-    maps, numbers, still = MotionMaps(LAGS), Kinematics(LAGS), torch.zeros(1, 20, 2)
+    maps, numbers, still = MotionMaps(LAGS), ShapeFeatures(LAGS), torch.zeros(1, 20, 2)
     one = numbers(maps(bright), still)
     turned = numbers(maps(bright.transpose(2, 3)), still)
     torch.testing.assert_close(turned[..., :5], one[..., :5], atol=1e-3, rtol=1e-3)
@@ -199,9 +199,9 @@ def test_the_convolutions_can_be_hidden_in_training_only() -> None:
     assert float(net.stem[0].weight.grad.abs().max()) > 0
 
 
-def test_convolutions_that_are_never_learned_from_are_not_computed() -> None:
+def test_motion_features_decide_without_any_convolution() -> None:
     torch.manual_seed(0)
-    model = build_recognizer(ModelConfig(clip_length=12, convolution_dropout=1.0), CLASSES).eval()
+    model = build_recognizer(ModelConfig(clip_length=12, visual="motion_features"), CLASSES).eval()
     inputs = Inputs(*video(20))
     with torch.no_grad():
         before = model(inputs).actions
@@ -209,3 +209,14 @@ def test_convolutions_that_are_never_learned_from_are_not_computed() -> None:
             parameter.fill_(float("nan"))
         torch.testing.assert_close(model(inputs).actions, before)
     assert before.shape == (1, 20, CLASSES)
+    learned = {n.split(".")[1] for n, p in model.visual.named_parameters() if p.requires_grad}
+    assert not learned & {"stem", "blocks", "pooled_norm"}
+
+
+def test_motion_features_have_the_weights_of_the_3d_cnn_so_that_older_runs_load() -> None:
+    torch.manual_seed(0)
+    older = build_recognizer(ModelConfig(clip_length=12), CLASSES).state_dict()
+    model = build_recognizer(ModelConfig(clip_length=12, visual="motion_features"), CLASSES)
+    assert {n: v.shape for n, v in model.state_dict().items()} == {
+        n: v.shape for n, v in older.items()
+    }

@@ -20,8 +20,9 @@ Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[float, Field(ge=0)]
-Visual = Literal["cnn3d", "vit_2d", "videomae2_3d", "none"]
+Visual = Literal["cnn3d", "motion_features", "vit_2d", "videomae2_3d", "none"]
 PoseKind = Literal["none", "graph", "full", "generic"]
+_CONVOLUTION_DROPOUT = 0.5
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -100,8 +101,9 @@ class ModelConfig:
     """The network: streams that see, what joins them, what looks along time, and heads."""
 
     visual: Visual = "cnn3d"
-    """What looks at the video: the 3D CNN, a 2D transformer or ConvNet frame by frame, VideoMAE clip by clip, or
-    nothing."""
+    """What looks at the video: the 3D CNN; motion_features, its measurements of shape and motion without
+    its convolutions, best where there are only a few bouts of each behavior; a 2D transformer or
+    ConvNet frame by frame; VideoMAE clip by clip; or nothing."""
     pose: PoseKind = "none"
     """What is taken from a pose: the 18 lengths and angles of the six keypoints, these and more, what any skeleton
     and any number of animals gives, or nothing."""
@@ -143,9 +145,15 @@ class ModelConfig:
     """Share of training batches that lack one of two streams, so that a run also serves videos without pose."""
     appearance_dropout: Share = 0.5
     """Share of training windows that are learned from shape and motion alone, without the picture itself."""
-    convolution_dropout: Share = 0.5
-    """Share of training windows that are learned from measured shape and motion, without the convolutions; with 1 the
-    convolutions are left out, which is best where there are only a few bouts of each behavior."""
+    convolution_dropout: Share = _CONVOLUTION_DROPOUT
+    """Share of training windows that are learned from measured shape and motion, without the
+    convolutions. 1 is the old spelling of --visual motion_features."""
+
+    def __post_init__(self) -> None:
+        # Version 0.1.0 spelled `motion_features` as a 3D CNN whose convolutions are always dropped.
+        if self.visual == "cnn3d" and self.convolution_dropout == 1:
+            object.__setattr__(self, "visual", "motion_features")
+            object.__setattr__(self, "convolution_dropout", _CONVOLUTION_DROPOUT)
 
 
 @dataclass(frozen=True, config=_STRICT)

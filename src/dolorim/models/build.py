@@ -19,103 +19,114 @@ if TYPE_CHECKING:
     from dolorim.models.videomae import VideoMae3d
     from dolorim.models.vit import Vit2d
 
-FEATURES, HIDDEN = 512, 256  # of the 3D CNN alone, and of the hidden layer behind it
+    VisualEncoder = Cnn3d | Vit2d | VideoMae3d
+
+_CNN_WIDTH = 512  # features of the 3D CNN, where nothing but the action head follows it
+_HIDDEN = 256  # of the action head
+_KEYPOINT_HIDDEN = 64  # channels of the keypoint head
+
+# Channels after each halving of the picture.
+_LIGHT = (8, 16, 32, 64)
+_STANDARD = (24, 48, 96, 192, 320)
 
 
 def build_recognizer(
     config: ModelConfig, n_classes: int, skeleton: Skeleton = NO_SKELETON, image_size: int = 128
 ) -> Recognizer:
-    """The network that `config` says, for pictures of a size and poses of a `skeleton`, with random weights.
+    """Build the network of a `config`, with random weights.
 
-    Raises `UserError` for settings that make no network.
+    `image_size` is the side of its pictures in pixels, `skeleton` that of its poses. Raises
+    `UserError` for settings that contradict each other.
     """
-    if config.visual == config.pose == "none":
-        raise UserError(
-            "--visual none and --pose none leave nothing to learn from; choose one of them"
-        )
-    if config.tasks == "multitask" and (config.visual == "none" or not skeleton.keypoints):
-        raise UserError(
-            "--tasks multitask learns keypoints from video and pose files; name both, or use --tasks action_only"
-        )
-    if config.tasks == "multitask" and skeleton.animals > 1:
-        raise UserError(
-            "--tasks multitask learns the keypoints of one animal; name it with --individual, or use action_only"
-        )
-    if config.pose != "none" and config.pose_reach and config.width % HEADS:
-        raise UserError(
-            f"--width {config.width}: expected a multiple of {HEADS}, the heads of the pose's attention"
-        )
-    if config.tcn_step > 1 and (
-        config.visual != "none" or config.pose_reach or config.temporal == "none"
-    ):
-        raise UserError(
-            "--tcn_step above 1 is for poses alone: use --visual none --pose_reach 0 --temporal tcn with it"
-        )
-    n_keypoints = len(skeleton.keypoints)
-    joined = config.visual != "none" and config.pose != "none"
-    alone = config.visual == "cnn3d" and not joined and config.temporal == "none"
-    visual = _visual(
-        config, FEATURES if alone else config.width, n_keypoints if joined else 0, image_size
-    )
-    pose = paws = None
-    if config.pose != "none":
-        n_features = len(feature_names(config.pose, skeleton.keypoints, skeleton.animals))
-        pose = PoseEncoder(
-            n_features, config.width, reach=config.pose_reach, dropout=config.dropout
-        )
-        paws = (
-            PawBrightness(n_keypoints)
-            if config.visual == "cnn3d" and skeleton.animals == 1
-            else None
-        )
-    widths = (
-        visual.width if visual else 0,
-        (pose.width if pose else 0) + (paws.width if paws else 0),
-    )
-    fusion = None if alone else Fusion(widths, config.width, config.fusion, config.dropout)
-    temporal = refine = None
+    _refuse_contradictions(config, skeleton)
+    # Random weights are drawn in this order: with another one, a seed gives another network.
+    visual = _visual_encoder(config, skeleton, image_size)
+    pose = _pose_encoder(config, skeleton)
+    paws = _paw_brightness(config, skeleton)
+    fusion = None if _decides_alone(config) else _fusion(config, visual, pose, paws)
+    temporal = None
     if config.temporal == "tcn":
         temporal = Tcn(
             config.width, config.hidden_dim, config.tcn_layers, config.dropout, config.causal
         )
-    if config.refine_stages:
-        refine = Refinement(
-            n_classes,
-            config.hidden_dim,
-            config.tcn_layers,
-            config.dropout,
-            config.refine_stages,
-            config.causal,
-        )
-    width = config.hidden_dim if temporal else FEATURES if alone else config.width
-    action = ActionHead(width, HIDDEN, n_classes, config.dropout)
+    refine = _refinement(config, n_classes)
+    action = ActionHead(_decision_width(config), _HIDDEN, n_classes, config.dropout)
     keypoints = None
     if config.tasks == "multitask":
         assert visual is not None
-        keypoints = SpatialKeypointHead(visual.map_channels, 64, n_keypoints)
+        n_keypoints = len(skeleton.keypoints)
+        keypoints = SpatialKeypointHead(visual.map_channels, _KEYPOINT_HIDDEN, n_keypoints)
     return Recognizer(
         visual, pose, fusion, temporal, action, refine, keypoints, paws, config.tcn_step
     )
 
 
-def _visual(
-    config: ModelConfig, width: int, n_keypoints: int, image_size: int
-) -> Cnn3d | Vit2d | VideoMae3d | None:
+def _refuse_contradictions(config: ModelConfig, skeleton: Skeleton) -> None:
+    if config.visual == config.pose == "none":
+        raise UserError(
+            "--visual none and --pose none leave nothing to learn from; choose one of them"
+        )
+    _refuse_keypoint_contradictions(config, skeleton)
+    if config.pose != "none" and config.pose_reach and config.width % HEADS:
+        raise UserError(
+            f"--width {config.width}: expected a multiple of {HEADS}, "
+            "the number of attention heads of the pose stream"
+        )
+    looks_around = config.visual != "none" or config.pose_reach or config.temporal == "none"
+    if config.tcn_step > 1 and looks_around:
+        raise UserError(
+            "--tcn_step above 1 is for poses alone: use --visual none --pose_reach 0 "
+            "--temporal tcn with it"
+        )
+
+
+def _refuse_keypoint_contradictions(config: ModelConfig, skeleton: Skeleton) -> None:
+    if config.tasks != "multitask":
+        return
+    if config.visual == "none" or not skeleton.keypoints:
+        raise UserError(
+            "--tasks multitask learns keypoints from video and pose files; give both, "
+            "or use --tasks action_only"
+        )
+    if skeleton.animals > 1:
+        raise UserError(
+            "--tasks multitask learns the keypoints of one animal; name it with --individual, "
+            "or use --tasks action_only"
+        )
+
+
+def _is_cnn(config: ModelConfig) -> bool:
+    return config.visual in ("cnn3d", "motion_features")
+
+
+def _has_both_streams(config: ModelConfig) -> bool:
+    return config.visual != "none" and config.pose != "none"
+
+
+def _decides_alone(config: ModelConfig) -> bool:
+    """Does the action head read the 3D CNN directly, with nothing between them?"""
+    return _is_cnn(config) and not _has_both_streams(config) and config.temporal == "none"
+
+
+def _decision_width(config: ModelConfig) -> int:
+    if config.temporal == "tcn":
+        return config.hidden_dim
+    return _CNN_WIDTH if _decides_alone(config) else config.width
+
+
+def _visual_encoder(
+    config: ModelConfig, skeleton: Skeleton, image_size: int
+) -> VisualEncoder | None:
     match config.visual:
         case "none":
             return None
-        case "cnn3d":
-            return Cnn3d(
-                (8, 16, 32, 64) if config.model_type == "light" else (24, 48, 96, 192, 320),
-                config.clip_length,
-                width,
-                config.dropout,
-                config.appearance_dropout,
-                config.convolution_dropout,
-            )
+        case "cnn3d" | "motion_features":
+            return _cnn(config)
         case "vit_2d":
-            from dolorim.models.vit import DEFAULT, Vit2d  # seconds to load, and only needed here
+            from dolorim.models.vit import DEFAULT, Vit2d  # takes seconds to import
 
+            # Patch tokens are read at the keypoints only where there is a pose stream too.
+            n_keypoints = len(skeleton.keypoints) if _has_both_streams(config) else 0
             return Vit2d(config.encoder_name or DEFAULT, image_size, n_keypoints)
         case "videomae2_3d":
             from dolorim.models.videomae import VideoMae3d
@@ -123,3 +134,56 @@ def _visual(
             return VideoMae3d(config.encoder_name or "videomae2_small", image_size)
         case _:
             assert_never(config.visual)
+
+
+def _cnn(config: ModelConfig) -> Cnn3d:
+    cnn = Cnn3d(
+        _LIGHT if config.model_type == "light" else _STANDARD,
+        config.clip_length,
+        _CNN_WIDTH if _decides_alone(config) else config.width,
+        config.dropout,
+        config.appearance_dropout,
+        config.convolution_dropout,
+        convolutions=config.visual == "cnn3d",
+    )
+    # Without convolutions in the decision, only the keypoint head can teach them anything.
+    if config.visual == "motion_features" and config.tasks == "action_only":
+        cnn.freeze_convolutions()
+    return cnn
+
+
+def _pose_encoder(config: ModelConfig, skeleton: Skeleton) -> PoseEncoder | None:
+    if config.pose == "none":
+        return None
+    names = feature_names(config.pose, skeleton.keypoints, skeleton.animals)
+    return PoseEncoder(len(names), config.width, reach=config.pose_reach, dropout=config.dropout)
+
+
+def _paw_brightness(config: ModelConfig, skeleton: Skeleton) -> PawBrightness | None:
+    if config.pose != "none" and _is_cnn(config) and skeleton.animals == 1:
+        return PawBrightness(len(skeleton.keypoints))
+    return None
+
+
+def _fusion(
+    config: ModelConfig,
+    visual: VisualEncoder | None,
+    pose: PoseEncoder | None,
+    paws: PawBrightness | None,
+) -> Fusion:
+    visual_width = visual.width if visual else 0
+    pose_width = sum(part.width for part in (pose, paws) if part is not None)
+    return Fusion((visual_width, pose_width), config.width, config.fusion, config.dropout)
+
+
+def _refinement(config: ModelConfig, n_classes: int) -> Refinement | None:
+    if not config.refine_stages:
+        return None
+    return Refinement(
+        n_classes,
+        config.hidden_dim,
+        config.tcn_layers,
+        config.dropout,
+        config.refine_stages,
+        config.causal,
+    )

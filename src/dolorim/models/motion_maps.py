@@ -1,7 +1,8 @@
-"""What the 3D CNN looks at: pictures of shape and motion from which coat, light and contrast have been taken out.
+"""The input of the 3D CNN: pictures of shape and motion without coat color, light and contrast.
 
-With few animals a network on raw pixels learns coats and corners. Differences of log luma, in units of the animal's own
-contrast, look alike for a black mouse on a light floor and for bright paws in the dark.
+With few animals, a network on raw pixels learns coats and corners. Differences of log luma, in
+units of the animal's own contrast, look alike for a black mouse on a light floor and for bright
+paws in the dark.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-LAGS = (1, 2, 4)  # frames; motion is seen at these distances to either side
-_DARK = 16.0 / 255  # luma added before the logarithm: noise in the dark is no motion
+LAGS = (1, 2, 4)  # frames; a map of motion compares frames at this distance to either side
+_DARK = 16.0 / 255  # luma added before the logarithm, so that noise in the dark is no motion
 _QUIET = 0.08  # changes below this share of the contrast are noise
 _LEAST_CONTRAST = 0.05  # log units
+_MIDDLE = 0.4  # half sides; standard deviation of the weights around the middle of the crop
 
 
 @dataclass(frozen=True)
 class Maps:
     """Maps of a stretch of video, `(batch, time, height, width)`.
 
-    `picture` is log luma over contrast, for all frames; `motion` (one per lag) and `flicker` lack `reach` frames at
-    either end.
+    `picture` is log luma over contrast, for all frames; `motion` (one per lag) and `flicker` lack
+    `reach` frames at either end.
     """
 
     picture: torch.Tensor
@@ -39,7 +41,8 @@ class Maps:
 class MotionMaps(nn.Module):
     """Frames `(batch, time, height, width)` from 0 to 1 to `Maps`. Has nothing to learn.
 
-    Every frame is scaled by its own contrast alone, so that a frame's maps do not depend on how long the stretch is.
+    Every frame is scaled by its own contrast alone, so its maps do not depend on how long the
+    stretch is.
     """
 
     def __init__(self, lags: tuple[int, ...]) -> None:
@@ -50,10 +53,9 @@ class MotionMaps(nn.Module):
     def forward(self, frames: torch.Tensor) -> Maps:
         log = torch.log(frames + _DARK)
         log = log - log.mean((2, 3), keepdim=True)
-        weight = _middle(log.shape[2], log.shape[3], log.device, log.dtype)
-        contrast = (
-            torch.einsum("bthw,hw->bt", log * log, weight).sqrt()[..., None, None] + _LEAST_CONTRAST
-        )
+        weight = _middle_weights(log.shape[2], log.shape[3], log.device, log.dtype)
+        spread = torch.einsum("bthw,hw->bt", log * log, weight).sqrt()
+        contrast = spread[..., None, None] + _LEAST_CONTRAST
         inner = slice(self.reach, log.shape[1] - self.reach)
         share = 1 / contrast[:, inner]
 
@@ -61,12 +63,14 @@ class MotionMaps(nn.Module):
             return log[:, inner.start + offset : inner.stop + offset]
 
         def visible(change: torch.Tensor) -> torch.Tensor:
+            # In place, because these maps are the largest tensors of the network.
             return (change.abs_().mul_(share) - _QUIET).clamp_(0, 3)
 
         motion = tuple(visible(at(lag) - at(-lag)) for lag in self.lags)
-        flicker = (
-            visible(at(1) - 2 * at(0) + at(-1)) if self.lags else torch.zeros_like(log[:, inner])
-        )
+        if self.lags:
+            flicker = visible(at(1) - 2 * at(0) + at(-1))
+        else:
+            flicker = torch.zeros_like(log[:, inner])
         return Maps(log / contrast, motion, flicker, self.reach)
 
 
@@ -75,9 +79,11 @@ def lags_within(clip_length: int) -> tuple[int, ...]:
     return tuple(lag for lag in LAGS if 2 * lag < clip_length)
 
 
-def _middle(height: int, width: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Weights `(height, width)` that sum to 1 and look at the middle of the crop, where the animal is."""
+def _middle_weights(
+    height: int, width: int, device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
+    """Weights `(height, width)` that sum to 1, largest in the middle, where the animal is."""
     y = torch.linspace(-1, 1, height, device=device, dtype=dtype)
     x = torch.linspace(-1, 1, width, device=device, dtype=dtype)
-    weight = torch.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * 0.4**2))
+    weight = torch.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * _MIDDLE**2))
     return weight / weight.sum()
