@@ -159,7 +159,7 @@ def training(
         pose = torch.randn(batch, long, input_spec.n_features, device=device)
         points = torch.rand(batch, time_, len(KEYPOINTS), 2, device=device)
         inside = torch.ones(batch, long, dtype=torch.bool, device=device)
-        inputs = Inputs(inputs.frames, inputs.track, pose, inside, points)
+        inputs = Inputs(inputs.frames, inputs.crop_centers, pose, inside, points)
     labels = torch.randint(len(PAIN), (batch, time_), device=device)
     loss = FrameLoss(settings, np.full(len(PAIN), 1 / len(PAIN))).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)

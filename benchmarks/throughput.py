@@ -44,7 +44,7 @@ def decide(predictor: Predictor, images: np.ndarray, centers: np.ndarray) -> Non
     clip = torch.from_numpy(images).to(predictor.device)[None, None].float() / 255
     track = torch.from_numpy(centers).to(predictor.device)[None]
     with torch.inference_mode():
-        predictor.model(Inputs(frames=clip, track=track), halo=True).actions.softmax(-1).cpu()
+        predictor.model(Inputs(frames=clip, crop_centers=track), halo=True).actions.softmax(-1).cpu()
 
 
 def clip_by_clip(predictor: Predictor, run: RunFolder, video: Path, frames: int) -> float:

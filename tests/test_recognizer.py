@@ -100,7 +100,7 @@ def _inputs(input_spec: InputSpec, footage: LabelledRecording) -> Inputs:
     found: dict[str, torch.Tensor] = {}
     if video is not None:
         found["frames"] = torch.from_numpy(video.images)[None, None].float() / 255
-        found["track"] = torch.from_numpy(video.centers)[None]
+        found["crop_centers"] = torch.from_numpy(video.centers)[None]
     if track is not None and input_spec.pose is not None:
         places = track.at(np.arange(-REACH, n + REACH), 0, n - 1)
         found["pose"] = torch.from_numpy(input_spec.features_of(track, *places))[None]

@@ -177,7 +177,7 @@ def test_a_distilled_checkpoint_loads_from_each_way_of_saving_it(
     encoders = [VideoMae3d(img_size=32, shape=SHAPE) for _ in range(2)]
     said = load_encoder(encoders[0], str(tmp_path / "vit_s.pth"))
     assert "vit_s.pth" in said
-    assert "licence" in said
+    assert "license" in said
     save_file(state, tmp_path / "vit_s.safetensors")
     load_encoder(encoders[1], str(tmp_path / "vit_s.safetensors"))
     assert fingerprint(encoders[0]) == fingerprint(encoders[1])
@@ -297,7 +297,7 @@ def test_half_precision_changes_little_and_the_size_must_be_a_multiple_of_16() -
     assert half.dtype == torch.float32
     full = model(images)
     assert float((half - full).abs().max()) < 0.15 * float(full.std()) + 0.05
-    with pytest.raises(UserError, match=r"--img_size 100: .* multiple of 16 .* such as 96"):
+    with pytest.raises(UserError, match=r"--image_size 100: .* multiple of 16 .* such as 96"):
         VideoMae3d(img_size=100, shape=SHAPE)
     with pytest.raises(UserError, match=r"expected videomae2_small, videomae2_base"):
         VideoMae3d("videomae2_tiny")

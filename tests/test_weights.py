@@ -137,7 +137,7 @@ def test_a_network_whose_description_is_on_the_hub_alone_is_refused_without_one(
     offline: Path,
 ) -> None:
     with pytest.raises(
-        UserError, match=r"--encoder_name hf-hub:timm/nobody: its description is not here"
+        UserError, match=r"--encoder_name hf-hub:timm/nobody: its description is neither on this"
     ) as error:
         Vit2d("hf-hub:timm/nobody", 32)
     one_line(error)
@@ -157,11 +157,11 @@ def test_what_is_in_the_hub_cache_is_used_without_a_network(offline: Path) -> No
     assert fingerprint(encoder.net) == fingerprint(state)
 
 
-def test_licences_are_named_and_non_commercial_ones_are_known_as_such() -> None:
-    assert Source("a/b", licence="CC BY-NC 4.0").non_commercial
-    assert Source("a/b", licence="cc-by-nc-sa-4.0").non_commercial
-    for licence in ("apache-2.0", "MIT", "NCSA", "no licence stated on its page"):
-        assert not Source("a/b", licence=licence).non_commercial
+def test_licenses_are_named_and_non_commercial_ones_are_known_as_such() -> None:
+    assert Source("a/b", license="CC BY-NC 4.0").non_commercial
+    assert Source("a/b", license="cc-by-nc-sa-4.0").non_commercial
+    for license in ("apache-2.0", "MIT", "NCSA", "no license stated on its page"):
+        assert not Source("a/b", license=license).non_commercial
 
 
 def test_a_fingerprint_changes_with_every_bit_name_and_shape() -> None:

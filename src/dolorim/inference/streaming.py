@@ -133,7 +133,7 @@ class Predictor:
         )  # as bytes: a quarter of what floats would take on the way
         inputs = {
             "frames": pictures[None, None].float() / 255,
-            "track": self._moved(crops.centers[:stop])[None],
+            "crop_centers": self._moved(crops.centers[:stop])[None],
         }
         if track is not None:
             inputs |= self._pose(track, start, frames)

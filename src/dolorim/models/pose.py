@@ -1,4 +1,4 @@
-"""The pose stream: a frame's pose features, and what the frames around it add."""
+"""The pose stream: the pose features of a frame, and what the frames around it add."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import torch.nn.functional as F
 from torch import nn
 
 HEADS = 4  # of the attention; the width is divided among them
-_FAR = 5.0  # standard deviations at which a feature is cut off: a jump of the tracker must not rule the layer
+# Standard deviations at which a feature is cut off: a jump of the tracker must not rule the layer.
+_MOST_DEVIATIONS = 5.0
 
 
 class PoseEncoder(nn.Module):
     """Pose features, NaN where missing: `(batch, time, n_features)` -> `(batch, time, width)`.
 
-    A missing value enters as the training data's mean, beside a mask that says so. Each frame then attends to the
-    frames at most `reach` away. `halo`, `before` and `after` are as in the visual encoders: with `halo=True` the
-    features and `valid` carry `reach` frames of context on either side and come back without them. Without it nothing
-    lies beyond the ends. Frames with `valid` False (padding, or beyond the video) are not attended to.
+    A missing value enters as the mean of the training data, beside a mask that marks it. Each frame
+    then attends to the frames at most `reach` away. `halo`, `before` and `after` are as in the
+    visual encoders: with `halo=True` the features and `valid` carry `reach` frames of context on
+    either side and come back without them; otherwise nothing lies beyond the ends. Frames with
+    `valid` False (padding, or beyond the video) are not attended to.
     """
 
     mean: torch.Tensor
@@ -51,9 +53,10 @@ class PoseEncoder(nn.Module):
         )
 
     def fit(self, mean: torch.Tensor, std: torch.Tensor) -> None:
-        """Take over the mean and the standard deviation `(n_features,)` of the training data's known values.
+        """Adopt the mean and standard deviation of the known values in the training data.
 
-        A feature that is never known, or never changes, may have NaN or 0: it then counts as unchanging.
+        Both are `(n_features,)`. A feature that is never known, or never changes, may have NaN or
+        0: it counts as constant.
         """
         self.mean.copy_(mean.nan_to_num(0.0))
         self.std.copy_(torch.where(std > 0, std, 1.0))  # NaN is not > 0
@@ -62,7 +65,8 @@ class PoseEncoder(nn.Module):
         self, features: torch.Tensor, valid: torch.Tensor | None = None, *, halo: bool = False
     ) -> torch.Tensor:
         known = ~features.isnan()
-        scaled = ((features - self.mean) / self.std).clamp(-_FAR, _FAR).nan_to_num(0.0)
+        scaled = (features - self.mean) / self.std
+        scaled = scaled.clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS).nan_to_num(0.0)
         x = self.mlp(torch.cat([scaled, known.to(scaled.dtype)], -1))
         if self.attention is not None:
             if valid is None:
@@ -75,9 +79,10 @@ class PoseEncoder(nn.Module):
 
 
 class BandedAttention(nn.Module):
-    """Attention of frames to those at most `reach` away: `(batch, time + 2 reach, width)` -> `(batch, time, width)`.
+    """Attention of frames to the frames at most `reach` away.
 
-    What a frame gives depends on distance (a learned bias) and content, never on where in the recording it lies.
+    `(batch, time + 2 * reach, width)` -> `(batch, time, width)`. The weight of a frame depends on
+    its distance (a learned bias) and its content, never on its place in the recording.
     """
 
     def __init__(self, width: int, heads: int, reach: int, dropout: float) -> None:
@@ -91,22 +96,16 @@ class BandedAttention(nn.Module):
     def forward(self, x: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         inner = slice(self.reach, x.shape[1] - self.reach)
         band = 2 * self.reach + 1
-        split = self.queries_keys_values(self.norm(x)).view(*x.shape[:2], 3, self.heads, -1)
-        queries, keys, values = split.unbind(
-            2
-        )  # each (batch, time + 2 reach, heads, width / heads)
-        keys, values = (
-            keys.unfold(1, band, 1),
-            values.unfold(1, band, 1),
-        )  # (batch, time, heads, width / heads, band)
-        score = (
-            torch.einsum("bthc,bthcn->bthn", queries[:, inner], keys) * keys.shape[3] ** -0.5
-            + self.distance_bias
-        )
-        seen = valid.unfold(1, band, 1).clone()
-        seen[..., self.reach] = (
-            True  # itself: a frame of padding attends to something, too, or it would be NaN
-        )
-        share = score.masked_fill(~seen[:, :, None], float("-inf")).softmax(-1)
-        found = torch.einsum("bthn,bthcn->bthc", share, values)
-        return x[:, inner] + self.join(found.flatten(2))
+        projected = self.queries_keys_values(self.norm(x)).view(*x.shape[:2], 3, self.heads, -1)
+        # Each (batch, time + 2 * reach, heads, width / heads).
+        queries, keys, values = projected.unbind(2)
+        # And with the band: (batch, time, heads, width / heads, band).
+        keys, values = keys.unfold(1, band, 1), values.unfold(1, band, 1)
+        similarity = torch.einsum("bthc,bthcn->bthn", queries[:, inner], keys)
+        score = similarity * keys.shape[3] ** -0.5 + self.distance_bias
+        attended = valid.unfold(1, band, 1).clone()
+        # A frame of padding attends to itself: a softmax over nothing would be NaN.
+        attended[..., self.reach] = True
+        share = score.masked_fill(~attended[:, :, None], float("-inf")).softmax(-1)
+        context = torch.einsum("bthn,bthcn->bthc", share, values)
+        return x[:, inner] + self.join(context.flatten(2))

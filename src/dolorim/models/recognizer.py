@@ -1,4 +1,4 @@
-"""The one model: streams that see, fusion that joins them, what looks along time, and heads that read."""
+"""The one model: stream encoders, a fusion that joins them, context over time, and heads."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from dolorim.models.paw_brightness import PawBrightness
 from dolorim.models.pose import PoseEncoder
 from dolorim.models.tcn import Refinement, Tcn
 
-if TYPE_CHECKING:  # their libraries take seconds to load
+if TYPE_CHECKING:  # their libraries take seconds to import
     from dolorim.models.videomae import VideoMae3d
     from dolorim.models.vit import Vit2d
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the streams see of a stretch of `time` frames. A stream that has nothing to see has None.
+    """What the streams are given of a stretch of `time` frames; None for a stream without input.
 
-    `frames` `(batch, 1, time, height, width)` from 0 to 1, `track` `(batch, time, 2)` centers of the crop in sides of
-    the crop, both with the visual encoder's halo; `pose` `(batch, time, features)`, NaN where missing, with the pose
-    encoder's halo, and `pose_inside` `(batch, time)`, false beyond the recording; `points` `(batch, time, keypoint, 2)`
-    in the crop, from -1 to 1, NaN where missing, without halo. `features` `(batch, time, width)` stand for frames that
-    a frozen visual encoder has seen before. `negative` `(batch,)` says which windows augmentation has turned to
-    negatives; None for none.
+    - `frames` `(batch, 1, time, height, width)` from 0 to 1, with the visual encoder's halo,
+    - `crop_centers` `(batch, time, 2)` in sides of the crop, with the same halo,
+    - `pose` `(batch, time, features)`, NaN where missing, with the pose encoder's halo,
+    - `pose_inside` `(batch, time)`, false beyond the recording, with the same halo,
+    - `points` `(batch, time, keypoint, 2)` in the crop, from -1 to 1, NaN where missing, no halo,
+    - `features` `(batch, time, width)`: what a frozen visual encoder has made of the frames before,
+    - `negative` `(batch,)`: windows that augmentation has turned into negatives; None for none.
     """
 
     frames: torch.Tensor | None = None
-    track: torch.Tensor | None = None
+    crop_centers: torch.Tensor | None = None
     pose: torch.Tensor | None = None
     pose_inside: torch.Tensor | None = None
     points: torch.Tensor | None = None
@@ -42,9 +43,9 @@ class Inputs:
 
 
 class Streams(NamedTuple):
-    """What the streams have seen, `(batch, time, width of the stream)`; None where a stream was left out.
+    """Features of each stream, `(batch, time, width of the stream)`; None for one left out.
 
-    `maps` `(batch, time, channels, height, width)` are what is left of the picture, for keypoints.
+    `maps` `(batch, time, channels, height, width)` still have the picture's axes, for keypoints.
     """
 
     visual: torch.Tensor | None
@@ -53,9 +54,9 @@ class Streams(NamedTuple):
 
 
 class Output(NamedTuple):
-    """`actions` logits `(batch, time, classes)`, the last of `stages` `(stages, batch, time, classes)`.
+    """Logits `(batch, time, classes)`, and those of all stages `(stages, batch, time, classes)`.
 
-    `keypoints` are None where they were not asked for.
+    `actions` are the last of the `stages`. `keypoints` are None where they were not asked for.
     """
 
     actions: torch.Tensor
@@ -64,12 +65,13 @@ class Output(NamedTuple):
 
 
 class Recognizer(nn.Module):
-    """`encode` sees, `read` decides; what lies between can be stored.
+    """`encode` turns inputs into features of each stream, `read` turns those into decisions.
 
-    Keypoints are read from the picture alone, never from the pose stream, so that they cannot be copied. A visual
-    encoder has `before`, `after` (frames of context), `width`, and maps frames, track and points (`Inputs`) to
-    `(batch, time, width)`; its `maps_of` gives the maps of single frames, which need less context. The recognizer's
-    own `before` and `after` are how far `read` looks along time.
+    The features between the two can be stored. Keypoints are read from the picture alone, never
+    from the pose stream, so they cannot be copied. A visual encoder has `before` and `after`
+    (frames of context) and `width`, and maps frames, crop centers and points (`Inputs`) to `(batch,
+    time, width)`; its `maps_of` gives the maps of single frames, which need less context. The
+    recognizer's own `before` and `after` are the context that `read` needs.
     """
 
     def __init__(
@@ -86,18 +88,18 @@ class Recognizer(nn.Module):
     ) -> None:
         super().__init__()
         self.step = step
-        self.visual, self.pose, self.fusion, self.temporal, self.paws = (
-            visual,
-            pose,
-            fusion,
-            temporal,
-            paws,
-        )
-        self.action, self.refine, self.keypoints = action, refine, keypoints
-        self.before, self.after = (
-            step * sum(getattr(part, side) for part in (temporal, refine) if part is not None)
-            for side in ("before", "after")
-        )
+        # The names of these attributes are those of the weights in a run folder.
+        self.visual = visual
+        self.pose = pose
+        self.fusion = fusion
+        self.temporal = temporal
+        self.paws = paws
+        self.action = action
+        self.refine = refine
+        self.keypoints = keypoints
+        look_around = [part for part in (temporal, refine) if part is not None]
+        self.before = step * sum(part.before for part in look_around)
+        self.after = step * sum(part.after for part in look_around)
 
     def forward(
         self,
@@ -107,9 +109,10 @@ class Recognizer(nn.Module):
         halo: bool = False,
         maps: int = 1,
     ) -> Output:
-        """Decide on the frames given, `step` apart. With `halo=True` the inputs carry the streams' context.
+        """Decide on the given frames, which are `step` apart.
 
-        Keypoints are found in every `maps`-th frame, in none with 0.
+        With `halo=True` the inputs carry the context of each stream. Keypoints are found in every
+        `maps`-th frame, or in none with 0.
         """
         return self.read(self.encode(inputs, halo=halo, maps=maps), valid)
 
@@ -117,18 +120,18 @@ class Recognizer(nn.Module):
         """Inputs to the features of each stream, and to maps of every `maps`-th frame."""
         visual, pose, grid = inputs.features, None, None
         if self.visual is not None and inputs.frames is not None:
-            where = {"halo": halo, "points": inputs.points}
+            places = {"halo": halo, "points": inputs.points}
             if self.keypoints is None or not maps:
-                visual = self.visual(inputs.frames, inputs.track, **where)
+                visual = self.visual(inputs.frames, inputs.crop_centers, **places)
             else:
-                visual, grid = self.visual(inputs.frames, inputs.track, maps=maps, **where)
+                visual, grid = self.visual(inputs.frames, inputs.crop_centers, maps=maps, **places)
         if self.pose is not None and inputs.pose is not None:
             pose = self.pose(inputs.pose, inputs.pose_inside, halo=halo)
             if self.paws is not None:
-                pose = torch.cat([pose, self._brightness(inputs, pose, halo)], -1)
+                pose = torch.cat([pose, self._paw_brightness(inputs, pose, halo)], -1)
         return Streams(visual, pose, grid)
 
-    def _brightness(self, inputs: Inputs, pose: torch.Tensor, halo: bool) -> torch.Tensor:
+    def _paw_brightness(self, inputs: Inputs, pose: torch.Tensor, halo: bool) -> torch.Tensor:
         assert self.paws is not None
         if inputs.frames is None or inputs.points is None or self.visual is None:
             return pose.new_zeros(*pose.shape[:2], self.paws.width)
@@ -140,45 +143,53 @@ class Recognizer(nn.Module):
     def read(
         self, streams: Streams, valid: torch.Tensor | None = None, *, dense: bool = False
     ) -> Output:
-        """Features to decisions. `valid` `(batch, time)` is false beyond the recording; there is no context there.
+        """Features to decisions.
 
-        With `dense=True` they are those of all frames, of which each is compared with those `step` away.
+        `valid` `(batch, time)` is false beyond the recording, where there is no context. With
+        `dense=True` the streams hold all frames, and each is compared with those `step` away.
         """
-        seen = (
-            [next(s for s in streams if s is not None)]
-            if self.fusion is None
-            else self.fusion(streams)
-        )
-        look = self._decide_densely if dense and self.step > 1 else self._decide
-        found = [look(features, valid) for features in seen]
-        stages = (
-            found[0] if len(found) == 1 else torch.stack([f.log_softmax(-1) for f in found]).mean(0)
-        )
+        if self.fusion is None:
+            joined = [next(stream for stream in streams if stream is not None)]
+        else:
+            joined = self.fusion(streams)
+        stages = self._stages(joined, valid, dense and self.step > 1)
         if self.keypoints is None or streams.maps is None:
             return Output(stages[-1], stages)
         return Output(stages[-1], stages, self.keypoints(streams.maps))
 
+    def _stages(
+        self, joined: list[torch.Tensor], valid: torch.Tensor | None, dense: bool
+    ) -> torch.Tensor:
+        """Logits of all stages; with late fusion, the mean of what each stream decides."""
+        decide = self._decide_densely if dense else self._decide
+        decisions = [decide(features, valid) for features in joined]
+        if len(decisions) == 1:
+            return decisions[0]
+        return torch.stack([logits.log_softmax(-1) for logits in decisions]).mean(0)
+
     def find_keypoints(self, frames: torch.Tensor) -> Keypoints:
         """Keypoints of single frames, with nothing else computed.
 
-        `frames` `(batch, 1, before + 1 + after, height, width)` from 0 to 1 are each frame with the context that the
-        visual encoder's maps of it need (`map_before`, `map_after`). Time is 1 in what comes out.
+        `frames` `(batch, 1, before + 1 + after, height, width)` from 0 to 1 are each frame with the
+        context that the visual encoder's maps need (`map_before`, `map_after`). The keypoints have
+        one frame on their axis of time.
         """
         assert self.visual is not None
         assert self.keypoints is not None
         return self.keypoints(self.visual.maps_of(frames))
 
     def _decide_densely(self, features: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """Every `step`-th frame is a sequence of its own, and all of them are decided on side by side."""
+        """Treat every `step`-th frame as a sequence of its own, all of them side by side."""
         batch, time, width = features.shape
         if valid is None:
             valid = features.new_ones(batch, time, dtype=torch.bool)
-        lacking = -time % self.step
-        features, valid = F.pad(features, (0, 0, 0, lacking)), F.pad(valid, (0, lacking))
-        apart = features.view(batch, -1, self.step, width).transpose(1, 2).flatten(0, 1)
-        stages = self._decide(apart, valid.view(batch, -1, self.step).transpose(1, 2).flatten(0, 1))
-        together = stages.view(len(stages), batch, self.step, -1, stages.shape[-1]).transpose(2, 3)
-        return together.flatten(2, 3)[:, :, :time]
+        padding = -time % self.step
+        features, valid = F.pad(features, (0, 0, 0, padding)), F.pad(valid, (0, padding))
+        sequences = features.view(batch, -1, self.step, width).transpose(1, 2).flatten(0, 1)
+        inside = valid.view(batch, -1, self.step).transpose(1, 2).flatten(0, 1)
+        stages = self._decide(sequences, inside)
+        interleaved = stages.view(len(stages), batch, self.step, -1, stages.shape[-1])
+        return interleaved.transpose(2, 3).flatten(2, 3)[:, :, :time]
 
     def _decide(self, features: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
         if self.temporal is not None:
@@ -188,51 +199,59 @@ class Recognizer(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Joins what the streams have seen: `Streams` -> a list of `(batch, time, width)`, one entry but for `late`.
+    """Joins the streams: `Streams` -> a list of `(batch, time, width)`, one entry but for `late`.
 
-    `widths` are those of the visual and of the pose stream, 0 for one that the model does not have. A stream that it
-    has, and that is left out, is replaced by a learned vector. `concat` lays the streams side by side before a hidden
-    layer, `gated` weighs them against each other frame by frame, `late` lets each decide alone.
+    `widths` are those of the visual and of the pose stream, 0 for one that the model does not have.
+    A stream that the model has, but that is left out, is replaced by a learned vector. `concat`
+    puts the streams side by side before a hidden layer, `gated` weighs them against each other
+    frame by frame, `late` lets each decide alone.
     """
 
     def __init__(self, widths: tuple[int, int], width: int, how: str, dropout: float) -> None:
         super().__init__()
         self.how, self.width = how, width
-        self.scale = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(w), nn.Linear(w, width), nn.ReLU(), nn.Dropout(dropout))
-            for w in widths
-            if w
-        )
         self.has = tuple(w > 0 for w in widths)
-        both = all(self.has)
-        self.absent = (
-            nn.ParameterList(nn.Parameter(torch.zeros(width)) for w in widths if w)
-            if both
-            else None
-        )
-        self.mix = (
-            nn.Sequential(nn.Linear(2 * width, width), nn.ReLU())
-            if both and how == "concat"
-            else None
-        )
-        self.gate = nn.Linear(2 * width, width) if both and how == "gated" else None
+        own_widths = [w for w in widths if w]
+        self.scale = nn.ModuleList(_scaled(w, width, dropout) for w in own_widths)
+        self.absent: nn.ParameterList | None = None
+        self.mix: nn.Sequential | None = None
+        self.gate: nn.Linear | None = None
+        if not all(self.has):
+            return
+        self.absent = nn.ParameterList(nn.Parameter(torch.zeros(width)) for _ in own_widths)
+        if how == "concat":
+            self.mix = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU())
+        if how == "gated":
+            self.gate = nn.Linear(2 * width, width)
 
     def forward(self, streams: Streams) -> list[torch.Tensor]:
-        mine = [s for s, has in zip(streams[:2], self.has, strict=True) if has]
-        there = [s for s in mine if s is not None]
-        if not there:
-            raise ValueError("no stream has anything to see")
-        seen = [None if s is None else scale(s) for s, scale in zip(mine, self.scale, strict=True)]
+        own = [s for s, has in zip(streams[:2], self.has, strict=True) if has]
+        scaled = [
+            None if stream is None else scale(stream)
+            for stream, scale in zip(own, self.scale, strict=True)
+        ]
+        present = [stream for stream in scaled if stream is not None]
+        if not present:
+            raise ValueError("no stream has any input")
         if self.absent is None or self.how == "late":
-            return [s for s in seen if s is not None]
-        batch, time = there[0].shape[:2]
-        one, two = (
-            a.expand(batch, time, self.width) if s is None else s
-            for s, a in zip(seen, self.absent, strict=True)
+            return present
+        # A learned vector stands for the stream that is left out, in every frame.
+        visual, pose = (
+            absent.expand_as(present[0]) if stream is None else stream
+            for stream, absent in zip(scaled, self.absent, strict=True)
         )
-        pair = torch.cat([one, two], -1)
+        return [self._joined(visual, pose)]
+
+    def _joined(self, visual: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
+        pair = torch.cat([visual, pose], -1)
         if self.mix is not None:
-            return [self.mix(pair)]
+            return self.mix(pair)
         assert self.gate is not None
         share = torch.sigmoid(self.gate(pair))
-        return [share * one + (1 - share) * two]
+        return share * visual + (1 - share) * pose
+
+
+def _scaled(width_in: int, width: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.LayerNorm(width_in), nn.Linear(width_in, width), nn.ReLU(), nn.Dropout(dropout)
+    )

@@ -1,4 +1,4 @@
-"""Context over time: dilated convolutions, as MS-TCN++ has them (Li et al. 2020, arXiv:2006.09220)."""
+"""Context over time: dilated convolutions as in MS-TCN++ (Li et al. 2020, arXiv:2006.09220)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ _KERNEL = 3  # frames
 class Tcn(nn.Module):
     """`(batch, time, width_in)` and `valid (batch, time)` -> `(batch, time, hidden_dim)`.
 
-    A layer looks 2^i and 2^(layers - 1 - i) frames to either side; `stages` such stacks follow one another. Where
-    `valid` is False (padding, or beyond the video) every layer sees zeros, as it does outside of what it is given. So
-    padding changes nothing, and the frames of a chunk that has `before` and `after` frames of true context around
-    them come out as in one pass over the whole. With `causal` a frame depends on no later one.
+    Layer i looks 2^i and 2^(layers - 1 - i) frames to either side; `stages` such stacks follow one
+    another. Where `valid` is False (padding, or beyond the video) every layer sees zeros, as it
+    does beyond the ends of its input. So padding changes nothing, and the frames of a chunk with
+    `before` and `after` frames of true context around them come out as in one pass over the whole
+    recording. With `causal` a frame depends on no later one.
     """
 
     def __init__(
@@ -29,13 +30,14 @@ class Tcn(nn.Module):
     ) -> None:
         super().__init__()
         self.start = nn.Sequential(nn.LayerNorm(width_in), nn.Linear(width_in, hidden_dim))
+        near = [2**i for i in range(layers)]
+        dilations = stages * list(zip(near, reversed(near), strict=True))
         self.layers = nn.ModuleList(
-            DualDilatedLayer(hidden_dim, 2**i, 2 ** (layers - 1 - i), dropout, causal)
-            for _ in range(stages)
-            for i in range(layers)
+            DualDilatedLayer(hidden_dim, one, two, dropout, causal) for one, two in dilations
         )
-        reach = stages * sum(2 ** max(i, layers - 1 - i) for i in range(layers))
-        self.before, self.after = reach + reach * causal, reach * (not causal)
+        reach = sum(max(pair) for pair in dilations)
+        self.before = 2 * reach if causal else reach
+        self.after = 0 if causal else reach
 
     @property
     def reach(self) -> int:
@@ -56,10 +58,11 @@ class Tcn(nn.Module):
 
 
 class Refinement(nn.Module):
-    """Logits `(batch, time, classes)` -> logits of all stages `(1 + stages, batch, time, classes)`, the last the best.
+    """Logits `(batch, time, classes)` -> logits of all stages `(1 + stages, batch, time, classes)`.
 
-    Each stage reads the probabilities of the one before. The loss is summed over the first axis; a decision is `[-1]`.
-    It sees `before` and `after` frames around, on top of what the logits have seen; with `causal`, none after.
+    Each stage reads the probabilities of the one before, so the last is the best: the loss is
+    summed over the first axis, and a decision is `[-1]`. It needs `before` and `after` frames of
+    context, on top of those that the logits have seen; with `causal`, none after.
     """
 
     def __init__(
@@ -73,17 +76,16 @@ class Refinement(nn.Module):
     ) -> None:
         super().__init__()
         tcns = [Tcn(n_classes, hidden_dim, layers, dropout, causal) for _ in range(stages)]
-        self.before, self.after = (
-            sum(getattr(tcn, side) for tcn in tcns) for side in ("before", "after")
-        )
+        self.before = sum(tcn.before for tcn in tcns)
+        self.after = sum(tcn.after for tcn in tcns)
         self.tcns = nn.ModuleList(tcns)
         self.decide = nn.ModuleList(nn.Linear(hidden_dim, n_classes) for _ in range(stages))
 
     def forward(self, logits: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
-        found = [logits]
+        stages = [logits]
         for tcn, decide in zip(self.tcns, self.decide, strict=True):
-            found.append(decide(tcn(found[-1].softmax(-1), valid)))
-        return torch.stack(found)
+            stages.append(decide(tcn(stages[-1].softmax(-1), valid)))
+        return torch.stack(stages)
 
 
 class DualDilatedLayer(nn.Module):
@@ -94,12 +96,15 @@ class DualDilatedLayer(nn.Module):
         self.dilations = nn.ModuleList(
             nn.Conv1d(width, width, _KERNEL, dilation=d) for d in (near, far)
         )
+        # A causal layer is padded on the left only, so its kernel ends at the frame itself.
         self.pads = [((_KERNEL - 1) * d, 0) if causal else (d, d) for d in (near, far)]
         self.fuse = nn.Sequential(nn.Conv1d(2 * width, width, 1), nn.ReLU(), nn.Dropout(dropout))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        seen = [look(F.pad(x, pad)) for look, pad in zip(self.dilations, self.pads, strict=True)]
-        return x + self.fuse(torch.cat(seen, 1))
+        near_and_far = [
+            convolve(F.pad(x, pad)) for convolve, pad in zip(self.dilations, self.pads, strict=True)
+        ]
+        return x + self.fuse(torch.cat(near_and_far, 1))
 
 
 def _channel_mask(valid: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:

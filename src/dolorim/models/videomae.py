@@ -1,4 +1,7 @@
-"""VideoMAE (Tong et al. 2022, arXiv:2203.12602; Wang et al. 2023, arXiv:2303.16727), made dense in time."""
+"""VideoMAE, made dense in time.
+
+Tong et al. 2022, arXiv:2203.12602, and Wang et al. 2023, arXiv:2303.16727.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +14,32 @@ from torch import nn
 from transformers import VideoMAEConfig, VideoMAEModel
 
 from dolorim.core.errors import UserError
-from dolorim.models.pretrained import Picture, Source, State, load_strictly
+from dolorim.models.pretrained import Picture, Source, State, check_patches, load_strictly
 
-CLIP, HOP, TUBELET, PATCH = 16, 8, 2, 16  # frames, frames, frames, pixels
+CLIP = 16  # frames
+HOP = 8  # frames from the start of a clip to the start of the next
+TUBELET = 2  # frames that share a token
+PATCH = 16  # pixels
 _PRETRAINED_AT = 224  # pixels
-_CHUNK = 8  # clips at a time: memory stays bounded
+_CHUNK = 8  # clips at a time, so that memory stays bounded
+# Mean and standard deviation of ImageNet's pictures, as in pretraining.
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
-_TWO = "Apache-2.0 on its page, but the authors' VideoMAEv2 pages say CC BY-NC 4.0"
+_VIDEOMAE2 = "OpenGVLab/VideoMAE2"
+_VIDEOMAE2_LICENSE = "Apache-2.0 on its page, but the authors' VideoMAEv2 pages say CC BY-NC 4.0"
+# Besides these, any name on the hub: MCG-NJU/videomae-small-..., MCG-NJU/videomae-base-...
 SOURCES = {
     "videomae2_small": Source(
-        "OpenGVLab/VideoMAE2", ("distill/vit_s_k710_dl_from_giant.pth",), _TWO
+        _VIDEOMAE2, ("distill/vit_s_k710_dl_from_giant.pth",), _VIDEOMAE2_LICENSE
     ),
     "videomae2_base": Source(
-        "OpenGVLab/VideoMAE2", ("distill/vit_b_k710_dl_from_giant.pth",), _TWO
+        _VIDEOMAE2, ("distill/vit_b_k710_dl_from_giant.pth",), _VIDEOMAE2_LICENSE
     ),
-}  # beside these: MCG-NJU/videomae-small-..., MCG-NJU/videomae-base-...
+}
 SHAPES = {"small": (384, 12, 6), "base": (768, 12, 12)}  # width, layers, heads
 
-# Original layout -> transformers. The attention's qkv, q_bias and v_bias are split by `_renamed`.
+# Names in the original layout -> names in transformers. The joint weights of queries, keys and
+# values are split by `_split_attention`.
 _NAMES = (
     (r"^patch_embed\.proj\.", "embeddings.patch_embeddings.projection."),
     (r"^blocks\.(\d+)\.norm1\.", r"encoder.layer.\1.layernorm_before."),
@@ -39,10 +49,8 @@ _NAMES = (
     (r"^blocks\.(\d+)\.attn\.v_bias$", r"encoder.layer.\1.attention.attention.value.bias"),
     (r"^blocks\.(\d+)\.mlp\.fc1\.", r"encoder.layer.\1.intermediate.dense."),
     (r"^blocks\.(\d+)\.mlp\.fc2\.", r"encoder.layer.\1.output.dense."),
-    (
-        r"\.attention\.attention\.q_bias$",
-        ".attention.attention.query.bias",
-    ),  # published before transformers 5
+    # As published before transformers 5:
+    (r"\.attention\.attention\.q_bias$", ".attention.attention.query.bias"),
     (r"\.attention\.attention\.v_bias$", ".attention.attention.value.bias"),
 )
 _QKV = re.compile(r"^blocks\.(\d+)\.attn\.qkv\.weight$")
@@ -54,21 +62,19 @@ _HEADS = (
     "mask_token",
     "position_embeddings",
 )
-_NORMS = {
-    "fc_norm": False,
-    "norm": True,
-    "layernorm": True,
-}  # which of them comes before the tokens are averaged
+# Last norm of a checkpoint, and whether it comes before the tokens are averaged.
+_NORMS = {"fc_norm": False, "norm": True, "layernorm": True}
 
 
 class VideoMae3d(nn.Module):
     """Frames to features: `(batch, 1, time, height, width)` from 0 to 1 -> `(batch, time, width)`.
 
-    Clips of 16 frames start every 8, from 8 before the first frame asked for. A clip's tokens are averaged over the
-    picture; token k stands for frames 2k and 2k + 1, so it is at 2k + 0.5, and frames take what lies between tokens by
-    linear interpolation. A frame is in two clips, which are weighted by how near their middles are (the two weights
-    add up to 1). With `halo=True` the frames carry `before` and `after` more; otherwise the outermost frames are
-    repeated. Chunks that start at multiples of 8 give what the whole gives. `points` are not used.
+    Clips of 16 frames start every 8 frames, the first of them 8 frames before the first frame. A
+    clip's tokens are averaged over the picture; token k stands for frames 2k and 2k + 1, so it is
+    at 2k + 0.5, and frames are interpolated linearly between tokens. Each frame is in two clips,
+    weighted by how near their middles are (the two weights add up to 1). With `halo=True` the
+    frames carry `before` and `after` more; otherwise the outermost frames are repeated. Chunks that
+    start at multiples of 8 give the same as the whole recording. `points` are not used.
     """
 
     before = after = HOP
@@ -82,29 +88,36 @@ class VideoMae3d(nn.Module):
         img_size: int = _PRETRAINED_AT,
         shape: tuple[int, int, int] | None = None,
     ) -> None:
-        """`shape` (width, layers, heads) is read from the name where it is not given."""
+        """`shape` (width, layers, heads) follows from the name unless it is given.
+
+        Raises `UserError` for a size that patches do not divide, or a name of unknown shape.
+        """
         super().__init__()
-        self.source = SOURCES.get(name) or Source(name, licence="CC BY-NC 4.0")
+        self.source = SOURCES.get(name) or Source(name, license="CC BY-NC 4.0")
         width, layers, heads = shape or _shape_of(name)
-        if img_size < PATCH or img_size % PATCH:
-            fits = max(round(img_size / PATCH), 1) * PATCH
-            raise UserError(
-                f"--img_size {img_size}: {name} needs a multiple of {PATCH} pixels, its patch, such as {fits}"
-            )
+        check_patches(name, img_size, PATCH)
         self.width = self.map_channels = width
         self.picture = Picture(img_size, _MEAN, _STD)
         self.rows = img_size // PATCH
         config = VideoMAEConfig(
-            image_size=_PRETRAINED_AT, patch_size=PATCH, num_frames=CLIP, tubelet_size=TUBELET, hidden_size=width,
-            num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * width, layer_norm_eps=1e-6,
+            image_size=_PRETRAINED_AT,
+            patch_size=PATCH,
+            num_frames=CLIP,
+            tubelet_size=TUBELET,
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=4 * width,
+            layer_norm_eps=1e-6,
             use_mean_pooling=True,
-        )  # fmt: skip
+        )
         self.net = VideoMAEModel(config)
         embeddings = self.net.embeddings
         embeddings.position_embeddings = _resized(embeddings.position_embeddings, self.rows)
         embeddings.patch_embeddings.image_size = (img_size, img_size)
         self.norm = nn.LayerNorm(width, eps=1e-6)
-        # Saved with the weights, because checkpoints differ: fine-tuned ones norm the mean, pretrained ones the tokens.
+        # Saved with the weights, because checkpoints differ: fine-tuned ones normalize the mean of
+        # the tokens, pretrained ones each token.
         self.register_buffer("norms_tokens", torch.tensor(False))
         ramp = 1 - (torch.arange(CLIP) - (CLIP - 1) / 2).abs() / HOP
         self.register_buffer("weight", ramp[:, None], persistent=False)
@@ -115,122 +128,146 @@ class VideoMae3d(nn.Module):
         return [*self.net.encoder.layer]
 
     def without_points(self, features: torch.Tensor) -> torch.Tensor:
-        """The same: it looks at no keypoints."""
+        """The same features, because this encoder does not look at keypoints."""
         return features
 
     def adopt(self, state: State, where: str) -> None:
-        """Take over a checkpoint: the original layout (VideoMAE2's distilled ones) or that of transformers.
+        """Load a checkpoint: the original layout (VideoMAE2's distilled ones) or transformers'.
 
-        Heads and decoders are dropped by name. Raises `UserError` where anything else is missing or left over, and
-        where the biases of queries and values are all zero: loading them wrongly gives that, and no error.
+        Heads and decoders are dropped by name. Raises `UserError` where anything else is missing or
+        left over, and where the biases of queries or values are all zero.
         """
         norms = [n for n in _NORMS if f"{n}.weight" in state or f"videomae.{n}.weight" in state]
         if len(norms) != 1:
-            found = ", ".join(norms) or "none"
             raise UserError(
-                f"{where}: not VideoMAE weights: expected one of {', '.join(_NORMS)}, found {found}"
+                f"{where}: not VideoMAE weights: expected one of {', '.join(_NORMS)}, "
+                f"found {', '.join(norms) or 'none'}"
             )
         renamed = _renamed(state, norms[0], where)
-        for kind in ("query", "value"):
-            for layer in range(len(self.blocks)):
-                bias = renamed.get(f"net.encoder.layer.{layer}.attention.attention.{kind}.bias")
+        self._refuse_lost_biases(renamed, where)
+        load_strictly(self, {**renamed, "norms_tokens": torch.tensor(_NORMS[norms[0]])}, where)
+
+    def _refuse_lost_biases(self, state: State, where: str) -> None:
+        """Biases that are all zero are what a wrong conversion leaves, without any error."""
+        for layer in range(len(self.blocks)):
+            for kind in ("query", "value"):
+                bias = state.get(_attention_name(layer, kind, "bias"))
                 if bias is not None and not bias.any():
                     raise UserError(
-                        f"{where}: the {kind} biases of layer {layer} are all zero, as if a conversion had lost them; "
-                        "take the file as it was published"
+                        f"{where}: the {kind} biases of layer {layer} are all zero, as if a "
+                        "conversion had lost them; use the file as it was published"
                     )
-        load_strictly(self, {**renamed, "norms_tokens": torch.tensor(_NORMS[norms[0]])}, where)
 
     def forward(
         self,
         frames: torch.Tensor,
-        track: torch.Tensor | None = None,
+        crop_centers: torch.Tensor | None = None,
         *,
         halo: bool = False,
         points: torch.Tensor | None = None,
         maps: int = 0,
     ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """With `maps` also the tokens of every `maps`-th frame, `(batch, frames, width, rows, columns)`."""
+        """Features of all frames; with `maps` also the tokens of every `maps`-th frame.
+
+        Tokens are `(batch, frames, width, rows, columns)`.
+        """
         batch = len(frames)
-        time = frames.shape[2] - (self.before + self.after) * halo
-        left, right = (0, 0) if halo else (self.before, self.after)
-        index = torch.arange(-left, frames.shape[2] + right + -time % HOP, device=frames.device)
-        clips = frames[:, :, index.clamp(0, frames.shape[2] - 1)].unfold(2, CLIP, HOP)
-        clips = clips.permute(0, 2, 5, 1, 3, 4).flatten(
-            0, 1
-        )  # (batch * clip, frame, 1, height, width)
-        found, grids = [], []
-        for i in range(0, len(clips), _CHUNK):
-            images = self.picture(clips[i : i + _CHUNK].flatten(0, 1))
-            tokens = self.net(images.view(-1, CLIP, *images.shape[1:])).last_hidden_state.float()
-            tokens = tokens.view(
-                len(tokens), CLIP // TUBELET, -1, self.width
-            )  # (clip, step, place, width)
-            if self.norms_tokens:
-                tokens = self.norm(tokens)
-                found.append(tokens.mean(2))
-            else:
-                found.append(self.norm(tokens.mean(2)))
+        context = self.before + self.after if halo else 0
+        time = frames.shape[2] - context
+        clips = self._clips(frames, halo, time)
+        pooled, grids = [], []
+        for start in range(0, len(clips), _CHUNK):
+            mean, tokens = self._tokens(clips[start : start + _CHUNK])
+            pooled.append(mean)
             if maps:
                 grids.append(tokens.flatten(2))
-        features = self._to_frames(torch.cat(found), batch)[:, :time]
+        features = self._to_frames(torch.cat(pooled), batch)[:, :time]
         if not maps:
             return features
         grid = self._to_frames(torch.cat(grids), batch)[:, :time:maps]
-        return features, grid.view(batch, -1, self.rows, self.rows, self.width).permute(
-            0, 1, 4, 2, 3
-        )
+        grid = grid.view(batch, -1, self.rows, self.rows, self.width)
+        return features, grid.permute(0, 1, 4, 2, 3)
+
+    def _clips(self, frames: torch.Tensor, halo: bool, time: int) -> torch.Tensor:
+        """Overlapping clips `(batch * clips, 16, 1, height, width)` that cover `time` frames."""
+        before, after = (0, 0) if halo else (self.before, self.after)
+        n_frames = frames.shape[2]
+        index = torch.arange(-before, n_frames + after + -time % HOP, device=frames.device)
+        clips = frames[:, :, index.clamp(0, n_frames - 1)].unfold(2, CLIP, HOP)
+        return clips.permute(0, 2, 5, 1, 3, 4).flatten(0, 1)
+
+    def _tokens(self, clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean tokens `(clips, step, width)`, and all of them `(clips, step, place, width)`."""
+        images = self.picture(clips.flatten(0, 1))
+        tokens = self.net(images.view(-1, CLIP, *images.shape[1:])).last_hidden_state.float()
+        tokens = tokens.view(len(tokens), CLIP // TUBELET, -1, self.width)
+        if self.norms_tokens:
+            tokens = self.norm(tokens)
+            return tokens.mean(2), tokens
+        return self.norm(tokens.mean(2)), tokens
 
     def maps_of(self, frames: torch.Tensor) -> torch.Tensor:
-        """Tokens of the frames in the middle, `(batch, 1, width, rows, columns)`, of two clips each; `frames` `(batch,
-        1, map_before + 1 + map_after, height, width)`.
+        """Tokens of the middle frame of each window, `(batch, 1, width, rows, columns)`.
 
-        In prediction clips start at every eighth frame, wherever a frame lies in them. So here the first window has
-        its frame at one place, the next at another, and so on.
+        `frames` are `(batch, 1, map_before + 1 + map_after, height, width)`; the middle frame is in
+        two clips. In prediction clips start at every eighth frame, so a frame may be anywhere in
+        them: here, too, the first window has its frame at one place in its clips, the next window
+        at another, and so on.
         """
         place = HOP - 1 - torch.arange(len(frames), device=frames.device) % HOP
         starts = (HOP - 1 - place).tolist()
         windows = [
-            f[:, start : start + HOP + CLIP] for f, start in zip(frames, starts, strict=True)
+            window[:, start : start + HOP + CLIP]
+            for window, start in zip(frames, starts, strict=True)
         ]
         _, grids = self(torch.stack(windows), halo=True, maps=1)
         return grids[torch.arange(len(frames), device=frames.device), place][:, None]
 
     def _to_frames(self, steps: torch.Tensor, batch: int) -> torch.Tensor:
-        """Steps of clips `(batch * clip, 8, n)` to frames `(batch, 8 * (clips - 1), n)`."""
-        stretched = F.interpolate(
-            steps.transpose(1, 2), scale_factor=TUBELET, mode="linear"
-        ).transpose(1, 2)
+        """Steps of clips `(batch * clips, 8, n)` to frames `(batch, 8 * (clips - 1), n)`."""
+        stretched = F.interpolate(steps.transpose(1, 2), scale_factor=TUBELET, mode="linear")
+        stretched = stretched.transpose(1, 2)
         weighted = (stretched * self.weight).view(batch, -1, *stretched.shape[1:])
         return (weighted[:, :-1, HOP:] + weighted[:, 1:, :HOP]).flatten(1, 2)
 
 
 def _renamed(state: State, norm: str, where: str) -> dict[str, torch.Tensor]:
-    """A checkpoint's tensors under our names; what is unknown keeps its name and is found left over."""
-    found: dict[str, torch.Tensor] = {}
+    """A checkpoint's tensors under our names; unknown ones keep theirs and are found left over."""
+    renamed: dict[str, torch.Tensor] = {}
     for key, value in state.items():
         name = key.removeprefix("videomae.")
         if name.startswith(_HEADS):
             continue
         if name.startswith(f"{norm}."):
-            found[name.replace(norm, "norm", 1)] = value
-        elif qkv := _QKV.match(name):
-            if value.dim() != 2 or value.shape[0] != 3 * value.shape[1]:
-                width = value.shape[-1] if value.dim() else 0
-                raise UserError(
-                    f"{where}: {key}: expected the shape {(3 * width, width)}, found {tuple(value.shape)}"
-                )
-            for part, tensor in zip(("query", "key", "value"), value.chunk(3), strict=True):
-                found[f"net.encoder.layer.{qkv[1]}.attention.attention.{part}.weight"] = tensor
+            renamed[name.replace(norm, "norm", 1)] = value
+        elif joint := _QKV.match(name):
+            renamed |= _split_attention(key, value, int(joint[1]), where)
         else:
             for pattern, ours in _NAMES:
                 name = re.sub(pattern, ours, name)
-            found[f"net.{name}"] = value
-    return found
+            renamed[f"net.{name}"] = value
+    return renamed
+
+
+def _split_attention(
+    key: str, value: torch.Tensor, layer: int, where: str
+) -> dict[str, torch.Tensor]:
+    """Joint weights `(3 * width, width)` of a layer's queries, keys and values, one by one."""
+    if value.dim() != 2 or value.shape[0] != 3 * value.shape[1]:
+        width = value.shape[-1] if value.dim() else 0
+        raise UserError(
+            f"{where}: {key}: expected the shape {(3 * width, width)}, found {tuple(value.shape)}"
+        )
+    parts = zip(("query", "key", "value"), value.chunk(3), strict=True)
+    return {_attention_name(layer, part, "weight"): tensor for part, tensor in parts}
+
+
+def _attention_name(layer: int, part: str, kind: str) -> str:
+    return f"net.encoder.layer.{layer}.attention.attention.{part}.{kind}"
 
 
 def _resized(positions: torch.Tensor, rows: int) -> torch.Tensor:
-    """Positions `(1, steps * places, width)` of the pretrained picture, resampled to one of `rows * rows` places."""
+    """Positions `(1, steps * places, width)`, resampled to a picture of `rows * rows` places."""
     before = _PRETRAINED_AT // PATCH
     if rows == before:
         return positions
@@ -240,11 +277,10 @@ def _resized(positions: torch.Tensor, rows: int) -> torch.Tensor:
 
 
 def _shape_of(name: str) -> tuple[int, int, int]:
-    shape: tuple[int, int, int] | None
-    shape = next((s for size, s in SHAPES.items() if size in name), None)
-    if shape is None:
-        known = ", ".join(SOURCES)
-        raise UserError(
-            f"--encoder_name {name}: expected {known}, or a VideoMAE of the size small or base on the hub"
-        )
-    return shape
+    for size, shape in SHAPES.items():
+        if size in name:
+            return shape
+    raise UserError(
+        f"--encoder_name {name}: expected {', '.join(SOURCES)}, "
+        "or a VideoMAE of size small or base on the hub"
+    )
