@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 import shlex
+import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import dolorim as dl
 from dolorim import presets
 from dolorim.cli import VERBS, main
 from dolorim.presets import PRESETS
 from dolorim.simulate.study import StudyPlan, simulate_study
 
 HOME = Path(__file__).parents[1]
-PAGES = sorted([*HOME.glob("*.md"), *(HOME / "docs").glob("*.md")])
+PAGES = sorted(
+    [
+        *HOME.glob("*.md"),
+        *(HOME / "docs").glob("*.md"),
+        HOME / "benchmarks" / "README.md",
+    ]
+)
 ORIGINAL = HOME / "docs" / "from_the_original_scripts.md"
 SCRIPTS = [
     "train.py",
     "multimodal_train.py",
     "train_multitask.py",
     "inference.py",
+    "multimodal_inference.py",
     "evaluation.py",
     "extract_frames.py",
     "validate_data_structure.py",
@@ -37,11 +47,13 @@ SCRIPTS = [
     "extract_all_frames.sh",
 ]
 FLAGS = (
-    "annotations videos dlc model_type epochs batch_size clip_length backbone_type encoder_name encoder_weights "
-    "img_size freeze_backbone_epochs unfreeze_last hidden_dim tcn_layers dropout train_T val_T lambda_kp focal_gamma "
-    "label_smoothing lambda_smooth rare_threshold_share rare_boost_cap aug_brightness aug_contrast aug_temporal_drop "
-    "kp_jitter_std use_ema ema_decay lr weight_decay warmup_epochs lr_schedule early_stopping_patience min_frames "
-    "kp_names kp_likelihood_thr use_wandb wandb_entity wandb_project wandb_run_name num_workers accelerator devices "
+    "annotations videos dlc model_type epochs batch_size clip_length backbone_type "
+    "encoder_name encoder_weights img_size freeze_backbone_epochs unfreeze_last hidden_dim "
+    "tcn_layers dropout train_T val_T lambda_kp focal_gamma label_smoothing lambda_smooth "
+    "rare_threshold_share rare_boost_cap aug_brightness aug_contrast aug_temporal_drop "
+    "kp_jitter_std use_ema ema_decay lr weight_decay warmup_epochs lr_schedule "
+    "early_stopping_patience min_frames kp_names kp_likelihood_thr use_wandb wandb_entity "
+    "wandb_project wandb_run_name num_workers accelerator devices "
 )
 
 
@@ -50,7 +62,7 @@ class _ParsedError(Exception):
 
 
 def read_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What a verb makes of its arguments, without doing it. Fails where it does not understand them."""
+    """What a verb makes of its arguments, without doing it. Fails where it cannot parse them."""
     verb, *rest = words
     assert verb in VERBS, verb
     module = import_module(f"dolorim.cli.{verb}")
@@ -97,6 +109,15 @@ def test_a_command_with_a_wrong_flag_would_be_noticed(monkeypatch: pytest.Monkey
         read_command(["check", "study", "--no_such_flag"], monkeypatch)
 
 
+LIBRARY = [
+    "model.py",
+    "data_loader.py",
+    "multimodal_model.py",
+    "multimodal_data_loader.py",
+    "pose_graph.py",
+]
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_script_of_the_first_pipeline_has_its_command(
     script: str, monkeypatch: pytest.MonkeyPatch
@@ -133,6 +154,21 @@ def test_every_flag_of_the_first_pipeline_is_understood_as_it_was_typed(
     )
 
 
+@pytest.mark.parametrize("file", LIBRARY)
+def test_every_library_file_of_the_first_pipeline_has_its_successor(file: str) -> None:
+    (row,) = re.findall(rf"^\| `{re.escape(file)}` \|(.*)$", ORIGINAL.read_text("utf-8"), re.M)
+    assert "`src/dolorim/" in row or "the same" in row
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "from_the_original_scripts.md"])
+def test_every_file_of_the_package_that_a_page_names_is_there(page: str) -> None:
+    text = (HOME / "docs" / page).read_text("utf-8")
+    named = re.findall(r"`(?:src/dolorim/)?([a-z]+/\w+\.py)\b", text)
+    files = [f for f in named if not f.startswith(("benchmarks/", "tests/"))]
+    assert files
+    assert [f for f in files if not (HOME / "src" / "dolorim" / f).exists()] == []
+
+
 def test_every_link_and_picture_of_the_pages_is_there() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
@@ -151,8 +187,8 @@ def test_the_index_leads_to_every_page() -> None:
 
 
 QUICK = (
-    "--trial_length 90 --image_size 32 --clip_length 8 --width 16 --hidden_dim 8 --tcn_layers 3 --pose_reach 4 "
-    "--epochs 1 --batch_size 8 --train_T 16 --accelerator cpu --quiet"
+    "--trial_length 90 --image_size 32 --clip_length 8 --width 16 --hidden_dim 8 "
+    "--tcn_layers 3 --pose_reach 4 --epochs 1 --batch_size 8 --train_T 16 --accelerator cpu --quiet"
 )
 
 
@@ -199,3 +235,42 @@ def test_the_demo_stops_after_the_study_if_told_to(
     (out / "study").mkdir(parents=True)
     assert main(["demo", "--only_study", "--out", str(out)]) == 2
     assert len(asked) == 2
+
+
+def test_the_examples_of_the_python_api_run(
+    study: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the small study of the tests, under the names of the page; training is not repeated."""
+    pytest.importorskip("xarray")
+    video, pose = sorted((study / "Videos").iterdir())[0], sorted((study / "DLC").iterdir())[0]
+    labels = [path for path in (study / "Annotations").iterdir() if video.name in path.name]
+    places = {folder: tmp_path / "study" / folder for folder in ("Videos", "Annotations", "DLC")}
+    for place in places.values():
+        place.mkdir(parents=True)
+    shutil.copy(video, places["Videos"] / "cage_267M.mp4")
+    shutil.copy(video, tmp_path / "new.mp4")
+    shutil.copy(pose, places["DLC"] / "cage_267MDLC_resnet50.csv")
+    for path in labels:
+        name = path.name.replace(video.name, "cage_267M.mp4")
+        shutil.copy(path, places["Annotations"] / name)
+    shutil.copytree(trained, tmp_path / "runs" / "first")
+    (tmp_path / "another_study").symlink_to(tmp_path / "study")
+    (tmp_path / "groups.csv").write_text("file,animal,group\nnew,1,saline\nother,2,CFA\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dl, "train", lambda approach, **settings: _trained(settings))
+    page = (HOME / "docs" / "api.md").read_text("utf-8")
+    examples = re.findall(r"^```python\n(.*?)^```", page, re.S | re.M)
+    assert len(examples) > 6
+    names: dict[str, Any] = {"__name__": "page"}
+    for example in examples:
+        if "dl.report" in example:  # the labels that it reports on
+            for name in ("new", "other"):
+                renamed = names["run"].predict("new.mp4").predictions
+                dl.Prediction(dataclasses.replace(renamed, name=name)).save("labels")
+        exec(compile(example, "api.md", "exec"), names)
+    assert names["points"].shape[1:] == (6, 2)
+
+
+def _trained(settings: dict[str, Any]) -> dl.Run:
+    presets.with_settings(PRESETS["video"], {"epochs": settings["epochs"]})
+    return dl.load_run(settings["run"])
