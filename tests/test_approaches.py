@@ -155,13 +155,15 @@ def test_a_run_of_poses_alone_needs_no_videos_and_takes_those_of_some(
     video = shutil.copy(sorted((study / "Videos").iterdir())[0], videos)
     (videos / "untracked.mp4").touch()
     assert (
-        main(["predict", str(run.path), str(videos), *poses, "--out", str(tmp_path / "one")]) == 0
-    )
+        main(["predict", str(run.path), str(videos), *poses, "--out", str(tmp_path / "one")]) == 1
+    )  # one of two videos could not be labelled
     (table,) = (tmp_path / "one").glob("*.predictions.csv")
     assert table.name == f"{Path(video).stem}.predictions.csv"
     said = capsys.readouterr().err
     assert "untracked.mp4: no pose file of it (looked for untrackedDLC_*.csv" in said
     assert "it is not labelled" in said
+    assert "1 video labelled" in said
+    assert f"failed: {videos / 'untracked.mp4'}: has no pose file" in said
 
 
 def test_a_video_without_the_pose_that_the_run_has_learned_from_is_named(

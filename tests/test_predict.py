@@ -17,11 +17,17 @@ from dolorim.dataset.labelled_recording import Halo, InputSpec
 from dolorim.dataset.splits import Split
 from dolorim.inference.decoder import Decoder
 from dolorim.inference.inputs import unique_stems
-from dolorim.inference.predict_batch import BatchResult, PredictInput, predict_videos
+from dolorim.inference.predict_batch import (
+    BatchResult,
+    PredictInput,
+    _summary,
+    predict_videos,
+)
 from dolorim.inference.run_folder import RunFolder
 from dolorim.inference.streaming import Predictor
 from dolorim.labels.ethogram import PAIN
 from dolorim.labels.prediction_files import read_predictions
+from dolorim.labels.predictions import Predictions
 from dolorim.models.build import build_recognizer
 from dolorim.models.recognizer import Inputs, Streams
 from dolorim.video.crop import Crops, crop_frames, plan_crop
@@ -236,3 +242,13 @@ def test_the_chunk_that_is_decided_at_a_time_does_not_grow_with_the_video(
     )
     assert sum(len(d.probabilities) for d in predictor.stream(blocks)) == 2000
     assert max(sizes) == 16 + 7
+
+
+def test_the_line_about_a_video_begins_with_the_sign_of_pain_even_if_there_is_none_of_it() -> None:
+    labels = np.array([0, 0, 0, 2], np.int16)
+    classes = ("rest", "paw_withdraw", "walk")
+    predictions = Predictions(
+        "m1", classes, labels, np.eye(3)[labels], np.arange(4) / 30, {"fps": 30.0}
+    )
+    assert _summary(predictions, "paw_withdraw") == "paw_withdraw 0.0%, rest 75.0%, walk 25.0%"
+    assert _summary(predictions, None) == "rest 75.0%, walk 25.0%"

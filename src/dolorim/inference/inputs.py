@@ -27,7 +27,8 @@ def find_inputs(
 ) -> list[PredictInput]:
     """What there is to label for a run below some places: videos, with poses from `dlc` or near them, or poses alone.
 
-    A video without the pose that the run has learned from is named. Raises `UserError` where there is nothing.
+    A video without the pose that the run has learned from is named; a run of poses alone cannot label it. Raises
+    `UserError` where there is nothing to label.
     """
     config = run.read_config()
     if config.model.visual == "none" and (dlc is None or not places):
@@ -48,7 +49,9 @@ def find_inputs(
             jobs.append(PredictInput(video, stem, pose))
         elif pose is not None:
             jobs.append(PredictInput(pose, stem, pose))
-    if not jobs:
+        else:
+            jobs.append(PredictInput(video, stem))  # the batch counts it among what failed
+    if config.model.visual == "none" and not poses_by_video:
         raise UserError(
             f"{dlc}: no pose file belongs to one of the {len(videos)} videos (looked for {LOOKED_FOR})"
         )

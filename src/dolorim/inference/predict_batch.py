@@ -178,7 +178,8 @@ def write_down(
     used = (
         f" from {' and '.join(raw.seen)}" if options.run.read_config().model.pose != "none" else ""
     )
-    line = f"{job.file.name}: {len(predictions.labels)} frames{used}, {_summary(predictions)}"
+    shares = _summary(predictions, options.run.read_ethogram().indicator)
+    line = f"{job.file.name}: {len(predictions.labels)} frames{used}, {shares}"
     return Done(line, raw.damage, len(predictions.labels), raw.seconds, describe_sizes(raw.sizes))
 
 
@@ -376,11 +377,16 @@ def is_done(out: Path, stem: str, meta: dict[str, Any]) -> bool:
     return isinstance(before, dict) and all(before.get(key) == meta.get(key) for key in keys)
 
 
-def _summary(predictions: Predictions) -> str:
+def _summary(predictions: Predictions, indicator: str | None) -> str:
+    """Shares of the frames, the sign of pain first: that there is none of it is a result, too."""
     labels, n = predictions.labels, len(predictions.labels)
-    counts = np.bincount(labels[labels >= 0], minlength=len(predictions.classes)) / n
-    order = np.argsort(-counts)[:4]
-    found = [f"{predictions.classes[i]} {100 * counts[i]:.1f}%" for i in order if counts[i]]
+    shares = np.bincount(labels[labels >= 0], minlength=len(predictions.classes)) / n
+    by_name = dict(zip(predictions.classes, shares, strict=True))
+    shown = [] if indicator is None else [indicator]
+    shown += [
+        c for c in sorted(by_name, key=lambda c: -by_name[c])[:4] if by_name[c] and c != indicator
+    ]
+    words = [f"{name} {100 * by_name[name]:.1f}%" for name in shown]
     if (left := predictions.meta.get("frames_left_open")) is not None:
-        found.append(f"{left} left open ({100 * left / n:.1f}%)")
-    return ", ".join(found)
+        words.append(f"{left} left open ({100 * left / n:.1f}%)")
+    return ", ".join(words)

@@ -79,6 +79,8 @@ class VideoPredictor:
     def predict_video(self, job: PredictInput) -> RawPrediction:
         """Look at a whole recording. Raises `UserError`."""
         clock = Stopwatch()
+        if job.video is not None and self.predictor.input_spec.visual is None:
+            raise UserError(f"{job.file}: has no pose file, and the run labels poses alone")
         if job.video is not None:
             return self._video(job, job.video, clock)
         track = self._track(job, self.config.data.rate_hz)
