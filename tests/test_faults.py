@@ -22,7 +22,7 @@ import torch
 from dolorim.cli import main
 from dolorim.config import DataConfig, config_toml
 from dolorim.core.errors import UserError
-from dolorim.files import tables as table
+from dolorim.files import tables
 from dolorim.files.naming import find_videos
 from dolorim.inference import predict_video as label
 from dolorim.inference.inputs import find_inputs
@@ -90,7 +90,7 @@ def test_prediction_that_is_killed_between_its_files_goes_on_and_leaves_no_half_
     other, out = write_film(film.with_name("b.mp4"), numbered(40)), tmp_path / "out"
     second = "'b.bouts.csv' in str(arguments[0])"
     finished = [f"a.{kind}" for kind in ("bouts.csv", "meta.json", "predictions.csv")]
-    killed("files", "table", "write_text", second, "predict", run.path, film.parent, "--out", out)
+    killed("files", "tables", "write_text", second, "predict", run.path, film.parent, "--out", out)
     assert visible(out) == [*finished, "b.predictions.csv"]
     outcome = predict_videos(
         run, [PredictInput(film, "a"), PredictInput(other, "b")], out, overwrite=False
@@ -105,7 +105,7 @@ def test_extraction_that_is_killed_in_the_middle_leaves_no_entry_and_is_done_aga
 ) -> None:
     folder = tmp_path / "cache"
     killed(
-        "data",
+        "video",
         "cache",
         "np.save",
         "True",
@@ -158,7 +158,7 @@ def test_a_disk_that_is_full_fails_a_video_in_one_line_and_keeps_what_was_there(
 ) -> None:
     predict_videos(run, [PredictInput(film, "a")], tmp_path)
     before = (tmp_path / "a.predictions.csv").read_bytes()
-    monkeypatch.setattr(table.Path, "write_text", full)
+    monkeypatch.setattr(tables.Path, "write_text", full)
     outcome = predict_videos(run, [PredictInput(film, "a")], tmp_path)
     assert "cannot be written (No space left on device); free some space" in outcome.failed[0][1]
     assert (tmp_path / "a.predictions.csv").read_bytes() == before

@@ -186,7 +186,7 @@ def test_two_tables_that_name_different_animals_of_one_video_are_refused(tmp_pat
         recordings_csv="video,animal\na,1\n",
         groups_csv="file,animal,group\na,2,x\n",
     )
-    with pytest.raises(UserError, match=r"a is of 1, .*groups\.csv says 2"):
+    with pytest.raises(UserError, match=r"a shows 1, .*groups\.csv says 2"):
         opened(folder)
 
 

@@ -196,7 +196,7 @@ def test_recordings_csv_says_whose_a_video_is_before_its_name_does(tmp_path):
     [
         ("video,animal\na.mp4,1\n", r"recordings\.csv: b\.mp4 has no line; add its animal"),
         ("video,animal\na.mp4,1\nb.mp4,\n", "line 3: the animal of b.mp4 is missing"),
-        ("video,animal\na.mp4,1\nb.mp4,2\na,3\n", "line 4: a stands twice"),
+        ("video,animal\na.mp4,1\nb.mp4,2\na,3\n", "line 4: a is already on line 2"),
         (
             "video,group\na.mp4,1\nb.mp4,2\n",
             r"expected the columns video,animal\[,...\], found video, group",

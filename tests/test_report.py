@@ -180,7 +180,7 @@ def test_the_control_comes_first(folder: Path) -> None:
     [
         ("video,animal\nv0,m0\n", "expected the columns file,animal,group"),
         ("video,animal,group\nv0,m0,\n", "line 2: a recording, an animal or a group is missing"),
-        ("video,animal,group\nv0,m0,a\nv0.mp4,m1,a\n", "line 3: v0.mp4 stands twice"),
+        ("video,animal,group\nv0,m0,a\nv0.mp4,m1,a\n", "line 3: v0.mp4 is already on line 2"),
         ("video,animal,group\n", "no rows"),
         ("video,animal,group\nx,m0,a\n", "no recording here that"),
     ],

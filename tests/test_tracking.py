@@ -117,7 +117,7 @@ def test_a_single_video_without_a_pose_has_none_and_one_with_two_is_refused(tmp_
     touch(tmp_path / "aDLC_one.csv")
     touch(tmp_path / "aDLC_two.csv")
     with pytest.raises(
-        UserError, match="both track this recording; name the one that is meant with --dlc FILE"
+        UserError, match="both track this recording; name the right one with --dlc FILE"
     ):
         pose_of_video(video)
 

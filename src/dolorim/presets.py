@@ -1,4 +1,4 @@
-"""The approaches, as values. Each is a composition of the same parts."""
+"""The three approaches, as values: each puts together the same parts."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ _PLAIN = Config()
 
 VIDEO = Config(approach="video")
 
-# Longer windows than for video alone: the pose's context is paid for once a window.
+# Longer windows than for video alone: the pose needs context, which costs once per window.
 MULTIMODAL = Config(
     approach="multimodal",
     model=dataclasses.replace(_PLAIN.model, pose="full"),
     train=dataclasses.replace(_PLAIN.train, train_T=32, batch_size=8, lr=1e-3, epochs=60),
 )
 
-# Half a trial in a window: the temporal network learns with about as much context as it sees of a whole one.
+# Half a trial per window: the temporal network trains with about as much context as it later has.
 MULTITASK = Config(
     approach="multitask",
-    data=dataclasses.replace(
-        _PLAIN.data, image_size=112
-    ),  # a multiple of the patches of both kinds of transformer
+    # 112 px is a multiple of the patch sizes of both transformers, 14 and 16 px.
+    data=dataclasses.replace(_PLAIN.data, image_size=112),
     model=dataclasses.replace(_PLAIN.model, pose="full", temporal="tcn", tasks="multitask"),
     train=dataclasses.replace(
         _PLAIN.train, train_T=180, batch_size=2, lr=1e-3, epochs=100, early_stopping_patience=20
@@ -37,7 +36,8 @@ MULTITASK = Config(
 
 PRESETS = {c.approach: c for c in (VIDEO, MULTIMODAL, MULTITASK)}
 
-# The recipe of the pipeline that dolorim was built to outdo, for comparison: many corrections at once.
+# For comparison: the recipe of the original scripts, which corrects for rare classes in many ways
+# at once.
 _CLASSIC: dict[str, dict[str, Any]] = {
     "train": {
         "focal_gamma": 2.5,
@@ -66,7 +66,7 @@ _CLASSIC: dict[str, dict[str, Any]] = {
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {"default": {}, "classic": _CLASSIC}
 
-# Small and quick, for the simulated study: it shows that everything works, not how well.
+# Small and quick, for the simulated study: it shows that everything works, not how well it works.
 DEMO = dataclasses.replace(VIDEO, data=dataclasses.replace(VIDEO.data, image_size=64))
 
 SECTIONS = ("data", "model", "augment", "train")
@@ -75,7 +75,7 @@ SECTIONS = ("data", "model", "augment", "train")
 def starting_point(
     approach: str, recipe: str = "default", config_file: Path | None = None
 ) -> Config:
-    """The settings that a run begins with: an approach's, changed by a recipe, or those of an earlier run.
+    """The settings that a run starts from: an approach's, changed by a recipe, or an earlier run's.
 
     Raises `UserError` for an unknown approach or recipe, and for settings of another approach.
     """
@@ -83,19 +83,12 @@ def starting_point(
         raise UserError(f"there is no approach {approach!r}; there are {', '.join(PRESETS)}")
     if recipe not in RECIPES:
         raise UserError(
-            f"--recipe {recipe}: there is no such recipe; there are {', '.join(RECIPES)}"
+            "there is no such recipe",
+            where=f"--recipe {recipe}",
+            remedy=f"there are {', '.join(RECIPES)}",
         )
     if config_file is not None:
-        if recipe != "default":
-            raise UserError(
-                f"--config {config_file} and --recipe {recipe} both say where to start from; keep one of them"
-            )
-        config = read_config(config_file)
-        if config.approach != approach:
-            raise UserError(
-                f"{config_file}: holds settings of {config.approach}, not of {approach}"
-            )
-        return config
+        return _earlier_settings(config_file, approach, recipe)
     config = PRESETS[approach]
     for section, values in RECIPES[recipe].items():
         changed = dataclasses.replace(getattr(config, section), **values)
@@ -103,19 +96,35 @@ def starting_point(
     return config
 
 
-def with_settings(config: Config, settings: dict[str, Any]) -> Config:
-    """The same settings with some changed, each by the name of its flag (`epochs`, `videos`, ...).
+def _earlier_settings(config_file: Path, approach: str, recipe: str) -> Config:
+    if recipe != "default":
+        raise UserError(
+            f"--config {config_file} and --recipe {recipe} both say where to start from",
+            remedy="keep one of them",
+        )
+    config = read_config(config_file)
+    if config.approach != approach:
+        raise UserError(
+            f"holds settings of {config.approach}, not of {approach}", where=config_file
+        )
+    return config
 
-    Raises `UserError` for a name that no setting has, and for a value that it cannot have.
+
+def with_settings(config: Config, settings: dict[str, Any]) -> Config:
+    """The same settings with some changed, each given by the name of its flag (`epochs`, ...).
+
+    Raises `UserError` for an unknown name, and for a value that the setting cannot have.
     """
     plain = dataclasses.asdict(config)
-    known = {name: section for section in SECTIONS for name in plain[section]}
+    section_of = {}
+    for section in SECTIONS:
+        section_of |= dict.fromkeys(plain[section], section)
     for name, value in settings.items():
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise UserError(f"there is no setting {name!r}{hint}")
-        plain[known[name]][name] = value
+        if name not in section_of:
+            close = difflib.get_close_matches(name, section_of, 1)
+            remedy = f"did you mean {close[0]}?" if close else ""
+            raise UserError(f"there is no setting {name!r}", remedy=remedy)
+        plain[section_of[name]][name] = value
     try:
         return TypeAdapter(Config).validate_python(plain)
     except ValidationError as error:

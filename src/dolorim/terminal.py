@@ -1,4 +1,4 @@
-"""What a command says while it works: to stderr, with a bar where somebody watches, in plain lines where not."""
+"""What a command says while it works, on stderr: lines, and progress bars if this is a terminal."""
 
 from __future__ import annotations
 
@@ -19,42 +19,44 @@ from rich.progress import (
 from rich.table import Table
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
-_quiet = (
-    multiprocessing.parent_process() is not None
-)  # whoever has started this process does the talking
+# A worker process stays quiet: the process that started it reports.
+_quiet = multiprocessing.parent_process() is not None
 _display: Progress | None = None  # the bars that are on the screen
 _verbose = False
 
 
 def be_verbose(verbose: bool) -> None:
-    """Tell what only a developer needs to know as well: shapes of tensors and the like."""
+    """Also show details for developers, such as the shapes of tensors, or stop showing them."""
     global _verbose
     _verbose = verbose
 
 
 def detail(text: str) -> None:
-    """Say something that only `--verbose` shows."""
+    """Print something that only `--verbose` shows."""
     if _verbose:
         say(text)
 
 
 def be_quiet(quiet: bool) -> None:
-    """Say nothing but warnings from here on, or talk again."""
+    """Print only warnings from here on, or print everything again."""
     global _quiet
     _quiet = quiet
 
 
 def say(text: str) -> None:
+    """Print a line, unless quiet."""
     if not _quiet:
         console.print(text, markup=False)
 
 
 def show(table: Table) -> None:
+    """Print a table, unless quiet."""
     if not _quiet:
         console.print(table)
 
 
 def warn(text: str) -> None:
+    """Print a warning, even when quiet."""
     console.print(f"warning: {text}", markup=False, style="yellow")
 
 
@@ -65,11 +67,15 @@ def watched() -> bool:
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[_Bar]:
-    """A bar that counts to `total`, below the bar that is shown already, if any; without a terminal it says nothing."""
+    """A bar that counts to `total`, below the bar that is already shown, if there is one.
+
+    Without a terminal it shows nothing.
+    """
     global _display
     if not watched():
         yield _Bar(None, TaskID(0))
         return
+    # rich allows one live display per console: an inner bar becomes a row of the outer display.
     if _display is not None:
         task = _display.add_task(what, total=total)
         try:
@@ -92,13 +98,15 @@ def progress(what: str, total: int | None) -> Iterator[_Bar]:
 
 
 class _Bar:
-    def __init__(self, shown: Progress | None, task: TaskID) -> None:
-        self._shown, self._task = shown, task
+    """One row of the display; without a display, calls do nothing."""
+
+    def __init__(self, display: Progress | None, task: TaskID) -> None:
+        self._display, self._task = display, task
 
     def __call__(self, steps: int) -> None:
-        if self._shown is not None:
-            self._shown.update(self._task, advance=steps)
+        if self._display is not None:
+            self._display.update(self._task, advance=steps)
 
     def describe(self, what: str) -> None:
-        if self._shown is not None:
-            self._shown.update(self._task, description=what)
+        if self._display is not None:
+            self._display.update(self._task, description=what)

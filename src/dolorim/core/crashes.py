@@ -1,4 +1,4 @@
-"""What is not a user's mistake but a bug: it is named where it happened, and its traceback goes to a log file."""
+"""Bugs, as opposed to user errors: one line names them, and their traceback goes to a log file."""
 
 from __future__ import annotations
 
@@ -13,24 +13,31 @@ import platformdirs
 def summarize(error: BaseException) -> str:
     """An exception as one line: its type and its message."""
     message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if not message:
+        return type(error).__name__
+    return f"{type(error).__name__}: {message}"
 
 
 def traceback_of(error: BaseException) -> str:
+    """The traceback of an exception as text of several lines."""
     return "".join(traceback.format_exception(error))
 
 
 def crash_log() -> Path:
-    """The file that tracebacks are appended to: that of `DOLORIM_LOG`, else one in the user's log folder."""
+    """The file that collects tracebacks: `DOLORIM_LOG`, or one in the user's log folder."""
     given = os.environ.get("DOLORIM_LOG")
-    return Path(given) if given else Path(platformdirs.user_log_path("dolorim")) / "crashes.log"
+    if given:
+        return Path(given)
+    return Path(platformdirs.user_log_path("dolorim")) / "crashes.log"
 
 
 def log_crash(where: str, trace: str) -> str:
-    """Append a traceback to the log and say where it stands, for the end of a message.
+    """Append a traceback to the log, and return the end of a message that says where it is.
 
-    With `DOLORIM_DEBUG` set, the traceback is printed as well; where the log cannot be written, it is printed instead.
+    With `DOLORIM_DEBUG` set, the traceback is printed as well. It is also printed if the log
+    cannot be written.
     """
+    # Imported here because rich takes a while to load, and most commands never crash.
     from rich.console import Console
 
     path = crash_log()
@@ -38,9 +45,10 @@ def log_crash(where: str, trace: str) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "a", encoding="utf-8") as file:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {where}\n{trace}\n")
-        place = f"its traceback is in {path}"
+        logged = True
     except OSError:
-        place = "its traceback is above"
-    if os.environ.get("DOLORIM_DEBUG") or place.endswith("above"):
+        logged = False
+    if os.environ.get("DOLORIM_DEBUG") or not logged:
         Console(stderr=True, soft_wrap=True, highlight=False).print(trace, markup=False)
+    place = f"its traceback is in {path}" if logged else "its traceback is above"
     return f"this is a bug; please report it ({place})"

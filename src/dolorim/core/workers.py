@@ -1,8 +1,8 @@
 """Many tasks, spread over this process or several local ones; the only process pool of the package.
 
-A worker makes what its tasks need once (a network, say) and then works on one task after another. One that dies takes
-nothing along: its task is given to another. A task that fails is tried a second time and then reported, and so is one
-that meets a bug: no task stops the others.
+A worker makes what its tasks need once (a network, say) and then does one task after another. If a
+worker dies, its task goes to another one. A task that fails is tried a second time and then
+reported, even if it met a bug: no task stops the others.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _TRIES = 2
 class Failed:
     """Why a task could not be done.
 
-    `stops_all` where no other task would fare better: the worker itself could not be made. `trace` is the traceback of
-    an exception that nobody expected, empty where the reason is something that the user can mend.
+    `stops_all` is set if no other task would fare better, because the worker itself could not be
+    made. `trace` is the traceback of an unexpected exception; it is empty if the user can mend the
+    problem.
     """
 
     reason: str
@@ -39,18 +40,23 @@ class Failed:
 
     def explain(self, where: str) -> str:
         """The reason with the task's name in it; the traceback of a bug goes to the log file."""
-        text = self.reason if where in self.reason else f"{where}: {self.reason}"
-        return f"{text}; {log_crash(where, self.trace)}" if self.trace else text
+        text = self.reason
+        if where not in text:
+            text = f"{where}: {text}"
+        if self.trace:
+            text += f"; {log_crash(where, self.trace)}"
+        return text
 
 
 class TaskRunner(Generic[T, R]):
-    """Works on tasks. `make` is given the worker's number and makes the function that does it, once."""
+    """Does tasks. `make` gets the worker's number and makes the function that does them, once."""
 
     def __init__(self, make: Callable[[int], Callable[[T], R]], number: int) -> None:
         self._make, self._number = make, number
         self._work: Callable[[T], R] | None = None
 
     def attempt(self, task: T) -> R | Failed:
+        """The result of a task, or why there is none; raises nothing."""
         try:
             if self._work is None:
                 self._work = self._make(self._number)
@@ -58,19 +64,19 @@ class TaskRunner(Generic[T, R]):
             return failure_of(error, stops_all=True)
         try:
             return self._work(task)
-        except Exception as error:  # noqa: BLE001 - whatever one task raises must not stop the others
+        except Exception as error:  # noqa: BLE001 - no task may stop the others
             return failure_of(error)
 
 
 def failure_of(error: Exception, stops_all: bool = False) -> Failed:
-    """An exception as the reason why a task failed; only a `UserError` is something that was to be expected."""
+    """An exception as the reason why a task failed; all but a `UserError` are bugs."""
     if isinstance(error, UserError):
         return Failed(str(error), stops_all)
     return Failed(f"unexpected {summarize(error)}", stops_all, traceback_of(error))
 
 
 class Worker(Protocol):
-    """What `spread` needs of a worker; `result` also says whether it can go on."""
+    """What `spread` needs of a worker; `result` also says whether the worker can go on."""
 
     def give(self, task: Any) -> None: ...
     def result(self) -> tuple[Any, bool]: ...
@@ -78,7 +84,7 @@ class Worker(Protocol):
 
 
 Team = tuple[Callable[[int], Any], Callable[[list[Any]], list[Any]]]
-"""What hires a worker of that number, and what waits until some of several have a result."""
+"""Two functions: one hires the worker of a number, one waits until some workers have a result."""
 
 
 def spread(
@@ -87,48 +93,76 @@ def spread(
     workers: int,
     team: Team | None = None,
 ) -> Iterator[tuple[T, R | Failed]]:
-    """Work on all that is waiting, and on what is put there meanwhile; results come as they are ready.
+    """Do all tasks that are waiting, and those added meanwhile; yields results as they are ready.
 
-    Without a `team` the workers are processes of this machine, and a single one is this process itself. `make` and the
-    tasks must be picklable for several. Raises `UserError` where a worker cannot be made, and `RuntimeError` where
-    making it meets a bug.
+    Without a `team`, workers are processes of this machine, and a single worker is this process
+    itself. `make` and the tasks must be picklable for several workers. Raises `UserError` if a
+    worker cannot be made, and `RuntimeError` if making it meets a bug.
     """
     if team is None and workers <= 1:
-        yield from _here(TaskRunner(make, 0), waiting)
+        yield from _in_this_process(TaskRunner(make, 0), waiting)
         return
-    hire, wait = team or _processes(make)
-    retries: deque[T] = deque()
-    idle: list[Worker] = []
-    busy: dict[Worker, tuple[T, int]] = {}
-    hired = 0
+    crew = _Crew(waiting, workers, team or _processes(make))
     try:
-        while waiting or retries or busy:
-            while (waiting or retries) and (idle or len(busy) < workers):
-                if not idle:
-                    idle.append(hire(hired))
-                    hired += 1
-                worker = idle.pop()
-                busy[worker] = (waiting.popleft(), 1) if waiting else (retries.popleft(), _TRIES)
-                worker.give(busy[worker][0])
-            while not waiting and not retries and idle:
-                idle.pop().close()  # what it holds may be what another one is waiting for
-            for worker in wait(list(busy)):
-                task, attempt = busy.pop(worker)
-                result, goes_on = worker.result()
-                if goes_on:
-                    idle.append(worker)
-                else:
-                    worker.close()
-                if isinstance(result, Failed) and not result.stops_all and attempt < _TRIES:
-                    retries.append(task)
-                else:
-                    yield task, _unless_it_stops_all(result)
+        while crew.has_work:
+            crew.hand_out()
+            yield from crew.collect()
     finally:
-        for worker in [*idle, *busy]:
+        crew.close()
+
+
+class _Crew(Generic[T]):
+    """The workers of one `spread`: who is idle, who does which task, and what to try again."""
+
+    def __init__(self, waiting: deque[T], most: int, team: Team) -> None:
+        self._waiting, self._most = waiting, most
+        self._hire, self._wait = team
+        self._retries: deque[T] = deque()
+        self._idle: list[Worker] = []
+        self._busy: dict[Worker, tuple[T, int]] = {}
+        self._hired = 0
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._waiting or self._retries or self._busy)
+
+    def hand_out(self) -> None:
+        """Give tasks to workers until there are no more of either; dismiss those without a task."""
+        while (self._waiting or self._retries) and (self._idle or len(self._busy) < self._most):
+            if not self._idle:
+                self._idle.append(self._hire(self._hired))
+                self._hired += 1
+            worker = self._idle.pop()
+            if self._waiting:
+                self._busy[worker] = (self._waiting.popleft(), 1)
+            else:
+                self._busy[worker] = (self._retries.popleft(), _TRIES)
+            worker.give(self._busy[worker][0])
+        while not self._waiting and not self._retries and self._idle:
+            # A worker without a task gives back what it holds: another one may be waiting for it.
+            self._idle.pop().close()
+
+    def collect(self) -> Iterator[tuple[T, Any]]:
+        """Wait for results, and yield those that stand; a first failure is tried again."""
+        for worker in self._wait(list(self._busy)):
+            task, attempt = self._busy.pop(worker)
+            result, goes_on = worker.result()
+            if goes_on:
+                self._idle.append(worker)
+            else:
+                worker.close()
+            # The second try may succeed in another process, if the first failure was the process's.
+            if isinstance(result, Failed) and not result.stops_all and attempt < _TRIES:
+                self._retries.append(task)
+            else:
+                yield task, _unless_it_stops_all(result)
+
+    def close(self) -> None:
+        for worker in [*self._idle, *self._busy]:
             worker.close()
 
 
-def _here(runner: TaskRunner[T, R], waiting: deque[T]) -> Iterator[tuple[T, R | Failed]]:
+def _in_this_process(runner: TaskRunner[T, R], waiting: deque[T]) -> Iterator[tuple[T, R | Failed]]:
     while waiting:
         task = waiting.popleft()
         result = runner.attempt(task)
@@ -146,9 +180,10 @@ def _unless_it_stops_all(result: R | Failed) -> R | Failed:
 
 
 class _Process:
-    """A process on this machine."""
+    """A worker in a process of this machine."""
 
     def __init__(self, make: Callable[[int], Callable[[Any], Any]], number: int) -> None:
+        # A forked process would inherit threads and locks of torch and OpenMP in any state.
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, number), daemon=True)
@@ -179,18 +214,15 @@ def _how_it_ended(code: int | None) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    hint = (
-        "; the system does that when memory runs out: try fewer workers"
-        if name == "SIGKILL"
-        else ""
-    )
-    return f"its worker process was killed ({name}){hint}"
+    text = f"its worker process was killed ({name})"
+    if name == "SIGKILL":
+        text += "; the system does that when memory runs out: try fewer workers"
+    return text
 
 
 def _serve(connection: Any, make: Callable[[int], Callable[[Any], Any]], number: int) -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # whoever gives the tasks hears it, and ends this process
+    # Ctrl-C goes to all processes; the one that hands out the tasks handles it and ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     runner = TaskRunner(make, number)
     while True:
         try:
@@ -201,7 +233,7 @@ def _serve(connection: Any, make: Callable[[int], Callable[[Any], Any]], number:
             connection.send(result)
         except OSError:
             return
-        except Exception as error:  # noqa: BLE001 - a result that cannot be sent is that task's own trouble
+        except Exception as error:  # noqa: BLE001 - the result cannot be sent: this task has failed
             connection.send(failure_of(error))
 
 
@@ -215,4 +247,6 @@ def _processes(make: Callable[[int], Callable[[T], R]]) -> Team:
 
 def usual_workers() -> int:
     """As many processes as there are processors that this one may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,1 +1,1 @@
-"""Which files belong together, and the small tables that say whose they are. Knows nothing of settings or formats."""
+"""Which files belong together, and tables of all kinds. Knows nothing of settings or trackers."""

@@ -1,4 +1,4 @@
-"""The folders of a study and the tables that lie beside them, as they were named: links are not followed."""
+"""The folders of a study and the tables next to them, as they were named (no links followed)."""
 
 from __future__ import annotations
 
@@ -15,57 +15,53 @@ from dolorim.files.tables import read_cells
 
 ETHOGRAMS = ("ethogram.toml", "classes.csv", "classes.xlsx")
 _SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm")
-_NAMED = (
-    "recordings",
-    "animals",
-    "groups",
-)  # in this order; the first says whose recordings are, and has to
-_SURE = "recordings"
+_NAMED = ("recordings", "animals", "groups")  # tables of animals, in the order of preference
+_REQUIRED = "recordings"  # has no other purpose, so that it must fit
 
 
 @dataclass(frozen=True)
 class Whose:
-    """The table that says whose recordings are, if any, and what is to be said about others that were passed over."""
+    """The table that says which animal each recording shows, if any, and notes on unused tables."""
 
     table: SubjectTable | None
     findings: tuple[Finding, ...] = ()
 
 
 def homes(*folders: Path | None) -> list[Path]:
-    """The folders beside which tables are looked for: those that the named ones lie in."""
+    """The folders in which tables are looked for: the parents of the named folders."""
     return list(dict.fromkeys(home_of(f) for f in folders if f is not None))
 
 
 def tables_in(places: Iterable[Path], names: Iterable[str]) -> list[Path]:
     """Files of these names in some folders, in any letter case, in the order of the names."""
     wanted = list(names)
-    found = []
+    tables: list[Path] = []
     for place in dict.fromkeys(places):
-        if place.is_dir():
-            found += [
-                p for p in sorted(place.iterdir()) if p.name.casefold() in wanted and p.is_file()
-            ]
-    return sorted(dict.fromkeys(found), key=lambda p: wanted.index(p.name.casefold()))
+        files = sorted(place.iterdir()) if place.is_dir() else []
+        tables += [f for f in files if f.name.casefold() in wanted and f.is_file()]
+    return sorted(dict.fromkeys(tables), key=lambda table: wanted.index(table.name.casefold()))
 
 
 def one_of(tables: Iterable[Path], flag: str) -> Path | None:
-    """The one table among several of one kind that say the same. Raises `UserError` where they do not."""
+    """The first of several tables of one kind. Raises `UserError` if they do not say the same."""
     chosen: Path | None = None
     for table in tables:
         if chosen is None:
             chosen = table
         elif not _same(chosen, table):
             raise UserError(
-                f"{chosen} and {table} are different tables; remove one, or name the one that counts with {flag}"
+                f"{chosen} and {table} are different tables",
+                remedy=f"remove one, or name the one to use with {flag}",
             )
     return chosen
 
 
 def find_whose(places: Iterable[Path], recordings: Mapping[Path, str]) -> Whose:
-    """The table beside a study's folders that says whose recordings are.
+    """The table next to a study's folders that says which animal each recording shows.
 
-    `recordings` gives the name of each recording's file. A recordings.csv is meant for this, an animals.csv or a
-    groups.csv may be another study's: it counts where it fits a recording. Raises `UserError` where two differ.
+    `recordings` gives the name of each recording's file. A recordings.csv is meant for this; an
+    animals.csv or a groups.csv may belong to another study and counts only if it fits a recording.
+    Raises `UserError` if two tables name different animals.
     """
     places = list(places)
     chosen: SubjectTable | None = None
@@ -74,22 +70,20 @@ def find_whose(places: Iterable[Path], recordings: Mapping[Path, str]) -> Whose:
         path = one_of(tables_in(places, [kind + s for s in _SUFFIXES]), "--recordings")
         if path is None:
             continue
-        if kind == _SURE:
+        if kind == _REQUIRED:
             chosen = read_subjects(path)
             continue
         try:
             table = read_subjects(path)
             fitting = table.lines_of(recordings) if table.has_animal else {}
         except UserError as error:
-            findings.append(_passed_over(path, str(error).removeprefix(f"{path}: ")))
+            why = Finding.from_error(error, "", path)
+            findings.append(_not_used(path, why.what, why.remedy))
             continue
-        if not fitting:
-            why = (
-                example(table.subjects, recordings.values())
-                if table.has_animal
-                else "it names no animals"
-            )
-            findings.append(_passed_over(path, why))
+        if not table.has_animal:
+            findings.append(_not_used(path, "it names no animals"))
+        elif not fitting:
+            findings.append(_not_used(path, example(table.subjects, recordings.values())))
         elif chosen is None:
             chosen = table
         else:
@@ -102,24 +96,25 @@ def _refuse_other_animals(
 ) -> None:
     mine, theirs = one.lines_of(recordings), two.lines_of(recordings)
     for recording in mine:
-        other = theirs.get(recording)
-        if other is not None and animal_key(other.animal) != animal_key(mine[recording].animal):
+        animal, other = mine[recording].animal, theirs.get(recording)
+        if other is not None and animal_key(other.animal) != animal_key(animal):
             raise UserError(
-                f"{one.path} says that {recordings[recording]} is of {mine[recording].animal}, {two.path} says "
-                f"{other.animal}; mend one, or name the table that counts with --recordings"
+                f"{one.path} says that {recordings[recording]} shows {animal}, {two.path} says "
+                f"{other.animal}",
+                remedy="correct one, or name the table to use with --recordings",
             )
 
 
-def _passed_over(path: Path, why: str) -> Finding:
-    return Finding(
-        "note", str(path), f"is not used to say whose recordings are: {why}", name="table-not-used"
-    )
+def _not_used(path: Path, why: str, remedy: str = "") -> Finding:
+    what = f"is not used to tell which animal a recording shows: {why}"
+    return Finding("note", str(path), what, remedy, "table-not-used")
 
 
 def _same(one: Path, two: Path) -> bool:
-    """Do two files say the same?"""
+    """Do two files have the same bytes, or the same cells?"""
     if one.samefile(two) or one.read_bytes() == two.read_bytes():
         return True
     if ".toml" in (one.suffix.casefold(), two.suffix.casefold()):
         return False
+    # The same table may have been saved once with commas and once with semicolons, or as .xlsx.
     return [c for _, c in read_cells(one)] == [c for _, c in read_cells(two)]

@@ -1,4 +1,4 @@
-"""Files in folders, and what their names say about what belongs together."""
+"""Files in folders, and which recording a written name means."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from pathlib import Path, PurePosixPath
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 
-VIDEO_SUFFIXES = frozenset((
-    ".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".webm", ".flv", ".ts", ".mts", ".m2ts",
-    ".mjpeg", ".mjpg", ".h264", ".264", ".hevc", ".h265", ".ogv", ".3gp",
-))  # fmt: skip
-# What dolorim itself writes about a video: never a label file, never a pose.
+VIDEO_SUFFIXES = frozenset(
+    (
+        *(".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".webm", ".flv"),
+        *(".ts", ".mts", ".m2ts", ".mjpeg", ".mjpg", ".h264", ".264", ".hevc", ".h265"),
+        *(".ogv", ".3gp"),
+    )
+)
+# What dolorim itself writes about a video. These are never read as labels or poses.
 OUR_SUFFIXES = (
     ".predictions.csv",
     ".bouts.csv",
@@ -31,57 +34,65 @@ _TABLES = (".csv", ".tsv", ".txt")
 
 
 def find_videos(places: Iterable[Path]) -> list[Path]:
-    """Video files among the given files and below the given folders, sorted; hidden files are passed over.
+    """Video files among the given files and below the given folders, sorted, without hidden files.
 
-    A file that is named is taken for a video, even one that is not there: whoever opens it will say so.
+    A file that is named counts as a video even if it does not exist: opening it will say so.
+    Raises `UserError` for a folder that does not exist or has no video.
     """
-    found: dict[Path, None] = {}
+    videos: list[Path] = []
     for place in places:
-        if place.is_file() or (place.suffix.casefold() in VIDEO_SUFFIXES and not place.exists()):
-            found[place] = None
+        if place.is_file() or (is_video(place) and not place.exists()):
+            videos.append(place)
             continue
-        here = [p for p in files_below(place) if is_video(p)]
-        if not here:
-            raise UserError(
-                f"{place}: no video in this folder (looked for *.mp4, *.avi, *.mov, *.mkv and the like)"
-            )
-        found.update(dict.fromkeys(here))
-    return list(found)
+        below = [p for p in files_below(place) if is_video(p)]
+        if not below:
+            looked_for = "*.mp4, *.avi, *.mov, *.mkv and the like"
+            raise UserError(f"no video in this folder (looked for {looked_for})", where=place)
+        videos += below
+    return list(dict.fromkeys(videos))
 
 
 def is_video(path: Path) -> bool:
+    """Is this a video file, judging by its name?"""
     return path.suffix.casefold() in VIDEO_SUFFIXES
 
 
 def files_below(folder: Path) -> list[Path]:
+    """All files below a folder, sorted folder by folder, without hidden files and folders.
+
+    Raises `UserError` if the folder does not exist, or one below it cannot be read.
+    """
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder")
-    refused: list[OSError] = []
-    found = []
-    for parent, folders, names in os.walk(folder, onerror=refused.append):
+        raise UserError("there is no such folder", where=folder)
+    errors: list[OSError] = []
+    files: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=errors.append):
+        # `os.walk` goes into the folders that are left in this list, in its order.
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        found += [Path(parent, n) for n in sorted(names) if not n.startswith(".")]
-    if refused:
+        files += [Path(parent, n) for n in sorted(names) if not n.startswith(".")]
+    if errors:
         raise UserError(
-            f"{refused[0].filename}: cannot be read ({refused[0].strerror}); ask for permission"
+            f"cannot be read ({errors[0].strerror})",
+            where=errors[0].filename,
+            remedy="ask for permission",
         )
-    return found
+    return files
 
 
 def inside(folder: Path, name: str) -> Path | None:
-    """The folder's entry of this name, letter case aside."""
+    """The folder's entry of this name (given in lower case) in any letter case, if there is one."""
     if not folder.is_dir():
         return None
     return next((p for p in sorted(folder.iterdir()) if p.name.casefold() == name), None)
 
 
 def folded(text: str) -> str:
-    """A name without what people and computers write differently: letter case, and how accents are stored."""
+    """A name in lower case with accents stored in one way (NFC): systems differ in both."""
     return unicodedata.normalize("NFC", text).casefold().strip()
 
 
 def spellings(name: str) -> Iterator[str]:
-    """What a written name may mean, folded, the most literal first: as it stands, then without its suffixes."""
+    """What a written name may mean, folded, most literal first: as it is, then without suffixes."""
     name = folded(name)
     yield name
     for suffix in (*OUR_SUFFIXES, *_TABLES):
@@ -94,46 +105,48 @@ def spellings(name: str) -> Iterator[str]:
 
 
 def by_name(recordings: Mapping[Path, str]) -> dict[str, list[Path]]:
-    """Recordings by what they may be called: their names, and those of their files."""
+    """Recordings by what they may be called: their own names, and those of their files."""
     names: dict[str, list[Path]] = defaultdict(list)
     for file, name in recordings.items():
-        for known in dict.fromkeys((folded(name), folded(file.name))):
-            names[known].append(file)
+        for possible_name in dict.fromkeys((folded(name), folded(file.name))):
+            names[possible_name].append(file)
     return names
 
 
 def named(name: str, names: Mapping[str, Sequence[Path]]) -> list[Path]:
-    """The recordings that people mean by a name: in any letter case, with or without its suffix, with or without
-    folders in front as Windows or others write them. Several where the name leaves a doubt."""
+    """The recordings that a person may mean by a name; several if the name is ambiguous.
+
+    The name may be in any letter case, with or without its suffix, with or without folders in front
+    of it, separated as on Windows or elsewhere.
+    """
     *folders, last = re.split(r"[\\/]", name.strip())
-    for known in spellings(last):
-        if known in names:
-            return _in_folders(list(names[known]), [folded(f) for f in folders])
+    for spelling in spellings(last):
+        if spelling in names:
+            return _in_folders(list(names[spelling]), [folded(f) for f in folders])
     return []
 
 
 def _in_folders(matches: list[Path], folders: list[str]) -> list[Path]:
-    """Of several files of one name, those that share most of the folders in front of it."""
+    """Of several files of one name, those that share most of the folders written before it."""
     if len(matches) < 2 or not folders:
         return matches
 
-    def shared(file: Path) -> int:
-        pairs = zip(
-            reversed(folders), reversed([folded(f) for f in file.parent.parts]), strict=False
-        )
-        return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    def count_shared(file: Path) -> int:
+        parents = [folded(part) for part in file.parent.parts]
+        pairs = zip(reversed(folders), reversed(parents), strict=False)
+        equal_pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
+        return len(list(equal_pairs))
 
-    most = max(map(shared, matches))
-    return [m for m in matches if shared(m) == most]
+    most = max(map(count_shared, matches))
+    return [m for m in matches if count_shared(m) == most]
 
 
 @contextlib.contextmanager
 def noting(findings: list[Finding] | None, name: str) -> Iterator[None]:
-    """A user's error becomes a finding, where findings are wanted."""
+    """Adds a user error to the findings; without findings, the error is raised."""
     try:
         yield
     except UserError as error:
         if findings is None:
             raise
-        where, _, what = str(error).partition(": ")
-        findings.append(Finding("error", where, what, name=name))
+        findings.append(Finding.from_error(error, name))

@@ -1,4 +1,4 @@
-"""Which pose file belongs to which video: the one place that answers this, for every verb."""
+"""Which pose file belongs to which video: the one place that answers this, for every command."""
 
 from __future__ import annotations
 
@@ -13,25 +13,23 @@ from dolorim.core.findings import Finding
 from dolorim.files.naming import OUR_SUFFIXES, VIDEO_SUFFIXES, files_below, folded, inside, is_video
 from dolorim.files.tables import head_of
 
-POSE_SUFFIXES = (
-    ".csv",
-    ".tsv",
-    ".txt",
-    ".h5",
-    ".hdf5",
-)  # of two files of one name, the first of these is taken
+# Of two files of one name, the one whose suffix comes first here is taken.
+POSE_SUFFIXES = (".csv", ".tsv", ".txt", ".h5", ".hdf5")
 LOOKED_FOR = (
     "<video>DLC_*.csv, <video>.analysis.h5, <video>_superanimal_*, <video>.csv and the like"
 )
 
-# What trackers write behind the name of a video. DeepLabCut puts nothing between the two; people do.
+# What trackers append to the name of a video. DeepLabCut puts nothing in between; people do.
 _DEEPLABCUT = r"(?:dlc|deepcut)(?:[_ .-].*)?|[ ._-](?:dlc|deepcut)(?:(?!dlc).)*|_superanimal_.*"
-_WORDS = r"(?:[ ._-](?:analysis|predictions|preds|poses?|tracks|tracking|tracked|keypoints|filtered|sleap|lp))+"
+_WORDS = (
+    r"(?:[ ._-](?:analysis|predictions|preds|poses?|tracks|tracking|tracked|keypoints|filtered"
+    r"|sleap|lp))+"
+)
 _SUFFIX = "(?:" + "|".join(re.escape(s) for s in sorted(VIDEO_SUFFIXES)) + ")?"
-_SURE = re.compile(f"{_SUFFIX}(?:{_DEEPLABCUT})", re.DOTALL)
-_BEHIND = re.compile(f"{_SUFFIX}(?:{_DEEPLABCUT}|{_WORDS})?", re.DOTALL)
+_APPENDED = re.compile(f"{_SUFFIX}(?:{_DEEPLABCUT}|{_WORDS})?", re.DOTALL)
 _NETS = "resnet|mobnet|mobilenet|eff|dlcrnet|hrnet|cspnext|rtmpose|dekr|ctd|buctd|snapshot"
-# Where no video tells what its name is: the network of DeepLabCut first, then a DLC that stands as DeepLabCut puts it.
+# If no video tells what its name is: first try the network of DeepLabCut, then a DLC as DeepLabCut
+# writes it, then what people write.
 _RECORDING = [
     re.compile(f"(?P<stem>.+?){words}", re.IGNORECASE | re.DOTALL)
     for words in (
@@ -42,14 +40,18 @@ _RECORDING = [
         f"{_SUFFIX}(?:[ ._-](?:analysis|predictions|pose|tracks|filtered))+",
     )
 ]
-_PROJECT = re.compile(r"\.\d{3}_")  # SLEAP: <project>.v001.000_<video>.analysis.h5
+_PROJECT = re.compile(r"\.\d{3}_")  # SLEAP writes <project>.v001.000_<video>.analysis.h5
 _NOT_POSES = re.compile(r"collecteddata.*|.*_skeleton|.*_(?:full|meta|assemblies)", re.DOTALL)
 _COORDINATE = re.compile(r"(?P<part>.+?)[ _.\-](?P<what>x|y)", re.IGNORECASE)
 
 
 def is_pose_file(path: Path) -> bool:
-    """Is this a pose file by its name, or, where that leaves it open, by its header? Our own output never is."""
+    """Is this a pose file, judging by its name or, if that is not enough, by its header?
+
+    What dolorim writes about a video is not.
+    """
     name = folded(path.name)
+    # Names are cheap; only if they leave it open is the file opened.
     if path.suffix.casefold() not in POSE_SUFFIXES or name.endswith(OUR_SUFFIXES):
         return False
     stem = name.removesuffix(path.suffix.casefold())
@@ -61,46 +63,69 @@ def is_pose_file(path: Path) -> bool:
 
 
 def looks_like_poses(path: Path) -> bool:
-    """Does a table's header say that it holds points: DeepLabCut's rows, or columns <part>_x, <part>_y?"""
+    """Does the header of a table say that it holds points?
+
+    These are the header rows of DeepLabCut, or columns <part>_x and <part>_y.
+    """
     try:
-        rows = [[c.strip().casefold() for c in row] for row in head_of(path, 8)]
+        rows = [[*map(folded, row)] for row in head_of(path, 8)]
     except UserError:
         return False
-    first_cells = {cell for row in rows for cell in row[:6]}
-    if first_cells & {"bodyparts", "bodypart"} and first_cells & {"coords", "coord"}:
-        return True
-    header = rows[0] if rows else []
-    points = defaultdict(set)
+    if not rows:
+        return False
+    return _has_deeplabcut_header(rows) or _has_point_columns(rows)
+
+
+def _has_deeplabcut_header(rows: Sequence[Sequence[str]]) -> bool:
+    first_cells: set[str] = set()
+    for row in rows:
+        first_cells.update(row[:6])
+    has_parts = not first_cells.isdisjoint(("bodyparts", "bodypart"))
+    has_coordinates = not first_cells.isdisjoint(("coords", "coord"))
+    return has_parts and has_coordinates
+
+
+def _has_point_columns(rows: Sequence[Sequence[str]]) -> bool:
+    """Are there columns <part>_x and <part>_y, and no column of labels after them?"""
+    header = rows[0]
+    coordinates = defaultdict(set)
     for column in header:
         match = _COORDINATE.fullmatch(column)
         if match:
-            points[match["part"]].add(match["what"])
-    if not any(len(both) == 2 for both in points.values()):
+            coordinates[match["part"]].add(match["what"])
+    if not any(len(both) == 2 for both in coordinates.values()):
         return False
-    last = [row[-1] for row in rows[1:] if len(row) == len(header)]
-    labels_behind = bool(last) and all(cell in ("0", "1", "0.0", "1.0", "-1") for cell in last)
-    return not labels_behind or bool(_COORDINATE.fullmatch(header[-1]))
+    # A table of features and labels for another program also has points, and then 0 or 1.
+    last_cells = {row[-1] for row in rows[1:] if len(row) == len(header)}
+    ends_in_labels = bool(last_cells) and last_cells <= {"0", "1", "0.0", "1.0", "-1"}
+    return not ends_in_labels or bool(_COORDINATE.fullmatch(header[-1]))
 
 
 def recording_stem(pose: Path) -> str:
-    """The name of the recording that a pose file tracks, where no video tells it: what stands before the tracker's
-    own words, and behind the name of a SLEAP project."""
-    match = next((m for pattern in _RECORDING if (m := pattern.fullmatch(pose.stem))), None)
-    stem = match["stem"] if match else pose.stem
-    project = [*_PROJECT.finditer(stem)]
-    return stem[project[-1].end() :] or stem if project and match else stem
+    """The name of the recording that a pose file tracks, if no video tells it.
+
+    That is what precedes the tracker's own words, and follows the name of a SLEAP project.
+    """
+    for pattern in _RECORDING:
+        match = pattern.fullmatch(pose.stem)
+        if match is not None:
+            return _PROJECT.split(match["stem"])[-1] or match["stem"]
+    return pose.stem
 
 
 def stem_of(pose: Path, stems: Mapping[str, str]) -> str | None:
-    """Which of some videos a pose file tracks: the one with the longest name that fits. `stems` by `folded` names."""
+    """Which of some videos a pose file tracks: the one with the longest name that fits.
+
+    `stems` maps `folded` names to names as they are written.
+    """
     text = folded(pose.stem)
     beginnings = [0, *(match.end() for match in _PROJECT.finditer(text))]
     fitting = []
     for begin in beginnings:
         for stop in range(len(text), begin, -1):
-            known = text[begin:stop]
-            if known in stems and _BEHIND.fullmatch(text[stop:]):
-                fitting.append(known)
+            stem = text[begin:stop]
+            if stem in stems and _APPENDED.fullmatch(text[stop:]):
+                fitting.append(stem)
     return stems[max(fitting, key=len)] if fitting else None
 
 
@@ -109,12 +134,13 @@ def find_poses(
 ) -> dict[str, Path]:
     """The pose file of each recording, by the recording's stem.
 
-    Of a table and an HDF5 file of one name the table is taken, of a filtered and an unfiltered one the filtered. Where
-    files of other names track one recording, none is taken, and that is a finding.
+    Of a table and an HDF5 file of one name the table is taken; of a filtered and an unfiltered file
+    the filtered one. If files of different names track one recording, none is taken, and that is a
+    finding.
     """
     chosen = {}
-    for stem, several in _by_stem(files, stems).items():
-        best = _best(stem, several, findings)
+    for stem, candidates in _by_stem(files, stems).items():
+        best = _best(stem, candidates, findings)
         if best is not None:
             chosen[stem] = best
     return chosen
@@ -123,115 +149,151 @@ def find_poses(
 def poses_of(
     videos: Sequence[Path], places: Sequence[Path], findings: list[Finding]
 ) -> dict[Path, Path]:
-    """The pose file of each video, among the files in some places, in whose order they are looked through.
+    """The pose file of each video, among the files in some places, tried in this order.
 
-    A place is a folder with all below it, or a file. Videos of one name take the pose in a folder of their own.
+    A place is a folder with everything below it, or a file. Videos of one name take the pose in a
+    folder of their own.
     """
     by_stem: dict[str, list[Path]] = defaultdict(list)
     for video in videos:
         by_stem[folded(video.stem)].append(video)
-    found: dict[Path, Path] = {}
+    chosen: dict[Path, Path] = {}
     doubtful: set[str] = set()
     for place in places:
+        # Earlier places win, and a doubt in an earlier place is not settled by a later one.
         open_stems = [
-            s
-            for s, its in by_stem.items()
-            if s not in doubtful and any(v not in found for v in its)
+            stem
+            for stem, namesakes in by_stem.items()
+            if stem not in doubtful and not chosen.keys() >= set(namesakes)
         ]
         for stem, files in _by_stem(pose_files_below([place]), open_stems).items():
-            its = [v for v in by_stem[stem] if v not in found]
-            for video in its:
-                mine = files if len(by_stem[stem]) == 1 else _beside(video, files)
-                best = _best(video.stem, mine, findings) if mine else None
-                if best is not None:
-                    found[video] = best
-                elif mine:
-                    doubtful.add(stem)
-            if len(by_stem[stem]) > 1 and not any(v in found for v in its) and stem not in doubtful:
-                what = f"{files[0].name} may track {its[0]} or another video of that name"
-                remedy = "put each pose into a folder called like its video's; no pose is used"
-                findings.append(Finding("warning", str(files[0]), what, remedy, "two-videos"))
-    return found
+            namesakes = by_stem[stem]
+            open_videos = [video for video in namesakes if video not in chosen]
+            is_alone = len(namesakes) == 1
+            best: dict[Path, Path | None] = {}
+            for video in open_videos:
+                candidates = files if is_alone else _beside(video, files)
+                if candidates:
+                    best[video] = _best(video.stem, candidates, findings)
+            chosen |= {video: pose for video, pose in best.items() if pose is not None}
+            if None in best.values():
+                doubtful.add(stem)
+            elif not best:
+                findings.append(_fits_two_videos(files[0], open_videos[0]))
+    return chosen
+
+
+def _fits_two_videos(pose: Path, video: Path) -> Finding:
+    what = f"{pose.name} may track {video} or another video of that name"
+    remedy = "put each pose into a folder of the same name as its video's; no pose is used"
+    return Finding("warning", str(pose), what, remedy, "two-videos")
 
 
 def pose_places(
     roots: Iterable[Path], dlc: Path | None, others: Iterable[Path | None] = ()
 ) -> list[Path]:
-    """Where the poses of videos are looked for: in what --dlc names; else in the DLC/ beside the folders that videos
-    are in, as these were named, or beside `others` (label files); then beside the videos."""
+    """Where the poses of videos are looked for, in this order.
+
+    With --dlc, only there. Otherwise in the DLC/ next to the folders of videos, as these were named
+    (`roots`), or next to `others` (label files), then in the folders of videos themselves.
+    """
     if dlc is not None:
         return [dlc]
     folders = list(dict.fromkeys(root if root.is_dir() else root.parent for root in roots))
-    near = [home for folder in folders for home in (folder, home_of(folder))]
-    near += [home_of(other) for other in others if other is not None]
-    named = [inside(home, "dlc") for home in near]
-    return [*dict.fromkeys(p for p in named if p is not None and p.is_dir()), *folders]
+    homes: list[Path] = []
+    for folder in folders:
+        homes += [folder, home_of(folder)]
+    homes += [home_of(other) for other in others if other is not None]
+    return [*_dlc_folders(homes), *folders]
+
+
+def _dlc_folders(homes: Iterable[Path]) -> list[Path]:
+    """The DLC/ of each folder that has one, in any letter case, each once."""
+    entries = [inside(home, "dlc") for home in homes]
+    return list(dict.fromkeys(e for e in entries if e is not None and e.is_dir()))
 
 
 def pose_of_video(video: Path, dlc: Path | None = None, roots: Sequence[Path] = ()) -> Path | None:
-    """The pose file of a single video. Raises `UserError` where there are several.
+    """The pose file of a single video; None if there is none. Raises `UserError` for several.
 
-    `roots` are folders that were named for videos; without them, the video's own.
+    `roots` are folders that were named for videos; without them, the video's own folder counts.
     """
     if dlc is not None and dlc.is_file():
         return dlc
-    places = [p for p in pose_places([*roots, video.parent], dlc) if p.is_dir()]
-    folder = video.parent
-    siblings = [p for p in sorted(folder.iterdir()) if is_video(p)] if folder.is_dir() else []
+    places = [place for place in pose_places([*roots, video.parent], dlc) if place.is_dir()]
     findings: list[Finding] = []
-    found = poses_of(list(dict.fromkeys([video, *siblings])), places, findings)
+    # The other videos of the folder matter: a longer name may fit a pose file better.
+    chosen = poses_of(list(dict.fromkeys([video, *_videos_in(video.parent)])), places, findings)
+    if video in chosen:
+        return chosen[video]
     doubts = [f for f in findings if f.where == video.stem or f.name == "two-videos"]
-    if video not in found and doubts:
+    if doubts:
         raise UserError(
-            f"{places[0]}: {doubts[0].what}; name the one that is meant with --dlc FILE"
+            doubts[0].what, where=places[0], remedy="name the right one with --dlc FILE"
         )
-    return found.get(video)
+    return None
+
+
+def _videos_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.iterdir()) if is_video(path)]
 
 
 def pose_files_below(places: Iterable[Path]) -> list[Path]:
     """Pose files below some folders; a file that is named is taken as it is."""
-    found: set[Path] = set()
+    files: set[Path] = set()
     for place in places:
-        found.update(
-            [place] if place.is_file() else (f for f in files_below(place) if is_pose_file(f))
-        )
-    return sorted(found)
+        if place.is_file():
+            files.add(place)
+        else:
+            files.update(filter(is_pose_file, files_below(place)))
+    return sorted(files)
 
 
 def find_pose_files(places: Iterable[Path]) -> list[Path]:
-    """One pose file for each recording among the given files and below the given folders, sorted."""
+    """One pose file for each recording among the given files and below the given folders, sorted.
+
+    Raises `UserError` for a folder that does not exist, and if there is no pose file.
+    """
     places = list(places)
-    absent = next((p for p in places if not p.exists()), None)
-    if absent is not None and absent.suffix.casefold() not in POSE_SUFFIXES:
-        raise UserError(f"{absent}: there is no such folder")
-    named = [p for p in places if not p.is_dir()]
-    files = [*named, *pose_files_below(p for p in places if p.is_dir())]
-    found = find_poses(files, [recording_stem(f) for f in files], [])
-    if not found:
-        where = places[0] if places else "."
-        raise UserError(f"{where}: no pose file here (looked for <recording>DLC_*.csv or .h5)")
-    return sorted(found.values())
+    for place in places:
+        # A missing file is an error of its own, when it is read.
+        if not place.exists() and place.suffix.casefold() not in POSE_SUFFIXES:
+            raise UserError("there is no such folder", where=place)
+    named = [place for place in places if not place.is_dir()]
+    files = [*named, *pose_files_below(place for place in places if place.is_dir())]
+    poses = find_poses(files, [recording_stem(f) for f in files], [])
+    if not poses:
+        raise UserError(
+            "no pose file here (looked for <recording>DLC_*.csv or .h5)",
+            where=places[0] if places else ".",
+        )
+    return sorted(poses.values())
 
 
 def home_of(folder: Path) -> Path:
-    """The folder that a folder lies in, as it was named: links are not followed."""
-    if folder.name in ("", ".."):
+    """The parent of a folder, as it was named: links are not followed."""
+    if folder.name in ("", ".."):  # then `parent` would not be one level up
         folder = Path(os.path.normpath(Path.cwd() / folder))
     return folder.parent
 
 
 def _by_stem(files: Iterable[Path], stems: Iterable[str]) -> dict[str, list[Path]]:
-    wanted = {folded(s): s for s in stems}
-    found: dict[str, list[Path]] = defaultdict(list)
+    """The files that track each recording, by the recording's stem."""
+    written = {folded(stem): stem for stem in stems}
+    files_of: dict[str, list[Path]] = defaultdict(list)
     for file in files:
-        stem = stem_of(file, wanted)
+        stem = stem_of(file, written)
         if stem is not None:
-            found[stem].append(file)
-    return found
+            files_of[stem].append(file)
+    return files_of
 
 
-def _best(stem: str, several: Sequence[Path], findings: list[Finding]) -> Path | None:
-    best = [f for f in several if f.stem.casefold().endswith("_filtered")] or list(several)
+def _best(stem: str, candidates: Sequence[Path], findings: list[Finding]) -> Path | None:
+    """The file to take of those that track a recording; None, and a finding, if that is unclear."""
+    filtered = [f for f in candidates if f.stem.casefold().endswith("_filtered")]
+    best = filtered or list(candidates)
     if len({folded(f.stem) for f in best}) > 1:
         what = f"{best[0].name} and {best[1].name} both track this recording"
         remedy = "keep one, or name a folder with --dlc; no pose is used"
@@ -241,6 +303,7 @@ def _best(stem: str, several: Sequence[Path], findings: list[Finding]) -> Path |
 
 
 def _beside(video: Path, files: Sequence[Path]) -> list[Path]:
-    """Poses in the video's own folder, else in a folder of that name."""
+    """Poses in the video's own folder or, if there are none, in a folder of the same name."""
     here = [f for f in files if f.parent == video.parent]
-    return here or [f for f in files if f.parent.name.casefold() == video.parent.name.casefold()]
+    own_name = video.parent.name.casefold()
+    return here or [f for f in files if f.parent.name.casefold() == own_name]

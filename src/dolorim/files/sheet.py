@@ -1,4 +1,4 @@
-"""Excel workbooks (.xlsx) as rows of text, as if the first sheet that holds anything had been saved as CSV."""
+"""Excel workbooks (.xlsx) as rows of text, as if the first filled sheet had been saved as CSV."""
 
 from __future__ import annotations
 
@@ -15,27 +15,12 @@ SHEETS = (".xlsx", ".xlsm")
 
 
 def read_sheet(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Rows that hold anything, as (row number, cells); cells behind a row's last one are empty text.
+    """Rows that are not empty, as (row number, cells), padded with empty text to one width.
 
-    Formulas give the value that was saved with them. Raises `UserError` for what is no workbook.
+    A formula gives the value that was saved with it. Raises `UserError` for what is not a workbook.
     """
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about drop-down lists and colors, which are not read
-            workbook = load_workbook(path, read_only=True, data_only=True)
-            try:
-                sheets = [[*sheet.iter_rows(values_only=True)] for sheet in workbook.worksheets]
-            finally:
-                workbook.close()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, ParseError):
-        raise UserError(f"{path}: not an Excel workbook that can be read; save it as CSV") from None
-    for sheet in sheets:
-        rows = [(number, [_text(cell) for cell in row]) for number, row in enumerate(sheet, 1)]
+    for sheet in _sheets(path):
+        rows = [(number, [*map(_text, row)]) for number, row in sheet]
         filled = [(number, cells) for number, cells in rows if any(cells)]
         if filled:
             used = max(_width(cells) for _, cells in filled)
@@ -43,8 +28,34 @@ def read_sheet(path: Path) -> Iterator[tuple[int, list[str]]]:
             return
 
 
+def _sheets(path: Path) -> list[list[tuple[int, tuple[object, ...]]]]:
+    """The rows of each sheet, numbered from 1."""
+    # Imported here because few studies have workbooks, and every command reads tables.
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    try:
+        with warnings.catch_warnings():
+            # openpyxl warns of drop-down lists and colors that it does not read.
+            warnings.simplefilter("ignore")
+            workbook = load_workbook(path, read_only=True, data_only=True)
+            try:
+                return [
+                    list(enumerate(sheet.iter_rows(values_only=True), 1))
+                    for sheet in workbook.worksheets
+                ]
+            finally:
+                workbook.close()
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", where=path) from None
+    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, ParseError):
+        raise UserError(
+            "not an Excel workbook that can be read", where=path, remedy="save it as CSV"
+        ) from None
+
+
 def _text(cell: object) -> str:
-    """A cell as a person reads it: 267 and not 267.0, a day without midnight."""
+    """A cell as a person reads it: 267 instead of 267.0, and a date without 00:00:00."""
     if cell is None:
         return ""
     if isinstance(cell, float) and cell.is_integer():
@@ -55,5 +66,5 @@ def _text(cell: object) -> str:
 
 
 def _width(cells: list[str]) -> int:
-    """Columns up to the last one that holds anything."""
+    """The number of columns up to the last filled cell."""
     return max(i for i, cell in enumerate(cells, 1) if cell)

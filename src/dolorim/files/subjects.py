@@ -1,9 +1,10 @@
-"""Tables that say whose a recording is and what was done to that animal: recordings.csv, animals.csv, groups.csv, or
-the Excel file that a lab has. One reader for all of them."""
+"""Tables that say which animal a recording shows, and how that animal was treated.
+
+One reader for recordings.csv, animals.csv, groups.csv, and the Excel files of labs.
+"""
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,31 +14,28 @@ from typing import TypeVar
 from dolorim.core.errors import UserError
 from dolorim.files.animals import animal_key
 from dolorim.files.naming import by_name, named
-from dolorim.files.tables import Table, read_cells
+from dolorim.files.tables import Table, filled_rows
 
 # Names of columns, the most telling first, as `column_key` writes them.
-_NAMES: dict[str, tuple[str, ...]] = {}
-_NAMES["video"] = (
-    "video", "video_name", "video_file", "video_filename", "videofile", "recording", "recording_name", "file",
-    "file_name", "filename", "video_id", "media_file", "media_file_name", "movie", "clip",
-)  # fmt: skip
-_NAMES["animal"] = (
-    "animal", "animal_id", "animalid", "animal_name", "animal_no", "animal_number", "mouse", "mouse_id", "mouseid",
-    "mouse_name", "mouse_no", "mouse_number", "rat", "rat_id", "subject", "subject_id", "subjectid", "subject_name",
-    "ear_tag",
-)  # fmt: skip
-_NAMES["group"] = (
-    "group",
-    "groups",
-    "group_name",
-    "treatment",
-    "treatment_group",
-    "condition",
-    "experimental_group",
-)
-_LEAST_SURE = {"video": "name", "animal": "id"}  # understood where nothing better is there
+_NAMES: dict[str, tuple[str, ...]] = {
+    "video": (
+        *("video", "video_name", "video_file", "video_filename", "videofile", "recording"),
+        *("recording_name", "file", "file_name", "filename", "video_id", "media_file"),
+        *("media_file_name", "movie", "clip"),
+    ),
+    "animal": (
+        *("animal", "animal_id", "animalid", "animal_name", "animal_no", "animal_number"),
+        *("mouse", "mouse_id", "mouseid", "mouse_name", "mouse_no", "mouse_number"),
+        *("rat", "rat_id", "subject", "subject_id", "subjectid", "subject_name", "ear_tag"),
+    ),
+    "group": (
+        *("group", "groups", "group_name", "treatment", "treatment_group"),
+        *("condition", "experimental_group"),
+    ),
+}
+_FALLBACK = {"video": "name", "animal": "id"}  # names that count only if no better one is there
 _STREAM = ("subject", "subject_name", "label_stream")
-_FIRST_ROWS = 10  # among which the header is looked for: some tables begin with a title
+_FIRST_ROWS = 10  # in which the header is looked for: some tables begin with a title
 _NOT_READ = (".xls", ".ods", ".numbers", ".docx", ".pdf")
 
 K = TypeVar("K")
@@ -47,7 +45,8 @@ K = TypeVar("K")
 class Subject:
     """A line of such a table. Empty text stands for what the table does not say.
 
-    `columns` are all cells, by the header as it is written, and once more as `animal` and `group`.
+    `stream` is the animal's name in label files of several animals. `columns` holds all cells by
+    their header as it is written, and repeats two of them as `animal` and `group`.
     """
 
     line: int
@@ -60,6 +59,8 @@ class Subject:
 
 @dataclass(frozen=True)
 class SubjectTable:
+    """A table of animals or recordings, and which columns it has."""
+
     path: Path
     header: tuple[str, ...]
     subjects: tuple[Subject, ...]
@@ -70,8 +71,9 @@ class SubjectTable:
     def lines_of(self, recordings: Mapping[Path, str]) -> dict[Path, Subject]:
         """The line of each recording that has one. `recordings` gives the name of each file.
 
-        Where the table names no videos, that of the animal whose id stands in the recording's name. Raises
-        `UserError` where two lines say different things of one recording, or a line fits two recordings.
+        Without a column of videos, a recording's line is that of the animal whose id occurs in the
+        recording's name. Raises `UserError` if two lines contradict each other about a recording,
+        or a line fits two recordings.
         """
         return self._by_video(recordings) if self.has_video else self._by_animal(recordings)
 
@@ -79,18 +81,22 @@ class SubjectTable:
         names = by_name(recordings)
         lines: dict[Path, Subject] = {}
         for subject in self.subjects:
+            place = f"{self.path}, line {subject.line}"
             matches = named(subject.video, names)
             if len(matches) > 1:
                 raise UserError(
-                    f"{self.path}, line {subject.line}: {subject.video} may be {matches[0]} or {matches[1]}; write the "
-                    f"folder in front of it"
+                    f"{subject.video} may be {matches[0]} or {matches[1]}",
+                    where=place,
+                    remedy="write the folder in front of it",
                 )
             for match in matches:
                 other = lines.setdefault(match, subject)
-                if _says(other) != _says(subject):
+                if not _agree(other, subject):
                     raise UserError(
-                        f"{self.path}, line {subject.line}: {subject.video} stands twice, on line {other.line} with "
-                        f"another animal or group; keep one line"
+                        f"{subject.video} is already on line {other.line} with another animal or "
+                        "group",
+                        where=place,
+                        remedy="keep one line",
                     )
         return lines
 
@@ -100,113 +106,143 @@ class SubjectTable:
             other = by_id.setdefault(animal_key(subject.animal), subject)
             if other.group != subject.group:
                 raise UserError(
-                    f"{self.path}, line {subject.line}: {subject.animal} stands twice, with the groups {other.group} "
-                    f"and {subject.group}; keep one line"
+                    f"{subject.animal} occurs twice, with the groups {other.group} and "
+                    f"{subject.group}",
+                    where=f"{self.path}, line {subject.line}",
+                    remedy="keep one line",
                 )
         lines = {}
+        animals = [subject.animal for subject in by_id.values()]
         for file, name in recordings.items():
-            ids = ids_in(name, [s.animal for s in by_id.values()])
+            ids = ids_in(name, animals)
             if len(ids) > 1:
                 raise UserError(
-                    f"{self.path}: the name of {name} fits the animals {' and '.join(ids)}; add a column video that "
-                    f"says whose each recording is"
+                    f"the name of {name} fits the animals {' and '.join(ids)}",
+                    where=self.path,
+                    remedy="add a column video that names each animal's recordings",
                 )
             if ids:
                 lines[file] = by_id[animal_key(ids[0])]
         return lines
 
     def unused(self, lines: Iterable[Subject]) -> list[Subject]:
-        """Lines that belong to none of the recordings."""
-        used = {s.line for s in lines}
-        return [s for s in self.subjects if s.line not in used]
+        """The lines of the table that are not among these."""
+        used = {subject.line for subject in lines}
+        return [subject for subject in self.subjects if subject.line not in used]
 
 
 def read_subjects(path: Path) -> SubjectTable:
-    """Read a table that says whose recordings are. Raises `UserError` for one without a column of videos or animals."""
+    """Read a table of animals or recordings. Raises `UserError` if it has a column of neither."""
     if path.suffix.casefold() in _NOT_READ:
         raise UserError(
-            f"{path}: expected a table as CSV or .xlsx, found {path.suffix}; save it as one of these"
+            f"expected a table as CSV or .xlsx, found {path.suffix}",
+            where=path,
+            remedy="save it as one of these",
         )
     table = _table(path)
     columns = _columns(table.header)
     if "animal" not in columns and "video" not in columns:
-        raise UserError(
-            f"{path}: expected the columns video,animal[,group,...], found {', '.join(table.header)}"
-        )
+        found = ", ".join(table.header)
+        raise UserError(f"expected the columns video,animal[,group,...], found {found}", where=path)
     subjects = []
     for line, cells in zip(table.lines, table.rows, strict=True):
-        found = {what: cells[i] for what, i in columns.items()}
-        everything = dict(zip(table.header, cells, strict=False))
-        everything |= {what: found[what] for what in ("animal", "group") if what in found}
-        subjects.append(
-            Subject(
-                line, found.get("video", ""), found.get("animal", ""), found.get("group", ""),
-                found.get("stream", ""), everything,
-            )
-        )  # fmt: skip
-    there = (what in columns for what in ("video", "animal", "group"))
-    return SubjectTable(path, table.header, tuple(subjects), *there)
+        known = {what: cells[i] for what, i in columns.items()}
+        all_cells = dict(zip(table.header, cells, strict=False))
+        all_cells |= {what: known[what] for what in ("animal", "group") if what in known}
+        subject = Subject(
+            line=line,
+            video=known.get("video", ""),
+            animal=known.get("animal", ""),
+            group=known.get("group", ""),
+            stream=known.get("stream", ""),
+            columns=all_cells,
+        )
+        subjects.append(subject)
+    return SubjectTable(
+        path=path,
+        header=table.header,
+        subjects=tuple(subjects),
+        has_video="video" in columns,
+        has_animal="animal" in columns,
+        has_group="group" in columns,
+    )
 
 
 def column_key(name: str) -> str:
-    """What a column is known by: `Animal ID`, `animal-id` and `animal_id` are one."""
+    """A key for all spellings of a column: `Animal ID`, `animal-id` and `animal_id` are one."""
     return re.sub(r"[\s_.\-]+", "_", name.strip().casefold()).strip("_")
 
 
 def cell(columns: Mapping[str, str], name: str) -> str | None:
-    """The cell of a column of this name, however it is spelled; None where there is no such column."""
+    """The cell of a column, however its name is spelled; None if there is no such column."""
     wanted = column_key(name)
-    return next((value for header, value in columns.items() if column_key(header) == wanted), None)
+    for header, value in columns.items():
+        if column_key(header) == wanted:
+            return value
+    return None
 
 
 def animal_of(name: str, pattern: str) -> str:
-    """The animal's name: what the pattern finds in the recording's name (`267M`), else that name itself."""
+    """The animal in a recording's name: what the pattern finds (`267M`), or the whole name."""
     try:
         match = re.search(pattern, name)
     except re.error as error:
         raise UserError(
-            f"animal_pattern: {pattern} is not a regular expression ({error})"
+            f"{pattern} is not a regular expression ({error})", where="animal_pattern"
         ) from None
     return (match[0] if match else "") or name
 
 
 def ids_in(name: str, ids: Iterable[str]) -> list[str]:
-    """Which of some animals' ids stand in a recording's name, as words of their own.
+    """Which of some animals' ids occur in a recording's name, as words of their own.
 
-    A number stands in any name that has a date, so that one counts only behind a word such as mouse, or as the whole
-    name. Of ids that lie within one another (`A1`, `A1.2`) the longest counts.
+    Any name with a date contains numbers, so a number counts only after a word such as mouse, or as
+    the whole name. Of ids that contain one another (`A1`, `A1.2`) the longest counts.
     """
-    text = name.casefold()
-    hits: dict[str, tuple[int, int]] = {}
-    for known in ids:
-        word = re.escape(known.strip().casefold())
-        weak = known.strip().isdecimal() or len(known.strip()) < 2
-        front = (
-            r"(?:^|(?:mouse|animal|subject|rat|id|no|nr)[ _.#-]*0*)" if weak else r"(?<![0-9a-z])"
-        )
-        match = re.search(f"{front}({word})(?![0-9a-z])", text) if word else None
-        if match and (not weak or match.start(1) or text == known.strip().casefold()):
-            hits[known] = match.span(1)
-    return [
-        known for known, (start, stop) in hits.items()
-        if not any(a <= start and stop <= b and (a, b) != (start, stop) for a, b in hits.values())
-    ]  # fmt: skip
+    spans: dict[str, tuple[int, int]] = {}
+    for animal_id in ids:
+        span = _span_of_id(animal_id.strip().casefold(), name.casefold())
+        if span is not None:
+            spans[animal_id] = span
+    return [animal_id for animal_id, span in spans.items() if not _inside_another(span, spans)]
 
 
-def _says(subject: Subject) -> tuple[str, str]:
-    return animal_key(subject.animal), subject.group
+def _span_of_id(animal_id: str, name: str) -> tuple[int, int] | None:
+    """Where an id occurs in a name as a word of its own, `[start, stop)`."""
+    if not animal_id:
+        return None
+    ambiguous = animal_id.isdecimal() or len(animal_id) < 2
+    in_front = r"(?<![0-9a-z])"
+    if ambiguous:
+        in_front = r"(?:^|(?:mouse|animal|subject|rat|id|no|nr)[ _.#-]*0*)"
+    match = re.search(f"{in_front}({re.escape(animal_id)})(?![0-9a-z])", name)
+    if match is None:
+        return None
+    if ambiguous and match.start(1) == 0 and name != animal_id:
+        return None  # the number at the beginning of a name may be a date
+    return match.span(1)
+
+
+def _inside_another(span: tuple[int, int], spans: Mapping[str, tuple[int, int]]) -> bool:
+    start, stop = span
+    return any(a <= start and stop <= b and (a, b) != span for a, b in spans.values())
+
+
+def _agree(one: Subject, other: Subject) -> bool:
+    """Do two lines say the same about a recording?"""
+    return animal_key(one.animal) == animal_key(other.animal) and one.group == other.group
 
 
 def _table(path: Path) -> Table:
-    """The table below its header, which is the first line that has a column of videos or animals."""
-    rows = [(line, [c.strip() for c in cells]) for line, cells in read_cells(path)]
-    rows = [(line, cells) for line, cells in rows if any(cells)]
+    """The table below its header, which is the first line that names a column of this module."""
+    rows = list(filled_rows(path))
     if not rows:
-        raise UserError(f"{path}: the file is empty; expected a table with a header line")
-    known = [len(_columns(cells)) for _, cells in rows[:_FIRST_ROWS]]
-    first = next(
-        (i for i, n in enumerate(known) if n >= 2), next((i for i, n in enumerate(known) if n), 0)
-    )
+        raise UserError("the file is empty; expected a table with a header line", where=path)
+    columns_known = [len(_columns(cells)) for _, cells in rows[:_FIRST_ROWS]]
+    # A title may contain one of the names; two of them make a header.
+    two = [i for i, count in enumerate(columns_known) if count >= 2]
+    one = [i for i, count in enumerate(columns_known) if count]
+    first = [*two, *one, 0][0]
     header = tuple(rows[first][1])
     below = rows[first + 1 :]
     padded = [cells + [""] * (len(header) - len(cells)) for _, cells in below]
@@ -214,28 +250,38 @@ def _table(path: Path) -> Table:
 
 
 def _columns(header: Sequence[str]) -> dict[str, int]:
-    """Where each thing stands. A column `subject` beside one of animals is the name of the animal in its label file."""
+    """The index of each column that is understood.
+
+    A column `subject` next to another one of animals is the animal's name in its label file.
+    """
     keys = [column_key(h) for h in header]
-    found: dict[str, int] = {}
+    columns: dict[str, int] = {}
     for what, names in _NAMES.items():
-        known = [keys.index(n) for n in names if n in keys]
-        found |= {what: known[0]} if known else {}
-    for what, name in _LEAST_SURE.items():
-        if what not in found and found and name in keys:
-            found[what] = keys.index(name)
-    stream = next((keys.index(n) for n in _STREAM if n in keys), None)
-    if stream is not None and "animal" in found and stream != found["animal"]:
-        found["stream"] = stream
-    return found
+        index = _first_index(keys, names)
+        if index is not None:
+            columns[what] = index
+    # A table with none of the better names is no table of animals, even with a column `name`.
+    for what, name in _FALLBACK.items():
+        if what not in columns and columns and name in keys:
+            columns[what] = keys.index(name)
+    stream = _first_index(keys, _STREAM)
+    if stream is not None and "animal" in columns and stream != columns["animal"]:
+        columns["stream"] = stream
+    return columns
+
+
+def _first_index(keys: Sequence[str], names: Iterable[str]) -> int | None:
+    """The index of the first of these names that is there."""
+    return next((keys.index(name) for name in names if name in keys), None)
 
 
 def missing(recordings: Mapping[K, str], lines: Mapping[K, Subject]) -> list[K]:
-    """Recordings of which no line says whose they are."""
+    """Recordings that have no line, so that nothing says which animal they show."""
     return [r for r in recordings if r not in lines]
 
 
 def example(subjects: Sequence[Subject], names: Iterable[str]) -> str:
-    """One name of each side, for a message about names that do not fit one another."""
-    written = next((s.video or s.animal for s in subjects), "nothing")
-    here = next(itertools.chain(names, ["nothing"]))
+    """One name from the table and one recording's name, for a message that they do not match."""
+    written = next((subject.video or subject.animal for subject in subjects), "nothing")
+    here = next(iter(names), "nothing")
     return f"the table says {written}, a recording here is called {here}"

@@ -1,4 +1,4 @@
-"""Small tables as spreadsheets save them: CSV with any usual delimiter and encoding, or the first sheet of an .xlsx."""
+"""Small tables as spreadsheets save them: CSV of any usual dialect and encoding, or .xlsx."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from pathlib import Path
 from dolorim.core.errors import UserError
 from dolorim.files.sheet import SHEETS, read_sheet
 
-_FORMULA = re.compile(
-    r"'*[=+\-@\t\r]"
-)  # what a spreadsheet would compute, and the same with our mark in front
-_SEP = re.compile(
-    r'"?sep=(?P<delimiter>.)"?[;,\t|]*', re.IGNORECASE
-)  # what Excel writes and reads as a first line
+# What a spreadsheet would compute, or such a text with the mark that `write_table` puts in front.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# The first line that Excel writes and reads to name the delimiter.
+_SEP = re.compile(r'"?sep=(?P<delimiter>.)"?[;,\t|]*', re.IGNORECASE)
 _DELIMITERS = ",;\t|"
-_HEAD = 1 << 18  # bytes that are looked at to tell what a file is
+_HEAD = 1 << 18  # bytes that are read to tell what a file is
 HEADER_WITHIN = 200  # lines in which a header is looked for
 
+Row = tuple[int, list[str]]  # the line number, counted from 1, and the cells
 IsHeader = Callable[[Sequence[str]], bool]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text. `lines[i]` is the line of the file on which row i stands, counted from 1."""
+    """Cells as text. `lines[i]` is the line number of row i in the file, counted from 1."""
 
     path: Path
     header: tuple[str, ...]
@@ -38,51 +37,63 @@ class Table:
     lines: list[int]
 
     def column(self, *names: str) -> int | None:
-        """Index of the first column that carries one of these names, letter case aside."""
-        known = [h.casefold() for h in self.header]
-        return next((known.index(n) for n in names if n in known), None)
+        """Index of the column with the first of these names that exists, regardless of case."""
+        header = [h.casefold() for h in self.header]
+        return next((header.index(n) for n in names if n in header), None)
 
 
 def read_table(path: Path) -> Table:
-    """Read a table with one header line. Raises `UserError` for an empty file and for a row with too few cells."""
-    header, found = read_rows(path)
-    rows, lines = [], []
-    for line, cells in found:
-        rows.append(cells)
-        lines.append(line)
-    return Table(path, header, rows, lines)
+    """Read a table with one header line.
 
-
-def read_rows(path: Path) -> tuple[tuple[str, ...], Iterator[tuple[int, list[str]]]]:
-    """The header of a table and, one by one, its rows as (line number, cells), for those that are long.
-
-    Raises `UserError` for an empty file and, on the way, for a row with too few cells.
+    Raises `UserError` for an empty file, and for a row with too few cells.
     """
-    found = ((line, [c.strip() for c in cells]) for line, cells in read_cells(path))
-    rows = ((line, cells) for line, cells in found if any(cells))
+    header, rows = read_rows(path)
+    lines, cells = [], []
+    for line, row in rows:
+        lines.append(line)
+        cells.append(row)
+    return Table(path, header, cells, lines)
+
+
+def read_rows(path: Path) -> tuple[tuple[str, ...], Iterator[Row]]:
+    """The header of a table, and its rows one by one, for long tables.
+
+    Raises `UserError` for an empty file and, while reading, for a row with too few cells.
+    """
+    rows = filled_rows(path)
     try:
         _, header = next(rows)
     except StopIteration:
-        raise UserError(f"{path}: the file is empty; expected a table with a header line") from None
+        raise UserError(
+            "the file is empty; expected a table with a header line", where=path
+        ) from None
     return tuple(header), _long_enough(path, header, rows)
 
 
-def _long_enough(
-    path: Path, header: Sequence[str], rows: Iterable[tuple[int, list[str]]]
-) -> Iterator[tuple[int, list[str]]]:
+def filled_rows(path: Path) -> Iterator[Row]:
+    """The rows that have a filled cell, without white space around the cells."""
+    for line, row in read_cells(path):
+        cells = [cell.strip() for cell in row]
+        if any(cells):
+            yield line, cells
+
+
+def _long_enough(path: Path, header: Sequence[str], rows: Iterable[Row]) -> Iterator[Row]:
     for line, cells in rows:
         if len(cells) < len(header):
+            expected = f"{len(header)} cells ({', '.join(header)})"
             raise UserError(
-                f"{path}, line {line}: expected {len(header)} cells ({', '.join(header)}), found {len(cells)}"
+                f"expected {expected}, found {len(cells)}", where=f"{path}, line {line}"
             )
         yield line, cells
 
 
-def read_cells(path: Path, is_header: IsHeader | None = None) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a table that hold anything, a delimiter at least, as (line number, cells).
+def read_cells(path: Path, is_header: IsHeader | None = None) -> Iterator[Row]:
+    """The rows of a table that hold anything, at least a delimiter.
 
-    Where free text may stand in front of the table, `is_header` knows the line that names the columns: the delimiter
-    is that of this line, whatever commas the text has. Without it, the first line decides.
+    If free text may precede the table, `is_header` recognizes the line that names the columns, and
+    the delimiter is that of this line, whatever commas the text has. Otherwise the first line
+    decides.
     """
     if Path(path).suffix.casefold() in SHEETS:
         for number, cells in read_sheet(Path(path)):
@@ -95,22 +106,16 @@ def head_of(path: Path, rows: int) -> list[list[str]]:
     """The first rows of a table as cells, without reading the rest of a long file."""
     if Path(path).suffix.casefold() in SHEETS:
         return [cells for _, cells in itertools.islice(read_sheet(Path(path)), rows)]
-    try:
-        with Path(path).open("rb") as file:
-            raw = file.read(_HEAD)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    whole_lines = raw if len(raw) < _HEAD else raw[: raw.rfind(b"\n") + 1] or raw
-    return [cells for _, cells in itertools.islice(_cells_of(path, whole_lines), rows)]
+    raw = _bytes(path, _HEAD)
+    if len(raw) == _HEAD:  # the last line may be cut off
+        raw = raw[: raw.rfind(b"\n") + 1] or raw
+    return [cells for _, cells in itertools.islice(_cells_of(path, raw), rows)]
 
 
-def _cells_of(
-    path: Path, raw: bytes, is_header: IsHeader | None = None
-) -> Iterator[tuple[int, list[str]]]:
-    lines = io.TextIOWrapper(
-        io.BytesIO(raw), _encoding(raw), errors="replace", newline=""
-    )  # decoded as it is read
-    top = None if is_header is None else _find_header(lines, is_header)
+def _cells_of(path: Path, raw: bytes, is_header: IsHeader | None = None) -> Iterator[Row]:
+    # Decoded while it is read, so that a long file is not in memory twice.
+    lines = io.TextIOWrapper(io.BytesIO(raw), _encoding(raw), errors="replace", newline="")
+    top = _find_header(lines, is_header)
     lines.seek(0)
     marked = b"'" in raw
     number, reader = 0, None
@@ -119,9 +124,8 @@ def _cells_of(
             number, delimiter = _first_line(lines)
         else:
             in_front, delimiter = top
-            for number, line in enumerate(
-                itertools.islice(lines, in_front), 1
-            ):  # quotes mean nothing in free text
+            for number, line in enumerate(itertools.islice(lines, in_front), 1):
+                # One line at a time: quotes mean nothing in free text and must not join lines.
                 if line.strip():
                     yield number, next(csv.reader([line], delimiter=delimiter))
         reader = csv.reader(lines, delimiter=delimiter)
@@ -131,66 +135,66 @@ def _cells_of(
     except csv.Error as error:
         line_number = number + (reader.line_num if reader else 0)
         raise UserError(
-            f"{path}, line {line_number}: not a table that can be read ({error})"
+            f"not a table that can be read ({error})", where=f"{path}, line {line_number}"
         ) from None
 
 
 def _first_line(lines: io.TextIOWrapper) -> tuple[int, str]:
-    """How many lines to pass over, which is done, and the delimiter: Excel's `sep=;` says it, else the first line."""
+    """Reads to the first row. Returns how many lines that skips, and the delimiter.
+
+    The delimiter is that of Excel's line `sep=;`, or the most frequent one of the first line.
+    """
     empty = 0
     first = lines.readline()
     while first and not first.strip():
         empty += 1
         first = lines.readline()
-    said = _SEP.fullmatch(first.strip(" \r\n"))
-    if said:
-        return empty + 1, said["delimiter"]
+    sep_line = _SEP.fullmatch(first.strip(" \r\n"))
+    if sep_line:
+        return empty + 1, sep_line["delimiter"]
     lines.seek(0)
     without_quoted = re.sub(r'"[^"]*"', "", first)  # a delimiter within quotes separates nothing
     return 0, max(_DELIMITERS, key=without_quoted.count)
 
 
-def _find_header(lines: Iterable[str], is_header: IsHeader) -> tuple[int, str] | None:
-    """How many lines stand in front of the header, and the header's delimiter."""
+def _find_header(lines: Iterable[str], is_header: IsHeader | None) -> tuple[int, str] | None:
+    """How many lines precede the header, and the header's delimiter; None if there is none."""
+    if is_header is None:
+        return None
     for number, line in enumerate(itertools.islice(lines, HEADER_WITHIN)):
         for delimiter in _DELIMITERS:
-            if delimiter in line and is_header(
-                [c.strip().strip('"') for c in line.split(delimiter)]
-            ):
+            cells = [cell.strip().strip('"') for cell in line.split(delimiter)]
+            if len(cells) > 1 and is_header(cells):
                 return number, delimiter
     return None
 
 
 def begins_with(path: Path, mark: str) -> bool:
-    """Is this the first character of a text file, white space aside?"""
-    try:
-        with Path(path).open("rb") as file:
-            head = file.read(1 << 12)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    """Is this the first character of a text file that is not white space?"""
+    head = _bytes(path, 1 << 12)
     return head.decode(_encoding(head), errors="replace").lstrip().startswith(mark)
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, UTF-16 (with its mark) or Latin-1, whichever it is."""
+    """The text of a file in UTF-8, in UTF-16, or in Latin-1 if it is neither."""
     raw = _bytes(path)
     return raw.decode(_encoding(raw), errors="replace")
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, most: int = -1) -> bytes:
+    """The bytes of a file, or the first ones."""
     try:
-        return Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            return file.read(most)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        raise UserError(f"cannot be read ({error.strerror})", where=path) from None
 
 
 def _encoding(raw: bytes) -> str:
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
-    for parity, name in (
-        (1, "utf-16-le"),
-        (0, "utf-16-be"),
-    ):  # without its mark, every other byte of a header is 0
+    # UTF-16 without its mark: every other byte of a header, which is ASCII, is 0.
+    for parity, name in ((1, "utf-16-le"), (0, "utf-16-be")):
         if len(raw) > 3 and not any(raw[parity:64:2]):
             return name
     try:
@@ -201,10 +205,10 @@ def _encoding(raw: bytes) -> str:
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a comma-separated table whole or not at all.
+    """Write a comma-separated table completely or not at all.
 
-    Text that a spreadsheet would take for a formula gets a ' in front, which reading takes away again: names of files
-    and of classes come from anywhere.
+    Text that a spreadsheet would take for a formula gets a ' in front, which reading removes again:
+    names of files and of behaviors may come from anyone.
     """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
@@ -220,7 +224,9 @@ def _marked(cell: object) -> object:
 
 
 def _unmarked(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
+    if cell[:1] == "'" and _FORMULA.match(cell):
+        return cell[1:]
+    return cell
 
 
 def _is_number(text: str) -> bool:
@@ -232,7 +238,7 @@ def _is_number(text: str) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all: under another name first, then renamed over the old one."""
+    """Write a text file completely or not at all: under a temporary name first, then renamed."""
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -243,5 +249,7 @@ def write_text(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise UserError(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
+            f"cannot be written ({error.strerror})",
+            where=path,
+            remedy="free some space or choose another folder",
         ) from None
