@@ -116,7 +116,7 @@ def with_settings(config: Config, settings: dict[str, Any]) -> Config:
     Raises `UserError` for an unknown name, and for a value that the setting cannot have.
     """
     plain = dataclasses.asdict(config)
-    section_of = {}
+    section_of: dict[str, str] = {}
     for section in SECTIONS:
         section_of |= dict.fromkeys(plain[section], section)
     for name, value in settings.items():

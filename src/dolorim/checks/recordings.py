@@ -22,7 +22,6 @@ from dolorim.core.findings import Finding
 from dolorim.dataset.study import Source, Study
 from dolorim.labels.bouts import to_bouts
 from dolorim.labels.ethogram import Ethogram
-from dolorim.labels.events import ConflictError
 from dolorim.labels.gaps import gap_candidate, warn_of_gaps
 from dolorim.labels.trials import Placement
 from dolorim.pose.pose import Pose
@@ -99,7 +98,7 @@ def examine(video: Path | None, pose: Path | None, config: DataConfig) -> Examin
             missing = float(1 - (track.since_seen == 0).mean()) if track.since_seen.size else 1.0
             found = replace(found, missing=missing, body_length_px=track.length_px)
         except UserError as error:
-            findings.append(_from_error(error, pose, "pose-unreadable"))
+            findings.append(Finding.from_error(error, "pose-unreadable", pose))
     if video is None:
         rows = found.pose_rows or 0
         found = replace(
@@ -109,7 +108,7 @@ def examine(video: Path | None, pose: Path | None, config: DataConfig) -> Examin
         try:
             found = _watch(video, track, found, config, findings)
         except UserError as error:
-            findings.append(_from_error(error, video, "video-unreadable"))
+            findings.append(Finding.from_error(error, "video-unreadable", video))
     if pose is not None and poses:
         findings += _check_pose(str(pose), poses, track, found, config, video is not None)
         shares = pose_check.sides(poses[0], config.kp_likelihood_thr)
@@ -232,9 +231,10 @@ def place(
     try:
         recording, placement = project.place(source, found.time_s, config, found.promised)
     except UserError as error:
-        if isinstance(error, ConflictError):
-            return Row(source, found), [_from_error(error, error.where, error.name)]
-        return Row(source, found), [_from_error(error, source.file, "trial-layout")]
+        where = error.where if error.name else source.file
+        return Row(source, found), [
+            Finding.from_error(error, error.name or "trial-layout", where)
+        ]
     findings = list(placement.findings)
     for reason in placement.skipped:
         where, _, what = reason.partition(": ")
@@ -466,7 +466,3 @@ def check_duplicates(files: Iterable[Path]) -> list[Finding]:
                         )
                     )
     return found
-
-
-def _from_error(error: UserError, where: Path, name: str) -> Finding:
-    return Finding("error", str(where), str(error).removeprefix(f"{where}: "), name=name)

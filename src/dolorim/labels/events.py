@@ -28,8 +28,7 @@ class ConflictError(UserError):
     """Labels at `where` that contradict their video, the ethogram or themselves; scripts know it by its `name`."""
 
     def __init__(self, where: object, message: str, name: str) -> None:
-        super().__init__(f"{where}: {message}")
-        self.where, self.name = Path(str(where)), name
+        super().__init__(message, where=where, name=name)
 
 
 @dataclass(frozen=True)
