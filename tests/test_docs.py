@@ -177,6 +177,18 @@ def test_every_link_and_picture_of_the_pages_is_there() -> None:
             )
 
 
+def headings_of(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_link_to_a_heading_leads_to_one(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([\w./]*)#([^)\s]+)\)", page.read_text("utf-8")):
+        assert anchor in headings_of(page.parent / target if target else page), (target, anchor)
+
+
 def test_the_index_leads_to_every_page() -> None:
     text = (HOME / "docs" / "index.md").read_text("utf-8")
     assert [
