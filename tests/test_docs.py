@@ -177,6 +177,21 @@ def test_every_link_and_picture_of_the_pages_is_there() -> None:
             )
 
 
+def test_every_test_that_the_page_of_faults_names_is_there() -> None:
+    rows = (HOME / "docs" / "reliability.md").read_text("utf-8").splitlines()
+    named = 0
+    for row in rows:
+        cell = row.rstrip(" |").rpartition(" | ")[2]
+        file = ""
+        for code in re.findall(r"`([^`]+)`", cell):
+            file, _, test = code.partition(": ") if code.startswith("test_") else (file, "", code)
+            text = (HOME / "tests" / file).read_text("utf-8") if file else ""
+            if file and test:
+                named += 1
+                assert f"def test_{test.removesuffix('...')}" in text, code
+    assert named > 20
+
+
 def headings_of(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)

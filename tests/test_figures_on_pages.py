@@ -31,6 +31,7 @@ RUNGS = {
 }
 GPU = "kinds > {} > file_to_labels_frames_per_s"
 JOBS = "kinds > {} > jobs_frames_per_s"
+STEPS = ("decode_s", "localize_and_crop_s", "network_s")
 FIGURES: list[tuple[str, str, str, list[str]]] = [
     # README
     (
@@ -312,6 +313,21 @@ FIGURES: list[tuple[str, str, str, list[str]]] = [
         "formalin.md",
         [r"over the 29 animals it is [\d.]+/[\d.]+/([\d.]+) %", r"[\d.]+/[\d.]+/([\d.]+) % of the"],
     ),
+    (
+        "docs/readouts.md",
+        "p = {:.1e} over recordings | p = {:.1e} over animals",
+        "formalin.md",
+        [r"Kruskal-Wallis\s+p = ([\de.-]+)\. Animal", r"%, p = ([\de.-]+), and this"],
+    ),
+    (
+        "docs/scale.md",
+        "labels {:,.0f} with `--jobs 8`, with the GPU busy {:.0f} % of the time",
+        "gpu_h100_80gb_hbm3.json",
+        [
+            JOBS.format("multitask, vit_2d small at 224"),
+            "%kinds > multitask, vit_2d small at 224 > jobs_gpu_busy",
+        ],
+    ),
 ]
 
 
@@ -393,3 +409,20 @@ def test_published_tables_of_the_formalin_test_are_reproduced() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((HOME / "README.md").read_text("utf-8").split()) < 1000
+
+
+@pytest.mark.parametrize(("column", "kind"), [(0, "light"), (1, "standard")])
+def test_the_plan_for_many_hours_follows_from_the_measured_speed(column: int, kind: str) -> None:
+    page = (HOME / "docs" / "scale.md").read_text("utf-8")
+    rows = re.findall(r"^\| (.*) \| (.*) \| (.*) \|$", page, re.M)
+    cells = {row[0]: row[1 + column] for row in rows}
+    speed = _json("speed_cpu.json")[kind]
+    steps = [f"{1000 * speed[step] / speed['frames']:.2f}" for step in STEPS]
+    assert cells["decode / find and crop the animal / network, ms per frame"] == " / ".join(steps)
+    frames = 1000 * 3600 * 30
+    core_hours = 2 * frames / speed["steady_state_fps"] / 3600
+    assert float(cells["core hours for 1,000 h"]) == pytest.approx(core_hours, abs=0.5)
+    price = float(cells["at $0.04 per core hour (an assumption)"].removeprefix("$"))
+    assert price == pytest.approx(0.04 * core_hours, abs=0.05)
+    nodes = float(cells["100,000 h on ten nodes of 64 cores"].removesuffix(" h"))
+    assert nodes == pytest.approx(100 * core_hours / 640, abs=0.5)
