@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 
 from dolorim.checks import poses as pose_check
-from dolorim.checks.recordings import (
+from dolorim.checks.recordings import Examined, Row, examine
+from dolorim.checks.study import (
     ClassCount,
-    Examined,
-    Row,
     check_animals,
     check_classes,
     check_duplicates,
-    check_likeness,
-    examine,
+    check_rates,
+    check_views,
 )
 from dolorim.cli import main
 from dolorim.config import DataConfig
@@ -146,7 +145,7 @@ def row(
 
 def test_a_rate_unlike_the_others_is_found() -> None:
     rows = [row("a"), row("b"), row("c", rate_hz=60.0)]
-    assert [(f.name, f.where) for f in check_likeness(rows)] == [("rates-differ", "c")]
+    assert [(f.name, f.where) for f in check_rates(rows)] == [("rates-differ", "c")]
 
 
 def test_a_mirrored_recording_among_others_is_found_and_views_from_above_are_a_note() -> None:
@@ -156,8 +155,8 @@ def test_a_mirrored_recording_among_others_is_found_and_views_from_above_are_a_n
         row("c", from_below=False),
         row("d"),
     ]
-    assert [(f.name, f.where) for f in check_likeness(rows)] == [("sides-differ", "c")]
-    assert [(f.name, f.severity) for f in check_likeness(rows[2:])] == [("from-above", "note")]
+    assert [(f.name, f.where) for f in check_views(rows)] == [("sides-differ", "c")]
+    assert [(f.name, f.severity) for f in check_views(rows[2:])] == [("from-above", "note")]
 
 
 def test_one_id_of_two_animals_and_two_ids_of_one_are_found() -> None:

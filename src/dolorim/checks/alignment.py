@@ -1,8 +1,9 @@
-"""By how many frames a pose is late, told by the picture.
+"""By how many frames a pose is late, estimated from the video itself.
 
-A point of the animal looks the same whether it moves or rests: a nose has so much floor and so much fur around it. So
-each keypoint's surroundings are learned where it rests, where a few frames do not matter, and looked for where it
-moves: with the right lag they are the same, with a wrong one the point lies before or behind the animal.
+A point of the animal looks the same whether it moves or rests: a nose has a certain amount of floor
+and of fur around it. So each keypoint's surroundings are learned while it rests, when a few frames
+do not matter, and compared while it moves: with the right lag they are the same, with a wrong lag
+the point lies ahead of the animal or behind it.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ _BLOCK = 15  # frames in which a point does not do independent things
 _ENOUGH_BLOCKS, _ENOUGH_POINTS, _ENOUGH_RESTING = 8, 60, 20
 _CALM = 0.3  # share of looks that are taken for rest where none is
 _SURE = 0.95  # share of resamples that must agree
-_DEPTH = (
-    0.8  # of the usual cost at most is that of the right lag: random costs have a least one, too
-)
+# The right lag costs at most this share of the usual cost: random costs have a minimum, too.
+_DEPTH = 0.8
 
 
 @dataclass(frozen=True)
 class Lag:
-    """`frames` by which the pose is late: row t belongs to frame t - frames; None where the picture does not tell.
+    """By how many `frames` a pose is late: row t belongs to frame t - frames; None if unclear.
 
-    `agreement` is the share of resampled stretches of the recording that give the same number; `points` were looked at.
-    `costs` `(lag,)` say how little the points look like themselves at each of `LAGS`.
+    `agreement` is the share of bootstrap samples of the recording that give the same number, and
+    `points` the number of points compared. `costs` `(lag,)` say how unlike themselves the points
+    look at each of `LAGS`.
     """
 
     frames: int | None
@@ -46,7 +47,10 @@ class Lag:
 
 
 class LagEstimator:
-    """Looks at some frames of a recording as they go by. `points` `(time, animal, keypoint, xy)` are cleaned pixels."""
+    """Estimates the lag from some frames of a recording, given in order.
+
+    `points` `(time, animal, keypoint, xy)` are cleaned, in pixels; `length_px` is the body length.
+    """
 
     def __init__(self, points: np.ndarray, length_px: float) -> None:
         n = len(points)
@@ -68,7 +72,7 @@ class LagEstimator:
         return index in self._moving or index in self._resting
 
     def look(self, frame: Frame) -> None:
-        """Note what is around every point at every lag in a frame."""
+        """Record what is around every point at every lag in a frame."""
         at = self._points[frame.index + LAGS]  # (lag, point, xy)
         known = np.isfinite(at).all(axis=(0, 2))
         looks = np.full((len(LAGS), at.shape[1], len(_SCALES)), np.nan, np.float32)
@@ -79,13 +83,10 @@ class LagEstimator:
     def _around(self, luma: np.ndarray, at: np.ndarray) -> np.ndarray:
         factor, height, width = self._factor, *luma.shape
         margin = 0.75 * self._length  # the widest blur reaches as far
-        x0, y0 = (
-            int(np.clip(at[..., i].min() - margin, 0, s - factor))
-            for i, s in ((0, width), (1, height))
-        )
-        x1, y1 = (
-            int(np.clip(at[..., i].max() + margin, 0, s)) for i, s in ((0, width), (1, height))
-        )
+        xy = at.reshape(-1, 2)
+        size_px = np.array((width, height))
+        x0, y0 = np.clip(xy.min(axis=0) - margin, 0, size_px - factor).astype(int)
+        x1, y1 = np.clip(xy.max(axis=0) + margin, 0, size_px).astype(int)
         x1, y1 = max(x1, x0 + factor), max(y1, y0 + factor)
         small = shrink(luma[y0:y1, x0:x1], factor)
         small -= np.median(shrink(luma[:: 2 * factor, :: 2 * factor], 1))
@@ -94,11 +95,11 @@ class LagEstimator:
         blurred = (
             ndimage.gaussian_filter(small, s * size, mode="nearest", truncate=3) for s in _SCALES
         )
-        found = [ndimage.map_coordinates(b, where, order=1, mode="nearest") for b in blurred]
-        return np.stack(found, -1).reshape(*at.shape[:2], len(_SCALES))
+        looks = [ndimage.map_coordinates(b, where, order=1, mode="nearest") for b in blurred]
+        return np.stack(looks, -1).reshape(*at.shape[:2], len(_SCALES))
 
     def estimate(self) -> Lag:
-        """What the frames that were looked at say."""
+        """The lag according to the frames that were given."""
         frames = np.array(sorted(self._looks), int)
         looks = [
             np.stack([self._looks[f][:, k] for f in frames.tolist()])
@@ -118,10 +119,10 @@ class LagEstimator:
     def _costs(
         self, looks: list[np.ndarray], frames: np.ndarray, at: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """How unlike themselves moving points look, `(look, lag)`, and the block of each look.
+        """How unlike themselves moving points look `(look, lag)`, and the block of each `(look,)`.
 
-        A block is a point in a stretch of time. `looks` are `(frame, lag, scale)` for each point; what it looks like at
-        rest is taken from lag `at`.
+        A block is a point in a stretch of time. `looks` are `(frame, lag, scale)` for each point;
+        its looks at rest are taken from lag `at`. The cost is a Mahalanobis distance from them.
         """
         rows, blocks = [np.empty((0, len(LAGS)))], [np.empty(0, int)]
         for k, its in enumerate(looks):
@@ -134,15 +135,17 @@ class LagEstimator:
             spread = np.cov(resting.T) + 1e-3 * np.eye(len(_SCALES))
             off = its[moving] - usual
             distance = np.einsum("tli,ij,tlj->tl", off, np.linalg.inv(spread), off)
-            rows.append(
-                np.log1p(distance / len(_SCALES))
-            )  # the logarithm: one reflection must not outvote the rest
+            # The logarithm, so that one reflection does not outvote the rest.
+            rows.append(np.log1p(distance / len(_SCALES)))
             blocks.append((frames[moving] // _BLOCK) * len(looks) + k)
         return np.concatenate(rows), np.concatenate(blocks)
 
 
 def _decide(costs: np.ndarray, blocks: np.ndarray) -> Lag:
-    """The lag of least cost, from costs `(point, lag)` in blocks `(point,)`, if resampled blocks agree."""
+    """The lag of least cost if bootstrap samples of the blocks agree.
+
+    `costs` is `(point, lag)`, `blocks` `(point,)`.
+    """
     _, block = np.unique(blocks, return_inverse=True)
     total = np.zeros((block.max() + 1, len(LAGS)))
     np.add.at(total, block, costs)
@@ -158,7 +161,10 @@ def _decide(costs: np.ndarray, blocks: np.ndarray) -> Lag:
 
 
 def _extents(points: np.ndarray) -> np.ndarray:
-    """How far each point goes within the compared frames around a frame, `(time, point)`; NaN where it is missing."""
+    """How far each point moves within the compared frames around a frame, `(time, point)`.
+
+    NaN where it is missing in one of them.
+    """
     reach = 2 * REACH + 1
     extents = np.full(points.shape[:2], np.nan)
     if len(points) >= reach:
@@ -169,7 +175,7 @@ def _extents(points: np.ndarray) -> np.ndarray:
 
 
 def _of_all(join: Callable[..., np.ndarray], extent: np.ndarray) -> np.ndarray:
-    """The extents `(time, point)` of the points that are there, joined `(time,)`; NaN where none is."""
+    """The known extents `(time, point)` per frame, reduced to `(time,)`; NaN if none is known."""
     some = np.isfinite(extent).any(axis=1)
     joined = np.full(len(extent), np.nan)
     joined[some] = join(extent[some], axis=1)

@@ -1,4 +1,4 @@
-"""Check a project: its recordings side by side in processes, then what lies between them."""
+"""The check of a study before training: recordings in parallel processes, then the whole study."""
 
 from __future__ import annotations
 
@@ -7,16 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from dolorim.checks.recordings import (
-    ClassCount,
-    Examined,
-    Row,
-    check_project,
-    count_classes,
-    examine,
-    place,
-)
+from dolorim.checks.recordings import Examined, Row, examine, place
+from dolorim.checks.study import ClassCount, check_study, count_classes
 from dolorim.config import DataConfig
+from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.workers import Failed, spread
 from dolorim.dataset.study import Source, open_study, unclaimed_poses
@@ -27,57 +21,58 @@ _ORDER = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Checked:
-    """What `check` says: a row a recording, frames and bouts of each class, and findings, the worst first."""
+    """What `check` returns: a row per recording, counts per class, and findings, worst first."""
 
     rows: tuple[Row, ...]
     counts: dict[str, ClassCount]
     findings: tuple[Finding, ...]
 
     def status(self, strict: bool = False) -> int:
-        """0 fine, 1 warnings, 2 errors; with `strict`, a warning is an error."""
-        found = {f.severity for f in self.findings}
-        if "error" in found or (strict and "warning" in found):
+        """The exit code: 0 fine, 1 warnings, 2 errors; with `strict`, warnings are errors."""
+        severities = {finding.severity for finding in self.findings}
+        if "error" in severities or (strict and "warning" in severities):
             return 2
-        return int("warning" in found)
+        return int("warning" in severities)
 
 
 def check(config: DataConfig, workers: int = 1) -> Checked:
-    """Look at every file of a project. Raises `UserError` where there is no project to look at."""
-    project = open_study(config, keep_going=True)
-    findings = list(project.findings)
-    findings += project.assumptions
-    for file in unclaimed_poses(config, project):
-        what = "tracks a video that is not there"
-        findings.append(
-            Finding("warning", str(file), what, "name it <video>DLC_...", "pose-without-video")
-        )
+    """Check every file of a study. Raises `UserError` if there is no study to check."""
+    study = open_study(config, keep_going=True)
+    findings = list(study.findings)
+    findings += study.assumptions
+    for file in unclaimed_poses(config, study):
+        what = "tracks a video that does not exist"
+        remedy = "name it <video>DLC_..."
+        findings.append(Finding("warning", str(file), what, remedy, "pose-without-video"))
     rows = []
-    for source, found in zip(
-        project.sources, _examine_all(project.sources, config, workers), strict=True
-    ):
-        findings += found.findings
-        row, more = place(source, found, project, config)
+    examined = _examine_all(study.sources, config, workers)
+    for source, its_files in zip(study.sources, examined, strict=True):
+        findings += its_files.findings
+        row, more = place(source, its_files, study, config)
         findings += more
         rows.append(row)
-    counts = count_classes(rows, project.ethogram)
-    findings += check_project(rows, counts, project.ethogram, config)
+    counts = count_classes(rows, study.ethogram)
+    findings += check_study(rows, counts, study.ethogram, config)
     labelled = any(count.frames for count in counts.values())
-    if labelled and (note := project.ethogram.merging_note()):
-        what, _, remedy = note.rpartition("; ")
-        findings.append(Finding("note", "classes", what, remedy, "merged"))
-    ordered = sorted(dict.fromkeys(findings), key=lambda f: _ORDER.index(f.severity))
+    merging = study.ethogram.merging_note()
+    if labelled and merging:
+        findings.append(Finding("note", "classes", merging, name="merged"))
+    # Several recordings may share a file, and with it a finding.
+    unique = dict.fromkeys(findings)
+    ordered = sorted(unique, key=lambda finding: _ORDER.index(finding.severity))
     return Checked(tuple(rows), counts, tuple(ordered))
 
 
 def _examine_all(sources: Sequence[Source], config: DataConfig, workers: int) -> list[Examined]:
-    """What the files of each recording hold; one that cannot be looked at is a finding, and the others go on."""
+    """What the files of each recording hold, in order; a crash is a finding and stops no other."""
     examined: dict[int, Examined] = {}
     tasks = deque(enumerate(sources))
     with progress("checking", len(sources)) as bar:
-        for (i, source), result in spread(
-            partial(_examiner, config), tasks, min(workers, len(sources))
-        ):
-            examined[i] = _not_looked_at(source, result) if isinstance(result, Failed) else result
+        results = spread(partial(_examiner, config), tasks, min(workers, len(sources)))
+        for (i, source), result in results:
+            if isinstance(result, Failed):
+                result = _not_checked(source, result)
+            examined[i] = result
             bar(1)
     return [examined[i] for i in range(len(sources))]
 
@@ -91,9 +86,6 @@ def _examine(config: DataConfig, task: tuple[int, Source]) -> Examined:
     return examine(source.video, source.pose, config)
 
 
-def _not_looked_at(source: Source, failed: Failed) -> Examined:
-    where = str(source.file)
-    what = failed.explain(where).removeprefix(f"{where}: ")
-    return Examined(
-        findings=(Finding("error", where, f"cannot be looked at: {what}", name="crash"),)
-    )
+def _not_checked(source: Source, failed: Failed) -> Examined:
+    error = UserError(f"cannot be checked: {failed.describe(str(source.file))}", where=source.file)
+    return Examined(findings=(Finding.from_error(error, "crash"),))

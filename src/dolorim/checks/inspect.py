@@ -1,4 +1,4 @@
-"""One look at a file: what a video holds and where the animal is in it, what a label file or a pose file says."""
+"""What is in a single file: a video and the animal's place in it, a label file, or a pose file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from dolorim.checks.poses import sides
+from dolorim.checks.sheet import overview_of, save_sheet
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
+from dolorim.core.findings import Finding
 from dolorim.dataset.study import ethogram_beside
 from dolorim.files.poses import home_of, pose_of_video
 from dolorim.labels.annotations import FORMATS, SUFFIXES, read_annotations, sniff
@@ -30,32 +32,32 @@ from dolorim.video.picture_size import describe_sizes
 from dolorim.video.reader import FrameStream, probe
 
 _TILES, _COLUMNS, _SIDE = 24, 8, 160
-_SURE = 0.9  # likelihood
+_SURE = 0.9  # likelihood: where a good tracker has a point, it is above
 _QUANTILES = (0.05, 0.25, 0.5)
 
 
 def look_at(file: Path, config: DataConfig) -> dict[str, Any]:
-    """Say what is in a video (which is decoded once), in a label file or in a pose file."""
-    kind = file.suffix.casefold()
-    if kind not in (*READERS, *SUFFIXES):
+    """Describe a video (which is decoded once), a label file or a pose file.
+
+    Returns what to show by what it is called, in order. Raises `UserError`.
+    """
+    suffix = file.suffix.casefold()
+    if suffix not in (*READERS, *SUFFIXES):
         return _look_at_video(file, config)
-    known = (
-        config.label_format
-        if config.label_format != "auto"
-        else sniff(file)
-        if kind in SUFFIXES
-        else None
-    )
-    if known is None:
+    label_format: str | None = None
+    if config.label_format != "auto":
+        label_format = config.label_format
+    elif suffix in SUFFIXES:
+        label_format = sniff(file)
+    if label_format is None:
         return _look_at_poses(file, config)
-    # A label file lies in a folder of a study, or in its Annotations/: its classes are those that train would find.
+    # A label file lies in the folder of a study, or in its Annotations/: `train` would find the
+    # same classes.
     classes = config.classes or ethogram_beside([file.parent, home_of(file.parent)])
     ethogram = PAIN if classes is None else read_ethogram(classes)
-    return (
-        _look_at_labels(file, ethogram)
-        if known == "frames"
-        else _look_at_annotations(file, known, ethogram, config)
-    )
+    if label_format == "frames":
+        return _look_at_labels(file, ethogram)
+    return _look_at_annotations(file, label_format, ethogram, config)
 
 
 def _look_at_labels(file: Path, ethogram: Ethogram) -> dict[str, Any]:
@@ -77,22 +79,22 @@ def _look_at_annotations(
     file: Path, kind: str, ethogram: Ethogram, config: DataConfig
 ) -> dict[str, Any]:
     conflicts = Conflicts("warn")
-    found: dict[str, Any] = {"label file": str(file), "format": f"{kind}: {FORMATS[kind]}"}
+    facts: dict[str, Any] = {"label file": str(file), "format": f"{kind}: {FORMATS[kind]}"}
     for media, labels in read_annotations(file, ethogram, config, conflicts).items():
-        found["labels the video"] = media or parse_name(file)[0]
+        facts["labels the video"] = media or parse_name(file)[0]
         what = "rows" if isinstance(labels, LabelFile) else "bouts"
+        prefix = f"{media}: " if media else ""
         counts = np.bincount(labels.labels[labels.labels >= 0], minlength=len(ethogram))
-        about = {
-            f"{what} of {n}": int(c) for n, c in zip(ethogram.classes, counts, strict=True) if c
-        }
-        about[f"unlabelled {what}"] = int(np.sum(labels.labels < 0))
-        found |= {f"{media}: {key}" if media else key: value for key, value in about.items()}
-    return found | {f"conflict {i + 1}": str(f) for i, f in enumerate(conflicts.found)}
+        for name, count in zip(ethogram.classes, counts.tolist(), strict=True):
+            if count:
+                facts[f"{prefix}{what} of {name}"] = count
+        facts[f"{prefix}unlabelled {what}"] = int(np.sum(labels.labels < 0))
+    return facts | {f"conflict {i + 1}": str(f) for i, f in enumerate(conflicts.found)}
 
 
 def _look_at_poses(file: Path, config: DataConfig) -> dict[str, Any]:
     poses = read_poses(file)
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "pose file": str(file),
         "rows": len(poses[0]),
         "individuals": len(poses),
@@ -100,52 +102,61 @@ def _look_at_poses(file: Path, config: DataConfig) -> dict[str, Any]:
     given, threshold = parse_kp_names(config.kp_names), config.kp_likelihood_thr
     try:
         matches = match_keypoints(poses[0].names, KEYPOINTS, given, "it")
-        found["keypoints"] = ", ".join(str(m) for m in matches)
-        poses = tuple(p.take([m.index for m in matches], [m.ours for m in matches]) for p in poses)
+        facts["keypoints"] = ", ".join(str(match) for match in matches)
+        indices = [match.index for match in matches]
+        names = [match.ours for match in matches]
+        poses = tuple(pose.take(indices, names) for pose in poses)
     except UserError as error:
-        found["keypoints"] = f"{', '.join(poses[0].names)} ({error})"
+        facts["keypoints"] = f"{', '.join(poses[0].names)} ({error})"
     for pose in poses:
-        who = f"{pose.individual}: " if pose.individual else ""
-        found |= {
-            f"{who}{key}": value for key, value in _look_at_animal(pose, config, threshold).items()
-        }
-    return found
+        prefix = f"{pose.individual}: " if pose.individual else ""
+        for key, value in _look_at_animal(pose, config, threshold).items():
+            facts[f"{prefix}{key}"] = value
+    return facts
 
 
 def _look_at_animal(pose: Pose, config: DataConfig, threshold: float) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    cleaned = None
+    facts: dict[str, Any] = {}
+    jumps: np.ndarray | None = None
     try:
         track = lay((pose,), config, config.rate_hz)
-        cleaned = clean(pose, track.length_px, likelihood=threshold)
-        found["body length"] = f"{track.length_px:.0f} px"
+        jumps = clean(pose, track.length_px, likelihood=threshold).jumped.sum(axis=0)
+        facts["body length"] = f"{track.length_px:.0f} px"
     except UserError as error:
-        found["body length"] = str(error).removeprefix(f"{pose.source}: ")
+        finding = Finding.from_error(error, "", pose.source or "")
+        facts["body length"] = "; ".join(filter(None, (finding.what, finding.remedy)))
     points = pose.points[gate(pose, threshold)]
     if len(points):
         (x0, y0), (x1, y1) = points.min(0), points.max(0)
-        found["coordinates"] = f"x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}"
+        facts["coordinates"] = f"x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}"
     for i, name in enumerate(pose.names):
-        text = f"{100 * float(pose.missing[:, i].mean()):.1f} % missing" if len(pose) else "no rows"
-        if pose.likelihood is not None:
-            doubtful = float(np.mean(~(pose.likelihood[:, i] >= _SURE)))
-            text += f", {100 * doubtful:.1f} % missing or below {_SURE} likelihood"
-            known = pose.likelihood[np.isfinite(pose.likelihood[:, i]), i]
-            if len(known):
-                text += (
-                    " (5, 25, 50 % of it below "
-                    + ", ".join(f"{q:.2f}" for q in np.quantile(known, _QUANTILES))
-                    + ")"
-                )
-        if cleaned is not None:
-            text += f", {int(cleaned.jumped[:, i].sum())} jumps"
-        found[name] = text
+        facts[name] = _describe_keypoint(pose, i)
+        if jumps is not None:
+            facts[name] += f", {int(jumps[i])} jumps"
     for ends, share in sides(pose, threshold).items():
-        found[f"{ends} paws"] = (
-            f"left and right as seen from below in {100 * share:.0f} % of the frames"
+        percent = 100 * share
+        facts[f"{ends} paws"] = (
+            f"left and right as seen from below in {percent:.0f} % of the frames"
         )
-    found |= {f"note {i + 1}": note for i, note in enumerate(pose.notes)}
-    return found
+    facts |= {f"note {i + 1}": note for i, note in enumerate(pose.notes)}
+    return facts
+
+
+def _describe_keypoint(pose: Pose, index: int) -> str:
+    """How often a point is missing, and how likely it is."""
+    if not len(pose):
+        return "no rows"
+    text = f"{100 * float(pose.missing[:, index].mean()):.1f} % missing"
+    if pose.likelihood is None:
+        return text
+    likelihood = pose.likelihood[:, index]
+    doubtful = float(np.mean(~(likelihood >= _SURE)))
+    text += f", {100 * doubtful:.1f} % missing or below {_SURE} likelihood"
+    known = likelihood[np.isfinite(likelihood)]
+    if len(known):
+        quantiles = ", ".join(f"{q:.2f}" for q in np.quantile(known, _QUANTILES))
+        text += f" (5, 25, 50 % of it below {quantiles})"
+    return text
 
 
 def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
@@ -154,13 +165,21 @@ def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
     stream = FrameStream(video)
     times = np.array([frame.time_s for frame in stream])
     if not len(times):
-        raise UserError(f"{video}: no frame of it decodes; copy the file again from its source")
+        raise UserError(
+            "no frame of it decodes", where=video, remedy="copy the file again from its source"
+        )
     steps = np.diff(times)
-    constant = len(steps) < 2 or float(np.abs(steps - np.median(steps)).max()) < 0.1 * float(
-        np.median(steps)
-    )
-    view = plan_crop(video, config, info, pose)
-    length = view.scene.body_length_px if view.scene else view.side_px / config.crop_scale
+    rate_hz = info.header_rate_hz
+    constant = True
+    if len(steps):
+        rate_hz = round(len(steps) / float(times[-1] - times[0]), 4)
+    if len(steps) > 1:
+        usual = float(np.median(steps))
+        constant = float(np.abs(steps - usual).max()) < 0.1 * usual
+    plan = plan_crop(video, config, info, pose)
+    length_px = plan.side_px / config.crop_scale
+    if plan.scene:
+        length_px = plan.scene.body_length_px
     return {
         "video": str(video),
         "frames": stream.decoded,
@@ -168,21 +187,19 @@ def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
         "damage": str(stream.damage) if stream.damage else None,
         "size": f"{info.width_px} x {info.height_px}",
         "size changes": describe_sizes(stream.sizes),
-        "rate_hz": round((len(times) - 1) / float(times[-1] - times[0]), 4)
-        if len(times) > 1
-        else info.header_rate_hz,
+        "rate_hz": rate_hz,
         "rate": "constant" if constant else "variable",
         "first frame at": f"{times[0]:.4f} s",
         "codec": f"{info.codec}, {info.pixel_format}",
         "rotation": f"{info.rotation_deg} degrees",
-        "body length": "not estimated" if config.crop == "none" else f"{length:.0f} px",
-        "crop": f"{view.side_px:.0f} px to {view.size} px",
+        "body length": "not estimated" if config.crop == "none" else f"{length_px:.0f} px",
+        "crop": f"{plan.side_px:.0f} px to {plan.size} px",
         "pose": poses,
     }
 
 
 def _pose_beside(video: Path, config: DataConfig) -> tuple[Path | None, str]:
-    """The video's pose file, and what to say of it; a doubt stops only those who need it."""
+    """The video's pose file, and a description of it; a doubt is an error only if it is needed."""
     try:
         pose = pose_of_video(video, config.dlc)
     except UserError as error:
@@ -193,34 +210,28 @@ def _pose_beside(video: Path, config: DataConfig) -> tuple[Path | None, str]:
 
 
 def contact_sheet(video: Path, config: DataConfig, path: Path) -> None:
-    """Draw crops spread over the video, and the first frame with the crop's window and the animal's way in it."""
-    view = plan_crop(
-        video, dataclasses.replace(config, image_size=_SIDE), pose=_pose_beside(video, config)[0]
-    )
+    """Draw crops spread over the video next to its first frame.
+
+    The first frame shows the window of the crop, and the path of its center through the video.
+    """
+    pose, _ = _pose_beside(video, config)
+    plan = plan_crop(video, dataclasses.replace(config, image_size=_SIDE), pose=pose)
     first = next(iter(FrameStream(video, stop=1))).gray
     images, centers = [], []
-    for block in crop_frames(FrameStream(video), view):
+    for block in crop_frames(FrameStream(video), plan):
         images.append(block.images)
-        centers.append(block.centers * view.side_px)
-    crops, way = np.concatenate(images), np.concatenate(centers)
+        centers.append(block.centers * plan.side_px)
+    crops, path_px = np.concatenate(images), np.concatenate(centers)
     picked = np.linspace(0, len(crops) - 1, _TILES).round().astype(int)
-    rows = -(-_TILES // _COLUMNS)
-    scale = rows * _SIDE / first.shape[0]
-    overview = (
-        Image.fromarray(np.ascontiguousarray(first))
-        .resize((round(first.shape[1] * scale), rows * _SIDE))
-        .convert("RGB")
-    )
+    overview, scale = overview_of(first, _TILES // _COLUMNS * _SIDE)
     draw = ImageDraw.Draw(overview)
-    draw.line([tuple(p) for p in (way * scale).tolist()], fill=(213, 94, 0), width=2)
-    x, y = way[0] * scale
-    half = view.side_px * scale / 2
+    draw.line([tuple(p) for p in (path_px * scale).tolist()], fill=(213, 94, 0), width=2)
+    x, y = path_px[0] * scale
+    half = plan.side_px * scale / 2
     draw.rectangle((x - half, y - half, x + half, y + half), outline=(0, 114, 178), width=2)
-    sheet = Image.new("RGB", (overview.width + _COLUMNS * _SIDE, rows * _SIDE))
-    sheet.paste(overview, (0, 0))
-    for i, frame in enumerate(picked.tolist()):
-        at = (overview.width + i % _COLUMNS * _SIDE, i // _COLUMNS * _SIDE)
-        sheet.paste(Image.fromarray(crops[frame]), at)
-        ImageDraw.Draw(sheet).text((at[0] + 4, at[1] + 2), str(frame), fill=(255, 255, 0))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    tiles = []
+    for frame in picked.tolist():
+        tile = Image.fromarray(crops[frame]).convert("RGB")
+        ImageDraw.Draw(tile).text((4, 2), str(frame), fill=(255, 255, 0))
+        tiles.append(tile)
+    save_sheet(overview, tiles, _COLUMNS, path)

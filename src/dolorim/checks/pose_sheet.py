@@ -1,4 +1,4 @@
-"""The pose painted on a few frames, to see in one picture whether it can be trusted."""
+"""The pose drawn on a few frames, to see in one picture whether it can be trusted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from dolorim.checks.sheet import overview_of, save_sheet
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.palette import class_colors
@@ -26,19 +27,24 @@ _WIDE = 2.2  # body lengths that a tile shows
 
 
 def pose_sheet(video: Path, pose: Path, config: DataConfig, path: Path) -> None:
-    """Draw the cleaned pose on frames spread over the video, each cut out around the animal, and on a whole frame.
+    """Draw the cleaned pose on frames spread over the video, cut out around the animal.
 
-    Points that the tracker was believed to see are filled, those bridged over a short gap are rings. Raises
-    `UserError`.
+    Next to them is the first of these frames as a whole. Tracked points are filled; those
+    interpolated over a short gap are rings. Raises `UserError` if no frame has a point.
     """
     info = probe(video)
     track = read_any_track(pose, config, info.header_rate_hz)
     there = np.isfinite(track.points).all(-1).any(axis=(1, 2))
     frames = np.flatnonzero(there[: info.expected_frames or None])
     if not len(frames):
-        raise UserError(f"{pose}: no frame of {video.name} has a point; lower --kp_likelihood_thr")
+        raise UserError(
+            f"no frame of {video.name} has a point",
+            where=pose,
+            remedy="lower --kp_likelihood_thr",
+        )
     wanted = set(frames[np.linspace(0, len(frames) - 1, _TILES).round().astype(int)].tolist())
-    tiles, whole = [], None
+    tiles: list[Image.Image] = []
+    whole: Image.Image | None = None
     for frame in FrameStream(video, stop=max(wanted) + 1):
         if frame.index not in wanted:
             continue
@@ -46,17 +52,10 @@ def pose_sheet(video: Path, pose: Path, config: DataConfig, path: Path) -> None:
         center = (np.nanmin(points, (0, 1)) + np.nanmax(points, (0, 1))) / 2
         tiles.append(_tile(frame.gray, center, track, frame.index))
         if whole is None:
-            scale = (-(-_TILES // _COLUMNS) * _SIDE) / frame.gray.shape[0]
-            whole = Image.fromarray(np.ascontiguousarray(frame.gray)).convert("RGB")
-            whole = whole.resize((round(whole.width * scale), round(whole.height * scale)))
+            whole, scale = overview_of(frame.gray, _TILES // _COLUMNS * _SIDE)
             _paint(ImageDraw.Draw(whole), track, frame.index, scale, np.zeros(2), False)
     assert whole is not None
-    sheet = Image.new("RGB", (whole.width + _COLUMNS * _SIDE, whole.height))
-    sheet.paste(whole, (0, 0))
-    for i, tile in enumerate(tiles):
-        sheet.paste(tile, (whole.width + i % _COLUMNS * _SIDE, i // _COLUMNS * _SIDE))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    save_sheet(whole, tiles, _COLUMNS, path)
 
 
 def _tile(gray: np.ndarray, center: np.ndarray, track: PoseTrack, index: int) -> Image.Image:
@@ -67,6 +66,7 @@ def _tile(gray: np.ndarray, center: np.ndarray, track: PoseTrack, index: int) ->
     tile = image.transform((_SIDE, _SIDE), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
     tile = ImageOps.autocontrast(tile, (0, 1)).convert("RGB")
     draw = ImageDraw.Draw(tile)
+    # Half a pixel is added in `_paint`: coordinate 0 is the center of the first pixel.
     _paint(draw, track, index, _SIDE / side, corner, True)
     font = ImageFont.load_default(13)
     draw.text(
@@ -91,10 +91,11 @@ def _paint(
     names = track.names
     colors = class_colors(len(names) + 1)[1:]
     font = ImageFont.load_default(12)
+    edges = EDGES if set(KEYPOINTS) <= set(names) else ()
     for points, since in zip(track.points[index], track.since_seen[index], strict=True):
         at = (points - corner + 0.5) * scale
         known = np.isfinite(at).all(-1)
-        for one, two in EDGES if set(KEYPOINTS) <= set(names) else ():
+        for one, two in edges:
             ends = [names.index(one), names.index(two)]
             if known[ends].all():
                 draw.line([tuple(p) for p in at[ends].tolist()], fill=(235, 235, 235), width=1)

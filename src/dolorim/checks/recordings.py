@@ -1,14 +1,12 @@
-"""The preflight: what the files of a project hold, what does not fit together, and what to do about it.
+"""The check of one recording: what its files hold, and what does not fit together.
 
-`examine` looks at one recording, decoding its video once in constant memory; the other functions join what was found.
+`examine` decodes the video once in constant memory; `place` lays the labels on its frames.
 """
 
 from __future__ import annotations
 
-import hashlib
 from array import array
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,36 +18,19 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.dataset.study import Source, Study
-from dolorim.labels.bouts import to_bouts
-from dolorim.labels.ethogram import Ethogram
-from dolorim.labels.gaps import gap_candidate, warn_of_gaps
 from dolorim.labels.trials import Placement
 from dolorim.pose.pose import Pose
 from dolorim.pose.pose_track import PoseTrack, lay
 from dolorim.video.picture_size import describe_sizes
 from dolorim.video.reader import FrameStream, VideoInfo, probe, promised_frames
 
-_BOUTS, _ANIMALS = (
-    10,
-    3,
-)  # of a class, at least: one animal to learn from, to choose by, and to score on
-_ALIKE = 1.2  # rates and body lengths that differ by more are not of one kind
-_LONGER = 1.5  # an animal is not this much longer than itself
-_ONE_VALUE = (
-    "group",
-    "sex",
-    "genotype",
-    "strain",
-    "line",
-)  # columns that have one value for an animal
-
 
 @dataclass(frozen=True)
 class Examined:
-    """What the files of one recording hold. What is None is not there, or could not be read.
+    """What the files of one recording hold. What is None does not exist or could not be read.
 
-    `time_s` `(n_frames,)` is when each frame is shown. `promised` is given for a video that stops being readable and is
-    to be used all the same: the frames that its header claims.
+    `time_s` `(n_frames,)` is when each frame is shown. `promised` is the number of frames that the
+    header of a damaged video claims; it is set only if that video is used (--allow_damaged).
     """
 
     n_frames: int = 0
@@ -62,7 +43,7 @@ class Examined:
     height_px: int | None = None
     pose_rows: int | None = None
     keypoints: str = ""
-    missing: float | None = None
+    missing: float | None = None  # share of the points
     body_length_px: float | None = None
     lag: Lag | None = None
     from_below: bool | None = None
@@ -71,7 +52,7 @@ class Examined:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a recording with its labels laid on it."""
+    """One row of the table of recordings: a recording, its files, and its labels on its frames."""
 
     source: Source
     found: Examined
@@ -83,50 +64,62 @@ class Row:
 
 
 def examine(video: Path | None, pose: Path | None, config: DataConfig) -> Examined:
-    """Look at the files of one recording. What cannot be read is a finding."""
+    """Examine the files of one recording. A file that cannot be read is a finding."""
     findings: list[Finding] = []
-    found = Examined()
+    examined = Examined()
     poses: tuple[Pose, ...] = ()
     track: PoseTrack | None = None
     if pose is not None:
         try:
             poses = pose_check.read_to_check(pose, config, findings)
-            found = replace(
-                found, pose_rows=len(poses[0]), keypoints=pose_check.found_keypoints(poses)
+            # A pose whose points are useless still has rows and names to report.
+            examined = replace(
+                examined, pose_rows=len(poses[0]), keypoints=pose_check.describe_keypoints(poses)
             )
             track = lay(poses, config, config.rate_hz)
-            missing = float(1 - (track.since_seen == 0).mean()) if track.since_seen.size else 1.0
-            found = replace(found, missing=missing, body_length_px=track.length_px)
+            missing = _share_missing(track)
+            examined = replace(examined, missing=missing, body_length_px=track.length_px)
         except UserError as error:
             findings.append(Finding.from_error(error, "pose-unreadable", pose))
     if video is None:
-        rows = found.pose_rows or 0
-        found = replace(
-            found, n_frames=rows, time_s=np.arange(rows) / config.rate_hz, rate_hz=config.rate_hz
-        )
+        examined = _timed_by_pose(examined, config.rate_hz)
     else:
         try:
-            found = _watch(video, track, found, config, findings)
+            examined = _examine_video(video, track, examined, config, findings)
         except UserError as error:
             findings.append(Finding.from_error(error, "video-unreadable", video))
     if pose is not None and poses:
-        findings += _check_pose(str(pose), poses, track, found, config, video is not None)
+        findings += _check_pose(str(pose), poses, track, examined, config, video is not None)
         shares = pose_check.sides(poses[0], config.kp_likelihood_thr)
-        found = replace(found, from_below=pose_check.from_below(shares))
-    return replace(found, findings=tuple(findings))
+        examined = replace(examined, from_below=pose_check.from_below(shares))
+    return replace(examined, findings=tuple(findings))
 
 
-def _watch(
+def _share_missing(track: PoseTrack) -> float:
+    if not track.since_seen.size:
+        return 1.0
+    return float(1 - (track.since_seen == 0).mean())
+
+
+def _timed_by_pose(examined: Examined, rate_hz: float) -> Examined:
+    """A recording without a video has a frame for each row of its pose."""
+    rows = examined.pose_rows or 0
+    return replace(examined, n_frames=rows, time_s=np.arange(rows) / rate_hz, rate_hz=rate_hz)
+
+
+def _examine_video(
     video: Path,
     track: PoseTrack | None,
-    found: Examined,
+    examined: Examined,
     config: DataConfig,
     findings: list[Finding],
 ) -> Examined:
     """Decode a video to its end."""
     info = probe(video)
     stream = FrameStream(video)
-    estimator = None if track is None else LagEstimator(track.points, track.length_px)
+    estimator = None
+    if track is not None:
+        estimator = LagEstimator(track.points, track.length_px)
     times = array("d")
     for frame in stream:
         times.append(frame.time_s)
@@ -137,7 +130,7 @@ def _watch(
     promised = promised_frames(info, stream.decoded, stream.damage is not None)
     findings += check_video(str(video), info, stream, constant, config.allow_damaged)
     return replace(
-        found,
+        examined,
         n_frames=stream.decoded,
         time_s=time_s,
         promised=promised if config.allow_damaged else None,
@@ -153,69 +146,64 @@ def _watch(
 def check_video(
     where: str, info: VideoInfo, stream: FrameStream, constant: bool, allow_damaged: bool
 ) -> list[Finding]:
-    """What is odd about a video that has been decoded to its end."""
-    found: list[Finding] = []
+    """Findings about a video that has been decoded to its end."""
+    findings: list[Finding] = []
     if stream.damage:
+        what = str(stream.damage)
         remedy = "copy it again from its source, or use what decodes with --allow_damaged"
-        found.append(
-            Finding(
-                "warning" if allow_damaged else "error",
-                where,
-                str(stream.damage),
-                remedy,
-                "damaged",
-            )
-        )
+        if allow_damaged:
+            findings.append(Finding("warning", where, what, remedy, "damaged"))
+        else:
+            findings.append(Finding("error", where, what, remedy, "damaged"))
     if info.header_frames != stream.decoded:
         what = f"its header claims {info.header_frames} frames, and {stream.decoded} decode"
-        remedy = "labels and poses made by what believes the header may be shifted"
-        found.append(
-            Finding("warning" if info.header_frames else "note", where, what, remedy, "header")
-        )
+        remedy = "labels and poses from software that relies on the header may be shifted"
+        if info.header_frames:
+            findings.append(Finding("warning", where, what, remedy, "header"))
+        else:
+            findings.append(Finding("note", where, what, remedy, "header"))
     if not constant:
-        what = (
-            "frames do not follow one another at a constant rate; times are taken from each frame"
-        )
-        found.append(Finding("note", where, what, name="variable-rate"))
-    if (changes := describe_sizes(stream.sizes)) is not None:
-        what, _, remedy = changes.rpartition("; ")
-        found.append(Finding("warning", where, what, remedy, "size-changes"))
-    return found
+        what = "its frame rate is not constant; times are taken from each frame"
+        findings.append(Finding("note", where, what, name="variable-rate"))
+    changes = describe_sizes(stream.sizes)
+    if changes is not None:
+        findings.append(Finding("warning", where, changes, name="size-changes"))
+    return findings
 
 
 def _rate(times: np.ndarray, info: VideoInfo) -> tuple[float, bool]:
+    """Frames per second, and whether all frames are shown about equally long."""
     steps = np.diff(times)
     if len(steps) == 0 or times[-1] <= times[0]:
         return info.header_rate_hz, True
     usual = float(np.median(steps))
-    return len(steps) / float(times[-1] - times[0]), float(
-        np.abs(steps - usual).max()
-    ) < 0.1 * usual
+    largest_deviation = float(np.abs(steps - usual).max())
+    return len(steps) / float(times[-1] - times[0]), largest_deviation < 0.1 * usual
 
 
 def _check_pose(
     where: str,
     poses: Sequence[Pose],
     track: PoseTrack | None,
-    found: Examined,
+    examined: Examined,
     config: DataConfig,
     has_video: bool,
 ) -> list[Finding]:
     findings: list[Finding] = []
     threshold = config.kp_likelihood_thr
-    lag = found.lag.frames if found.lag else None
-    if has_video and found.n_frames:
-        late = None if lag is None else lag + config.pose_lag
-        cut = found.promised is not None
-        findings += pose_check.check_rows(where, len(poses[0]), found.n_frames, late, cut)
+    lag = examined.lag.frames if examined.lag else None
+    if has_video and examined.n_frames:
+        # The estimate is what remains after --pose_lag has been taken out.
+        total_lag = None if lag is None else lag + config.pose_lag
+        cut = examined.promised is not None
+        findings += pose_check.check_rows(where, len(poses[0]), examined.n_frames, total_lag, cut)
         findings += pose_check.check_lag(where, lag, config.pose_lag)
     for pose in poses:
         who = f"{where}, {pose.individual}" if len(poses) > 1 else where
         findings += pose_check.check_likelihood(who, pose, threshold)
-        if found.width_px and found.height_px:
-            findings += pose_check.check_picture(
-                who, pose, threshold, found.width_px, found.height_px
-            )
+        if examined.width_px and examined.height_px:
+            size = (examined.width_px, examined.height_px)
+            findings += pose_check.check_picture(who, pose, threshold, *size)
         if track is not None:
             findings += pose_check.check_swaps(who, pose, threshold, track.length_px)
         findings += pose_check.check_sides(who, pose_check.sides(pose, threshold))
@@ -223,246 +211,43 @@ def _check_pose(
 
 
 def place(
-    source: Source, found: Examined, project: Study, config: DataConfig
+    source: Source, examined: Examined, study: Study, config: DataConfig
 ) -> tuple[Row, list[Finding]]:
-    """Lay a recording's labels on its frames, and say what does not fit."""
-    if not source.labels or not found.n_frames:
-        return Row(source, found), []
+    """Lay a recording's labels on its frames, and list what does not fit."""
+    if not source.labels or not examined.n_frames:
+        return Row(source, examined), []
     try:
-        recording, placement = project.place(source, found.time_s, config, found.promised)
+        recording, placement = study.place(source, examined.time_s, config, examined.promised)
     except UserError as error:
+        # Contradictions in label files have a name and say where; other errors concern the layout.
         where = error.where if error.name else source.file
-        return Row(source, found), [
-            Finding.from_error(error, error.name or "trial-layout", where)
-        ]
+        finding = Finding.from_error(error, error.name or "trial-layout", where)
+        return Row(source, examined), [finding]
     findings = list(placement.findings)
+    remedy = "left out; is it the right video, and complete?"
     for reason in placement.skipped:
-        where, _, what = reason.partition(": ")
-        remedy = "left out; is it the right video, and whole?"
-        findings.append(Finding("warning", where, what, remedy, "trial-skipped"))
-    labelled = np.flatnonzero(recording.labels >= 0)
-    gaps = found.n_frames - len(labelled)
+        skipped = UserError(reason, remedy=remedy)
+        findings.append(Finding.from_error(skipped, "trial-skipped", severity="warning"))
+    findings += _check_coverage(source, examined, recording.labels, config.pose_lag)
+    return Row(source, examined, placement), findings
+
+
+def _check_coverage(
+    source: Source, examined: Examined, labels: np.ndarray, pose_lag: int
+) -> list[Finding]:
+    """Have all frames a label `(n_frames,)`, and all labelled frames a pose?"""
+    findings: list[Finding] = []
+    labelled = np.flatnonzero(labels >= 0)
+    n_frames = examined.n_frames
+    gaps = n_frames - len(labelled)
     if gaps:
-        what = f"{gaps} of {found.n_frames} frames are not labelled ({100 * gaps / found.n_frames:.0f} %)"
-        findings.append(
-            Finding("note", source.name, what, "they are neither learned nor scored", "unlabelled")
-        )
-    if source.video and found.pose_rows is not None and len(labelled):
-        beyond = int(labelled[-1]) + 1 - (found.pose_rows - config.pose_lag)
+        what = f"{gaps} of {n_frames} frames are not labelled ({100 * gaps / n_frames:.0f} %)"
+        remedy = "they are neither learned nor scored"
+        findings.append(Finding("note", source.name, what, remedy, "unlabelled"))
+    if source.video and examined.pose_rows is not None and len(labelled):
+        beyond = int(labelled[-1]) + 1 - (examined.pose_rows - pose_lag)
         if beyond > 0:
             what = f"the labels end {beyond} frames after the pose"
-            findings.append(
-                Finding("warning", source.name, what, "track the whole video", "labels-beyond-pose")
-            )
-    return Row(source, found, placement), findings
-
-
-@dataclass(frozen=True)
-class ClassCount:
-    frames: int
-    bouts: int
-    animals: int
-
-
-def count_classes(rows: Iterable[Row], ethogram: Ethogram) -> dict[str, ClassCount]:
-    """Frames, bouts and animals of each class."""
-    frames, bouts = np.zeros(len(ethogram), int), np.zeros(len(ethogram), int)
-    animals: list[set[str]] = [set() for _ in ethogram.classes]
-    for row in rows:
-        if row.placement is not None:
-            for bout in to_bouts(row.placement.labels):
-                frames[bout.label] += len(bout)
-                bouts[bout.label] += 1
-                animals[bout.label].add(row.source.animal)
-    zipped = zip(ethogram.classes, frames.tolist(), bouts.tolist(), animals, strict=True)
-    return {name: ClassCount(n, b, len(a)) for name, n, b, a in zipped}
-
-
-def check_project(
-    rows: Sequence[Row], counts: Mapping[str, ClassCount], ethogram: Ethogram, config: DataConfig
-) -> list[Finding]:
-    """What does not fit between the recordings of a project."""
-    open_shares = {
-        r.name: r.placement.open_share for r in rows if r.placement and r.placement.lists_bouts
-    }
-    asked = not config.label_gaps and any(open_shares.values())
-    return [
-        *warn_of_gaps(open_shares, config.label_gaps, ethogram),
-        *check_classes(
-            counts, len({r.source.animal for r in rows}), gap_candidate(ethogram), asked
-        ),
-        *check_animals(rows),
-        *check_likeness(rows),
-        *check_duplicates([r.source.video for r in rows if r.source.video]),
-        *check_duplicates([r.source.pose for r in rows if r.source.pose]),
-    ]
-
-
-def check_classes(
-    counts: Mapping[str, ClassCount], animals: int, rest: str | None = None, gaps: bool = False
-) -> list[Finding]:
-    """Can each class be learned, and the score be believed?
-
-    `gaps` says that files which list bouts leave frames open, perhaps those of the class `rest`: then a class that is
-    never labelled may well be there, and must not be dropped.
-    """
-    if not any(c.frames for c in counts.values()):
-        return [
-            Finding(
-                "note",
-                "labels",
-                "no frame is labelled",
-                "name the label files with --annotations",
-                "no-labels",
-            )
-        ]
-    found = []
-    if animals < _ANIMALS:
-        what = f"{animals} animal{'s' * (animals > 1)}; to learn, to choose and to score take {_ANIMALS} at least"
-        found.append(
-            Finding(
-                "warning",
-                "animals",
-                what,
-                "name them in recordings.csv, or film more",
-                "few-animals",
-            )
-        )
-    for name, count in counts.items():
-        what = f"bouts: {count.bouts}, of animals: {count.animals}"
-        if not count.bouts:
-            remedy = "leave it out of the ethogram"
-            if gaps:
-                remedy = "label it where it occurs"
-            if gaps and name == rest:
-                remedy = f"if the frames between the bouts are {name}, add --label_gaps {name}"
-            found.append(Finding("warning", name, "is never labelled", remedy, "class-absent"))
-        elif count.bouts < _BOUTS or count.animals < min(_ANIMALS, animals):
-            remedy = f"label more ({_BOUTS} bouts of {_ANIMALS} animals at least), or merge it"
-            found.append(Finding("warning", name, what, remedy, "few-bouts"))
-    return found
-
-
-def check_animals(rows: Sequence[Row]) -> list[Finding]:
-    """Is each animal one animal, with one id?"""
-    found = []
-    spellings: dict[str, set[str]] = defaultdict(set)
-    of: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        spellings["".join(c for c in row.source.animal.casefold() if c.isalnum()).lstrip("0")].add(
-            row.source.animal
-        )
-        of[row.source.animal].append(row)
-    for names in spellings.values():
-        if len(names) > 1:
-            what = f"{' and '.join(sorted(names))} look like one animal with several ids"
-            found.append(
-                Finding(
-                    "warning",
-                    "animals",
-                    what,
-                    "spell it alike: it may be learned and scored",
-                    "two-ids",
-                )
-            )
-    for animal, its in of.items():
-        for column in _ONE_VALUE:
-            values = sorted(
-                {
-                    v
-                    for r in its
-                    for k, v in r.source.columns.items()
-                    if k.casefold() == column and v
-                }
-            )
-            if len(values) > 1:
-                what = f"has {column} {' and '.join(values)}; two animals with one id?"
-                found.append(Finding("warning", animal, what, "mend recordings.csv", "one-id"))
-        lengths = {
-            (r.found.width_px, r.found.height_px): [
-                s.found.body_length_px
-                for s in its
-                if s.found.width_px == r.found.width_px and s.found.body_length_px
-            ]
-            for r in its
-        }
-        for same in lengths.values():
-            if same and max(same) > _LONGER * min(same):
-                what = f"is {min(same):.0f} to {max(same):.0f} px long in pictures of one size; two animals with one id?"
-                found.append(
-                    Finding(
-                        "warning",
-                        animal,
-                        what,
-                        "mend recordings.csv, or look at the poses",
-                        "one-id",
-                    )
-                )
-    return found
-
-
-def check_likeness(rows: Sequence[Row]) -> list[Finding]:
-    """Are all recordings of one kind?"""
-    found = []
-    rates = {r.name: r.found.rate_hz for r in rows if r.found.rate_hz}
-    if rates:
-        usual = float(np.median([*rates.values()]))
-        odd = {n: r for n, r in rates.items() if max(r / usual, usual / r) > _ALIKE}
-        for name, rate in odd.items():
-            what = f"{rate:.4g} frames/s, the others about {usual:.4g}"
-            found.append(
-                Finding(
-                    "warning",
-                    name,
-                    what,
-                    "a clip of so many frames lasts another time",
-                    "rates-differ",
-                )
-            )
-    seen = {r.name: r.found.from_below for r in rows if r.found.from_below is not None}
-    below = [n for n, b in seen.items() if b]
-    above = [n for n, b in seen.items() if not b]
-    for name in above if len(below) >= len(above) else below:
-        if below and above:
-            what = "left and right paws lie the other way round than in most recordings"
-            found.append(
-                Finding(
-                    "warning",
-                    name,
-                    what,
-                    "was it mirrored, or are the names exchanged?",
-                    "sides-differ",
-                )
-            )
-    if above and not below:
-        what = "left paws lie where a camera above, or a mirrored picture, shows them"
-        found.append(Finding("note", "poses", what, "nothing to do if all are so", "from-above"))
-    return found
-
-
-def check_duplicates(files: Iterable[Path]) -> list[Finding]:
-    """Do two names stand for one content?"""
-    by_size: dict[int, list[Path]] = defaultdict(list)
-    for file in dict.fromkeys(files):
-        if file.is_file():
-            by_size[file.stat().st_size].append(file)
-    found = []
-    for several in by_size.values():
-        if len(several) > 1:
-            contents: dict[str, Path] = {}
-            for file in several:
-                with file.open("rb") as opened:
-                    digest = hashlib.file_digest(opened, "sha256").hexdigest()
-                first = contents.setdefault(digest, file)
-                if first != file:
-                    what = f"has the same content as {first.name}"
-                    found.append(
-                        Finding(
-                            "error",
-                            str(file),
-                            what,
-                            "one of the two names is wrong; remove it",
-                            "duplicate",
-                        )
-                    )
-    return found
+            remedy = "track the whole video"
+            findings.append(Finding("warning", source.name, what, remedy, "labels-beyond-pose"))
+    return findings

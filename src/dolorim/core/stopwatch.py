@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Stopwatch(dict[str, float]):
-    """Seconds per activity. Activities that run in parallel overlap, so their sum has no meaning."""
+    """Seconds per activity. Parallel activities overlap, so their sum has no meaning."""
 
     def add(self, activity: str, spent_s: float) -> None:
         self[activity] = self.get(activity, 0.0) + spent_s

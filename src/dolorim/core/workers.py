@@ -39,13 +39,15 @@ class Failed:
     trace: str = ""
 
     def explain(self, where: str) -> str:
-        """The reason with the task's name in it; the traceback of a bug goes to the log file."""
-        text = self.reason
-        if where not in text:
-            text = f"{where}: {text}"
-        if self.trace:
-            text += f"; {log_crash(where, self.trace)}"
-        return text
+        """Like `describe`, with the task's name in front unless the reason has it already."""
+        text = self.describe(where)
+        return text if where in self.reason else f"{where}: {text}"
+
+    def describe(self, where: str) -> str:
+        """The reason; the traceback of a bug goes to the log file, under the task's name."""
+        if not self.trace:
+            return self.reason
+        return f"{self.reason}; {log_crash(where, self.trace)}"
 
 
 class TaskRunner(Generic[T, R]):
