@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dolorim.cli import main
+from dolorim.config import read_config
 from dolorim.simulate import study as simulated
 from dolorim.simulate.study import StudyPlan
 
@@ -44,6 +45,28 @@ def train_on(videos: Path, annotations: Path, run: Path, *more: str) -> list[str
         str(run),
         *more,
     ]
+
+
+def test_a_dry_run_prints_settings_that_repeat_the_run_and_decodes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = files(tmp_path / "Videos", "cage_267M.mp4", text="no video at all")
+    labels = files(tmp_path / "Annotations", "prediction_cage_267M.mp4_1.csv")
+    command = train_on(
+        videos, labels, tmp_path / "run", "--epochs", "7", "--convolution_dropout", "1"
+    )
+    assert main([*command, "--dry_run"]) == 0
+    printed = capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+    assert not list(tmp_path.rglob("*cache*"))
+    (tmp_path / "settings.toml").write_text(printed)
+    config = read_config(tmp_path / "settings.toml")
+    assert (config.approach, config.train.epochs) == ("video", 7)
+    assert (config.data.videos, config.data.annotations) == (videos, labels)
+    assert config.model.visual == "motion_features"
+    again = ["--config", str(tmp_path / "settings.toml"), "--run", str(tmp_path / "run")]
+    assert main(["train", "video", *again, "--dry_run"]) == 0
+    assert capsys.readouterr().out == printed
 
 
 def test_help_answers_without_importing_torch() -> None:

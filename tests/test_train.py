@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -269,6 +271,27 @@ def ended(
     return json.loads((run.path / "training.json").read_text()), capsys.readouterr().err
 
 
+def says_what_training_starts_with(said: str, study: Path, run: RunFolder) -> None:
+    """The block before the first epoch has the split, the classes, the network and the steps."""
+    split, labels = run.read_split(), sorted((study / "Annotations").iterdir())
+    by_part = {}
+    for part in ("train", "val", "test"):
+        animals = getattr(split, part)
+        files = [pd.read_csv(f) for f in labels if any(f"_{a}_" in f.name for a in animals)]
+        by_part[part] = pd.concat(files)["Action"]
+        n_videos = f"{len(animals)} video{'s' * (len(animals) > 1)}"
+        line = f"{part}: {', '.join(animals)} ({n_videos}, {len(by_part[part])} labelled frames)"
+        assert line in said
+    rows = [line.split() for line in said.splitlines()]
+    frames = [str((by_part[part] == 0).sum()) for part in ("train", "val", "test")]
+    assert any(row[:4] == ["rest", *frames] for row in rows)
+    n_parameters = sum(p.numel() for p in run.load_model().parameters())
+    assert f"model: video (cnn3d), {n_parameters / 1e6:.2f} million parameters; " in said
+    assert "a decision sees 8 frames" in said
+    assert re.search(r"training: \d+ steps per epoch, at most 50 epochs, on cpu", said)
+    assert said.index("training: ") < said.index("epoch 1/50")
+
+
 def test_a_run_that_the_time_limit_ends_says_so_and_how_far_it_came(
     run: RunFolder,
     study: Path,
@@ -286,6 +309,7 @@ def test_a_run_that_the_time_limit_ends_says_so_and_how_far_it_came(
     found, said = ended(config, folder, capsys)
     assert (found["ended_by"], found["epoch"], found["epochs"]) == ("max_minutes", 2, 50)
     assert "--max_minutes 1000 ended training in epoch 2 of 50" in said
+    says_what_training_starts_with(said, study, folder)
     metrics = json.loads(folder.metrics.read_text())
     assert metrics["val"]["training"] == metrics["test"]["training"] == found
     assert (

@@ -47,6 +47,7 @@ _LEARNING = {
     "--epochs N": "passes over the training animals (30)",
     "--max_minutes M": "end training early, at a good place",
     "--seed N": "another random start",
+    "--dry_run": "print the resolved settings and stop",
 }
 
 
@@ -68,6 +69,7 @@ _EXAMPLE = "--videos study/Videos --annotations study/Annotations"
 _VIDEO_FILES = {k: v for k, v in _STUDY_FILES.items() if not k.startswith("--dlc")}
 _CLIP = {
     "--clip_length N": "frames that one decision sees (16)",
+    "--visual motion_features": "no convolutions, for very few bouts per behavior",
     "--body_length_px X": "length of a stretched animal, if one camera took all videos",
 }
 

@@ -20,7 +20,7 @@ from dolorim.cli.common import (
     with_usual,
 )
 from dolorim.cli.short_help import page_of
-from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig
+from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig, config_toml
 from dolorim.core.errors import UserError
 from dolorim.dataset.study import with_study_files
 from dolorim.files.targets import check_folder
@@ -44,6 +44,8 @@ class _Train:
     """Cross-validate by animal in this many folds; all animals are scored, each by a network that has not seen it."""
     leave_one_out: Literal["animal"] | None = None
     """Cross-validate with as many folds as animals."""
+    dry_run: bool = False
+    """Print the resolved settings as TOML and stop, before anything is decoded or written."""
     quiet: bool = False
     verbose: bool = False
     """Also tell what helps a developer: the shapes of a batch."""
@@ -85,6 +87,9 @@ def run(arguments: list[str]) -> int:
         augment=given.augment,
         train=given.train,
     )
+    if given.dry_run:
+        print(config_toml(config), end="")
+        return 0
     run = train_config(config, given.run, given.folds, given.leave_one_out is not None).folder
     show_run(run)
     return 0

@@ -212,7 +212,7 @@ class Fusion(nn.Module):
         self.how, self.width = how, width
         self.has = tuple(w > 0 for w in widths)
         own_widths = [w for w in widths if w]
-        self.scale = nn.ModuleList(_scaled(w, width, dropout) for w in own_widths)
+        self.scale = nn.ModuleList(_to_width(w, width, dropout) for w in own_widths)
         self.absent: nn.ParameterList | None = None
         self.mix: nn.Sequential | None = None
         self.gate: nn.Linear | None = None
@@ -225,11 +225,7 @@ class Fusion(nn.Module):
             self.gate = nn.Linear(2 * width, width)
 
     def forward(self, streams: Streams) -> list[torch.Tensor]:
-        own = [s for s, has in zip(streams[:2], self.has, strict=True) if has]
-        scaled = [
-            None if stream is None else scale(stream)
-            for stream, scale in zip(own, self.scale, strict=True)
-        ]
+        scaled = self._scaled(streams)
         present = [stream for stream in scaled if stream is not None]
         if not present:
             raise ValueError("no stream has any input")
@@ -242,6 +238,14 @@ class Fusion(nn.Module):
         )
         return [self._joined(visual, pose)]
 
+    def _scaled(self, streams: Streams) -> list[torch.Tensor | None]:
+        """The streams that the model has, each at the common width; None for one left out."""
+        own = [s for s, has in zip(streams[:2], self.has, strict=True) if has]
+        return [
+            None if stream is None else scale(stream)
+            for stream, scale in zip(own, self.scale, strict=True)
+        ]
+
     def _joined(self, visual: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
         pair = torch.cat([visual, pose], -1)
         if self.mix is not None:
@@ -251,7 +255,7 @@ class Fusion(nn.Module):
         return share * visual + (1 - share) * pose
 
 
-def _scaled(width_in: int, width: int, dropout: float) -> nn.Sequential:
+def _to_width(width_in: int, width: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
         nn.LayerNorm(width_in), nn.Linear(width_in, width), nn.ReLU(), nn.Dropout(dropout)
     )

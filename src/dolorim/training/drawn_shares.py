@@ -1,4 +1,4 @@
-"""Which windows training draws, and what that does to the probabilities that a network learns."""
+"""Which windows training draws, and how that shifts the probabilities that a network learns."""
 
 from __future__ import annotations
 
@@ -16,40 +16,45 @@ from dolorim.training.losses import learned_shares
 
 
 def sampler_for(
-    config: Config, footage: Sequence[LabelledRecording], ethogram: Ethogram, counts: np.ndarray
+    config: Config,
+    recordings: Sequence[LabelledRecording],
+    ethogram: Ethogram,
+    counts: np.ndarray,
 ) -> tuple[BoutSampler, np.ndarray]:
-    """What draws windows, and the share of each class among drawn frames; `counts` `(classes,)` are labelled frames."""
-    settings, recordings = config.train, [f.recording for f in footage]
+    """The sampler of windows, and the share of each class `(classes,)` among drawn frames.
+
+    `counts` `(classes,)` are labelled frames.
+    """
+    settings = config.train
     boost = rare_boost(counts, settings.rare_threshold_share, settings.rare_boost_cap)
-    sampler = BoutSampler(recordings, settings, config.augment, boost)
-    stored = any(
-        f.features is not None for f in footage
-    )  # of pictures as they are: nothing is mirrored
+    sampler = BoutSampler([f.recording for f in recordings], settings, config.augment, boost)
+    # Stored features are those of pictures as they were, so their windows are never mirrored.
+    stored = any(f.features is not None for f in recordings)
     shares = sampler.class_shares(len(ethogram), None if stored else ethogram.mirrored)
-    labelled = counts / max(counts.sum(), 1)
-    text = [f"{name} {100 * a:.1f} -> {100 * b:.1f}" for name, a, b in
-            zip(ethogram.classes, labelled, shares, strict=True)]  # fmt: skip
-    say(f"share of frames in %, labelled -> drawn: {', '.join(text)}")
-    for name, share in zip(ethogram.classes, shares, strict=True):
-        if share == 0 and shares.any():
-            warn(f"no training animal shows {name}; the run cannot learn it")
+    if shares.any():
+        for name, share in zip(ethogram.classes, shares, strict=True):
+            if share == 0:
+                warn(f"no training animal shows {name}; the run cannot learn it")
     return sampler, shares
 
 
 def prior_decoder(
     settings: TrainConfig, ethogram: Ethogram, counts: np.ndarray, shares: np.ndarray
 ) -> Decoder:
-    """What corrects the network's probabilities for how often each class was drawn and how it was weighted."""
+    """The decoder that corrects probabilities for how often each class was drawn and weighted.
+
+    `counts` and `shares` `(classes,)` are labelled frames, and shares among drawn frames.
+    """
     if settings.focal_gamma and settings.logit_adjustment:
         say(
-            "focal loss and logit adjustment together: probabilities are not corrected for what was drawn and weighted"
+            "focal loss and logit adjustment together: probabilities are not corrected for how "
+            "often classes were drawn and how they were weighted"
         )
         return Decoder()
     factors = prior_factors(counts, learned_shares(settings, shares))
     if not factors:
         return Decoder()
-    text = ", ".join(
-        f"{name} {factor:.3g}" for name, factor in zip(ethogram.classes, factors, strict=True)
-    )
-    detail(f"probabilities are corrected for what was drawn and weighted by these factors: {text}")
+    by_class = zip(ethogram.classes, factors, strict=True)
+    text = ", ".join(f"{name} {factor:.3g}" for name, factor in by_class)
+    detail(f"factors that correct probabilities for drawing and weighting: {text}")
     return Decoder(prior=factors, focal_gamma=settings.focal_gamma)

@@ -1,14 +1,16 @@
-"""Fit a decoder to validation recordings: temperature, how far labels follow the prior, biases, minimum durations, and
-whether the search is worth it.
+"""Fit a decoder to validation recordings.
 
-Every choice is scored on animals that it was not fitted to (cross-validation within the validation recordings), and
-has to beat plain argmax there. What is returned is then fitted to all of them. Test animals have no part in it.
+Fitted are the temperature, how far labels follow the prior, biases and minimum durations, and
+whether to search at all. Every choice is scored on animals that it was not fitted to
+(cross-validation within the validation recordings), and has to beat plain argmax there; then it is
+fitted to all of them. Test animals have no part in it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,25 +21,39 @@ from dolorim.inference.decoder import Decoder
 from dolorim.metrics.frames import confusion, frame_figures
 from dolorim.metrics.segments import count_segments, labelled_stretches
 
-_FRAMES = 30_000  # as many are looked at, spread over all recordings
-_WINDOW = 2000
+_FRAMES = 30_000  # as many are scored, spread over all recordings
+_WINDOW = 2000  # frames
 _FOLDS = 4
 _FEW_BOUTS = 8  # with fewer complete bouts of a class nothing is fitted for it
-_GRID = np.linspace(-2, 2, 17)
-_PULL = 0.003  # what a bias of 1 must gain in macro-F1
-_GAIN = 0.01  # what a decoder must gain over argmax, in macro-F1 plus segment F1@50 (both 0-1)
+_GRID = np.linspace(-2, 2, 17)  # of biases, in log probabilities
+_PULL = 0.003  # macro-F1 that a bias of 1 must gain
+_GAIN = 0.01  # gain over argmax that a decoder needs, in macro-F1 plus segment F1@50 (both 0-1)
 _LOSS = 0.003  # macro-F1 that it may lose
-_SHRINK = (1.0, 0.5)
+_SHRINK = (1.0, 0.5)  # factors of the biases
 _SMOOTH_S = (0.1, 0.2, 0.4)
-_DURATIONS = (0.5, 1.0)  # of the low quantile of labelled bouts
+_DURATIONS = (0.5, 1.0)  # factors of the low quantile of labelled bouts
 _QUANTILE = 0.05
 _POWERS = (1.0, 0.5, 0.0)  # of the prior's correction, for labels
-_COSTS = (0.0, 3.0, 8.0, 20.0, 40.0)
+_COSTS = (0.0, 3.0, 8.0, 20.0, 40.0)  # of a change of class
+
+Borders = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """A validation recording; `durations_s` are those of its complete bouts, by class."""
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+    rate_hz: float
+    fold: int | None
+    trials: Borders
+    durations_s: Sequence[np.ndarray]
 
 
 @dataclass(frozen=True)
 class _Window:
-    """A stretch of a recording, to be decoded and scored on its own; frames without a label belong to it."""
+    """A stretch of a recording that is decoded and scored by itself, unlabelled frames included."""
 
     probabilities: np.ndarray
     labels: np.ndarray
@@ -45,102 +61,13 @@ class _Window:
     fold: int
 
 
-def fit_decoder(
-    probabilities: Sequence[np.ndarray],
-    labels: Sequence[np.ndarray],
-    rate_hz: float | Sequence[float],
-    classes: Sequence[str],
-    *,
-    animals: Sequence[str] | None = None,
-    borders: Sequence[Sequence[tuple[int, int]]] | None = None,
-    base: Decoder | None = None,
-) -> Decoder:
-    """The decoder for recordings with `probabilities` `(time, classes)` and `labels` `(time,)`, -1 unlabelled.
-
-    `rate_hz` is one rate or one a recording; `animals` keep recordings of one animal in one fold (without: each is an
-    animal); `borders` are the trials' `[start, stop)`, over which nothing is carried. `base` says what
-    probabilities are corrected for. With too few labelled bouts only the temperature is fitted, without labels nothing.
-    """
-    base = base or Decoder()
-    rates = (
-        [float(rate_hz)] * len(labels)
-        if isinstance(rate_hz, int | float)
-        else list(map(float, rate_hz))
-    )
-    animals = [str(i) for i in range(len(labels))] if animals is None else animals
-    trials = [
-        [(0, len(y))] if borders is None or not borders[i] else borders[i]
-        for i, y in enumerate(labels)
-    ]
-    names = sorted(set(animals))
-    windows = []
-    for p, y, rate, animal, trial in zip(
-        probabilities, labels, rates, animals, trials, strict=True
-    ):
-        for start, stop in trial:
-            for first in range(start, stop, _WINDOW):
-                part = slice(first, min(first + _WINDOW, stop))
-                fold = names.index(animal) if len(names) > 1 else first * _FOLDS // len(y)
-                windows.append(_Window(p[part], np.asarray(y[part]), rate, fold % _FOLDS))
-    windows = [w for w in windows if (w.labels >= 0).any()]
-    if not windows:
-        return base
-    bouts = [
-        _durations_s(y, t, rate, len(classes))
-        for y, t, rate in zip(labels, trials, rates, strict=True)
-    ]
-    fold_of = [names.index(a) % _FOLDS if len(names) > 1 else -1 for a in animals]
-    every = max(1, round(sum(len(w.labels) for w in windows) / _FRAMES))
-    some = windows[::every]
-
-    powers = _POWERS if base.prior else _POWERS[:1]
-
-    def fitted(without: int | None, power: float) -> Decoder:
-        """Temperature, biases and durations from all folds but one."""
-        mine = [w for w in windows if w.fold != without]
-        durations = [
-            b for b, f in zip(bouts, fold_of, strict=True) if without is None or f != without
-        ]
-        return _fit(
-            mine, durations, len(classes), every, dataclasses.replace(base, prior_power=power)
-        )
-
-    folds = sorted({w.fold for w in some})
-    whole = fitted(None, 1.0)
-    plain = dataclasses.replace(base, temperature=whole.temperature)
-    if len(folds) < 2 or sum(len(d) for recording in bouts for d in recording) < 2 * _FEW_BOUTS:
-        return plain
-    by_fold = {f: {power: fitted(f, power) for power in powers} for f in folds}
-
-    def held_out(candidate: _Candidate) -> tuple[float, float]:
-        return _score(
-            [(candidate.of(by_fold[w.fold][candidate.power]), w) for w in some], len(classes)
-        )
-
-    argmax = [_Candidate(power, s) for power in powers for s in (0.0, *_SHRINK)]
-    scores = {c: held_out(c) for c in argmax}
-    by_frames = max(argmax, key=lambda c: scores[c][0] - _PULL * (c.shrink > 0))
-    by_both = max(argmax[:: 1 + len(_SHRINK)], key=lambda c: sum(scores[c]))  # without biases
-    for begin in dict.fromkeys((argmax[0], by_both, by_frames)):
-        more = [dataclasses.replace(begin, smooth_s=window) for window in _SMOOTH_S]
-        more += [
-            dataclasses.replace(begin, scale=scale, cost=cost)
-            for scale in _DURATIONS
-            for cost in _COSTS
-        ]
-        scores |= {c: held_out(c) for c in more}
-    f1, segments = scores[argmax[0]]
-    good = [c for c, (f, s) in scores.items() if f + s > f1 + segments + _GAIN and f >= f1 - _LOSS]
-    if not good:
-        return plain
-    best = max(good, key=lambda c: sum(scores[c]))
-    return _rounded(best.of(fitted(None, best.power)))
-
-
 @dataclass(frozen=True)
 class _Candidate:
-    """A way to decode, whatever the fitted numbers are; `power` is that of the prior's correction, `shrink` multiplies
-    biases, `scale` minimum durations (None: no search)."""
+    """A way to decode, independent of the fitted numbers.
+
+    `power` is that of the prior's correction, `shrink` multiplies biases, `scale` minimum durations
+    (None: no search).
+    """
 
     power: float = 1.0
     shrink: float = 0.0
@@ -149,6 +76,7 @@ class _Candidate:
     cost: float = 0.0
 
     def of(self, fitted: Decoder) -> Decoder:
+        """The decoder with this candidate's use of the fitted numbers."""
         biases = tuple(self.shrink * b for b in fitted.biases) if self.shrink else ()
         decoder = dataclasses.replace(fitted, biases=biases, smooth_s=self.smooth_s)
         if self.scale is None:
@@ -159,8 +87,147 @@ class _Candidate:
         )
 
 
+Scores = dict[_Candidate, tuple[float, float]]
+
+
+def fit_decoder(
+    probabilities: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    rate_hz: float | Sequence[float],
+    classes: Sequence[str],
+    *,
+    animals: Sequence[str] | None = None,
+    borders: Sequence[Borders] | None = None,
+    base: Decoder | None = None,
+) -> Decoder:
+    """Fit a decoder to recordings with known labels.
+
+    `probabilities` are `(time, classes)` and `labels` `(time,)` each, -1 unlabelled. `rate_hz` is
+    one rate, or one per recording. Recordings of one of the `animals` are in one fold (without it,
+    each recording is an animal). `borders` are the trials' `[start, stop)`, across which nothing is
+    carried. `base` holds the correction of the probabilities. With too few labelled bouts only the
+    temperature is fitted, without labels nothing.
+    """
+    base = base or Decoder()
+    if isinstance(rate_hz, int | float):
+        rate_hz = [rate_hz] * len(labels)
+    if animals is None:
+        animals = [str(i) for i in range(len(labels))]
+    trials: list[Borders] = [[(0, len(truth))] for truth in labels]
+    if borders is not None:
+        trials = [given or whole for given, whole in zip(borders, trials, strict=True)]
+    recordings = [
+        _Recording(p, truth, float(rate), fold, cuts, _durations_s(truth, cuts, rate, len(classes)))
+        for p, truth, rate, fold, cuts in zip(
+            probabilities, labels, rate_hz, _folds(animals), trials, strict=True
+        )
+    ]
+    return _fitted_to(_Validation(recordings, len(classes), base))
+
+
+def _fitted_to(data: _Validation) -> Decoder:
+    """The best decoder of all, if the labels are enough to tell."""
+    if not data.windows:
+        return data.base
+    plain = dataclasses.replace(data.base, temperature=data.fitted(None, 1.0).temperature)
+    if len(data.folds) < 2 or data.n_bouts < 2 * _FEW_BOUTS:
+        return plain
+    best = _best_candidate(data)
+    if best is None:
+        return plain
+    return _rounded(best.of(data.fitted(None, best.power)))
+
+
+def _folds(animals: Sequence[str]) -> list[int | None]:
+    """The fold of each recording; None for a single animal, which is divided in time instead."""
+    names = sorted(set(animals))
+    if len(names) == 1:
+        return [None] * len(animals)
+    return [names.index(animal) % _FOLDS for animal in animals]
+
+
+class _Validation:
+    """The validation recordings in windows, and what is fitted to all folds of them but one."""
+
+    def __init__(self, recordings: Sequence[_Recording], n_classes: int, base: Decoder) -> None:
+        self.recordings, self.n_classes, self.base = recordings, n_classes, base
+        windows = itertools.chain.from_iterable(map(_windows_of, recordings))
+        self.windows = [w for w in windows if (w.labels >= 0).any()]
+        n_frames = sum(len(w.labels) for w in self.windows)
+        self.every = max(1, round(n_frames / _FRAMES))
+        self.scored = self.windows[:: self.every]
+        self.folds = sorted({w.fold for w in self.scored})
+
+    @property
+    def n_bouts(self) -> int:
+        """Complete bouts of all classes."""
+        by_class = itertools.chain.from_iterable(r.durations_s for r in self.recordings)
+        return sum(len(durations) for durations in by_class)
+
+    def fitted(self, without: int | None, power: float) -> Decoder:
+        """Temperature, biases and minimum durations from all folds but one."""
+        windows = [w for w in self.windows if w.fold != without]
+        recordings = [r for r in self.recordings if without is None or r.fold != without]
+        by_class = zip(*(r.durations_s for r in recordings), strict=True)
+        durations_s = [np.concatenate(durations) for durations in by_class]
+        base = dataclasses.replace(self.base, prior_power=power)
+        return _fit(windows, durations_s, self.every, base)
+
+
+def _windows_of(recording: _Recording) -> Iterator[_Window]:
+    n_frames = len(recording.labels)
+    for start, stop in recording.trials:
+        for first in range(start, stop, _WINDOW):
+            part = slice(first, min(first + _WINDOW, stop))
+            fold = recording.fold
+            if fold is None:
+                fold = first * _FOLDS // n_frames % _FOLDS
+            labels = np.asarray(recording.labels[part])
+            yield _Window(recording.probabilities[part], labels, recording.rate_hz, fold)
+
+
+def _best_candidate(data: _Validation) -> _Candidate | None:
+    """The candidate with the best scores on held-out folds; None where none beats plain argmax."""
+    powers = _POWERS if data.base.prior else _POWERS[:1]
+    fitted = {key: data.fitted(*key) for key in itertools.product(data.folds, powers)}
+
+    def held_out(candidate: _Candidate) -> tuple[float, float]:
+        decoders = [candidate.of(fitted[w.fold, candidate.power]) for w in data.scored]
+        return _score(decoders, data.scored, data.n_classes)
+
+    argmax = [_Candidate(*pair) for pair in itertools.product(powers, (0.0, *_SHRINK))]
+    scores: Scores = {candidate: held_out(candidate) for candidate in argmax}
+    # Smoothing and minimum durations are tried on top of three ways to take the largest
+    # probability: the plain one, the best for frames and bouts, and the best for frames.
+    by_frames = max(argmax, key=lambda c: scores[c][0] - _PULL * (c.shrink > 0))
+    without_biases = [candidate for candidate in argmax if not candidate.shrink]
+    by_both = max(without_biases, key=lambda c: sum(scores[c]))
+    for start in dict.fromkeys((argmax[0], by_both, by_frames)):
+        scores |= {candidate: held_out(candidate) for candidate in _variants(start)}
+    plain = scores[argmax[0]]
+    good = [candidate for candidate in scores if _beats(scores[candidate], plain)]
+    return max(good, key=lambda c: sum(scores[c]), default=None)
+
+
+def _beats(scores: tuple[float, float], plain: tuple[float, float]) -> bool:
+    """Is a decoder worth it? Both are macro-F1 and segment F1@50, of a candidate and of argmax."""
+    return sum(scores) > sum(plain) + _GAIN and scores[0] >= plain[0] - _LOSS
+
+
+def _variants(start: _Candidate) -> Iterator[_Candidate]:
+    """The same use of biases and prior, with smoothing or with minimum durations."""
+    for window in _SMOOTH_S:
+        yield dataclasses.replace(start, smooth_s=window)
+    for scale, cost in itertools.product(_DURATIONS, _COSTS):
+        yield dataclasses.replace(start, scale=scale, cost=cost)
+
+
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature of the lowest mean log loss (Guo et al. 2017, arXiv:1706.04599) on labelled frames."""
+    """The temperature with the lowest mean log loss on labelled frames.
+
+    Guo et al. 2017, arXiv:1706.04599. `probabilities` are `(frames, classes)`, `labels`
+    `(frames,)`.
+    """
     scores = np.log(np.clip(probabilities, 1e-12, None))
     own = scores[np.arange(len(labels)), labels]
 
@@ -168,15 +235,16 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
         t = np.exp(log_temperature)
         return float(np.mean(special.logsumexp(scores / t, axis=1) - own / t))
 
-    found = optimize.minimize_scalar(loss, bounds=(np.log(0.3), np.log(10)), method="bounded")
-    return float(np.exp(found.x))
+    best = optimize.minimize_scalar(loss, bounds=(np.log(0.3), np.log(10)), method="bounded")
+    return float(np.exp(best.x))
 
 
 def fit_biases(scores: np.ndarray, labels: np.ndarray, tuned: Sequence[int]) -> np.ndarray:
-    """Biases `(classes,)` for log probabilities `(frames, classes)` that raise macro-F1, by coordinate ascent.
+    """Biases `(classes,)` for log probabilities `(frames, classes)` that raise macro-F1.
 
-    Only classes in `tuned` get one, and it is pulled to 0. For each class, all values of the grid are scored from one
-    histogram: of the frames by the bias at which they would fall to the class, by truth, and by who has them otherwise.
+    Found by coordinate ascent, for the classes in `tuned` only, and pulled to 0. For each class,
+    all values of the grid are scored from one histogram of the frames: by the bias at which a frame
+    would change to the class, by its true class, and by the class that it has otherwise.
     """
     n, classes = scores.shape
     biases = np.zeros(classes)
@@ -186,16 +254,15 @@ def fit_biases(scores: np.ndarray, labels: np.ndarray, tuned: Sequence[int]) -> 
             rivals = scores + biases
             rivals[:, c] = -np.inf
             rival = rivals.argmax(1)
-            falls = np.searchsorted(
-                _GRID, rivals[np.arange(n), rival] - scores[:, c]
-            )  # to c from this value on
-            cells = (falls * classes + labels) * classes + rival
-            table = np.bincount(cells, minlength=(len(_GRID) + 1) * classes**2).reshape(
-                -1, classes, classes
-            )
-            fallen = table.cumsum(0)[:-1]
-            counts = table.sum(0) - fallen
-            counts[:, :, c] += fallen.sum(2)
+            # The first value of the grid from which on a frame has class c.
+            changes_at = np.searchsorted(_GRID, rivals[np.arange(n), rival] - scores[:, c])
+            cells = (changes_at * classes + labels) * classes + rival
+            histogram = np.bincount(cells, minlength=(len(_GRID) + 1) * classes**2)
+            histogram = histogram.reshape(-1, classes, classes)
+            # Confusion matrices `(grid, true, predicted)`, for every value of the grid.
+            changed = histogram.cumsum(0)[:-1]
+            counts = histogram.sum(0) - changed
+            counts[:, :, c] += changed.sum(2)
             gains = frame_figures(counts, [])[("macro_f1",)] - _PULL * _GRID**2
             biases[c] = _GRID[int(gains.argmax())]
         if np.array_equal(before, biases):
@@ -204,57 +271,54 @@ def fit_biases(scores: np.ndarray, labels: np.ndarray, tuned: Sequence[int]) -> 
 
 
 def _fit(
-    windows: Sequence[_Window],
-    bouts: Sequence[Sequence[np.ndarray]],
-    classes: int,
-    every: int,
-    base: Decoder,
+    windows: Sequence[_Window], durations_s: Sequence[np.ndarray], every: int, base: Decoder
 ) -> Decoder:
-    p = np.concatenate([w.probabilities[::every] for w in windows])
+    """`base` with a temperature, biases and minimum durations; `durations_s` are by class."""
+    probabilities = np.concatenate([w.probabilities[::every] for w in windows])
     labels = np.concatenate([w.labels[::every] for w in windows])
-    known = (labels >= 0) & ~np.isnan(p).any(1)
-    p, labels = p[known].astype(float), labels[known]
-    durations = [np.concatenate([b[c] for b in bouts]) for c in range(classes)]
-    tuned = [c for c, d in enumerate(durations) if len(d) >= _FEW_BOUTS]
+    known = (labels >= 0) & ~np.isnan(probabilities).any(1)
+    probabilities, labels = probabilities[known].astype(float), labels[known]
+    tuned = [c for c, durations in enumerate(durations_s) if len(durations) >= _FEW_BOUTS]
     decoder = base
-    if len(p):  # the temperature is that of the probabilities, whatever is made of them
-        decoder = dataclasses.replace(
-            base, temperature=round(fit_temperature(base.calibrated(p), labels), 4)
-        )
-        scores = np.log(np.clip(decoder.for_labels(p), 1e-5, None))
-        decoder = dataclasses.replace(
-            decoder, biases=tuple(fit_biases(scores, labels, tuned).tolist())
-        )
-    shortest = tuple(
-        float(np.quantile(d, _QUANTILE)) if c in tuned else 0.0 for c, d in enumerate(durations)
-    )
-    return dataclasses.replace(decoder, min_duration_s=shortest)
+    if len(probabilities):
+        # The temperature belongs to the probabilities, however labels are made of them.
+        temperature = fit_temperature(base.calibrated(probabilities), labels)
+        decoder = dataclasses.replace(base, temperature=round(temperature, 4))
+        scores = np.log(np.clip(decoder.for_labels(probabilities), 1e-5, None))
+        biases = fit_biases(scores, labels, tuned)
+        decoder = dataclasses.replace(decoder, biases=tuple(biases.tolist()))
+    shortest = np.zeros(len(durations_s))
+    for c in tuned:
+        shortest[c] = np.quantile(durations_s[c], _QUANTILE)
+    return dataclasses.replace(decoder, min_duration_s=tuple(shortest.tolist()))
 
 
-def _score(pairs: Sequence[tuple[Decoder, _Window]], classes: int) -> tuple[float, float]:
-    """Macro-F1 and segment F1@50, both 0-1, of windows decoded each by its own decoder."""
-    counts, sequences = np.zeros((classes, classes), np.int64), []
-    for decoder, w in pairs:
-        found = decoder.decode(w.probabilities, w.rate_hz)
-        counts += confusion(w.labels, found, classes)
-        sequences += [
-            (w.labels[s], found[s]) for s in labelled_stretches(w.labels, [(0, len(found))])
-        ]
+def _score(
+    decoders: Sequence[Decoder], windows: Sequence[_Window], classes: int
+) -> tuple[float, float]:
+    """Macro-F1 and segment F1@50, both 0-1, of windows decoded by one decoder each."""
+    counts = np.zeros((classes, classes), np.int64)
+    sequences = []
+    for decoder, window in zip(decoders, windows, strict=True):
+        predicted = decoder.decode(window.probabilities, window.rate_hz)
+        counts += confusion(window.labels, predicted, classes)
+        for stretch in labelled_stretches(window.labels, [(0, len(predicted))]):
+            sequences.append((window.labels[stretch], predicted[stretch]))
     macro = float(np.nan_to_num(frame_figures(counts[None], [])[("macro_f1",)][0]))
     return macro, count_segments(sequences).scores["f1_50"] / 100
 
 
 def _durations_s(
-    labels: np.ndarray, trials: Sequence[tuple[int, int]], rate_hz: float, classes: int
+    labels: np.ndarray, trials: Borders, rate_hz: float, classes: int
 ) -> list[np.ndarray]:
-    """By class, the durations of bouts whose begin and end were both seen."""
-    found: list[list[int]] = [[] for _ in range(classes)]
+    """Durations of complete bouts, by class: bouts between two labelled ones."""
+    n_frames: list[list[int]] = [[] for _ in range(classes)]
     for start, stop in trials:
         starts, stops, values = runs(np.asarray(labels[start:stop]))
         for i in range(1, len(values) - 1):
-            if values[i - 1] >= 0 and values[i] >= 0 and values[i + 1] >= 0:
-                found[values[i]].append(int(stops[i] - starts[i]))
-    return [np.array(d, float) / rate_hz for d in found]
+            if (values[i - 1 : i + 2] >= 0).all():
+                n_frames[values[i]].append(int(stops[i] - starts[i]))
+    return [np.array(lengths, float) / rate_hz for lengths in n_frames]
 
 
 def _rounded(decoder: Decoder) -> Decoder:

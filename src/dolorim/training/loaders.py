@@ -1,4 +1,4 @@
-"""What a training step is given: windows, single tracked frames, or both."""
+"""The batches of a training step: windows, single tracked frames, or both."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from dolorim.models.recognizer import Recognizer
 
 @dataclass(frozen=True)
 class Loaders:
-    """Loaders of `windows` and of `keypoint_frames` for the same steps, and of the numbers of recordings to validate.
+    """Loaders of `windows` and of `keypoint_frames` for the same steps, and of validation.
 
-    Where keypoints alone are learned, from single frames, no step is given any windows.
+    `val` loads the numbers of the recordings to validate. With `points_alone` only keypoints are
+    learned, from single frames, and the steps get no windows.
     """
 
     windows: DataLoader[Batch]
@@ -34,7 +35,7 @@ class Loaders:
 
     @property
     def training(self) -> dict[str, DataLoader[Batch]]:
-        """By what a step calls its batch (`Learner.training_step`)."""
+        """Loaders by the name that a step has for their batch (`Learner.training_step`)."""
         if self.keypoint_frames is None:
             return {"windows": self.windows}
         if self.points_alone:
@@ -42,8 +43,8 @@ class Loaders:
         return {"windows": self.windows, "keypoint_frames": self.keypoint_frames}
 
     @property
-    def angles_rad(self) -> list[BoutSampler | KeypointFrames | Turns]:
-        """Samplers that give each of several processes its own."""
+    def samplers(self) -> list[BoutSampler | KeypointFrames | Turns]:
+        """The samplers that divide their draws among processes that train together."""
         loaders = (self.windows, self.keypoint_frames, self.val)
         samplers = [loader.sampler for loader in loaders if loader is not None]
         return [s for s in samplers if isinstance(s, BoutSampler | KeypointFrames | Turns)]
@@ -51,32 +52,37 @@ class Loaders:
 
 def make_loaders(
     config: Config,
-    footage: Sequence[LabelledRecording],
+    recordings: Sequence[LabelledRecording],
     model: Recognizer,
     windows: Windows,
     sampler: BoutSampler,
     n_val: int,
 ) -> Loaders:
-    """`windows` of the training recordings (`footage`), drawn by `sampler`, and `n_val` recordings to validate."""
+    """Loaders of `windows` of the training `recordings`, drawn by `sampler`, and of validation.
+
+    `n_val` is the number of validation recordings. Raises `UserError` where keypoints are to be
+    learned and no training animal has any.
+    """
     settings = config.train
-    frames = val = None
+    keypoint_frames = val = None
     if model.keypoints is not None and settings.lambda_kp and settings.kp_frames:
-        draws = KeypointFrames(footage, settings, config.augment, sampler)
+        draws = KeypointFrames(recordings, settings, config.augment, sampler)
         if not draws.n_tracked:
             raise UserError(
-                "none of the animals that are learned from has a keypoint in any frame; check their pose files, or "
-                "learn behaviors alone: --tasks action_only"
+                "none of the training animals has a keypoint in any frame; check their pose files, "
+                "or learn behaviors alone: --tasks action_only"
             )
-        single = Windows(footage, 1, _needs_of_maps(model, windows.input_spec), config.augment)
-        frames = _loader(single, draws, settings.kp_frames, settings.num_workers)
+        map_spec = _input_spec_of_maps(model, windows.input_spec)
+        single = Windows(recordings, 1, map_spec, config.augment)
+        keypoint_frames = _loader(single, draws, settings.kp_frames, settings.num_workers)
     if n_val:
         val = DataLoader(Numbers(n_val), batch_size=None, sampler=Turns(n_val))
-    whole = _loader(windows, sampler, settings.batch_size, settings.num_workers)
-    return Loaders(whole, frames, val, learns_points_alone(config))
+    drawn = _loader(windows, sampler, settings.batch_size, settings.num_workers)
+    return Loaders(drawn, keypoint_frames, val, learns_points_alone(config))
 
 
-def _needs_of_maps(model: Recognizer, input_spec: InputSpec) -> InputSpec:
-    """What the keypoints of a single frame are found in."""
+def _input_spec_of_maps(model: Recognizer, input_spec: InputSpec) -> InputSpec:
+    """The input of the maps that a single frame's keypoints are found in."""
     assert model.visual is not None
     context = Halo(model.visual.map_before, model.visual.map_after)
     return dataclasses.replace(input_spec, visual=context, pose=None, points=True)
@@ -91,6 +97,7 @@ def _loader(
         sampler=sampler,
         num_workers=workers,
         persistent_workers=workers > 0,
+        # Forked processes would inherit the locks of the threads that decode video.
         multiprocessing_context="spawn" if workers else None,
         pin_memory=torch.cuda.is_available(),
     )

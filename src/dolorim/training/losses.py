@@ -1,4 +1,7 @@
-"""Losses on frame-wise decisions. Each correction for rare classes is a knob of its own; one at a time is meant."""
+"""Losses on frame-wise decisions.
+
+Each correction for rare classes is a setting of its own; they are meant to be used one at a time.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,19 @@ from dolorim.config import TrainConfig
 from dolorim.models.heads import Keypoints, cell_centers
 
 OverAll = Callable[[torch.Tensor], torch.Tensor]
-_MOST = 30.0  # a class is never weighted more than this many times another
+_MOST = 30.0  # no class is weighted more than this many times another
 _PEAK = 1.0  # cells; standard deviation of the heat map that a keypoint should have
 _LEAST_SHARE = 1e-4  # a rarer class is adjusted for as if it had this share of drawn frames
-_STEP = 4.0  # largest change of a log probability that smoothness is asked of (Farha and Gall 2019, MS-TCN)
+# Largest change of a log probability that counts against smoothness (Farha and Gall 2019, MS-TCN).
+_STEP = 4.0
+_NEAR = 0.05  # half sides of the crop; below this distance the keypoint loss is quadratic
+_VISIBILITY = 0.1  # weight of whether keypoints are visible, beside where they are
 
 
 def class_weights(shares: np.ndarray, power: float = 1.0) -> np.ndarray:
-    """Weights `(classes,)` inverse to a power of the share of each class among drawn frames, mean 1 over drawn frames.
+    """Weights `(classes,)` inverse to a power of each class's share among drawn frames.
 
-    Classes that were never drawn get 0.
+    Their mean over drawn frames is 1; classes that were never drawn get 0.
     """
     present = shares > 0
     if not present.any():
@@ -33,10 +39,10 @@ def class_weights(shares: np.ndarray, power: float = 1.0) -> np.ndarray:
 
 
 def learned_shares(config: TrainConfig, shares: np.ndarray) -> np.ndarray:
-    """What a network takes the classes' shares for, `(classes,)`, that learns from drawn frames with these `shares`.
+    """The shares `(classes,)` that a network learns from drawn frames with these `shares`.
 
-    A class that is weighted up seems more frequent, in proportion. Logit adjustment divides its log share out of the
-    network's own probabilities.
+    A class that is weighted up seems more frequent, in proportion. Logit adjustment divides its
+    share out of the network's own probabilities.
     """
     return shares * _weights(config, shares) * np.exp(-_adjustment(config, shares))
 
@@ -48,16 +54,17 @@ def _weights(config: TrainConfig, shares: np.ndarray) -> np.ndarray:
 
 
 def _adjustment(config: TrainConfig, shares: np.ndarray) -> np.ndarray:
-    """What is added to logits in training, and not afterwards."""
+    """Added to the logits `(classes,)` in training, and not afterwards."""
     return config.logit_adjustment * np.log(np.maximum(shares, _LEAST_SHARE))
 
 
 class FrameLoss(nn.Module):
-    """Mean loss over labelled frames, from logits `(stages, batch, time, classes)`, summed over stages.
+    """Mean loss over labelled frames, summed over stages.
 
-    Labels are `(batch, time)`, -1 unlabelled. Focal: Lin et al. 2017. Logit adjustment: Menon et al. 2021, tau times
-    the log share is added to the logits. Smoothness: Farha and Gall 2019, the truncated squared change of log
-    probabilities between neighboring frames of one label.
+    Logits are `(stages, batch, time, classes)`, labels `(batch, time)`, -1 unlabelled. Focal loss:
+    Lin et al. 2017. Logit adjustment: Menon et al. 2021, tau times the log share is added to the
+    logits. Smoothness: Farha and Gall 2019, the truncated squared change of log probabilities
+    between neighboring frames of one label.
     """
 
     weights: torch.Tensor
@@ -65,25 +72,25 @@ class FrameLoss(nn.Module):
 
     def __init__(self, config: TrainConfig, shares: np.ndarray) -> None:
         super().__init__()
-        weights, adjustment = _weights(config, shares), _adjustment(config, shares)
-        self.register_buffer(
-            "weights", torch.as_tensor(weights, dtype=torch.float32), persistent=False
-        )
-        self.register_buffer(
-            "adjustment", torch.as_tensor(adjustment, dtype=torch.float32), persistent=False
-        )
+        weights = torch.as_tensor(_weights(config, shares), dtype=torch.float32)
+        adjustment = torch.as_tensor(_adjustment(config, shares), dtype=torch.float32)
+        # Not saved with the weights, because they follow from the settings and the labels.
+        self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("adjustment", adjustment, persistent=False)
         self.config = config
 
     def forward(
         self, stages: torch.Tensor, labels: torch.Tensor, over_all: OverAll
     ) -> torch.Tensor:
-        """`over_all` averages over the processes that train together: theirs is then the loss of their whole batch."""
+        """The loss, where `over_all` averages over the processes that train together.
+
+        Together they then minimize the loss of their whole batch.
+        """
         targets = soft_targets(labels, len(self.weights), self.config.soft_boundaries)
         known = labels >= 0
         total = over_all((targets[known] @ self.weights).sum()).clamp(min=1e-6)
-        return torch.stack(
-            [self._of_stage(logits.float(), labels, targets, total, over_all) for logits in stages]
-        ).sum()
+        losses = [self._of_stage(s.float(), labels, targets, total, over_all) for s in stages]
+        return torch.stack(losses).sum()
 
     def _of_stage(
         self,
@@ -96,21 +103,23 @@ class FrameLoss(nn.Module):
         known = labels >= 0
         log = (logits + self.adjustment).log_softmax(-1)[known]
         target, smoothing = targets[known], self.config.label_smoothing
-        loss = -((target * (1 - smoothing) + smoothing / len(self.weights)) * log).sum(-1)
+        smoothed = target * (1 - smoothing) + smoothing / len(self.weights)
+        loss = -(smoothed * log).sum(-1)
         if self.config.focal_gamma:
-            loss = loss * (1 - (target * log.exp()).sum(-1)).clamp(min=0) ** self.config.focal_gamma
+            missed = (1 - (target * log.exp()).sum(-1)).clamp(min=0)
+            loss = loss * missed**self.config.focal_gamma
         mean = (loss * (target @ self.weights)).sum() / total
         if self.config.lambda_smooth:
-            mean = mean + self.config.lambda_smooth * _unsteadiness(
-                logits.log_softmax(-1), labels, over_all
-            )
+            unsteadiness = _unsteadiness(logits.log_softmax(-1), labels, over_all)
+            mean = mean + self.config.lambda_smooth * unsteadiness
         return mean
 
 
 def soft_targets(labels: torch.Tensor, n_classes: int, reach: int) -> torch.Tensor:
-    """Labels `(batch, time)` as shares `(batch, time, classes)`, averaged over `reach` frames to either side.
+    """Labels `(batch, time)` as shares `(batch, time, classes)`, averaged over neighboring frames.
 
-    Unlabelled frames count for nothing, and are all zeros themselves where there is no label near.
+    These are the `reach` frames to either side. Unlabelled frames do not count, and are all zeros
+    themselves where no label is near.
     """
     known = labels >= 0
     one_hot = F.one_hot(labels.clamp(min=0), n_classes).float() * known[..., None]
@@ -121,39 +130,49 @@ def soft_targets(labels: torch.Tensor, n_classes: int, reach: int) -> torch.Tens
 
 
 def keypoint_loss(
-    found: Keypoints,
+    predicted: Keypoints,
     points: torch.Tensor,
     valid: torch.Tensor,
     over_all: OverAll,
     map_weight: float = 0.0,
 ) -> torch.Tensor:
-    """Smooth L1 distance of keypoints from `points` `(batch, time, keypoint, 2)` that are in the crop, plus a tenth of
-    the cross entropy of whether they are there, plus `map_weight` times that of their heat maps.
+    """The loss of `predicted` keypoints against `points` `(batch, time, keypoint, 2)`.
 
-    The distance alone is of a mean, and a heat map that is spread over the mouse has the right mean too: the left and
-    the right ear then never part. `valid` `(batch, time)` is false beyond the recording. `over_all` as above. A window
-    without any point is of a recording that nobody has tracked: it says nothing about what can be seen.
+    It is the smooth L1 distance where a point is in the crop, plus a tenth of the cross entropy of
+    whether it is, plus `map_weight` times the cross entropy of the heat map. `valid` `(batch,
+    time)` is false beyond the recording; `over_all` as above.
     """
+    # A window without any point comes from a recording without pose: it does not tell what is
+    # visible.
     valid = valid & ~points.isnan().flatten(1).all(1, keepdim=True)
-    there = ~points.isnan().any(-1) & valid[..., None]
-    inside = there & (points.abs() <= 1).all(-1)
-    places, visibility = found.places.float(), found.visibility.float()
-    wrong = F.smooth_l1_loss(places, points.nan_to_num(0.0), reduction="none", beta=0.05).sum(-1)
+    present = ~points.isnan().any(-1) & valid[..., None]
+    inside = present & (points.abs() <= 1).all(-1)
+    places, visibility = predicted.places.float(), predicted.visibility.float()
+    known = points.nan_to_num(0.0)
+    loss = F.smooth_l1_loss(places, known, reduction="none", beta=_NEAR).sum(-1)
     if map_weight:
-        log = found.heat.float().flatten(3).log_softmax(-1)
-        wrong = wrong - map_weight * (peaks(points, found.heat.shape[3:]).flatten(3) * log).sum(-1)
-    seen = F.binary_cross_entropy_with_logits(visibility, inside.float(), reduction="none").mean(-1)
+        # The distance alone is that of a mean, and a heat map spread over the whole mouse has the
+        # right mean too: the left and the right ear would never separate.
+        log = predicted.heat.float().flatten(3).log_softmax(-1)
+        target = peaks(points, predicted.heat.shape[3:]).flatten(3)
+        loss = loss - map_weight * (target * log).sum(-1)
+    visible = F.binary_cross_entropy_with_logits(visibility, inside.float(), reduction="none")
     n_inside, n_valid = (over_all(mask.sum().float()).clamp(min=1e-6) for mask in (inside, valid))
-    return (wrong * inside).sum() / n_inside + 0.1 * (seen * valid).sum() / n_valid
+    distance = (loss * inside).sum() / n_inside
+    return distance + _VISIBILITY * (visible.mean(-1) * valid).sum() / n_valid
 
 
 def peaks(points: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Heat maps `(..., rows, columns)` that sum to 1, with a normal peak at each of `points` `(..., 2)` in the crop."""
+    """Heat maps `(..., rows, columns)` that sum to 1, each with a normal peak at one of the points.
+
+    `points` `(..., 2)` are in the crop, from -1 to 1; `size` is the number of rows and columns.
+    """
     sides = []
     for n, place in zip(size, (points[..., 1], points[..., 0]), strict=True):
         cells = (cell_centers(n, points.device) - place.nan_to_num(0.0)[..., None]) * (n / 2)
         sides.append((-0.5 * (cells / _PEAK) ** 2).softmax(-1))
-    return sides[0][..., :, None] * sides[1][..., None, :]
+    rows, columns = sides
+    return rows[..., :, None] * columns[..., None, :]
 
 
 def _unsteadiness(log: torch.Tensor, labels: torch.Tensor, over_all: OverAll) -> torch.Tensor:

@@ -4,162 +4,172 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from dolorim import __version__
+from dolorim.config import Config
+from dolorim.dataset.splits import Split
 from dolorim.files.tables import write_text
 from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.trials import Recording
 from dolorim.metrics.trust_text import trust_sentences
 
 _LIBRARIES = ("torch", "lightning", "av", "numpy", "scipy")
 
+_CROSS_VALIDATED = (
+    "Cross-validated by animal in {folds} folds: each animal was scored by a network that learned "
+    "from others, and whose checkpoint and decoder were chosen by others. The figures are those of "
+    "the recipe; this folder holds no network of its own, the folds do (`folds/`)."
+)
+_SPLIT_BY_ANIMAL = (
+    "No animal is in two parts. Only the test animals were not used for anything before they were "
+    "scored: the validation animals chose checkpoint and decoder, so their figures are optimistic."
+)
+_ENDED_EARLY = {
+    "max_minutes": " by --max_minutes: with more time it may be better",
+    "patience": ": the validation score did not rise any more",
+}
+
 
 def write_model_card(
     run: RunFolder, recordings: Sequence[Recording], metrics: dict[str, Any]
 ) -> None:
-    """Write `model_card.md`."""
+    """Write `model_card.md`; `metrics` are those of `metrics.json`, by part."""
     config, ethogram, splits = run.read_config(), run.read_ethogram(), run.read_folds()
     crossed = run.is_cross_validated
-    lines = [
-        f"# {run.path.name}",
-        "",
-        f"A dolorim `{config.approach}` model ({config.model.model_type}, clips of {config.model.clip_length} frames) "
-        f"that tells {len(ethogram)} behaviors apart: {', '.join(ethogram.classes)}.",
-        "",
-        "## Data",
-        "",
-        "| part | animals | videos | labelled frames |",
-        "|---|---|---|---|",
-    ]
+    lines = [f"# {run.path.name}", "", _first_sentence(config, ethogram), ""]
+    lines += ["## Data", "", *_data_table(splits, recordings, crossed), ""]
+    how = _CROSS_VALIDATED.format(folds=len(splits)) if crossed else _SPLIT_BY_ANIMAL
+    lines += [how, ""]
+    lines += ["## Training", "", *_training(run, len(splits) if crossed else 0), ""]
+    lines += ["## Figures", "", *_figures(metrics, ethogram)]
+    if not crossed:
+        decoder = json.dumps(run.read_decoder().to_dict(), indent=1)
+        lines += ["## Decoder", "", "```json", decoder, "```", ""]
+    lines += ["## Made with", "", _versions(config), ""]
+    write_text(run.path / "model_card.md", "\n".join(lines))
+
+
+def _first_sentence(config: Config, ethogram: Ethogram) -> str:
+    model = config.model
+    return (
+        f"A dolorim `{config.approach}` model ({model.model_type}, clips of {model.clip_length} "
+        f"frames) that distinguishes {len(ethogram)} behaviors: {', '.join(ethogram.classes)}."
+    )
+
+
+def _data_table(
+    splits: Sequence[Split], recordings: Sequence[Recording], crossed: bool
+) -> Iterator[str]:
+    yield "| part | animals | videos | labelled frames |"
+    yield "|---|---|---|---|"
     for k, split in enumerate(splits):
         for part in ("test",) if crossed else ("train", "val", "test"):
             animals = getattr(split, part)
-            mine = [r for r in recordings if r.animal in animals]
-            frames = sum(int(np.sum(r.labels >= 0)) for r in mine)
+            chosen = [r for r in recordings if r.animal in animals]
+            n_frames = sum(int(np.sum(r.labels >= 0)) for r in chosen)
             name = f"left out in fold {k}" if crossed else part
-            lines.append(f"| {name} | {', '.join(animals) or '-'} | {len(mine)} | {frames} |")
-    lines.append("")
-    if crossed:
-        lines += [
-            f"Cross-validated by animal in {len(splits)} folds: each animal was scored by a network that learned from "
-            f"others, whose checkpoint and decoder were chosen by others. The figures are of the recipe; this folder "
-            f"holds no network of its own, the folds do (`folds/`).",
-            "",
-        ]
-    else:
-        lines += [
-            "No animal stands in two parts. Only the test animals were seen by nobody before they were scored: "
-            "checkpoint and decoder were chosen by the validation animals, so that their figures are optimistic.",
-            "",
-        ]
-    lines += ["## Training", "", *_training(run, len(splits) if crossed else 0), ""]
-    lines += ["## Figures", ""]
+            yield f"| {name} | {', '.join(animals) or '-'} | {len(chosen)} | {n_frames} |"
+
+
+def _training(run: RunFolder, folds: int) -> Iterator[str]:
+    """One sentence on how training ended, for the run or for each of its folds."""
+    parts = {"Training": run}
+    if folds:
+        parts = {f"Fold {k}": run.fold(k) for k in range(folds)}
+    for name, part in parts.items():
+        record = part.read_training()
+        if record:
+            reason = _ENDED_EARLY.get(record["ended_by"], "")
+            verb = "ended early" if reason else "ran its course"
+            yield f"{name} {verb} in epoch {record['epoch']} of {record['epochs']}{reason}."
+
+
+def _figures(metrics: dict[str, Any], ethogram: Ethogram) -> list[str]:
+    lines = []
     if not metrics:
         lines.append("None: no animals were held out.")
     sentences = trust_sentences(metrics, ethogram.indicator, ethogram.background)
     lines += [*(f"- {sentence}" for sentence in sentences), ""]
-    for part, found in metrics.items():
-        lines += _figures(part, found)
-    if not crossed:
-        lines += [
-            "## Decoder",
-            "",
-            "```json",
-            json.dumps(run.read_decoder().to_dict(), indent=1),
-            "```",
-            "",
-        ]
-    libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-    lines += [
-        "## Made with",
-        "",
-        f"dolorim {__version__}, Python {platform.python_version()}, {libraries}; seed {config.train.seed}.",
-        "",
-    ]
-    write_text(run.path / "model_card.md", "\n".join(lines))
-
-
-def _training(run: RunFolder, folds: int) -> list[str]:
-    """How far training came: of a run, or of each of its folds."""
-    parts = {f"Fold {k}": run.fold(k) for k in range(folds)} if folds else {"Training": run}
-    lines = []
-    for name, part in parts.items():
-        found = part.read_training()
-        if found:
-            why = {
-                "max_minutes": " by --max_minutes: with more time it may be better",
-                "patience": ": the validation score did not rise any more",
-            }.get(found["ended_by"], "")
-            verb = "ended early" if why else "ran its course"
-            lines.append(f"{name} {verb} in epoch {found['epoch']} of {found['epochs']}{why}.")
+    for part, scores in metrics.items():
+        lines += _part_figures(part, scores)
     return lines
 
 
-def _figures(part: str, found: dict[str, Any]) -> list[str]:
-    if not found["frames"]:
-        return [
-            f"**{part}**: {', '.join(found['animals'])}, without labels.",
-            "",
-            *_keypoints(found),
-        ]
-    optimistic = (
-        " (optimistic: these animals chose checkpoint and decoder)" if part == "val" else ""
-    )
-    lines = [
-        f"**{part}**{optimistic}: {found['frames']} frames of {', '.join(found['animals'])}; {_scores(found)}.",
-        "",
-    ]
-    if ends := found["intervals"].get("macro_f1"):
-        lines += [f"95 % interval of macro-F1 over animals: {ends[0]:.3f} to {ends[1]:.3f}.", ""]
-    if "argmax" in found and found["argmax"]["segments"] != found["segments"]:
-        plain = _scores(found["argmax"])
-        lines += [
-            f"Decoder {found['decoder']}; the likeliest class of each frame alone gives {plain}.",
-            "",
-        ]
-    lines += _keypoints(found)
-    if "by_fold" in found:
-        each = [
-            f"{f['fold']} ({', '.join(f['animals'])}) {f['macro_f1']:.3f}" for f in found["by_fold"]
-        ]
-        lines += [f"Macro-F1 by fold: {'; '.join(each)}.", ""]
-    if found.get("seen_in_training"):
-        seen = ", ".join(found["seen_in_training"])
-        lines += [f"**Seen in training: {seen}.** These figures say nothing about new animals.", ""]
-    lines += [
-        "| class | precision | recall | F1 | frames | expected / true |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, c in found["per_class"].items():
-        ratio = c.get("expected_over_true")
-        figures = " | ".join(f"{c[key]:.3f}" for key in ("precision", "recall", "f1"))
+def _part_figures(part: str, scores: dict[str, Any]) -> Iterator[str]:
+    """The figures of one part; each paragraph is followed by an empty line."""
+    animals = ", ".join(scores["animals"])
+    if not scores["frames"]:
+        yield from (f"**{part}**: {animals}, without labels.", "")
+        yield from _keypoints(scores)
+        return
+    optimistic = ""
+    if part == "val":
+        optimistic = " (optimistic: these animals chose checkpoint and decoder)"
+    summary = _scores(scores)
+    yield from (f"**{part}**{optimistic}: {scores['frames']} frames of {animals}; {summary}.", "")
+    if ends := scores["intervals"].get("macro_f1"):
+        low, high = ends
+        yield from (f"95 % interval of macro-F1 over animals: {low:.3f} to {high:.3f}.", "")
+    if "argmax" in scores and scores["argmax"]["segments"] != scores["segments"]:
+        plain = _scores(scores["argmax"])
+        yield f"Decoder {scores['decoder']}; the likeliest class of each frame alone gives {plain}."
+        yield ""
+    yield from _keypoints(scores)
+    if "by_fold" in scores:
+        yield from (f"Macro-F1 by fold: {'; '.join(map(_fold_score, scores['by_fold']))}.", "")
+    if scores.get("seen_in_training"):
+        seen = ", ".join(scores["seen_in_training"])
+        yield f"**Seen in training: {seen}.** These figures say nothing about new animals."
+        yield ""
+    yield from _class_table(scores["per_class"])
+
+
+def _class_table(per_class: dict[str, dict[str, Any]]) -> Iterator[str]:
+    yield "| class | precision | recall | F1 | frames | expected / true |"
+    yield "|---|---|---|---|---|---|"
+    for name, scores in per_class.items():
+        figures = " | ".join(f"{scores[key]:.3f}" for key in ("precision", "recall", "f1"))
+        ratio = scores.get("expected_over_true")
         expected = "-" if ratio is None else f"{ratio:.2f}"
-        lines.append(f"| {name} | {figures} | {c['support']} | {expected} |")
-    lines += [
-        "",
-        "*Expected / true*: the sum of a class's probabilities over its true frames; 1 is right on average.",
-    ]
-    return [*lines, ""]
+        yield f"| {name} | {figures} | {scores['support']} | {expected} |"
+    yield ""
+    yield (
+        "*Expected / true*: the sum of a class's probabilities over the number of its true frames; "
+        "1 is right on average."
+    )
+    yield ""
 
 
-def _keypoints(found: dict[str, Any]) -> list[str]:
-    points = found.get("keypoints", {})
+def _fold_score(fold: dict[str, Any]) -> str:
+    return f"{fold['fold']} ({', '.join(fold['animals'])}) {fold['macro_f1']:.3f}"
+
+
+def _keypoints(scores: dict[str, Any]) -> list[str]:
+    points = scores.get("keypoints", {})
     if not points.get("points"):
         return []
-    return [
-        f"Keypoints: mean error {points['mae_px']:.2f} px, {points['mae_normalized']:.4f} of the crop's side, "
-        f"{points['mae_body_lengths']:.4f} body lengths ({points['points']} points).",
-        "",
-    ]
-
-
-def _scores(found: dict[str, Any]) -> str:
-    return (
-        f"accuracy {found['accuracy']:.3f}, macro-F1 {found['macro_f1']:.3f}, kappa {found['kappa']:.3f}, "
-        f"segment F1@50 {found['segments']['f1_50']:.1f}, edit {found['segments']['edit']:.1f}"
+    sentence = (
+        f"Keypoints: mean error {points['mae_px']:.2f} px, {points['mae_normalized']:.4f} of the "
+        f"crop's side, {points['mae_body_lengths']:.4f} body lengths ({points['points']} points)."
     )
+    return [sentence, ""]
+
+
+def _scores(scores: dict[str, Any]) -> str:
+    return (
+        f"accuracy {scores['accuracy']:.3f}, macro-F1 {scores['macro_f1']:.3f}, "
+        f"kappa {scores['kappa']:.3f}, segment F1@50 {scores['segments']['f1_50']:.1f}, "
+        f"edit {scores['segments']['edit']:.1f}"
+    )
+
+
+def _versions(config: Config) -> str:
+    libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    python = platform.python_version()
+    return f"dolorim {__version__}, Python {python}, {libraries}; seed {config.train.seed}."

@@ -34,18 +34,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Step = dict[str, Batch]
-_HEAD_RATE = 10.0  # of the keypoint head: a flat heat map has far to go to a peak, and each step is as long as the rate
-_KEYPOINTS_EVERY = (
-    4  # of a window's frames are learned from: its neighbors show next to nothing else
-)
+# Learning rate of the keypoint head, relative to the rest: a flat heat map is far from a peak, and
+# the length of each step is the learning rate.
+_HEAD_RATE = 10.0
+_PLATEAU_FACTOR = 0.3  # of the learning rate, at each plateau
+_KEYPOINTS_EVERY = 4  # of a window's frames are learned from, as its neighbors show much the same
 
 
 class Learner(pl.LightningModule):
-    """Trains a recognizer. `shares` `(classes,)` are those among drawn frames; `val` are recordings to validate on.
+    """Trains a recognizer.
 
-    Whatever is random in a step follows from the seed, the epoch, the step and the rank, not from what went before,
-    so that a run that was interrupted ends as one that was not. Processes that train together decide alike on all that
-    concerns them all: which stream a batch lacks, whether the loss is a number, when the time is over.
+    `shares` `(classes,)` are those among drawn frames; `val` are the recordings to validate on. All
+    that is random in a step follows from the seed, the epoch, the step and the rank, and not from
+    earlier steps, so an interrupted run ends as an uninterrupted one does. Processes that train
+    together decide alike on whatever concerns them all: which stream a batch lacks, whether the
+    loss is a number, when the time is over.
     """
 
     def __init__(
@@ -58,91 +61,86 @@ class Learner(pl.LightningModule):
         val: Sequence[LabelledRecording] = (),
     ) -> None:
         super().__init__()
-        self.model, self.config, self.ethogram, self.input_spec, self.val = (
-            model,
-            config,
-            ethogram,
-            input_spec,
-            val,
-        )
+        self.model = model
+        self.config = config
+        self.ethogram = ethogram
+        self.shares = shares
+        self.input_spec = input_spec
+        self.val = val
         self.loss = FrameLoss(config.train, shares)
         self.plateau = Plateau()
-        self.decoder = (
-            Decoder()
-        )  # what is known of the probabilities before anything is fitted to animals
-        # Its method, not the model itself: that would be registered, and saved, a second time.
-        self._look: Callable[..., Output] = self._compiled(model.forward)
-        self._find: Callable[..., Keypoints] = self._compiled(model.find_keypoints)
+        # How probabilities are corrected before anything is fitted to validation animals.
+        self.decoder = Decoder()
+        # Methods, and not the model itself, which would be registered and saved a second time.
+        self._recognize: Callable[..., Output] = self._compiled(model.forward)
+        self._find_keypoints: Callable[..., Keypoints] = self._compiled(model.find_keypoints)
         self._spent_s = 0.0  # in earlier sessions of this run
         self._started = time.monotonic()
-        self._went_on_at = (0, 0.0)  # step, and share of the epochs done by then
-        self.time_share = (
-            0.0  # of --max_minutes that has passed, for all processes alike; 0 without a limit
-        )
-        self.annealing = 1.0  # learning rate as a share of its peak, warm-up aside
+        self._resumed_at = (0, 0.0)  # step, and share of the epochs done by then
+        # Share of --max_minutes that has passed, the same for all processes; 0 without a limit.
+        self.time_share = 0.0
+        self.annealing = 1.0  # learning rate as a share of its peak, apart from warm-up
         self.ended_by: Literal["epochs", "max_minutes", "patience"] = "epochs"
         self._counts = self._no_counts()
 
-    def _compiled(self, see: Callable[..., T]) -> Callable[..., T]:
-        return compiled_or_not(see) if self.config.train.compile else see
+    def _compiled(self, method: Callable[..., T]) -> Callable[..., T]:
+        return compiled_or_not(method) if self.config.train.compile else method
 
     def training_step(self, step: Step, index: int) -> torch.Tensor:
-        """Learn from a batch of `windows`, of single tracked frames (`keypoint_frames`), or of both."""
-        everybodys = [self.config.train.seed, self.global_step]
-        mine = np.random.SeedSequence([*everybodys, self.global_rank]).generate_state(1)
-        torch.manual_seed(int(mine[0]))  # for dropout
+        """Learn from a batch of `windows`, of single tracked `keypoint_frames`, or of both."""
+        torch.manual_seed(self._seed_of(self.global_rank))  # for dropout
         changed = {
-            name: augment(b, self.config.augment, self.ethogram.mirrored)
-            for name, b in step.items()
+            name: augment(batch, self.config.augment, self.ethogram.mirrored)
+            for name, batch in step.items()
         }
         losses = []
         if "windows" in changed:
-            first = np.random.SeedSequence([*everybodys, 0]).generate_state(1)
-            losses.append(self._loss_of_windows(changed["windows"], int(first[0])))
+            # All processes use the seed of the first, so that their batches lack the same stream.
+            losses.append(self._loss_of_windows(changed["windows"], self._seed_of(0)))
         if "keypoint_frames" in changed:
             frames = changed["keypoint_frames"]
-            found = self._find(frames["frames"][:, None])
-            losses.append(self._loss_of_keypoints(found, frames["points"], frames["valid"]))
+            keypoints = self._find_keypoints(frames["frames"][:, None])
+            losses.append(self._loss_of_keypoints(keypoints, frames["points"], frames["valid"]))
         loss = torch.stack(losses).sum()
         together = self._over_all(loss.detach().clone())
         if not torch.isfinite(together):
             raise UserError(
-                f"the loss became {together.item()} in epoch {self.current_epoch + 1}, step {self.global_step}; "
-                f"the checkpoint of the epoch before is kept. "
+                f"the loss became {together.item()} in epoch {self.current_epoch + 1}, step "
+                f"{self.global_step}; the checkpoint of the previous epoch is kept. "
                 f"Try a lower --lr (now {self.config.train.lr:g}) or --precision 32"
             )
         self.log("train/loss", together, prog_bar=True, on_step=True, on_epoch=True, batch_size=1)
         return loss
 
+    def _seed_of(self, rank: int) -> int:
+        entropy = [self.config.train.seed, self.global_step, rank]
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
     def _loss_of_windows(self, batch: Batch, seed: int) -> torch.Tensor:
         settings = self.config.train
         every = 0 if settings.kp_frames or not settings.lambda_kp else _KEYPOINTS_EVERY
         inputs = self._with_one_stream_left_out(inputs_of(batch), seed)
-        found = self._look(inputs, batch["valid"], halo=True, maps=every)
-        loss = self.loss(found.stages, batch["labels"], self._over_all)
-        if found.keypoints is None:
+        output = self._recognize(inputs, batch["valid"], halo=True, maps=every)
+        loss = self.loss(output.stages, batch["labels"], self._over_all)
+        if output.keypoints is None:
             return loss
-        some = slice(None, None, every)
-        return loss + self._loss_of_keypoints(
-            found.keypoints, batch["points"][:, some], batch["valid"][:, some]
-        )
+        points, valid = batch["points"][:, ::every], batch["valid"][:, ::every]
+        return loss + self._loss_of_keypoints(output.keypoints, points, valid)
 
     def _loss_of_keypoints(
-        self, found: Keypoints, points: torch.Tensor, valid: torch.Tensor
+        self, keypoints: Keypoints, points: torch.Tensor, valid: torch.Tensor
     ) -> torch.Tensor:
         settings = self.config.train
-        loss = keypoint_loss(found, points, valid, self._over_all, settings.lambda_kp_map)
+        loss = keypoint_loss(keypoints, points, valid, self._over_all, settings.lambda_kp_map)
         self.log("train/keypoints", loss, on_step=False, on_epoch=True, batch_size=1)
         return settings.lambda_kp * loss
 
     def _with_one_stream_left_out(self, inputs: Inputs, seed: int) -> Inputs:
-        """The same, but for a share of the batches that lack the pose or the picture."""
+        """The inputs, without the pose or without the picture for a share of the batches."""
         share = self.config.model.modality_dropout
-        both = inputs.pose is not None and (
-            inputs.frames is not None or inputs.features is not None
-        )
+        has_picture = inputs.frames is not None or inputs.features is not None
         drawn = np.random.default_rng(seed).random()
-        if not both or drawn >= share:
+        if inputs.pose is None or not has_picture or drawn >= share:
             return inputs
         if drawn < share / 2:
             features = inputs.features
@@ -153,40 +151,35 @@ class Learner(pl.LightningModule):
 
     def _over_all(self, value: torch.Tensor) -> torch.Tensor:
         """The mean of a value over the processes that train together."""
-        return (
-            value
-            if self.trainer.world_size == 1
-            else self.trainer.strategy.reduce(value.detach(), reduce_op="mean")
-        )
+        if self.trainer.world_size == 1:
+            return value
+        return self.trainer.strategy.reduce(value.detach(), reduce_op="mean")
 
     def on_train_epoch_start(self) -> None:
         thaw(self.model.visual, self.config.model, self.current_epoch)
 
     def on_train_batch_start(self, step: Step, index: int) -> None:
-        if self.config.train.max_minutes:
-            share = torch.tensor(
-                self.spent_s / (60 * self.config.train.max_minutes), device=self.device
-            )
+        minutes = self.config.train.max_minutes
+        if minutes:
+            share = torch.tensor(self.spent_s / (60 * minutes), device=self.device)
             self.time_share = float(self._over_all(share))
 
     def validation_step(self, recording: int, index: int) -> None:
         if recording < 0:  # the other processes have one more
             return
-        footage = self.val[recording]
+        labelled = self.val[recording]
         settings = self.config.train
         read = settings.val_T or UNIT
         predictor = Predictor(
             self.model, self.input_spec, self.device, settings.precision, read=read, fold=False
         )
-        guess = predictor(footage).probabilities.argmax(1)
-        self._counts += confusion(footage.recording.labels, guess, len(self.ethogram))
+        predicted = predictor(labelled).probabilities.argmax(1)
+        self._counts += confusion(labelled.recording.labels, predicted, len(self.ethogram))
 
     def on_validation_epoch_end(self) -> None:
         if self.trainer.world_size > 1:
-            together = self.trainer.strategy.reduce(
-                torch.from_numpy(self._counts).to(self.device), reduce_op="sum"
-            )
-            self._counts = together.cpu().numpy()
+            counts = torch.from_numpy(self._counts).to(self.device)
+            self._counts = self.trainer.strategy.reduce(counts, reduce_op="sum").cpu().numpy()
         scores = frame_scores(self._counts, self.ethogram.classes)
         self._counts = self._no_counts()
         self.log("val/macro_f1", scores["macro_f1"], prog_bar=True)
@@ -200,13 +193,13 @@ class Learner(pl.LightningModule):
         settings = self.config.train
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
         optimizer = kind(self._groups(), settings.lr, weight_decay=settings.weight_decay)
-        total = int(
-            self.trainer.estimated_stepping_batches
-        )  # with as many processes as there are now
+        # With as many processes as there are now; a resumed run may have had another number before.
+        total = int(self.trainer.estimated_stepping_batches)
         warm_up = max(1, round(settings.warmup_epochs * total / settings.epochs))
 
         def factor(step: int) -> float:
-            step = step - self._went_on_at[0] + round(self._went_on_at[1] * total)
+            resumed_step, share_done = self._resumed_at
+            step = step - resumed_step + round(share_done * total)
             self.annealing = self._annealing(step / total)
             return min(1.0, (step + 1) / warm_up) * self.annealing
 
@@ -214,29 +207,31 @@ class Learner(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Parameters with the learning rate of each group."""
-        head = [] if self.model.keypoints is None else [*self.model.keypoints.parameters()]
-        theirs = {id(p) for p in head}
-        others = [p for p in self.parameters() if id(p) not in theirs]
-        groups: list[dict[str, Any]] = [{"params": others}]
-        return (
-            [*groups, {"params": head, "lr": _HEAD_RATE * self.config.train.lr}] if head else groups
-        )
+        """Parameters in groups with a learning rate each; the keypoint head has its own."""
+        if self.model.keypoints is None:
+            return [{"params": [*self.parameters()]}]
+        head = [*self.model.keypoints.parameters()]
+        in_head = {id(p) for p in head}
+        others = [p for p in self.parameters() if id(p) not in in_head]
+        return [{"params": others}, {"params": head, "lr": _HEAD_RATE * self.config.train.lr}]
 
     def _annealing(self, share: float) -> float:
-        """Half a cosine from 1 to almost 0 over the share of the steps or of the time allowed, whichever is ahead."""
+        """Half a cosine from 1 to almost 0, over the steps or the time, whichever ends first.
+
+        `share` is that of the steps.
+        """
         if not self.anneals:
             return self.plateau.factor
         return 0.5 + 0.49 * math.cos(math.pi * min(1.0, max(share, self.time_share)))
 
     @property
     def anneals(self) -> bool:
-        """Does the learning rate come down whatever the validation score is?"""
+        """Does the learning rate come down independently of the validation score?"""
         return self.config.train.lr_schedule == "cosine"
 
     @property
     def spent_s(self) -> float:
-        """Seconds that this run has trained, earlier sessions counted in."""
+        """Seconds that this run has trained, earlier sessions included."""
         return self._spent_s + time.monotonic() - self._started
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -248,34 +243,32 @@ class Learner(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._spent_s = checkpoint["learner"]["spent_s"]
         self.plateau = Plateau(**checkpoint["learner"]["plateau"])
-        self._went_on_at = (
-            checkpoint["global_step"],
-            (checkpoint["epoch"] + 1) / self.config.train.epochs,
-        )
+        share_done = (checkpoint["epoch"] + 1) / self.config.train.epochs
+        self._resumed_at = (checkpoint["global_step"], share_done)
 
     def _no_counts(self) -> np.ndarray:
         return np.zeros((len(self.ethogram), len(self.ethogram)), np.int64)
 
 
 def inputs_of(batch: Batch) -> Inputs:
-    """What the network sees of a batch of windows (`Windows`), after augmentation."""
+    """The network's inputs out of a batch of windows (`Windows`), after augmentation."""
     points = batch.get("points")
     if points is not None and "hidden" in batch:
         points = points.masked_fill(batch["hidden"][:, None, :, None], math.nan)
     frames = batch.get("frames")
     return Inputs(
-        None if frames is None else frames[:, None],
-        batch.get("track"),
-        batch.get("pose"),
-        batch.get("inside"),
-        points,
-        batch.get("features"),
-        batch.get("negative"),
+        frames=None if frames is None else frames[:, None],
+        crop_centers=batch.get("track"),
+        pose=batch.get("pose"),
+        pose_inside=batch.get("inside"),
+        points=points,
+        features=batch.get("features"),
+        negative=batch.get("negative"),
     )
 
 
 def thaw(visual: Cnn3d | Vit2d | VideoMae3d | None, config: ModelConfig, epoch: int) -> None:
-    """Let a pretrained encoder learn, or keep it as it is, as the settings say for this epoch."""
+    """Let a pretrained encoder learn or freeze it, as the settings say for this epoch."""
     if not isinstance(visual, Pretrained):
         return
     if config.freeze_backbone_epochs < 0 or epoch < config.freeze_backbone_epochs:
@@ -288,7 +281,7 @@ def thaw(visual: Cnn3d | Vit2d | VideoMae3d | None, config: ModelConfig, epoch: 
 
 @dataclasses.dataclass(frozen=True)
 class Plateau:
-    """Lowers the learning rate to 0.3 of what it was after `PATIENCE` epochs without a better validation score."""
+    """Lowers the learning rate after `PATIENCE` epochs without a better validation score."""
 
     factor: float = 1.0
     best: float = -1.0
@@ -300,5 +293,5 @@ class Plateau:
         if score > self.best:
             return Plateau(self.factor, score, 0)
         if self.waited + 1 >= self.PATIENCE:
-            return Plateau(0.3 * self.factor, self.best, 0)
+            return Plateau(_PLATEAU_FACTOR * self.factor, self.best, 0)
         return Plateau(self.factor, self.best, self.waited + 1)

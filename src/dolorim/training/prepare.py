@@ -1,0 +1,151 @@
+"""Everything that training needs: the split, the network, the windows and the learner."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+
+from dolorim.config import Config
+from dolorim.core.errors import UserError
+from dolorim.dataset.augmentation import augment, settle
+from dolorim.dataset.labelled_recording import InputSpec, LabelledRecording
+from dolorim.dataset.loading import StudyDataset, learns_points_alone
+from dolorim.dataset.splits import Split, split_animals
+from dolorim.dataset.windows import Batch, Windows, pose_statistics
+from dolorim.inference.backbone_features import needs_only_features, with_features
+from dolorim.inference.input_spec import input_spec_of
+from dolorim.inference.run_folder import RunFolder, load_strictly
+from dolorim.labels.ethogram import Ethogram
+from dolorim.models.build import build_recognizer
+from dolorim.models.pretrained import Pretrained, last_blocks, load_encoder
+from dolorim.models.recognizer import Recognizer
+from dolorim.terminal import detail, say
+from dolorim.training.drawn_shares import prior_decoder, sampler_for
+from dolorim.training.loaders import Loaders, make_loaders
+from dolorim.training.module import Learner, inputs_of
+
+
+def frames_by_animal(dataset: StudyDataset) -> dict[str, np.ndarray]:
+    """Labelled frames of each class `(classes,)`, by animal."""
+    n_classes = len(dataset.project.ethogram)
+    by_animal: dict[str, np.ndarray] = {}
+    for recording in dataset.recordings:
+        counts = count_labels(recording.labels, n_classes)
+        by_animal[recording.animal] = by_animal.get(recording.animal, 0) + counts
+    return by_animal
+
+
+def count_labels(labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Frames of each class `(classes,)` among `labels` `(time,)`; unlabelled ones do not count."""
+    return np.bincount(labels[labels >= 0], minlength=n_classes)
+
+
+def split_dataset(config: Config, dataset: StudyDataset) -> Split:
+    """The animals of each part: those named in the settings, the others drawn."""
+    val = _names(config.train.val_animals)
+    test = _names(config.train.test_animals)
+    if learns_points_alone(config):
+        val = val or []  # validation compares labels, and there are none
+    return split_animals(frames_by_animal(dataset), val=val, test=test, seed=config.train.seed)
+
+
+def _names(text: str | None) -> list[str] | None:
+    """Animals out of `a,b`; an empty list for `none`, None where nothing was said."""
+    if text is None:
+        return None
+    if text.strip().casefold() == "none":
+        return []
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def prepare(config: Config, dataset: StudyDataset, split: Split) -> tuple[Learner, Loaders]:
+    """The network and the windows to train it on, after one batch has gone through it.
+
+    Raises `UserError` for settings that contradict each other or the data.
+    """
+    ethogram, skeleton = dataset.project.ethogram, dataset.skeleton
+    pl.seed_everything(config.train.seed, workers=True, verbose=False)
+    augmentation, notes = settle(config, ethogram.classes, skeleton.keypoints)
+    for note in notes:
+        say(note)
+    config = dataclasses.replace(config, augment=augmentation)
+    model = build_recognizer(config.model, len(ethogram), skeleton, config.data.image_size)
+    input_spec = input_spec_of(model, config.model, skeleton)
+    _load_weights(model, config)
+    recordings, val = dataset.part(split.train), dataset.part(split.val)
+    # Features are those of the weights that training starts with, wherever they come from.
+    if needs_only_features(config.model):
+        recordings = with_features(recordings, model, input_spec, config)
+        val = with_features(val, model, input_spec, config)
+    if model.pose is not None and all(f.track is None for f in recordings):
+        raise UserError(
+            "none of the training animals has a pose; choose others with --val_animals and "
+            "--test_animals"
+        )
+    return _learner(config, ethogram, model, input_spec, recordings, val)
+
+
+def _load_weights(model: Recognizer, config: Config) -> None:
+    """Weights of a pretrained encoder, then those of a run to start from."""
+    settings = config.model
+    if isinstance(model.visual, Pretrained):
+        say(f"{settings.visual}: {load_encoder(model.visual, settings.encoder_weights)}")
+        # Raises now, and not in a later epoch, where the network has no blocks to thaw.
+        last_blocks(model.visual, settings.unfreeze_last)
+        if settings.freeze_backbone_epochs < 0 and settings.tasks == "multitask":
+            say(
+                "keypoints are read from the output of the frozen network, which is computed again "
+                "in every epoch; with --tasks action_only its features are computed only once"
+            )
+    warm_start = config.train.warm_start
+    if warm_start is not None:
+        load_strictly(model, RunFolder(warm_start).load_model().state_dict(), warm_start)
+        say(f"starting from the weights of {warm_start}")
+
+
+def _learner(
+    config: Config,
+    ethogram: Ethogram,
+    model: Recognizer,
+    input_spec: InputSpec,
+    recordings: Sequence[LabelledRecording],
+    val: Sequence[LabelledRecording],
+) -> tuple[Learner, Loaders]:
+    windows = Windows(recordings, config.train.train_T, input_spec, config.augment)
+    counts = count_labels(np.concatenate([f.recording.labels for f in recordings]), len(ethogram))
+    sampler, shares = sampler_for(config, recordings, ethogram, counts)
+    if model.pose is not None:
+        model.pose.fit(*pose_statistics(windows))
+    loaders = make_loaders(config, recordings, model, windows, sampler, len(val))
+    learner = Learner(model, config, ethogram, shares, input_spec, val)
+    learner.decoder = prior_decoder(config.train, ethogram, counts, shares)
+    _try_one_batch(learner, loaders)
+    return learner, loaders
+
+
+def _try_one_batch(learner: Learner, loaders: Loaders) -> None:
+    """Run one batch through the network, so that settings that do not fit fail at once."""
+    model, augmentation = learner.model, learner.config.augment
+    mirrored = learner.ethogram.mirrored
+    mode = model.training
+    model.eval()
+    with torch.inference_mode():
+        batch = next(iter(loaders.windows))
+        inputs = inputs_of(augment(batch, augmentation, mirrored))
+        output = model(inputs, batch["valid"], halo=True)
+        detail(f"one batch: {_shapes(batch)} -> actions {tuple(output.actions.shape)}")
+        if loaders.keypoint_frames is not None:
+            batch = next(iter(loaders.keypoint_frames))
+            frames = augment(batch, augmentation, mirrored)["frames"]
+            keypoints = model.find_keypoints(frames[:, None])
+            detail(f"single frames: {_shapes(batch)} -> keypoints {tuple(keypoints.places.shape)}")
+    model.train(mode)
+
+
+def _shapes(batch: Batch) -> str:
+    shapes = (f"{name} {tuple(value.shape)}" for name, value in batch.items() if value.dim() > 1)
+    return ", ".join(shapes)
