@@ -192,6 +192,15 @@ def test_every_test_that_the_page_of_faults_names_is_there() -> None:
     assert named > 20
 
 
+def test_every_finding_on_the_page_of_check_is_one_that_the_program_makes() -> None:
+    page = (HOME / "docs" / "check.md").read_text("utf-8")
+    cells = re.findall(r"^\| (`[^|]*) \|", page, re.M)
+    names = {name for cell in cells for name in re.findall(r"`([a-z0-9-]+)`", cell)}
+    assert len(names) > 40
+    code = "".join(p.read_text("utf-8") for p in (HOME / "src" / "dolorim").rglob("*.py"))
+    assert {name for name in names if f'"{name}"' not in code} == set()
+
+
 def headings_of(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.M)
