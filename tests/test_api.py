@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,11 @@ def test_a_report_is_written_from_python_and_never_over_the_tables_of_a_lab(
     with pytest.raises(dl.DolorimError, match=r"already holds recordings\.csv"):
         dl.report(tmp_path / "labels", groups=groups, out=own)
     assert (own / "recordings.csv").read_text("utf-8") == "video,animal\nm1,1\n"
+    # A lab's table that came into the folder of an earlier report is not replaced either.
+    shutil.copy(groups, tmp_path / "report")
+    with pytest.raises(dl.DolorimError, match=r"already holds groups\.csv"):
+        dl.report(tmp_path / "labels", groups=groups, out=tmp_path / "report")
+    assert (tmp_path / "report" / "groups.csv").read_bytes() == groups.read_bytes()
     with pytest.raises(dl.DolorimError, match="no setting 'essay'"):
         dl.report(tmp_path / "labels", groups=groups, out=own, essay="formalin")
 

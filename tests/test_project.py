@@ -209,6 +209,15 @@ def test_a_recordings_table_that_leaves_a_doubt_is_refused(tmp_path, table, mess
         opened(project(tmp_path, ["a.mp4", "b.mp4"], recordings_csv=table))
 
 
+def test_tables_of_a_report_beside_the_folders_do_not_say_whose_recordings_are(tmp_path):
+    folder = project(tmp_path, ["a_1M.mp4", "b_2F.mp4"])
+    readouts = "video,trial,animal,group,window,behavior,readout,value,event,unit\n"
+    (folder / "recordings.csv").write_text(f"{readouts}a_1M,1,other,x,whole,rest,time_s,3,,s\n")
+    found = opened(folder)
+    assert sorted(animals_of(found).values()) == ["1M", "2F"]
+    assert any("a report has written it" in str(finding) for finding in found.assumptions)
+
+
 def test_a_line_of_recordings_csv_for_a_video_that_is_not_there_is_a_finding(tmp_path):
     found = opened(
         project(tmp_path, ["a.mp4"], recordings_csv="video,animal\ngone.mp4,1\na.mp4,2\n")

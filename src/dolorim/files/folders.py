@@ -10,13 +10,14 @@ from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.animals import animal_key
 from dolorim.files.poses import home_of
-from dolorim.files.subjects import SubjectTable, example, read_subjects
-from dolorim.files.tables import read_cells
+from dolorim.files.subjects import SubjectTable, column_key, example, read_subjects
+from dolorim.files.tables import head_of, read_cells
 
 ETHOGRAMS = ("ethogram.toml", "classes.csv", "classes.xlsx")
 _SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm")
 _NAMED = ("recordings", "animals", "groups")  # tables of animals, in the order of preference
 _REQUIRED = "recordings"  # has no other purpose, so that it must fit
+_OF_REPORT = {"window", "behavior", "readout"}  # columns that every table of read-outs has
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,11 @@ def find_whose(places: Iterable[Path], recordings: Mapping[Path, str]) -> Whose:
     chosen: SubjectTable | None = None
     findings: list[Finding] = []
     for kind in _NAMED:
-        path = one_of(tables_in(places, [kind + s for s in _SUFFIXES]), "--recordings")
+        tables = tables_in(places, [kind + s for s in _SUFFIXES])
+        # A report that was written beside the folders has tables of these names; they hold read-outs.
+        of_report = [path for path in tables if is_report_table(path)]
+        findings += [_passed_over(path, "a report has written it") for path in of_report]
+        path = one_of([path for path in tables if path not in of_report], "--recordings")
         if path is None:
             continue
         if kind == _REQUIRED:
@@ -89,6 +94,15 @@ def find_whose(places: Iterable[Path], recordings: Mapping[Path, str]) -> Whose:
         else:
             _refuse_other_animals(chosen, table, recordings)
     return Whose(chosen, tuple(findings))
+
+
+def is_report_table(path: Path) -> bool:
+    """Is this one of the tables of read-outs that `report` writes?"""
+    try:
+        header = head_of(path, 1)
+    except UserError:
+        return False
+    return bool(header) and _OF_REPORT <= {column_key(name) for name in header[0]}
 
 
 def _refuse_other_animals(

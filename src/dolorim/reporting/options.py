@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
+from dolorim.files.tables import head_of
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,22 @@ class ReportOptions:
         return settings
 
 
-def refuse_foreign_tables(out: Path, names: list[str]) -> None:
+def refuse_foreign_tables(out: Path, columns: Mapping[str, Sequence[str]]) -> None:
     """Raise `UserError` where the folder holds a lab's own tables under the names of a report's tables.
 
-    A folder that has a `report.html` was written by an earlier report and is written again.
+    `columns` are those of the tables to write. A file that shares most of them is of an earlier report, which is
+    written again.
     """
-    if (out / "report.html").exists():
-        return
-    taken = [name for name in names if (out / f"{name}.csv").exists()]
+    taken = [name for name in columns if _is_foreign(out / f"{name}.csv", columns[name])]
     if taken:
         raise UserError(
             f"{out}: already holds {', '.join(f'{name}.csv' for name in taken)}, which no report has written; "
             f"choose an empty folder with --out"
         )
+
+
+def _is_foreign(path: Path, columns: Sequence[str]) -> bool:
+    if not path.exists():
+        return False
+    header = next(iter(head_of(path, 1)), [])
+    return 2 * len(set(columns).intersection(header)) <= len(columns)

@@ -83,7 +83,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         confusions = list(trust.confusions.values())
         tables["corrected"] = corrected_budgets(tables["animals"], observations.classes, confusions)
     written = [name for name in tables if factors or name != "overall"]
-    refuse_foreign_tables(out, written)
+    refuse_foreign_tables(out, {name: list(tables[name].columns) for name in written})
     for name in written:
         table = tables[name]
         write_tidy(out / f"{name}.csv", table)
