@@ -1,8 +1,8 @@
 """What a script or a notebook does with `import dolorim as dl`."""
 
+import shutil
 import subprocess
 import sys
-import shutil
 from pathlib import Path
 
 import numpy as np

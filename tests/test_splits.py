@@ -87,11 +87,19 @@ def test_a_behavior_that_one_animal_alone_shows_is_kept_for_training_however_eve
         assert "even" in split_animals(frames, seed=seed).train
 
 
+def test_an_animal_is_the_same_in_any_letter_case_when_it_is_named_for_a_part():
+    frames = {name: np.array([10, 5]) for name in ("267M", "268F", "269M", "270F")}
+    split = split_animals(frames, val=["267m"], test=[" 268f "])
+    assert split.val == ("267M",)
+    assert split.test == ("268F",)
+    assert split.train == ("269M", "270F")
+
+
 @pytest.mark.parametrize(
     ("given_", "message"),
     [
         ({"val": ["m9"]}, r"no animal is called 'm9' \(for validation\); there are m00, m01, m02"),
-        ({"test": ["M00"]}, r"no animal is called 'M00' \(for test\)"),
+        ({"val": ["m00"], "test": ["M00 "]}, "'m00' is named for validation and for test"),
         ({"val": ["m00"], "test": ["m00"]}, "'m00' is named for validation and for test"),
         ({"val": ["m00"], "test": ["m01", "m02"]}, "no animal is left to train on"),
     ],

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dolorim.core.errors import UserError
+from dolorim.files.animals import animal_key
 
 _TRIES = 500
 
@@ -42,12 +43,8 @@ def split_animals(
     Raises `UserError` for a name that is not there and when nothing is left to train on.
     """
     names = sorted(frames)
-    for part, given in (("validation", val), ("test", test)):
-        for name in given or ():
-            if name not in frames:
-                raise UserError(
-                    f"no animal is called {name!r} (for {part}); there are {', '.join(names)}"
-                )
+    val = _as_known(val, names, "validation")
+    test = _as_known(test, names, "test")
     both = set(val or ()) & set(test or ())
     if both:
         raise UserError(
@@ -66,6 +63,21 @@ def split_animals(
         val=tuple(sorted(drawn[n_test : n_test + n_val] if val is None else val)),
         test=tuple(sorted(drawn[:n_test] if test is None else test)),
     )
+
+
+def _as_known(
+    given: Sequence[str] | None, names: Sequence[str], part: str
+) -> tuple[str, ...] | None:
+    """The animals that somebody means, in the spelling of `names`: `267m` is `267M`."""
+    if given is None:
+        return None
+    known = {animal_key(name): name for name in names}
+    for name in given:
+        if animal_key(name) not in known:
+            raise UserError(
+                f"no animal is called {name!r} (for {part}); there are {', '.join(names)}"
+            )
+    return tuple(dict.fromkeys(known[animal_key(name)] for name in given))
 
 
 def fold_animals(

@@ -69,9 +69,9 @@ def find_whose(places: Iterable[Path], recordings: Mapping[Path, str]) -> Whose:
     findings: list[Finding] = []
     for kind in _NAMED:
         tables = tables_in(places, [kind + s for s in _SUFFIXES])
-        # A report that was written beside the folders has tables of these names; they hold read-outs.
+        # A report next to the folders has tables of these names that hold read-outs.
         of_report = [path for path in tables if is_report_table(path)]
-        findings += [_passed_over(path, "a report has written it") for path in of_report]
+        findings += [_not_used(path, "a report has written it") for path in of_report]
         path = one_of([path for path in tables if path not in of_report], "--recordings")
         if path is None:
             continue
@@ -102,7 +102,7 @@ def is_report_table(path: Path) -> bool:
         header = head_of(path, 1)
     except UserError:
         return False
-    return bool(header) and _OF_REPORT <= {column_key(name) for name in header[0]}
+    return bool(header) and {column_key(name) for name in header[0]} >= _OF_REPORT
 
 
 def _refuse_other_animals(
