@@ -17,7 +17,8 @@ from dolorim.video.reader import read_frames
 def test_importing_dolorim_is_quick_and_imports_no_torch() -> None:
     code = (
         "import sys, time; since = time.process_time(); import dolorim as dl; dir(dl); "
-        "spent = time.process_time() - since; assert spent < 0.3, spent; assert 'torch' not in sys.modules"
+        "spent = time.process_time() - since; assert spent < 0.3, spent; "
+        "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -165,3 +166,19 @@ def test_what_a_user_can_mend_is_one_line_and_an_exception(tmp_path: Path) -> No
         dl.train("video", run=tmp_path / "run", epochs=-1)
     with pytest.raises(AttributeError, match="no attribute"):
         _ = dl.nonsense
+
+
+def test_a_script_that_is_not_guarded_runs_once_although_workers_are_started(
+    study: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import dolorim as dl\n"
+        "print('begins')\n"
+        f"checked = dl.check({str(study)!r}, trial_length=90, workers=2)\n"
+        "assert all(f.name != 'crash' for f in checked.findings), checked.findings\n"
+        "print(len(checked.rows), 'recordings,', __file__.endswith('script.py'))\n"
+    )
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == ["begins", "5 recordings, True"]

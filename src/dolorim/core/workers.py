@@ -11,10 +11,12 @@ import contextlib
 import multiprocessing.connection
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, Protocol, TypeVar
 
 from dolorim.core.crashes import log_crash, summarize, traceback_of
@@ -189,7 +191,8 @@ class _Process:
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, make, number), daemon=True)
-        self._process.start()
+        with _without_the_script(make):
+            self._process.start()
         theirs.close()
 
     def give(self, task: Any) -> None:
@@ -207,6 +210,27 @@ class _Process:
         self.connection.close()
         self._process.terminate()
         self._process.join()
+
+
+@contextlib.contextmanager
+def _without_the_script(make: Callable[[int], Callable[[Any], Any]]) -> Iterator[None]:
+    """Keep a new process from running the user's script again.
+
+    A spawned process imports the main module, which a script without `if __name__ == "__main__"`
+    does not survive: each worker would start workers of its own. Nothing in the main module is
+    needed here, unless `make` is defined in it.
+    """
+    main = sys.modules["__main__"]
+    if b"__main__" in bytes(ForkingPickler.dumps(make)):
+        yield
+        return
+    hidden = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    try:
+        vars(main).pop("__file__", None)
+        vars(main)["__spec__"] = None
+        yield
+    finally:
+        vars(main).update(hidden)
 
 
 def _how_it_ended(code: int | None) -> str:
