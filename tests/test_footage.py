@@ -169,7 +169,7 @@ def test_a_spot_in_the_video_shows_in_the_crop_where_its_point_says(turned: bool
     view = CropPlan(100.0, size, (100.0, 100.0), None, centers_px=centers, angles_rad=angles_rad)
     blocks = list(crop_frames(frames, view))
     images, way, turned_by = (
-        np.concatenate([getattr(b, k) for b in blocks]) for k in ("images", "centers", "turns")
+        np.concatenate([getattr(b, k) for b in blocks]) for k in ("images", "centers", "angles_rad")
     )
     there = crop_points(spots[:, None], way, turned_by, view.side_px)[:, 0]
     light, at = np.where(images > 25, images, 0).astype(float), (2 * np.arange(size) + 1) / size - 1

@@ -1,4 +1,7 @@
-"""Random changes to a batch of windows, on whatever device it lies. Each window is changed alike in all its frames."""
+"""Random changes to a batch of windows, on the device that holds it.
+
+A window is changed in the same way in all its frames.
+"""
 
 from __future__ import annotations
 
@@ -14,34 +17,37 @@ from dolorim.config import AugmentConfig, Config
 from dolorim.core.mirror import without_partner
 from dolorim.dataset.windows import Batch
 
-_TURN_OF_ALIGNED = 20 / 360  # of a full turn: how badly a heading may be told by a pose
+_TURN_OF_ALIGNED = 20 / 360  # of a full turn: how far the heading of a pose may be off
 
 
 def settle(
     config: Config, classes: Sequence[str], keypoints: Sequence[str]
 ) -> tuple[AugmentConfig, list[str]]:
-    """The random changes that suit the other settings and the names, and what to tell of them.
+    """The random changes that fit the other settings and the names, and messages about them.
 
-    Windows that `--align heading` has turned upright are turned by a few degrees only. Nothing is mirrored where a
-    class or a keypoint names a side whose other one has no name: its mirror image would be called what it is not.
+    Windows that `--align heading` has turned upright are turned by only a few degrees. Nothing is
+    mirrored if a class or a keypoint names a side and the other side has no name, because its
+    mirror image would get a wrong name.
     """
-    settled, told = config.augment, []
+    settled, messages = config.augment, []
     if config.data.align == "heading":
         settled = dataclasses.replace(settled, aug_rotate=settled.aug_rotate * _TURN_OF_ALIGNED)
     alone = [*without_partner(classes), *without_partner(keypoints)]
     if alone and settled.aug_flip:
         settled = dataclasses.replace(settled, aug_flip=0.0)
-        told.append(
-            f"no window is mirrored: {', '.join(alone)} name a side, and nothing is called the other one"
+        messages.append(
+            f"no window is mirrored: {', '.join(alone)} name a side, "
+            "and nothing is called the other one"
         )
-    return settled, told
+    return settled, messages
 
 
 def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int]) -> Batch:
-    """A changed copy of a batch: `frames` `(batch, time, size, size)` uint8 become float32 from 0 to 1.
+    """A changed copy of a batch; `frames` `(batch, time, size, size)` become float32 from 0 to 1.
 
-    Turning, mirroring, scaling and shifting move pixels, track and points together; the labels of windows that are
-    `mirrored` become those of the `mirrored` classes. `negative` `(batch,)` says which windows became negatives.
+    Turning, mirroring, scaling and shifting move pixels, track and points together. `mirrored`
+    `(classes,)` says what each class becomes in a mirrored window. The result has `negative`
+    `(batch,)`, which says which windows became photographic negatives.
     """
     flip, labels = batch["mirrored"], batch["labels"]
     exchange = torch.as_tensor(mirrored, device=labels.device)
@@ -51,14 +57,14 @@ def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int]) -> Bat
     frames, track = batch["frames"].float() / 255, batch["track"]
     draw = _Draw(batch["seed"].tolist(), frames.device)
     turn = 2 * math.pi * draw.uniform(-0.5, 0.5) * config.aug_rotate
+    # Uniform on the log scale, so that larger and smaller are equally likely.
     scale = torch.exp(draw.uniform(-1, 1) * config.aug_scale)
     side = torch.where(flip, -1.0, 1.0)
     cos, sin = torch.cos(turn), torch.sin(turn)
     shift = config.aug_shift * torch.stack([draw.uniform(-1, 1), draw.uniform(-1, 1)], 1)
-    # Where an output pixel comes from: the output is turned by -turn, then mirrored.
-    back = torch.stack([scale * side * cos, -scale * sin, scale * side * sin, scale * cos], 1).view(
-        -1, 2, 2
-    )
+    # The matrix that tells where an output pixel comes from: turned by -turn, then mirrored.
+    entries = [scale * side * cos, -scale * sin, scale * side * sin, scale * cos]
+    back = torch.stack(entries, 1).view(-1, 2, 2)
     theta = torch.cat([back, shift[..., None]], 2)
     grid = F.affine_grid(theta, list(frames.shape), align_corners=False)
     frames = F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
@@ -74,15 +80,16 @@ def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int]) -> Bat
 def _photometric(
     frames: torch.Tensor, config: AugmentConfig, draw: _Draw
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Frames in another light, and which of them are negatives.
+    """Frames in another light, and which windows are negatives.
 
-    The negative is made last: 1 less the frames is then the very picture that it was made of.
+    The negative is made last, so that 1 minus the frames is exactly the picture that it shows.
     """
 
     def column(values: torch.Tensor) -> torch.Tensor:
         return values[:, None, None, None]
 
     negative = draw.chance(config.aug_invert)
+    # Gamma comes first, while all values are between 0 and 1.
     frames = frames.clamp(1e-3, 1) ** column(torch.exp(draw.uniform(-1, 1) * config.aug_gamma))
     contrast = column(torch.exp(draw.uniform(-1, 1) * config.aug_contrast))
     frames = (frames - 0.5) * contrast + 0.5 + column(draw.uniform(-1, 1) * config.aug_brightness)
@@ -93,7 +100,10 @@ def _photometric(
 
 
 class _Draw:
-    """One random number a window, from the window's own seed: it is changed alike whatever it is batched with."""
+    """One random number per window, from the window's own seed.
+
+    A window is thus changed in the same way no matter which batch it is in.
+    """
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
         self._device, self._seeds = device, seeds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,66 +27,80 @@ def extract(
     workers: int = 1,
     lengths: BodyLengths = NO_LENGTHS,
 ) -> tuple[dict[Path, CachedVideo], Failures]:
-    """Cache entries of all videos, missing and stale ones built anew; and the videos that have none, and why.
+    """The cache entries of all videos, built where missing or stale, and the failures.
 
-    A mapping gives the pose file of each video, for windows that follow it; `lengths` are those of the animals.
+    A mapping gives the pose file of each video, for windows that follow it; `lengths` are the body
+    lengths of the study. Raises `UserError` if the cache cannot be written or the disk is full.
     """
     poses: Poses = videos if isinstance(videos, Mapping) else dict.fromkeys(videos)
-    found: dict[Path, CachedVideo] = {}
-    missing: list[Path] = []
+    entries: dict[Path, CachedVideo] = {}
+    missing: dict[Path, VideoInfo] = {}
     failures: Failures = []
-    frames = needed = 0
-    look = TaskRunner(lambda number: partial(_look, config, lengths), 0)
+    # One bad video must not stop the others, in looking it up as in building its entry.
+    runner = TaskRunner(lambda number: partial(_load_or_probe, config, lengths), 0)
     for video in videos:
-        seen = look.attempt((video, poses[video]))
-        if isinstance(seen, Failed):
-            failures.append((video, seen.explain(str(video))))
-        elif isinstance(seen, CachedVideo):
-            found[video] = seen
+        result = runner.attempt((video, poses[video]))
+        if isinstance(result, Failed):
+            failures.append((video, result.explain(str(video))))
+        elif isinstance(result, CachedVideo):
+            entries[video] = result
         else:
-            frames += seen.expected_frames
-            needed += cache.bytes_needed(seen, config)
-            missing.append(video)
+            missing[video] = result
     if missing:
-        _announce(missing, needed, config)
-        with progress("extracting frames", frames or None) as bar:
-            for video, entry_or_reason in _build_all(
-                {v: poses[v] for v in missing}, config, workers, lengths
-            ):
-                if isinstance(entry_or_reason, str):
-                    failures.append((video, entry_or_reason))
-                else:
-                    found[video] = entry_or_reason
-                    bar(entry_or_reason.n_frames)
-    for entry in found.values():
+        _announce(missing, config)
+        tasks: deque[_Task] = deque((video, poses[video]) for video in missing)
+        expected_frames = sum(info.expected_frames for info in missing.values())
+        built, not_built = _build_all(tasks, expected_frames, config, workers, lengths)
+        entries |= built
+        failures += not_built
+    _warn_of_notes(entries.values())
+    # In the order of the videos, no matter which entries existed before.
+    return {v: entries[v] for v in videos if v in entries}, failures
+
+
+def _warn_of_notes(entries: Iterable[CachedVideo]) -> None:
+    for entry in entries:
         if entry.note:
             warn(f"{entry.video}: {entry.note}")
-    return {v: found[v] for v in videos if v in found}, failures
 
 
 _Task = tuple[Path, Path | None]
-"""A video and the pose that its window follows."""
+"""A video, and the pose that its window follows."""
 
 
-def _look(config: DataConfig, lengths: BodyLengths, task: _Task) -> CachedVideo | VideoInfo:
-    """A video's entry, or what has to be known of the video to make one."""
+def _load_or_probe(
+    config: DataConfig, lengths: BodyLengths, task: _Task
+) -> CachedVideo | VideoInfo:
+    """A video's entry, or its header if there is no entry."""
     video, pose = task
     return cache.load(video, lengths.for_crop(config, video), pose) or probe(video)
 
 
 def _build_all(
-    videos: Poses, config: DataConfig, workers: int, lengths: BodyLengths
-) -> Iterator[tuple[Path, CachedVideo | str]]:
-    """Entries of all videos as they are made, or why one could not be made."""
-    tasks: deque[_Task] = deque(videos.items())
-    for (video, pose), result in spread(
-        partial(_builder, config, lengths), tasks, min(workers, len(videos))
-    ):
-        if isinstance(result, Failed):
-            yield video, result.explain(str(video))
-        else:
+    tasks: deque[_Task],
+    expected_frames: int,
+    config: DataConfig,
+    workers: int,
+    lengths: BodyLengths,
+) -> tuple[dict[Path, CachedVideo], Failures]:
+    """The new entries of all videos, and the failures, with a progress bar."""
+    entries: dict[Path, CachedVideo] = {}
+    failures: Failures = []
+    make_builder = partial(_builder, config, lengths)
+    workers = min(workers, len(tasks))
+    with progress("extracting frames", expected_frames or None) as bar:
+        for (video, pose), result in spread(make_builder, tasks, workers):
+            if isinstance(result, Failed):
+                failures.append((video, result.explain(str(video))))
+                continue
+            # The entry is read here: sending a memory map between processes would copy all of it.
             entry = cache.load(video, lengths.for_crop(config, video), pose)
-            yield video, entry or f"{video}: its cache entry disappeared; run again"
+            if entry is None:
+                failures.append((video, f"{video}: its cache entry disappeared; run again"))
+                continue
+            entries[video] = entry
+            bar(entry.n_frames)
+    return entries, failures
 
 
 def _builder(config: DataConfig, lengths: BodyLengths, number: int) -> Callable[[_Task], None]:
@@ -98,7 +112,8 @@ def _build(config: DataConfig, lengths: BodyLengths, task: _Task) -> None:
     cache.build(video, lengths.for_crop(config, video), pose)
 
 
-def _announce(missing: Sequence[Path], needed: int, config: DataConfig) -> None:
+def _announce(missing: Mapping[Path, VideoInfo], config: DataConfig) -> None:
+    """Say how much disk space is needed. Raises `UserError` if there is less."""
     folder = cache.cache_folder(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,12 +121,15 @@ def _announce(missing: Sequence[Path], needed: int, config: DataConfig) -> None:
         raise UserError(
             f"{folder}: cannot be made ({error.strerror}); choose another folder with --cache DIR"
         ) from None
+    needed = sum(cache.bytes_needed(info, config) for info in missing.values())
     free = shutil.disk_usage(folder).free
     size = f"{needed / 1e9:.2f} GB" if needed >= 1e8 else f"{needed / 1e6:.0f} MB"
     say(
-        f"extracting frames of {len(missing)} videos to {folder} (about {size} of {free / 1e9:.0f} GB free)"
+        f"extracting frames of {len(missing)} videos to {folder} "
+        f"(about {size} of {free / 1e9:.0f} GB free)"
     )
     if needed > free:
         raise UserError(
-            f"{folder}: about {size} are needed, {free / 1e9:.1f} GB are free; choose another --cache DIR"
+            f"{folder}: about {size} are needed, {free / 1e9:.1f} GB are free; "
+            "choose another --cache DIR"
         )

@@ -1,4 +1,4 @@
-"""Which single frames keypoints are learned from."""
+"""Which single frames the keypoint head is trained on."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from dolorim.dataset.sampling import BoutSampler, WindowSpec
 
 
 class KeypointFrames(Sampler[WindowSpec]):
-    """Draws `kp_frames` windows of one frame per training step, every tracked frame of all recordings equally often.
+    """Draws `kp_frames` windows of one frame per training step, from all tracked frames alike.
 
-    A window of many frames shows one scene; a head that sees few scenes per step does not get beyond the mean place of
-    each keypoint. What an epoch draws depends on the seed and the epoch alone, and processes that train together take
-    turns, as they do with the `windows` that the same steps learn behaviors from.
+    A window of many frames shows one scene, and a head that sees few scenes per step only learns
+    the mean position of each keypoint. What an epoch draws depends only on the seed and the epoch,
+    and processes that train together share the frames out, as they do with the `windows` from which
+    the same steps learn behaviors.
     """
 
     def __init__(
@@ -30,16 +31,16 @@ class KeypointFrames(Sampler[WindowSpec]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        found = [_tracked(f) for f in footage]
-        self._recordings = np.repeat(np.arange(len(found)), [len(frames) for frames in found])
-        self._frames = np.concatenate([*found, np.empty(0, np.int64)])
+        tracked = [_tracked_frames(f) for f in footage]
+        self._recordings = np.repeat(np.arange(len(tracked)), [len(frames) for frames in tracked])
+        self._frames = np.concatenate([*tracked, np.empty(0, np.int64)])
         self._settings, self._augment, self._windows = settings, augment, windows
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
 
     @property
     def n_tracked(self) -> int:
-        """Frames that there are to draw from."""
+        """The number of frames to draw from."""
         return len(self._frames)
 
     def set_epoch(self, epoch: int) -> None:
@@ -50,23 +51,22 @@ class KeypointFrames(Sampler[WindowSpec]):
         return steps * self._settings.kp_frames
 
     def __iter__(self) -> Iterator[WindowSpec]:
-        rng = np.random.default_rng(
-            [self._settings.seed, self.epoch, 1]
-        )  # 1: other numbers than the windows'
-        everybodys = (self._draw(rng) for _ in range(len(self) * self.world_size))
-        return itertools.islice(everybodys, self.rank, None, self.world_size)
+        # The 1 makes the random numbers differ from those of the windows.
+        rng = np.random.default_rng([self._settings.seed, self.epoch, 1])
+        of_all_processes = (self._draw(rng) for _ in range(len(self) * self.world_size))
+        return itertools.islice(of_all_processes, self.rank, None, self.world_size)
 
     def _draw(self, rng: np.random.Generator) -> WindowSpec:
         at = int(rng.integers(self.n_tracked))
-        mirrored, seed = bool(rng.random() < self._augment.aug_flip), int(rng.integers(1 << 31))
-        return WindowSpec(
-            int(self._recordings[at]), float(self._frames[at]), mirrored=mirrored, seed=seed
-        )
+        mirrored = bool(rng.random() < self._augment.aug_flip)
+        seed = int(rng.integers(1 << 31))
+        recording, frame = int(self._recordings[at]), float(self._frames[at])
+        return WindowSpec(recording, frame, mirrored=mirrored, seed=seed)
 
 
-def _tracked(footage: LabelledRecording) -> np.ndarray:
-    """Frames `(n,)` of a recording on which the tracker has seen a keypoint; none without a picture to find it in."""
+def _tracked_frames(footage: LabelledRecording) -> np.ndarray:
+    """Frames `(n,)` in which the tracker found a keypoint; none for a recording without video."""
     if footage.video is None or footage.track is None:
         return np.empty(0, np.int64)
-    seen = np.isfinite(footage.track.points[:, 0]).all(-1).any(-1)
-    return np.flatnonzero(seen)
+    has_keypoint = np.isfinite(footage.track.points[:, 0]).all(-1).any(-1)
+    return np.flatnonzero(has_keypoint)

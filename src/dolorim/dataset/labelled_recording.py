@@ -1,4 +1,4 @@
-"""What there is of a recording to learn from: labels, frames, points."""
+"""A recording to learn from: its labels, frames and points."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dolorim.video.cache import CachedVideo
 class LabelledRecording:
     """A labelled recording with its cached video and its pose; one of the two may be missing.
 
-    `features` `(time, width)` are those of a frozen visual encoder, where they have been computed.
+    `features` `(time, width)` are those of a frozen visual encoder, if they have been computed.
     """
 
     recording: Recording
@@ -31,7 +31,7 @@ class LabelledRecording:
 
     @property
     def time_s(self) -> np.ndarray:
-        """Time of each frame: its timestamp, or its number over the rate where there is no video."""
+        """Time of each frame `(time,)`: its timestamp; without a video, its index over the rate."""
         if self.video is not None:
             return self.video.time_s
         assert self.track is not None
@@ -48,10 +48,10 @@ class Halo:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network wants to see of a stretch of frames; None for a stream that it does not have.
+    """The input that a network needs for a span of frames; None for a stream that it lacks.
 
-    `kind` says which pose features it learns from, `points` whether it wants to know where the keypoints are. A window
-    holds every `step`-th frame of its stretch.
+    `kind` says which pose features it learns from, and `points` whether it needs the positions of
+    the keypoints. A window holds every `step`-th frame of its span.
     """
 
     visual: Halo | None
@@ -68,20 +68,30 @@ class InputSpec:
     def features_of(
         self, track: PoseTrack, points: np.ndarray, since_seen: np.ndarray
     ) -> np.ndarray:
-        """The pose features `(time, features)` float32 of a stretch with `REACH` frames more on either side."""
-        found = pose_features(
-            self.kind, track.names, points, since_seen, scale_px=track.length_px, rate_hz=track.rate_hz
-        )  # fmt: skip
-        return found[REACH : len(found) - REACH]
+        """The pose features `(time, features)` float32 of a span of frames.
+
+        `points` and `since_seen` hold `REACH` frames more on either side.
+        """
+        features = pose_features(
+            self.kind,
+            track.names,
+            points,
+            since_seen,
+            scale_px=track.length_px,
+            rate_hz=track.rate_hz,
+        )
+        return features[REACH : len(features) - REACH]
 
 
 def crop_points(
     points: np.ndarray, centers: np.ndarray, angles_rad: np.ndarray, side_px: float
 ) -> np.ndarray:
-    """Points `(time, keypoint, xy)` in pixels of the video as places in the crop, from -1 to 1 (-1: its outer edge).
+    """Points `(time, keypoint, xy)` in pixels of the video as positions in the crop, from -1 to 1.
 
-    `centers` `(time, 2)` are the crop's, in sides of the crop; `turns` `(time,)` are radians (`Crops`).
+    -1 is the outer edge of the first pixel. `centers` `(time, 2)` and `angles_rad` `(time,)` are
+    those of the crops (`Crops`).
     """
+    # Turning the window by an angle turns the points in it by minus that angle.
     away = 2 * (points / side_px - centers[:, None])
     cos, sin = np.cos(angles_rad)[:, None], np.sin(angles_rad)[:, None]
     x, y = away[..., 0], away[..., 1]
@@ -91,7 +101,7 @@ def crop_points(
 def video_points(
     points: np.ndarray, centers: np.ndarray, angles_rad: np.ndarray, side_px: float
 ) -> np.ndarray:
-    """The inverse of `crop_points`: places in the crop as pixels of the video."""
+    """The inverse of `crop_points`: positions in the crop as pixels of the video."""
     cos, sin = np.cos(angles_rad)[:, None], np.sin(angles_rad)[:, None]
     x, y = points[..., 0], points[..., 1]
     away = np.stack([x * cos - y * sin, y * cos + x * sin], -1)

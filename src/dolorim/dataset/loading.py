@@ -1,9 +1,10 @@
-"""Bring together what training and evaluation need: labelled recordings with their frames and points."""
+"""Load what training and evaluation need: labelled recordings with their frames and points."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -26,14 +27,14 @@ from dolorim.video.reader import probe, promised_frames
 
 @dataclass(frozen=True)
 class StudyDataset:
-    """A project's labelled recordings with their frames and points."""
+    """The labelled recordings of a study with their frames and points."""
 
     project: Study
     footage: tuple[LabelledRecording, ...]
     lengths: BodyLengths = NO_LENGTHS
 
     def part(self, animals: Sequence[str]) -> list[LabelledRecording]:
-        """Recordings of some animals."""
+        """The recordings of some animals."""
         return [f for f in self.footage if f.recording.animal in animals]
 
     @property
@@ -46,116 +47,172 @@ class StudyDataset:
 
     @property
     def skeleton(self) -> Skeleton:
-        """The skeleton that all poses have; an empty one where there are none. Raises `UserError` where they differ."""
-        found = {f.track.skeleton: f.recording.name for f in self.footage if f.track is not None}
-        if len(found) > 1:
-            (one, a), (two, b) = list(found.items())[:2]
-            names = " and ".join(
-                f"{', '.join(s.keypoints)} of {s.animals} in {n}" for s, n in ((one, a), (two, b))
-            )
+        """The skeleton that all poses share; an empty one without poses.
+
+        Raises `UserError` if the poses differ.
+        """
+        examples = {f.track.skeleton: f.recording.name for f in self.footage if f.track is not None}
+        if len(examples) > 1:
+            described = [
+                f"{', '.join(skeleton.keypoints)} of {skeleton.animals} in {name}"
+                for skeleton, name in list(examples.items())[:2]
+            ]
             raise UserError(
-                f"the poses have different keypoints: {names}; choose some with --kp_names"
+                f"the poses have different keypoints: {' and '.join(described)}; "
+                "choose some with --kp_names"
             )
-        return next(iter(found), NO_SKELETON)
+        return next(iter(examples), NO_SKELETON)
 
 
 def wants_pose(config: Config) -> bool:
+    """Whether training needs the pose files: as an input, or as points to find."""
     return config.model.pose != "none" or config.model.tasks == "multitask"
 
 
 def learns_points_alone(config: Config) -> bool:
-    """Without label files, several tasks are one: to find the keypoints of the pose files in the picture."""
+    """Whether the only task is to find keypoints in pictures, because there are no label files."""
     return config.model.tasks == "multitask" and config.data.annotations is None
 
 
 def measure_project(config: Config, project: Study) -> BodyLengths:
-    """One body length for all of a project's videos of one picture size; whether they are labelled does not matter."""
+    """One body length per picture size, from all videos of the study, labelled or not."""
     if config.model.visual == "none":
         return NO_LENGTHS
     videos = {s.video: s.pose for s in project.sources if s.video is not None}
     lengths = measure_body_lengths(
-        videos, config.data, crops=True, poses=wants_pose(config),
+        videos,
+        config.data,
+        crops=True,
+        poses=wants_pose(config),
         any_skeleton=config.model.pose in ("none", "generic"),
-    )  # fmt: skip
-    for what, by_size in (
-        ("in pictures", lengths.pictures),
-        ("between mouth and tail base", lengths.poses),
-    ):
-        for size, length in by_size.items():
-            say(
-                f"body length {what} of {size} pixels: {length:g} px (median; --body_length_px sets it)"
-            )
+    )
+    _say_lengths("in pictures", lengths.pictures)
+    _say_lengths("between mouth and tail base", lengths.poses)
     return lengths
 
 
 def load_dataset(config: Config, lengths: BodyLengths | None = None) -> StudyDataset:
-    """Open the project, fill the cache, read the poses, lay labels on frames. Says what is left out, and why.
+    """Open the study, fill the cache, read the poses, and assign labels to frames.
 
-    Where keypoints alone are learned, recordings with a pose take part with all frames unlabelled. Animals are as long
-    as `lengths` say, those of a run; without, as the project's videos say.
+    Everything that is left out is reported. If only keypoints are learned, recordings with a pose
+    take part with all frames unlabelled. `lengths` are the body lengths of a run; without them,
+    they are measured in the videos of the study.
+
+    Raises `UserError` if nothing is left to learn from.
     """
-    data = config.data
-    project = open_study(data)
+    project = open_study(config.data)
     for finding in (*project.assumptions, *project.findings):
-        (say if finding.severity == "note" else warn)(str(finding))
+        tell = say if finding.severity == "note" else warn
+        tell(str(finding))
+    sources = _sources_to_learn_from(project, config)
+    if lengths is None:
+        lengths = measure_project(config, project)
+    recordings = _load_recordings(project, sources, config, lengths)
+    if not recordings and not learns_points_alone(config):
+        raise UserError(
+            f"{config.data.annotations}: no frame of any recording is labelled; "
+            "see the warnings above"
+        )
+    dataset = StudyDataset(project, tuple(recordings), lengths)
+    if wants_pose(config):
+        _say_poses(dataset, config)
+    return dataset
+
+
+def _say_lengths(what: str, by_size: Mapping[str, float]) -> None:
+    for size, length_px in by_size.items():
+        say(
+            f"body length {what} of {size} pixels: {length_px:g} px "
+            "(median; --body_length_px sets it)"
+        )
+
+
+def _sources_to_learn_from(project: Study, config: Config) -> list[Source]:
+    """The recordings with labels; with a pose if only keypoints are learned."""
     points_alone = learns_points_alone(config)
-    labelled = [s for s in project.sources if s.labels or (points_alone and s.pose)]
+    sources = [s for s in project.sources if s.labels or (points_alone and s.pose)]
     if points_alone:
         warn(
-            "no label files (--annotations): only keypoints are learned, and the behaviors it tells mean nothing"
+            "no label files (--annotations): only keypoints are learned, "
+            "and the behaviors it tells mean nothing"
         )
-    elif not labelled:
+    elif not sources:
         raise UserError(
-            f"{data.videos or data.dlc}: nothing here has labels; name their folder with --annotations DIR"
+            f"{config.data.videos or config.data.dlc}: nothing here has labels; "
+            "name their folder with --annotations DIR"
         )
-    lengths = measure_project(config, project) if lengths is None else lengths
-    cached = _cached(labelled, config, lengths)
-    footage = []
+    return sources
+
+
+def _load_recordings(
+    project: Study, sources: Sequence[Source], config: Config, lengths: BodyLengths
+) -> list[LabelledRecording]:
+    """The recordings with at least one frame to learn from."""
+    recordings = []
     open_shares: dict[str, float] = {}
-    for source in labelled:
-        video = None if cached is None or source.video is None else cached.get(source.video)
-        if cached is not None and video is None:
-            continue
+    for source, video, track in _with_inputs(sources, config, lengths):
+        labelled, placement = _labelled(project, source, config.data, video, track)
+        # A table of bouts cannot tell rest from frames that nobody looked at, so gaps are reported.
+        if placement.lists_bouts:
+            open_shares[source.name] = placement.open_share
+        recording = _without_short_trials(labelled.recording, config.train.min_frames)
+        finds_points = learns_points_alone(config) and track is not None
+        if finds_points or (recording.labels >= 0).any():
+            recordings.append(replace(labelled, recording=recording))
+    for finding in warn_of_gaps(open_shares, config.data.label_gaps, project.ethogram):
+        warn(str(finding))
+    return recordings
+
+
+def _with_inputs(
+    sources: Sequence[Source], config: Config, lengths: BodyLengths
+) -> Iterator[tuple[Source, CachedVideo | None, PoseTrack | None]]:
+    """Each recording with its video, its pose, or both; without those that have neither."""
+    cached = _cached(sources, config, lengths)
+    for source in sources:
+        video = None
+        if cached is not None:
+            # Extraction has said why a video is not in the cache.
+            if source.video is None or source.video not in cached:
+                continue
+            video = cached[source.video]
         track = _track(source, config, video, lengths) if wants_pose(config) else None
         if video is None and track is None:
             warn(f"{source.name} is left out: it has no pose file")
             continue
-        found, placement = _labelled(project, source, data, video, track)
-        if placement.lists_bouts:
-            open_shares[source.name] = placement.open_share
-        found = replace(
-            found, recording=_without_short_trials(found.recording, config.train.min_frames)
-        )
-        if (found.recording.labels >= 0).any() or (points_alone and track is not None):
-            footage.append(found)
-    for finding in warn_of_gaps(open_shares, data.label_gaps, project.ethogram):
-        warn(str(finding))
-    if not footage and not points_alone:
+        yield source, video, track
+
+
+def _say_poses(dataset: StudyDataset, config: Config) -> None:
+    """Say which keypoints there are. Raises `UserError` if no recording has a pose."""
+    n_videos = len(dataset.footage)
+    n_lacking = sum(f.track is None for f in dataset.footage)
+    # Some videos without a pose are fine: the network learns to do without. None at all is not.
+    if n_lacking == n_videos:
+        videos = "video" if learns_points_alone(config) else "labelled video"
         raise UserError(
-            f"{data.annotations}: no frame of any recording is labelled; see the warnings above"
+            f"{config.data.dlc or config.data.videos}: no {videos} has a pose file; "
+            "name their folder with --dlc, or do without: --pose none --tasks action_only"
         )
-    dataset = StudyDataset(project, tuple(footage), lengths)
-    if wants_pose(config):
-        lacking = sum(f.track is None for f in footage)
-        if lacking == len(footage):
-            raise UserError(
-                f"{data.dlc or data.videos}: no {'labelled ' * (not points_alone)}video has a pose file; "
-                f"name their folder with --dlc, or do without: --pose none --tasks action_only"
-            )
-        skeleton = dataset.skeleton
-        say(f"pose: {', '.join(skeleton.keypoints)} of {skeleton.animals} animal{'s' * (skeleton.animals > 1)}"
-            f"{f'; {lacking} of {len(footage)} videos have none' if lacking else ''}")  # fmt: skip
-    return dataset
+    skeleton = dataset.skeleton
+    animals = "1 animal" if skeleton.animals == 1 else f"{skeleton.animals} animals"
+    line = f"pose: {', '.join(skeleton.keypoints)} of {animals}"
+    if n_lacking:
+        line += f"; {n_lacking} of {n_videos} videos have none"
+    say(line)
 
 
-def _cached(sources: Sequence[Source], config: Config, lengths: BodyLengths) -> dict | None:
-    """The cached videos; None where the network does not look at any."""
+def _cached(
+    sources: Sequence[Source], config: Config, lengths: BodyLengths
+) -> dict[Path, CachedVideo] | None:
+    """The cached videos; None if the network does not look at any."""
     if config.model.visual == "none":
         return None
     videos = {s.video: s.pose for s in sources if s.video is not None}
     if not videos:
         raise UserError(
-            "there are no videos; name their folder with --videos DIR, or learn from poses: --visual none"
+            "there are no videos; name their folder with --videos DIR, "
+            "or learn from poses: --visual none"
         )
     cached, failures = extract(videos, config.data, usual_workers(), lengths)
     for path, reason in failures:
@@ -163,7 +220,8 @@ def _cached(sources: Sequence[Source], config: Config, lengths: BodyLengths) -> 
     for entry in cached.values():
         if entry.damage and not config.data.allow_damaged:
             raise UserError(
-                f"{entry.video}: {entry.damage}; mend or remove it, or train on what decodes with --allow_damaged"
+                f"{entry.video}: {entry.damage}; repair or remove it, "
+                "or train on what decodes with --allow_damaged"
             )
     return cached
 
@@ -171,24 +229,31 @@ def _cached(sources: Sequence[Source], config: Config, lengths: BodyLengths) -> 
 def _track(
     source: Source, config: Config, video: CachedVideo | None, lengths: BodyLengths
 ) -> PoseTrack | None:
+    """The pose of a recording; None, with a warning, if it cannot be read."""
     if source.pose is None:
         return None
-    # The header's rate, as in prediction, which does not know all timestamps when it begins.
-    rate_hz = config.data.rate_hz if video is None else probe(video.video).header_rate_hz
     try:
-        # Poses alone carry no picture size, in prediction as here: each is as long as it shows itself.
-        data = config.data if video is None else lengths.for_pose(config.data, video.video)
-        if config.model.pose == "none":  # points to find, not to reckon with: any will do
-            track = read_any_track(source.pose, data, rate_hz)
-        else:
-            track = read_track(source.pose, data, config.model.pose == "generic", rate_hz)
+        track = _read_pose(source.pose, config, video, lengths)
     except UserError as error:
-        if video is None:
-            warn(f"{source.name} is left out: {error}")
-        else:
-            warn(f"{source.name} goes without pose: {error}")
+        outcome = "is left out" if video is None else "goes without pose"
+        warn(f"{source.name} {outcome}: {error}")
         return None
     return track if video is None else track.on(video.n_frames)
+
+
+def _read_pose(
+    pose: Path, config: Config, video: CachedVideo | None, lengths: BodyLengths
+) -> PoseTrack:
+    # A pose without a video says nothing of a picture size, in prediction as here, so its body
+    # length is estimated from the pose itself.
+    data, rate_hz = config.data, config.data.rate_hz
+    if video is not None:
+        data = lengths.for_pose(config.data, video.video)
+        # The header's rate, as in prediction, which does not know all timestamps when it begins.
+        rate_hz = probe(video.video).header_rate_hz
+    if config.model.pose == "none":  # points to find, but no pose features: any skeleton will do
+        return read_any_track(pose, data, rate_hz)
+    return read_track(pose, data, config.model.pose == "generic", rate_hz)
 
 
 def _labelled(
@@ -198,6 +263,8 @@ def _labelled(
     video: CachedVideo | None,
     track: PoseTrack | None,
 ) -> tuple[LabelledRecording, Placement]:
+    """Assign the labels of a recording to its frames, and report what was noticed."""
+    # Where a video was cut off, the header says how many frames its labels are about.
     promised = None
     if video is not None:
         time_s = video.time_s
@@ -211,19 +278,22 @@ def _labelled(
         warn(str(finding))
     for reason in placement.skipped:
         warn(f"trial left out: {reason}")
-    for note in track.notes if track is not None else ():
-        warn(f"{source.name}: {note}")
+    if track is not None:
+        for note in track.notes:
+            warn(f"{source.name}: {note}")
     return LabelledRecording(recording, video, track), placement
 
 
 def _without_short_trials(recording: Recording, min_frames: int) -> Recording:
     labels = recording.labels.copy()
     for trial in recording.trials:
-        part = labels[trial.start : trial.stop]
-        known = int((part >= 0).sum())
-        if 0 < known < min_frames:
-            part[:] = UNLABELED
+        # A view: writing to it below changes `labels`.
+        trial_labels = labels[trial.start : trial.stop]
+        n_labelled = int((trial_labels >= 0).sum())
+        if 0 < n_labelled < min_frames:
+            trial_labels[:] = UNLABELED
             warn(
-                f"{recording.name}, trial {trial.number} is left out: {known} labelled frames, wanted {min_frames}"
+                f"{recording.name}, trial {trial.number} is left out: "
+                f"{n_labelled} labelled frames, wanted {min_frames}"
             )
     return replace(recording, labels=labels)

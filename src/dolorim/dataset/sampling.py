@@ -1,10 +1,10 @@
-"""Which windows are learned from, and how often."""
+"""Which windows training draws, and how often."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import signal
@@ -15,15 +15,19 @@ from dolorim.labels.bouts import Bout, to_bouts
 from dolorim.labels.ethogram import UNLABELED
 from dolorim.labels.trials import Recording
 
-_UNSTRETCHED = 0.5  # share of windows that keep their time where others are stretched
+# Share of windows that keep their speed while others are stretched: without them, a network would
+# only know speeds that no video has.
+_UNSTRETCHED = 0.5
+_BORDER_MARGIN = 8  # frames beyond a window's length at which a recording may seem to begin or end
 
 
 @dataclass(frozen=True)
 class WindowSpec:
     """Which frames make a window: output frame i is at `start + i * speed` of the recording.
 
-    Frames outside `[first, last]` are replaced by the nearest one inside, as at a recording's ends, and not scored.
-    A `mirrored` window shows everything in a mirror. `seed` settles what else is random in it.
+    Frames outside `[first, last]` are replaced by the nearest one inside, as at the ends of a
+    recording, and not scored. A `mirrored` window shows everything in a mirror. `seed` determines
+    everything else that is random in it.
     """
 
     recording: int
@@ -36,12 +40,13 @@ class WindowSpec:
 
 
 class BoutSampler(Sampler[WindowSpec]):
-    """Draws windows around random frames of random bouts: every bout, short or long, comes equally often.
+    """Draws windows around random frames of random bouts, every bout with the same chance.
 
-    With `sampling = "frames"` a bout comes as often as it is long; so does a whole recording where none has labels.
-    `boost` `(classes,)` multiplies the chance of the
-    bouts of a class. What an epoch draws depends on the seed and the epoch alone, and the processes that train together
-    take turns, so that a resumed run sees the same windows, and so does one on another number of devices.
+    With `sampling = "frames"`, the chance of a bout is proportional to its length. If no recording
+    has labels, whole recordings are drawn that way. `boost` `(classes,)` multiplies the chance of
+    the bouts of a class. What an epoch draws depends only on the seed and the epoch, and processes
+    that train together share the windows out, so a resumed run sees the same windows, as does a run
+    on another number of devices.
     """
 
     def __init__(
@@ -53,23 +58,23 @@ class BoutSampler(Sampler[WindowSpec]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        bouts = [(i, b) for i, r in enumerate(recordings) for b in to_bouts(r.labels)]
-        unlabelled = not bouts
-        if unlabelled:
-            bouts = [(i, Bout(0, r.n_frames, UNLABELED)) for i, r in enumerate(recordings)]
-        self._bouts = np.array([(i, b.start, b.stop) for i, b in bouts], np.int64).reshape(-1, 3)
-        chance = np.array(
-            [len(b) if unlabelled or settings.sampling == "frames" else 1 for _, b in bouts], float
-        )
-        if boost is not None and not unlabelled:
-            chance *= boost[[b.label for _, b in bouts]]
+        indices, bouts = _bouts_of(recordings)
+        labels = np.array([bout.label for bout in bouts], np.int64)
+        lengths = np.array([len(bout) for bout in bouts], np.int64)
+        has_labels = bool((labels != UNLABELED).any())
+        chance = np.ones(len(bouts))
+        if settings.sampling == "frames" or not has_labels:
+            chance = lengths.astype(float)
+        if boost is not None and has_labels:
+            chance *= boost[labels]
+        spans = [(i, bout.start, bout.stop) for i, bout in zip(indices, bouts, strict=True)]
+        self._bouts = np.array(spans, np.int64).reshape(-1, 3)  # recording, start, stop
         self._cumulative = np.cumsum(chance / chance.sum())
         self._ends = [r.n_frames - 1 for r in recordings]
         self._labels = [r.labels for r in recordings]
         self._length, self._augment, self._seed = settings.train_T, augment, settings.seed
         self.rank, self.world_size = rank, world_size
-        frames = sum(len(b) for _, b in bouts)
-        self.windows_per_epoch = max(1, round(frames / self._length))
+        self.windows_per_epoch = max(1, round(int(lengths.sum()) / self._length))
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -80,15 +85,16 @@ class BoutSampler(Sampler[WindowSpec]):
 
     def __iter__(self) -> Iterator[WindowSpec]:
         rng = np.random.default_rng([self._seed, self.epoch])
-        everybodys = (self._draw(rng) for _ in range(len(self) * self.world_size))
-        return itertools.islice(everybodys, self.rank, None, self.world_size)
+        of_all_processes = (self._draw(rng) for _ in range(len(self) * self.world_size))
+        return itertools.islice(of_all_processes, self.rank, None, self.world_size)
 
     def class_shares(self, n_classes: int, mirrored: Sequence[int] | None = None) -> np.ndarray:
         """Expected share of each class among the labelled frames that are drawn, `(classes,)`.
 
-        `mirrored` `(classes,)` says what each class is in a mirrored window; None where nothing is mirrored.
-        Exact, not sampled: every class with a labelled frame has a share above 0, however rare it is. Only
-        `aug_temporal_drop` and a temporal network's own step, which thin all classes alike, are left out.
+        `mirrored` `(classes,)` says what each class becomes in a mirrored window; None if nothing
+        is mirrored. The shares are exact, not sampled: every class with a labelled frame has a
+        share above 0, no matter how rare it is. Only `aug_temporal_drop` and the step of a temporal
+        network are left out, because they thin all classes alike.
         """
         nearby = self._chance_nearby()
         counts = np.zeros(n_classes)
@@ -97,9 +103,10 @@ class BoutSampler(Sampler[WindowSpec]):
             if not centers.any():
                 continue
             visits = signal.oaconvolve(centers, nearby, mode="same")
-            # Sums by way of a Fourier transform leave rounding errors where nothing is drawn, some below 0.
-            seen = labels >= 0
-            counts += np.bincount(labels[seen], visits[seen].clip(min=0), minlength=n_classes)
+            # The Fourier transform leaves rounding errors where nothing is drawn, some below 0.
+            visits = visits.clip(min=0)
+            known = labels >= 0
+            counts += np.bincount(labels[known], visits[known], minlength=n_classes)
         if mirrored is not None:
             share = self._augment.aug_flip
             counts = (1 - share) * counts + share * counts[list(mirrored)]
@@ -107,21 +114,20 @@ class BoutSampler(Sampler[WindowSpec]):
 
     def _chance_of_centers(self, recording: int) -> np.ndarray:
         """Chance `(time,)` that a window is drawn around each frame of a recording."""
-        mine = self._bouts[:, 0] == recording
-        chances = np.diff(self._cumulative, prepend=0.0)[mine]
+        in_recording = self._bouts[:, 0] == recording
+        chances = np.diff(self._cumulative, prepend=0.0)[in_recording].tolist()
+        spans = self._bouts[in_recording, 1:].tolist()
         by_frame = np.zeros(self._ends[recording] + 1)
-        for (start, stop), chance in zip(
-            self._bouts[mine, 1:].tolist(), chances.tolist(), strict=True
-        ):
+        for (start, stop), chance in zip(spans, chances, strict=True):
             by_frame[start:stop] = chance / (stop - start)
         return by_frame
 
     def _chance_nearby(self) -> np.ndarray:
         """How many frames at each distance from its center a window is expected to hold.
 
-        `(2 reach + 1,)`, the center in the middle. Frame `i` of a window whose center is its frame `o` lies
-        `(i - o) * speed` frames from the center, rounded: of the `length` equally likely `o`, `length - |d|` leave room
-        for the step `d = i - o`.
+        `(2 reach + 1,)`, the center in the middle. Frame `i` of a window whose center is its frame
+        `o` lies `(i - o) * speed` frames from the center, rounded: of the `length` equally likely
+        `o`, `length - |d|` leave room for the step `d = i - o`.
         """
         length, stretch = self._length, self._augment.aug_stretch
         reach = round((length - 1) * np.exp(stretch)) + 1
@@ -132,58 +138,75 @@ class BoutSampler(Sampler[WindowSpec]):
             share = (length - step) / length
             landed = np.zeros(reach + 1)
             landed[step] = _UNSTRETCHED if stretch else 1.0
-            if stretch:  # the logarithm of the speed is uniform
-                edges = np.log((np.arange(reach + 2) - 0.5).clip(min=1e-9) / step).clip(
-                    -stretch, stretch
-                )
+            if stretch:
+                # The logarithm of the speed is uniform, so the chance of each distance is the
+                # length of its interval of log speeds.
+                log_speed = np.log((np.arange(reach + 2) - 0.5).clip(min=1e-9) / step)
+                edges = log_speed.clip(-stretch, stretch)
                 landed += (1 - _UNSTRETCHED) * np.diff(edges) / (2 * stretch)
             after += share * landed
-        # A pretended beginning or end hides one side of the window, on average linearly with the distance.
+        # A pretended beginning or end hides one side of the window, on average linearly with the
+        # distance.
         kept = (self._room - places).clip(min=0) / self._room
         after *= 1 - self._augment.aug_border * (1 - kept) / 2
         return np.concatenate((after[:0:-1], after))
 
     @property
     def _room(self) -> int:
-        """Distances from a window's center at which a recording may be pretended to begin or end."""
-        return self._length + 8
+        """Distances from a window's center at which a recording may seem to begin or end."""
+        return self._length + _BORDER_MARGIN
 
     def _draw(self, rng: np.random.Generator) -> WindowSpec:
-        at = min(
-            int(np.searchsorted(self._cumulative, rng.random(), "right")), len(self._bouts) - 1
-        )
+        at = int(np.searchsorted(self._cumulative, rng.random(), "right"))
+        at = min(at, len(self._bouts) - 1)  # the sum of the chances may be a little below 1
         recording, start, stop = self._bouts[at].tolist()
         stretch = self._augment.aug_stretch
-        # Half of the windows keep their time: a network that has never seen it would be surprised by every video.
         stretched = bool(rng.random() >= _UNSTRETCHED)
         speed = float(np.exp(rng.uniform(-stretch, stretch))) if stretched else 1.0
         center = int(rng.integers(start, stop))
-        spec_start = center - int(rng.integers(self._length)) * speed
-        mirrored, seed = bool(rng.random() < self._augment.aug_flip), int(rng.integers(1 << 31))
+        window_start = center - int(rng.integers(self._length)) * speed
+        mirrored = bool(rng.random() < self._augment.aug_flip)
+        seed = int(rng.integers(1 << 31))
+        window = WindowSpec(recording, window_start, speed, mirrored=mirrored, seed=seed)
         if rng.random() >= self._augment.aug_border:
-            return WindowSpec(recording, spec_start, speed, mirrored=mirrored, seed=seed)
-        # Pretend that the recording begins or ends here: a frozen edge must not tell the class of short recordings.
-        away = int(rng.integers(self._room))
+            return window
+        # Pretend that the recording begins or ends near the center: the frozen frames beyond an end
+        # must not give away the class of short recordings.
+        distance = int(rng.integers(self._room))
         if rng.random() < 0.5:
-            edge = max(center - away, 0)
-            return WindowSpec(
-                recording, spec_start, speed, first=edge, mirrored=mirrored, seed=seed
-            )
-        edge = min(center + away, self._ends[recording])
-        return WindowSpec(recording, spec_start, speed, last=edge, mirrored=mirrored, seed=seed)
+            return replace(window, first=max(center - distance, 0))
+        return replace(window, last=min(center + distance, self._ends[recording]))
+
+
+def _bouts_of(recordings: Sequence[Recording]) -> tuple[list[int], list[Bout]]:
+    """All labelled bouts, each with the index of its recording.
+
+    If no recording has labels, each one is a single unlabelled bout.
+    """
+    indices: list[int] = []
+    bouts: list[Bout] = []
+    for i, recording in enumerate(recordings):
+        labelled = to_bouts(recording.labels)
+        indices += [i] * len(labelled)
+        bouts += labelled
+    if bouts:
+        return indices, bouts
+    whole = [Bout(0, recording.n_frames, UNLABELED) for recording in recordings]
+    return list(range(len(whole))), whole
 
 
 def rare_boost(counts: np.ndarray, threshold: float, cap: float) -> np.ndarray:
-    """Factors `(classes,)` by which rare classes are drawn more often: threshold over share, at most `cap`, at least 1.
+    """Factors `(classes,)` by which rare classes are drawn more often.
 
-    `counts` `(classes,)` are labelled frames.
+    They are threshold over share, at least 1 and at most `cap`; `counts` `(classes,)` are labelled
+    frames.
     """
     shares = counts / max(counts.sum(), 1)
     return np.clip(threshold / np.maximum(shares, 1e-12), 1.0, cap)
 
 
 class Numbers(Dataset[int]):
-    """The numbers from 0 up to `n`, for a loader of things that are in memory anyway."""
+    """The numbers 0 to `n - 1`, for a loader of items that are already in memory."""
 
     def __init__(self, n: int) -> None:
         self.n = n
@@ -196,9 +219,10 @@ class Numbers(Dataset[int]):
 
 
 class Turns(Sampler[int]):
-    """Numbers from 0 up to `n`, of which the processes that work together take turns.
+    """The numbers 0 to `n - 1`, shared out among the processes that train together.
 
-    Each gets equally many, or one would wait for the others for ever: those that come too late get -1.
+    All processes get the same number of items, padded with -1; otherwise one would wait for the
+    others forever.
     """
 
     def __init__(self, n: int) -> None:
@@ -208,5 +232,5 @@ class Turns(Sampler[int]):
         return (self.n + self.world_size - 1) // self.world_size
 
     def __iter__(self) -> Iterator[int]:
-        mine = range(self.rank, len(self) * self.world_size, self.world_size)
-        return (i if i < self.n else -1 for i in mine)
+        own = range(self.rank, len(self) * self.world_size, self.world_size)
+        return (i if i < self.n else -1 for i in own)

@@ -1,10 +1,10 @@
-"""A project folder: which videos there are, which label files belong to them, and whose they are."""
+"""A study folder: its videos, the label files that belong to them, and the animals they show."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from dolorim.files.poses import (
     recording_stem,
     stem_of,
 )
-from dolorim.files.subjects import Subject, animal_of, example, read_subjects
+from dolorim.files.subjects import Subject, SubjectTable, animal_of, example, read_subjects
 from dolorim.labels.ethogram import PAIN, Ethogram
 from dolorim.labels.ethogram_file import read_ethogram
 from dolorim.labels.events import Events
@@ -38,7 +38,11 @@ from dolorim.labels.trials import Placement, Recording
 
 @dataclass(frozen=True)
 class Source:
-    """A recording with its files, before anybody has counted its frames: `file` is its video, else its pose file."""
+    """A recording with its files, before its frames are counted.
+
+    `file` is its video, or its pose file if there is no video. `columns` are those of the table of
+    recordings.
+    """
 
     file: Path
     animal: str
@@ -57,16 +61,24 @@ class Source:
 
 @dataclass(frozen=True)
 class Study:
+    """The recordings of a study, and what was noticed in opening it.
+
+    `assumptions` say which tables count, and what is assumed where there is none.
+    """
+
     ethogram: Ethogram
     sources: tuple[Source, ...]
     findings: tuple[Finding, ...] = ()
-    # Which tables count, and what is taken for granted without one.
     assumptions: tuple[Finding, ...] = ()
 
     def place(
         self, source: Source, time_s: np.ndarray, config: DataConfig, promised: int | None = None
     ) -> tuple[Recording, Placement]:
-        """Lay a source's label files on its frames, shown at `time_s` `(n_frames,)`, as `place_labels` does."""
+        """Assign the labels of a recording to its frames, shown at `time_s` `(frames,)`.
+
+        `promised` is the number of frames that the header of a damaged video claims. The placement
+        holds what `place_labels` noticed.
+        """
         placement = place_labels(source.labels, time_s, config, self.ethogram, promised)
         recording = Recording(
             source.name,
@@ -80,69 +92,77 @@ class Study:
 
 
 def open_study(config: DataConfig, keep_going: bool = False) -> Study:
-    """Find a project's files and read its tables. Raises `UserError` where nothing could be learned from it.
+    """Find the files of a study and read its tables.
 
-    Without videos, the pose files are the recordings. With `keep_going`, a label file or a table that cannot be read is
-    a finding, and the rest is opened.
+    Without videos, the pose files are the recordings. With `keep_going`, a label file or a table
+    that cannot be read becomes a finding, and the rest is opened; otherwise it raises `UserError`,
+    as does a study without recordings.
     """
     ethogram = PAIN if config.classes is None else read_ethogram(config.classes)
     findings: list[Finding] = []
+    assumptions: list[Finding] = []
+    if config.annotations:
+        assumptions.append(_which_classes(config))
     names = recordings_of(config)
     poses = _poses(config, names, findings)
     noted = findings if keep_going else None
+    subjects: dict[Path, Subject] = {}
     labels: dict[Path, list[LabelFile | Events]] = {}
-    lines: dict[Path, Subject] = {}
-    assumptions = [_which_classes(config)] if config.annotations else []
     with noting(noted, "recordings-unreadable"):
-        lines = _lines(config, names, assumptions, findings)
+        subjects = _subjects_of(config, names, assumptions, findings)
     with noting(noted, "labels-unreadable"):
-        streams = {file: line.stream for file, line in lines.items() if line.stream}
+        # The table may say which stream of a label file is about the recording's animal.
+        streams = {file: subject.stream for file, subject in subjects.items() if subject.stream}
         labels = label_files(config, names, ethogram, findings, noted, streams)
-    animals = {
-        f: lines[f].animal if f in lines else animal_of(n, config.animal_pattern)
-        for f, n in names.items()
-    }
+    animals = _animals_of(config, names, subjects)
+    # Different spellings of an id are one animal; apart, it could be learned from and scored.
     spelled = one_spelling(animals.values())
-    assumptions += _about_animals(names, animals, spelled, config)
+    assumptions += _several_spellings(spelled)
+    if config.recordings is None and len(names) > 1:
+        assumptions.append(_animals_without_table(names, animals, spelled))
     sources = []
     for file in names:
-        columns = lines[file].columns if file in lines else {}
-        if columns:
-            columns = {**columns, "animal": spelled[animals[file]]}
-        sources.append(
-            Source(file, spelled[animals[file]], tuple(labels.get(file, ())), columns, poses.get(file))
-        )  # fmt: skip
+        animal = spelled[animals[file]]
+        columns: dict[str, str] = {}
+        if file in subjects and subjects[file].columns:
+            columns = {**subjects[file].columns, "animal": animal}
+        file_labels = tuple(labels.get(file, ()))
+        sources.append(Source(file, animal, file_labels, columns, poses.get(file)))
     return Study(ethogram, tuple(sources), tuple(findings), tuple(assumptions))
 
 
 def recordings_of(config: DataConfig) -> dict[Path, str]:
-    """The recordings that the settings mean: the file of each, and its name. Without videos, they are pose files.
+    """The file and the name of each recording. Without videos, pose files are the recordings.
 
-    Raises `UserError` where there are none.
+    Raises `UserError` if there are none.
     """
     if config.videos is not None:
-        return {v: v.stem for v in find_videos([config.videos])}
+        return {video: video.stem for video in find_videos([config.videos])}
     if config.dlc is None:
         raise UserError(
-            "no videos given; name their folder with --videos DIR (or that of pose files with --dlc DIR)"
+            "no videos given; name their folder with --videos DIR "
+            "(or that of pose files with --dlc DIR)"
         )
-    files = find_pose_files([config.dlc])
-    return {f: name for name, f in sorted((recording_stem(f), f) for f in files)}
+    pose_files = find_pose_files([config.dlc])
+    by_name = sorted((recording_stem(file), file) for file in pose_files)
+    return {file: name for name, file in by_name}
 
 
 def _poses(config: DataConfig, names: dict[Path, str], findings: list[Finding]) -> dict[Path, Path]:
     """The pose file of each recording that has one."""
     if config.videos is None:
         assert config.dlc is not None
-        find_poses(
-            pose_files_below([config.dlc]), names.values(), findings
-        )  # says which recordings have two
-        return {f: f for f in names}
-    poses = poses_of(
-        [*names], pose_places([config.videos], config.dlc, [config.annotations]), findings
-    )
+        # Called for its findings: which recordings have two pose files.
+        find_poses(pose_files_below([config.dlc]), names.values(), findings)
+        return {file: file for file in names}
+    places = pose_places([config.videos], config.dlc, [config.annotations])
+    poses = poses_of([*names], places, findings)
     if config.dlc and not poses:
-        what = f"no pose file here belongs to a video (looked for {next(iter(names.values()))}DLC_*.csv and the like)"
+        example_name = next(iter(names.values()))
+        what = (
+            "no pose file here belongs to a video "
+            f"(looked for {example_name}DLC_*.csv and the like)"
+        )
         findings.append(Finding("warning", str(config.dlc), what, name="pose-without-video"))
     return poses
 
@@ -152,14 +172,17 @@ def _which_classes(config: DataConfig) -> Finding:
         return Finding(
             "note", str(config.classes), "says which behaviors there are", name="classes-used"
         )
-    what = "no classes.csv or ethogram.toml lies beside the folders; the eight pain behaviors are meant"
+    what = (
+        "no classes.csv or ethogram.toml lies beside the folders; "
+        "the eight pain behaviors are meant"
+    )
     return Finding("note", "classes", what, "name another table with --classes", "classes-built-in")
 
 
-def _lines(
+def _subjects_of(
     config: DataConfig, names: dict[Path, str], assumptions: list[Finding], findings: list[Finding]
 ) -> dict[Path, Subject]:
-    """The line of each recording in the table that says whose they are; empty where there is no such table."""
+    """The row of each recording in the table of recordings; empty if there is no such table."""
     if config.recordings is None:
         assumptions += find_whose(homes(config.videos, config.annotations), names).findings
         return {}
@@ -168,129 +191,168 @@ def _lines(
         raise UserError(
             f"{path}: expected the columns video,animal[,...], found {', '.join(table.header)}"
         )
-    lines = table.lines_of(names)
-    if not lines and table.subjects:
+    subjects = table.lines_of(names)
+    if not subjects and table.subjects:
         sides = example(table.subjects, names.values())
         raise UserError(
             f"{path}: none of its {len(table.subjects)} lines fits a recording: {sides}"
         )
-    nobody = next((s for s in lines.values() if not s.animal), None)
-    if nobody is not None:
-        raise UserError(f"{path}, line {nobody.line}: the animal of {nobody.video} is missing")
-    lacking = [f for f in names if f not in lines]
-    if lacking:
-        who = (
-            "has no line; add its animal"
-            if table.has_video
-            else "has no animal of the table in its name; rename it"
-        )
-        raise UserError(f"{path}: {lacking[0].name} {who} (and those of {len(lacking) - 1} more)")
-    unused = [s for s in table.unused(lines.values()) if s.video] if table.has_video else []
-    if len(unused) == 1:
-        what = f"{unused[0].video} is not among the videos"
-        findings.append(
-            Finding(
-                "warning", f"{path}, line {unused[0].line}", what, name="recording-without-video"
-            )
-        )
-    elif unused:
-        what = f"{len(unused)} of its {len(table.subjects)} lines name no video here ({unused[0].video}, ...)"
-        findings.append(Finding("note", str(path), what, name="recording-without-video"))
-    ids = len({animal_key(s.animal) for s in lines.values()})
-    what = f"says whose the {len(lines)} recordings are (animals: {ids})"
+    # A recording without an animal would count as one of its own and could leak into the test.
+    _check_complete(path, table, subjects, names)
+    findings += _unused_lines(path, table, subjects)
+    n_animals = len({animal_key(subject.animal) for subject in subjects.values()})
+    what = f"says whose the {len(subjects)} recordings are (animals: {n_animals})"
     assumptions.append(Finding("note", str(path), what, name="recordings-used"))
-    return lines
+    return subjects
 
 
-def _about_animals(
-    names: dict[Path, str], animals: dict[Path, str], spelled: dict[str, str], config: DataConfig
+def _check_complete(
+    path: Path, table: SubjectTable, subjects: Mapping[Path, Subject], names: Mapping[Path, str]
+) -> None:
+    """Raises `UserError` if a recording has no row, or its row no animal."""
+    for subject in subjects.values():
+        if not subject.animal:
+            raise UserError(
+                f"{path}, line {subject.line}: the animal of {subject.video} is missing"
+            )
+    lacking = [file for file in names if file not in subjects]
+    if lacking:
+        what = "has no animal of the table in its name; rename it"
+        if table.has_video:
+            what = "has no line; add its animal"
+        raise UserError(f"{path}: {lacking[0].name} {what} (and those of {len(lacking) - 1} more)")
+
+
+def _unused_lines(
+    path: Path, table: SubjectTable, subjects: Mapping[Path, Subject]
 ) -> list[Finding]:
-    """What is taken for one animal: by different spellings of its id, and where no table says whose recordings are."""
-    found = []
+    """What to say about rows of the table that name no video here."""
+    if not table.has_video:
+        return []
+    unused = [subject for subject in table.unused(subjects.values()) if subject.video]
+    if not unused:
+        return []
+    name = "recording-without-video"
+    # One name may be misspelled; many rows mean that the table is about a larger study.
+    if len(unused) == 1:
+        where = f"{path}, line {unused[0].line}"
+        return [Finding("warning", where, f"{unused[0].video} is not among the videos", name=name)]
+    what = (
+        f"{len(unused)} of its {len(table.subjects)} lines name no video here "
+        f"({unused[0].video}, ...)"
+    )
+    return [Finding("note", str(path), what, name=name)]
+
+
+def _animals_of(
+    config: DataConfig, names: Mapping[Path, str], subjects: Mapping[Path, Subject]
+) -> dict[Path, str]:
+    """The animal of each recording: from the table, else from its name."""
+    animals = {}
+    for file, name in names.items():
+        if file in subjects:
+            animals[file] = subjects[file].animal
+        else:
+            animals[file] = animal_of(name, config.animal_pattern)
+    return animals
+
+
+def _several_spellings(spelled: Mapping[str, str]) -> list[Finding]:
+    """Which different spellings of an id are taken for one animal."""
+    findings = []
     for kept in dict.fromkeys(spelled.values()):
-        others = [n for n, to in spelled.items() if to == kept]
-        if len(others) > 1:
-            what = f"{' and '.join(others)} are taken for one animal, {kept}"
-            found.append(
-                Finding(
-                    "note",
-                    "animals",
-                    what,
-                    "if they are several, name them differently",
-                    "one-animal",
-                )
-            )
-    if config.recordings is not None or len(names) < 2:
-        return found
-    unnamed = [f for f, name in names.items() if animals[f] == name]
+        spellings = [spelling for spelling, to in spelled.items() if to == kept]
+        if len(spellings) > 1:
+            what = f"{' and '.join(spellings)} are taken for one animal, {kept}"
+            remedy = "if they are several, name them differently"
+            findings.append(Finding("note", "animals", what, remedy, "one-animal"))
+    return findings
+
+
+def _animals_without_table(
+    names: Mapping[Path, str], animals: Mapping[Path, str], spelled: Mapping[str, str]
+) -> Finding:
+    """What is assumed about the animals if no table names them."""
+    unnamed = [file for file, name in names.items() if animals[file] == name]
     if unnamed:
-        many = (
-            "each video"
-            if len(unnamed) == len(names)
-            else f"each of {len(unnamed)} videos ({unnamed[0].name}, ...)"
+        which = f"each of {len(unnamed)} videos ({unnamed[0].name}, ...)"
+        if len(unnamed) == len(names):
+            which = "each video"
+        what = f"no table says whose the videos are: {which} is taken for an animal of its own"
+        remedy = (
+            "name the animals in recordings.csv (video,animal), "
+            "lest one of them is learned from and scored"
         )
-        what = f"no table says whose the videos are: {many} is taken for an animal of its own"
-        remedy = "name the animals in recordings.csv (video,animal), lest one of them is learned from and scored"
-        found.append(Finding("warning", "animals", what, remedy, "animals-unknown"))
-    else:
-        ids = list(dict.fromkeys(spelled[a] for a in animals.values()))
-        more = ", ..." if len(ids) > 3 else ""
-        what = f"no table says whose the videos are; the ids in their names are taken: {', '.join(ids[:3])}{more}"
-        found.append(
-            Finding(
-                "note",
-                "animals",
-                what,
-                "or name them in recordings.csv (video,animal)",
-                "animals-named",
-            )
-        )
-    return found
+        return Finding("warning", "animals", what, remedy, "animals-unknown")
+    ids = list(dict.fromkeys(spelled[animal] for animal in animals.values()))
+    shown = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
+    what = f"no table says whose the videos are; the ids in their names are taken: {shown}"
+    remedy = "or name them in recordings.csv (video,animal)"
+    return Finding("note", "animals", what, remedy, "animals-named")
 
 
 def in_study_folder(folder: Path, config: DataConfig) -> DataConfig:
-    """The same settings with the paths of a project folder: Videos/, Annotations/ and the tables beside them.
+    """The same settings with the paths of a study: Videos/, Annotations/ and tables beside them.
 
-    A folder with neither Videos/ nor DLC/ is taken for a folder of videos.
+    A folder with neither Videos/ nor DLC/ is itself the folder of videos. Raises `UserError` if
+    there is no such folder.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder")
     videos, dlc = config.videos or inside(folder, "videos"), config.dlc
     annotations = config.annotations or inside(folder, "annotations")
     places = [folder]
-    if config.videos is not None and dlc is None:
-        dlc = inside(folder, "dlc")  # of videos that lie elsewhere
-    if videos is None and dlc is None:
-        tracked = inside(folder, "dlc")
-        if tracked is None or any(is_video(f) for f in folder.iterdir()):
-            videos = folder
-            places.append(home_of(folder))  # as for train, which is given the folder of the videos
+    if dlc is None and config.videos is not None:
+        # The videos lie elsewhere, and their poses here.
+        dlc = inside(folder, "dlc")
+    elif dlc is None and videos is None:
+        pose_folder = inside(folder, "dlc")
+        if pose_folder is not None and not _holds_videos(folder):
+            dlc = pose_folder
         else:
-            dlc = tracked
+            videos = folder
+            # Training is given the folder of the videos and finds the tables in the same places.
+            places.append(home_of(folder))
     config = dataclasses.replace(config, videos=videos, dlc=dlc, annotations=annotations)
     return _with_tables([*places, *homes(config.videos, config.annotations)], config)
 
 
 def with_study_files(config: DataConfig) -> DataConfig:
-    """The same settings with the tables beside the folders of videos, poses and label files, as these were named."""
+    """The same settings with the tables that lie beside the folders named in them."""
     named = [f for f in (config.videos, config.annotations, config.dlc) if f is not None]
-    inside_videos = [config.videos] if config.videos is not None else []
-    return _with_tables([*homes(*named), *inside_videos], config)
+    places = homes(*named)
+    if config.videos is not None:
+        places = [*places, config.videos]
+    return _with_tables(places, config)
 
 
 def ethogram_beside(places: Sequence[Path]) -> Path | None:
-    """The file of the ethogram in some folders. Raises `UserError` for two that differ."""
+    """The ethogram file in some folders. Raises `UserError` if two of them differ."""
     files = tables_in(places, ETHOGRAMS)
-    chosen = files[0] if files else None
-    if chosen is not None and len(files) > 1:
-        first = read_ethogram(chosen)
-        for path in files[1:]:
-            other = read_ethogram(path)
-            if (other.raw, set(other.classes)) != (first.raw, set(first.classes)):
-                raise UserError(
-                    f"{chosen} and {path} name different behaviors; remove one, or say which counts with --classes"
-                )
+    if not files:
+        return None
+    chosen, *others = files
+    for path in others:
+        first, other = read_ethogram(chosen), read_ethogram(path)
+        if (other.raw, set(other.classes)) != (first.raw, set(first.classes)):
+            raise UserError(
+                f"{chosen} and {path} name different behaviors; "
+                "remove one, or say which counts with --classes"
+            )
     return chosen
+
+
+def unclaimed_poses(config: DataConfig, project: Study) -> list[Path]:
+    """Pose files that belong to none of a study's recordings."""
+    if config.videos is None:
+        return []
+    names = {folded(s.name): s.name for s in project.sources}
+    files = pose_files_below(pose_places([config.videos], config.dlc, [config.annotations]))
+    return [f for f in files if stem_of(f, names) is None]
+
+
+def _holds_videos(folder: Path) -> bool:
+    return any(is_video(file) for file in folder.iterdir())
 
 
 def _with_tables(places: Sequence[Path], config: DataConfig) -> DataConfig:
@@ -298,19 +360,8 @@ def _with_tables(places: Sequence[Path], config: DataConfig) -> DataConfig:
     recordings = config.recordings
     if recordings is None and (config.videos is not None or config.dlc is not None):
         names: dict[Path, str] = {}
-        with contextlib.suppress(
-            UserError
-        ):  # whoever opens the project says that there are no recordings
+        with contextlib.suppress(UserError):  # `open_study` reports that there are no recordings
             names = recordings_of(config)
         whose = find_whose(places, names)
         recordings = whose.table.path if whose.table else None
     return dataclasses.replace(config, classes=classes, recordings=recordings)
-
-
-def unclaimed_poses(config: DataConfig, project: Study) -> list[Path]:
-    """Pose files that track none of a project's recordings."""
-    if config.videos is None:
-        return []
-    names = {folded(s.name): s.name for s in project.sources}
-    files = pose_files_below(pose_places([config.videos], config.dlc, [config.annotations]))
-    return [f for f in files if stem_of(f, names) is None]

@@ -1,4 +1,4 @@
-"""Training windows: stretches of a recording with a label for each frame and real context around them."""
+"""Training windows: spans of a recording with a label per frame and real context around them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from dolorim.config import AugmentConfig
 from dolorim.core.mirror import mirrored_order
-from dolorim.dataset.labelled_recording import InputSpec, LabelledRecording, crop_points
+from dolorim.dataset.labelled_recording import Halo, InputSpec, LabelledRecording, crop_points
 from dolorim.dataset.sampling import WindowSpec
 from dolorim.labels.ethogram import UNLABELED
 from dolorim.pose.features import REACH
@@ -23,19 +23,21 @@ Batch = dict[str, torch.Tensor]
 
 
 class Windows(Dataset[Batch]):
-    """Windows of `length` frames out of labelled recordings, by `WindowSpec`.
+    """Windows of `length` frames from labelled recordings, by `WindowSpec`.
 
-    An item holds `labels` `(length,)` int64, -1 where there is no label, `valid` `(length,)` bool, false beyond the
-    recording, and what the network needs:
+    An item holds `labels` `(length,)` int64, -1 for unlabelled frames; `valid` `(length,)` bool,
+    false beyond the ends of the recording; and the input of the network:
 
-    - `frames` `(length + halo, size, size)` uint8 and `track` `(length + halo, 2)` float32 (window centers in units of
-      the window's side); or `features` `(length, width)`, which stand for them,
-    - `pose` `(length + halo, features)` float32, NaN where missing, and `inside` `(length + halo,)` bool,
-    - `points` `(length, keypoint, 2)` float32, keypoints in the crop (`crop_points`), NaN where missing, and `hidden`
-      `(keypoint,)` bool, those that the network is not shown.
+    - `frames` `(length + halo, size, size)` uint8 and `track` `(length + halo, 2)` float32 (window
+      centers in units of the window's side); or instead of both `features` `(length, width)`,
+    - `pose` `(length + halo, features)` float32, NaN where missing, and `inside` `(length + halo,)`
+      bool,
+    - `points` `(length, keypoint, 2)` float32, keypoints in the crop (`crop_points`), NaN where
+      missing, and `hidden` `(keypoint,)` bool for those that are hidden from the network.
 
-    `seed` settles what is random in it, and `mirrored` says whether it is to be seen in a mirror. Its pose is already,
-    and its points go by the names that they have in the mirror; where frames and points are is for `augment` to mirror.
+    `seed` determines everything random in an item, and `mirrored` says whether to mirror it. The
+    pose is mirrored here, and the points have the names of the mirror image; `augment` mirrors the
+    frames and the positions of the points.
     """
 
     def __init__(
@@ -45,122 +47,144 @@ class Windows(Dataset[Batch]):
         input_spec: InputSpec,
         augment: AugmentConfig | None = None,
     ) -> None:
-        self.footage, self.length, self.input_spec, self.augment = (
-            list(footage),
-            length,
-            input_spec,
-            augment,
-        )
+        self.footage = list(footage)
+        self.length, self.input_spec, self.augment = length, input_spec, augment
 
     def __getitem__(self, spec: WindowSpec) -> Batch:
-        footage, input_spec = self.footage[spec.recording], self.input_spec
-        if footage.features is not None:  # of the picture as it was
+        recording, input_spec = self.footage[spec.recording], self.input_spec
+        if recording.features is not None:  # computed from the picture as it was
             spec = dataclasses.replace(spec, mirrored=False)
-        first, last = max(spec.first, 0), min(spec.last, footage.n_frames - 1)
+        first, last = max(spec.first, 0), min(spec.last, recording.n_frames - 1)
         rng = np.random.default_rng(spec.seed)
-        offsets = np.arange(0, self.length, input_spec.step)
-        dropped = (
-            0.0
-            if self.augment is None or spec.seed is None or input_spec.step > 1
-            else self.augment.aug_temporal_drop
-        )
-        if dropped:
-            gone = rng.random(len(offsets)) < dropped
-            gone[0] = False
-            offsets = np.maximum.accumulate(np.where(gone, 0, offsets))
-        at = spec.start + offsets * spec.speed
-        whole = np.round(at).astype(np.int64)
-        valid = (whole >= first) & (whole <= last)
-        labels = np.where(valid, footage.recording.labels[np.clip(whole, first, last)], UNLABELED)
+        at = spec.start + self._offsets(spec, rng) * spec.speed
+        nearest = np.round(at).astype(np.int64)
+        valid = (nearest >= first) & (nearest <= last)
+        frames = np.clip(nearest, first, last)
+        labels = np.where(valid, recording.recording.labels[frames], UNLABELED)
         item: Batch = {
             "labels": torch.from_numpy(labels.astype(np.int64)),
             "valid": torch.from_numpy(valid),
             "mirrored": torch.tensor(spec.mirrored),
             "seed": torch.tensor(spec.seed or 0),
         }
-        if footage.features is not None:
-            item["features"] = torch.from_numpy(
-                footage.features[np.clip(whole, first, last)].astype(np.float32)
-            )
-        elif input_spec.visual is not None and footage.video is not None:
+        if recording.features is not None:
+            features = recording.features[frames].astype(np.float32)
+            item["features"] = torch.from_numpy(features)
+        elif input_spec.visual is not None and recording.video is not None:
             halo = input_spec.visual
-            places = _with_halo(at, halo.before, halo.after, spec.speed)
-            frames = np.clip(np.round(places).astype(np.int64), first, last)
-            item["frames"] = torch.from_numpy(_take(footage.video.images, frames))
-            item["track"] = torch.from_numpy(footage.video.centers[frames])
+            with_halo = _with_halo(at, halo.before, halo.after, spec.speed)
+            frames = np.clip(np.round(with_halo).astype(np.int64), first, last)
+            item["frames"] = torch.from_numpy(_take(recording.video.images, frames))
+            item["track"] = torch.from_numpy(recording.video.centers[frames])
         if input_spec.pose is not None or input_spec.points:
-            item |= self._pose(footage, spec, at, first, last, rng)
+            item |= self._pose(recording, spec, at, first, last, rng)
         return item
+
+    def _offsets(self, spec: WindowSpec, rng: np.random.Generator) -> np.ndarray:
+        """Offsets of the frames from the start of the window; some repeat the one before."""
+        offsets = np.arange(0, self.length, self.input_spec.step)
+        if self.augment is None or spec.seed is None or self.input_spec.step > 1:
+            return offsets
+        if self.augment.aug_temporal_drop:
+            dropped = rng.random(len(offsets)) < self.augment.aug_temporal_drop
+            dropped[0] = False
+            offsets = np.maximum.accumulate(np.where(dropped, 0, offsets))
+        return offsets
 
     def _pose(
         self,
-        footage: LabelledRecording,
+        recording: LabelledRecording,
         spec: WindowSpec,
         at: np.ndarray,
         first: int,
         last: int,
         rng: np.random.Generator,
     ) -> Batch:
-        input_spec, track, skeleton = self.input_spec, footage.track, self.input_spec.skeleton
-        before, after = (
-            (0, 0) if input_spec.pose is None else (input_spec.pose.before, input_spec.pose.after)
-        )
-        whole = spec.start + np.arange(self.length) * spec.speed if input_spec.step > 1 else at
-        places = _with_halo(whole, before + REACH, after + REACH, spec.speed)
-        if track is None:
-            shape = (len(places), skeleton.animals, len(skeleton.keypoints))
-            points, since = (
-                np.full((*shape, 2), np.nan, np.float32),
-                np.full(shape, np.inf, np.float32),
-            )
-        else:
-            points, since = track.at(places, first, last)
-        inner = slice(before + REACH, before + REACH + self.length)
+        """What the item holds of the pose, for frames at `at` `(time,)`."""
+        input_spec, track = self.input_spec, recording.track
+        halo = input_spec.pose or Halo()
+        # Pose features look at consecutive frames, even if a window holds only every n-th.
+        consecutive = spec.start + np.arange(self.length) * spec.speed
+        at_pose = consecutive if input_spec.step > 1 else at
+        with_halo = _with_halo(at_pose, halo.before + REACH, halo.after + REACH, spec.speed)
+        points, since_seen = self._points(track, with_halo, first, last)
         item: Batch = {}
         if input_spec.points:
-            places_in_crop = _crop_points(points[inner, 0], footage.video, at, first, last)
-            order = mirrored_order(skeleton.keypoints) if spec.mirrored else slice(None)
-            item["points"] = torch.from_numpy(np.ascontiguousarray(places_in_crop[:, order]))
-        hidden = np.zeros(points.shape[1:3], bool)
-        if self.augment is not None and spec.seed is not None and track is not None:
-            points, hidden = _disturbed(points, track, self.augment, spec.mirrored, rng)
-            since = np.where(
-                hidden, np.inf, since[..., mirrored_order(track.names)] if spec.mirrored else since
-            )
-        if input_spec.pose is not None:
-            found = (
-                input_spec.features_of(track, points, since.astype(np.float32))
-                if track is not None
-                else np.full(
-                    (self.length + before + after, input_spec.n_features), np.nan, np.float32
-                )
-            )
-            inside = np.round(places[REACH : len(places) - REACH])
-            item["pose"] = torch.from_numpy(np.ascontiguousarray(found[:: input_spec.step]))
-            item["inside"] = torch.from_numpy(
-                ((inside >= first) & (inside <= last))[:: input_spec.step]
-            )
+            inner = slice(halo.before + REACH, halo.before + REACH + self.length)
+            in_crop = _crop_points(points[inner, 0], recording.video, at, first, last)
+            if spec.mirrored:
+                in_crop = in_crop[:, mirrored_order(input_spec.skeleton.keypoints)]
+            item["points"] = torch.from_numpy(np.ascontiguousarray(in_crop))
+        if track is not None:
+            points, since_seen, hidden = self._augmented(track, points, since_seen, spec, rng)
+        else:
+            hidden = np.zeros(points.shape[1:3], bool)
         if input_spec.points:
             item["hidden"] = torch.from_numpy(hidden[0])
+        if input_spec.pose is not None:
+            features = self._features(track, points, since_seen, len(with_halo) - 2 * REACH)
+            features = features[:: input_spec.step]
+            nearest = np.round(with_halo[REACH : len(with_halo) - REACH])
+            inside = ((nearest >= first) & (nearest <= last))[:: input_spec.step]
+            item["pose"] = torch.from_numpy(np.ascontiguousarray(features))
+            item["inside"] = torch.from_numpy(inside)
         return item
+
+    def _augmented(
+        self,
+        track: PoseTrack,
+        points: np.ndarray,
+        since_seen: np.ndarray,
+        spec: WindowSpec,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Points, times since they were seen, and which are hidden `(animal, keypoint)`."""
+        if self.augment is None or spec.seed is None:
+            return points, since_seen, np.zeros(points.shape[1:3], bool)
+        points, hidden = _disturbed(points, track, self.augment, spec.mirrored, rng)
+        if spec.mirrored:
+            since_seen = since_seen[..., mirrored_order(track.names)]
+        return points, np.where(hidden, np.inf, since_seen), hidden
+
+    def _points(
+        self, track: PoseTrack | None, at: np.ndarray, first: int, last: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Points and the time since each was seen (`PoseTrack.at`); all missing without a pose."""
+        if track is not None:
+            return track.at(at, first, last)
+        skeleton = self.input_spec.skeleton
+        shape = (len(at), skeleton.animals, len(skeleton.keypoints))
+        return np.full((*shape, 2), np.nan, np.float32), np.full(shape, np.inf, np.float32)
+
+    def _features(
+        self, track: PoseTrack | None, points: np.ndarray, since_seen: np.ndarray, n_frames: int
+    ) -> np.ndarray:
+        if track is None:
+            return np.full((n_frames, self.input_spec.n_features), np.nan, np.float32)
+        return self.input_spec.features_of(track, points, since_seen.astype(np.float32))
 
 
 def pose_statistics(windows: Windows, stretch: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation `(features,)` of the known pose features of the training recordings."""
-    input_spec, found = windows.input_spec, []
-    for footage in windows.footage:
-        if footage.track is not None:
-            for start in range(0, footage.n_frames, 4 * stretch):
-                places = np.arange(start - REACH, min(start + stretch, footage.n_frames) + REACH)
-                found.append(
-                    input_spec.features_of(
-                        footage.track, *footage.track.at(places, 0, footage.n_frames - 1)
-                    )
-                )
+    """Mean and standard deviation `(features,)` of the known pose features in training.
+
+    Of each recording, every fourth stretch of `stretch` frames is used.
+    """
+    input_spec = windows.input_spec
+    stretches = []
+    for recording in windows.footage:
+        track = recording.track
+        if track is None:
+            continue
+        for start in range(0, recording.n_frames, 4 * stretch):
+            stop = min(start + stretch, recording.n_frames)
+            points, since_seen = track.at(
+                np.arange(start - REACH, stop + REACH), 0, recording.n_frames - 1
+            )
+            stretches.append(input_spec.features_of(track, points, since_seen))
+    features = np.concatenate(stretches)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a feature that is never known has no mean
-        known = np.concatenate(found)
-        mean, std = np.nanmean(known, 0), np.nanstd(known, 0)
+        mean, std = np.nanmean(features, 0), np.nanstd(features, 0)
     return torch.from_numpy(mean), torch.from_numpy(std)
 
 
@@ -171,10 +195,16 @@ def _disturbed(
     mirrored: bool,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points as another day, another tracker or a mirror would show them, and which are hidden `(animal, keypoint)`."""
+    """Points as another day, another tracker or a mirror would show them.
+
+    The second result `(animal, keypoint)` says which are hidden.
+    """
     animals, keypoints = points.shape[1:3]
+    # A constant offset per keypoint and window: another tracker puts its points elsewhere on the
+    # body, but does not tremble from frame to frame.
     offset = rng.normal(0, augment.kp_jitter_std * track.length_px, (animals, keypoints, 2))
     hidden = rng.random((animals, keypoints)) < augment.kp_hide
+    # Trackers also lose a whole animal at times.
     if animals > 1 and rng.random() < augment.kp_hide:
         hidden[rng.integers(animals)] = True
     points = points + offset.astype(np.float32)
@@ -193,13 +223,15 @@ def _crop_points(
 
 
 def _with_halo(at: np.ndarray, before: int, after: int, speed: float) -> np.ndarray:
-    """Places `(time,)` with so many more before and after them, in equal steps."""
-    head, tail = at[0] - speed * np.arange(before, 0, -1), at[-1] + speed * np.arange(1, after + 1)
+    """Positions `(time,)` extended before and after, in equal steps."""
+    head = at[0] - speed * np.arange(before, 0, -1)
+    tail = at[-1] + speed * np.arange(1, after + 1)
     return np.concatenate([head, at, tail])
 
 
 def _take(images: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """Frames by index; one slice where they are neighbors, which reads a file several times faster."""
+    """Frames by index; neighbors are read as one slice, which is several times faster on disk."""
+    # A few frames more than needed still cost less than reading one by one.
     low, high = int(frames.min()), int(frames.max()) + 1
     if high - low <= 2 * len(frames):
         return np.asarray(images[low:high])[frames - low]

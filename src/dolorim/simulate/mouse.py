@@ -1,38 +1,48 @@
-"""A simulated mouse seen from below: how it moves and what the camera sees. Good for plumbing, never for accuracy.
+"""A simulated mouse seen from below: how it moves and what the camera sees.
 
-Lengths are in body lengths in the animal's own frame: x to the snout, y to its left side, the origin amid the body.
+It shows that the parts of the package work together, and says nothing about accuracy on real mice.
+Lengths are in body lengths in the animal's own frame: x points to the snout, y to its left side,
+and the origin is in the middle of the body.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from dolorim.labels.bouts import Bout, to_bouts
 from dolorim.labels.ethogram import PAIN
 
-_PAWS = np.array(
-    [[0.24, 0.13], [0.24, -0.13], [-0.28, 0.18], [-0.28, -0.18]]
-)  # standing: front L, R, hind L, R
+# Where the paws of a standing animal are: front left, front right, hind left, hind right.
+_PAWS = np.array([[0.24, 0.13], [0.24, -0.13], [-0.28, 0.18], [-0.28, -0.18]])
 REST, WITHDRAW, LICK, GUARD, SHAKE, FLINCH, WALK, ACTIVE = (r.id for r in PAIN.raw)
 
-# Shortest and longest duration in seconds, and how often each comes among 20 bouts that are not rest.
+# Shortest and longest duration in seconds.
 _DURATION_S = {
-    WITHDRAW: (0.15, 0.5), LICK: (1.0, 4.0), GUARD: (0.5, 1.2), SHAKE: (0.3, 1.0),
-    FLINCH: (0.15, 0.3), WALK: (0.8, 2.5), ACTIVE: (0.8, 3.0),
-}  # fmt: skip
+    WITHDRAW: (0.15, 0.5),
+    LICK: (1.0, 4.0),
+    GUARD: (0.5, 1.2),
+    SHAKE: (0.3, 1.0),
+    FLINCH: (0.15, 0.3),
+    WALK: (0.8, 2.5),
+    ACTIVE: (0.8, 3.0),
+}
+# How often each occurs among 20 bouts that are not rest.
 _DECK = {WITHDRAW: 2, LICK: 2, GUARD: 1, SHAKE: 3, FLINCH: 1, WALK: 5, ACTIVE: 6}
 _REST_S = (1.0, 4.0)
-_GRAIN = 131  # by how much noise is larger than the picture, so that it differs from frame to frame
+# The noise is larger than the picture by so many pixels, so that each frame can show another part.
+_GRAIN = 131
 
 
 @dataclass(frozen=True)
 class Mouse:
-    """One animal and its cage: `length_px` of the body, gray levels, `side` of the hurt hind paw (+1 left, -1 right).
+    """One animal and its cage.
 
-    `vigor` scales the amplitude of the paw movements: below 1 they are harder to see.
+    `length_px` is the length of the body, `floor`, `coat` and `paw` are gray levels, and `side` is
+    that of the hurt hind paw (+1 left, -1 right). `vigor` scales the amplitude of the paw
+    movements: below 1 they are harder to see.
     """
 
     length_px: float = 90.0
@@ -44,10 +54,18 @@ class Mouse:
     side: int = 1
     vigor: float = 1.0
 
+    @property
+    def hurt_paw(self) -> int:
+        """Index of the hurt hind paw."""
+        return 2 if self.side > 0 else 3
+
 
 @dataclass(frozen=True)
 class Motion:
-    """What the body does, frame by frame: positions in pixels, angles in radians, `contact` of each paw 0-1."""
+    """What the body does, frame by frame.
+
+    Positions are in pixels and angles in radians; the `contact` of each paw runs from 0 to 1.
+    """
 
     labels: np.ndarray  # (time,) raw ids
     center: np.ndarray  # (time, 2) px
@@ -61,99 +79,169 @@ class Motion:
 
 @dataclass(frozen=True)
 class Cage:
-    """What the camera sees without the animal: `empty` `(size, size)` float32, and noise to cut frames' noise from."""
+    """What the camera sees without the animal.
+
+    `empty` `(size, size)` is float32; the noise of each frame is a part of `grain`.
+    """
 
     empty: np.ndarray
     grain: np.ndarray
 
 
 def draw_labels(n_frames: int, rate_hz: float, rng: np.random.Generator) -> np.ndarray:
-    """A plausible sequence of raw behaviors `(n_frames,)`: rest, with bouts of the others between."""
+    """A plausible sequence of raw behaviors `(n_frames,)`: rest with bouts of the others."""
     labels = np.full(n_frames, REST, np.int16)
     deck: list[int] = []
-    at = rng.uniform(0.3, 1.5)
-    while at * rate_hz < n_frames:
+    at_s = rng.uniform(0.3, 1.5)
+    while at_s * rate_hz < n_frames:
         if not deck:
-            deck = [b for b, count in _DECK.items() for _ in range(count)]
+            deck = np.repeat(list(_DECK), list(_DECK.values())).tolist()
             rng.shuffle(deck)
         behavior = deck.pop()
         shortest_s, longest_s = _DURATION_S[behavior]
         length_s = rng.uniform(shortest_s, longest_s)
         frames = max(round(length_s * rate_hz), math.ceil(shortest_s * rate_hz))
-        start = round(at * rate_hz)
+        start = round(at_s * rate_hz)
         labels[start : start + min(frames, int(longest_s * rate_hz))] = behavior
-        at += length_s + rng.uniform(*_REST_S)
+        at_s += length_s + rng.uniform(*_REST_S)
     return labels
+
+
+@dataclass
+class _Pose:
+    """What `move` adds up, bout by bout, before the animal walks about; as in `Motion`."""
+
+    bend: np.ndarray
+    stretch: np.ndarray
+    paws: np.ndarray
+    contact: np.ndarray
+    mouth_shift: np.ndarray
+    speed: np.ndarray  # (time,) body lengths per second
+    turn: np.ndarray  # (time,) radians per second
 
 
 def move(
     labels: np.ndarray, mouse: Mouse, size_px: int, rate_hz: float, rng: np.random.Generator
 ) -> Motion:
-    """Kinematics `(time, ...)` that show the given behaviors in a square cage of `size_px`."""
+    """Motion that shows raw behaviors `(time,)` in a square cage of `size_px`."""
     n = len(labels)
-    t = np.arange(n) / rate_hz
-    paws = np.repeat(_PAWS[None], n, 0)
-    contact = np.ones((n, 4))
-    bend = 0.05 * np.sin(2 * np.pi * 0.3 * t + rng.uniform(0, 6))
-    stretch = 1 + 0.012 * np.sin(2 * np.pi * 2.2 * t + rng.uniform(0, 6))  # breathing
-    mouth, speed, turn = np.zeros((n, 2)), np.zeros(n), np.zeros(n)
-    hurt, sign, vigor = (2 if mouse.side > 0 else 3), float(mouse.side), mouse.vigor
-    for bout in to_bouts(labels):
-        if bout.label == REST:
-            continue
-        at = slice(bout.start, bout.stop)
-        s = t[at] - t[bout.start]
-        if bout.label in (WITHDRAW, GUARD):
-            up = _envelope(bout, rate_hz, 0.06, 0.12)
-            paws[at, hurt] += vigor * up[:, None] * (0.12, -0.09 * sign)
-            contact[at, hurt] -= 0.9 * up
-            if len(bout) > 1:  # the recording's end may cut it to one frame
-                turn[at] += 0.5 * sign * np.gradient(up) * rate_hz * 0.1
-        elif bout.label == FLINCH:
-            up = _envelope(bout, rate_hz, 0.05, 0.1)
-            stretch[at] -= 0.08 * vigor * up
-            paws[at, 2:] += vigor * up[:, None, None] * np.array([0.05, 0])
-            contact[at, 2:] -= 0.5 * up[:, None]
-        elif bout.label == LICK:
-            up = _envelope(bout, rate_hz, 0.3, 0.3)
-            lick = np.sin(2 * np.pi * rng.uniform(5, 7) * s)
-            bend[at] += 1.9 * sign * up
-            paws[at, hurt] += up[:, None] * (0.14, 0.02 * sign)
-            mouth[at] += vigor * 0.05 * (up * lick)[:, None] * (0.6, 0.8 * sign)
-            contact[at, hurt] -= 0.5 * up
-        elif bout.label == SHAKE:
-            up = _envelope(bout, rate_hz, 0.08, 0.08)
-            shake = np.sin(2 * np.pi * rng.uniform(9, 12) * s)
-            paws[at, hurt] += vigor * (up * shake)[:, None] * (0.05, 0.09) + up[:, None] * (
-                0.05,
-                0.06 * sign,
-            )
-            contact[at, hurt] -= 0.7 * up
-        elif bout.label == WALK:
-            up = _envelope(bout, rate_hz, 0.2, 0.2)
-            speed[at] += up * rng.uniform(1.2, 2.4)
-            turn[at] += up * rng.uniform(-1, 1)
-            phase = 2 * np.pi * rng.uniform(3, 4.5) * s[:, None] + np.array([0, np.pi, np.pi, 0])
-            paws[at, :, 0] += 0.11 * up[:, None] * np.sin(phase)
-            contact[at] -= 0.6 * up[:, None] * np.clip(np.cos(phase), 0, 1)
-        elif rng.random() < 0.5:  # active: sniffing about
-            up = _envelope(bout, rate_hz, 0.2, 0.2)
-            bend[at] += 0.7 * up * np.sin(2 * np.pi * rng.uniform(0.8, 1.6) * s + rng.uniform(0, 6))
-            speed[at] += 0.15 * up
-            stretch[at] += 0.06 * up * np.sin(2 * np.pi * 4 * s)
-        else:  # active: washing the face
-            up = _envelope(bout, rate_hz, 0.2, 0.2)
-            wash = np.sin(2 * np.pi * rng.uniform(3.5, 5) * s)[:, None] * (0.05, 0.02)
-            paws[at, :2] += up[:, None, None] * (
-                np.array([[0.13, -0.06], [0.13, 0.06]]) + wash[:, None]
-            )
-            contact[at, :2] -= 0.4 * up[:, None]
-            stretch[at] -= 0.12 * up
-    paws += rng.normal(0, 0.003, paws.shape)
-    center, heading = _walk_about(
-        speed * mouse.length_px, turn, mouse.length_px, size_px, rate_hz, rng
+    time_s = np.arange(n) / rate_hz
+    pose = _Pose(
+        bend=0.05 * np.sin(2 * np.pi * 0.3 * time_s + rng.uniform(0, 6)),
+        stretch=1 + 0.012 * np.sin(2 * np.pi * 2.2 * time_s + rng.uniform(0, 6)),  # breathing
+        paws=np.repeat(_PAWS[None], n, 0),
+        contact=np.ones((n, 4)),
+        mouth_shift=np.zeros((n, 2)),
+        speed=np.zeros(n),
+        turn=np.zeros(n),
     )
-    return Motion(labels, center, heading, bend, stretch, paws, contact, mouth)
+    for bout in to_bouts(labels):
+        if bout.label != REST:
+            _SHOW[bout.label](pose, bout, mouse, rate_hz, rng)
+    pose.paws += rng.normal(0, 0.003, pose.paws.shape)
+    center, heading = _walk_about(
+        pose.speed * mouse.length_px, pose.turn, mouse.length_px, size_px, rate_hz, rng
+    )
+    return Motion(
+        labels,
+        center,
+        heading,
+        pose.bend,
+        pose.stretch,
+        pose.paws,
+        pose.contact,
+        pose.mouth_shift,
+    )
+
+
+def _lift(pose: _Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
+    """Withdrawing or guarding: the hurt paw is held up and forward, and the body turns away."""
+    at, hurt = slice(bout.start, bout.stop), mouse.hurt_paw
+    up = _envelope(bout, rate_hz, 0.06, 0.12)
+    pose.paws[at, hurt] += mouse.vigor * up[:, None] * (0.12, -0.09 * float(mouse.side))
+    pose.contact[at, hurt] -= 0.9 * up
+    if len(bout) > 1:  # the recording's end may cut it to one frame
+        pose.turn[at] += 0.5 * float(mouse.side) * np.gradient(up) * rate_hz * 0.1
+
+
+def _flinch(
+    pose: _Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator
+) -> None:
+    """The body contracts, and both hind paws jerk forward."""
+    at = slice(bout.start, bout.stop)
+    up = _envelope(bout, rate_hz, 0.05, 0.1)
+    pose.stretch[at] -= 0.08 * mouse.vigor * up
+    pose.paws[at, 2:] += mouse.vigor * up[:, None, None] * np.array([0.05, 0])
+    pose.contact[at, 2:] -= 0.5 * up[:, None]
+
+
+def _lick(pose: _Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
+    """The neck bends to the hurt paw, and the mouth moves to and fro there."""
+    at, hurt, sign = slice(bout.start, bout.stop), mouse.hurt_paw, float(mouse.side)
+    up = _envelope(bout, rate_hz, 0.3, 0.3)
+    lick = np.sin(2 * np.pi * rng.uniform(5, 7) * _seconds(bout, rate_hz))
+    pose.bend[at] += 1.9 * sign * up
+    pose.paws[at, hurt] += up[:, None] * (0.14, 0.02 * sign)
+    pose.mouth_shift[at] += mouse.vigor * 0.05 * (up * lick)[:, None] * (0.6, 0.8 * sign)
+    pose.contact[at, hurt] -= 0.5 * up
+
+
+def _shake(pose: _Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
+    """The hurt paw is lifted and shaken at 9 to 12 Hz."""
+    at, hurt, sign = slice(bout.start, bout.stop), mouse.hurt_paw, float(mouse.side)
+    up = _envelope(bout, rate_hz, 0.08, 0.08)
+    shake = np.sin(2 * np.pi * rng.uniform(9, 12) * _seconds(bout, rate_hz))
+    shaken = mouse.vigor * (up * shake)[:, None] * (0.05, 0.09)
+    pose.paws[at, hurt] += shaken + up[:, None] * (0.05, 0.06 * sign)
+    pose.contact[at, hurt] -= 0.7 * up
+
+
+def _walk(pose: _Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
+    """The paws step in diagonal pairs, and the animal moves on."""
+    at = slice(bout.start, bout.stop)
+    up = _envelope(bout, rate_hz, 0.2, 0.2)
+    pose.speed[at] += up * rng.uniform(1.2, 2.4)
+    pose.turn[at] += up * rng.uniform(-1, 1)
+    steps = 2 * np.pi * rng.uniform(3, 4.5) * _seconds(bout, rate_hz)
+    phase = steps[:, None] + np.array([0, np.pi, np.pi, 0])
+    pose.paws[at, :, 0] += 0.11 * up[:, None] * np.sin(phase)
+    pose.contact[at] -= 0.6 * up[:, None] * np.clip(np.cos(phase), 0, 1)
+
+
+def _be_active(
+    pose: _Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator
+) -> None:
+    """Sniffing about or washing the face, each in half of the bouts."""
+    at, since_s = slice(bout.start, bout.stop), _seconds(bout, rate_hz)
+    up = _envelope(bout, rate_hz, 0.2, 0.2)
+    if rng.random() < 0.5:
+        swing = 2 * np.pi * rng.uniform(0.8, 1.6) * since_s + rng.uniform(0, 6)
+        pose.bend[at] += 0.7 * up * np.sin(swing)
+        pose.speed[at] += 0.15 * up
+        pose.stretch[at] += 0.06 * up * np.sin(2 * np.pi * 4 * since_s)
+        return
+    wash = np.sin(2 * np.pi * rng.uniform(3.5, 5) * since_s)[:, None] * (0.05, 0.02)
+    to_face = np.array([[0.13, -0.06], [0.13, 0.06]])
+    pose.paws[at, :2] += up[:, None, None] * (to_face + wash[:, None])
+    pose.contact[at, :2] -= 0.4 * up[:, None]
+    pose.stretch[at] -= 0.12 * up
+
+
+_SHOW = {
+    WITHDRAW: _lift,
+    GUARD: _lift,
+    FLINCH: _flinch,
+    LICK: _lick,
+    SHAKE: _shake,
+    WALK: _walk,
+    ACTIVE: _be_active,
+}
+
+
+def _seconds(bout: Bout, rate_hz: float) -> np.ndarray:
+    """Seconds since the first frame of a bout."""
+    frames = np.arange(bout.start, bout.stop) / rate_hz
+    return frames - frames[0]
 
 
 def keypoints(motion: Motion, mouse: Mouse) -> np.ndarray:
@@ -168,33 +256,34 @@ def keypoints(motion: Motion, mouse: Mouse) -> np.ndarray:
 def render(motion: Motion, mouse: Mouse, cage: Cage, frame: int) -> np.ndarray:
     """The picture `(size, size)` uint8 at a frame: animal over cage, then noise."""
     one = slice(frame, frame + 1)
-    moment = Motion(*(getattr(motion, f)[one] for f in Motion.__dataclass_fields__))
+    moment = Motion(*[getattr(motion, field.name)[one] for field in fields(Motion)])
     spine = _spine(moment)[0]
-    shift = moment.mouth_shift[0]
-    joints = [(1 - s) * spine[:-1] + s * spine[1:] for s in (0, 0.5)]
-    trunk = np.concatenate([*(np.stack(joints, 1).reshape(-1, 2),), spine[-1:] + shift])
-    radii = np.interp(
-        np.linspace(0, 1, len(trunk)), [0, 0.25, 0.5, 0.8, 1], [0.1, 0.19, 0.19, 0.13, 0.05]
-    )
-    tail = _tail(spine, moment.heading[0])
-    points = np.concatenate([trunk, moment.paws[0], tail, spine[-1:] + shift])
-    sizes = np.concatenate(
-        [radii, [0.045, 0.045, 0.07, 0.07], np.linspace(0.035, 0.015, len(tail)), [0.03]]
-    )
+    snout = spine[-1:] + moment.mouth_shift[0]
+    # The trunk is a row of discs, two for each point of the spine.
+    pairs = np.stack([spine[:-1], 0.5 * spine[:-1] + 0.5 * spine[1:]], 1)
+    trunk = np.concatenate([pairs.reshape(-1, 2), snout])
+    along = np.linspace(0, 1, len(trunk))
+    trunk_radii = np.interp(along, [0, 0.25, 0.5, 0.8, 1], [0.1, 0.19, 0.19, 0.13, 0.05])
     patches = 1 + mouse.patchiness * np.sin(7 * np.arange(len(trunk)) + mouse.length_px)
-    levels = np.concatenate([
-        mouse.coat * patches,
-        mouse.coat + (mouse.paw - mouse.coat) * np.clip(moment.contact[0], 0, 1),
-        np.full(len(tail), 0.5 * (mouse.coat + mouse.paw)),
-        [0.5 * (mouse.coat + mouse.paw)],
-    ])  # fmt: skip
-    picture = cage.empty.copy()
-    _stamp(
-        picture,
-        _to_picture(points[None], moment, mouse.length_px)[0],
-        sizes * mouse.length_px,
-        levels,
+    # A paw that touches the floor is bright, because the camera sees its bare sole.
+    contact = np.clip(moment.contact[0], 0, 1)
+    tail = _tail(spine, moment.heading[0])
+    bare = 0.5 * (mouse.coat + mouse.paw)
+    points = np.concatenate([trunk, moment.paws[0], tail, snout])
+    radii = np.concatenate(
+        [trunk_radii, [0.045, 0.045, 0.07, 0.07], np.linspace(0.035, 0.015, len(tail)), [0.03]]
     )
+    levels = np.concatenate(
+        [
+            mouse.coat * patches,
+            mouse.coat + (mouse.paw - mouse.coat) * contact,
+            np.full(len(tail), bare),
+            [bare],
+        ]
+    )
+    picture = cage.empty.copy()
+    points_px = _to_picture(points[None], moment, mouse.length_px)[0]
+    _stamp(picture, points_px, radii * mouse.length_px, levels)
     size = len(picture)
     y, x = (frame * 37) % _GRAIN, (frame * 101) % _GRAIN
     picture += cage.grain[y : y + size, x : x + size]
@@ -209,18 +298,21 @@ def draw_cage(mouse: Mouse, size_px: int, rng: np.random.Generator) -> Cage:
     edge = np.minimum(np.minimum(x, 1 - x), np.minimum(y, 1 - y))
     cage = np.where(edge < 0.03, 0.6 * cage, cage)
     cage = np.where(np.abs(edge - 0.035) < 0.006, np.minimum(1.5 * cage + 20, 250), cage)
-    for at in rng.uniform(0.1, 0.9, (5, 2)):
-        cage = np.where((x - at[0]) ** 2 + (y - at[1]) ** 2 < 0.006**2, 0.6 * cage, cage)
+    for dropping_x, dropping_y in rng.uniform(0.1, 0.9, (5, 2)):
+        inside = (x - dropping_x) ** 2 + (y - dropping_y) ** 2 < 0.006**2
+        cage = np.where(inside, 0.6 * cage, cage)
     grain = mouse.noise * rng.standard_normal((size_px + _GRAIN, size_px + _GRAIN), np.float32)
     return Cage(cage.astype(np.float32), grain)
 
 
 def _envelope(bout: Bout, rate_hz: float, rise_s: float, fall_s: float) -> np.ndarray:
     """From 0 up to 1 and down again within a bout, smoothly."""
-    s = (np.arange(len(bout)) + 0.5) / rate_hz
-    whole = len(bout) / rate_hz
-    scale = min(1.0, whole / (rise_s + fall_s))
-    ramp = np.minimum(np.minimum(s / (rise_s * scale), (whole - s) / (fall_s * scale)), 1)
+    since_s = (np.arange(len(bout)) + 0.5) / rate_hz
+    length_s = len(bout) / rate_hz
+    scale = min(1.0, length_s / (rise_s + fall_s))  # a short bout rises and falls faster
+    rise = since_s / (rise_s * scale)
+    fall = (length_s - since_s) / (fall_s * scale)
+    ramp = np.minimum(np.minimum(rise, fall), 1)
     return 0.5 - 0.5 * np.cos(np.pi * ramp)
 
 
@@ -232,23 +324,32 @@ def _walk_about(
     rate_hz: float,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Integrate speed and turning; near a wall the animal turns to the middle. It keeps a body length off the walls."""
+    """Integrate speed and turning to centers `(time, 2)` in pixels and headings `(time,)`.
+
+    The animal turns to the middle near a wall, and keeps about a body length away from it.
+    """
     low, high = 0.9 * length_px, size_px - 0.9 * length_px
     at, heading = rng.uniform(low, high, 2), rng.uniform(-np.pi, np.pi)
-    center, angle = np.empty((len(turn), 2)), np.empty(len(turn))
-    for i, (v, w) in enumerate(zip(speed_px_s, turn, strict=True)):
-        ahead = at + 1.0 * length_px * np.array([np.cos(heading), np.sin(heading)])
-        if v > 0 and not (low < ahead.min() and ahead.max() < high):
+    centers, headings = np.empty((len(turn), 2)), np.empty(len(turn))
+    for i, (speed, turning) in enumerate(zip(speed_px_s, turn, strict=True)):
+        ahead = at + length_px * np.array([np.cos(heading), np.sin(heading)])
+        if speed > 0 and not (low < ahead.min() and ahead.max() < high):
             to_middle = np.arctan2(*(size_px / 2 - at)[::-1]) - heading
-            w += 3.5 * np.sin(to_middle) + (1.0 if np.cos(to_middle) < -0.9 else 0.0)
-        heading += w / rate_hz
-        at = np.clip(at + v / rate_hz * np.array([np.cos(heading), np.sin(heading)]), low, high)
-        center[i], angle[i] = at, heading
-    return center, angle
+            # An animal that faces the wall needs a push, because the sine is about 0 there.
+            push = 1.0 if np.cos(to_middle) < -0.9 else 0.0
+            turning += 3.5 * np.sin(to_middle) + push
+        heading += turning / rate_hz
+        direction = np.array([np.cos(heading), np.sin(heading)])
+        at = np.clip(at + speed / rate_hz * direction, low, high)
+        centers[i], headings[i] = at, heading
+    return centers, headings
 
 
 def _spine(motion: Motion) -> np.ndarray:
-    """Seven points from tail base to snout, `(time, 7, 2)` in body lengths; the bend grows to the front."""
+    """Seven points from tail base to snout, `(time, 7, 2)` in body lengths.
+
+    The bend grows to the front.
+    """
     along = np.linspace(-0.5, 0.5, 7)
     angles = motion.bend[:, None] * np.interp(along, [-0.5, -0.2, 0.5], [-0.15, 0, 1])
     middle = 0.5 * (angles[:, 1:] + angles[:, :-1])
@@ -265,14 +366,17 @@ def _tail(spine: np.ndarray, heading: float) -> np.ndarray:
 
 
 def _to_picture(points: np.ndarray, motion: Motion, length_px: float) -> np.ndarray:
-    """Points `(time, k, 2)` in the animal's frame to pixels. The picture's y points down; from below, left is down."""
+    """Points `(time, k, 2)` in the animal's frame to pixels.
+
+    The y axis of a picture points down, and in a view from below left is down, so no axis flips.
+    """
     cos, sin = np.cos(motion.heading)[:, None], np.sin(motion.heading)[:, None]
     x, y = points[..., 0], points[..., 1]
     return motion.center[:, None] + length_px * np.stack([cos * x - sin * y, sin * x + cos * y], -1)
 
 
 def _stamp(picture: np.ndarray, points: np.ndarray, radii: np.ndarray, levels: np.ndarray) -> None:
-    """Soft discs painted one over the other, first ones lowest."""
+    """Paint soft discs one over the other, the first one lowest."""
     size = picture.shape[0]
     for (x, y), radius, level in zip(points, radii, levels, strict=True):
         reach = int(1.5 * radius + 3)

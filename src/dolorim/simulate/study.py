@@ -1,4 +1,4 @@
-"""A simulated study as a lab would hand it over: videos, label files of both kinds, DeepLabCut tables, who is who."""
+"""A simulated study as a lab would provide it: videos, label files, DeepLabCut tables, animals."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from dolorim.simulate.mouse import Mouse, draw_cage, draw_labels, keypoints, mov
 from dolorim.video.writer import VideoWriter
 
 SCORER = "DLC_resnet50_simulatedMay7shuffle1_500000"
-_MISSING = np.array(
-    [0.08, 0.35, 0.35, 0.12, 0.12, 0.05]
-)  # share of frames below 0.9 likelihood, by keypoint
+# Share of frames with a likelihood below 0.9 per keypoint, about as in real bottom-view files,
+# where front paws are missing in 30 to 40 % of the frames.
+_MISSING = np.array([0.08, 0.35, 0.35, 0.12, 0.12, 0.05])
+_MISSING_RUN = 8  # mean length of a run of missing frames
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,11 @@ def simulate_study(
     workers: int = 1,
     progress: Callable[[int], object] = lambda n: None,
 ) -> Path:
-    """Write the study below `folder` and return it. `progress` is told the frames of each finished video.
+    """Write the study below `folder` and return the folder.
 
-    Every other animal's label files have 345 rows: the first 15 frames of a trial are not labelled there.
+    `progress` is called with the number of frames of each finished video. The label files of every
+    other animal lack the first 15 frames of each trial, as tools with a 15-frame context write
+    them. The same plan gives the same bytes. Raises `UserError` if a file cannot be written.
     """
     tasks: deque[_Task] = deque((folder, plan, plan.first + i) for i in range(plan.animals))
     rows = {}
@@ -56,9 +59,8 @@ def simulate_study(
             )
         rows[number] = result
         progress(plan.trials * plan.trial_length)
-    write_table(
-        folder / "recordings.csv", ("video", "animal", "group"), [rows[n] for n in sorted(rows)]
-    )
+    in_order = [rows[number] for number in sorted(rows)]
+    write_table(folder / "recordings.csv", ("video", "animal", "group"), in_order)
     return folder
 
 
@@ -83,14 +85,14 @@ def _simulate_animal(folder: Path, plan: StudyPlan, number: int) -> tuple[str, s
     labels = draw_labels(n_frames, plan.rate_hz, rng)
     motion = move(labels, mouse, plan.size_px, plan.rate_hz, rng)
     cage = draw_cage(mouse, plan.size_px, rng)
-    with VideoWriter(
-        folder / "Videos" / f"{name}.mp4", plan.size_px, plan.size_px, plan.rate_hz
-    ) as video:
+    path = folder / "Videos" / f"{name}.mp4"
+    with VideoWriter(path, plan.size_px, plan.size_px, plan.rate_hz) as video:
         for frame in range(n_frames):
             video.write(render(motion, mouse, cage, frame))
-    context = 15 if number % 2 else 0
+    unlabelled = 15 if number % 2 else 0
     for trial in range(plan.trials):
-        rows = labels[trial * plan.trial_length + context : (trial + 1) * plan.trial_length]
+        start, stop = trial * plan.trial_length, (trial + 1) * plan.trial_length
+        rows = labels[start + unlabelled : stop]
         path = folder / "Annotations" / f"prediction_{name}.mp4_{trial + 1}.csv"
         write_table(path, ("Frame", "Action"), enumerate(rows.tolist()))
     points, likelihood = track(keypoints(motion, mouse), rng)
@@ -99,7 +101,7 @@ def _simulate_animal(folder: Path, plan: StudyPlan, number: int) -> tuple[str, s
 
 
 def draw_mouse(plan: StudyPlan, rng: np.random.Generator) -> Mouse:
-    """An animal of its own size, coat and brightness; some are filmed in the dark with bright paws."""
+    """An animal of its own size, coat and brightness; some are filmed in infrared light."""
     infrared = rng.random() < 0.3
     return Mouse(
         length_px=plan.size_px * rng.uniform(0.18, 0.24),
@@ -114,20 +116,22 @@ def draw_mouse(plan: StudyPlan, rng: np.random.Generator) -> Mouse:
 
 
 def track(truth: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """What a tracker would make of true points `(time, 6, 2)`: points with jitter and misses, and their likelihoods.
+    """What a tracker would report for true points `(time, 6, 2)` in pixels.
 
-    Likelihoods are `(time, 6)`. Misses come in runs; a missed point is either a little or wildly off.
+    Returns points `(time, 6, 2)` with jitter and misses, and likelihoods `(time, 6)`. Misses come
+    in runs; a missed point is either a little or wildly off.
     """
-    n, k = truth.shape[:2]
-    missing = np.zeros((n, k), bool)
-    for j, share in enumerate(_MISSING):
-        length = 8
-        starts = rng.random(n) < share / length / (1 - share / 2)
+    n_frames, n_keypoints = truth.shape[:2]
+    missing = np.zeros((n_frames, n_keypoints), bool)
+    for keypoint, share in enumerate(_MISSING):
+        # Runs overlap, so a share takes a little more of them than its length suggests.
+        starts = rng.random(n_frames) < share / _MISSING_RUN / (1 - share / 2)
         for start in np.flatnonzero(starts):
-            missing[start : start + 1 + rng.geometric(1 / length), j] = True
+            missing[start : start + 1 + rng.geometric(1 / _MISSING_RUN), keypoint] = True
     points = truth + rng.normal(0, 0.6, truth.shape)
-    wild = missing & (rng.random((n, k)) < 0.3)
+    wild = missing & (rng.random(missing.shape) < 0.3)
     points += np.where(missing, 6.0, 0.0)[..., None] * rng.normal(size=truth.shape)
     points += np.where(wild, 60.0, 0.0)[..., None] * rng.normal(size=truth.shape)
-    likelihood = np.where(missing, rng.beta(1.2, 2.5, (n, k)) * 0.9, 1 - rng.beta(1, 60, (n, k)))
-    return points, likelihood
+    low = 0.9 * rng.beta(1.2, 2.5, missing.shape)
+    high = 1 - rng.beta(1, 60, missing.shape)
+    return points, np.where(missing, low, high)

@@ -1,9 +1,10 @@
 """One body length for all videos of one picture size.
 
-A length that is estimated anew for each video depends on what the animal does in it: a short clip of a curled animal
-gives two thirds of what a walk gives, and the crop and all pose features are scaled by it. One camera sees animals of
-about one size, so the median over a project's videos of one picture size is better than any of them. It is measured
-before training and kept in the run, so that a video is looked at in prediction as it was in training.
+A length estimated from one video depends on what the animal does in it: a short clip of a curled
+animal gives two thirds of what walking gives, and the crop and all pose features scale with it. One
+camera sees animals of about one size, so the median over all videos of one picture size in a study
+is better than any single estimate. It is measured before training and stored in the run, so that
+prediction crops a video as training did.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,19 @@ from dolorim.video.cache import cache_folder, fingerprint
 from dolorim.video.crop import plan_crop
 from dolorim.video.reader import VideoInfo, probe
 
-_MOST = 40  # videos of one picture size that are measured, spread over all of them
-_STEP = 0.04  # of the logarithm: a further video rarely changes the length, and so rarely makes cached crops stale
+_MOST = 40  # at most so many videos per picture size are measured, evenly spread
+# Lengths are rounded to steps of this size on the log scale, so that a further video rarely changes
+# the length, which would make all cached crops stale.
+_STEP = 0.04
 
 
 @dataclass(frozen=True)
 class BodyLengths:
     """Body lengths in pixels by picture size (`512x512`), as pictures and as poses show them.
 
-    The two differ: a picture shows the whole body, a pose the distance from mouth to tail base. `--body_length_px`
-    wins over both; a size that was not measured is estimated from each video alone.
+    The two differ: a picture shows the whole body, a pose the distance from mouth to tail base.
+    `--body_length_px` overrides both; for a size that was not measured, the length is estimated
+    from each video alone.
     """
 
     pictures: Mapping[str, float] = field(default_factory=dict)
@@ -44,31 +48,37 @@ class BodyLengths:
     def for_crop(
         self, config: DataConfig, video: Path, info: VideoInfo | None = None
     ) -> DataConfig:
-        """The settings by which a video's crops are cut, with its body length. Raises `UserError`."""
-        known = self.poses if config.crop == "pose" else self.pictures
-        return _with(config, known, video, info) if config.crop != "none" else config
+        """The settings for cropping a video, with its body length.
+
+        Raises `UserError` if the video cannot be read.
+        """
+        if config.crop == "none":
+            return config
+        lengths = self.poses if config.crop == "pose" else self.pictures
+        return _with_length(config, lengths, video, info)
 
     def for_pose(
         self, config: DataConfig, video: Path, info: VideoInfo | None = None
     ) -> DataConfig:
-        """The settings by which the pose of a video is read, with its body length. Raises `UserError`."""
-        return _with(config, self.poses, video, info)
+        """The settings for reading the pose of a video, with its body length.
+
+        Raises `UserError` if the video cannot be read.
+        """
+        return _with_length(config, self.poses, video, info)
 
     @classmethod
     def from_dict(cls, data: Any, where: str) -> BodyLengths:
         """Read `dataclasses.asdict` back. Raises `UserError` for anything else."""
         try:
-            parts = {
-                kind: {str(k): float(v) for k, v in data[kind].items()}
-                for kind in ("pictures", "poses")
-            }
+            pictures = _lengths_in(data["pictures"])
+            poses = _lengths_in(data["poses"])
         except (TypeError, KeyError, AttributeError, ValueError):
             raise UserError(
                 f"{where}: expected body lengths by picture size; train again"
             ) from None
-        if not all(0 < v < np.inf for part in parts.values() for v in part.values()):
+        if not all(0 < length < np.inf for length in [*pictures.values(), *poses.values()]):
             raise UserError(f"{where}: expected body lengths above 0; train again")
-        return cls(**parts)
+        return cls(pictures, poses)
 
 
 NO_LENGTHS = BodyLengths()
@@ -82,58 +92,77 @@ def measure_body_lengths(
     poses: bool,
     any_skeleton: bool = False,
 ) -> BodyLengths:
-    """Medians over a project's videos, each with its pose file or None; of what is to be used, `crops` or `poses`.
+    """Medians over the videos of a study, each given with its pose file or None.
 
-    Videos and poses that cannot be read are left out here; whoever needs them says what is wrong.
+    Only what is needed is measured: for `crops`, for `poses`, or for both. Videos and poses that
+    cannot be read are left out; the code that needs them reports what is wrong.
     """
     if config.body_length_px is not None:
         return NO_LENGTHS
-    by_size: dict[str, list[Path]] = defaultdict(list)
-    for video in sorted(videos):
-        try:
-            by_size[_size(probe(video))].append(video)
-        except UserError:
-            continue
-    pictures: dict[str, float] = {}
-    tracked: dict[str, float] = {}
-    for size, all_of_it in sorted(by_size.items()):
-        if crops and config.crop == "follow":
-            _put(
-                pictures,
-                size,
-                [_measured(v, config, "picture", _in_picture) for v in _some(all_of_it)],
-            )
-        if poses or (crops and config.crop == "pose"):
-            files = [pose for video in all_of_it if (pose := videos[video]) is not None]
-            kind = "any" if any_skeleton else "six"
-            read = _in_any_pose if any_skeleton else _in_pose
-            _put(tracked, size, [_measured(p, config, kind, read) for p in _some(files)])
-    return BodyLengths(pictures, tracked)
+    by_size = _by_size(videos)
+    picture_lengths: dict[str, float] = {}
+    pose_lengths: dict[str, float] = {}
+    if crops and config.crop == "follow":
+        picture_lengths = _medians(by_size, config, "picture", _in_picture)
+    if poses or (crops and config.crop == "pose"):
+        pose_files = {size: _poses_of(same, videos) for size, same in by_size.items()}
+        kind, measure = ("any", _in_any_pose) if any_skeleton else ("six", _in_pose)
+        pose_lengths = _medians(pose_files, config, kind, measure)
+    return BodyLengths(picture_lengths, pose_lengths)
 
 
-def _with(
-    config: DataConfig, known: Mapping[str, float], video: Path, info: VideoInfo | None
+def _lengths_in(data: Any) -> dict[str, float]:
+    return {str(size): float(length) for size, length in data.items()}
+
+
+def _with_length(
+    config: DataConfig, lengths: Mapping[str, float], video: Path, info: VideoInfo | None
 ) -> DataConfig:
-    if config.body_length_px is not None or not known:
+    if config.body_length_px is not None or not lengths:
         return config
-    return dataclasses.replace(config, body_length_px=known.get(_size(info or probe(video))))
+    size = _size(info or probe(video))
+    return dataclasses.replace(config, body_length_px=lengths.get(size))
 
 
 def _size(info: VideoInfo) -> str:
     return f"{info.width_px}x{info.height_px}"
 
 
-def _some(files: Sequence[Path]) -> list[Path]:
-    """At most `_MOST` of them, evenly spread."""
+def _by_size(videos: Iterable[Path]) -> dict[str, list[Path]]:
+    by_size: dict[str, list[Path]] = defaultdict(list)
+    for video in sorted(videos):
+        try:
+            by_size[_size(probe(video))].append(video)
+        except UserError:
+            continue
+    return dict(sorted(by_size.items()))
+
+
+def _poses_of(videos: Iterable[Path], poses: Mapping[Path, Path | None]) -> list[Path]:
+    return [pose for video in videos if (pose := poses[video]) is not None]
+
+
+def _spread(files: Sequence[Path]) -> list[Path]:
+    """At most `_MOST` of the files, evenly spread."""
     at = np.linspace(0, len(files) - 1, min(len(files), _MOST)).round().astype(int)
     return [files[i] for i in at]
 
 
-def _put(lengths: dict[str, float], size: str, measured: Sequence[float | None]) -> None:
-    known = [m for m in measured if m is not None]
-    if known:
-        step = round(float(np.log(np.median(known))) / _STEP)
-        lengths[size] = round(float(np.exp(step * _STEP)), 1)
+def _medians(
+    files: Mapping[str, Sequence[Path]],
+    config: DataConfig,
+    kind: str,
+    measure: Callable[[Path, DataConfig], float],
+) -> dict[str, float]:
+    """The rounded median over the files of each picture size for which one could be measured."""
+    medians = {}
+    for size, same_size in files.items():
+        measured = [_measured(file, config, kind, measure) for file in _spread(same_size)]
+        lengths_px = [length for length in measured if length is not None]
+        if lengths_px:
+            step = round(float(np.log(np.median(lengths_px))) / _STEP)
+            medians[size] = round(float(np.exp(step * _STEP)), 1)
+    return medians
 
 
 def _in_picture(video: Path, config: DataConfig) -> float:
@@ -153,8 +182,8 @@ def _in_any_pose(pose: Path, config: DataConfig) -> float:
 def _measured(
     file: Path, config: DataConfig, kind: str, measure: Callable[[Path, DataConfig], float]
 ) -> float | None:
-    """What `measure` says, or said before of the same file and settings; None where the file cannot be read."""
-    what = [
+    """What `measure` returns, cached per file and settings; None if the file cannot be read."""
+    key = [
         str(file.resolve()),
         kind,
         config.mask,
@@ -162,25 +191,33 @@ def _measured(
         config.individual,
         config.kp_likelihood_thr,
     ]
-    digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
-    kept = cache_folder(config) / "body_lengths" / f"{digest}.json"
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    cached = cache_folder(config) / "body_lengths" / f"{digest}.json"
     try:
         state = fingerprint(file)
     except OSError:
         return None
+    length_px = _read_cached(cached, state)
+    if length_px is not None:
+        return length_px
     try:
-        before = json.loads(kept.read_text("utf-8"))
-        if before["state"] == state and before["length_px"] > 0:
-            return float(before["length_px"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    try:
-        length = measure(file, config)
+        length_px = measure(file, config)
     except UserError:
         return None
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps({"state": state, "length_px": length}), encoding="utf-8")
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        cached.write_text(json.dumps({"state": state, "length_px": length_px}), encoding="utf-8")
     except OSError:
-        pass  # it is measured again next time; who fills the cache says that it cannot be written
-    return length
+        pass  # measured again next time; extraction reports a cache that cannot be written
+    return length_px
+
+
+def _read_cached(path: Path, state: dict[str, Any]) -> float | None:
+    """The length measured before, if the file has not changed since."""
+    try:
+        entry = json.loads(path.read_text("utf-8"))
+        if entry["state"] == state and entry["length_px"] > 0:
+            return float(entry["length_px"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None

@@ -1,8 +1,8 @@
-"""The frame cache: every video decoded, cropped and shrunk once, for training to read at random.
+"""The frame cache: every video decoded, cropped and shrunk once, for random access in training.
 
-An entry is a folder: `images.u8` (time, size, size), `centers.npy`, `turns.npy`, `time_s.npy` and, written last,
-`meta.json`. It is
-built under another name and renamed when complete, so a half-written entry is never taken for a whole one.
+An entry is a folder: `images.u8` (time, size, size), `centers.npy`, `turns.npy` (the angles of the
+windows), `time_s.npy` and, written last, `meta.json`. It is built under another name and renamed
+when complete, so a half-written entry is never mistaken for a whole one.
 """
 
 from __future__ import annotations
@@ -29,21 +29,19 @@ from dolorim.video.crop_stream import open_crops
 from dolorim.video.picture_size import describe_sizes
 from dolorim.video.reader import VideoInfo
 
-_VERSION = 5  # of what an entry holds; another number makes all old entries stale
+_VERSION = 5  # of the contents of an entry; a new number makes all old entries stale
 CROP_SETTINGS = ("crop", "align", "crop_scale", "body_length_px", "image_size", "mask")
-_POSE_KNOBS = (
-    "kp_names",
-    "individual",
-    "kp_likelihood_thr",
-    "pose_lag",
-)  # they move a window that follows a pose
+# These move a window that follows a pose.
+_POSE_SETTINGS = ("kp_names", "individual", "kp_likelihood_thr", "pose_lag")
 
 
 @dataclass(frozen=True)
 class CachedVideo:
-    """A video as training reads it: `images` `(time, size, size)` uint8 on disk, `centers` `(time, 2)`, `time_s`.
+    """A video as training reads it.
 
-    `side_px` is the side of the windows that the images show; `turns` `(time,)` says how they are turned (`Crops`).
+    `images` `(time, size, size)` uint8 stay on disk. `centers` `(time, 2)`, `time_s` `(time,)` and
+    `angles_rad` `(time,)` are as in `Crops`; `side_px` is the side of the windows. `damage` says
+    where the video stops being readable, and `note` what is odd about one that can be read.
     """
 
     video: Path
@@ -54,7 +52,7 @@ class CachedVideo:
     side_px: float
     angles_rad: np.ndarray
     folder: Path = Path()
-    note: str | None = None  # what is odd about the video, though all of it can be read
+    note: str | None = None
 
     @property
     def n_frames(self) -> int:
@@ -62,13 +60,14 @@ class CachedVideo:
 
 
 def cache_folder(config: DataConfig) -> Path:
-    return config.cache or Path(
-        os.environ.get("DOLORIM_CACHE") or platformdirs.user_cache_path("dolorim")
-    )
+    """Where the cache lies: `--cache`, else DOLORIM_CACHE, else the user's cache folder."""
+    if config.cache is not None:
+        return config.cache
+    return Path(os.environ.get("DOLORIM_CACHE") or platformdirs.user_cache_path("dolorim"))
 
 
 def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVideo | None:
-    """The video's entry; None where there is none, or a stale or damaged one."""
+    """The video's entry; None if there is none, or if it is stale or damaged."""
     folder = _entry(video, config, pose)
     try:
         meta = read_json(folder / "meta.json")
@@ -78,13 +77,13 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
         if (folder / "images.u8").stat().st_size != np.prod(shape):
             return None
         images = np.memmap(folder / "images.u8", np.uint8, "r", shape=shape)
-        centers, time_s, angles_rad = (
-            np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("centers", "time_s", "turns")
-        )
+        centers = np.load(folder / "centers.npy", allow_pickle=False)
+        time_s = np.load(folder / "time_s.npy", allow_pickle=False)
+        angles_rad = np.load(folder / "turns.npy", allow_pickle=False)
         side_px = float(meta["side_px"])
     except (UserError, OSError, EOFError, ValueError, KeyError, TypeError):
         return None
-    if any(len(a) != shape[0] for a in (centers, time_s, angles_rad)):
+    if any(len(array) != shape[0] for array in (centers, time_s, angles_rad)):
         return None
     return CachedVideo(
         video,
@@ -101,9 +100,9 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
 
 @contextlib.contextmanager
 def alone_with(path: Path) -> Iterator[bool]:
-    """Hold a file or folder of the cache against other processes; true where another one has just had it.
+    """Lock a file or folder of the cache; yields whether another process held the lock before.
 
-    The lock goes with the process that holds it, however that ends.
+    The system releases the lock when the process ends, even if it is killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
@@ -120,45 +119,49 @@ def alone_with(path: Path) -> Iterator[bool]:
 
 
 def build(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVideo:
-    """Decode, crop and store a video, replacing what stood there, unless another process has just put it there."""
+    """Decode, crop and store a video, replacing its old entry.
+
+    If another process has just built the entry, that one is returned. Raises `UserError` if the
+    video cannot be read or the cache cannot be written.
+    """
     folder = _entry(video, config, pose)
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     try:
         with alone_with(folder) as waited:
             if waited and (entry := load(video, config, pose)) is not None:
                 return entry
-            for left in folder.parent.glob(
-                f"{glob.escape(folder.name)}.*.part"
-            ):  # by one that was killed
-                shutil.rmtree(left, ignore_errors=True)
+            # A process that was killed may have left a part.
+            for leftover in folder.parent.glob(f"{glob.escape(folder.name)}.*.part"):
+                shutil.rmtree(leftover, ignore_errors=True)
             part.mkdir()
             _write(video, config, pose, part)
             shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
     except OSError as error:
         raise UserError(
-            f"{folder}: the frame cache cannot be written ({error.strerror}); choose another folder with --cache DIR"
+            f"{folder}: the frame cache cannot be written ({error.strerror}); "
+            "choose another folder with --cache DIR"
         ) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
     entry = load(video, config, pose)
     if entry is None:
-        raise UserError(f"{video}: changed while it was read; run again")
+        raise UserError(f"{video}: changed while it was being read; run again")
     return entry
 
 
 def feature_file(entry: CachedVideo, key: str) -> Path:
-    """Where features of an encoder are kept: in the entry, so that they go when it becomes stale."""
+    """The file for the features of an encoder, in the entry, so that both become stale together."""
     return entry.folder / f"features-{key}.npy"
 
 
 def bytes_needed(info: VideoInfo, config: DataConfig) -> int:
-    """Disk that an entry will take, by the header's word."""
+    """Disk space that an entry will take, as far as the header tells."""
     return max(info.expected_frames, 1) * config.image_size**2
 
 
 def fingerprint(video: Path) -> dict[str, Any]:
-    """Tells one state of a file from another without reading all of it: size, time and a hash of both ends."""
+    """What tells two states of a file apart: size, modification time and a hash of both ends."""
     status = video.stat()
     with open(video, "rb") as file:
         ends = file.read(1 << 16)
@@ -203,23 +206,18 @@ def _write(video: Path, config: DataConfig, pose: Path | None, folder: Path) -> 
 
 
 def _state(video: Path, config: DataConfig, pose: Path | None) -> dict[str, Any]:
-    """What the windows were cut from: the video, and the pose where they follow one."""
+    """The state of the files that the crops depend on: the video, and a pose that they follow."""
     state = fingerprint(video)
-    return (
-        {**state, "pose": fingerprint(pose)}
-        if pose is not None and config.crop == "pose"
-        else state
-    )
+    if pose is not None and config.crop == "pose":
+        state["pose"] = fingerprint(pose)
+    return state
 
 
 def _entry(video: Path, config: DataConfig, pose: Path | None) -> Path:
-    knobs = {name: getattr(config, name) for name in CROP_SETTINGS}
+    settings = {name: getattr(config, name) for name in CROP_SETTINGS}
     if pose is not None and config.crop == "pose":
-        knobs |= {
-            "pose": str(pose.resolve()),
-            **{name: getattr(config, name) for name in _POSE_KNOBS},
-        }
-    key = json.dumps([str(video.resolve()), knobs], sort_keys=True)
-    return (
-        cache_folder(config) / f"{video.stem[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    )
+        settings["pose"] = str(pose.resolve())
+        settings |= {name: getattr(config, name) for name in _POSE_SETTINGS}
+    key = json.dumps([str(video.resolve()), settings], sort_keys=True)
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    return cache_folder(config) / f"{video.stem[:60]}-{digest}"

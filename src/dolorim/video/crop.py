@@ -122,8 +122,7 @@ def plan_crop(
     )
     if config.crop == "none" and not masks:
         return whole
-    lumas = [frame.luma for frame in sample_frames(path)]
-    lumas = [luma for luma in lumas if luma.shape == lumas[0].shape]
+    lumas = _samples_of_one_size(path)
     mask_luma = int(np.median(np.stack([luma[::8, ::8] for luma in lumas])))
     masked = replace(whole, mask_luma=mask_luma)
     if config.crop == "none":
@@ -131,6 +130,11 @@ def plan_crop(
     if config.crop == "pose":
         return _along_pose(masked, path, config, info, pose)
     return _following(masked, lumas, config, info)
+
+
+def _samples_of_one_size(path: Path) -> list[np.ndarray]:
+    lumas = [frame.luma for frame in sample_frames(path)]
+    return [luma for luma in lumas if luma.shape == lumas[0].shape]
 
 
 def crop_period(plan: CropPlan) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""When the frames of a video are shown, for those who need no pictures."""
+"""When the frames of a video are shown, without its pictures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dolorim.video.reader import FrameStream
 def frame_times(path: Path, decode: bool = False) -> np.ndarray:
     """The time of each frame `(frames,)` in seconds, on the container's clock.
 
-    Packets tell it without decoding; where they carry no timestamps, or with `decode`, the video is decoded, so that
-    only frames that can be read count. Raises `UserError` for what is no video.
+    Packets tell it without decoding. If they lack timestamps, or with `decode`, the video is
+    decoded, so that only readable frames count. Raises `UserError` if the file is not a video.
     """
     packets = None if decode else list_packets(path)
     if packets is not None:

@@ -1,33 +1,41 @@
 """Find the animal without any pose: where it is, and how long its body is.
 
-The picture is shrunk to about 128 pixels and its logarithm taken, so that a dark animal on a light floor and bright
-paws on a dark one differ from their surroundings by like amounts. Two kinds of evidence are joined:
+The picture is shrunk to about 128 pixels and its logarithm taken, so that a dark animal on a light
+floor and bright paws on a dark one differ from their surroundings by similar amounts. Two kinds of
+evidence are combined:
 
 - *change*: how far a pixel is from its median over the recording,
 - *contrast*: how far it is from the mean of its surroundings in the same frame.
 
-Either alone fails: change finds nothing of an animal that never moves and leaves a ghost where one sat for long;
-contrast finds every edge of the arena. Contrast near change is the animal. Where an animal hardly moves at all,
-places that varied at least a little during the recording stand in for change.
+Either alone fails: change misses an animal that never moves and leaves a ghost where one sat for
+long; contrast finds every edge of the arena. Contrast near change is the animal. If it hardly
+moves at all, places that varied at least a little during the recording take the role of change.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 _LONG_SIDE = 128  # pixels of the shrunk picture
-_ANIMAL = 0.12  # a typical body length in shares of the picture's long side; sets the scale of all filters
+# A typical body length as a share of the picture's long side; it sets the scale of all filters.
+_ANIMAL = 0.12
 _DARK = 16.0  # luma added before the logarithm: noise in the dark is not evidence
-_CAP = 0.7  # evidence saturates here (natural log, a factor of two in luma): a bright tail must not outvote a body
+# Evidence saturates here (natural log, a factor of two in luma), so that a bright tail does not
+# outweigh the body.
+_CAP = 0.7
 _WINDOW = 40  # frames of a survey that are searched for the animal
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a recording looks like, learned from a few frames. Maps are `(height, width)` of the shrunk picture."""
+    """What a recording looks like, learned from a few frames.
+
+    `median` and `prior` are maps `(height, width)` of the shrunk picture: the median log luma, and
+    how much a place counts without change. `usual_change` is what the animal typically changes.
+    """
 
     factor: int
     median: np.ndarray
@@ -39,11 +47,15 @@ class Scene:
 
 
 def shrink(luma: np.ndarray, factor: int) -> np.ndarray:
-    """Block means of a picture `(height, width)` uint8 as log luma, float32; a rest below one block is left out."""
-    height, width = (s // factor * factor for s in luma.shape)
+    """Block means of a picture `(height, width)` uint8 as log luma, float32.
+
+    Rows and columns at the end that do not fill a block are left out.
+    """
+    height, width = (side // factor * factor for side in luma.shape)
     rows = luma[:height:factor, :width].astype(np.uint16)
     for i in range(1, factor):
         rows += luma[i:height:factor, :width]
+    # Summing strided views is several times faster than a mean over a reshaped picture.
     total = rows[:, ::factor].astype(np.float32)
     for i in range(1, factor):
         total += rows[:, i::factor]
@@ -57,8 +69,9 @@ def factor_for(shape: tuple[int, ...]) -> int:
 
 def survey(frames: np.ndarray, factor: int) -> Scene:
     """Learn a scene from shrunk frames `(n, height, width)` spread over the recording."""
-    frames = frames - np.median(frames, axis=(1, 2), keepdims=True)
+    frames = frames - np.median(frames, axis=(1, 2), keepdims=True)  # the light may change
     median = np.median(frames, axis=0)
+    # 1.48 times the median absolute deviation estimates the standard deviation of normal noise.
     noise = 1.48 * float(np.median(np.abs(frames - median))) + 1e-3
     restless = _blur(np.maximum(frames.std(axis=0) - 3 * noise, 0))
     picked = frames[:: max(1, len(frames) // _WINDOW)]
@@ -71,37 +84,39 @@ def survey(frames: np.ndarray, factor: int) -> Scene:
         return float(blurred[at]), float(blurred[at] / (_blur(contrast)[at] + 1e-6))
 
     peaks = np.array([peak(f) for f in picked])
-    # An animal that leaves its place changes by its whole contrast; one that only twitches by a part of it.
+    # An animal that leaves its place changes by its whole contrast; one that only twitches changes
+    # by a part of it.
     stillness = float(np.clip(1.5 - 2 * np.median(peaks[:, 1]), 0, 1))
     prior = stillness * (0.1 + 0.9 * restless / (restless.max() + 1e-6))
-    scene = Scene(
-        factor, median, noise, prior, 0.5 * float(np.median(peaks[:, 0])), 0.0, (0.0, 0.0)
-    )
-    saliencies = [_saliency(scene, f) for f in picked]
-    length = float(np.percentile([_length(s) for s in saliencies], 75)) * factor
-    height, width = (s * factor for s in median.shape)
-    length = float(np.clip(length, 0.06 * max(height, width), 0.4 * max(height, width)))
-    found = np.array([_center(s, factor) or (width / 2, height / 2) for s in saliencies])
-    home = np.median(found, axis=0)
-    return Scene(
-        factor, median, noise, prior, scene.usual_change, length, (float(home[0]), float(home[1]))
-    )
+    usual_change = 0.5 * float(np.median(peaks[:, 0]))
+    # Body length and home come from the saliency, which needs the rest of the scene.
+    scene = Scene(factor, median, noise, prior, usual_change, 0.0, (0.0, 0.0))
+    saliencies = [_saliency(scene, frame) for frame in picked]
+    height_px, width_px = (side * factor for side in median.shape)
+    long_side_px = max(height_px, width_px)
+    # A high percentile: the animal is as long as it is when stretched, and never longer.
+    length_px = float(np.percentile([_length(s) for s in saliencies], 75)) * factor
+    length_px = float(np.clip(length_px, 0.06 * long_side_px, 0.4 * long_side_px))
+    middle = (width_px / 2, height_px / 2)
+    centers_px = np.array([_center(s, factor) or middle for s in saliencies])
+    home_x, home_y = np.median(centers_px, axis=0).tolist()
+    return replace(scene, body_length_px=length_px, home_px=(home_x, home_y))
 
 
 def locate(scene: Scene, frame: np.ndarray) -> tuple[float, float]:
-    """The animal's center `(x, y)` in pixels of the full picture, in one shrunk frame `(height, width)`."""
+    """The animal's center `(x, y)`, in pixels of the full picture, in a shrunk frame."""
     level = np.float32(np.median(frame[::2, ::2]))
     return _center(_saliency(scene, frame - level), scene.factor) or scene.home_px
 
 
 def _evidence(frame: np.ndarray, median: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """Change and contrast, each a map `(height, width)`."""
     size = int(2 * _ANIMAL * max(frame.shape)) | 1
     contrast = np.abs(frame - ndimage.uniform_filter(frame, size, mode="nearest"))
     contrast = np.maximum(contrast - 3 * noise, 0)
     change = np.maximum(np.abs(frame - median) - 3 * noise, 0)
-    return np.minimum(
-        change, contrast
-    ), contrast  # change without contrast is the ghost of a place it has left
+    # Change without contrast is the ghost of a place that the animal has left.
+    return np.minimum(change, contrast), contrast
 
 
 def _saliency(scene: Scene, frame: np.ndarray) -> np.ndarray:
@@ -133,7 +148,7 @@ def _center(saliency: np.ndarray, factor: int) -> tuple[float, float] | None:
 
 
 def _length(saliency: np.ndarray) -> float:
-    """Body length in shrunk pixels, from the area of the thick part around the peak (a tail is thin)."""
+    """Body length in shrunk pixels, from the area of the body around the peak without its tail."""
     blurred = _blur(saliency)
     y, x = np.unravel_index(blurred.argmax(), blurred.shape)
     around = np.s_[max(0, y - 4) : y + 5, max(0, x - 4) : x + 5]
@@ -142,11 +157,11 @@ def _length(saliency: np.ndarray) -> float:
     if not blobs[y, x]:
         return 0.0
     blob = ndimage.binary_fill_holes(ndimage.binary_closing(blobs == blobs[y, x]))
+    # A morphological opening whose radius depends on the blob removes the tail, which is thin.
     depth = ndimage.distance_transform_edt(blob)
     radius = 0.4 * depth[around].max()
     opened = blob & (ndimage.distance_transform_edt(depth <= radius) <= radius + 0.5)
     parts, _ = ndimage.label(opened)
     area = np.sum(parts == parts[y, x]) if parts[y, x] else opened.sum()
-    return 1.6 * float(
-        np.sqrt(area)
-    )  # an ellipse twice as long as wide: length = sqrt(8 area / pi)
+    # The length of an ellipse twice as long as wide is sqrt(8 area / pi) = 1.6 sqrt(area).
+    return 1.6 * float(np.sqrt(area))

@@ -1,8 +1,9 @@
-"""What becomes of a video whose picture changes its size within the file.
+"""What happens to a video whose picture changes its size within the file.
 
-A crop is planned for the size of the first picture. Later pictures of another size are scaled to it, which is right
-where the same view was merely stored with more or fewer pixels. A picture of another *shape* cannot show the same view:
-its frames are not labelled. Both are said.
+A crop is planned for the size of the first picture. Later pictures of another size are scaled to
+it, which is right if the same view was merely stored with more or fewer pixels. A picture of
+another *shape* cannot show the same view, so its frames are not labelled. The user is told about
+both.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-_ALIKE = 1.02  # ratios of width to height that differ by no more are of one shape: sizes are rounded to even numbers
+# Shapes whose ratios of width to height differ by no more than this factor count as the same,
+# because sizes are rounded to even numbers.
+_ALIKE = 1.02
 
 
 @dataclass(frozen=True)
@@ -30,22 +33,23 @@ class PictureSize:
 
 
 def note_size(sizes: list[PictureSize], frame: int, luma: np.ndarray) -> None:
-    """Add the size of a frame's picture `(height, width)` where it differs from that of the frame before."""
+    """Add the size of a picture `(height, width)` if it differs from that of the previous frame."""
     height, width = luma.shape
     if not sizes or (sizes[-1].width_px, sizes[-1].height_px) != (width, height):
         sizes.append(PictureSize(frame, width, height))
 
 
 def describe_sizes(sizes: Sequence[PictureSize]) -> str | None:
-    """What happened, and what is done about it; None where all pictures have one size."""
+    """What happened and what dolorim does about it; None if all pictures have one size."""
     if len(sizes) < 2:
         return None
     first = sizes[0]
     changes = ", ".join(
         f"{s.width_px}x{s.height_px} from frame {s.first_frame} on" for s in sizes[1:]
     )
-    text = f"the picture changes its size within the file: {first.width_px}x{first.height_px}, then {changes}"
-    text += (
+    text = (
+        "the picture changes its size within the file: "
+        f"{first.width_px}x{first.height_px}, then {changes}"
         "; pictures of another size are scaled to the first one's, as if they showed the same view"
     )
     if not all(s.has_shape_of(first) for s in sizes):
@@ -62,12 +66,9 @@ def of_other_shape(sizes: Sequence[PictureSize], n_frames: int) -> np.ndarray:
 
 
 def scaled(luma: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A picture `(height, width)` uint8 at another such shape."""
+    """A picture `(height, width)` uint8 scaled to a shape; the same array if it has it already."""
     if luma.shape == shape:
         return luma
     height, width = shape
-    return np.asarray(
-        Image.fromarray(np.ascontiguousarray(luma)).resize(
-            (width, height), Image.Resampling.BILINEAR
-        )
-    )
+    picture = Image.fromarray(np.ascontiguousarray(luma))
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))

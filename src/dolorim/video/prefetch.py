@@ -1,4 +1,4 @@
-"""Work that is done ahead in a thread of its own, while what it gives is used."""
+"""Work ahead in a thread of its own while the results are being used."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterable[T], room: int) -> Iterator[T]:
-    """The same items, made in a thread that is at most `room` of them ahead. What it raises is raised here."""
+    """Yield the same items, made in a thread that is at most `room` items ahead.
+
+    Exceptions of the thread are raised here.
+    """
+    # An item travels in a list, so that None can mark the end even if an item is None.
     ready: queue.Queue[list[T] | BaseException | None] = queue.Queue(room)
     stopped = threading.Event()
 
-    def put(one: list[T] | BaseException | None) -> bool:
+    def put(message: list[T] | BaseException | None) -> bool:
         while not stopped.is_set():
             try:
-                ready.put(one, timeout=0.1)
+                ready.put(message, timeout=0.1)
                 return True
             except queue.Full:
                 continue
@@ -30,16 +34,16 @@ def prefetch(items: Iterable[T], room: int) -> Iterator[T]:
                 if not put([item]):
                     return
             put(None)
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the items are used
+        except BaseException as error:  # noqa: BLE001 - raised again by the consumer
             put(error)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
-        while (one := ready.get()) is not None:
-            if isinstance(one, BaseException):
-                raise one
-            yield from one
+        while (message := ready.get()) is not None:
+            if isinstance(message, BaseException):
+                raise message
+            yield from message
     finally:
         stopped.set()
         thread.join()

@@ -1,9 +1,9 @@
 """Any frame of a video by its exact index, quickly.
 
-A frame's index is its position in decode order, as in `dolorim.video.reader`. A list of all packets, read without
-decoding anything, says which timestamp has which index and where the key frames are; a jump then decodes from the key
-frame before the wanted one. Wherever the list and what decodes disagree, frames are counted from the beginning instead:
-slower, and always right.
+A frame's index is its position in decode order, as in `dolorim.video.reader`. A list of all
+packets, read without decoding anything, says which timestamp has which index and where the key
+frames are; a jump then decodes from the key frame before the wanted one. Where the list and what
+decodes disagree, frames are counted from the beginning instead: slower, but always right.
 """
 
 from __future__ import annotations
@@ -20,18 +20,30 @@ from av.video.frame import VideoFrame
 
 from dolorim.core.errors import UserError
 from dolorim.video.picture_size import PictureSize, note_size
-from dolorim.video.reader import Damage, Frame, FrameStream, _luma_of, _open, _rate_hz, _reason
+from dolorim.video.reader import (
+    REFERENCE_LOST,
+    Damage,
+    Frame,
+    FrameStream,
+    frame_rate_hz,
+    luma_of,
+    open_container,
+    reason_of,
+)
 from dolorim.video.sample_frames import readable_packets
 
-_AHEAD = 48  # frames that are rather decoded than jumped over
+_AHEAD = 48  # up to this distance, decoding on is faster than a jump
 _DECODERS = 3  # open at a time for one video
+_KEYS_BEFORE = (0, 1, 3, 7)  # a jump that lands too late is tried again so many key frames earlier
 
 
 @dataclass(frozen=True)
 class PacketList:
-    """What the packets say: `pts` `(frames,)` ascending with their `time_s`, `keys` the pts of key frames.
+    """What the packets of a video say without being decoded.
 
-    `bytes` `(frames,)` is what each frame takes in the file, 0 for key frames.
+    `pts` `(frames,)` are the timestamps in the container's units, ascending, and `time_s` the same
+    in seconds. `keys` are the timestamps of key frames. `bytes` `(frames,)` is the size of each
+    frame in the file, 0 for key frames.
     """
 
     pts: np.ndarray
@@ -47,9 +59,12 @@ class PacketList:
 
 
 def list_packets(path: Path) -> PacketList | None:
-    """Read the list; None where packets carry no timestamps, or the same ones twice."""
+    """Read the list; None if packets lack timestamps, or if two have the same one.
+
+    Raises `UserError` if the file cannot be opened as a video.
+    """
     pts, sizes, keys = [], [], []
-    with _open(path) as container:
+    with open_container(path) as container:
         stream = container.streams.video[0]
         for packet in readable_packets(container, stream):
             if packet.is_discard:
@@ -69,22 +84,21 @@ def list_packets(path: Path) -> PacketList | None:
 
 
 class DisagreementError(Exception):
-    """What decodes is not what the packets have promised."""
+    """The frames that decode are not those that the packets promised."""
 
 
 class _Decoder:
     """One open file and how far it has been decoded."""
 
     def __init__(self, path: Path) -> None:
-        self._container = _open(path)
+        self._container = open_container(path)
         self._stream = self._container.streams.video[0]
         self._codec = self._stream.codec_context
         self.position = 0  # index of the frame that comes next
         self.counting = True  # since the beginning, without a jump
-        self._skip_before: int | None = (
-            None  # pts before which frames that nothing refers to need not be decoded
-        )
-        self._skipping = False  # the frame before was among those
+        # Frames before this pts that no other frame refers to need not be decoded.
+        self._skip_before: int | None = None
+        self._skipping = False  # the previous frame lies before that pts
         self._pending: VideoFrame | None = None
         self._raw = self._decode()
 
@@ -98,21 +112,18 @@ class _Decoder:
                 assert isinstance(frame, VideoFrame)
                 if not frame.is_corrupt:
                     yield frame
-                elif not self._is_early(
-                    frame.pts
-                ):  # else it belongs to what lies before the key frame
-                    raise av.error.InvalidDataError(
-                        0, "a frame that refers to data that are not there"
-                    )
+                elif not self._is_early(frame.pts):
+                    # An early one merely refers to frames before the key frame.
+                    raise av.error.InvalidDataError(0, REFERENCE_LOST)
 
     def _is_early(self, pts: int | None) -> bool:
         return self._skip_before is not None and pts is not None and pts < self._skip_before
 
     def jump(self, packets: PacketList, target: int) -> bool:
-        """Go to the key frame before a frame; False where no jump lands before it."""
+        """Go to a key frame at or before a frame; False if no jump lands there."""
         wanted = packets.pts[target]
-        before = packets.keys[packets.keys <= wanted]
-        for key in before[::-1][[i for i in (0, 1, 3, 7) if i < len(before)]].tolist():
+        keys = packets.keys[packets.keys <= wanted][::-1].tolist()
+        for key in [keys[i] for i in _KEYS_BEFORE if i < len(keys)]:
             try:
                 self._container.seek(key, stream=self._stream, backward=True)
                 self._skip_before, self.counting = int(wanted), False
@@ -127,23 +138,30 @@ class _Decoder:
         return False
 
     def frames(self, packets: PacketList | None) -> Iterator[tuple[int, VideoFrame]]:
-        """All frames from the position on, with their index; on the way to a jump's target some are left out."""
+        """All frames from the position on, with their index; jumps may skip some.
+
+        Raises `DisagreementError` if a frame has another index than the packets promise.
+        """
         while (raw := self._pending or next(self._raw, None)) is not None:
             self._pending = None
-            counted = self.position if self.counting else None
-            index = counted if packets is None else packets.index_of(raw.pts)
-            skipped = not self.counting and self._skipping
-            if index is None or index < self.position or (index > self.position and not skipped):
+            index = self._index_of(raw, packets)
+            may_skip = not self.counting and self._skipping
+            if index is None or index < self.position or (index > self.position and not may_skip):
                 raise DisagreementError
             self._skipping = self._is_early(raw.pts)
             self.position = index + 1
             yield index, raw
 
+    def _index_of(self, raw: VideoFrame, packets: PacketList | None) -> int | None:
+        if packets is not None:
+            return packets.index_of(raw.pts)
+        return self.position if self.counting else None
+
 
 class FrameSpan(Iterable[Frame]):
     """Frames `[start, stop)` as `FrameStream` gives them, reached by a jump; `damage` as there.
 
-    Raises `DisagreementError` where it cannot be sure that it counts as that one does.
+    Iterating raises `DisagreementError` if it is not certain that both count alike.
     """
 
     def __init__(self, path: Path, packets: PacketList, start: int, stop: int | None) -> None:
@@ -154,28 +172,32 @@ class FrameSpan(Iterable[Frame]):
     def __iter__(self) -> Iterator[Frame]:
         decoder, expected = _Decoder(self.path), self.start
         try:
-            if self.start >= len(self.packets.pts) or (
-                self.start and not decoder.jump(self.packets, self.start)
-            ):
-                raise DisagreementError
-            for index, raw in decoder.frames(self.packets):
-                if self.stop is not None and index >= self.stop:
-                    return
-                if index >= self.start:
-                    if index != expected or raw.time is None:
-                        raise DisagreementError
-                    expected += 1
-                    luma, video_range = _luma_of(raw)
-                    note_size(self.sizes, index, luma)
-                    yield Frame(index, float(raw.time), luma, video_range)
+            for index, raw in self._raw_frames(decoder):
+                if index != expected or raw.time is None:
+                    raise DisagreementError
+                expected += 1
+                luma, video_range = luma_of(raw)
+                note_size(self.sizes, index, luma)
+                yield Frame(index, float(raw.time), luma, video_range)
         except av.error.FFmpegError as error:
-            self.damage = Damage(expected, _reason(error))
+            self.damage = Damage(expected, reason_of(error))
         finally:
             decoder.close()
 
+    def _raw_frames(self, decoder: _Decoder) -> Iterator[tuple[int, VideoFrame]]:
+        if self.start >= len(self.packets.pts):
+            raise DisagreementError
+        if self.start and not decoder.jump(self.packets, self.start):
+            raise DisagreementError
+        for index, raw in decoder.frames(self.packets):
+            if self.stop is not None and index >= self.stop:
+                return
+            if index >= self.start:
+                yield index, raw
+
 
 class FrameSource:
-    """Frames of one video by index. Safe to use from several threads; each gets a decoder of its own."""
+    """Frames of one video by index. Threads may share it; each read has a decoder of its own."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -184,7 +206,7 @@ class FrameSource:
         self.damage: str | None = None
         self._lock = threading.Lock()
         self._list_lock = threading.Lock()
-        self.listed = False  # has the packet list been read?
+        self.listed = False  # whether the packet list has been read
         self._packets: PacketList | None = None
         self._idle: list[_Decoder] = []
         self._rate_hz: float | None = None
@@ -197,7 +219,7 @@ class FrameSource:
 
     @property
     def packets(self) -> PacketList | None:
-        """The packet list, read when it is first needed."""
+        """The packet list, read when it is first needed; None if it cannot be trusted."""
         with self._list_lock:
             if not self.listed:
                 self._packets, self.listed = list_packets(self.path), True
@@ -206,8 +228,8 @@ class FrameSource:
     @property
     def rate_hz(self) -> float:
         if self._rate_hz is None:
-            with _open(self.path) as container:
-                self._rate_hz = _rate_hz(container.streams.video[0])
+            with open_container(self.path) as container:
+                self._rate_hz = frame_rate_hz(container.streams.video[0])
         return self._rate_hz
 
     def doubt(self) -> None:
@@ -217,107 +239,111 @@ class FrameSource:
         self.close()
 
     def check(self, time_s: np.ndarray) -> bool:
-        """Do the packets' timestamps agree with those of decoded frames `(frames,)`? If not, frames are counted."""
+        """Whether the packets have the timestamps `(frames,)` of decoded frames; if not, count."""
         packets = self.packets
-        fits = packets is not None and len(packets.time_s) >= len(time_s)
-        if (
-            fits
-            and packets is not None
-            and np.abs(packets.time_s[: len(time_s)] - time_s).max(initial=0) < 1e-3
-        ):
-            return True
+        if packets is not None and len(packets.time_s) >= len(time_s):
+            difference_s = np.abs(packets.time_s[: len(time_s)] - time_s)
+            if difference_s.max(initial=0) < 1e-3:
+                return True
         self.doubt()
         return False
 
     def count(self, wait: Callable[[], object] = lambda: None) -> int:
-        """Decode everything once to count the frames; `wait` is called for each and may hold it up.
+        """Decode everything once to count the frames; `wait` is called after each and may block.
 
-        Sets `n_frames` and `damage`, and gives the packet list up where it has promised other timestamps.
+        Sets `n_frames` and `damage`, and drops the packet list if it promised other timestamps.
         """
         stream = FrameStream(self.path)
         packets = self.packets
         times = array("d")
         for frame in stream:
             times.append(frame.time_s)
-            if packets is not None and (
-                frame.index >= len(packets.pts)
-                or abs(packets.time_s[frame.index] - frame.time_s) > 1e-6
-            ):
+            if packets is not None and not _promised(packets, frame):
                 self.doubt()
                 packets = None
             wait()
         self._counted_s = np.array(times)
-        self.n_frames, self.damage = stream.decoded, str(stream.damage) if stream.damage else None
+        self.n_frames = stream.decoded
+        self.damage = str(stream.damage) if stream.damage else None
         return stream.decoded
 
     def times(self, n_frames: int) -> np.ndarray:
-        """When each of the first `n_frames` frames is shown, in seconds: as counted, else as the packets say.
+        """When each of the first `n_frames` frames is shown, in seconds.
 
-        Counts where these do not say it. Raises `UserError` where there are fewer frames.
+        The packets tell it, unless the frames have been counted or the packets are too few: then
+        decoding tells it. Raises `UserError` if there are fewer frames.
         """
         packets = self.packets
-        if self._counted_s is None and (packets is None or len(packets.pts) < n_frames):
+        if self._counted_s is None and packets is not None and len(packets.pts) >= n_frames:
+            return packets.time_s[:n_frames]
+        if self._counted_s is None:
             self.count()
-        found = self._counted_s
-        if found is None:
-            assert packets is not None
-            found = packets.time_s
-        if len(found) < n_frames:
+        assert self._counted_s is not None
+        if len(self._counted_s) < n_frames:
             raise UserError(
-                f"{self.path}: has only {len(found)} of the expected {n_frames} frames; predict it again"
+                f"{self.path}: has only {len(self._counted_s)} of the expected {n_frames} frames; "
+                "predict it again"
             )
-        return found[:n_frames]
+        return self._counted_s[:n_frames]
 
     def read(self, first: int, count: int = 1, step: int = 1) -> list[Frame]:
-        """Frames `first`, `first + step`, ...: up to `count` of them, fewer where the video ends.
+        """Frames `first`, `first + step`, ...: up to `count` of them, fewer if the video ends.
 
-        Raises `UserError` where none of them is there.
+        Raises `UserError` if the first one does not exist.
         """
-        found, why = self._read(first, count, step)
-        if not found:
+        frames, reason = self._read(first, count, step)
+        if not frames:
             self.doubt()
-            found, why = self._read(first, count, step)
-        if not found:
-            raise UserError(f"{self.path}: frame {first} does not exist or does not decode{why}")
-        return found
+            frames, reason = self._read(first, count, step)
+        if not frames:
+            raise UserError(f"{self.path}: frame {first} does not exist or does not decode{reason}")
+        return frames
 
     def _read(self, first: int, count: int, step: int) -> tuple[list[Frame], str]:
+        """The frames, or none and the reason if the first one could not be reached."""
         decoder = self._take(first)
-        found: list[Frame] = []
-        why = ""
+        frames: list[Frame] = []
+        reason = ""
+        last = first + (count - 1) * step
         try:
             for index, raw in decoder.frames(self._packets):
                 if index >= first and (index - first) % step == 0:
-                    time_s = index / self.rate_hz if raw.time is None else float(raw.time)
-                    luma, video_range = _luma_of(raw)
-                    found.append(Frame(index, time_s, np.array(luma), video_range))
-                if index >= first + (count - 1) * step:
+                    frames.append(self._frame(index, raw))
+                if index >= last:
                     self._give_back(decoder)
                     break
             else:
                 decoder.close()
-        except (DisagreementError, av.error.FFmpegError) as error:
+        except DisagreementError:
             decoder.close()
-            why = f" ({_reason(error)})" if isinstance(error, av.error.FFmpegError) else ""
-        return (found if found and found[0].index == first else []), why
+        except av.error.FFmpegError as error:
+            decoder.close()
+            reason = f" ({reason_of(error)})"
+        if frames and frames[0].index != first:
+            frames = []
+        return frames, reason
+
+    def _frame(self, index: int, raw: VideoFrame) -> Frame:
+        time_s = index / self.rate_hz if raw.time is None else float(raw.time)
+        luma, video_range = luma_of(raw)
+        return Frame(index, time_s, np.array(luma), video_range)
 
     def _take(self, first: int) -> _Decoder:
-        """An idle decoder that is near before a frame, else one that jumps there, else one that begins at 0."""
+        """A decoder shortly before a frame, else one that jumps there, else one at frame 0."""
         with self._lock:
-            near = [d for d in self._idle if 0 <= first - d.position <= _AHEAD]
-            if near:
-                best = max(near, key=lambda d: d.position)
-                self._idle.remove(best)
-                return best
-            old = self._idle.pop(0) if len(self._idle) >= _DECODERS else None
+            nearest = _nearest(self._idle, first)
+            if nearest is not None:
+                self._idle.remove(nearest)
+                return nearest
+            spare = self._idle.pop(0) if len(self._idle) >= _DECODERS else None
         packets = self.packets if first > _AHEAD else None
         if packets is not None and first < len(packets.pts):
-            decoder = old or _Decoder(self.path)
+            decoder = spare or _Decoder(self.path)
             if decoder.jump(packets, first):
                 return decoder
-            old = decoder
-        if old is not None:
-            old.close()
+            decoder.close()
+        elif spare is not None:
+            spare.close()
         return _Decoder(self.path)
 
     def _give_back(self, decoder: _Decoder) -> None:
@@ -327,3 +353,16 @@ class FrameSource:
             del self._idle[:-_DECODERS]
         for old in extra:
             old.close()
+
+
+def _nearest(decoders: list[_Decoder], frame: int) -> _Decoder | None:
+    """The decoder that reaches a frame soonest by decoding on; None if a jump would be faster."""
+    near = [d for d in decoders if 0 <= frame - d.position <= _AHEAD]
+    return max(near, key=lambda d: d.position, default=None)
+
+
+def _promised(packets: PacketList, frame: Frame) -> bool:
+    """Whether the packets have a frame of this index and time."""
+    if frame.index >= len(packets.pts):
+        return False
+    return bool(abs(packets.time_s[frame.index] - frame.time_s) <= 1e-6)

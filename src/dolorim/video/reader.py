@@ -1,7 +1,7 @@
 """Read video truthfully: every frame in decode order, gray, upright, with its own timestamp.
 
-The container's header is never believed. What counts is what decodes. Decoding stops at the first packet that
-does not decode: behind it, frame numbers mean nothing.
+The header of the container is only a hint; what counts is what decodes. Decoding stops at the first
+packet that does not decode, because frame numbers have no meaning after it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -18,7 +19,8 @@ from av.video.frame import VideoFrame
 from dolorim.core.errors import UserError
 from dolorim.video.picture_size import PictureSize, note_size
 
-# Planar or semi-planar formats whose first plane is luma, and their bit depth. All others go through the scaler.
+# Planar or semi-planar formats whose first plane is luma, and their bit depth. All others go
+# through FFmpeg's scaler.
 _LUMA_BITS = {
     **{f"yuv{s}p": 8 for s in ("420", "422", "444", "440", "411", "410")},
     **{f"yuvj{s}p": 8 for s in ("420", "422", "444", "440", "411")},
@@ -29,19 +31,22 @@ _LUMA_BITS = {
     "nv16": 8,
     "gray": 8,
 }
-_SHORT = (
-    0.98  # share of the frames that a header claims: one that is merely imprecise is not so far off
-)
+_SHORT = 0.98  # share of the frames that a header claims; a merely imprecise header is closer
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+REFERENCE_LOST = "a frame that refers to data that are not there"  # why a corrupt frame is damage
 
-# Video-range luma (16-235) stretched to 0-255, so that the same scene reads the same from either kind of file.
+# Video-range luma (16-235, ITU-R BT.601) stretched to 0-255, so that a scene looks the same from
+# either kind of file.
 _STRETCH = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What the header says. `header_frames` is a hint, often wrong and at times 0; `expected_frames` falls back on the
-    duration then. Sizes are those of the upright picture."""
+    """What the header says. Sizes are those of the upright picture.
+
+    `header_frames` is often wrong and sometimes 0; `expected_frames` is then estimated from the
+    duration.
+    """
 
     width_px: int
     height_px: int
@@ -57,8 +62,8 @@ class VideoInfo:
 class Frame:
     """One decoded frame: `luma` `(height, width)` uint8, upright, as coded; read-only.
 
-    Video-range luma (`video_range`) runs from 16 to 235; `gray` is the same picture stretched to 0-255. Stretching a
-    small cut-out with `full_range` afterwards costs less.
+    Video-range luma (`video_range`) runs from 16 to 235; `gray` is the same picture stretched to
+    0-255. Cropping first and stretching the crop with `full_range` costs less.
     """
 
     index: int
@@ -88,21 +93,23 @@ class Damage:
 
 
 class FrameStream(Iterable[Frame]):
-    """All frames of a video from `start` on, once; `damage` and `decoded` are final when the iteration has ended.
+    """Frames `[start, stop)` of a video, to be iterated once.
 
-    `start` counts decoded frames from the file's first one, so a stream from the middle decodes what lies before it.
+    `damage`, `decoded` and `sizes` are final when the iteration has ended. `start` counts decoded
+    frames from the first one of the file, so a stream from the middle decodes everything before it.
+    Raises `UserError` on iteration if the file cannot be opened as a video.
     """
 
     def __init__(self, path: Path, start: int = 0, stop: int | None = None) -> None:
         self.path, self.start, self.stop = Path(path), start, stop
         self.decoded = 0
         self.damage: Damage | None = None
-        self.sizes: list[PictureSize] = []  # one, but in the odd file
+        self.sizes: list[PictureSize] = []  # one, except in odd files
 
     def __iter__(self) -> Iterator[Frame]:
-        with _open(self.path) as container:
+        with open_container(self.path) as container:
             stream = container.streams.video[0]
-            fallback_s = 1 / _rate_hz(stream)
+            fallback_s = 1 / frame_rate_hz(stream)
             for raw in self._decode(container, stream):
                 index = self.decoded
                 self.decoded += 1
@@ -111,7 +118,7 @@ class FrameStream(Iterable[Frame]):
                     return
                 if index >= self.start:
                     time_s = index * fallback_s if raw.time is None else float(raw.time)
-                    luma, video_range = _luma_of(raw)
+                    luma, video_range = luma_of(raw)
                     note_size(self.sizes, index, luma)
                     yield Frame(index, time_s, luma, video_range)
 
@@ -121,18 +128,16 @@ class FrameStream(Iterable[Frame]):
         try:
             for raw in container.decode(stream):
                 if raw.is_corrupt:
-                    self.damage = Damage(
-                        self.decoded, "a frame that refers to data that are not there"
-                    )
+                    self.damage = Damage(self.decoded, REFERENCE_LOST)
                     return
                 yield raw
         except av.error.FFmpegError as error:
-            self.damage = Damage(self.decoded, _reason(error))
+            self.damage = Damage(self.decoded, reason_of(error))
 
 
 def probe(path: Path) -> VideoInfo:
-    """Read the header and the first frame. Raises `UserError` where there is no picture to be had."""
-    with _open(path) as container:
+    """Read the header and the first frame. Raises `UserError` if no frame decodes."""
+    with open_container(path) as container:
         stream = container.streams.video[0]
         try:
             first = next(container.decode(stream))
@@ -140,45 +145,49 @@ def probe(path: Path) -> VideoInfo:
             raise UserError(
                 f"{path}: no frame of it decodes; copy the file again from its source"
             ) from None
-        height, width = _luma_of(first)[0].shape
+        height, width = luma_of(first)[0].shape
         return VideoInfo(
             width_px=width,
             height_px=height,
             header_frames=stream.frames,
             expected_frames=_expected_frames(container, stream),
-            header_rate_hz=_rate_hz(stream),
+            header_rate_hz=frame_rate_hz(stream),
             codec=stream.codec_context.name,
             pixel_format=first.format.name,
-            rotation_deg=_rotation(first),
+            rotation_deg=_rotation_deg(first),
         )
 
 
 def promised_frames(info: VideoInfo, decoded: int, damaged: bool) -> int | None:
-    """The frames that the header claims of a video that stops being readable before; None for a whole one.
+    """The frames that the header claims for a damaged or truncated video; None for a whole one.
 
-    Matroska files end without an error where they were cut off: there only the header tells.
+    A truncated Matroska file ends without an error, so only its header shows it.
     """
     short = decoded < _SHORT * info.expected_frames
     return info.expected_frames if damaged or short else None
 
 
 def read_frames(path: Path, indices: Iterable[int]) -> np.ndarray:
-    """Frames by exact index, `(len(indices), height, width)` uint8, decoded from the file's beginning."""
+    """Frames by exact index, `(len(indices), height, width)` uint8, decoded from the beginning.
+
+    Raises `UserError` if one of them does not exist.
+    """
     wanted = list(indices)
-    found: dict[int, np.ndarray] = {}
-    if wanted:
-        keep = set(wanted)
-        for frame in FrameStream(path, stop=max(wanted) + 1):
-            if frame.index in keep:
-                found[frame.index] = np.array(frame.gray)
-    missing = [i for i in wanted if i not in found]
+    if not wanted:
+        return np.empty((0, 0, 0), np.uint8)
+    pictures: dict[int, np.ndarray] = {}
+    needed = set(wanted)
+    for frame in FrameStream(path, stop=max(wanted) + 1):
+        if frame.index in needed:
+            pictures[frame.index] = np.array(frame.gray)
+    missing = [i for i in wanted if i not in pictures]
     if missing:
         raise UserError(f"{path}: frame {missing[0]} does not exist; fewer frames decode")
-    return np.stack([found[i] for i in wanted]) if wanted else np.empty((0, 0, 0), np.uint8)
+    return np.stack([pictures[i] for i in wanted])
 
 
 def _expected_frames(container: av.container.InputContainer, stream: av.VideoStream) -> int:
-    return stream.frames or int(_duration_s(container, stream) * _rate_hz(stream))
+    return stream.frames or int(_duration_s(container, stream) * frame_rate_hz(stream))
 
 
 def _duration_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
@@ -187,8 +196,8 @@ def _duration_s(container: av.container.InputContainer, stream: av.VideoStream) 
     return container.duration / av.time_base if container.duration else 0.0
 
 
-def _luma_of(frame: VideoFrame) -> tuple[np.ndarray, bool]:
-    """The luma of a decoded frame, `(height, width)` uint8 and upright, and whether it is in video range."""
+def luma_of(frame: VideoFrame) -> tuple[np.ndarray, bool]:
+    """Upright luma `(height, width)` uint8 of a decoded frame, and whether it is video range."""
     name = frame.format.name
     bits = _LUMA_BITS.get(name)
     video_range = (
@@ -198,58 +207,70 @@ def _luma_of(frame: VideoFrame) -> tuple[np.ndarray, bool]:
     )
     if bits is None:
         luma: np.ndarray = frame.reformat(format="gray", dst_color_range="JPEG").to_ndarray()
+    elif bits == 8:
+        luma = _first_plane(frame, np.dtype(np.uint8))
     else:
-        plane = frame.planes[0]
-        coded: np.ndarray = np.frombuffer(
-            memoryview(plane), np.uint8 if bits == 8 else np.dtype("<u2")
-        )
-        luma = coded.reshape(-1, plane.line_size // coded.itemsize)[: frame.height, : frame.width]
-        if bits > 8:
-            # Video range scales by whole powers of two, so it is rounded; full range repeats its upper bits below.
-            half = (1 << (bits - 9)) if video_range else 0
-            luma = ((np.minimum(luma, (1 << bits) - 1 - half) + half) >> (bits - 8)).astype(
-                np.uint8
-            )
-    angles_rad = _rotation(frame) // 90 % 4
-    return (np.rot90(luma, angles_rad) if angles_rad else luma), video_range
+        luma = _to_8_bits(_first_plane(frame, np.dtype("<u2")), bits, video_range)
+    quarter_turns = _rotation_deg(frame) // 90 % 4
+    if quarter_turns:
+        luma = np.rot90(luma, quarter_turns)
+    return luma, video_range
 
 
-def _open(path: Path) -> av.container.InputContainer:
+def _first_plane(frame: VideoFrame, dtype: np.dtype[Any]) -> np.ndarray:
+    """The first plane of a frame `(height, width)` without the padding of its lines; not a copy."""
+    plane = frame.planes[0]
+    coded = np.frombuffer(memoryview(plane), dtype)
+    lines = coded.reshape(-1, plane.line_size // coded.itemsize)
+    return lines[: frame.height, : frame.width]
+
+
+def _to_8_bits(luma: np.ndarray, bits: int, video_range: bool) -> np.ndarray:
+    """Luma of more than 8 bits as uint8.
+
+    Video range scales by whole powers of two, so it is rounded. Full range repeats its upper bits
+    below, so it is cut off.
+    """
+    half = (1 << (bits - 9)) if video_range else 0
+    brightest = (1 << bits) - 1
+    return ((np.minimum(luma, brightest - half) + half) >> (bits - 8)).astype(np.uint8)
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """Open a file that holds a video stream. Raises `UserError` for any other."""
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such video file")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty (0 bytes); copy it again from its source")
     try:
-        container = av.open(
-            str(path), metadata_errors="replace"
-        )  # titles and the like need not be UTF-8
+        # Titles and other metadata need not be UTF-8.
+        container = av.open(str(path), metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
-        raise UserError(f"{path}: cannot be opened as a video ({_reason(error)})") from None
+        raise UserError(f"{path}: cannot be opened as a video ({reason_of(error)})") from None
     if not container.streams.video:
         container.close()
         raise UserError(f"{path}: holds no video stream")
-    stream = container.streams.video[0]
-    stream.thread_type = (
-        "SLICE"  # frame threads cost more processor time and give damage away later
-    )
+    # Frame threads cost more processor time and hide damage: they hand out broken frames later.
+    container.streams.video[0].thread_type = "SLICE"
     return container
 
 
-def _rate_hz(stream: av.VideoStream) -> float:
-    if (
-        stream.start_time is None
-    ):  # no timestamps: what the coded stream itself says, not what FFmpeg assumes
-        rate = stream.guessed_rate or stream.average_rate or Fraction(30)
-    else:
-        rate = stream.average_rate or stream.guessed_rate or Fraction(30)
+def frame_rate_hz(stream: av.VideoStream) -> float:
+    """Frames per second as the container says, or 30 if it says nothing."""
+    rates = [stream.average_rate, stream.guessed_rate]
+    if stream.start_time is None:
+        # Without timestamps, FFmpeg assumes an average rate; the coded stream itself knows better.
+        rates.reverse()
+    rate = rates[0] or rates[1] or Fraction(30)
     return float(rate) if rate > 0 else 30.0
 
 
-def _rotation(frame: VideoFrame) -> int:
+def _rotation_deg(frame: VideoFrame) -> int:
     return round(frame.rotation / 90) * 90
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What FFmpeg or the system says, for the middle of a sentence."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text[0].lower() + text[1:]
