@@ -30,6 +30,7 @@ from dolorim.config import Config
 from dolorim.inference.input_spec import input_spec_of
 from dolorim.inference.inputs import find_inputs
 from dolorim.inference.predict_batch import predict_videos
+from dolorim.inference.predict_options import PredictOptions
 from dolorim.inference.streaming import Predictor
 from dolorim.labels.ethogram import PAIN
 from dolorim.models.build import build_recognizer
@@ -103,7 +104,7 @@ def share(config: Config, workers: int, files: int, videos: Path, folder: Path) 
     run = run_with(folder / "run", config, SIX)
     jobs = find_inputs(run, [videos])[:files]
     with Busy() as busy:
-        outcome = predict_videos(run, jobs, folder / "out", workers=workers)
+        outcome = predict_videos(run, jobs, folder / "out", PredictOptions(jobs=workers))
     assert not outcome.failed, outcome.failed
     return {
         "jobs": workers, "jobs_frames": outcome.frames,

@@ -24,6 +24,7 @@ from ray.cluster_utils import Cluster
 from benchmarks.common import RESULTS, machine, random_run
 from dolorim.inference.inputs import find_inputs
 from dolorim.inference.predict_batch import predict_videos
+from dolorim.inference.predict_options import PredictOptions
 from dolorim.simulate.study import StudyPlan, simulate_study
 
 
@@ -58,10 +59,12 @@ def main() -> None:
             for _ in range(nodes - 1):
                 cluster.add_node(num_cpus=1)
             ray.init(address=cluster.address, logging_level="ERROR")
-            warm = predict_videos(run, jobs[:nodes], folder / "warm", engine="ray", workers=0)
+            warm = predict_videos(run, jobs[:nodes], folder / "warm", PredictOptions(engine="ray"))
             assert not warm.failed, warm.failed
             started = time.perf_counter()
-            outcome = predict_videos(run, jobs, folder / f"ray{nodes}", engine="ray", workers=0)
+            outcome = predict_videos(
+                run, jobs, folder / f"ray{nodes}", PredictOptions(engine="ray")
+            )
             found[f"Ray, {nodes} node{'s' * (nodes > 1)}"] = time.perf_counter() - started
             assert not outcome.failed, outcome.failed
             assert contents(folder / f"ray{nodes}") == contents(folder / "local"), (

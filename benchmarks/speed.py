@@ -22,8 +22,9 @@ import numpy as np
 import torch
 
 from benchmarks.common import RESULTS, long_video, machine, random_run
-from dolorim.inference.predict_batch import PredictInput, predict_videos
+from dolorim.inference.predict_batch import predict_videos
 from dolorim.inference.predictor import predictor_of
+from dolorim.inference.raw_prediction import PredictInput
 from dolorim.inference.streaming import Predictor
 from dolorim.labels.prediction_files import write_predictions
 from dolorim.labels.predictions import Predictions

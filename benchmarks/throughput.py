@@ -24,7 +24,9 @@ import torch
 
 from benchmarks.common import RESULTS, long_video, machine, random_run
 from dolorim.inference.inputs import find_inputs
-from dolorim.inference.predict_batch import PredictOptions, PredictWorker, predict_videos
+from dolorim.inference.predict_batch import predict_videos
+from dolorim.inference.predict_options import PredictOptions
+from dolorim.inference.predict_worker import PredictSetup, PredictWorker
 from dolorim.inference.run_folder import RunFolder
 from dolorim.inference.streaming import Predictor
 from dolorim.models.recognizer import Inputs
@@ -104,11 +106,13 @@ def main() -> None:
         decoded = [sum(1 for _ in FrameStream(first))]
         frames = decoded[0] * given.files
         decode_s = seconds(lambda: [sum(1 for _ in FrameStream(j.file)) for j in jobs])
-        predictor = PredictWorker(PredictOptions(run, folder / "out")).labeler.predictor
+        predictor = PredictWorker(PredictSetup(run, folder / "out")).video_predictor.predictor
         predict_videos(run, jobs[:1], folder / "out")
         found: dict[str, Any] = {"decode only": frames / decode_s}
         for workers in (1, 2):
-            outcome = predict_videos(run, jobs, folder / f"out{workers}", workers=workers)
+            outcome = predict_videos(
+                run, jobs, folder / f"out{workers}", PredictOptions(jobs=workers)
+            )
             spent = outcome.seconds
             found[f"dolorim predict --jobs {workers}"] = frames / spent.pop("all")
             if workers == 1:

@@ -21,7 +21,9 @@ from dolorim.files.tables import read_table
 from dolorim.inference.conformal import Conformal, read_sets
 from dolorim.inference.decoder import Decoder
 from dolorim.inference.overlay import _OPEN, _paint
-from dolorim.inference.predict_batch import PredictInput, predict_videos
+from dolorim.inference.predict_batch import predict_videos
+from dolorim.inference.predict_options import PredictOptions
+from dolorim.inference.raw_prediction import PredictInput
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.ethogram import PAIN, Ethogram, RawClass
 from dolorim.labels.label_files import write_labels
@@ -112,7 +114,7 @@ def test_ambiguous_frames_are_left_open_and_counted(
         for alpha in (0.1, 0.2)
     ]
     run.write_json("conformal.json", {"sets": sets})
-    outcome = predict_videos(run, jobs, tmp_path, abstain=0.1, overwrite=False)
+    outcome = predict_videos(run, jobs, tmp_path, PredictOptions(abstain=0.1, overwrite=False))
     assert outcome.done == [video]  # what was there had been decided otherwise
     found = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
     sure = found.probabilities[:, label] >= middle - 1e-9
@@ -122,8 +124,12 @@ def test_ambiguous_frames_are_left_open_and_counted(
     colors = class_colors(len(PAIN))
     gray, frame = np.zeros((64, 64), np.uint8), int(np.flatnonzero(found.labels < 0)[0])
     assert set(map(tuple, _paint(gray, found, frame, colors)[0, :640])) == {_OPEN}
-    assert predict_videos(run, jobs, tmp_path, abstain=0.1, overwrite=False).skipped == [video]
-    assert predict_videos(run, jobs, tmp_path, abstain=0.2, overwrite=False).done == [video]
+    assert predict_videos(
+        run, jobs, tmp_path, PredictOptions(abstain=0.1, overwrite=False)
+    ).skipped == [video]
+    assert predict_videos(
+        run, jobs, tmp_path, PredictOptions(abstain=0.2, overwrite=False)
+    ).done == [video]
 
 
 def test_bouts_to_check_are_ranked_over_all_videos_also_those_that_were_done_before(
@@ -135,7 +141,7 @@ def test_bouts_to_check_are_ranked_over_all_videos_also_those_that_were_done_bef
         run,
         [PredictInput(v, n) for v, n in zip(videos, ("one", "two"), strict=True)],
         tmp_path,
-        overwrite=False,
+        PredictOptions(overwrite=False),
     )
     table = read_table(tmp_path / "to_check.csv")
     assert {row[0] for row in table.rows} == {"one", "two"}

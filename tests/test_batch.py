@@ -22,8 +22,10 @@ from dolorim.core.workers import Failed
 from dolorim.dataset.splits import Split
 from dolorim.inference import predict_batch as predict
 from dolorim.inference.inputs import find_inputs
-from dolorim.inference.predict_batch import PredictOptions, PredictWorker, predict_videos
-from dolorim.inference.predict_video import PredictInput, VideoPart, joined
+from dolorim.inference.predict_batch import predict_videos
+from dolorim.inference.predict_options import PredictOptions
+from dolorim.inference.predict_worker import PredictSetup, PredictWorker
+from dolorim.inference.raw_prediction import PredictInput, VideoPart, joined
 from dolorim.inference.run_folder import RunFolder
 from dolorim.inference.workers import spread
 from dolorim.labels.ethogram import PAIN
@@ -48,7 +50,7 @@ def test_every_task_is_answered_once_and_a_failure_is_tried_again(
     bug = answers.pop("bug")
     assert isinstance(bug, Failed)
     assert bug.reason == "unexpected ZeroDivisionError: of an empty video"
-    assert "labor.py" in bug.trace
+    assert "worker_stub.py" in bug.trace
     assert answers == {"a": "A", "b": "B", "slip": "SLIP", "bad": Failed("bad: is bad")}
     assert len((tmp_path / "bad").read_text()) == 2
 
@@ -99,7 +101,7 @@ class Mortal(PredictWorker):
     """A clerk that is killed with its files half written, once."""
 
     def __call__(self, task: PredictInput | VideoPart) -> object:
-        out = self.options.out
+        out = self.setup.out
         if (
             isinstance(task, PredictInput)
             and "_003_" in task.stem
@@ -123,7 +125,7 @@ def test_two_processes_write_the_bytes_that_one_writes_even_if_one_of_them_is_ki
     assert len(one.done) == 5
     monkeypatch.setattr(predict, "PredictWorker", Mortal)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    two = predict_videos(run, jobs, tmp_path / "two", workers=2)
+    two = predict_videos(run, jobs, tmp_path / "two", PredictOptions(jobs=2))
     assert (tmp_path / "killed").exists()
     assert sorted(two.done) == sorted(one.done)
     assert two.failed == []
@@ -150,10 +152,13 @@ def test_the_parts_of_a_video_give_the_very_numbers_of_the_whole(
     film: Path, tmp_path: Path, temporal: str
 ) -> None:
     run = random_run(tmp_path / "run", temporal=temporal, tcn_layers=7, width=16, hidden_dim=16)
-    labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, PredictInput(film, "long")
-    whole = labeler.predict_video(job)
+    predictor, job = (
+        PredictWorker(PredictSetup(run, tmp_path)).video_predictor,
+        PredictInput(film, "long"),
+    )
+    whole = predictor.predict_video(job)
     found = [
-        (p, labeler.predict_part(p))
+        (p, predictor.predict_part(p))
         for p in (VideoPart(job, 0, 1024), VideoPart(job, 1024, 2048), VideoPart(job, 2048, None))
     ]
     together = joined(found)
@@ -171,18 +176,23 @@ def test_a_long_video_is_divided_among_workers_and_nobody_can_tell(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     jobs = [PredictInput(film, "long")]
     predict_videos(run, jobs, tmp_path / "one")
-    assert len(predict._divided(PredictOptions(run, tmp_path), jobs, 1)[jobs[0]][1]) == 2
-    outcome = predict_videos(run, jobs, tmp_path / "two", workers=2, part=1)
+    assert len(predict._divide(PredictSetup(run, tmp_path), jobs, 1)[jobs[0]].parts) == 2
+    outcome = predict_videos(run, jobs, tmp_path / "two", PredictOptions(jobs=2), part_units=1)
     assert (outcome.done, outcome.frames) == ([film], 2600)
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
-    again = predict_videos(run, jobs, tmp_path / "two", workers=2, part=1, overwrite=False)
+    again = predict_videos(
+        run, jobs, tmp_path / "two", PredictOptions(jobs=2, overwrite=False), part_units=1
+    )
     assert again.skipped == [film]
 
 
 def test_a_video_whose_frames_cannot_be_told_from_its_packets_is_not_divided(
     run: RunFolder, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labeler, job = PredictWorker(PredictOptions(run, tmp_path)).labeler, PredictInput(film, "long")
+    predictor, job = (
+        PredictWorker(PredictSetup(run, tmp_path)).video_predictor,
+        PredictInput(film, "long"),
+    )
 
     def without_one(path: Path) -> PacketList:
         whole = list_packets(path)
@@ -193,7 +203,7 @@ def test_a_video_whose_frames_cannot_be_told_from_its_packets_is_not_divided(
 
     for wrong in (lambda path: None, without_one):
         monkeypatch.setattr(crop_stream, "_packets", wrong)
-        assert labeler.predict_part(VideoPart(job, 1024, 2048)) is None
+        assert predictor.predict_part(VideoPart(job, 1024, 2048)) is None
 
 
 def test_a_damaged_video_says_the_same_in_parts(run: RunFolder, film: Path, tmp_path: Path) -> None:
@@ -201,14 +211,14 @@ def test_a_damaged_video_says_the_same_in_parts(run: RunFolder, film: Path, tmp_
     raw[len(raw) * 6 // 10 : len(raw) * 6 // 10 + 3000] = bytes(3000)
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(raw)
-    labeler, job = (
-        PredictWorker(PredictOptions(run, tmp_path)).labeler,
+    predictor, job = (
+        PredictWorker(PredictSetup(run, tmp_path)).video_predictor,
         PredictInput(broken, "broken"),
     )
-    whole = labeler.predict_video(job)
+    whole = predictor.predict_video(job)
     together = joined(
         [
-            (p, labeler.predict_part(p))
+            (p, predictor.predict_part(p))
             for p in (VideoPart(job, 0, 1024), VideoPart(job, 1024, None))
         ]
     )
@@ -251,7 +261,7 @@ cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_
 cluster.add_node(num_cpus=1)
 predict.PredictWorker = test_batch.Mortal
 jobs = find_inputs(run, [videos])
-found = predict.predict_videos(run, jobs, out, engine="ray", workers=0, address=cluster.address)
+found = predict.predict_videos(run, jobs, out, PredictOptions(engine="ray", address=cluster.address))
 assert len(found.done) == len(jobs) and not found.failed, found
 import ray
 ray.shutdown()

@@ -13,7 +13,9 @@ from dolorim.core.errors import UserError
 from dolorim.dataset.extract import extract
 from dolorim.dataset.splits import Split
 from dolorim.inference.decoder import Decoder
-from dolorim.inference.predict_batch import PredictInput, predict_videos
+from dolorim.inference.predict_batch import predict_videos
+from dolorim.inference.predict_options import PredictOptions
+from dolorim.inference.raw_prediction import PredictInput
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.ethogram import PAIN
 from dolorim.labels.prediction_files import read_predictions
@@ -133,15 +135,17 @@ def test_the_length_is_kept_in_the_run_and_serves_prediction(
     predict_videos(run, jobs, tmp_path / "old")
     lengths = measure_body_lengths(videos, config, crops=True, poses=False)
     run.write_json("body_lengths.json", {"pictures": dict(lengths.pictures), "poses": {}})
-    assert predict_videos(run, jobs, tmp_path / "old", overwrite=False).done == [
+    assert predict_videos(run, jobs, tmp_path / "old", PredictOptions(overwrite=False)).done == [
         video
     ]  # another view: done again
-    assert predict_videos(run, jobs, tmp_path / "old", overwrite=False).done == []
+    assert predict_videos(run, jobs, tmp_path / "old", PredictOptions(overwrite=False)).done == []
     found = read_predictions(tmp_path / "old" / f"{video.stem}.predictions.csv")
     assert found.meta["view"]["body_length_px"] == lengths.pictures["128x128"]
     cached = extract([video], config, lengths=lengths)[0][video]
     assert cached.side_px == pytest.approx(1.6 * lengths.pictures["128x128"])
-    given = predict_videos(run, jobs, tmp_path / "old", overwrite=False, body_length_px=50.0)
+    given = predict_videos(
+        run, jobs, tmp_path / "old", PredictOptions(overwrite=False, body_length_px=50.0)
+    )
     assert given.done == [video]
 
 

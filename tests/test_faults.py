@@ -26,8 +26,10 @@ from dolorim.files import tables
 from dolorim.files.naming import find_videos
 from dolorim.inference import predict_video as label
 from dolorim.inference.inputs import find_inputs
-from dolorim.inference.predict_batch import PredictInput, predict_videos
+from dolorim.inference.predict_batch import predict_videos
+from dolorim.inference.predict_options import PredictOptions
 from dolorim.inference.predict_video import VideoPredictor
+from dolorim.inference.raw_prediction import PredictInput
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.prediction_files import read_predictions, write_predictions
 from dolorim.labels.predictions import Predictions
@@ -93,7 +95,10 @@ def test_prediction_that_is_killed_between_its_files_goes_on_and_leaves_no_half_
     killed("files", "tables", "write_text", second, "predict", run.path, film.parent, "--out", out)
     assert visible(out) == [*finished, "b.predictions.csv"]
     outcome = predict_videos(
-        run, [PredictInput(film, "a"), PredictInput(other, "b")], out, overwrite=False
+        run,
+        [PredictInput(film, "a"), PredictInput(other, "b")],
+        out,
+        PredictOptions(overwrite=False),
     )
     assert (outcome.skipped, outcome.done) == ([film], [other])
     assert len(read_predictions(out / "b.predictions.csv").labels) == 40

@@ -137,7 +137,7 @@ def test_a_pose_that_cannot_be_drawn_is_refused_in_one_line(
 ) -> None:
     video = write_film(tmp_path / "a.mp4", numbered(3))
     assert main(["inspect", str(video), "--overlay", str(tmp_path / "a.png")]) == 2
-    assert "no pose file lies beside it" in capsys.readouterr().err
+    assert "there is no pose file beside it" in capsys.readouterr().err
     assert not (tmp_path / "a.png").exists()
     table = tmp_path / "aDLC_x.csv"
     table.write_text("")

@@ -17,12 +17,10 @@ from dolorim.dataset.labelled_recording import Halo, InputSpec
 from dolorim.dataset.splits import Split
 from dolorim.inference.decoder import Decoder
 from dolorim.inference.inputs import unique_stems
-from dolorim.inference.predict_batch import (
-    BatchResult,
-    PredictInput,
-    _summary,
-    predict_videos,
-)
+from dolorim.inference.predict_batch import BatchResult, predict_videos
+from dolorim.inference.predict_options import PredictOptions
+from dolorim.inference.predict_worker import summary_text
+from dolorim.inference.raw_prediction import PredictInput
 from dolorim.inference.run_folder import RunFolder
 from dolorim.inference.streaming import Predictor
 from dolorim.labels.ethogram import PAIN
@@ -48,7 +46,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def label(run: RunFolder, videos: list[Path], out: Path, **knobs: Any) -> BatchResult:
     """Predict videos that have no pose."""
-    return predict_videos(run, [PredictInput(v, v.stem) for v in videos], out, **knobs)
+    recordings = [PredictInput(v, v.stem) for v in videos]
+    return predict_videos(run, recordings, out, PredictOptions(**knobs))
 
 
 @pytest.fixture
@@ -250,5 +249,5 @@ def test_the_line_about_a_video_begins_with_the_sign_of_pain_even_if_there_is_no
     predictions = Predictions(
         "m1", classes, labels, np.eye(3)[labels], np.arange(4) / 30, {"fps": 30.0}
     )
-    assert _summary(predictions, "paw_withdraw") == "paw_withdraw 0.0%, rest 75.0%, walk 25.0%"
-    assert _summary(predictions, None) == "rest 75.0%, walk 25.0%"
+    assert summary_text(predictions, "paw_withdraw") == "paw_withdraw 0.0%, rest 75.0%, walk 25.0%"
+    assert summary_text(predictions, None) == "rest 75.0%, walk 25.0%"

@@ -14,7 +14,8 @@ from dolorim.config import DataConfig
 from dolorim.dataset import extract
 from dolorim.inference import predict_video as label
 from dolorim.inference.predict_batch import predict_videos
-from dolorim.inference.predict_video import PredictInput, VideoPredictor
+from dolorim.inference.predict_video import VideoPredictor
+from dolorim.inference.raw_prediction import PredictInput
 from dolorim.inference.run_folder import RunFolder
 from test_batch import random_run
 from videos import numbered, write_film

@@ -6,7 +6,7 @@
     prediction.bouts                      # a pandas table
     prediction.plot()
 
-Everything is imported when it is first used, so that `import dolorim` is quick and needs no PyTorch.
+Everything is imported when it is first used, so `import dolorim` is quick and needs no PyTorch.
 """
 
 from __future__ import annotations
@@ -18,34 +18,49 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "DolorimError": ("dolorim.core.errors", "UserError"),
-    "Prediction": ("dolorim.api", "Prediction"),
+    "Prediction": ("dolorim.results", "Prediction"),
     "Run": ("dolorim.api", "Run"),
     "check": ("dolorim.api", "check"),
+    "compare": ("dolorim.api", "compare"),
     "evaluate": ("dolorim.api", "evaluate"),
     "load_run": ("dolorim.api", "load_run"),
+    "predict": ("dolorim.api", "predict"),
     "read_labels": ("dolorim.api", "read_labels"),
     "read_poses": ("dolorim.api", "read_poses"),
     "report": ("dolorim.api", "report"),
     "train": ("dolorim.api", "train"),
 }
 __all__ = [
-    "DolorimError", "Prediction", "Run", "__version__", "check", "evaluate", "load_run", "read_labels", "read_poses",
-    "report", "train",
-]  # fmt: skip
+    "DolorimError",
+    "Prediction",
+    "Run",
+    "__version__",
+    "check",
+    "compare",
+    "evaluate",
+    "load_run",
+    "predict",
+    "read_labels",
+    "read_poses",
+    "report",
+    "train",
+]
 
 if TYPE_CHECKING:
     from dolorim.api import (
-        Prediction,
         Run,
         check,
+        compare,
         evaluate,
         load_run,
+        predict,
         read_labels,
         read_poses,
         report,
         train,
     )
     from dolorim.core.errors import UserError as DolorimError
+    from dolorim.results import Prediction
 
 
 def __getattr__(name: str) -> Any:
@@ -53,7 +68,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'dolorim' has no attribute {name!r}")
     module, attribute = _PUBLIC[name]
     value = getattr(import_module(module), attribute)
-    globals()[name] = value  # the next use finds it at once
+    globals()[name] = value  # later uses do not come here
     return value
 
 

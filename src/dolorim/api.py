@@ -1,7 +1,7 @@
 """dolorim in a script or a notebook: what the command line does, with objects and pandas tables.
 
-What a user can mend is raised as `UserError` (`dolorim.DolorimError`), whose text is one line. Modules that need
-PyTorch are imported by the functions that use them.
+Problems that a user can solve are raised as `UserError` (`dolorim.DolorimError`), whose text is one
+line. Functions import the modules that need PyTorch when they are called.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import dataclasses
 import os
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 
-from dolorim.config import Config
+from dolorim.config import LABEL_FILES, LABEL_TIMES, Config, explain
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.dataset.study import in_study_folder, with_study_files
@@ -27,82 +27,21 @@ from dolorim.labels.ethogram import PAIN
 from dolorim.labels.ethogram_file import read_ethogram
 from dolorim.labels.matching import labels_of_one
 from dolorim.labels.placing import place_labels
-from dolorim.labels.prediction_files import write_predictions
-from dolorim.labels.predictions import Predictions
-from dolorim.pose.pose import Pose
+from dolorim.presets import starting_point, with_settings
+from dolorim.results import AnyPath, Poses, Prediction, Report
 
 if TYPE_CHECKING:
-    import xarray as xr
-    from matplotlib.axes import Axes
-
     from dolorim.checks.check import Checked
+    from dolorim.inference.predict_batch import BatchResult
+    from dolorim.inference.predict_options import PredictOptions
     from dolorim.inference.run_folder import RunFolder
-    from dolorim.reporting.observations import Observations
 
-AnyPath: TypeAlias = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a run says about one recording, frame by frame.
-
-    `predictions` holds the arrays: `labels` `(time,)` class indices, -1 where a frame was left open, `probabilities`
-    `(time, classes)`, and `time_s` `(time,)`, seconds from the first frame.
-    """
-
-    predictions: Predictions
-
-    @property
-    def name(self) -> str:
-        return self.predictions.name
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.predictions.classes
-
-    @cached_property
-    def frames(self) -> pd.DataFrame:
-        """A row per frame: `frame`, `time_s`, `label` (None where it was left open) and `p_<class>`."""
-        p = self.predictions
-        names = np.array([*p.classes, None], object)
-        table = pd.DataFrame({
-            "frame": np.arange(len(p.labels)),
-            "time_s": p.time_s,
-            "label": names[p.labels],
-        })  # fmt: skip
-        for i, name in enumerate(p.classes):
-            table[f"p_{name}"] = p.probabilities[:, i]
-        return table
-
-    @cached_property
-    def bouts(self) -> pd.DataFrame:
-        """A row per bout: `start_s`, `stop_s`, `label`, `mean_probability`, `start_frame`, `stop_frame`.
-
-        Frames and seconds are half-open ranges, `[start, stop)`.
-        """
-        rows = []
-        for bout, probability in self.predictions.bouts():
-            start_s, stop_s = self.predictions.interval_s(bout)
-            label = self.classes[bout.label]
-            rows.append((start_s, stop_s, label, probability, bout.start, bout.stop))
-        columns = ["start_s", "stop_s", "label", "mean_probability", "start_frame", "stop_frame"]
-        return pd.DataFrame(rows, columns=columns)
-
-    def plot(self, axes: Axes | None = None) -> Axes:
-        """Draw the ethogram: a row per class, time in seconds along it."""
-        from dolorim.reporting.figures import draw_ethogram
-
-        return draw_ethogram(self.predictions, axes)
-
-    def save(self, folder: AnyPath) -> Path:
-        """Write the files that `dolorim predict` writes, byte for byte; returns the folder."""
-        write_predictions(Path(folder), self.predictions)
-        return Path(folder)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trained run: `classes`, `config`, `metrics` and `card` are read from its folder when they are asked for."""
+    """A trained run. Its properties are read from its folder each time they are used."""
 
     path: Path
 
@@ -144,36 +83,33 @@ class Run:
     ) -> Prediction:
         """Label one recording.
 
-        `video` is a file or an array `(time, height, width)` uint8, for which `rate_hz` (frames per second) is
-        required and `name` is what its files will be called. `pose` is its pose file, or the folder in which it is
-        looked for; without it, a run that has learned from poses looks beside the video. `abstain` leaves frames open
-        that could be of another class at this error rate. Raises `UserError`.
+        `video` is a file or an array `(time, height, width)` uint8. An array needs `rate_hz`, its
+        frames per second, and `name` is what its files will be called. `pose` is the video's pose
+        file, or the folder to look for it; without it, a run that was trained on poses looks beside
+        the video. `body_length_px` and `mask` replace those of the run, for another camera.
+        `abstain` leaves frames open that could be of another class at this error rate. Raises
+        `UserError`.
         """
+        from dolorim.inference.predict_options import PredictOptions
+
+        options = PredictOptions(body_length_px=body_length_px, mask=mask, abstain=abstain)
+        pose_path = None if pose is None else Path(pose)
         if isinstance(video, np.ndarray):
             with tempfile.TemporaryDirectory() as folder:
                 file = _as_file(video, rate_hz, Path(folder) / f"{name}.mkv")
-                return self._predict_file(file, pose, body_length_px, mask, abstain)
-        return self._predict_file(Path(video), pose, body_length_px, mask, abstain)
+                return _predict_one(self.folder, file, pose_path, options)
+        return _predict_one(self.folder, Path(video), pose_path, options)
 
-    def _predict_file(
+    def predict_all(
         self,
-        video: Path,
-        pose: AnyPath | None,
-        body_length_px: float | None,
-        mask: str | None,
-        abstain: float | None,
-    ) -> Prediction:
-        from dolorim.inference.inputs import find_inputs
-        from dolorim.inference.predict_batch import PredictOptions, PredictWorker
-
-        places = None if pose is None else Path(pose)
-        [job] = find_inputs(self.folder, [video], places)
-        if places is not None and places.is_file():
-            job = dataclasses.replace(job, pose=places)
-        options = PredictOptions(
-            self.folder, Path(), body_length_px=body_length_px, mask=mask, abstain=abstain
-        )  # nothing is written, so the folder is never used
-        return Prediction(PredictWorker(options).predictions_of(job))
+        videos: AnyPath | Iterable[AnyPath],
+        out: AnyPath | None = None,
+        *,
+        dlc: AnyPath | None = None,
+        **settings: Any,
+    ) -> BatchResult:
+        """Label many videos and write the results to a folder; see `predict`."""
+        return predict(self, videos, out=out, dlc=dlc, **settings)
 
 
 def load_run(path: AnyPath) -> Run:
@@ -197,12 +133,10 @@ def train(
 ) -> Run:
     """Learn behaviors from labelled videos, as `dolorim train APPROACH` does.
 
-    `approach` is `video`, `multimodal` or `multitask`; `settings` are its flags by name (`epochs=30`,
-    `test_animals="201M,202F"`). `folds` cross-validates by animal. `config` starts from the settings of an earlier run.
-    Raises `UserError`.
+    `approach` is `video`, `multimodal` or `multitask`; `settings` are its flags by name
+    (`epochs=30`, `test_animals="201M,202F"`). `folds` cross-validates by animal. `config` starts
+    from the settings of an earlier run. Raises `UserError`.
     """
-    from dolorim.presets import starting_point, with_settings
-
     base = starting_point(approach, recipe, None if config is None else Path(config))
     files = {"videos": videos, "annotations": annotations, "dlc": dlc}
     given = {name: Path(value) for name, value in files.items() if value is not None}
@@ -214,20 +148,51 @@ def train(
 def train_config(
     config: Config, run: Path, folds: int | None = None, leave_one_out: bool = False
 ) -> Run:
-    """Train with settings that are complete; with `folds` or `leave_one_out`, cross-validate by animal."""
+    """Train with complete settings; with `folds` or `leave_one_out`, cross-validate by animal."""
     from dolorim.inference.run_folder import RunFolder
     from dolorim.training.cross_validation import cross_validate
     from dolorim.training.train import train as train_once
 
     if folds is not None and leave_one_out:
         raise UserError(
-            "--folds and --leave_one_out both say how many folds there are; keep one of them"
+            "--folds and --leave_one_out both set the number of folds; keep one of them"
         )
     if folds is None and not leave_one_out:
         train_once(config, RunFolder(run))
     else:
         cross_validate(config, RunFolder(run), folds)
     return Run(run)
+
+
+def predict(
+    run: Run | AnyPath,
+    videos: AnyPath | Iterable[AnyPath],
+    *,
+    out: AnyPath | None = None,
+    dlc: AnyPath | None = None,
+    **settings: Any,
+) -> BatchResult:
+    """Label videos, as `dolorim predict` does, and write the results to a folder.
+
+    `videos` are files or folders. `out` is the folder for the results; without it,
+    `RUN/predictions/new`. `dlc` is the folder of the pose files. `settings` are the flags of
+    `dolorim predict` by name (`overlay=True`, `jobs=2`). A video that fails is reported and does
+    not stop the others: the result lists the files that are `done`, `skipped`, `damaged` and
+    `failed`. Raises `UserError`.
+    """
+    from dolorim.files.targets import check_folder
+    from dolorim.inference.inputs import find_inputs
+    from dolorim.inference.predict_batch import predict_videos
+    from dolorim.inference.predict_options import PredictOptions
+
+    folder = _run_of(run).folder
+    options = _options(PredictOptions, "predict", settings)
+    target = folder.predictions("new") if out is None else Path(out)
+    check_folder(target, "--out")
+    given = [videos] if isinstance(videos, str | os.PathLike) else videos
+    places = [Path(video) for video in given]
+    recordings = find_inputs(folder, places, None if dlc is None else Path(dlc))
+    return predict_videos(folder, recordings, target, options)
 
 
 def evaluate(
@@ -237,60 +202,67 @@ def evaluate(
     seen_animals_too: bool = False,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Score a run on its own held-out animals or on another study; the figures are those of `metrics.json`.
+    """Score a run on its own held-out animals or on another study.
 
-    `settings` are the flags of `dolorim train` that say where the other study's files are and how to read them.
-    Animals that the run has learned from are refused unless `seen_animals_too`. Raises `UserError`.
+    Returns the figures of `metrics.json`. `settings` are the flags of `dolorim train` that tell
+    where the other study's files are and how to read them. Animals that the run was trained on are
+    refused unless `seen_animals_too`. Raises `UserError`.
     """
     from dolorim.evaluation.evaluate import evaluate_held_out, evaluate_project
-    from dolorim.presets import with_settings
+    from dolorim.evaluation.other_study import data_of_other_study
 
-    folder = (run if isinstance(run, Run) else load_run(run)).folder
-    if study is None and not settings:
+    folder = _run_of(run).folder
+    if not _names_a_study(study, settings):
         metrics = evaluate_held_out(folder)
         if not metrics:
             raise UserError(
-                f"{folder.path}: no animals were held out of this run; name another study to score it on"
+                f"{folder.path}: no animals were held out of this run; name another study to "
+                f"score it on"
             )
         return metrics
-    config = folder.read_config()
-    # Where files lie, and what their names mean, is the other study's own.
-    elsewhere = dataclasses.replace(
-        config.data,
-        videos=None,
-        annotations=None,
-        recordings=None,
-        dlc=None,
-        classes=None,
-        label_format="auto",
-    )
-    data = with_settings(dataclasses.replace(config, data=elsewhere), settings).data
-    data = with_study_files(data) if study is None else in_study_folder(Path(study), data)
-    data = dataclasses.replace(data, classes=data.classes or folder.path / "ethogram.toml")
+    data = data_of_other_study(folder, _path(study), settings)
     scored = evaluate_project(folder, data, folder.predictions("other"), seen_animals_too)
     return {"other": scored}
 
 
-def check(study: AnyPath, *, workers: int | None = None, **settings: Any) -> Checked:
-    """Look at every video, label file and pose file of a study, as `dolorim check` does.
+def compare(
+    run: Run | AnyPath,
+    other: Run | AnyPath,
+    study: AnyPath | None = None,
+    *,
+    seen_animals_too: bool = False,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Compare two runs on the test animals of both, or on another study.
 
-    The result has `rows` (one per recording), `counts` (per class) and `findings` (the worst first).
+    `seen_animals_too` and `settings` are those of `evaluate`. The result has the figures of both
+    runs, `a` and `b`, and their `difference`. Raises `UserError`.
+    """
+    from dolorim.evaluation.compare import compare_held_out, compare_on
+    from dolorim.evaluation.other_study import data_of_other_study
+
+    first, second = _run_of(run).folder, _run_of(other).folder
+    if not _names_a_study(study, settings):
+        return compare_held_out(first, second, seen_animals_too)
+    classes = first.path / "ethogram.toml"
+    data = (
+        data_of_other_study(first, _path(study), settings, classes),
+        data_of_other_study(second, _path(study), settings, classes),
+    )
+    return compare_on(first, second, data, seen_animals_too)
+
+
+def check(study: AnyPath, *, workers: int | None = None, **settings: Any) -> Checked:
+    """Check every video, label file and pose file of a study, as `dolorim check` does.
+
+    The result has `rows` (one per recording), `counts` (per class) and `findings` (errors first).
+    `workers` is the number of parallel processes; without it, one per processor.
     """
     from dolorim.checks.check import check as check_config
     from dolorim.core.workers import usual_workers
-    from dolorim.presets import with_settings
 
     data = with_settings(Config(), settings).data
     return check_config(in_study_folder(Path(study), data), workers or usual_workers())
-
-
-@dataclass(frozen=True)
-class Report:
-    """A written report: `page` is the HTML file, `sentences` the answer in words, `study` what was read."""
-
-    page: Path
-    sentences: tuple[str, ...]
-    study: Observations
 
 
 def report(
@@ -298,80 +270,33 @@ def report(
 ) -> Report:
     """Read-outs, statistics between groups and figures, as `dolorim report` writes them to `out`.
 
-    `settings` are its flags by name (`assay="formalin"`, `run="runs/first"`). Raises `UserError`.
+    `labels` is a folder of predictions or of label files. `settings` are the command's flags by
+    name (`assay="formalin"`, `run="runs/first"`, `label_gaps="rest"`). Raises `UserError`.
     """
     from dolorim.reporting.options import ReportOptions
     from dolorim.reporting.study_report import report_study
     from dolorim.video.frame_times import frame_times
 
-    known = {field.name for field in dataclasses.fields(ReportOptions)}
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise UserError(
-            f"report has no setting {unknown[0]!r}; there are {', '.join(sorted(known))}"
-        )
-    for name in ("stimuli", "run", "classes", "agreement"):
-        if settings.get(name) is not None:
-            value = settings[name]
-            settings[name] = value.path if isinstance(value, Run) else Path(value)
-    options = ReportOptions(
-        Path(labels), Path(groups), out=Path(out), times_of=frame_times, **settings
-    )
+    about_labels = {"videos", *LABEL_FILES, *LABEL_TIMES}
+    reading = {name: value for name, value in settings.items() if name in about_labels}
+    own = {name: value for name, value in settings.items() if name not in about_labels}
+    if isinstance(own.get("run"), Run):
+        own["run"] = own["run"].path
+    if own.get("classes") is not None:
+        reading["classes"] = own["classes"]
+    paths = {"predictions": Path(labels), "groups": Path(groups), "out": Path(out)}
+    data = with_settings(Config(), reading).data
+    fixed = {**paths, "labels": data, "times_of": frame_times}
+    options = _options(ReportOptions, "report", own, fixed, about_labels)
     page, sentences, study = report_study(options)
     return Report(page, tuple(sentences), study)
 
 
-@dataclass(frozen=True)
-class Poses(Sequence[Pose]):
-    """The animals of a pose file, in its order; each is a `Pose` with `points` `(time, keypoint, xy)` in pixels."""
-
-    animals: tuple[Pose, ...]
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.animals[index]
-
-    def __len__(self) -> int:
-        return len(self.animals)
-
-    def to_xarray(self, rate_hz: float | None = None) -> xr.Dataset:
-        """A dataset as the movement package has it: `position` `(time, space, keypoints, individuals)` in pixels and
-        `confidence` `(time, keypoints, individuals)`; NaN where a point is missing.
-
-        `time` counts frames, or seconds with `rate_hz`. Raises `UserError` where xarray is not installed.
-        """
-        try:
-            import xarray as xr
-        except ImportError:
-            raise UserError(
-                "to_xarray needs the package xarray; install it with: pip install xarray"
-            ) from None
-        names = self.animals[0].names
-        length = max(len(pose) for pose in self.animals)
-        position = np.full((length, 2, len(names), len(self.animals)), np.nan)
-        confidence = np.full((length, len(names), len(self.animals)), np.nan)
-        for i, pose in enumerate(self.animals):
-            position[: len(pose), :, :, i] = pose.points.transpose(0, 2, 1)
-            if pose.likelihood is not None:
-                confidence[: len(pose), :, i] = pose.likelihood
-        individuals = [pose.individual or f"id_{i}" for i, pose in enumerate(self.animals)]
-        time = np.arange(length) if rate_hz is None else np.arange(length) / rate_hz
-        return xr.Dataset(
-            {
-                "position": (("time", "space", "keypoints", "individuals"), position),
-                "confidence": (("time", "keypoints", "individuals"), confidence),
-            },
-            coords={
-                "time": time,
-                "space": ["x", "y"],
-                "keypoints": list(names),
-                "individuals": individuals,
-            },
-            attrs={"time_unit": "frames" if rate_hz is None else "seconds", "fps": rate_hz},
-        )
-
-
 def read_poses(path: AnyPath) -> Poses:
-    """Read a pose file of DeepLabCut, Lightning Pose or SLEAP, with all its animals. Raises `UserError`."""
+    """Read a pose file of DeepLabCut, Lightning Pose or SLEAP, with all its animals.
+
+    Raises `UserError`.
+    """
     from dolorim.pose.read import read_poses as read
 
     return Poses(read(Path(path)))
@@ -380,10 +305,10 @@ def read_poses(path: AnyPath) -> Poses:
 def read_labels(path: AnyPath, video: AnyPath, **settings: Any) -> pd.DataFrame:
     """Read a label file of any format as a row per frame of its video: `frame`, `time_s`, `label`.
 
-    `label` is None where a frame is unlabelled. Times are the video's own. `settings` are the flags of `dolorim train`
-    that say how labels are read (`classes`, `label_stream`, `label_gaps`, ...). Raises `UserError`.
+    `label` is None where a frame is unlabelled. Times are the video's own, in seconds. `settings`
+    are the flags of `dolorim train` that tell how to read labels (`classes`, `label_stream`,
+    `label_gaps`, ...). Raises `UserError`.
     """
-    from dolorim.presets import with_settings
     from dolorim.video.frame_times import frame_times
 
     config = with_settings(Config(), settings).data
@@ -395,13 +320,72 @@ def read_labels(path: AnyPath, video: AnyPath, **settings: Any) -> pd.DataFrame:
     placement = place_labels(files, time_s, config, ethogram)
     for finding in (*findings, *placement.findings):
         warnings.warn(str(finding), stacklevel=2)
-    names = np.array([*ethogram.classes, None], object)
+    names = np.array([*ethogram.classes, None], object)  # index -1 is None
     frames = np.arange(len(time_s))
     return pd.DataFrame({"frame": frames, "time_s": time_s, "label": names[placement.labels]})
 
 
+def _run_of(run: Run | AnyPath) -> Run:
+    return run if isinstance(run, Run) else load_run(run)
+
+
+def _path(path: AnyPath | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _names_a_study(study: AnyPath | None, settings: dict[str, Any]) -> bool:
+    """Is another study named? Raises `UserError` for settings that would be ignored without one."""
+    if study is not None or settings.get("videos") is not None:
+        return True
+    for name, value in settings.items():
+        if value is not None:
+            raise UserError(
+                f"--{name} tells how to read another study, but none is named; name its folder, "
+                f"or leave the flag out to score on held-out animals"
+            )
+    return False
+
+
+def _options(
+    kind: type[T],
+    verb: str,
+    settings: dict[str, Any],
+    fixed: dict[str, Any] | None = None,
+    also: Iterable[str] = (),
+) -> T:
+    """The options of a verb, from a user's settings and `fixed` values that no user sets by name.
+
+    `also` are settings of the verb that are handled elsewhere. Raises `UserError` for an unknown
+    name or an impossible value.
+    """
+    fixed = fixed or {}
+    fields = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    known = fields - set(fixed)
+    for name in settings:
+        if name not in known:
+            names = ", ".join(sorted({*known, *also}))
+            raise UserError(f"{verb} has no setting {name!r}; there are {names}")
+    try:
+        return TypeAdapter(kind).validate_python({**settings, **fixed})
+    except ValidationError as error:
+        raise UserError(explain(error)) from None
+
+
+def _predict_one(
+    folder: RunFolder, video: Path, pose: Path | None, options: PredictOptions
+) -> Prediction:
+    from dolorim.inference.inputs import find_inputs
+    from dolorim.inference.predict_worker import PredictSetup, PredictWorker
+
+    [recording] = find_inputs(folder, [video], pose)
+    if pose is not None and pose.is_file():
+        recording = dataclasses.replace(recording, pose=pose)
+    setup = PredictSetup(folder, Path(), options)  # nothing is written, so no folder is needed
+    return Prediction(PredictWorker(setup).predictions_of(recording))
+
+
 def _as_file(frames: np.ndarray, rate_hz: float | None, path: Path) -> Path:
-    """Write frames losslessly, so that they take the very way of a video."""
+    """Write frames losslessly, so that they are processed exactly like a video."""
     from dolorim.video.writer import write_lossless
 
     if frames.ndim != 3 or frames.dtype != np.uint8:

@@ -1,4 +1,7 @@
-"""Every knob there is. A run is one frozen `Config`; it is written to the run folder and can be read back."""
+"""Every setting of a run. A run is one frozen `Config`, which is written to the run folder.
+
+Fields are flags of the command line, and the docstring under a field is the flag's help.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,20 @@ from pydantic.dataclasses import dataclass
 from dolorim.core.errors import UserError
 from dolorim.files.structured import read_toml
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+# Fields of `DataConfig` by subject. Verbs offer those that they read.
+STUDY_FILES = ("videos", "annotations", "recordings", "classes", "dlc", "animal_pattern")
+LABEL_FILES = ("label_format", "label_stream", "label_gaps", "point_events", "on_conflict")
+LABEL_TIMES = (
+    "label_counts_from",
+    "label_step",
+    "trial_layout",
+    "trial_length",
+    "label_context",
+)
+POSES = ("kp_names", "individual", "kp_likelihood_thr", "kp_max_gap", "pose_lag")
+CROPS = ("crop", "align", "crop_scale", "body_length_px", "image_size", "mask")
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
@@ -27,7 +43,7 @@ _CONVOLUTION_DROPOUT = 0.5
 
 @dataclass(frozen=True, config=_STRICT)
 class DataConfig:
-    """Where the data are and how they are to be read."""
+    """Where the data are and how to read them."""
 
     videos: Path | None = None
     """Folder with the videos."""
@@ -38,113 +54,130 @@ class DataConfig:
     ] = "auto"
     """Format of the label files; auto tells it from their content."""
     label_stream: str | None = None
-    """Which of several subjects (BORIS) or streams (Caltech) in a label file."""
+    """Which of several subjects (BORIS) or streams (Caltech) of a label file to read."""
     label_gaps: str = ""
-    """Class of frames that bouts leave out (rest), in formats that list bouts; without it they are unlabelled."""
+    """Class of the frames between bouts (rest), in formats that list bouts; without it, they are
+    unlabelled."""
     point_events: Literal["keep", "conflict", "drop"] = "keep"
-    """A point event inside a state (BORIS): keep gives its frame to the point, conflict calls two behaviors in one
-    frame a contradiction, drop leaves point events out."""
+    """A point event inside a state (BORIS): keep gives the frame to the point event, conflict
+    reports two behaviors in one frame as a contradiction, drop ignores point events."""
     label_counts_from: Literal["auto", "0", "1"] = "auto"
-    """What the frame numbers in label files of rows count from; auto tells it from each file, and says its doubts."""
+    """First frame number in label files with a row per frame; auto tells it from each file and
+    warns where that is in doubt."""
     label_step: Positive | None = None
-    """Frames of the video for each row of a label file: 2 for labels made at half its rate, 1 for a row a frame.
-    Without it 1, and a file that looks otherwise is asked about."""
+    """Frames of the video per row of a label file: 2 for labels at half its rate, 1 for a row per
+    frame. Without it, 1; a file that looks different is reported."""
     on_conflict: Literal["error", "warn"] = "error"
-    """What follows where labels contradict their video, the ethogram or themselves."""
+    """What to do where labels contradict their video, the ethogram or each other."""
     classes: Path | None = None
-    """Ethogram: a .toml or a table id,name[,merged]. Without it: the eight pain behaviors, merged into six."""
+    """Ethogram: a .toml file or a table id,name[,merged]. Without it: the eight pain behaviors,
+    merged into six."""
     dlc: Path | None = None
-    """Folder with the pose files, <video>DLC_....csv or .h5. Without it: those that lie beside the videos."""
+    """Folder with the pose files, <video>DLC_....csv or .h5. Without it: those beside the videos.
+    """
     recordings: Path | None = None
-    """Table video,animal[,...] that says whose each video is."""
+    """Table video,animal[,...] that tells which animal each video shows."""
     animal_pattern: str = r"(?<![A-Za-z0-9.])\d+(?:\.\d+)?[MFmf](?![A-Za-z0-9])"
-    """Where there is no such table: what in a file name is the animal (267M). Else each video is an animal."""
+    """Without such a table: the pattern of an animal's name in a file name (267M). A video whose
+    name has none counts as an animal of its own."""
     trial_layout: Literal["auto", "fixed", "cumulative"] = "auto"
-    """Where trial k lies in its video: at (k-1)*trial_length, or behind the trials before it."""
+    """Where trial k lies in its video. fixed: at (k-1)*trial_length; cumulative: directly after the
+    previous trial."""
     trial_length: Positive = 360
     """Frames of a trial in the fixed layout."""
     label_context: NotNegative = 15
-    """Frames that a shorter label file lacks at the front of its trial (360 - 345)."""
+    """Frames that a shorter label file lacks at the start of its trial (360 - 345)."""
     kp_names: str = ""
-    """Keypoints by the names in the pose file: theirs=ours,... for those that are not understood by themselves."""
+    """Names of keypoints in the pose file that are not recognized: theirs=ours,..."""
     individual: str | None = None
-    """Where a pose file tracks several animals: whose points are meant; all for every animal's."""
+    """For a pose file with several animals: whose points to use; all uses every animal's."""
     kp_likelihood_thr: Share = 0.6
-    """Points with a lower likelihood are taken for missing."""
+    """Points with a lower likelihood count as missing."""
     kp_max_gap: NotNegative = 5
-    """Gaps of up to this many frames are bridged by straight lines; longer ones stay missing."""
+    """Gaps of up to this many frames are interpolated linearly; longer ones stay missing."""
     pose_lag: int = 0
-    """Frames by which the pose is late: row t belongs to frame t - pose_lag. `dolorim check` estimates it."""
+    """Frames by which the pose is late: row t belongs to frame t - pose_lag. `dolorim check`
+    estimates it."""
     rate_hz: Annotated[float, Field(gt=0)] = 30.0
     """Frames per second of recordings that have a pose and no video."""
     crop: Literal["follow", "pose", "none"] = "follow"
-    """Look at a window that follows the animal, found in the picture or by its pose, or at the whole picture."""
+    """What the network sees. follow: a window that follows the animal, which is found in the
+    picture; pose: the same, found by its pose; none: the whole picture."""
     align: Literal["none", "heading"] = "none"
-    """heading: with --crop pose, turn the window so that the animal looks upwards."""
+    """heading: with --crop pose, turn the window so that the animal faces upward."""
     crop_scale: Annotated[float, Field(gt=0)] = 1.6
-    """Side of the follow crop in body lengths."""
+    """Side of the crop window in body lengths."""
     body_length_px: Annotated[float, Field(gt=0)] | None = None
-    """Body length of a stretched animal. Without it: the median of the estimates from the project's videos of one
-    picture size, which the run keeps for prediction; for another size, an estimate from each video alone."""
+    """Body length of a stretched animal. Without it: the median of the estimates from the study's
+    videos of one picture size, which the run keeps for prediction; for another size, an estimate
+    from each video alone."""
     image_size: Annotated[int, Field(ge=16, le=1024)] = 128
     """Side in pixels of the picture that the network sees."""
     mask: str = ""
-    """Regions of the picture to blank: x0,y0,x1,y1 in pixels; several divided by ';'."""
+    """Regions of the picture to blank: x0,y0,x1,y1 in pixels; separate several with ';'."""
     cache: Path | None = None
     """Folder of the frame cache. Without it: the user's cache folder."""
     allow_damaged: bool = False
-    """Train on the readable part of damaged videos too."""
+    """Also use the readable part of damaged videos."""
 
 
 @dataclass(frozen=True, config=_STRICT)
 class ModelConfig:
-    """The network: streams that see, what joins them, what looks along time, and heads."""
+    """The network: an encoder per stream, their fusion, a temporal network, and heads."""
 
     visual: Visual = "cnn3d"
-    """What looks at the video: the 3D CNN; motion_features, its measurements of shape and motion without
-    its convolutions, best where there are only a few bouts of each behavior; a 2D transformer or
-    ConvNet frame by frame; VideoMAE clip by clip; or nothing."""
+    """Encoder of the video. cnn3d: the 3D CNN; motion_features: its measurements of shape and motion
+    without its convolutions, best where there are only a few bouts of each behavior; vit_2d: a 2D
+    transformer or ConvNet frame by frame; videomae2_3d: VideoMAE clip by clip; none: poses alone."""
     pose: PoseKind = "none"
-    """What is taken from a pose: the 18 lengths and angles of the six keypoints, these and more, what any skeleton
-    and any number of animals gives, or nothing."""
+    """Features of the pose. graph: the 18 lengths and angles of the six keypoints; full: these and
+    more; generic: those of any skeleton and any number of animals; none: poses are not used."""
     fusion: Literal["concat", "gated", "late"] = "concat"
-    """How video and pose are joined: side by side, weighed against each other, or late, by the mean of decisions."""
+    """How video and pose are combined: concatenated, gated, or late (the mean of their
+    decisions).
+    """
     temporal: Literal["none", "tcn"] = "none"
-    """What looks along time, beyond a clip: nothing, or a dilated temporal convolution network."""
+    """Network along time, beyond a clip: none, or tcn, a dilated temporal convolutional network."""
     tasks: Literal["action_only", "multitask"] = "action_only"
-    """Learn behaviors alone, or keypoints too."""
+    """Learn behaviors only, or keypoints too."""
     model_type: Literal["standard", "light"] = "light"
-    """3D CNN of about 3.5 million parameters, or of about 0.4 million."""
+    """Size of the 3D CNN: standard has about 3.5 million parameters, light about 0.4 million."""
     clip_length: Positive = 16
-    """Frames that one decision sees."""
+    """Frames that one decision is based on."""
     encoder_name: str = ""
-    """Pretrained network: a timm name for vit_2d, a hub name or VideoMAE2 small/base for videomae2_3d."""
+    """Pretrained network: a timm name for vit_2d; a hub name, small or base (VideoMAE2) for
+    videomae2_3d."""
     encoder_weights: str = "hub"
-    """Its weights: hub (local hub cache, else downloaded), a file, or random."""
+    """Its weights: hub (from the local hub cache, otherwise downloaded), a file, or random."""
     freeze_backbone_epochs: int = -1
-    """Epochs in which a pretrained network stays as it is; -1 for all, so that its features are computed only once
-    (with --tasks action_only)."""
+    """Epochs in which a pretrained network stays frozen; -1 for all, so that its features are
+    computed only once (with --tasks action_only)."""
     unfreeze_last: NotNegative = 0
-    """Of a pretrained network that thaws, train only this many last blocks; 0 trains all."""
+    """Once a pretrained network is no longer frozen, train only this many of its last blocks; 0
+    trains all."""
     width: Positive = 256
-    """Features that each stream hands on, where there are several or a temporal network."""
+    """Features per stream, where there are several streams or a temporal network."""
     hidden_dim: Positive = 64
     """Channels of the temporal network."""
     tcn_layers: Positive = 6
-    """Its layers; each doubles how far it sees."""
+    """Layers of the temporal network; each doubles the time that it sees."""
     tcn_step: Positive = 1
-    """Frames between those that the temporal network compares; above 1 for behaviors that last seconds, pose alone."""
+    """Frames between those that the temporal network compares; above 1 for behaviors that last
+    seconds, learned from poses alone."""
     causal: bool = False
-    """The temporal network looks only back."""
+    """The temporal network looks only at the past."""
     refine_stages: NotNegative = 0
-    """Further temporal networks that each refine the decisions of the one before."""
+    """Additional temporal networks that each refine the decisions of the previous one."""
     pose_reach: NotNegative = 16
-    """Frames to either side that the pose stream attends to; 0 leaves attention out."""
+    """Frames to either side that the pose stream attends to; 0 disables attention."""
     dropout: Share = 0.3
     modality_dropout: Share = 0.2
-    """Share of training batches that lack one of two streams, so that a run also serves videos without pose."""
+    """Share of training batches that lack one of two streams, so that a run also works for videos
+    without a pose."""
     appearance_dropout: Share = 0.5
-    """Share of training windows that are learned from shape and motion alone, without the picture itself."""
+    """Share of training windows that are learned from shape and motion, without the picture
+    itself.
+    """
     convolution_dropout: Share = _CONVOLUTION_DROPOUT
     """Share of training windows that are learned from measured shape and motion, without the
     convolutions. 1 is the old spelling of --visual motion_features."""
@@ -164,27 +197,30 @@ class AugmentConfig:
     aug_contrast: Size = 0.4
     aug_gamma: Size = 0.5
     aug_invert: Share = 0.5
-    """Share of windows turned to their negative: a coat must not tell the behavior."""
+    """Share of windows that are inverted, so that the color of a coat does not tell the behavior.
+    """
     aug_noise: Size = 0.006
     aug_shift: Size = 0.08
-    """Shift, in halves of the picture's side."""
+    """Shift, in units of half the picture's side."""
     aug_scale: Size = 0.2
     aug_rotate: Share = 1.0
-    """Share of a full turn: from below, a mouse has no upright. With --align heading, share of 20 degrees: the window
-    has been turned already."""
+    """Rotation as a share of a full turn: seen from below, a mouse has no upright orientation. With
+    --align heading, as a share of 20 degrees, because the window is turned already."""
     aug_flip: Share = 0.5
-    """Share of windows mirrored; classes that name a side (lick_L, lick_R) are exchanged. None are where such a class
-    or keypoint lacks its partner."""
+    """Share of windows that are mirrored; classes that name a side (lick_L, lick_R) are swapped. No
+    window is mirrored if such a class or keypoint lacks its partner."""
     aug_stretch: Size = 0.3
-    """Time stretch of half of the windows: 0.3 is from exp(-0.3) to exp(0.3). The others keep their time."""
+    """Time stretch of half of the windows: 0.3 is from exp(-0.3) to exp(0.3). The others are not
+    stretched."""
     kp_jitter_std: Size = 0.02
     """Noise on keypoints, in body lengths."""
     kp_hide: Share = 0.0
-    """Share of keypoints hidden in a window; for two animals also the chance that one of them is."""
+    """Share of keypoints that are hidden in a window; for two animals, also the probability that
+    one of them is hidden."""
     aug_temporal_drop: Share = 0.0
-    """Share of frames in a window replaced by the one before."""
+    """Share of frames in a window that are replaced by the previous one."""
     aug_border: Share = 0.5
-    """Share of windows that are given a recording's beginning or end at a random frame."""
+    """Share of windows in which a recording's beginning or end is simulated at a random frame."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -194,69 +230,78 @@ class TrainConfig:
     epochs: Positive = 30
     batch_size: Positive = 12
     train_T: Positive = 8  # noqa: N815 - the name that users know
-    """Labelled frames in a training window; the network sees as many more around them as a decision needs."""
+    """Labelled frames in a training window; the network also sees the frames around them that a
+    decision needs."""
     val_T: NotNegative = 0  # noqa: N815
-    """Frames that are validated at a time; 0 takes what fits. Scores do not depend on it."""
+    """Frames that are validated at a time; 0 chooses what fits. Scores do not depend on it."""
     min_frames: NotNegative = 0
-    """Trials with fewer labelled frames are left out; 0 leaves none out."""
+    """Leave out trials with fewer labelled frames; 0 leaves none out."""
     lr: Size = 2e-3
     weight_decay: Size = 0.05
     optimizer: Literal["adamw", "adam"] = "adamw"
     lr_schedule: Literal["cosine", "plateau"] = "cosine"
     warmup_epochs: Size = 1.0
     class_weights: Literal["inverse", "none"] = "inverse"
-    """Weight of a class in the loss: the inverse of its share of frames, or 1."""
+    """Weight of a class in the loss: inverse to its share of frames, or 1."""
     class_weight_power: Share = 0.5
-    """Power of these weights: 0.5 is the square root of the inverse, 1 the inverse itself."""
+    """Exponent of the class weights: 0.5 is the square root of the inverse, 1 the inverse itself.
+    """
     focal_gamma: Size = 0.0
-    """Focal loss; instead of class weights, not on top of them."""
+    """Gamma of the focal loss, which replaces class weights."""
     logit_adjustment: Size = 0.0
-    """Tau of logit adjustment; instead of class weights, not on top of them."""
+    """Tau of logit adjustment, which replaces class weights."""
     rare_threshold_share: Share = 0.0
-    """Classes with a smaller share of labelled frames count as rare and are boosted; 0 boosts none."""
+    """Classes with a smaller share of the labelled frames count as rare and are boosted; 0 boosts
+    none.
+    """
     rare_boost_cap: Annotated[float, Field(ge=1)] = 30.0
-    """A rare class is boosted by at most this factor."""
+    """Largest factor by which a rare class is boosted."""
     label_smoothing: Share = 0.0
     soft_boundaries: NotNegative = 0
-    """Frames to either side of a label's change over which it is taught as a mixture of both."""
+    """Frames to either side of a change of label in which the target is a mixture of both labels.
+    """
     lambda_smooth: Size = 0.0
-    """Weight of the truncated squared change of log probabilities between neighboring frames of one label."""
+    """Weight of the truncated squared change of log probabilities between neighboring frames with
+    the same label."""
     lambda_kp: Size = 1.0
-    """Weight of the keypoints' loss, with --tasks multitask."""
+    """Weight of the keypoint loss, with --tasks multitask."""
     lambda_kp_map: Size = 0.1
-    """Within the keypoints' loss: weight of the cross-entropy of each heat map against a peak at the true place, beside
-    the distance of the place found. 0 leaves it out."""
+    """Within the keypoint loss: weight of the cross-entropy between each heat map and a peak at
+    the true place, in addition to the distance of the predicted place. 0 disables it."""
     kp_frames: NotNegative = 32
-    """Single tracked frames from which each training step learns keypoints, drawn from all training recordings. With 0
-    it learns them from the frames of its windows, which show few scenes at a time."""
+    """Single tracked frames from which each training step learns keypoints, drawn from all training
+    recordings. With 0, it learns them from the frames of its windows, which show few scenes at a
+    time."""
     early_stopping_patience: NotNegative = 10
-    """Epochs without a better validation macro-F1 before training stops; 0 never stops. With the cosine schedule they
-    count from when the learning rate has come down to a tenth of its peak: before, the best is still to come."""
+    """Epochs without a better validation macro-F1 before training stops; 0 never stops. With the
+    cosine schedule, counting begins when the learning rate has fallen to a tenth of its peak: the
+    best epochs come after that."""
     use_ema: bool = True
     ema_decay: Share = 0.99
     grad_clip: Size = 1.0
     sampling: Literal["bouts", "frames"] = "bouts"
-    """Draw every bout equally often, or every frame."""
+    """Draw all bouts equally often, or all frames."""
     decoder: Literal["auto", "argmax"] = "auto"
-    """auto: thresholds and shortest durations, fitted on validation animals; argmax: the likeliest class of a frame."""
+    """auto: thresholds and minimum durations, fitted on validation animals; argmax: the most
+    likely class of each frame."""
     seed: NotNegative = 0
     val_animals: str | None = None
-    """Animals that choose the checkpoint: a,b or none. Without it they are drawn."""
+    """Animals that choose the checkpoint: a,b or none. Without it, they are drawn."""
     test_animals: str | None = None
-    """Animals that are scored once at the end: a,b or none. Without it they are drawn."""
+    """Animals that are scored once at the end: a,b or none. Without it, they are drawn."""
     max_minutes: Annotated[float, Field(gt=0)] | None = None
-    """End training early, at a good place, when this much time has passed."""
+    """End training early, at a good epoch, after about this time."""
     num_workers: NotNegative = 0
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     devices: str = "1"
-    """How many devices train together, or auto for all there are."""
+    """How many devices train together, or auto for all available ones."""
     num_nodes: Positive = 1
     strategy: str = "auto"
-    """How several devices work together, in Lightning's words."""
+    """How several devices work together: a strategy of Lightning."""
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     """auto: bf16 where the hardware has the instructions, else 32."""
     compile: bool = False
-    """Compile the network; where that fails, it is said, and the run goes on without."""
+    """Compile the network; if that fails, there is a warning and training continues without it."""
     warm_start: Path | None = None
     """Run folder whose weights training starts from."""
     use_wandb: bool = False
@@ -269,7 +314,7 @@ class TrainConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class Config:
-    """A whole run."""
+    """All settings of a run."""
 
     approach: str = "video"
     data: DataConfig = field(default_factory=DataConfig)
@@ -279,7 +324,9 @@ class Config:
 
 
 def read_config(path: Path) -> Config:
-    """Read a run's settings. Raises `UserError` for an unknown key, a wrong type and a value out of range."""
+    """Read a run's settings. Raises `UserError` for an unknown key, a wrong type or a value out
+    of range.
+    """
     data = read_toml(path)
     try:
         return TypeAdapter(Config).validate_python(data)
@@ -288,14 +335,14 @@ def read_config(path: Path) -> Config:
 
 
 def config_toml(config: Config) -> str:
-    """The settings as TOML; what is None is left out, which reads back as None."""
+    """The settings as TOML. None is left out, and is read back as None."""
     return tomli_w.dumps(_plain(dataclasses.asdict(config)))
 
 
 def explain(error: ValidationError) -> str:
     """The first problem of a validation in one line."""
     first = error.errors()[0]
-    where = ".".join(str(p) for p in first["loc"]) or "settings"
+    where = ".".join(map(str, first["loc"])) or "settings"
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key {where}"
     message = first["msg"][0].lower() + first["msg"][1:]
@@ -303,6 +350,7 @@ def explain(error: ValidationError) -> str:
 
 
 def _plain(value: Any) -> Any:
+    # TOML has no null, and on every system a run folder holds paths with forward slashes.
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items() if v is not None}
     return value.as_posix() if isinstance(value, Path) else value

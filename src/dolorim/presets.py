@@ -128,4 +128,6 @@ def with_settings(config: Config, settings: dict[str, Any]) -> Config:
     try:
         return TypeAdapter(Config).validate_python(plain)
     except ValidationError as error:
-        raise UserError(explain(error)) from None
+        # Users know settings by their flags, which have no section.
+        where, _, problem = explain(error).partition(": ")
+        raise UserError(f"{where.split('.')[-1]}: {problem}") from None

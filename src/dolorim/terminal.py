@@ -1,4 +1,4 @@
-"""What a command says while it works, on stderr: lines, and progress bars if this is a terminal."""
+"""What a command says while it works, on stderr: lines, and progress bars."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import multiprocessing
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
 
 from rich.console import Console
 from rich.progress import (
@@ -60,19 +62,28 @@ def warn(text: str) -> None:
     console.print(f"warning: {text}", markup=False, style="yellow")
 
 
-def watched() -> bool:
-    """Is there a terminal, so that a progress bar makes sense?"""
-    return sys.stderr.isatty() and not _quiet
+def shows_progress() -> bool:
+    """Can a progress bar be shown, in a terminal or in a notebook?
+
+    A notebook draws the bar with ipywidgets; without that package there is none.
+    """
+    if _quiet:
+        return False
+    if console.is_jupyter:
+        return find_spec("ipywidgets") is not None
+    return sys.stderr.isatty()
 
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[_Bar]:
     """A bar that counts to `total`, below the bar that is already shown, if there is one.
 
-    Without a terminal it shows nothing.
+    Where no bar can be shown (`shows_progress`), nothing is.
     """
     global _display
-    if not watched():
+    if not shows_progress():
+        if console.is_jupyter:
+            _say_what_bars_need()
         yield _Bar(None, TaskID(0))
         return
     # rich allows one live display per console: an inner bar becomes a row of the outer display.
@@ -95,6 +106,11 @@ def progress(what: str, total: int | None) -> Iterator[_Bar]:
             yield _Bar(display, display.add_task(what, total=total))
         finally:
             _display = None
+
+
+@cache
+def _say_what_bars_need() -> None:
+    say("to see progress bars in this notebook: pip install ipywidgets, then restart the kernel")
 
 
 class _Bar:

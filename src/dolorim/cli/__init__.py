@@ -1,4 +1,4 @@
-"""The command line: one module a verb, each with `run(arguments) -> exit code`."""
+"""The command line: one module per verb, each with `run(arguments) -> exit code`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from dolorim import __version__
 from dolorim.core.errors import FinishedElsewhere, UserError
 
 VERBS = {
-    "demo": "no data needed: simulate a small study, train, evaluate, predict, and show it on one page",
-    "check": "preflight of a project: what fits together, what does not, and what to do about it",
-    "inspect": "what is in this video, label file or pose file, in one screen",
-    "extract": "decode a project once into the frame cache that training reads",
-    "train": "learn a lab's behaviors:  dolorim train video --videos Videos --annotations Annotations --run RUN",
-    "evaluate": "score a run on its held-out animals, or on another project",
-    "agree": "two raters, and a model with both:  dolorim agree RATER_A RATER_B [RUN]",
+    "demo": "try everything without data: simulate a study, train, evaluate, predict; one page",
+    "check": "check a study before training: what fits together, what does not, and what to do",
+    "inspect": "show what is in a video, label file or pose file, on one screen",
+    "extract": "decode a study once into the frame cache that training reads",
+    "train": "learn behaviors:  dolorim train video --videos DIR --annotations DIR --run RUN",
+    "evaluate": "score a run on its held-out animals or on another study",
+    "agree": "compare two raters, and a model with both:  dolorim agree RATER_A RATER_B [RUN]",
     "predict": "label new videos:  dolorim predict RUN VIDEO...",
     "review": "watch, correct and save labels in the browser:  dolorim review PREDICTIONS",
-    "report": "read-outs and statistics between groups:  dolorim report PREDICTIONS --groups groups.csv",
+    "report": "read-outs and group statistics:  dolorim report PREDICTIONS --groups groups.csv",
     "export": "write predictions for BORIS, DeepEthogram, SimBA, or as bouts or NWB",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 1 some inputs failed, 2 the user must act, 130 stopped."""
+    """Run a command and return its exit code.
+
+    0 done, 1 some inputs failed, 2 the user has to change something, 130 stopped by Ctrl-C.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _run(arguments)
@@ -37,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever reads has had enough, as in `dolorim inspect X | head`
+    except BrokenPipeError:
+        # The reader of the output has stopped, as in `dolorim inspect X | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -63,4 +67,4 @@ def _help() -> str:
     lines = [f"dolorim {__version__}: pain behaviors of mice, frame by frame, from video", ""]
     lines += ["usage: dolorim VERB ...", ""]
     lines += [f"  {verb:{width}}  {text}" for verb, text in VERBS.items()]
-    return "\n".join([*lines, "", "dolorim VERB --help tells all about one of them.", ""])
+    return "\n".join([*lines, "", "dolorim VERB --help explains a verb.", ""])

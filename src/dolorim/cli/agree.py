@@ -5,69 +5,70 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
 from dolorim.cli.common import check_targets, parse, report_failures
-from dolorim.cli.label_flags import LabelFlags
-from dolorim.config import DataConfig
+from dolorim.cli.settings import Settings, settings_flags
+from dolorim.config import LABEL_FILES, LABEL_TIMES, Config, DataConfig
 from dolorim.files.animals import animal_key
 from dolorim.files.naming import find_videos
 from dolorim.files.subjects import animal_of
 from dolorim.files.tables import write_text
-from dolorim.labels.ethogram import PAIN
+from dolorim.labels.ethogram import PAIN, Ethogram
 from dolorim.labels.ethogram_file import read_ethogram
-from dolorim.labels.ratings import Rated, lay_side_by_side, read_raters
+from dolorim.labels.ratings import Rated, Ratings, lay_side_by_side, read_raters
 from dolorim.metrics.summary import Scored, summarize
+from dolorim.presets import with_settings
+
+_READ = settings_flags("videos", *LABEL_FILES, *LABEL_TIMES)
 
 
 @dataclass(frozen=True)
 class _Agree:
-    """How well do two raters agree, and how well does a model agree with each of them? The same figures for all."""
+    """How well do two raters agree with each other, and a model with each of them?
+
+    All pairs get the same figures.
+    """
 
     rater_a: tyro.conf.Positional[str]
-    """Label files of one rater in any format: a folder, a file, or FILE.npz:RATER. Names say which video they label."""
+    """Label files of one rater in any format: a folder, a file, or FILE.npz:RATER. File names tell
+    which video they label."""
     rater_b: tyro.conf.Positional[str]
-    """Label files of another. Of each pair, the first one is taken for the truth where that makes a difference."""
+    """Label files of another rater. In each pair, the first one counts as the truth where that
+    makes a difference."""
     model: tyro.conf.Positional[str | None] = None
     """A run, or a folder of predictions."""
     classes: Path | None = None
-    """Ethogram; without it, that of the run, else the eight pain behaviors."""
+    """Ethogram; without it, that of the run, otherwise the eight pain behaviors."""
     rate_hz: float | None = None
-    """Frames per second, where neither videos, nor predictions, nor label files tell it: for labels in seconds, and for
-    the agreement on onsets."""
-    labels: LabelFlags = field(default_factory=LabelFlags)
+    """Frames per second, if neither videos, nor predictions, nor label files tell: for labels in
+    seconds, and for the agreement on onsets."""
+    settings: Annotated[Settings, _READ] = field(default_factory=dict)
     json: Path | None = None
     """Write all figures to this file."""
     quiet: bool = False
+    """Print no table."""
 
 
 def run(arguments: list[str]) -> int:
     """`dolorim agree RATER_A RATER_B [MODEL]`"""
     given = parse(_Agree, arguments, "dolorim agree")
     check_targets(given)
-    ethogram_path = given.classes
-    if (
-        ethogram_path is None
-        and given.model is not None
-        and (Path(given.model) / "ethogram.toml").exists()
-    ):
-        ethogram_path = Path(given.model) / "ethogram.toml"
+    ethogram_path = _ethogram_path(given)
     ethogram = PAIN if ethogram_path is None else read_ethogram(ethogram_path)
-    places = [given.rater_a, given.rater_b, *([given.model] if given.model else [])]
-    config = given.labels.settings(ethogram_path)
+    config = with_settings(Config(), {**given.settings, "classes": ethogram_path}).data
+    places = [given.rater_a, given.rater_b]
+    if given.model is not None:
+        places.append(given.model)
     raters = read_raters(places, ethogram, config)
     rated, notes = lay_side_by_side(raters, config, ethogram, given.rate_hz, _timestamps(config))
-    pairs = {}
-    for i, j in itertools.combinations(range(len(raters)), 2):
-        scored = [_scored(r, i, j, given.rate_hz, config.animal_pattern) for r in rated]
-        pairs[f"{raters[i].name} - {raters[j].name}"] = summarize(
-            scored, ethogram.classes, ethogram.background
-        )
+    pairs = _agreement(raters, rated, ethogram, given.rate_hz, config.animal_pattern)
     if not given.quiet:
         from rich.console import Console
 
@@ -75,15 +76,38 @@ def run(arguments: list[str]) -> int:
 
         Console().print(agreement_table(pairs, ethogram.indicator))
     if given.json is not None:
-        found = {"pairs": pairs, "videos": [r.video for r in rated], "notes": notes}
-        write_text(given.json, json.dumps(found, indent=1, allow_nan=False) + "\n")
+        figures = {"pairs": pairs, "videos": [r.video for r in rated], "notes": notes}
+        write_text(given.json, json.dumps(figures, indent=1, allow_nan=False) + "\n")
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    return report_failures([failure for r in raters for failure in r.failed])
+    return report_failures([failure for rater in raters for failure in rater.failed])
+
+
+def _ethogram_path(given: _Agree) -> Path | None:
+    if given.classes is not None or given.model is None:
+        return given.classes
+    of_run = Path(given.model) / "ethogram.toml"
+    return of_run if of_run.exists() else None
+
+
+def _agreement(
+    raters: Sequence[Ratings],
+    rated: Sequence[Rated],
+    ethogram: Ethogram,
+    rate_hz: float | None,
+    animal_pattern: str,
+) -> dict[str, Any]:
+    """The figures of each pair of raters."""
+    pairs = {}
+    for i, j in itertools.combinations(range(len(raters)), 2):
+        scored = [_scored(r, i, j, rate_hz, animal_pattern) for r in rated]
+        name = f"{raters[i].name} - {raters[j].name}"
+        pairs[name] = summarize(scored, ethogram.classes, ethogram.background)
+    return pairs
 
 
 def _timestamps(config: DataConfig) -> Callable[[str], np.ndarray | None]:
-    """When the frames of a video are shown, by its name; None for a video that was not given."""
+    """The times of the frames of a video, by its name; None for a video that was not given."""
     if config.videos is None:
         return lambda _: None
     from dolorim.video.frame_times import frame_times

@@ -1,4 +1,6 @@
-"""How `dolorim check` shows its findings: what all recordings share once, the rest as narrow tables."""
+"""How `dolorim check` shows its findings: what all recordings share once, the rest as narrow
+tables.
+"""
 
 from __future__ import annotations
 
@@ -60,8 +62,8 @@ def class_frames(row: Row, n_classes: int) -> list[int]:
 def finding_lines(findings: Sequence[Finding], everything: bool = False) -> list[tuple[str, str]]:
     """Pairs of severity and line, the worst first.
 
-    Findings of one name and remedy are one line: how many there are, what the first one says, and the first few names.
-    With `everything`, each finding is a line of its own.
+    Findings of one name and remedy are one line: how many there are, what the first one says, and
+    the first few names. With `everything`, each finding is a line of its own.
     """
     groups: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
     for number, finding in enumerate(findings):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import tyro
 from pydantic import ValidationError
 
+from dolorim.cli.settings import all_settings, settings_read_by
 from dolorim.cli.short_help import page_of
 from dolorim.config import explain
 from dolorim.core.errors import UserError
@@ -22,28 +23,38 @@ if TYPE_CHECKING:
     from dolorim.inference.run_folder import RunFolder
 
 T = TypeVar("T")
-# What people type for a flag of ours, in every verb.
-_OTHER_WORDS = {
+# Other names that people type for our flags, in every verb.
+_OTHER_NAMES = {
     "--backbone_type": "--visual",
     "--img_size": "--image_size",
     "--window": "--train_T",
     "--fps": "--rate_hz",
     "--frame_rate": "--rate_hz",
 }
+_TASKS = ("action_only", "multitask")
 _HELP = ("-h", "--help")
 _HELP_ALL = ("--help_all", "--help-all")
 
+# Flags that name a folder or a file to write.
+_FOLDERS, _FILES = ("out", "cache"), ("json", "crops", "overlay")
+
 
 def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | None = None) -> T:
-    """The command line as a `kind`. `--help` shows the options that people use, `--help_all` all of them."""
-    if any(word in _HELP for word in arguments) and (page := page_of(program)) is not None:
+    """The command line as a `kind`, a dataclass whose fields are the flags.
+
+    `--help` shows the options that people use, `--help_all` all of them. Raises `UserError` for a
+    value that a setting cannot have and for a setting that the verb does not read.
+    """
+    page = page_of(program)
+    if page is not None and any(word in _HELP for word in arguments):
         print(page, end="")
         raise SystemExit(0)
-    arguments = ["--help" if word in _HELP_ALL else word for word in in_our_words(arguments)]
+    arguments = ["--help" if word in _HELP_ALL else word for word in canonical(arguments)]
+    _refuse_unread_settings(arguments, kind, program)
     given: dict[str, Any] = {} if default is None else {"default": default}
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(printed):
             return tyro.cli(
                 kind,
                 args=arguments,
@@ -53,25 +64,41 @@ def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | No
                 **given,
             )
     except SystemExit as stopped:
-        problem: BaseException | None = stopped
-        while problem is not None and not isinstance(problem, ValidationError):
-            problem = problem.__cause__ or problem.__context__
+        problem = _validation_error(stopped)
         if problem is not None:
             raise UserError(explain(problem)) from None
-        print(said.getvalue(), end="", file=sys.stderr)
+        print(printed.getvalue(), end="", file=sys.stderr)
         raise
 
 
-_FOLDERS, _FILES = ("out", "cache"), ("json", "crops", "overlay")
+def _validation_error(error: BaseException | None) -> ValidationError | None:
+    """The error of a setting's value that made tyro stop, if that is why."""
+    while error is not None and not isinstance(error, ValidationError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _refuse_unread_settings(arguments: Sequence[str], kind: type, program: str) -> None:
+    unread = all_settings() - settings_read_by(kind)
+    for word in arguments:
+        name = word.removeprefix("--").removeprefix("no_")
+        if word.startswith("--") and name in unread:
+            raise UserError(
+                f"{program} does not read {word}, which is a setting of other commands; "
+                f"{program} --help_all lists what it reads"
+            )
 
 
 def check_targets(given: Any) -> None:
-    """Before any work is done: can the results be written where a command is told to put them? Raises `UserError`."""
+    """Can the results be written where the command line says? Raises `UserError` before any work."""
+    settings = getattr(given, "settings", {})
     for name in _FOLDERS:
-        if isinstance(path := getattr(given, name, None), Path):
+        path = getattr(given, name, None) or settings.get(name)
+        if isinstance(path, Path):
             check_folder(path, f"--{name}")
     for name in _FILES:
-        if isinstance(path := getattr(given, name, None), Path):
+        path = getattr(given, name, None)
+        if isinstance(path, Path):
             check_file(path, f"--{name}")
     check_folder(getattr(getattr(given, "data", None), "cache", None), "--cache")
 
@@ -79,29 +106,28 @@ def check_targets(given: Any) -> None:
 def with_usual(
     arguments: Sequence[str], flag: str, usual: str, is_value: Callable[[str], bool]
 ) -> list[str]:
-    """The same command with the usual value behind a flag that was given without one."""
+    """The same command; a flag that was given without a value gets the usual one."""
     words = list(arguments)
     for i, word in enumerate(words):
-        if word == flag and not (i + 1 < len(words) and is_value(words[i + 1])):
+        following = words[i + 1] if i + 1 < len(words) else None
+        if word == flag and (following is None or not is_value(following)):
             words[i] = f"{flag}={usual}"
     return words
 
 
-def in_our_words(arguments: Sequence[str]) -> list[str]:
-    """The same command with flags that users know by other names under ours."""
-    words = [
-        word
-        for argument in arguments
-        for word in (argument.split("=", 1) if argument[:2] == "--" else [argument])
-    ]
-    words = ["--" + w[2:].replace("-", "_") if w[:2] == "--" else w for w in words]
-    for i, word in enumerate(words):
-        words[i] = _OTHER_WORDS.get(word, word)
-        if (
-            word == "--model_type"
-            and i + 1 < len(words)
-            and words[i + 1] in ("action_only", "multitask")
-        ):
+def canonical(arguments: Sequence[str]) -> list[str]:
+    """The same command with our own names of flags, spelled with underscores, and values apart."""
+    words: list[str] = []
+    for argument in arguments:
+        if argument.startswith("--"):
+            flag, *value = argument.split("=", 1)
+            flag = "--" + flag.removeprefix("--").replace("-", "_")
+            words += [_OTHER_NAMES.get(flag, flag), *value]
+        else:
+            words.append(argument)
+    for i, word in enumerate(words[:-1]):
+        # The scripts before this package called the tasks the type of the model.
+        if word == "--model_type" and words[i + 1] in _TASKS:
             words[i] = "--tasks"
     return words
 
@@ -117,12 +143,14 @@ def value_of(flag: str, arguments: Sequence[str]) -> str | None:
 
 
 def wait_politely() -> None:
-    """Let threads that wait for each other sleep and leave the processor to others. To be called before torch loads."""
+    """Let waiting threads sleep, so that others can use the processor. Call this before torch
+    loads.
+    """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def settle(quiet: bool, verbose: bool = False) -> None:
-    """How much the command says from here on."""
+def set_verbosity(quiet: bool, verbose: bool = False) -> None:
+    """How much the command prints from here on."""
     from dolorim.terminal import be_quiet, be_verbose
 
     be_quiet(quiet)
@@ -130,29 +158,31 @@ def settle(quiet: bool, verbose: bool = False) -> None:
 
 
 def show_run(run: RunFolder) -> dict[str, Any]:
-    metrics = run.read_json("metrics.json")
+    """Show the figures of a run; returns them."""
+    metrics: dict[str, Any] = run.read_json("metrics.json")
     show_metrics(run, metrics)
     return metrics
 
 
 def show_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
-    """Tables on the terminal, figures in the run folder."""
+    """Print tables of the figures and draw plots in the run folder."""
     from dolorim.metrics.trust_text import trust_sentences
     from dolorim.reporting.figures import draw_evaluation
     from dolorim.reporting.tables import metrics_table
     from dolorim.terminal import say, show
 
     ethogram = run.read_ethogram()
-    for part, found in metrics.items():
-        show(metrics_table(part, found, ethogram.indicator))
-        draw_evaluation(found, run.predictions(part), ethogram, run.figures, part)
+    for part, figures in metrics.items():
+        show(metrics_table(part, figures, ethogram.indicator))
+        draw_evaluation(figures, run.predictions(part), ethogram, run.figures, part)
     for sentence in trust_sentences(metrics, ethogram.indicator, ethogram.background):
         say(sentence)
     say(f"run: {run.path} (figures in {run.figures})")
 
 
 def report_failures(failures: Sequence[tuple[Path, str]], what: str = "failed") -> int:
-    for video, reason in failures:
-        text = reason if str(video) in reason else f"{video}: {reason}"
+    """Print each file with its reason; returns the exit code."""
+    for file, reason in failures:
+        text = reason if str(file) in reason else f"{file}: {reason}"
         print(f"{what}: {text}", file=sys.stderr)
     return 1 if failures else 0

@@ -30,15 +30,19 @@ class _Export:
     predictions: tyro.conf.Positional[Path]
     """Folder that predict has written to, or one <name>.predictions.csv."""
     to: Target
+    """Format."""
     out: Path | None = None
-    """Folder for the results; without it, a folder of the format's name beside the predictions."""
+    """Folder for the results; without it, a folder named after the format beside the predictions.
+    """
     pose: Path | None = None
-    """For NWB: pose file of the one video, or folder with pose files that begin with their video's name."""
+    """For NWB: pose file of the one video, or folder with pose files that begin with their video's
+    name."""
     individual: str | None = None
-    """Which animal of a pose file with several."""
+    """Which animal of a pose file with several animals."""
     session_start: str | None = None
-    """For NWB: when the recording began, 2026-01-31T14:05; without a time zone it is UTC."""
+    """For NWB: when the recording began, 2026-01-31T14:05; without a time zone, it is UTC."""
     quiet: bool = False
+    """Print warnings and errors only."""
 
 
 def run(arguments: list[str]) -> int:
@@ -55,57 +59,63 @@ def run(arguments: list[str]) -> int:
     failures: list[tuple[Path, str]] = []
     for file in files:
         try:
-            found = read_predictions(file)
-            for note in which_counts(file.parent, found.name).notes:
-                print(f"note: {note}", file=sys.stderr)
-            where = None if given.pose is None else _pose_of(found, given.pose)
-            pose = None if where is None else read_pose(where, given.individual)
-            export_predictions(out, found, given.to, pose, start)
+            _export(file, out, given, start)
         except UserError as error:
             failures.append((file, str(error)))
     if not given.quiet:
-        print(
-            f"{len(files) - len(failures)} of {len(files)} written as {given.to} to {out}",
-            file=sys.stderr,
-        )
+        written = f"{len(files) - len(failures)} of {len(files)} written"
+        print(f"{written} as {given.to} to {out}", file=sys.stderr)
     code = report_failures(failures)
     return 2 if len(failures) == len(files) else code
+
+
+def _export(file: Path, out: Path, given: _Export, start: datetime | None) -> None:
+    predictions = read_predictions(file)
+    for note in which_counts(file.parent, predictions.name).notes:
+        print(f"note: {note}", file=sys.stderr)
+    pose = None
+    if given.pose is not None:
+        pose = read_pose(_pose_of(predictions, given.pose), given.individual)
+    export_predictions(out, predictions, given.to, pose, start)
 
 
 def _files(place: Path) -> list[Path]:
     if place.is_file():
         return [place]
-    files = (
-        sorted(p for p in place.glob(f"*{_ENDING}") if not p.name.startswith("."))
-        if place.is_dir()
-        else []
-    )
+    files = []
+    if place.is_dir():
+        # Hidden files are copies that some systems leave beside the real ones.
+        files = sorted(p for p in place.glob(f"*{_ENDING}") if not p.name.startswith("."))
     if not files:
         raise UserError(
-            f"{place}: expected a folder with <name>{_ENDING} files or one such file, as predict writes them"
+            f"{place}: expected a folder with <name>{_ENDING} files or one such file, as predict "
+            f"writes them"
         )
     return files
 
 
 def _pose_of(predictions: Predictions, place: Path) -> Path:
-    """The pose file of a video: the one that is named, or its in a folder. Raises `UserError` for none and for two."""
+    """The pose file of a video: the one that is named, or the video's one in a folder.
+
+    Raises `UserError` for none and for two.
+    """
     if not place.is_dir():
         return place
-    # Under the video's own name, where the results had to be given another one.
-    video = Path(re.split(r"[\\/]", str(predictions.meta.get("video", predictions.name)))[-1])
-    named = video if is_video(video) else Path(f"{predictions.name}.mp4")
+    # Predictions may have another name than their video, whose path may come from another system.
+    recorded = str(predictions.meta.get("video", predictions.name))
+    video = Path(re.split(r"[\\/]", recorded)[-1])
+    if not is_video(video):
+        video = Path(f"{predictions.name}.mp4")
     findings: list[Finding] = []
-    pose = poses_of([named], [place], findings).get(named)
-    if pose is None:
-        why = (
-            findings[0].what
-            if findings
-            else f"looked for {LOOKED_FOR.replace('<video>', named.stem)}"
-        )
-        raise UserError(
-            f"{place}: no one pose file of {predictions.name} ({why}); name it with --pose FILE"
-        )
-    return pose
+    pose = poses_of([video], [place], findings).get(video)
+    if pose is not None:
+        return pose
+    reason = f"looked for {LOOKED_FOR.replace('<video>', video.stem)}"
+    if findings:
+        reason = findings[0].what
+    raise UserError(
+        f"{place}: no single pose file of {predictions.name} ({reason}); name it with --pose FILE"
+    )
 
 
 def _moment(text: str) -> datetime:

@@ -6,27 +6,33 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from dolorim.cli.common import check_targets, parse
-from dolorim.config import DataConfig
+from dolorim.cli.settings import Settings, settings_flags
+from dolorim.config import CROPS, LABEL_FILES, POSES, Config
 from dolorim.core.errors import UserError
+from dolorim.presets import with_settings
+
+_READ = settings_flags("classes", "dlc", *LABEL_FILES, *POSES, *CROPS, "rate_hz")
 
 
 @dataclass(frozen=True)
 class _Inspect:
-    """What is in a video, a label file or a pose file, in one screen."""
+    """What is in a video, a label file or a pose file, on one screen."""
 
     file: tyro.conf.Positional[Path]
+    """Video, label file or pose file."""
     crops: Path | None = None
-    """For a video: draw a contact sheet of the follow crop to this PNG file."""
+    """For a video: draw what the network would see, on a contact sheet in this PNG file."""
     overlay: Path | None = None
-    """For a video: draw its pose on frames spread over it to this PNG file. The pose is looked for beside the video and
-    in DLC/, or is the file or in the folder that --dlc names."""
-    data: DataConfig = field(default_factory=DataConfig)
+    """For a video: draw its pose on a few frames, in this PNG file. The pose file is looked for
+    beside the video and in DLC/, or is the one that --dlc names."""
+    settings: Annotated[Settings, _READ] = field(default_factory=dict)
     json: bool = False
-    """Print the findings as JSON to stdout."""
+    """Print the results as JSON to stdout."""
 
 
 def run(arguments: list[str]) -> int:
@@ -38,27 +44,29 @@ def run(arguments: list[str]) -> int:
     from dolorim.files.poses import pose_of_video
     from dolorim.pose.read import READERS
 
-    drawn = given.crops or given.overlay
-    if drawn is not None and given.file.suffix.casefold() in READERS:
+    draws = given.crops or given.overlay
+    if draws is not None and given.file.suffix.casefold() in READERS:
         raise UserError(
-            f"{given.file}: frames are drawn from a video, found a table; name the video, and this with --dlc"
+            f"{given.file}: frames are drawn from a video, found a table; name the video, and this "
+            f"file with --dlc"
         )
-    found = look_at(given.file, given.data)
+    config = with_settings(Config(), given.settings).data
+    results = look_at(given.file, config)
     if given.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(results, indent=1))
     else:
-        width = max(map(len, found))
-        for key, value in found.items():
+        width = max(map(len, results))
+        for key, value in results.items():
             print(f"{key:{width}}  {value}")
     if given.crops is not None:
-        contact_sheet(given.file, given.data, given.crops)
+        contact_sheet(given.file, config, given.crops)
         print(f"contact sheet: {given.crops}", file=sys.stderr)
     if given.overlay is not None:
-        pose = pose_of_video(given.file, given.data.dlc)
+        pose = pose_of_video(given.file, config.dlc)
         if pose is None:
             raise UserError(
-                f"{given.file}: no pose file lies beside it or in DLC/; name it with --dlc FILE"
+                f"{given.file}: there is no pose file beside it or in DLC/; name it with --dlc FILE"
             )
-        pose_sheet(given.file, pose, given.data, given.overlay)
+        pose_sheet(given.file, pose, config, given.overlay)
         print(f"pose on frames: {given.overlay}", file=sys.stderr)
-    return 1 if found.get("damage") else 0
+    return 1 if results.get("damage") else 0

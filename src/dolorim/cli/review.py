@@ -6,12 +6,27 @@ import getpass
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from dolorim.cli.common import check_targets, parse
-from dolorim.config import DataConfig
+from dolorim.cli.settings import Settings, settings_flags
+from dolorim.config import LABEL_FILES, LABEL_TIMES, STUDY_FILES, Config
 from dolorim.core.errors import UserError
+from dolorim.presets import with_settings
+
+# The tiles of the labelling room show the crop that the network sees, found in the picture.
+_READ = settings_flags(
+    *STUDY_FILES,
+    *LABEL_FILES,
+    *LABEL_TIMES,
+    "crop",
+    "crop_scale",
+    "body_length_px",
+    "mask",
+    "allow_damaged",
+)
 
 
 @dataclass(frozen=True)
@@ -19,22 +34,23 @@ class _Review:
     """Watch, correct and save labels in the browser. Nothing leaves this computer."""
 
     place: tyro.conf.Positional[Path]
-    """Folder of predictions, project folder, or folder of videos."""
-    data: DataConfig = field(default_factory=DataConfig)
+    """Folder of predictions, study folder, or folder of videos."""
+    settings: Annotated[Settings, _READ] = field(default_factory=dict)
     predictions: Path | None = None
-    """For a project: folder with predictions of its videos."""
+    """For a study: folder with predictions of its videos."""
     out: Path | None = None
-    """Folder for the corrections; review/ in PLACE without it. Each rater gets a folder in it."""
+    """Folder for the corrections, with a folder per rater; without it, review/ in PLACE."""
     rater: str | None = None
-    """Who is correcting; the user's name without it."""
+    """Who is correcting; without it, your user name."""
     blinded: bool = False
-    """Hide file names, animals, groups, earlier labels and other raters, and shuffle the recordings."""
+    """Hide file names, animals, groups, earlier labels and other raters, and shuffle recordings."""
     seed: int = 0
-    """Draws the queue, and the order of a blinded review."""
+    """Seed of the order in which bouts and blinded recordings are shown."""
     host: str = "127.0.0.1"
-    """Address to listen at; with another one than this, other computers can reach the page, if they know the token."""
+    """Address to listen on. With any other address, other computers can open the page, if they know
+    the token."""
     port: int | None = None
-    """Without it 8719, or any that is free where that is taken."""
+    """Port to listen on; without it, 8719, or any free port if that is taken."""
     browser: bool = True
     """Open the page in the browser."""
 
@@ -56,12 +72,17 @@ def run(arguments: list[str]) -> int:
     from dolorim.review.session import Session
 
     rater = valid_rater(given.rater if given.rater is not None else getpass.getuser())
+    config = with_settings(Config(), given.settings).data
     review = open_review(
-        given.place, given.data, predictions=given.predictions, dlc=given.data.dlc, out=given.out,
+        given.place,
+        config,
+        predictions=given.predictions,
+        dlc=config.dlc,
+        out=given.out,
         shuffle=f"{given.seed} {rater}" if given.blinded else None,
-    )  # fmt: skip
+    )
     write_ethogram(review.home / "ethogram.toml", review.ethogram)
-    desk = Session(review, rater, blinded=given.blinded)
+    session = Session(review, rater, blinded=given.blinded)
 
     def tell(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -70,6 +91,6 @@ def run(arguments: list[str]) -> int:
 
             webbrowser.open(line.removeprefix("open "))
 
-    tell(f"{len(review.items)} recordings; corrections go to {desk.folder}; Ctrl-C stops")
-    serve(desk, Progress(desk, given.seed), given.host, given.port, tell)
+    tell(f"{len(review.items)} recordings; corrections go to {session.folder}; Ctrl-C stops")
+    serve(session, Progress(session, given.seed), given.host, given.port, tell)
     return 0

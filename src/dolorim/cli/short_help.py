@@ -16,7 +16,9 @@ WIDTH = 28  # columns of the left side
 
 @dataclass(frozen=True)
 class ShortHelp:
-    """The first page of help of one command: options by group, from `--flag VALUE` to what it does."""
+    """The first page of help of one command: options by group, from `--flag VALUE` to what it
+    does.
+    """
 
     usage: str
     summary: str
@@ -255,7 +257,9 @@ HELP = {
 
 
 def page_of(command: str) -> str | None:
-    """The first page of help of `dolorim VERB [APPROACH]`; None where every option fits on one page anyway."""
+    """The first page of help of `dolorim VERB [APPROACH]`; None where every option fits on one
+    page anyway.
+    """
     if command not in HELP:
         return None
     page = HELP[command]

@@ -10,10 +10,10 @@ from typing import Literal
 import tyro
 
 from dolorim.cli.common import (
+    canonical,
     check_targets,
-    in_our_words,
     parse,
-    settle,
+    set_verbosity,
     show_run,
     value_of,
     wait_politely,
@@ -24,11 +24,14 @@ from dolorim.config import AugmentConfig, DataConfig, ModelConfig, TrainConfig, 
 from dolorim.core.errors import UserError
 from dolorim.dataset.study import with_study_files
 from dolorim.files.targets import check_folder
+from dolorim.presets import PRESETS, SECTIONS, starting_point
 
 
 @dataclass(frozen=True)
 class _Train:
-    """Learn behaviors from labelled videos. A run that was interrupted goes on when the same command is given again."""
+    """Learn behaviors from labelled videos. The same command continues a run that was
+    interrupted.
+    """
 
     run: Path
     """Folder that the run is written to."""
@@ -37,24 +40,24 @@ class _Train:
     augment: AugmentConfig
     train: TrainConfig
     config: Path | None = None
-    """Settings of an earlier run (RUN/config.toml) to start from; flags still override them."""
+    """Settings of an earlier run (RUN/config.toml) to start from; flags override them."""
     recipe: Literal["default", "classic"] = "default"
-    """Settings to start from: ours, or those of the pipeline that went before; flags still override them."""
+    """Settings to start from: default, or those of the classic pipeline; flags override them."""
     folds: int | None = None
-    """Cross-validate by animal in this many folds; all animals are scored, each by a network that has not seen it."""
+    """Cross-validate by animal in this many folds: each animal is scored by a network that was not
+    trained on it."""
     leave_one_out: Literal["animal"] | None = None
     """Cross-validate with as many folds as animals."""
     dry_run: bool = False
     """Print the resolved settings as TOML and stop, before anything is decoded or written."""
     quiet: bool = False
+    """Print warnings and errors only."""
     verbose: bool = False
-    """Also tell what helps a developer: the shapes of a batch."""
+    """Also print what helps a developer: the shapes of a batch."""
 
 
 def run(arguments: list[str]) -> int:
     """`dolorim train APPROACH ...`"""
-    from dolorim.presets import PRESETS, starting_point
-
     if arguments and arguments[0] in ("-h", "--help", "--help_all", "--help-all"):
         print(page_of("dolorim train"), end="")
         return 0
@@ -62,34 +65,27 @@ def run(arguments: list[str]) -> int:
         raise UserError(
             f"usage: dolorim train {'|'.join(PRESETS)} --videos DIR --annotations DIR --run DIR"
         )
-    approach, words = arguments[0], in_our_words(arguments)
-    arguments = with_usual(words, "--leave_one_out", "animal", lambda word: word == "animal")
-    recipe = value_of("--recipe", arguments) or "default"
-    source = value_of("--config", arguments)
+    approach, words = arguments[0], canonical(arguments[1:])
+    words = with_usual(words, "--leave_one_out", "animal", lambda word: word == "animal")
+    # These two decide which values the other flags have by default.
+    recipe = value_of("--recipe", words) or "default"
+    source = value_of("--config", words)
     base = starting_point(approach, recipe, None if source is None else Path(source))
-    parts = {name: getattr(base, name) for name in ("data", "model", "augment", "train")}
-    given = parse(
-        _Train,
-        arguments[1:],
-        f"dolorim train {approach}",
-        default=_Train(run=tyro.MISSING, **parts),
-    )
+    sections = {name: getattr(base, name) for name in SECTIONS}
+    default = _Train(run=tyro.MISSING, **sections)
+    given = parse(_Train, words, f"dolorim train {approach}", default)
     check_targets(given)
     check_folder(given.run, "--run")
     wait_politely()
-    from dolorim.api import train_config
+    from dolorim import api
 
-    settle(given.quiet, given.verbose)
-    config = dataclasses.replace(
-        base,
-        data=with_study_files(given.data),
-        model=given.model,
-        augment=given.augment,
-        train=given.train,
-    )
+    set_verbosity(given.quiet, given.verbose)
+    sections = {name: getattr(given, name) for name in SECTIONS}
+    config = dataclasses.replace(base, **sections)
+    config = dataclasses.replace(config, data=with_study_files(config.data))
     if given.dry_run:
         print(config_toml(config), end="")
         return 0
-    run = train_config(config, given.run, given.folds, given.leave_one_out is not None).folder
-    show_run(run)
+    run = api.train_config(config, given.run, given.folds, given.leave_one_out is not None)
+    show_run(run.folder)
     return 0

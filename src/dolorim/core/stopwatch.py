@@ -16,6 +16,11 @@ class Stopwatch(dict[str, float]):
     def add(self, activity: str, spent_s: float) -> None:
         self[activity] = self.get(activity, 0.0) + spent_s
 
+    def add_all(self, other: Stopwatch) -> None:
+        """Add the time of another stopwatch, activity by activity."""
+        for activity, spent_s in other.items():
+            self.add(activity, spent_s)
+
     @contextmanager
     def on(self, activity: str) -> Iterator[None]:
         """Count the time spent in a `with` block."""

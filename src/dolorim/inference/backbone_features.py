@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 
 def needs_only_features(config: ModelConfig) -> bool:
-    """Can heads be trained on stored features? Where the encoder never learns and nothing else looks at pictures."""
+    """Can heads be trained on stored features? Where the encoder never learns and nothing else
+    looks at pictures.
+    """
     pretrained = config.visual in ("vit_2d", "videomae2_3d")
     return pretrained and config.freeze_backbone_epochs < 0 and config.tasks == "action_only"
 
@@ -44,7 +46,9 @@ def needs_only_features(config: ModelConfig) -> bool:
 def with_features(
     footage: Sequence[LabelledRecording], model: Recognizer, input_spec: InputSpec, config: Config
 ) -> list[LabelledRecording]:
-    """The same recordings with the features of the model's visual encoder, computed where they are not stored yet."""
+    """The same recordings with the features of the model's visual encoder, computed where they
+    are not stored yet.
+    """
     assert isinstance(model.visual, Pretrained)
     key = encoder_key(model.visual, config)
     predictor: Predictor | None = None
@@ -81,7 +85,9 @@ def with_features(
 def compute_features(
     config: Config, videos: Sequence[CachedVideo], lengths: BodyLengths = NO_LENGTHS
 ) -> None:
-    """Store the features of a pretrained encoder for cached videos, as training with the same settings reads them."""
+    """Store the features of a pretrained encoder for cached videos, as training with the same
+    settings reads them.
+    """
     if not needs_only_features(config.model):
         raise UserError(
             "--features are those of a frozen pretrained network that tells behaviors alone; choose --visual vit_2d or "

@@ -1,11 +1,13 @@
-"""Which classes can a frame still be? Class-conditional conformal sets, calibrated on animals, and abstention.
+"""Which classes can a frame still be? Class-conditional conformal sets, calibrated on animals,
+and abstention.
 
-What is guaranteed: animals being exchangeable, a frame of class c, drawn from a new animal that shows c, has c in its
-set with a probability of at least 1 - alpha. That is a mean over animals and over their frames, each animal weighing
-the same (hierarchical conformal prediction, Lee, Barber & Willett 2023, arXiv:2306.06342); it promises nothing about
-the worst animal, nor about neighboring frames. Of n animals, 1/(n+1) of alpha goes to what the new one may be like.
-Where that is more than half of it, sets would hold nearly everything: then the threshold of the most difficult animal
-is taken, and `guaranteed` is false.
+What is guaranteed: animals being exchangeable, a frame of class c, drawn from a new animal that
+shows c, has c in its set with a probability of at least 1 - alpha. That is a mean over animals
+and over their frames, each animal weighing the same (hierarchical conformal prediction, Lee,
+Barber & Willett 2023, arXiv:2306.06342); it promises nothing about the worst animal, nor about
+neighboring frames. Of n animals, 1/(n+1) of alpha goes to what the new one may be like. Where
+that is more than half of it, sets would hold nearly everything: then the threshold of the most
+difficult animal is taken, and `guaranteed` is false.
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ LEAST_ANIMALS = 3  # with fewer, a threshold says what these few are like and no
 
 @dataclass(frozen=True)
 class Conformal:
-    """A frame's set holds the classes whose calibrated probability is at least their threshold `(classes,)`.
+    """A frame's set holds the classes whose calibrated probability is at least their threshold
+    `(classes,)`.
 
-    `animals` `(classes,)` says on how many animals each threshold rests, `guaranteed` whether that is enough.
+    `animals` `(classes,)` says on how many animals each threshold rests, `guaranteed` whether
+    that is enough.
     """
 
     alpha: float
@@ -38,7 +42,9 @@ class Conformal:
     guaranteed: tuple[bool, ...]
 
     def sets(self, probabilities: np.ndarray) -> np.ndarray:
-        """Membership `(time, classes)` of probabilities `(time, classes)`; a frame with a NaN can be anything."""
+        """Membership `(time, classes)` of probabilities `(time, classes)`; a frame with a NaN can
+        be anything.
+        """
         return ~(probabilities < np.asarray(self.thresholds))
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,10 +77,12 @@ def calibrate_conformal(
     animals: Sequence[str],
     alpha: float = 0.1,
 ) -> Conformal:
-    """Thresholds from calibrated probabilities `(time, classes)` and labels `(time,)` of held-out animals.
+    """Thresholds from calibrated probabilities `(time, classes)` and labels `(time,)` of held-out
+    animals.
 
-    The animals must not have been learned from. Those that chose the checkpoint or the decoder serve, but their sets
-    are a little too small. Raises `ValueError` for an alpha outside (0, 1) and for no recordings.
+    The animals must not have been learned from. Those that chose the checkpoint or the decoder
+    serve, but their sets are a little too small. Raises `ValueError` for an alpha outside (0, 1)
+    and for no recordings.
     """
     if not 0 < alpha < 1 or not len(probabilities):
         raise ValueError(
@@ -100,7 +108,9 @@ def _enough(animals: int, alpha: float) -> bool:
 
 
 def _threshold(scores: Sequence[np.ndarray], alpha: float) -> float:
-    """The highest threshold that leaves out at most a share alpha of the scores, those of a new animal counted in."""
+    """The highest threshold that leaves out at most a share alpha of the scores, those of a new
+    animal counted in.
+    """
     n = len(scores)
     if n == 0:
         return 0.0  # never seen: it can be anywhere
@@ -116,7 +126,9 @@ def _threshold(scores: Sequence[np.ndarray], alpha: float) -> float:
 
 
 def abstain(labels: np.ndarray, probabilities: np.ndarray, conformal: Conformal) -> np.ndarray:
-    """Labels `(time,)` int16 that stay only where the frame's set is that label alone; all others become -1."""
+    """Labels `(time,)` int16 that stay only where the frame's set is that label alone; all others
+    become -1.
+    """
     member = conformal.sets(probabilities)
     sure = (member.sum(1) == 1) & (member.argmax(1) == labels)
     return np.where(sure, labels, UNLABELED).astype(np.int16)
@@ -125,11 +137,12 @@ def abstain(labels: np.ndarray, probabilities: np.ndarray, conformal: Conformal)
 def read_sets(
     run: RunFolder, alpha: float, classes: Sequence[str], for_run: RunFolder | None = None
 ) -> Conformal:
-    """The run's sets at a level, and a warning of what they do not promise. Raises `UserError` where there are none.
+    """The run's sets at a level, and a warning of what they do not promise. Raises `UserError`
+    where there are none.
 
-    With `for_run`, they are to serve the probabilities of another run, which must be of the same kind.
-    A class that no calibration animal shows could be anywhere, and every frame would stay open: it is judged by the
-    lowest threshold of the others instead.
+    With `for_run`, they are to serve the probabilities of another run, which must be of the same
+    kind. A class that no calibration animal shows could be anywhere, and every frame would stay
+    open: it is judged by the lowest threshold of the others instead.
     """
     path = run.path / "conformal.json"
     if not path.exists():
@@ -174,7 +187,9 @@ def read_sets(
 
 
 def corrects_prior(run: RunFolder) -> bool:
-    """Are the probabilities corrected for what was drawn and weighted in training? In version 0.1.0 they are not."""
+    """Are the probabilities corrected for what was drawn and weighted in training? In version
+    0.1.0 they are not.
+    """
     runs = [
         RunFolder(path.parent)
         for path in (*run.path.glob("decoder.json"), *run.path.glob("folds/*/decoder.json"))

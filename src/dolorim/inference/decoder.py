@@ -1,14 +1,15 @@
 """What a network's probabilities mean, and what labels they make.
 
-A network that draws all bouts equally often and weights rare classes up learns how likely a class is *among what it was
-shown*. By Bayes' rule its probability of a class, times the class's share of labelled frames over its share of what was
-learned from (share drawn times weight in the loss), is how likely the class is in the recordings. That is corrected
-first; then come the temperature, biases, smoothing, and a search that knows how short a bout can be.
+A network that draws all bouts equally often and weights rare classes up learns how likely a class
+is *among what it was shown*. By Bayes' rule its probability of a class, times the class's share
+of labelled frames over its share of what was learned from (share drawn times weight in the loss),
+is how likely the class is in the recordings. That is corrected first; then come the temperature,
+biases, smoothing, and a search that knows how short a bout can be.
 
-A frame-wise maximum breaks bouts into splinters that no animal could perform. The search finds the labels of the
-highest summed log probability among those in which every bout lasts at least as long as its class must: Viterbi's
-algorithm over bouts (a hidden semi-Markov model with a minimum duration and no preference beyond it), exact and linear
-in time.
+A frame-wise maximum breaks bouts into splinters that no animal could perform. The search finds
+the labels of the highest summed log probability among those in which every bout lasts at least as
+long as its class must: Viterbi's algorithm over bouts (a hidden semi-Markov model with a minimum
+duration and no preference beyond it), exact and linear in time.
 """
 
 from __future__ import annotations
@@ -34,14 +35,16 @@ _NUMBERS = ("focal_gamma", "prior_power", "temperature", "smooth_s", "switch_cos
 class Decoder:
     """How a run turns its network's probabilities into those of the recordings, and into labels.
 
-    `prior` `(classes,)` are the factors that correct for what the network was shown (`prior_factors`; empty: none), and
-    `focal_gamma` is that of the loss it was trained with, which shifts probabilities too. Probabilities are corrected
-    in full; labels by the factors to the power of `prior_power`, which validation animals choose: 1 gives the likeliest
-    class, 0 finds more of the rare ones.
+    `prior` `(classes,)` are the factors that correct for what the network was shown
+    (`prior_factors`; empty: none), and `focal_gamma` is that of the loss it was trained with,
+    which shifts probabilities too. Probabilities are corrected in full; labels by the factors to
+    the power of `prior_power`, which validation animals choose: 1 gives the likeliest class, 0
+    finds more of the rare ones.
 
-    `temperature` divides log probabilities, `biases` `(classes,)` are then added to them (empty: none),
-    `smooth_s` is the window of a moving average of probabilities. For `viterbi`, `min_duration_s` `(classes,)` is the
-    shortest bout of each class and `switch_cost` what each new bout costs, in units of log probability.
+    `temperature` divides log probabilities, `biases` `(classes,)` are then added to them (empty:
+    none), `smooth_s` is the window of a moving average of probabilities. For `viterbi`,
+    `min_duration_s` `(classes,)` is the shortest bout of each class and `switch_cost` what each
+    new bout costs, in units of log probability.
     """
 
     kind: Literal["argmax", "viterbi"] = "argmax"
@@ -63,11 +66,15 @@ class Decoder:
         )
 
     def calibrated(self, probabilities: np.ndarray) -> np.ndarray:
-        """A network's probabilities `(time, classes)` as those of the recordings; frames that hold a NaN stay NaN."""
+        """A network's probabilities `(time, classes)` as those of the recordings; frames that
+        hold a NaN stay NaN.
+        """
         return self._corrected(probabilities, 1.0)
 
     def for_labels(self, probabilities: np.ndarray) -> np.ndarray:
-        """The same as labels are chosen by, corrected by the power of the prior that serves them best."""
+        """The same as labels are chosen by, corrected by the power of the prior that serves them
+        best.
+        """
         return self._corrected(probabilities, self.prior_power)
 
     def _corrected(self, probabilities: np.ndarray, power: float) -> np.ndarray:
@@ -90,9 +97,10 @@ class Decoder:
     ) -> np.ndarray:
         """Labels `(time,)` int16 of probabilities `(time, classes)` at `rate_hz` frames a second.
 
-        `breaks` are frames at which something new begins (a trial after a pause): nothing is carried over them, and
-        there as at both ends of a recording a bout may be cut short. A frame with a NaN has no evidence: it goes with
-        its neighbors. Where a whole piece has none, it stays -1. Raises `ValueError` for other than `(time, classes)`.
+        `breaks` are frames at which something new begins (a trial after a pause): nothing is
+        carried over them, and there as at both ends of a recording a bout may be cut short. A
+        frame with a NaN has no evidence: it goes with its neighbors. Where a whole piece has
+        none, it stays -1. Raises `ValueError` for other than `(time, classes)`.
         """
         n, classes = np.shape(probabilities)
         for values in (self.prior, self.biases, self.min_duration_s):
@@ -121,7 +129,9 @@ class Decoder:
         return labels
 
     def to_dict(self) -> dict[str, Any]:
-        """What `decoder.json` holds: all that is not at its default; plain argmax is `{"decoder": "argmax"}`."""
+        """What `decoder.json` holds: all that is not at its default; plain argmax is `{"decoder":
+        "argmax"}`.
+        """
         data = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         plain = asdict(Decoder())
         return {
@@ -133,7 +143,9 @@ class Decoder:
     def from_dict(
         cls, data: Any, classes: int | None = None, where: str = "decoder.json"
     ) -> Decoder:
-        """Read `to_dict` back. Raises `UserError` for an unknown key, a value that cannot be, and a wrong length."""
+        """Read `to_dict` back. Raises `UserError` for an unknown key, a value that cannot be, and
+        a wrong length.
+        """
         if not isinstance(data, Mapping) or "decoder" not in data:
             raise UserError(
                 f'{where}: expected {{"decoder": "argmax"}} or the like, found {str(data)[:60]}'
@@ -173,11 +185,13 @@ class Decoder:
 
 
 def prior_factors(labelled: np.ndarray, learned: np.ndarray) -> tuple[float, ...]:
-    """Factors `(classes,)` that turn probabilities among what was learned from into those among what was labelled.
+    """Factors `(classes,)` that turn probabilities among what was learned from into those among
+    what was labelled.
 
-    `labelled` are the classes' labelled frames or shares of them, `learned` their shares of what the loss was averaged
-    over: of drawn frames, times the weight of the class. Neither need sum to 1. A class that was never labelled or
-    never learned from keeps its probability: nothing is known about it. Empty where nothing is labelled.
+    `labelled` are the classes' labelled frames or shares of them, `learned` their shares of what
+    the loss was averaged over: of drawn frames, times the weight of the class. Neither need sum
+    to 1. A class that was never labelled or never learned from keeps its probability: nothing is
+    known about it. Empty where nothing is labelled.
     """
     known = (labelled > 0) & (learned > 0)
     if not known.any():
@@ -190,12 +204,15 @@ def prior_factors(labelled: np.ndarray, learned: np.ndarray) -> tuple[float, ...
 
 
 def best_bouts(scores: np.ndarray, shortest: Sequence[int], switch_cost: float = 0.0) -> np.ndarray:
-    """Labels `(time,)` int16 with the highest sum of `scores` `(time, classes)`, less `switch_cost` for each new bout.
+    """Labels `(time,)` int16 with the highest sum of `scores` `(time, classes)`, less
+    `switch_cost` for each new bout.
 
-    A bout of class c lasts at least `shortest[c]` frames, except the first and the last, which may be cut short.
+    A bout of class c lasts at least `shortest[c]` frames, except the first and the last, which
+    may be cut short.
 
-    With S the running sum of scores, a path that has been in c since frame s is worth (value at s) + S[t, c] - S[s, c]:
-    the value less S is constant while a bout lasts. So only entries need comparing, each `shortest[c]` frames late.
+    With S the running sum of scores, a path that has been in c since frame s is worth (value at
+    s) + S[t, c] - S[s, c]: the value less S is constant while a bout lasts. So only entries need
+    comparing, each `shortest[c]` frames late.
     """
     n, classes = scores.shape
     if classes == 1 or n == 0:
@@ -289,8 +306,9 @@ def _softmax(x: np.ndarray) -> np.ndarray:
 
 
 def _log_focal(p: np.ndarray, gamma: float) -> np.ndarray:
-    """By how much the log probability of a network that minimizes the focal loss exceeds the true one, but for a
-    constant per frame (Charoenphakdee et al. 2021, CVPR, arXiv:2011.09172, theorem 11)."""
+    """By how much the log probability of a network that minimizes the focal loss exceeds the true
+    one, but for a constant per frame (Charoenphakdee et al. 2021, CVPR, arXiv:2011.09172, theorem
+    11)."""
     left = np.clip(1 - p, 1e-12, None)
     return np.log(left**gamma - gamma * left ** (gamma - 1) * p * np.log(p))
 

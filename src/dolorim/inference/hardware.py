@@ -21,7 +21,9 @@ def pick_device(accelerator: str = "auto") -> torch.device:
 
 
 def pick_precision(asked: str, device: torch.device) -> Precision:
-    """`auto` is bf16 where the hardware computes in it, else 32 bits; emulated bf16 is slower than 32 bits."""
+    """`auto` is bf16 where the hardware computes in it, else 32 bits; emulated bf16 is slower
+    than 32 bits.
+    """
     match asked:
         case "32" | "bf16" | "16":
             return asked
@@ -31,7 +33,9 @@ def pick_precision(asked: str, device: torch.device) -> Precision:
 
 
 def is_first_process() -> bool:
-    """Of the processes that train together, is this the one that writes and talks? The launchers' variables tell."""
+    """Of the processes that train together, is this the one that writes and talks? The launchers'
+    variables tell.
+    """
     ranks = ("RANK", "SLURM_PROCID", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK")
     return all(os.environ.get(name, "0") in ("", "0") for name in ranks)
 

@@ -1,4 +1,6 @@
-"""What there is to label: videos with their poses, or poses alone, each with the name that its results get."""
+"""What there is to label: videos with their poses, or poses alone, and the names of their
+results.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from dolorim.config import Config
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.naming import find_videos
@@ -17,82 +20,113 @@ from dolorim.files.poses import (
     poses_of,
     recording_stem,
 )
-from dolorim.inference.predict_video import PredictInput
+from dolorim.inference.raw_prediction import PredictInput
 from dolorim.inference.run_folder import RunFolder
 from dolorim.terminal import warn
+
+_SHOWN_FILES = 3  # pose files that a message lists
 
 
 def find_inputs(
     run: RunFolder, places: Sequence[Path], dlc: Path | None = None
 ) -> list[PredictInput]:
-    """What there is to label for a run below some places: videos, with poses from `dlc` or near them, or poses alone.
+    """What there is to label in some places: videos, with poses from `dlc` or near them, or poses.
 
-    A video without the pose that the run has learned from is named; a run of poses alone cannot label it. Raises
-    `UserError` where there is nothing to label.
+    Warns about a video without the pose that the run was trained on. Raises `UserError` where
+    there is nothing to label.
     """
     config = run.read_config()
     if config.model.visual == "none" and (dlc is None or not places):
-        poses = find_pose_files(places or [dlc] if dlc is not None else places)
-        names = unique_stems([p.with_name(recording_stem(p) + p.suffix) for p in poses])
-        return [PredictInput(p, name, p) for p, name in zip(poses, names, strict=True)]
+        return _poses_alone(places, dlc)
+    if not places:
+        raise UserError(
+            "no videos given; usage: dolorim predict RUN VIDEO... (--dlc alone is for runs that "
+            "were trained on poses alone)"
+        )
     videos = find_videos(places)
     stems = unique_stems(videos)
-    if config.model.pose == "none" and config.data.crop != "pose":
+    if not _uses_poses(config):
         if dlc is not None:
-            warn(f"{run.path}: has not learned from poses; those in {dlc} are not used")
+            warn(f"{run.path}: was not trained on poses; those in {dlc} are not used")
         return [PredictInput(v, s) for v, s in zip(videos, stems, strict=True)]
-    poses_by_video = _poses_to_see(videos, pose_places(places, dlc), config.model.visual == "none")
-    jobs = []
+    poses_alone = config.model.visual == "none"
+    poses = _find_poses(videos, pose_places(places, dlc), poses_alone)
+    recordings = []
     for video, stem in zip(videos, stems, strict=True):
-        pose = poses_by_video.get(video)
-        if config.model.visual != "none":
-            jobs.append(PredictInput(video, stem, pose))
+        pose = poses.get(video)
+        if not poses_alone:
+            recordings.append(PredictInput(video, stem, pose))
         elif pose is not None:
-            jobs.append(PredictInput(pose, stem, pose))
+            recordings.append(PredictInput(pose, stem, pose))
         else:
-            jobs.append(PredictInput(video, stem))  # the batch counts it among what failed
-    if config.model.visual == "none" and not poses_by_video:
+            # The batch counts it among the failed ones.
+            recordings.append(PredictInput(video, stem))
+    if poses_alone and not poses:
         raise UserError(
-            f"{dlc}: no pose file belongs to one of the {len(videos)} videos (looked for {LOOKED_FOR})"
+            f"{dlc}: no pose file belongs to any of the {len(videos)} videos "
+            f"(looked for {LOOKED_FOR})"
         )
-    return jobs
+    return recordings
 
 
-def _poses_to_see(
+def _uses_poses(config: Config) -> bool:
+    return config.model.pose != "none" or config.data.crop == "pose"
+
+
+def _poses_alone(places: Sequence[Path], dlc: Path | None) -> list[PredictInput]:
+    """Pose files as recordings, for a run that sees no pictures."""
+    if not places and dlc is not None:
+        places = [dlc]
+    poses = find_pose_files(places)
+    names = unique_stems([p.with_name(recording_stem(p) + p.suffix) for p in poses])
+    return [PredictInput(p, name, p) for p, name in zip(poses, names, strict=True)]
+
+
+def _find_poses(
     videos: Sequence[Path], places: Sequence[Path], poses_alone: bool
 ) -> dict[Path, Path]:
-    """The pose of each video; one that has none, or two, is named with what was looked for and what is done."""
+    """The pose of each video. Warns about a video that has none, or two."""
     findings: list[Finding] = []
-    found = poses_of(videos, places, findings)
+    poses = poses_of(videos, places, findings)
     for finding in findings:
         warn(str(finding))
-    lacking = [v for v in videos if v not in found]
-    if lacking:
-        there = [p.name for p in pose_files_below(places)]
-        shown = ", ".join(there[:3]) + (", ..." if len(there) > 3 else "")
-        where = ", ".join(str(p) for p in places)
-        instead = "it is not labelled" if poses_alone else "it is labelled from the video alone"
-        for video in lacking:
-            looked_for = LOOKED_FOR.replace("<video>", video.stem)
-            warn(
-                f"{video}: no pose file of it (looked for {looked_for} in {where}; pose files there: "
-                f"{shown or 'none'}); the run has learned from poses: {instead}"
-            )
-    return found
+    missing = [video for video in videos if video not in poses]
+    if missing:
+        _warn_of_missing(missing, places, poses_alone)
+    return poses
+
+
+def _warn_of_missing(videos: Sequence[Path], places: Sequence[Path], poses_alone: bool) -> None:
+    """For each video without a pose: what was looked for, where, and what happens instead."""
+    names = [p.name for p in pose_files_below(places)]
+    shown = ", ".join(names[:_SHOWN_FILES]) or "none"
+    if len(names) > _SHOWN_FILES:
+        shown += ", ..."
+    where = ", ".join(map(str, places))
+    instead = "it is not labelled" if poses_alone else "it is labelled from the video alone"
+    for video in videos:
+        pattern = LOOKED_FOR.replace("<video>", video.stem)
+        warn(
+            f"{video}: no pose file of it (looked for {pattern} in {where}; "
+            f"pose files there: {shown}); the run was trained on poses: {instead}"
+        )
 
 
 def unique_stems(videos: Sequence[Path]) -> list[str]:
-    """Names for the output files: the video's stem, or the whole file name where two videos share a stem.
+    """Names for the output files: the video's stem, or the whole file name where stems collide.
 
-    Raises `UserError` where two videos share even that.
+    Raises `UserError` where two videos have the same file name.
     """
-    stems = Counter(v.stem for v in videos)
-    names = [v.name if stems[v.stem] > 1 else v.stem for v in videos]
-    taken: dict[str, Path] = {}
-    for video, name in zip(videos, names, strict=True):
-        other = taken.setdefault(name, video)
+    stems = Counter(video.stem for video in videos)
+    names = []
+    first: dict[str, Path] = {}
+    for video in videos:
+        name = video.name if stems[video.stem] > 1 else video.stem
+        other = first.setdefault(name, video)
         if other is not video:
             raise UserError(
-                f"{other} and {video} would write the same files; predict them into different folders with --out"
+                f"{other} and {video} would write the same files; predict them into different "
+                f"folders with --out"
             )
+        names.append(name)
     return names

@@ -17,7 +17,9 @@ _OPEN = (128, 128, 128)  # a frame that was left open
 
 
 def write_overlay(video: Path, predictions: Predictions, path: Path) -> None:
-    """Write an mp4: the picture, the label, and a bar with the probability of every class beside it."""
+    """Write an mp4: the picture, the label, and a bar with the probability of every class beside
+    it.
+    """
     rate = predictions.meta.get("fps") or 30.0
     colors = class_colors(len(predictions.classes))
     writer: VideoWriter | None = None

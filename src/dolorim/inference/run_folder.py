@@ -1,4 +1,6 @@
-"""The run folder: everything that a trained model is, in files that anyone can open and nothing has to be unpickled."""
+"""The run folder: everything that a trained model is, in files that anyone can open and nothing
+has to be unpickled.
+"""
 
 from __future__ import annotations
 
@@ -68,11 +70,13 @@ class RunFolder:
         skeleton: Skeleton = NO_SKELETON,
         write: bool = True,
     ) -> bool:
-        """Make the folder for a new run, or return True where an unfinished one with these settings can go on.
+        """Make the folder for a new run, or return True where an unfinished one with these
+        settings can go on.
 
-        Several splits are the folds of a cross-validated run. Of processes that train together one is to `write`.
-        Raises `UserError` where the folder holds a finished run, or one with other settings or folds; only which
-        devices do the work may change on the way, and the batch size with them.
+        Several splits are the folds of a cross-validated run. Of processes that train together
+        one is to `write`. Raises `UserError` where the folder holds a finished run, or one with
+        other settings or folds; only which devices do the work may change on the way, and the
+        batch size with them.
         """
         splits = (
             asdict(split) if isinstance(split, Split) else {"folds": [asdict(s) for s in split]}
@@ -147,7 +151,9 @@ class RunFolder:
             )
 
     def learned_from(self) -> set[str]:
-        """Animals that the weights, the checkpoint or the decoder come from, those of a warm start among them."""
+        """Animals that the weights, the checkpoint or the decoder come from, those of a warm
+        start among them.
+        """
         split = self.read_split()
         return {*split.train, *split.val, *self.seen_before()}
 
@@ -159,12 +165,16 @@ class RunFolder:
         return {*map(str, before)}
 
     def read_training(self) -> dict[str, Any]:
-        """The epoch that training reached and what ended it; empty for a run of a version that did not write it."""
+        """The epoch that training reached and what ended it; empty for a run of a version that
+        did not write it.
+        """
         found = self.read_json("training.json") if (self.path / "training.json").exists() else {}
         return dict(found) if isinstance(found, dict) else {}
 
     def read_body_lengths(self) -> BodyLengths:
-        """Those of the animals that the run was trained on; none for a run of a version that did not measure them."""
+        """Those of the animals that the run was trained on; none for a run of a version that did
+        not measure them.
+        """
         if not (self.path / "body_lengths.json").exists():
             return NO_LENGTHS
         return BodyLengths.from_dict(
@@ -210,7 +220,9 @@ class RunFolder:
         part.replace(self.weights)
 
     def load_model(self) -> Recognizer:
-        """Build the run's network and load its weights strictly. Raises `UserError` for whatever does not fit."""
+        """Build the run's network and load its weights strictly. Raises `UserError` for whatever
+        does not fit.
+        """
         config, ethogram = self.read_config(), self.read_ethogram()
         if not self.weights.exists() and (self.path / "splits.json").exists():
             self.refuse_folds()

@@ -26,7 +26,7 @@ from dolorim.dataset.loading import learns_points_alone
 from dolorim.inference.hardware import Precision, pick_device, pick_precision
 from dolorim.inference.run_folder import RunFolder, refuse_other_shapes
 from dolorim.models.pretrained import one_line
-from dolorim.terminal import say, watched
+from dolorim.terminal import say, shows_progress
 from dolorim.training.callbacks import (
     EpochLog,
     Patience,
@@ -73,7 +73,7 @@ def make_trainer(config: Config, run: RunFolder, loaders: Loaders) -> pl.Trainer
                 gradient_clip_val=settings.grad_clip or None,
                 logger=logger,
                 callbacks=callbacks,
-                enable_progress_bar=watched(),
+                enable_progress_bar=shows_progress(),
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
                 use_distributed_sampler=False,
@@ -196,7 +196,7 @@ def _callbacks(config: Config, run: RunFolder, loaders: Loaders) -> list[Callbac
         SamplerRanks(loaders.samplers),
         TimeLimit(),
         checkpoints(run, validated),
-        ProgressBar() if watched() else EpochLog(),
+        ProgressBar() if shows_progress() else EpochLog(),
     ]
     if settings.use_ema:
         callbacks.append(WeightAveraging(multi_avg_fn=partial(average, settings.ema_decay)))

@@ -18,7 +18,7 @@ from dolorim.dataset.augmentation import augment
 from dolorim.dataset.labelled_recording import InputSpec, LabelledRecording
 from dolorim.dataset.windows import Batch
 from dolorim.inference.decoder import Decoder
-from dolorim.inference.streaming import UNIT, Predictor, compiled_or_not
+from dolorim.inference.streaming import UNIT, Predictor, compiled_with_fallback
 from dolorim.labels.ethogram import Ethogram
 from dolorim.metrics.frames import confusion, frame_scores
 from dolorim.models.heads import Keypoints
@@ -84,7 +84,7 @@ class Learner(pl.LightningModule):
         self._counts = self._no_counts()
 
     def _compiled(self, method: Callable[..., T]) -> Callable[..., T]:
-        return compiled_or_not(method) if self.config.train.compile else method
+        return compiled_with_fallback(method) if self.config.train.compile else method
 
     def training_step(self, step: Step, index: int) -> torch.Tensor:
         """Learn from a batch of `windows`, of single tracked `keypoint_frames`, or of both."""

@@ -1,0 +1,213 @@
+"""One worker of a batch: label a recording and write its files, or predict a part of a long
+video.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dolorim import __version__
+from dolorim.config import Config
+from dolorim.core.errors import UserError
+from dolorim.core.stopwatch import Stopwatch
+from dolorim.files.structured import read_json
+from dolorim.inference.conformal import Conformal, read_sets
+from dolorim.inference.overlay import write_overlay
+from dolorim.inference.predict_options import PredictOptions
+from dolorim.inference.predict_video import VideoPredictor, decide
+from dolorim.inference.predictor import predictor_of
+from dolorim.inference.raw_prediction import PredictInput, RawPrediction, VideoPart
+from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.prediction_files import meta_path, write_predictions
+from dolorim.labels.predictions import Predictions
+from dolorim.pose.write_dlc import write_dlc
+from dolorim.video.cache import CROP_SETTINGS, fingerprint
+from dolorim.video.picture_size import describe_sizes
+
+_SUMMARY_CLASSES = 4  # classes that the line about a recording names
+
+# Predictions are up to date if these entries of their `meta.json` are what they would be now.
+_IDENTITY = ("run", "view", "fingerprint", "pose_fingerprint", "abstain", "abstain_by", "keypoints")
+
+
+@dataclass(frozen=True)
+class PredictSetup:
+    """Everything that a worker has to know: the run, the folder for the results, and the options."""
+
+    run: RunFolder
+    out: Path
+    options: PredictOptions = PredictOptions()  # noqa: RUF009 - frozen
+    threads: int | None = None
+
+    @property
+    def config(self) -> Config:
+        """The run's settings, with those that are special about these videos."""
+        config = self.run.read_config()
+        mask = config.data.mask if self.options.mask is None else self.options.mask
+        length_px = self.options.body_length_px or config.data.body_length_px
+        data = dataclasses.replace(config.data, body_length_px=length_px, mask=mask)
+        return dataclasses.replace(config, data=data)
+
+    @property
+    def sets_run(self) -> RunFolder:
+        """The run whose conformal sets tell which frames are ambiguous."""
+        by = self.options.abstain_by
+        return self.run if by is None else RunFolder(by)
+
+    @property
+    def conformal_sets(self) -> Conformal | None:
+        """What tells which frames are ambiguous; None where none are to be left open."""
+        if self.options.abstain is None:
+            return None
+        classes = self.run.read_ethogram().classes
+        return read_sets(self.sets_run, self.options.abstain, classes, for_run=self.run)
+
+    def meta(self, recording: PredictInput) -> dict[str, Any]:
+        """What predictions of a recording depend on, as `meta.json` holds it."""
+        data = self.config.data
+        if recording.video is not None:
+            # The crop depends on the body length that the animal is taken to have.
+            data = self.run.read_body_lengths().for_crop(data, recording.video)
+        meta: dict[str, Any] = {
+            "dolorim": __version__,
+            "run": str(self.run.path.resolve()),
+            "video": str(recording.file),
+            "view": {name: getattr(data, name) for name in CROP_SETTINGS},
+        }
+        if self.options.abstain is not None:
+            meta["abstain"] = self.options.abstain
+            meta["abstain_by"] = str(self.sets_run.path.resolve())
+        if self.options.keypoints:
+            meta["keypoints"] = True
+        return meta | _fingerprints(recording)
+
+    def is_done(self, recording: PredictInput, meta: dict[str, Any]) -> bool:
+        """Has this run written predictions of these very files, and are they to be kept?"""
+        if self.options.overwrite:
+            return False
+        try:
+            before = read_json(meta_path(self.out, recording.stem))
+        except UserError:
+            return False
+        if not isinstance(before, dict):
+            return False
+        return all(before.get(key) == meta.get(key) for key in _IDENTITY)
+
+
+@dataclass(frozen=True)
+class RecordingResult:
+    """The outcome for one recording: a line about it, or None where it was done before."""
+
+    summary: str | None
+    damage: str | None = None
+    frames: int = 0
+    seconds: Stopwatch = field(default_factory=Stopwatch)
+    note: str | None = None
+
+
+class PredictWorker:
+    """Labels recordings, and predicts parts of long ones, with a network that is loaded once."""
+
+    def __init__(self, setup: PredictSetup, number: int = 0) -> None:
+        self.setup = setup
+        if setup.threads is not None:
+            torch.set_num_threads(setup.threads)
+        if torch.cuda.is_available():
+            torch.cuda.set_device(number % torch.cuda.device_count())
+        predictor = predictor_of(setup.run, keypoints=setup.options.keypoints)
+        lengths = setup.run.read_body_lengths()
+        self.video_predictor = VideoPredictor(predictor, setup.config, lengths)
+
+    def __call__(self, task: PredictInput | VideoPart) -> RecordingResult | RawPrediction | None:
+        if isinstance(task, VideoPart):
+            return self.video_predictor.predict_part(task)
+        meta = self.setup.meta(task)
+        if self.setup.is_done(task, meta):
+            return RecordingResult(None)
+        return write_results(self.setup, task, self.video_predictor.predict_video(task), meta)
+
+    def predictions_of(self, recording: PredictInput) -> Predictions:
+        """The predictions of one recording; nothing is written. Raises `UserError`."""
+        raw = self.video_predictor.predict_video(recording)
+        return _decide(self.setup, recording, raw, self.setup.meta(recording))
+
+
+def write_results(
+    setup: PredictSetup, recording: PredictInput, raw: RawPrediction, meta: dict[str, Any]
+) -> RecordingResult:
+    """Decide on the labels of a whole recording and write its files. Raises `UserError`."""
+    predictions = _decide(setup, recording, raw, meta)
+    if setup.meta(recording) != meta:
+        raise UserError(
+            f"{recording.file}: changed while it was read; run again when it is complete"
+        )
+    with raw.seconds.on("writing"):
+        if raw.keypoints is not None:
+            _write_keypoints(setup, recording, raw.keypoints)
+        write_predictions(setup.out, predictions)
+        if setup.options.overlay and recording.video is not None:
+            overlay = setup.out / f"{recording.stem}.overlay.mp4"
+            write_overlay(recording.video, predictions, overlay)
+    frames = f"{len(predictions.labels)} frames"
+    if setup.run.read_config().model.pose != "none":
+        frames += f" from {' and '.join(raw.inputs)}"
+    shares = summary_text(predictions, setup.run.read_ethogram().indicator)
+    return RecordingResult(
+        f"{recording.file.name}: {frames}, {shares}",
+        raw.damage,
+        len(predictions.labels),
+        raw.seconds,
+        describe_sizes(raw.sizes),
+    )
+
+
+def summary_text(predictions: Predictions, indicator: str | None) -> str:
+    """Shares of frames by class: the pain indicator first, even at 0 %, then the most frequent
+    ones.
+    """
+    labels, n_frames = predictions.labels, len(predictions.labels)
+    counts = np.bincount(labels[labels >= 0], minlength=len(predictions.classes))
+    shares = dict(zip(predictions.classes, (counts / n_frames).tolist(), strict=True))
+    named = [name for name in predictions.classes if shares[name] or name == indicator]
+    named.sort(key=lambda name: (name != indicator, -shares[name]))
+    parts = [f"{name} {100 * shares[name]:.1f}%" for name in named[:_SUMMARY_CLASSES]]
+    left_open = predictions.meta.get("frames_left_open")
+    if left_open is not None:
+        parts.append(f"{left_open} left open ({100 * left_open / n_frames:.1f}%)")
+    return ", ".join(parts)
+
+
+def _decide(
+    setup: PredictSetup, recording: PredictInput, raw: RawPrediction, meta: dict[str, Any]
+) -> Predictions:
+    decoder, ethogram = setup.run.read_decoder(), setup.run.read_ethogram()
+    return decide(recording, raw, decoder, ethogram, meta, setup.conformal_sets)
+
+
+def _write_keypoints(setup: PredictSetup, recording: PredictInput, keypoints: np.ndarray) -> None:
+    """Write keypoints `(time, keypoint, 3)` in the format of DeepLabCut."""
+    names = setup.run.read_skeleton().keypoints
+    values = keypoints.astype(float)
+    path = setup.out / f"{recording.stem}.keypoints.csv"
+    write_dlc(path, "dolorim", names, values[..., :2].round(2), values[..., 2].round(4))
+
+
+def _fingerprints(recording: PredictInput) -> dict[str, Any]:
+    """What identifies the recording's files, so that a changed file is noticed."""
+    if not recording.file.is_file():
+        kind = "video" if recording.video else "pose"
+        raise UserError(f"{recording.file}: there is no such {kind} file")
+    try:
+        entries: dict[str, Any] = {"fingerprint": fingerprint(recording.file)}
+        if recording.pose is not None:
+            entries["pose"] = str(recording.pose)
+            entries["pose_fingerprint"] = fingerprint(recording.pose)
+    except OSError as error:
+        raise UserError(f"{recording.file}: cannot be read ({error.strerror})") from None
+    return entries

@@ -1,0 +1,106 @@
+"""What goes into the prediction of one recording, and what the network returns for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from dolorim.core.stopwatch import Stopwatch
+from dolorim.video.picture_size import PictureSize
+
+
+@dataclass(frozen=True)
+class PredictInput:
+    """A recording to label: its video, its pose, or both; `stem` names its result files."""
+
+    file: Path
+    stem: str
+    pose: Path | None = None
+
+    @property
+    def video(self) -> Path | None:
+        """The video; None for a recording that has only a pose."""
+        return None if self.file == self.pose else self.file
+
+
+@dataclass(frozen=True)
+class VideoPart:
+    """Frames `[start, stop)` of a long recording; up to its end where `stop` is None."""
+
+    recording: PredictInput
+    start: int
+    stop: int | None
+
+
+@dataclass(frozen=True)
+class RawPrediction:
+    """The network's output for consecutive frames, before labels are decided.
+
+    `probabilities` `(time, classes)`; `time_s` `(time,)`, seconds; `damage` says where decoding
+    stopped; `inputs` are "video" and "pose", as far as they were used. `keypoints`
+    `(time, keypoint, 3)`, if requested, are x and y in pixels of the video and the probability that
+    the keypoint is visible.
+    """
+
+    probabilities: np.ndarray
+    time_s: np.ndarray
+    damage: str | None
+    inputs: tuple[str, ...]
+    seconds: Stopwatch = field(default_factory=Stopwatch)
+    keypoints: np.ndarray | None = None
+    sizes: tuple[PictureSize, ...] = ()
+
+
+def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPrediction | None:
+    """The parts of a recording, in order, as a whole; None where they do not fit together."""
+    usable = _up_to_damage(parts)
+    if usable is None or not any(len(raw.time_s) for raw in usable):
+        return None
+    seconds = Stopwatch()
+    for raw in usable:
+        seconds.add_all(raw.seconds)
+    filled = [raw for raw in usable if len(raw.time_s)]
+    keypoints = [raw.keypoints for raw in filled if raw.keypoints is not None]
+    return RawPrediction(
+        np.concatenate([raw.probabilities for raw in filled]),
+        np.concatenate([raw.time_s for raw in filled]),
+        damage=usable[-1].damage,
+        inputs=usable[0].inputs,
+        seconds=seconds,
+        keypoints=np.concatenate(keypoints) if keypoints else None,
+    )
+
+
+def _up_to_damage(
+    parts: Sequence[tuple[VideoPart, RawPrediction | None]],
+) -> list[RawPrediction] | None:
+    """Predictions up to the first damage; None where a part is missing or has the wrong length."""
+    usable: list[RawPrediction] = []
+    for part, raw in parts:
+        if raw is None:
+            return None
+        usable.append(raw)
+        if raw.damage:
+            # A whole video ends at its damage, so later parts do not count, even if they decode.
+            break
+        if part.stop is not None and len(raw.time_s) != part.stop - part.start:
+            return None
+    return usable
+
+
+def cut_to_part(raw: RawPrediction, part: VideoPart, first: int) -> RawPrediction:
+    """The frames of a part, from a prediction that begins earlier, at frame `first`."""
+    stop = None if part.stop is None else part.stop - first
+    wanted = slice(part.start - first, stop)
+    # Damage behind the part belongs to the next one, which meets it too.
+    damage_is_later = stop is not None and len(raw.time_s) > stop
+    return replace(
+        raw,
+        probabilities=raw.probabilities[wanted],
+        time_s=raw.time_s[wanted],
+        keypoints=None if raw.keypoints is None else raw.keypoints[wanted],
+        damage=None if damage_is_later else raw.damage,
+    )
