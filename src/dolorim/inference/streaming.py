@@ -147,7 +147,7 @@ class Predictor:
         images = self._to_device(crops.images[:stop])
         inputs = {
             "frames": images[None, None].float() / 255,
-            "track": self._to_device(crops.centers[:stop])[None],
+            "crop_centers": self._to_device(crops.centers[:stop])[None],
         }
         if poses is not None:
             inputs |= self._pose_inputs(poses, start, n_frames)
