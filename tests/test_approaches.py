@@ -444,7 +444,7 @@ def test_poses_of_none_that_is_learned_from_are_refused(
         main([*command("multimodal", study, cache, tmp_path / "run"), "--test_animals", animal])
         == 2
     )
-    assert "none of the animals that are learned from has a pose" in capsys.readouterr().err
+    assert "none of the training animals has a pose" in capsys.readouterr().err
 
 
 def test_another_study_with_other_points_is_not_scored(

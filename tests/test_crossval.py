@@ -121,7 +121,10 @@ def test_a_fold_can_be_repeated_as_a_run_by_itself(
     fold = crossed[0].fold(0)
     again = train(fold.read_config(), RunFolder(tmp_path / "again"))
     assert again.read_split() == fold.read_split()
-    assert json.loads(again.metrics.read_text()) == json.loads(fold.metrics.read_text())
+    metrics = [json.loads(one.metrics.read_text())["test"] for one in (again, fold)]
+    for scores in metrics:
+        del scores["training"]["minutes"]  # how busy the machine was
+    assert metrics[0] == metrics[1]
 
 
 def test_evaluate_and_report_read_a_cross_validated_run(

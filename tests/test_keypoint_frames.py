@@ -136,9 +136,7 @@ def test_a_step_that_learns_no_keypoints_or_learns_them_from_its_windows_is_give
 
 
 def test_where_nobody_has_tracked_anything_there_are_no_keypoints_to_learn() -> None:
-    with pytest.raises(
-        UserError, match="none of the animals that are learned from has a keypoint in any frame"
-    ):
+    with pytest.raises(UserError, match="none of the training animals has a keypoint in any frame"):
         loaders_of([footage(60, untracked=slice(0, 60)), footage(30, tracked=False)])
 
 

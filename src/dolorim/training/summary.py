@@ -76,10 +76,10 @@ def _model_line(config: Config, learner: Learner, recordings: Sequence[LabelledR
     streams = [name for name in (config.model.visual, config.model.pose) if name != "none"]
     bouts = itertools.chain.from_iterable(to_bouts(f.recording.labels) for f in recordings)
     longest = max((len(bout) for bout in bouts), default=0)
+    compared = f" (the longest labelled bout has {longest})" if longest else ""
     return (
         f"model: {config.approach} ({' + '.join(streams)}), {_parameters(learner.model, config)}; "
-        f"a decision sees {_frames_seen(learner)} frames "
-        f"(the longest labelled bout has {longest})"
+        f"a decision sees {_frames_seen(learner)} frames{compared}"
     )
 
 
@@ -91,7 +91,8 @@ def _parameters(model: Recognizer, config: Config) -> str:
         return f"{learned:.2f} million parameters"
     assert model.visual is not None
     pretrained = sum(p.numel() for p in model.visual.parameters()) / 1e6
-    return f"{learned:.2f} million parameters ({pretrained:.2f} of them frozen at first)"
+    how_long = "" if config.model.freeze_backbone_epochs < 0 else " at first"
+    return f"{learned:.2f} million parameters ({pretrained:.2f} of them frozen{how_long})"
 
 
 def _frames_seen(learner: Learner) -> int:
@@ -105,7 +106,9 @@ def _frames_seen(learner: Learner) -> int:
 def _loop_line(config: Config, loaders: Loaders, trainer: pl.Trainer) -> str:
     processes = trainer.num_devices * trainer.num_nodes
     times = f" x {processes}" if processes > 1 else ""
+    settings = config.train
+    limit = f" or {settings.max_minutes:g} minutes" if settings.max_minutes else ""
     return (
-        f"training: {len(loaders.windows)} steps per epoch, at most {config.train.epochs} epochs, "
-        f"on {trainer.strategy.root_device}{times}, precision {trainer.precision}"
+        f"training: {len(loaders.windows)} steps per epoch, "
+        f"at most {settings.epochs} epochs{limit}, on {trainer.strategy.root_device}{times}, precision {trainer.precision}"
     )
