@@ -10,7 +10,9 @@ import pytest
 
 from dolorim.checks.recordings import examine
 from dolorim.cli import main
-from dolorim.config import DataConfig
+from dolorim.config import Config, DataConfig
+from dolorim.dataset.loading import load_dataset
+from dolorim.dataset.study import in_study_folder
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.prediction_files import read_predictions
 from dolorim.video.crop import crop_frames, plan_crop
@@ -94,6 +96,21 @@ def test_check_and_extraction_say_so_too(
     for _ in range(2):  # an entry remembers it
         assert main(command) == 0
         assert "192x128 from frame 30 on" in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize(("height", "width", "learned"), [(128, 192, 60), (64, 192, 30)])
+def test_training_does_not_learn_from_pictures_of_another_shape(
+    tmp_path: Path, height: int, width: int, learned: int
+) -> None:
+    two_sizes(tmp_path, height, width)
+    (tmp_path / "Annotations").mkdir()
+    rows = "".join(f"{i},2\n" for i in range(60))
+    (tmp_path / "Annotations" / "both.csv").write_text(f"Frame,Action\n{rows}", "utf-8")
+    data = in_study_folder(tmp_path, DataConfig(image_size=32, cache=tmp_path / "cache"))
+    for _ in range(2):  # freshly extracted, and read back from the cache
+        (recording,) = load_dataset(Config(data=data)).footage
+        assert (recording.recording.labels >= 0).sum() == learned
+        assert (recording.recording.labels[:30] == 2).all()
 
 
 def test_a_size_that_comes_and_goes_opens_only_its_own_frames() -> None:

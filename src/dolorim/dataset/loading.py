@@ -22,6 +22,7 @@ from dolorim.pose.pose_track import PoseTrack, read_any_track, read_track
 from dolorim.terminal import say, warn
 from dolorim.video.body_length import NO_LENGTHS, BodyLengths, measure_body_lengths
 from dolorim.video.cache import CachedVideo
+from dolorim.video.picture_size import of_other_shape
 from dolorim.video.reader import probe, promised_frames
 
 
@@ -281,7 +282,17 @@ def _labelled(
     if track is not None:
         for note in track.notes:
             warn(f"{source.name}: {note}")
+    if video is not None:
+        recording = _without_other_shapes(recording, video)
     return LabelledRecording(recording, video, track), placement
+
+
+def _without_other_shapes(recording: Recording, video: CachedVideo) -> Recording:
+    """Without labels on pictures of another shape than the first: they show another view, distorted."""
+    other = of_other_shape(video.sizes, video.n_frames)
+    if not other.any():
+        return recording
+    return replace(recording, labels=np.where(other, UNLABELED, recording.labels).astype(np.int16))
 
 
 def _without_short_trials(recording: Recording, min_frames: int) -> Recording:

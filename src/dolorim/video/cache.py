@@ -8,6 +8,7 @@ when complete, so a half-written entry is never mistaken for a whole one.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import glob
 import hashlib
 import json
@@ -26,10 +27,10 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.files.structured import read_json
 from dolorim.video.crop_stream import open_crops
-from dolorim.video.picture_size import describe_sizes
+from dolorim.video.picture_size import PictureSize, describe_sizes
 from dolorim.video.reader import VideoInfo
 
-_VERSION = 5  # of the contents of an entry; a new number makes all old entries stale
+_VERSION = 6  # of the contents of an entry; a new number makes all old entries stale
 CROP_SETTINGS = ("crop", "align", "crop_scale", "body_length_px", "image_size", "mask")
 # These move a window that follows a pose.
 _POSE_SETTINGS = ("kp_names", "individual", "kp_likelihood_thr", "pose_lag")
@@ -53,6 +54,7 @@ class CachedVideo:
     angles_rad: np.ndarray
     folder: Path = Path()
     note: str | None = None
+    sizes: tuple[PictureSize, ...] = ()
 
     @property
     def n_frames(self) -> int:
@@ -81,6 +83,7 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
         time_s = np.load(folder / "time_s.npy", allow_pickle=False)
         angles_rad = np.load(folder / "turns.npy", allow_pickle=False)
         side_px = float(meta["side_px"])
+        sizes = tuple(PictureSize(*size) for size in meta["sizes"])
     except (UserError, OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     if any(len(array) != shape[0] for array in (centers, time_s, angles_rad)):
@@ -95,6 +98,7 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
         angles_rad,
         folder,
         meta.get("note"),
+        sizes,
     )
 
 
@@ -200,6 +204,7 @@ def _write(video: Path, config: DataConfig, pose: Path | None, folder: Path) -> 
         "n_frames": n_frames,
         "side_px": crops.side_px,
         "note": describe_sizes(crops.sizes),
+        "sizes": [dataclasses.astuple(size) for size in crops.sizes],
         "damage": crops.damage,
     }
     (folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
