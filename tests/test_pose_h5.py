@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
 from dolorim.pose.read import read_pose, read_poses
-from dolorim.pose.read_h5 import _literal
+from dolorim.pose.pickled_text import literal
 
 NAMES = ["mouth", "tail_base", "Pfötchen"]
 LABELS = [("net", n, c) for n in NAMES for c in ("x", "y", "likelihood")]
@@ -103,13 +103,13 @@ plain = st.recursive(
 
 @given(plain, st.sampled_from([0, 1]))
 def test_plain_values_come_out_of_a_pickle_as_they_went_in(value, protocol):
-    assert _literal(pickle.dumps(value, protocol)) == value
+    assert literal(pickle.dumps(value, protocol)) == value
 
 
 @given(st.binary(max_size=60))
 def test_no_bytes_make_the_reader_of_pickles_do_more_than_refuse(raw):
     try:
-        value = _literal(raw)
+        value = literal(raw)
     except ValueError:
         return
     assert value is None or type(value) in (bool, int, str, tuple, list, dict)

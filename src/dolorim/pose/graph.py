@@ -1,6 +1,6 @@
 """The pose graph: 8 lengths and 10 angles between the six keypoints of a mouse, frame by frame.
 
-They do not change when the animal is elsewhere, turned, or filmed at another scale.
+They do not depend on where the animal is, which way it faces, or the scale of the video.
 """
 
 from __future__ import annotations
@@ -33,16 +33,15 @@ ANGLES = (  # the angle is at the middle one
     ("L_hindpaw", "tail_base", "R_hindpaw"),
 )
 FEATURES = tuple("-".join(n) for n in (*LENGTHS, *ANGLES))
-_ENDS = np.array([[KEYPOINTS.index(n) for n in pair] for pair in LENGTHS]).T
-_CORNERS = np.array([[KEYPOINTS.index(n) for n in three] for three in ANGLES]).T
+_ENDS = np.array([[*map(KEYPOINTS.index, pair)] for pair in LENGTHS]).T
+_CORNERS = np.array([[*map(KEYPOINTS.index, corners)] for corners in ANGLES]).T
 
 
 def pose_graph(pose: Pose, body_length_px: float) -> np.ndarray:
-    """`(time, 18)` float64: `LENGTHS` in body lengths, `ANGLES` in radians in [0, pi]; NaN where a point is missing.
+    """`LENGTHS` in body lengths and `ANGLES` in radians, `(time, 18)` float64.
 
-    The pose must have the six `KEYPOINTS`, in order (`with_our_names`). An angle is `atan2(|cross|, dot)`: exact for
-    flat triangles too, where the arc cosine loses half its digits and has no slope; with two corners at one place there
-    is no angle, and it is 0.
+    Angles are in [0, pi]. Values are NaN where a point is missing. The pose must have the six
+    `KEYPOINTS`, in order (`with_our_names`); raises `ValueError` otherwise.
     """
     if pose.names != KEYPOINTS:
         raise ValueError(
@@ -57,6 +56,8 @@ def pose_graph(pose: Pose, body_length_px: float) -> np.ndarray:
     one, middle, two = _CORNERS
     ax, ay = x[:, one] - x[:, middle], y[:, one] - y[:, middle]
     bx, by = x[:, two] - x[:, middle], y[:, two] - y[:, middle]
-    dot = ax * bx + ay * by + 0.0  # never -0.0, of which the angle would be pi
+    dot = ax * bx + ay * by + 0.0  # turns -0.0, whose angle would be pi, into 0.0
+    # An angle is atan2(|cross|, dot), which is exact for flat triangles too; there the arc cosine
+    # loses half its digits and has no slope. If two corners coincide, the angle is 0.
     features[:, len(LENGTHS) :] = np.arctan2(np.abs(ax * by - ay * bx), dot)
     return features

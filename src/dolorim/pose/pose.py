@@ -24,10 +24,11 @@ NO_SKELETON = Skeleton()
 class Pose:
     """The tracked points of one animal; row t is frame t of the video.
 
-    `points` `(time, keypoint, xy)` float64 pixels; `likelihood` `(time, keypoint)` in [0, 1] or None where the tracker
-    gives none. `missing` `(time, keypoint)` is true where there is no point: both coordinates and the likelihood are
-    NaN there. A likelihood may be NaN where there is a point, too: somebody set it by hand. All arrays are read-only.
-    `notes` says in words what was done to the numbers of the file. Raises `ValueError` for shapes that do not fit.
+    `points` is `(time, keypoint, xy)` float64 in pixels. `likelihood` is `(time, keypoint)` in
+    [0, 1], or None if the tracker gives none. `missing` `(time, keypoint)` is true where there is
+    no point; coordinates and likelihood are NaN there. The likelihood of a point set by hand is
+    NaN too. All arrays are read-only. `notes` says what was changed in the file's numbers. Raises
+    `ValueError` for shapes that do not fit.
     """
 
     names: tuple[str, ...]
@@ -55,6 +56,7 @@ class Pose:
             likelihood.setflags(write=False)
         points.setflags(write=False)
         missing.setflags(write=False)
+        # A frozen dataclass: its own fields can only be set this way.
         for name, value in (("points", points), ("likelihood", likelihood), ("missing", missing)):
             object.__setattr__(self, name, value)
 
@@ -62,7 +64,7 @@ class Pose:
         return len(self.points)
 
     def take(self, indices: Sequence[int], names: Sequence[str] | None = None) -> Pose:
-        """The keypoints at these indices, in this order, under other names if there are any."""
+        """The keypoints at these indices, in this order, with new `names` if they are given."""
         chosen = list(indices)
         likelihood = None if self.likelihood is None else self.likelihood[:, chosen]
         names = [self.names[i] for i in chosen] if names is None else names
@@ -84,9 +86,10 @@ def tracked(
     source: Path | None = None,
     notes: Sequence[str] = (),
 ) -> Pose:
-    """A pose from the numbers of a tracker, in which (0, 0) means that there is no point.
+    """A pose from the numbers of a tracker, where (0, 0) means that there is no point.
 
-    Likelihoods outside [0, 1] are clipped and noted (a confidence map may peak above 1, and a filter overshoot).
+    Likelihoods outside [0, 1] are clipped, and noted: a confidence map may peak above 1, and a
+    filter may overshoot.
     """
     points = np.array(points, np.float64)
     points[(points == 0).all(axis=-1)] = np.nan
@@ -99,7 +102,8 @@ def tracked(
             low, high = np.nanmin(likelihood), np.nanmax(likelihood)
             share = outside.sum() / max(1, np.isfinite(likelihood).sum())
             notes.append(
-                f"{share:.1%} of the likelihoods lie outside [0, 1] ({low:.3g} to {high:.3g}) and were clipped"
+                f"{share:.1%} of the likelihoods lie outside [0, 1] ({low:.3g} to {high:.3g}) "
+                "and were clipped"
             )
             likelihood = np.clip(likelihood, 0, 1)
         if not np.isfinite(likelihood).any():

@@ -1,7 +1,8 @@
-"""Pose files of any tracker."""
+"""Pose files of any tracker, as poses."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dolorim.core.errors import UserError
@@ -27,30 +28,50 @@ def read_poses(path: Path) -> tuple[Pose, ...]:
     suffix = Path(path).suffix.casefold()
     if suffix not in READERS:
         remedy = _EXPORTS.get(suffix, "export it as CSV")
+        known = ", ".join(READERS)
         raise UserError(
-            f"{path}: expected a pose file ({', '.join(READERS)}), found {suffix or 'no suffix'}; {remedy}"
+            f"expected a pose file ({known}), found {suffix or 'no suffix'}",
+            where=path,
+            remedy=remedy,
         )
     return READERS[suffix](Path(path))
 
 
 def read_pose(path: Path, individual: str | None = None) -> Pose:
-    """The pose of one animal. Raises `UserError` where there are several and none is named, or the named one is not."""
+    """The pose of one animal.
+
+    Raises `UserError` if there are several and none is named, or none has the given name.
+    """
     poses = read_poses(path)
-    if individual is None and len(poses) == 1:
-        return poses[0]
-    names = [p.individual or "" for p in poses]
-    there = ", ".join(names)
-    if individual is None:
+    if individual is not None:
+        return _named(path, poses, individual)
+    if len(poses) != 1:
+        names = ", ".join(pose.individual or "" for pose in poses)
         raise UserError(
-            f"{path}: it has {len(poses)} individuals ({there}); choose one with --individual"
+            f"it has {len(poses)} individuals ({names})",
+            where=path,
+            remedy="choose one with --individual",
         )
+    return poses[0]
+
+
+def _named(path: Path, poses: Sequence[Pose], individual: str) -> Pose:
+    names = [pose.individual or "" for pose in poses]
     if names == [""]:
         raise UserError(
-            f"{path}: its one animal has no name, found --individual {individual}; leave it out"
+            f"its one animal has no name, found --individual {individual}",
+            where=path,
+            remedy="leave it out",
         )
-    found = [p for p in poses if p.individual == individual] or [
-        p for p in poses if (p.individual or "").casefold() == individual.casefold()
-    ]
-    if len(found) != 1:
-        raise UserError(f"{path}: no individual is called {individual}; there are {there}")
-    return found[0]
+    # The very name first: two individuals may differ in letter case only.
+    matches = [i for i, name in enumerate(names) if name == individual]
+    if not matches:
+        wanted = individual.casefold()
+        matches = [i for i, name in enumerate(names) if name.casefold() == wanted]
+    if len(matches) != 1:
+        raise UserError(
+            f"no individual is called {individual}",
+            where=path,
+            remedy=f"there are {', '.join(names)}",
+        )
+    return poses[matches[0]]

@@ -1,7 +1,8 @@
-"""Pose tables in text: DeepLabCut and what writes like it (Lightning Pose), and flat headers.
+"""Pose tables as text: those of DeepLabCut and Lightning Pose, and tables with one header row.
 
-DeepLabCut stacks header rows (scorer, individuals, bodyparts, coords), each named in its first cell. A table that was
-read and saved again by pandas has further columns in front, further rows above, and suffixes that make labels unique.
+DeepLabCut stacks header rows (scorer, individuals, bodyparts, coords), each named in its first
+cell. A table that pandas has read and saved again has more columns in front, more rows above, and
+suffixes that make labels unique.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import itertools
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,62 +33,80 @@ _LEVELS = {
 _HEADER_ROWS = 8  # that are searched for the levels of a header
 _FRONT = 6  # columns in which the level's name may stand
 _FRAME = (
-    "frame",
-    "frames",
-    "frame_number",
-    "frame number",
-    "frame_index",
-    "frame_idx",
-    "index",
-    "unnamed: 0",
-    "",
+    *("frame", "frames", "frame_number", "frame number", "frame_index", "frame_idx"),
+    *("index", "unnamed: 0", ""),
 )
-_FROM_ZERO = ("frame_idx",)  # SLEAP's, which leaves frames without an animal out, the first one too
+# SLEAP's, which omits frames without an animal: if the first one is omitted, 1 is still frame 1.
+_FROM_ZERO = ("frame_idx",)
 _MISSING = frozenset(["", "nan", "-nan", "na", "n/a", "#n/a", "none", "null", "-", "."])
 _SUFFIX = re.compile(r"\.\d+$")
 _FLAT = re.compile(r"(?P<part>.+?)[ _.\-](?P<coordinate>[^ _.\-]+)")
 
-Rows = Iterator[tuple[int, list[str]]]
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where a table has what: the first row of numbers, the points, and the frame numbers."""
+
+    first_row: int
+    columns: dict[int, Column]
+    index: int  # column of the frame numbers, -1 if there is none
+    width: int  # columns that every row must have
+    from_zero: bool = False
 
 
 def read_pose_csv(path: Path) -> tuple[Pose, ...]:
-    """The poses of all individuals in a table. Raises `UserError` that names the line for what cannot be understood."""
+    """The poses of all individuals in a table.
+
+    Raises `UserError` that names the line for what cannot be understood.
+    """
     rows = read_cells(path)
     top = list(itertools.islice(rows, _HEADER_ROWS))
     if not top:
-        raise UserError(f"{path}: the file is empty; expected a pose table")
-    levels = {}
+        raise UserError("the file is empty; expected a pose table", where=path)
+    layout = _stacked_layout(top) or _flat_layout(path, top[0][1])
+    numbers = itertools.chain(top[layout.first_row :], rows)
+    values, frames, lines = _numbers(path, numbers, layout)
+    notes: list[str] = []
+    if frames is not None:
+        values, notes = by_frame(path, frames, values, lines, layout.from_zero)
+    return to_poses(path, list(layout.columns.values()), values, notes)
+
+
+def _stacked_layout(top: Sequence[tuple[int, list[str]]]) -> _Layout | None:
+    """The layout of a table with the header rows of DeepLabCut; None if it has other ones."""
+    levels: dict[str, tuple[int, int]] = {}
     for i, (_, cells) in enumerate(top):
         for column, cell in enumerate(cells[:_FRONT]):
             level = _LEVELS.get(cell.strip().casefold())
             if level and level not in levels:
                 levels[level] = (i, column)
                 break
-    if "bodyparts" in levels and "coords" in levels:
-        stop = 1 + max(i for i, _ in levels.values())
-        header = {level: top[i][1] for level, (i, _) in levels.items()}
-        index = levels["coords"][1]
-        columns = _stacked_columns(header, index + 1)
-        width = len(header["coords"])
-        from_zero = False
-    else:
-        stop = 1
-        header_cells = [" ".join(c.split()) for c in top[0][1]]
-        columns = _flat_columns(header_cells)
-        known = [c.casefold() for c in header_cells]
-        index = next((known.index(n) for n in _FRAME if n in known), -1)
-        width = len(header_cells)
-        from_zero = index >= 0 and known[index] in _FROM_ZERO
-        if not columns:
-            raise UserError(
-                f"{path}: expected a pose table (header rows scorer, bodyparts, coords; or columns <part>_x, <part>_y, "
-                f"<part>_likelihood), found the columns {', '.join(header_cells[:8])[:200]}"
-            )
-    values, frames, lines = _numbers(path, itertools.chain(top[stop:], rows), columns, index, width)
-    notes: list[str] = []
-    if frames is not None:
-        values, notes = by_frame(path, frames, values, lines, from_zero)
-    return to_poses(path, list(columns.values()), values, notes)
+    if "bodyparts" not in levels or "coords" not in levels:
+        return None
+    header = {level: top[i][1] for level, (i, _) in levels.items()}
+    index = levels["coords"][1]
+    return _Layout(
+        first_row=1 + max(i for i, _ in levels.values()),
+        columns=_stacked_columns(header, index + 1),
+        index=index,
+        width=len(header["coords"]),
+    )
+
+
+def _flat_layout(path: Path, header: Sequence[str]) -> _Layout:
+    """The layout of a table with columns <part>_x, <part>_y in one header row."""
+    names = [" ".join(cell.split()) for cell in header]
+    columns = _flat_columns(names)
+    if not columns:
+        raise UserError(
+            "expected a pose table (header rows scorer, bodyparts, coords; or columns <part>_x, "
+            f"<part>_y, <part>_likelihood), found the columns {', '.join(names[:8])[:200]}",
+            where=path,
+        )
+    known = [name.casefold() for name in names]
+    index = next((known.index(n) for n in _FRAME if n in known), -1)
+    from_zero = index >= 0 and known[index] in _FROM_ZERO
+    return _Layout(1, columns, index, len(names), from_zero)
 
 
 def _stacked_columns(header: dict[str, list[str]], first: int) -> dict[int, Column]:
@@ -97,19 +117,20 @@ def _stacked_columns(header: dict[str, list[str]], first: int) -> dict[int, Colu
     for i, (part, word) in enumerate(zip(parts, _without_suffixes(coords[first:]), strict=False)):
         kind = coordinate(word)
         if kind:
-            columns[first + i] = Column(
-                individuals[i] if i < len(individuals) else None, part, kind
-            )
+            individual = individuals[i] if i < len(individuals) else None
+            columns[first + i] = Column(individual, part, kind)
     return columns
 
 
 def _without_suffixes(row: Sequence[str]) -> list[str]:
     """Labels as they were before pandas made them unique: nose, nose.1, nose.2."""
-    row = [" ".join(c.split()) for c in row]  # a line break in a name would tear an error message
-    if len(set(row)) < len(row):  # each label of a true header stands at least twice, above x and y
+    row = [" ".join(label.split()) for label in row]
+    labels = set(row)
+    # In an original header, each label occurs at least twice, above x and y.
+    if len(labels) < len(row):
         return row
-    bases = set(row)
-    return [base if (base := _SUFFIX.sub("", c)) in bases else c for c in row]
+    bases = [_SUFFIX.sub("", label) for label in row]
+    return [base if base in labels else label for base, label in zip(bases, row, strict=True)]
 
 
 def _flat_columns(header: Sequence[str]) -> dict[int, Column]:
@@ -124,43 +145,47 @@ def _flat_columns(header: Sequence[str]) -> dict[int, Column]:
 
 
 def _numbers(
-    path: Path,
-    rows: Rows | itertools.chain[tuple[int, list[str]]],
-    columns: dict[int, Column],
-    index: int,
-    width: int,
+    path: Path, rows: Iterable[tuple[int, list[str]]], layout: _Layout
 ) -> tuple[np.ndarray, np.ndarray | None, list[int]]:
-    """Values `(rows, columns)`, frame numbers `(rows,)` where the index column has any, and the rows' lines."""
-    wanted = list(columns)
+    """Values `(rows, columns)`, frame numbers `(rows,)` or None, and the rows' lines."""
+    columns, index = layout.columns, layout.index
+    # Arrays of machine numbers: a list of Python floats would take four times the memory.
     values, frames, lines = array("d"), array("q"), []
     numbered: bool | None = None
     for line, cells in rows:
-        if index >= 0 and not any(cells[i].strip() for i in wanted if i < len(cells)):
-            # Spreadsheets leave empty lines at the end, and pandas writes the name of an index above its numbers.
-            label = cells[index].strip().casefold() if index < len(cells) else ""
-            if label in _FRAME:
-                continue
-        if len(cells) < width:
+        if _is_filler(cells, layout):
+            continue
+        if len(cells) < layout.width:
             raise UserError(
-                f"{path}, line {line}: expected {width} cells, found {len(cells)}; was the file cut off?"
+                f"expected {layout.width} cells, found {len(cells)}",
+                where=f"{path}, line {line}",
+                remedy="was the file cut off?",
             )
         try:
-            row = [float(cells[i] or "nan") for i in wanted]
+            values.extend([float(cells[i] or "nan") for i in columns])
         except ValueError:
-            row = [_number(path, line, cells[i], columns[i]) for i in wanted]
+            values.extend([_number(path, line, cells[i], columns[i]) for i in columns])
         if index >= 0:
             if numbered is None:
                 numbered = _is_number(cells[index])
             if numbered:
                 frames.append(_frame(path, line, cells[index]))
-        values.extend(row)
         lines.append(line)
-    table = (
-        np.frombuffer(values, np.float64).reshape(-1, len(wanted))
-        if values
-        else np.empty((0, len(wanted)))
-    )
-    return table, np.frombuffer(frames, np.int64) if numbered else None, lines
+    table = np.array(values, np.float64).reshape(-1, len(columns))
+    return table, np.array(frames, np.int64) if numbered else None, lines
+
+
+def _is_filler(cells: Sequence[str], layout: _Layout) -> bool:
+    """Is this an empty line, or the name of an index?
+
+    Spreadsheets leave empty lines at the end, and pandas writes an index's name above its numbers.
+    """
+    if layout.index < 0:
+        return False
+    if any(cells[i].strip() for i in layout.columns if i < len(cells)):
+        return False
+    label = cells[layout.index] if layout.index < len(cells) else ""
+    return label.strip().casefold() in _FRAME
 
 
 def _is_number(text: str) -> bool:
@@ -173,7 +198,8 @@ def _is_number(text: str) -> bool:
 def _frame(path: Path, line: int, text: str) -> int:
     if not _is_number(text) or abs(float(text)) >= 2**31:
         raise UserError(
-            f"{path}, line {line}: expected a frame number in the first column, found {text[:40]!r}"
+            f"expected a frame number in the first column, found {text[:40]!r}",
+            where=f"{path}, line {line}",
         )
     return int(float(text))
 
@@ -186,6 +212,6 @@ def _number(path: Path, line: int, text: str, column: Column) -> float:
         return float(text.replace(",", "."))  # a decimal comma, where semicolons divide the cells
     except ValueError:
         raise UserError(
-            f"{path}, line {line}, {column.coordinate} of {column.part}: expected a number or nothing, "
-            f"found {text[:40]!r}"
+            f"expected a number or nothing, found {text[:40]!r}",
+            where=f"{path}, line {line}, {column.coordinate} of {column.part}",
         ) from None

@@ -1,4 +1,7 @@
-"""The points of those animals of a pose file that are meant. Which file belongs to a video: `files/poses.py`."""
+"""The animals and keypoints of a pose file that the settings select.
+
+`files/poses.py` tells which file belongs to a video.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +18,26 @@ ALL = "all"  # the word for every animal of a file
 def load_poses(
     path: Path, config: DataConfig, any_skeleton: bool
 ) -> tuple[tuple[Pose, ...], tuple[Match, ...]]:
-    """The poses of the animals that the settings mean, with the six keypoints by our names, and what was matched.
+    """The poses of the selected animals with their keypoints renamed, and how these were matched.
 
-    With `any_skeleton`, the keypoints stay as they are in the file, or are those that `kp_names` gives. Raises
-    `UserError`.
+    With `any_skeleton`, the keypoints stay as they are in the file, or are those that `kp_names`
+    lists. Raises `UserError`.
     """
-    every = config.individual is not None and config.individual.casefold() == ALL
-    return name_poses(
-        read_poses(path) if every else (read_pose(path, config.individual),), config, any_skeleton
-    )
+    if config.individual is not None and config.individual.casefold() == ALL:
+        poses = read_poses(path)
+    else:
+        poses = (read_pose(path, config.individual),)
+    return name_poses(poses, config, any_skeleton)
 
 
 def name_poses(
     poses: tuple[Pose, ...], config: DataConfig, any_skeleton: bool
 ) -> tuple[tuple[Pose, ...], tuple[Match, ...]]:
-    """Poses with the six keypoints by our names, and what was matched; or, with `any_skeleton`, as they are."""
+    """Poses with the names of the six keypoints, and how these were matched.
+
+    With `any_skeleton`, the keypoints stay as they are in the file, or are those that `kp_names`
+    lists.
+    """
     given = parse_kp_names(config.kp_names)
     if any_skeleton and not given:
         return poses, ()

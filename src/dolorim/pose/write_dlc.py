@@ -1,4 +1,4 @@
-"""DeepLabCut tables."""
+"""Writes tables as DeepLabCut does."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from dolorim.files.tables import write_table
 def write_dlc(
     path: Path, scorer: str, names: Sequence[str], points: np.ndarray, likelihood: np.ndarray
 ) -> None:
-    """Write the usual CSV with three header rows.
+    """Write the usual CSV with three header rows: scorer, bodyparts, coords.
 
     `points` is `(time, keypoint, xy)` in pixels, `likelihood` `(time, keypoint)`.
     """
-    columns = [(n, c) for n in names for c in ("x", "y", "likelihood")]
-    header = ["scorer", *[scorer] * len(columns)]
+    coordinates = ("x", "y", "likelihood")
+    header = ["scorer", *[scorer] * (len(names) * len(coordinates))]
     table = np.concatenate([points, likelihood[..., None]], axis=-1).reshape(len(points), -1)
     rows: list[Sequence[object]] = [
-        ["bodyparts", *(n for n, _ in columns)],
-        ["coords", *(c for _, c in columns)],
+        ["bodyparts", *np.repeat(np.array(names, object), len(coordinates))],
+        ["coords", *coordinates * len(names)],
     ]
-    rows += [[i, *row] for i, row in enumerate(table.tolist())]
+    rows += [[frame, *row] for frame, row in enumerate(table.tolist())]
     write_table(path, header, rows)
