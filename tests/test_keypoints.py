@@ -77,7 +77,7 @@ def test_a_name_that_may_be_another_part_is_not_matched(name):
     for missing in KEYPOINTS:
         names = [n for n in KEYPOINTS if n != missing]
         with pytest.raises(
-            UserError, match=f"no keypoint could be taken for {missing}; it has .*{re.escape(name)}"
+            UserError, match=f"no keypoint matches {missing}; it has .*{re.escape(name)}"
         ):
             match_keypoints([*names, name])
 
@@ -99,7 +99,7 @@ def test_two_names_that_would_do_are_an_error_that_names_both():
 def test_what_is_given_goes_before_what_would_be_found_and_is_not_used_twice():
     names = ["mouth", "chin", *KEYPOINTS[1:]]
     assert matched(names, given={"Chin": "mouth"})["mouth"] == "chin"
-    with pytest.raises(UserError, match="no keypoint could be taken for mouth"):
+    with pytest.raises(UserError, match="no keypoint matches mouth"):
         match_keypoints(KEYPOINTS, given={"mouth": "tail_base"})
 
 
@@ -166,6 +166,6 @@ def test_the_real_top_view_pose_has_not_and_its_names_are_listed(real_data):
     )
     with pytest.raises(
         UserError,
-        match=r"taken for L_frontpaw, .*; it has snout, leftear, rightear, tailbase; name them",
+        match=r"matches L_frontpaw, .*; it has snout, leftear, rightear, tailbase; name them",
     ):
         with_our_names(pose)

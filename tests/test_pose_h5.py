@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
-from dolorim.pose.read import read_pose, read_poses
 from dolorim.pose.pickled_text import literal
+from dolorim.pose.read import read_pose, read_poses
 
 NAMES = ["mouth", "tail_base", "Pfötchen"]
 LABELS = [("net", n, c) for n in NAMES for c in ("x", "y", "likelihood")]

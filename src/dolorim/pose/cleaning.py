@@ -1,6 +1,7 @@
-"""From what a tracker wrote to points one can rely on: what was doubtful is missing, and short gaps are bridged.
+"""Cleaning of poses: doubtful points become missing, and short gaps are interpolated.
 
-Nothing here makes up a position where an animal was not seen for long: that stays missing, with the time since it was.
+No position is made up where a point was not seen for long: it stays missing, together with the time
+since it was last seen.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from dolorim.core.runs import runs
 from dolorim.pose.pose import Pose
 
 BODY = ("mouth", "tail_base")
-_STRETCHED = 95  # percentile of the distance that stands for a stretched animal; the few above it are tracking errors
+# Percentile of the distance of both ends that stands for a stretched animal; the few distances
+# above it are tracking errors.
+_STRETCHED = 95
 _ENOUGH = 10  # frames in which both ends must have been seen
 
 
@@ -23,9 +26,10 @@ _ENOUGH = 10  # frames in which both ends must have been seen
 class CleanPose:
     """A cleaned pose. All arrays are `(time, keypoint)`.
 
-    In `pose`, short gaps are bridged and long ones missing. `seen` is true where the tracker saw the point and was
-    believed: a point that is neither missing nor seen was interpolated, and its likelihood is NaN. `since_seen` counts
-    frames since the point was last seen, 0 where it is, infinity before it was for the first time.
+    In `pose`, short gaps are interpolated and long ones missing. `seen` is true where the tracker's
+    point was kept. A point that is neither missing nor seen was interpolated, and its likelihood is
+    NaN. `since_seen` counts frames since the point was last seen: 0 where it is, infinity before
+    the first time.
     """
 
     pose: Pose
@@ -42,7 +46,10 @@ class CleanPose:
 
 
 def gate(pose: Pose, likelihood: float) -> np.ndarray:
-    """`(time, keypoint)`: points whose likelihood reaches the threshold, or is not known (set by hand)."""
+    """`(time, keypoint)`: points whose likelihood reaches the threshold, or is unknown.
+
+    The likelihood of points that were set by hand is unknown.
+    """
     if pose.likelihood is None:
         return ~pose.missing
     return ~pose.missing & ~(pose.likelihood < likelihood)
@@ -51,22 +58,27 @@ def gate(pose: Pose, likelihood: float) -> np.ndarray:
 def body_length_px(pose: Pose, likelihood: float = 0.6, ends: Sequence[str] = BODY) -> float:
     """The length of the stretched animal in pixels: one number for a whole recording.
 
-    A high percentile of the distance of its ends, for an animal seen from below is rarely stretched and never longer
-    than it is. Raises `UserError` where they were not seen together in 10 frames.
+    It is a high percentile of the distance of both ends: an animal seen from below is rarely
+    stretched and never appears longer than it is. Raises `UserError` if both ends were seen
+    together in fewer than 10 frames.
     """
     columns = [pose.names.index(e) for e in ends]
     both = gate(pose, likelihood)[:, columns].all(axis=1)
     where = pose.source or "the pose"
     if both.sum() < _ENOUGH:
         raise UserError(
-            f"{where}: expected {' and '.join(ends)} together in {_ENOUGH} frames to measure the body length, found "
-            f"{both.sum()}; lower --kp_likelihood_thr or give --body_length_px"
+            f"expected {' and '.join(ends)} together in {_ENOUGH} frames to measure the body "
+            f"length, found {both.sum()}",
+            where=where,
+            remedy="lower --kp_likelihood_thr or give --body_length_px",
         )
     one, two = (pose.points[both, c] for c in columns)
     length = float(np.percentile(np.hypot(*(one - two).T), _STRETCHED))
     if length <= 0:
         raise UserError(
-            f"{where}: {' and '.join(ends)} are always at the same place; check the names of the keypoints"
+            f"{' and '.join(ends)} are always at the same place",
+            where=where,
+            remedy="check the names of the keypoints",
         )
     return length
 
@@ -80,13 +92,14 @@ def clean(
     max_glitch: int = 5,
     max_gap: int = 5,
 ) -> CleanPose:
-    """Drop doubtful points and tracking errors, and bridge gaps of up to `max_gap` frames by straight lines.
+    """Drop doubtful points and tracking errors, and interpolate gaps of up to `max_gap` frames.
 
-    A point below the `likelihood` is not believed. Where a point moves farther than `max_jump` body lengths (of
-    `body_length` pixels) from one frame to the next, its track is cut; after n frames without it, farther than
-    sqrt(n) times that, for nobody keeps up the pace of a step. Pieces that last no more than `max_glitch` frames are
-    not believed, longer ones are: after a true leap the animal stays where it went. In bottom-view video of 15 and 30
-    frames/s, 99 % of the steps of confident paws are below 0.25 body lengths.
+    A point below the `likelihood` is dropped. Where a point moves farther than `max_jump` body
+    lengths (of `body_length` pixels) between two frames, its track is cut; over a gap of n frames,
+    where it moves farther than sqrt(n) times that, since steps change direction. Pieces of at most
+    `max_glitch` frames are dropped; longer ones stay, because after a real leap the animal stays
+    where it went. In bottom-view video of 15 and 30 frames/s, 99 % of the steps of confidently
+    tracked paws are below 0.25 body lengths.
     """
     if not body_length > 0:
         raise ValueError(f"expected a body length in pixels above 0, got {body_length}")
@@ -105,7 +118,7 @@ def clean(
 
 
 def since_seen(seen: np.ndarray) -> np.ndarray:
-    """Frames since each point was last seen, `(time, keypoint)` float64; infinity before the first time."""
+    """Frames since each point was last seen `(time, keypoint)`; infinity before the first time."""
     frames = np.arange(len(seen), dtype=np.float64)[:, None]
     last = np.where(seen, frames, -np.inf)
     return frames - np.maximum.accumulate(last, axis=0)
@@ -114,9 +127,10 @@ def since_seen(seen: np.ndarray) -> np.ndarray:
 def _glitches(
     points: np.ndarray, believed: np.ndarray, reach_px: float, max_glitch: int
 ) -> np.ndarray:
-    """`(time,)`: points of short pieces of the track `(time, xy)` that are cut off by jumps on every side they have.
+    """`(time,)`: points of short pieces of a track `(time, xy)` that jumps separate from the rest.
 
-    After a short piece has gone, those around it may prove to be one: so the pieces are cut anew until none goes.
+    Without a short piece, its neighbors may turn out to be one piece, so the track is cut again
+    until no piece is dropped.
     """
     bad = np.zeros(len(points), bool)
     while True:
@@ -133,7 +147,7 @@ def _glitches(
 
 
 def _bridge(points: np.ndarray, seen: np.ndarray, max_gap: int) -> np.ndarray:
-    """The track `(time, xy)` where it was seen, and straight lines over gaps of up to `max_gap` frames."""
+    """The track `(time, xy)`, linearly interpolated over gaps of up to `max_gap` frames."""
     filled = np.where(seen[:, None], points, np.nan)
     at = np.flatnonzero(seen)
     if len(at) == 0:

@@ -1,4 +1,4 @@
-"""Features of any skeleton, and of how animals stand to each other."""
+"""Features of any skeleton, and of the relations between animals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from dolorim.pose.keypoints import SPELLINGS
+from dolorim.pose.keypoints import SPELLINGS, squash
 from dolorim.pose.motion import (
     Clock,
     Columns,
@@ -24,17 +24,17 @@ from dolorim.pose.motion import (
 
 
 def body_axis(keypoints: Sequence[str]) -> tuple[int, int]:
-    """Indices of the foremost and the hindmost keypoint of the trunk, by their names, else the first and the last one.
+    """Indices of the front and the rear keypoint of the trunk, by name; else the first and last.
 
-    A mouth, nose or head is in front (from above also the top); the base of the tail, or what is just called tail, is
-    behind. With one keypoint both are 0.
+    A mouth, nose or head is in front (from above also the top); the base of the tail, or what is
+    just called tail, is the rear. With one keypoint both are 0.
     """
-    words = ["".join(c for c in k.casefold() if c.isalnum()) for k in keypoints]
-    words = [SPELLINGS.get(w, w) for w in words]
-    last = len(words) - 1
+    squashed = [squash(keypoint) for keypoint in keypoints]
+    words = [SPELLINGS.get(word, word) for word in squashed]
     front = next((words.index(w) for w in ("mouth", "head", "top") if w in words), 0)
-    behind = (words.index(w) for w in ("tail_base", "tail", "hip", "back") if w in words)
-    return front, next((b for b in behind if b != front), last if front != last else 0)
+    rears = [words.index(w) for w in ("tail_base", "tail", "hip", "back") if w in words]
+    fallback = [len(words) - 1, 0]
+    return front, next((rear for rear in (*rears, *fallback) if rear != front), 0)
 
 
 def trunk(keypoints: Sequence[str]) -> list[int]:
@@ -50,7 +50,11 @@ def add_generic(
     since_seen: np.ndarray,
     clock: Clock,
 ) -> None:
-    """`points` `(time, animal, keypoint, xy)` in body lengths, `since_seen` `(time, animal, keypoint)` in frames."""
+    """Add the features of all animals, and of their relations.
+
+    `points` `(time, animal, keypoint, xy)` are in body lengths, `since_seen`
+    `(time, animal, keypoint)` in frames.
+    """
     front, back = body_axis(keypoints)
     smooth = rolling_mean(points, clock.smooth)
     heading = unit(points[:, :, front] - points[:, :, back])
@@ -89,8 +93,9 @@ def add_generic(
     columns.add_each(["seen", "unseen_s"], np.stack([seen.mean(2), seconds.min(2)], -1))
     if points.shape[1] > 1:
         columns.add(["animals seen"], seen.any(2).sum(1, keepdims=True))
-        each = np.stack([speed, dot(velocities[1], heading), length(points[:, :, front] - points[:, :, back]),
-                         seen.mean(2), seconds.min(2)], -1)  # fmt: skip
+        forward = dot(velocities[1], heading)
+        trunk_length = length(points[:, :, front] - points[:, :, back])
+        each = np.stack([speed, forward, trunk_length, seen.mean(2), seconds.min(2)], -1)
         _add_relations(columns, keypoints, points, center, heading, velocities, each, clock)
 
 
@@ -104,7 +109,11 @@ def _add_relations(
     each: np.ndarray,
     clock: Clock,
 ) -> None:
-    """`each` `(time, animal, 5)`: speed, forward speed, length, share of points seen, seconds since any was."""
+    """Add the features of each pair of animals.
+
+    `each` `(time, animal, 5)` has speed, forward speed, length, the share of points seen, and the
+    seconds since any was seen.
+    """
     front, back = body_axis(keypoints)
     a, b = np.array(list(combinations(range(points.shape[1]), 2))).T
     apart = length(
@@ -146,7 +155,7 @@ def _add_relations(
     for name, both in (("approach", approach), ("facing", facing)):
         columns.add_each([f"{name} less"], np.fmin.reduce(both, axis=-1, keepdims=True))
         columns.add_each([f"{name} more"], np.fmax.reduce(both, axis=-1, keepdims=True))
-    # Who does what to whom: the least and the largest values come from different animals, these from one.
+    # Who does what to whom: minimum and maximum may be of different animals, these are of one.
     behind = np.stack(
         [length(nose_a - points[:, b, back]), length(nose_b - points[:, a, back])], -1
     )

@@ -1,4 +1,4 @@
-"""Keypoint names: what other people call the six points, matched tolerantly and never by guess."""
+"""Keypoint names: what labs call the six points, matched tolerantly but never by guessing."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Match:
         return self.ours if self.how == "exact" else f"{self.ours} = {self.theirs} ({self.how})"
 
 
-def _squash(name: str) -> str:
+def squash(name: str) -> str:
     """A name without case, spaces and punctuation."""
     return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def _spellings() -> dict[str, str]:
-    """Every squashed spelling that means one of the six and nothing else.
+    """Every squashed spelling that means one of the six keypoints and nothing else.
 
-    A paw is a side, an end and a word for paw, all three and nothing more, in any order. Bare letters as in FL are left
-    out (an ear, a leg?), and so are leg and limb (a joint?).
+    A paw is a side, an end and a word for paw, all three and nothing more, in any order. Letters
+    such as FL are left out (an ear? a leg?), and so are leg and limb (a joint?).
     """
     mouths = ("mouth", "nose", "snout", "nosetip", "snouttip", "tipofnose", "tipofsnout")
     tails = (
@@ -46,34 +46,38 @@ def _spellings() -> dict[str, str]:
         "rootoftail",
         "tailstart",
     )
-    found = dict.fromkeys(mouths, "mouth") | dict.fromkeys(tails, "tail_base")
+    spellings = dict.fromkeys(mouths, "mouth") | dict.fromkeys(tails, "tail_base")
     for side, end in itertools.product("LR", ("front", "hind")):
         sides = {"L": ("l", "left"), "R": ("r", "right")}[side]
         ends = {"front": ("front", "fore"), "hind": ("hind", "rear", "back")}[end]
         for words in itertools.product(sides, ends, ("paw", "foot", "hand")):
             for order in itertools.permutations(words):
-                found["".join(order)] = f"{side}_{end}paw"
-    return found
+                spellings["".join(order)] = f"{side}_{end}paw"
+    return spellings
 
 
 SPELLINGS = _spellings()
 
 
 def parse_kp_names(text: str) -> dict[str, str]:
-    """`theirs=ours,...` as a dictionary. Raises `UserError` for what is not of this form."""
-    found: dict[str, str] = {}
+    """`theirs=ours,...` as a dictionary. Raises `UserError` for text of any other form."""
+    given: dict[str, str] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
-        theirs, equals, ours = (p.strip() for p in part.rpartition("="))
-        if not (theirs and equals and ours):
+        theirs, _, ours = (p.strip() for p in part.rpartition("="))
+        if not (theirs and ours):
             raise UserError(
-                f"kp_names: expected theirs=ours,..., found {part!r}; for example Snout=mouth"
+                f"expected theirs=ours,..., found {part!r}",
+                where="kp_names",
+                remedy="for example Snout=mouth",
             )
-        if theirs in found or ours in found.values():
+        if theirs in given or ours in given.values():
             raise UserError(
-                f"kp_names: {part!r} names one side of the equals sign for the second time; keep one"
+                f"{part!r} names one side of the equals sign for the second time",
+                where="kp_names",
+                remedy="keep one",
             )
-        found[theirs] = ours
-    return found
+        given[theirs] = ours
+    return given
 
 
 def match_keypoints(
@@ -84,64 +88,89 @@ def match_keypoints(
 ) -> tuple[Match, ...]:
     """Which of `names` is which of `wanted`, in the order of `wanted`.
 
-    What is `given` (theirs to ours) goes first; then the very name; then the name but for case, spaces and punctuation;
-    then, for the six, another word for it. Raises `UserError` where one is not found or two would do.
+    Names that are `given` (theirs to ours) come first, then the very name, then the name regardless
+    of case, spaces and punctuation, then, for the six, a synonym. Raises `UserError` if one is not
+    found, or two would fit.
     """
-    given = dict(given or {})
-    wanted = list(wanted)
+    matches = _match_given(names, wanted, given or {}, where)
+    taken = {match.index for match in matches.values()}
+    free = [i for i in range(len(names)) if i not in taken]
+    for ours in wanted:
+        if ours in matches:
+            continue
+        match = _match_one(names, free, ours, where)
+        if match is not None:
+            matches[ours] = match
+    lacking = [ours for ours in wanted if ours not in matches]
+    if lacking:
+        raise UserError(
+            f"no keypoint matches {', '.join(lacking)}; it has {', '.join(names)}",
+            where=where,
+            remedy=f"name them with --kp_names theirs={lacking[0]},...",
+        )
+    return tuple(matches[ours] for ours in wanted)
+
+
+def _match_given(
+    names: Sequence[str], wanted: Sequence[str], given: Mapping[str, str], where: str
+) -> dict[str, Match]:
+    """The matches that the user has given, by our names. Raises `UserError` if they do not fit."""
+    matches: dict[str, Match] = {}
     there = ", ".join(names)
-    found: dict[str, Match] = {}
     for theirs, ours in given.items():
         if ours not in wanted:
             raise UserError(
-                f"kp_names: no keypoint is called {ours}; there are {', '.join(wanted)}"
+                f"no keypoint is called {ours}",
+                where="kp_names",
+                remedy=f"there are {', '.join(wanted)}",
             )
         index = _find(theirs, names)
         if index is None:
-            raise UserError(f"kp_names: {where} has no keypoint {theirs}; it has {there}")
-        found[ours] = Match(ours, names[index], index, "given")
-    taken = {m.index for m in found.values()}
-    if len(taken) < len(found):
-        raise UserError(f"kp_names: two names of {where} mean the same keypoint; it has {there}")
-    for ours in wanted:
-        if ours in found:
-            continue
-        free = [(i, n) for i, n in enumerate(names) if i not in taken]
-        ways = {
-            "exact": [(i, n) for i, n in free if n == ours],
-            "spelling": [(i, n) for i, n in free if _squash(n) == _squash(ours)],
-            "synonym": [(i, n) for i, n in free if SPELLINGS.get(_squash(n)) == ours],
-        }
-        how = next((way for way, fits in ways.items() if fits), None)
-        if how is None:
-            continue
-        if len(ways[how]) > 1:
-            both = " and ".join(n for _, n in ways[how])
-            raise UserError(
-                f"{where}: both {both} could be {ours}; say which with --kp_names {ways[how][0][1]}={ours}"
-            )
-        index, theirs = ways[how][0]
-        found[ours] = Match(ours, theirs, index, how)
-    lacking = [ours for ours in wanted if ours not in found]
-    if lacking:
+            raise UserError(f"{where} has no keypoint {theirs}; it has {there}", where="kp_names")
+        matches[ours] = Match(ours, names[index], index, "given")
+    if len({match.index for match in matches.values()}) < len(matches):
         raise UserError(
-            f"{where}: no keypoint could be taken for {', '.join(lacking)}; it has {there}; "
-            f"name them with --kp_names theirs={lacking[0]},..."
+            f"two names of {where} mean the same keypoint; it has {there}", where="kp_names"
         )
-    return tuple(found[ours] for ours in wanted)
+    return matches
+
+
+def _match_one(names: Sequence[str], free: Sequence[int], ours: str, where: str) -> Match | None:
+    """The match among the `free` names in the surest way there is. Raises `UserError` for two."""
+    squashed = squash(ours)
+    ways = {
+        "exact": [i for i in free if names[i] == ours],
+        "spelling": [i for i in free if squash(names[i]) == squashed],
+        "synonym": [i for i in free if SPELLINGS.get(squash(names[i])) == ours],
+    }
+    for how, indices in ways.items():
+        if len(indices) > 1:
+            both = " and ".join(names[i] for i in indices)
+            raise UserError(
+                f"both {both} could be {ours}",
+                where=where,
+                remedy=f"say which with --kp_names {names[indices[0]]}={ours}",
+            )
+        if indices:
+            return Match(ours, names[indices[0]], indices[0], how)
+    return None
 
 
 def _find(name: str, names: Sequence[str]) -> int | None:
-    """Where a name stands, as written or else but for case, spaces and punctuation; None unless in one place."""
-    fits = [i for i, n in enumerate(names) if n == name] or [
-        i for i, n in enumerate(names) if _squash(n) == _squash(name)
-    ]
-    return fits[0] if len(fits) == 1 else None
+    """The index of a name, as written or regardless of case and punctuation; None if not unique."""
+    matches = [i for i, n in enumerate(names) if n == name]
+    if not matches:
+        matches = [i for i, n in enumerate(names) if squash(n) == squash(name)]
+    return matches[0] if len(matches) == 1 else None
 
 
 def with_our_names(
     pose: Pose, wanted: Sequence[str] = KEYPOINTS, given: Mapping[str, str] | None = None
 ) -> tuple[Pose, tuple[Match, ...]]:
-    """The pose with the wanted keypoints alone, in their order and by their names, and what was matched."""
+    """The pose reduced to the wanted keypoints, in order and by our names, and the matches.
+
+    Raises `UserError` like `match_keypoints`.
+    """
     matches = match_keypoints(pose.names, wanted, given, str(pose.source or "the pose"))
-    return pose.take([m.index for m in matches], [m.ours for m in matches]), matches
+    indices = [match.index for match in matches]
+    return pose.take(indices, [match.ours for match in matches]), matches

@@ -1,6 +1,7 @@
-"""Local arithmetic on tracks with gaps: smoothing, velocities, rolling statistics, coordinates along the body.
+"""Local arithmetic on tracks with gaps: smoothing, velocities, rolling statistics, directions.
 
-Time is the first axis. At the ends of an array windows are cut off, and a difference takes the last frame there is.
+Time is the first axis. At the ends of an array, windows are shorter, and a difference uses the last
+frame that exists.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 REACH = 32
-"""Frames on either side that a feature may depend on. Smoothing, lags and rolling windows share them."""
+"""Frames on either side that a feature may depend on, by smoothing, lags and rolling windows."""
 _SMOOTH, _LAG, _ROLL = 4, 12, 16
-# No usual rate, 29.97 to 30.3 among them, makes half frames of these: else a whim of rounding would be a feature.
+# At none of the usual frame rates (29.97 and 30.3 among them) are these near half a frame: rounding
+# would otherwise decide what a feature measures.
 _SMOOTH_S, _LAGS_S, _ROLL_S = 0.072, (0.063, 0.143, 0.4), 0.51
 _UNSEEN_S = 2.0
 
 
 class Clock:
-    """How many frames the windows have at a frame rate: those in seconds above, at least 1 and within `REACH`."""
+    """The sizes of all windows in frames at a frame rate: at least 1, and within `REACH` in sum."""
 
     def __init__(self, rate_hz: float) -> None:
         self.rate_hz = rate_hz
@@ -27,37 +29,36 @@ class Clock:
         self.roll = _frames(_ROLL_S, rate_hz, _ROLL)
 
     def velocity(self, x: np.ndarray, lag: int) -> np.ndarray:
-        """Change per second from `lag` frames before to `lag` frames after; NaN where there is but one frame."""
+        """Change per second from `lag` frames before to `lag` after; NaN for a single frame."""
         before, after, seconds = self.around(len(x), lag)
         return _ratio(x[after] - x[before], seconds.reshape(-1, *[1] * (x.ndim - 1)))
 
     def around(self, frames: int, lag: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For each frame the one `lag` before it, the one `lag` after it, and the seconds between the two."""
+        """For each frame those `lag` before and after it, and the seconds between these two."""
         at = np.arange(frames)
         before, after = np.maximum(at - lag, 0), np.minimum(at + lag, frames - 1)
         return before, after, (after - before) / self.rate_hz
 
 
 def rolling_mean(x: np.ndarray, half: int) -> np.ndarray:
-    """Mean of what is there within `half` frames on either side, NaN where nothing is."""
+    """Mean of the known values within `half` frames on either side; NaN if there are none."""
     known = np.isfinite(x)
-    return _ratio(
-        _rolling_sum(np.where(known, x, 0.0), half), _rolling_sum(known.astype(np.float64), half)
-    )
+    count = _rolling_sum(known.astype(np.float64), half)
+    return _ratio(_rolling_sum(np.where(known, x, 0.0), half), count)
 
 
 def rolling_mean_and_std(x: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (of the population) of what is there within `half` frames on either side."""
+    """Mean and population standard deviation of the known values within `half` frames."""
     known = np.isfinite(x)
-    there, count = np.where(known, x, 0.0), _rolling_sum(known.astype(np.float64), half)
-    mean = _ratio(_rolling_sum(there, half), count)
-    return mean, np.sqrt(
-        np.maximum(_ratio(_rolling_sum(there * there, half), count) - mean**2, 0.0)
-    )
+    values = np.where(known, x, 0.0)
+    count = _rolling_sum(known.astype(np.float64), half)
+    mean = _ratio(_rolling_sum(values, half), count)
+    variance = _ratio(_rolling_sum(values * values, half), count) - mean**2
+    return mean, np.sqrt(np.maximum(variance, 0.0))  # rounding may make it slightly negative
 
 
 def mean_seen(x: np.ndarray, axis: int) -> np.ndarray:
-    """Mean over an axis of what is there, NaN where nothing is."""
+    """Mean over an axis of the known values; NaN if there are none."""
     known = np.isfinite(x)
     return _ratio(np.where(known, x, 0.0).sum(axis), known.sum(axis))
 
@@ -82,14 +83,14 @@ def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def turning(heading: np.ndarray, clock: Clock) -> np.ndarray:
-    """Radians per second between the directions `(time, animal, xy)` a lag before and after, `(time, animal)`."""
+    """Radians per second `(time, animal)` between headings `(time, animal, xy)` a lag apart."""
     before, after, seconds = clock.around(len(heading), clock.lags[1])
     angle = np.arctan2(cross(heading[before], heading[after]), dot(heading[before], heading[after]))
     return _ratio(angle, seconds[:, None])
 
 
 def unseen_s(since_seen: np.ndarray, clock: Clock) -> np.ndarray:
-    """Seconds since something was last seen, from frames; longer ago than `_UNSEEN_S` is all the same."""
+    """Seconds since something was last seen, from frames; at most `_UNSEEN_S`."""
     return np.minimum(since_seen / clock.rate_hz, _UNSEEN_S)
 
 
@@ -120,7 +121,7 @@ class Columns:
         self.blocks.append(block.reshape(len(block), len(names)))
 
     def add_each(self, names: Sequence[str], block: np.ndarray) -> None:
-        """`block` `(time, animal or pair, names)`: of several, which have no order, the least and the largest value."""
+        """Add features `(time, animal or pair, names)`; of several, the minimum and the maximum."""
         if block.shape[1] == 1:
             self.add(names, block[:, 0])
         elif block.shape[1] > 1:

@@ -25,9 +25,11 @@ _SIDES = ("front", "hind")
 
 
 def add_paws(columns: Columns, points: np.ndarray, since_seen: np.ndarray, clock: Clock) -> None:
-    """`points` `(time, keypoint, xy)` in body lengths, `since_seen` `(time, keypoint)` in frames; the six `KEYPOINTS`.
+    """Add the features of the paws.
 
-    Left minus right and what is across the body change their signs in a mirror; everything else only changes sides.
+    `points` `(time, keypoint, xy)` are in body lengths, `since_seen` `(time, keypoint)` in frames,
+    both of the six `KEYPOINTS`. In a mirror, left minus right and what is across the body change
+    their signs; everything else only changes sides.
     """
     heading = unit(points[:, _MOUTH] - points[:, _TAIL])
     middle = (points[:, _MOUTH] + points[:, _TAIL]) / 2
@@ -50,7 +52,7 @@ def add_paws(columns: Columns, points: np.ndarray, since_seen: np.ndarray, clock
         ["forward", "sideways", "turning"], np.c_[dot(body, heading), cross(heading, body), turn]
     )
     egocentric = np.stack([along, across], -1)
-    own = length(clock.velocity(egocentric, clock.lags[0]))  # of the paw as the body sees it
+    own = length(clock.velocity(egocentric, clock.lags[0]))  # relative to the body
     columns.add([f"{p} own speed" for p in PAWS], own)
 
     trunk = points[:, [_MOUTH, _TAIL]]
@@ -71,8 +73,11 @@ def add_paws(columns: Columns, points: np.ndarray, since_seen: np.ndarray, clock
 
 
 def _shaking(points: np.ndarray, clock: Clock) -> np.ndarray:
-    """`(time, paw)`: how strongly each paw shakes (root mean square of what is faster than its local mean), beyond the
-    calmer end of the trunk: when both ends shake with the paw, it is the tracker or the whole animal."""
+    """How strongly each paw shakes `(time, paw)`: the root mean square around its local mean.
+
+    The shaking of the calmer end of the trunk is subtracted: when both ends shake with the paw, it
+    is the tracker or the whole animal.
+    """
     fast = length(points - rolling_mean(points, clock.smooth)) ** 2
     energy = np.sqrt(rolling_mean(fast, clock.lags[1]))
     jitter = np.fmin(energy[:, _MOUTH], energy[:, _TAIL])

@@ -16,8 +16,10 @@ _TEXT = frozenset(
 _NUMBERS = frozenset(("INT", "LONG", "BININT", "BININT1", "BININT2", "LONG1"))
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _GROUPS = frozenset(
-    ("LIST", "EMPTY_LIST", "TUPLE", "EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
-    + ("DICT", "EMPTY_DICT")
+    (
+        *("LIST", "EMPTY_LIST", "DICT", "EMPTY_DICT"),
+        *("TUPLE", "EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+    )
 )
 
 

@@ -1,4 +1,4 @@
-"""The pose of a recording, cleaned and laid on its frames."""
+"""The pose of a recording, cleaned and aligned with its frames."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _SMOOTH_S = 0.1  # of the crop's way and heading
 class PoseTrack:
     """Cleaned points on the frames of a recording; row t is frame t.
 
-    `points` `(time, animal, keypoint, xy)` float32 pixels, NaN where missing; `since_seen` `(time, animal, keypoint)`
-    float32 frames since the tracker last saw the point, infinity before the first time. `length_px` is the body
-    length, or what stands for it in another skeleton. `notes` tell what did not fit.
+    `points` `(time, animal, keypoint, xy)` float32 are in pixels, NaN where missing. `since_seen`
+    `(time, animal, keypoint)` float32 is in frames since the point was last seen, infinity before
+    the first time. `length_px` is the body length, or its substitute for other skeletons. `notes`
+    says what did not fit.
     """
 
     names: tuple[str, ...]
@@ -44,26 +45,24 @@ class PoseTrack:
         return Skeleton(self.names, self.points.shape[1])
 
     def at(self, wanted: np.ndarray, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Points and frames since they were seen at places `(time,)` between frames, on straight lines.
+        """Points and frames since they were seen, interpolated at places `(time,)` between frames.
 
-        Beyond the frames `[first, last]` nothing is known.
+        Outside the frames `[first, last]` nothing is known.
         """
         inside = (wanted >= first) & (wanted <= last)
         place = np.clip(wanted, first, last)
         low = np.floor(place).astype(np.int64)
-        high, share = (
-            np.minimum(low + 1, last),
-            (place - low).astype(np.float32)[:, None, None, None],
-        )
-        points = np.where(
-            share == 0, self.points[low], (1 - share) * self.points[low] + share * self.points[high]
-        )
+        high = np.minimum(low + 1, last)
+        share = (place - low).astype(np.float32)[:, None, None, None]
+        before, after = self.points[low], self.points[high]
+        # On a frame, the next one does not matter: it may be NaN.
+        points = np.where(share == 0, before, (1 - share) * before + share * after)
         since = self.since_seen[np.round(place).astype(np.int64)]
         points[~inside] = np.nan
         return points, np.where(inside[:, None, None], since, np.inf)
 
     def on(self, n_frames: int) -> PoseTrack:
-        """The same on `n_frames`: rows behind the last frame go, frames behind the last row have no pose."""
+        """The same with `n_frames`: later rows go, and frames without a row have no pose."""
         rows = self.n_frames
         if rows == n_frames:
             return self
@@ -76,11 +75,12 @@ class PoseTrack:
         return replace(self, points=points, since_seen=since, notes=(*self.notes, note))
 
     def way(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the animal is and looks: centers `(time, 2)` in pixels and headings `(time,)` in radians, smoothed.
+        """Smoothed centers `(time, 2)` in pixels and headings `(time,)` in radians of the animal.
 
-        A center is the middle of the body's points. Where some are missing, those that are there tell it by where they
-        usually lie in the body; where there are too few, it goes in a straight line from the last to the next. The
-        heading is that from tail base to mouth, 0 where the skeleton has neither.
+        A center is the middle of the body's points. If some are missing, the others tell it by
+        where they usually lie in the body; if there are too few, it is interpolated linearly. The
+        heading is from tail base to mouth, and 0 for a skeleton without these. Raises `UserError`
+        if no frame has enough points.
         """
         points = self.points[:, 0].astype(np.float64)
         there = np.asarray(np.isfinite(points).all(-1))
@@ -106,14 +106,19 @@ class PoseTrack:
         back = np.stack(
             [cos * usual[:, 0] - sin * usual[:, 1], sin * usual[:, 0] + cos * usual[:, 1]], -1
         )
-        told = points - back
-        enough &= np.isfinite(told).all(-1).any(1)
+        # Each point's estimate of the middle of the body.
+        estimates = points - back
+        enough &= np.isfinite(estimates).all(-1).any(1)
         middle = np.full((len(points), 2), np.nan)
-        middle[enough] = np.nanmedian(told[enough], 1)
+        middle[enough] = np.nanmedian(estimates[enough], 1)
         return _smooth(_filled(middle), self.rate_hz), heading
 
     def _heading(self, points: np.ndarray) -> np.ndarray | None:
-        """Smoothed; a curled animal, whose mouth is near its tail base, says less than a stretched one."""
+        """Headings `(time,)` in radians, smoothed; None for a skeleton without mouth and tail base.
+
+        Vectors are smoothed rather than angles, so that a curled animal, whose mouth is near its
+        tail base, counts less than a stretched one.
+        """
         if not set(BODY) <= set(self.names):
             return None
         mouth, tail = (points[:, self.names.index(name)] for name in BODY)
@@ -164,26 +169,27 @@ def read_any_track(path: Path, config: DataConfig, rate_hz: float) -> PoseTrack:
 
 
 def skeleton_length_px(poses: Sequence[Pose], likelihood: float) -> float:
-    """What stands for the body length where there is no mouth or tail base: the largest extent that is not rare."""
+    """A substitute for the body length of other skeletons: a high percentile of the extent."""
     extents = []
     for pose in poses:
         points = np.where(gate(pose, likelihood)[..., None], pose.points, np.nan)
         with np.errstate(all="ignore"):
-            spread = np.nanmax(np.nan_to_num(points, nan=-np.inf), 1) - np.nanmin(
-                np.nan_to_num(points, nan=np.inf), 1
-            )
-        extents.append(np.hypot(*spread.T))
+            highest = np.nan_to_num(points, nan=-np.inf).max(axis=1)
+            lowest = np.nan_to_num(points, nan=np.inf).min(axis=1)
+            extents.append(np.hypot(*(highest - lowest).T))
     known = np.concatenate(extents)
     known = known[np.isfinite(known) & (known > 0)]
     if known.size == 0:
         raise UserError(
-            f"{poses[0].source}: no frame has two points of one animal; lower --kp_likelihood_thr"
+            "no frame has two points of one animal",
+            where=poses[0].source,
+            remedy="lower --kp_likelihood_thr",
         )
     return float(np.percentile(known, _STRETCHED))
 
 
 def _earlier(values: np.ndarray, frames: int, fill: float) -> np.ndarray:
-    """The rows that many frames earlier (later, if negative), on the same number of rows."""
+    """The rows moved to earlier frames (later ones if negative); the number of rows stays."""
     moved = np.full_like(values, fill)
     if frames > 0:
         moved[: len(values) - frames] = values[frames:]
@@ -193,12 +199,12 @@ def _earlier(values: np.ndarray, frames: int, fill: float) -> np.ndarray:
 
 
 def _known(values: np.ndarray) -> list[np.ndarray]:
-    """Of `(time, keypoint, 2)` for each keypoint the rows that are known."""
+    """The known rows `(n, 2)` of each keypoint in `(time, keypoint, 2)`."""
     return [v[np.isfinite(v).all(1)] for v in np.moveaxis(values, 1, 0)]
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
-    """Straight lines over gaps in `(time, 2)`, the outermost values beyond them."""
+    """Gaps in `(time, 2)` interpolated linearly; before and after all values, the nearest one."""
     known = np.flatnonzero(np.isfinite(values).all(1))
     at = np.arange(len(values))
     return np.stack([np.interp(at, known, values[known, i]) for i in (0, 1)], 1)

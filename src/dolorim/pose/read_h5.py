@@ -1,4 +1,4 @@
-"""Pose tables in HDF5: what DeepLabCut saves through pandas, and the analysis files that SLEAP exports.
+"""Pose tables in HDF5: those of DeepLabCut, saved through pandas, and SLEAP's analysis files.
 
 pandas stores the labels of a table's columns as a pickle. Nothing is unpickled here:
 `pickled_text.literal` reads such an attribute without executing anything.
@@ -22,7 +22,7 @@ from dolorim.pose.pose import Pose, tracked
 
 # What h5py raises where bytes have changed.
 _DAMAGE = (LookupError, TypeError, ValueError, RuntimeError, MemoryError)
-# A few bytes may claim to be terabytes: beyond 64 MiB, numbers may be compressed by so much at most.
+# A few bytes may claim to be terabytes: beyond 64 MiB, this is the highest compression believed.
 _SMALL, _RATIO = 2**26, 500
 _LEVELS = {3: (None, 1, 2), 4: (1, 2, 3)}  # of labels: where individual, part and coordinate stand
 
