@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from dolorim.reporting.statistics import compare
 from dolorim.reporting.stretches import find_stretches
 from dolorim.reporting.study_figures import draw_study
 from dolorim.reporting.study_page import write_study_page
+from dolorim.reporting.study_results import StudyResults
 from dolorim.reporting.summary_text import repeated_recordings, verdict
 from dolorim.reporting.trust import Trust, read_agreement, read_trust
 
@@ -31,150 +32,172 @@ from dolorim.reporting.trust import Trust, read_agreement, read_trust
 def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]:
     """Write `report.html`, tidy tables and figures to `options.out`.
 
-    Returns the page, the answer in words, and what was read. Raises `UserError` for whatever a user must mend.
+    Returns the page, the answer in sentences, and what was read. Raises `UserError` for whatever a
+    user must change.
     """
-    out, seed = options.out, options.seed
     settings = options.shown()
-    within, pain = options.within, options.pain
-    plan = _plan(options.assay, options.bin, within)
-    plan = dataclasses.replace(plan, within=column_key(plan.within)) if plan.within else plan
+    assay = _read_assay(options)
     second_factor = column_key(options.second_factor) if options.second_factor else None
-    observations = read_observations(
-        options.predictions, options.groups, options.classes, options.rate_hz, options.control, options.labels,
+    observed = read_observations(
+        options.predictions,
+        options.groups,
+        options.classes,
+        options.rate_hz,
+        options.control,
+        options.labels,
         options.times_of,
-    )  # fmt: skip
-    trust = None if options.run is None else read_trust(options.run, observations.classes)
-    raters = (
-        None
-        if options.agreement is None
-        else read_agreement(options.agreement, observations.classes)
     )
-    sides = observations.classes
-    observations = _placed(observations, plan, options.stimuli)
-    factors = [f for f in (plan.within, second_factor) if f]
+    trust, raters = None, None
+    if options.run is not None:
+        trust = read_trust(options.run, observed.classes)
+    if options.agreement is not None:
+        raters = read_agreement(options.agreement, observed.classes)
+    observations = _place(observed, assay, options.stimuli)
+    factors = [factor for factor in (assay.within, second_factor) if factor]
     for factor in factors:
-        check_factor(options.groups, observations, factor, between_animals=factor == second_factor)
-    known = next((n for n in pain if n not in observations.classes), None)
-    if known is not None:
-        raise UserError(
-            f"--pain {known}: no such class; there are {', '.join(observations.classes)}"
-        )
-    painful, locomotion = (
-        list(pain) or plan.pain_behaviors(observations.classes),
-        plan.locomotion_behaviors(observations.classes),
-    )
-    locomotion = [c for c in locomotion if c not in painful]
-    found = check_animals(observations)
-    tables = collect(observations, plan, factors)
-    if plan.within:
-        for table in tables.values():
-            _as_numbers(table, plan.within)
-    found += repeated_recordings(observations, plan, tables["recordings"], painful)
-    found += find_stretches(observations, plan)[1]
-    doubts = {} if trust is None else _doubts(trust, observations, sides)
-    seen = [] if trust is None else _learned_from(trust, observations)
-    observations = dataclasses.replace(observations, findings=(*observations.findings, *found))
-    question = Question(painful[0], plan.readout, plan.primary, tuple(locomotion))
+        between_animals = factor == second_factor
+        check_factor(options.groups, observations, factor, between_animals=between_animals)
+    pain, locomotion = _behaviors(options.pain, assay, observations.classes)
+    tables = _measure(observations, assay, factors, trust)
+    findings = [
+        *observations.findings,
+        *check_animals(observations),
+        *repeated_recordings(observations, assay, tables["recordings"], pain),
+        *find_stretches(observations, assay)[1],
+    ]
+    observations = dataclasses.replace(observations, findings=tuple(findings))
     tables["statistics"] = compare(
-        tables["animals"], observations.groups, paired=observations.paired, within=plan.within, second=second_factor,
-        correction=options.correction, seed=seed, question=question,
-    )  # fmt: skip
+        tables["animals"],
+        observations.groups,
+        paired=observations.paired,
+        within=assay.within,
+        second=second_factor,
+        correction=options.correction,
+        seed=options.seed,
+        question=Question(pain[0], assay.readout, assay.primary, tuple(locomotion)),
+    )
+    doubts = {} if trust is None else _doubts(trust, observations, observed.classes)
+    results = StudyResults(observations, assay, tables, pain, locomotion, doubts)
+    # Without factors, `overall` is the same table as `groups`.
+    written = [name for name in tables if factors or name != "overall"]
+    _write_tables(options.out, {name: tables[name] for name in written})
+    summary = verdict(
+        observations, assay, tables["overall"], tables["statistics"], pain, locomotion, doubts
+    )
+    if trust is not None:
+        summary += _learned_from(trust, observations)
+    figures = draw_study(results, options.out / "figures")
+    settings["assay"] = dataclasses.asdict(assay)
+    title = options.title or f"{assay.title}: {options.predictions.resolve().name}"
+    page = options.out / "report.html"
+    write_study_page(page, title, results, summary, figures, trust, raters, settings)
+    return page, summary, observations
+
+
+def _read_assay(options: ReportOptions) -> Assay:
+    changes: dict[str, Any] = {}
+    if options.within is not None:
+        changes["within"] = options.within
+    if options.bin is not None:
+        try:
+            changes["bin_s"] = seconds(options.bin)
+        except ValueError as error:
+            raise UserError(f"--bin: {error}") from None
+    assay = read_assay(options.assay, **changes)
+    if assay.within:
+        return dataclasses.replace(assay, within=column_key(assay.within))
+    return assay
+
+
+def _behaviors(
+    named: Sequence[str], assay: Assay, classes: tuple[str, ...]
+) -> tuple[list[str], list[str]]:
+    """Pain behaviors, those that the user named or the assay's, and behaviors of locomotion."""
+    for name in named:
+        if name not in classes:
+            raise UserError(f"--pain {name}: no such class; there are {', '.join(classes)}")
+    pain = list(named) or assay.pain_behaviors(classes)
+    locomotion = [name for name in assay.locomotion_behaviors(classes) if name not in pain]
+    return pain, locomotion
+
+
+def _measure(
+    observations: Observations, assay: Assay, factors: Sequence[str], trust: Trust | None
+) -> dict[str, pd.DataFrame]:
+    tables = collect(observations, assay, factors)
+    if assay.within:
+        for table in tables.values():
+            _as_numbers(table, assay.within)
     if trust is not None and not why_not_corrected(trust, observations.classes):
         confusions = list(trust.confusions.values())
         tables["corrected"] = corrected_budgets(tables["animals"], observations.classes, confusions)
-    written = [name for name in tables if factors or name != "overall"]
-    refuse_foreign_tables(out, {name: list(tables[name].columns) for name in written})
-    for name in written:
-        table = tables[name]
-        write_tidy(out / f"{name}.csv", table)
-    said = verdict(
-        observations, plan, tables["overall"], tables["statistics"], painful, locomotion, doubts
-    )
-    said += seen
-    figures = draw_study(observations, plan, tables, painful, locomotion, out / "figures")
-    settings["assay"] = dataclasses.asdict(plan)
-    name = options.title or f"{plan.title}: {options.predictions.resolve().name}"
-    page = write_study_page(
-        out / "report.html",
-        name,
-        observations,
-        plan,
-        tables,
-        said,
-        painful,
-        locomotion,
-        figures,
-        trust,
-        raters,
-        settings,
-        doubts,
-    )
-    return page, said, observations
-
-
-def _plan(assay: str, bin: str | None, within: str | None) -> Assay:
-    changes: dict[str, Any] = {} if within is None else {"within": within}
-    if bin is not None:
-        try:
-            changes["bin_s"] = seconds(bin)
-        except ValueError as error:
-            raise UserError(f"--bin: {error}") from None
-    return read_assay(assay, **changes)
-
-
-def _placed(observations: Observations, plan: Assay, stimuli: Path | None) -> Observations:
-    """Ipsi and contra instead of left and right, and only what follows a stimulus where the assay has one."""
-    observations = observations.by_side()
-    if plan.response_s is None:
-        if stimuli is not None:
-            raise UserError(
-                f"--stimuli: the assay {plan.name} has no response_s; choose von_frey, acetone, hargreaves or your own"
-            )
-        return observations
-    if stimuli is not None:
-        return observations.after_stimuli(read_stimuli(stimuli, observations), plan.response_s)
-    note = Finding(
-        "warning",
-        "stimuli",
-        "no times given",
-        "each recording or trial is taken to begin with its stimulus",
-    )
-    observations = observations.after_stimuli(
-        {(t.video, t.trial): [0.0] for t in observations.recordings}, plan.response_s
-    )
-    return dataclasses.replace(observations, findings=(*observations.findings, note))
-
-
-def _doubts(trust: Trust, observations: Observations, sides: Sequence[str]) -> dict[str, str]:
-    """Of each behavior, why the run's labels say nothing about it.
-
-    `sides` are the classes before left and right became ipsi and contra: one that is made of two is
-    as doubtful as the worse of them.
-    """
-    found = {}
-    for name in observations.classes:
-        parts = [c for c in sides if name in (c, sided(c, "L", sides), sided(c, "R", sides))]
-        found[name] = trust.doubt(parts)
-    return {name: why for name, why in found.items() if why}
-
-
-def _learned_from(trust: Trust, observations: Observations) -> list[str]:
-    """A sentence that names the animals of the study that the run has learned from."""
-    animals = sorted({t.animal for t in observations.recordings})
-    learned = {animal_key(a) for a in trust.learned_from}
-    seen = [a for a in animals if animal_key(a) in learned]
-    if not seen:
-        return []
-    return [
-        f"The run has learned from {len(seen)} of these {len(animals)} animals ({', '.join(seen)}): its labels of "
-        f"them are better than of new ones, more so in groups with more of them. Use people's labels for them, or "
-        f"predictions out of fold (--folds)."
-    ]
+    return tables
 
 
 def _as_numbers(table: pd.DataFrame, column: str) -> None:
-    """Days are numbers where all of them are; else they stay words."""
+    """Days become numbers where all of them are numbers; otherwise they stay words."""
     if column in table:
         numbers = pd.to_numeric(table[column], errors="coerce")
         if numbers.notna().all():
             table[column] = numbers.astype(float)
+
+
+def _write_tables(out: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    refuse_foreign_tables(out, {name: list(table.columns) for name, table in tables.items()})
+    for name, table in tables.items():
+        write_tidy(out / f"{name}.csv", table)
+
+
+def _place(observations: Observations, assay: Assay, stimuli: Path | None) -> Observations:
+    """Ipsi and contra in place of left and right; only what follows a stimulus, where there is one."""
+    observations = observations.by_side()
+    if assay.response_s is None:
+        if stimuli is not None:
+            raise UserError(
+                f"--stimuli: the assay {assay.name} has no response_s; choose von_frey, acetone, "
+                f"hargreaves or an assay file of your own"
+            )
+        return observations
+    if stimuli is not None:
+        return observations.after_stimuli(read_stimuli(stimuli, observations), assay.response_s)
+    remedy = "each recording or trial is taken to begin with its stimulus"
+    note = Finding("warning", "stimuli", "no times given", remedy)
+    onsets = {(r.video, r.trial): [0.0] for r in observations.recordings}
+    observations = observations.after_stimuli(onsets, assay.response_s)
+    return dataclasses.replace(observations, findings=(*observations.findings, note))
+
+
+def _doubts(
+    trust: Trust, observations: Observations, scored_classes: Sequence[str]
+) -> dict[str, str]:
+    """By behavior, why the run's labels say nothing about it.
+
+    `scored_classes` are the classes before left and right became ipsi and contra: a class that is
+    made of two is as doubtful as the worse of them.
+    """
+    doubts = {}
+    for name in observations.classes:
+        parts = [c for c in scored_classes if name in _spellings_by_side(c, scored_classes)]
+        reason = trust.doubt(parts)
+        if reason:
+            doubts[name] = reason
+    return doubts
+
+
+def _spellings_by_side(name: str, classes: Sequence[str]) -> tuple[str, str, str]:
+    return name, sided(name, "L", classes), sided(name, "R", classes)
+
+
+def _learned_from(trust: Trust, observations: Observations) -> list[str]:
+    """A sentence that names the animals of the study that the run has learned from."""
+    animals = sorted({recording.animal for recording in observations.recordings})
+    training = {animal_key(animal) for animal in trust.learned_from}
+    known = [animal for animal in animals if animal_key(animal) in training]
+    if not known:
+        return []
+    return [
+        f"The run has learned from {len(known)} of these {len(animals)} animals "
+        f"({', '.join(known)}): its labels of them are better than its labels of new animals, "
+        f"which favors groups with more of them. Use labels made by people for these animals, or "
+        f"out-of-fold predictions (--folds)."
+    ]

@@ -1,115 +1,126 @@
-"""The part of a report that says how far its labels can be trusted."""
+"""The part of a report about how far its labels can be trusted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from html import escape
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from dolorim.metrics.intervals import FEWEST_ANIMALS, too_few
 from dolorim.reporting.error_correction import why_not_corrected
-from dolorim.reporting.markup import bracket, table, word
-from dolorim.reporting.summary_text import number
+from dolorim.reporting.rendering import Cell, Table
+from dolorim.reporting.study_results import StudyResults
 from dolorim.reporting.trust import Trust
+from dolorim.reporting.wording import interval_text, number, shown
+
+NO_RUN = (
+    "This report knows nothing about errors in the labels. If a trained run made them, name the "
+    "run with --run to see its accuracy here."
+)
 
 
-def trust_section(
-    trust: Trust | None,
-    budgets: pd.DataFrame | None,
-    classes: tuple[str, ...],
-    doubts: Mapping[str, str],
-) -> str:
-    """Scores of the run on held-out animals with the intervals that it has stored, and corrected time budgets."""
-    if trust is None:
-        return "<p>Nothing is known here about the errors of the labels. If a run has made them, name it with --run.</p>"
+@dataclass(frozen=True)
+class CalibrationView:
+    """The reliability diagram: of the frames with a confidence of x %, how many are correct?"""
+
+    error: str
+    points: Sequence[tuple[float, float]]
+    """Confidence and share of correct frames, both in percent."""
+
+
+@dataclass(frozen=True)
+class TrustView:
+    """What `trust.html` shows about a run."""
+
+    part: str
+    animals: Sequence[str]
+    macro_f1: Cell
+    accuracy: str
+    frames: int
+    remarks: Sequence[str]
+    seen_in_training: Sequence[str]
+    calibration: CalibrationView | None
+    scores: Table
+    doubts: Mapping[str, str]
+    budgets: Table | None
+    why_not_corrected: str
+    held_out: int
+
+
+def trust_view(trust: Trust, results: StudyResults) -> TrustView:
+    """A run's scores on held-out animals, with the intervals that it stored, and its corrections."""
     scores = trust.scores
-    animals = list(map(str, scores.get("animals", [])))
-    text = (
-        f"<p>Scored on animals that the run has not learned from "
-        f"({escape(trust.part)}: {escape(', '.join(animals))}): macro-F1 "
-        f"<b>{scores['macro_f1']:.2f}</b>{_stored(trust, 'macro_f1')}, accuracy {scores['accuracy']:.2f}, "
-        f"{scores['frames']} frames. {_about_intervals(trust, len(animals))}"
-        f"{' They chose the checkpoint, so the scores flatter.' * (trust.part == 'val')}</p>"
+    animals = [str(animal) for animal in scores.get("animals", [])]
+    calibration = scores.get("calibration")
+    budgets = results.tables.get("corrected")
+    return TrustView(
+        part=trust.part,
+        animals=animals,
+        macro_f1=_score_cell(trust, scores["macro_f1"], "macro_f1"),
+        accuracy=f"{scores['accuracy']:.2f}",
+        frames=scores["frames"],
+        remarks=_remarks(trust, len(animals)),
+        seen_in_training=scores.get("seen_in_training", ()),
+        calibration=None if calibration is None else _calibration_view(calibration),
+        scores=_scores_table(trust),
+        doubts={shown(name): reason for name, reason in results.doubts.items()},
+        budgets=None if budgets is None else _budgets_table(budgets),
+        why_not_corrected=why_not_corrected(trust, results.observations.classes),
+        held_out=len(trust.confusions),
     )
-    if scores.get("seen_in_training"):
-        seen = escape(", ".join(scores["seen_in_training"]))
-        text += f"<p class=note>Seen in training: {seen}; these scores say nothing about new animals.</p>"
-    text += _calibration(scores["calibration"]) if "calibration" in scores else ""
+
+
+def _scores_table(trust: Trust) -> Table:
     rows = []
-    for name, s in scores["per_class"].items():
-        f1 = f"{s['f1']:.2f}{_stored(trust, 'per_class', name, 'f1')}"
-        bouts = str(trust.bouts[name]) if name in trust.bouts else ""
-        numbers = [f"{s['precision']:.2f}", f"{s['recall']:.2f}", f1, str(s["support"]), bouts]
-        rows.append([word(name), *numbers])
-    text += table(["behavior", "precision", "recall", "F1", "frames", "true bouts"], rows)
-    if doubts:
-        items = "".join(f"<li>{word(name)}: {escape(why)}</li>" for name, why in doubts.items())
-        text += f'<div class="note"><p>Nothing can be said about:</p><ul>{items}</ul></div>'
-    return text + _budgets(trust, budgets, classes)
+    for name, score in trust.scores["per_class"].items():
+        f1 = _score_cell(trust, score["f1"], "per_class", name, "f1")
+        precision, recall = f"{score['precision']:.2f}", f"{score['recall']:.2f}"
+        bouts = str(trust.bouts.get(name, ""))
+        rows.append([shown(name), precision, recall, f1, str(score["support"]), bouts])
+    return Table(["behavior", "precision", "recall", "F1", "frames", "true bouts"], rows)
 
 
-def _budgets(trust: Trust, budgets: pd.DataFrame | None, classes: tuple[str, ...]) -> str:
-    heading = "<h3>Time budgets with the classifier's errors</h3>"
-    if budgets is None:
-        why = escape(why_not_corrected(trust, classes))
-        return f"{heading}<p>Not corrected: {why}. Everything on this page is as predicted.</p>"
-    rows = [
-        [
-            word(r.group),
-            word(r.behavior),
-            number(r.predicted),
-            number(r.corrected) + bracket(r.low, r.high),
-        ]
-        for r in budgets.itertuples()
+def _budgets_table(budgets: pd.DataFrame) -> Table:
+    rows = []
+    for row in budgets.itertuples():
+        corrected = Cell(number(row.corrected), interval_text(row.low, row.high))
+        rows.append([shown(row.group), shown(row.behavior), number(row.predicted), corrected])
+    return Table(["group", "behavior", "as predicted", "corrected"], rows, 2)
+
+
+def _score_cell(trust: Trust, value: float, *path: str) -> Cell:
+    interval = trust.interval(*path)
+    return Cell(f"{value:.2f}", "" if interval is None else interval_text(*interval))
+
+
+def _remarks(trust: Trust, animals: int) -> list[str]:
+    """Where the intervals come from, and whether the scores are too good."""
+    remarks = []
+    if 0 < animals < FEWEST_ANIMALS:
+        remarks.append(f"{too_few(animals).capitalize()}.")
+    elif animals and trust.interval("macro_f1") is None:
+        remarks.append("The run has stored no intervals: evaluate it again.")
+    elif animals:
+        remarks.append("Intervals are those that evaluate shows: 95 %, over animals.")
+    if trust.part == "val":
+        remarks.append("These animals chose the checkpoint, so the scores are too good.")
+    return remarks
+
+
+def _calibration_view(calibration: dict[str, Any]) -> CalibrationView:
+    points = [
+        (100 * row["confidence"], 100 * row["accuracy"]) for row in calibration["reliability"]
     ]
-    lead = (
-        f"<p>% of time, corrected for the confusion on {len(trust.confusions)} held-out animals; the interval "
-        f"includes animals and the classifier's errors. Everything else on this page is as predicted.</p>"
-    )
-    return heading + lead + table(["group", "behavior", "as predicted", "corrected"], rows, 2)
+    return CalibrationView(f"{calibration['ece']:.3f}", points)
 
 
-def _stored(trust: Trust, *path: str) -> str:
-    ends = trust.interval(*path)
-    return "" if ends is None else bracket(*ends)
-
-
-def _about_intervals(trust: Trust, animals: int) -> str:
-    if animals < FEWEST_ANIMALS:
-        return f"{too_few(animals).capitalize()}." if animals else ""
-    if trust.interval("macro_f1") is None:
-        return "The run has stored no intervals: evaluate it again."
-    return "Intervals are those that evaluate shows: 95 %, over animals."
-
-
-def _calibration(found: dict[str, Any]) -> str:
-    """The reliability diagram: of frames with a confidence of x %, how many are right?"""
-    points = [(100 * row["confidence"], 100 * row["accuracy"]) for row in found["reliability"]]
-    line = " ".join(f"{x:.1f},{100 - y:.1f}" for x, y in points)
-    dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{100 - y:.1f}" r="1.6" fill="#0072b2"/>' for x, y in points
-    )
-    drawn = (
-        '<svg viewBox="-2 -2 104 104" width="150" role="img" aria-label="reliability diagram">'
-        '<rect width="100" height="100" fill="none" stroke="#999"/>'
-        '<path d="M0 100L100 0" stroke="#999" stroke-dasharray="3"/>'
-        f'<polyline points="{line}" fill="none" stroke="#0072b2" stroke-width="1.5"/>{dots}</svg>'
-    )
-    words = (
-        "across: confidence, 0-100 %; up: share of frames that are right; dashed: as it should be"
-    )
-    error = f"Calibration error {found['ece']:.3f} (mean distance of confidence from the share of right frames)"
-    return f"<figure>{drawn}<figcaption>{error}; {words}.</figcaption></figure>"
-
-
-def raters_section(pairs: dict[str, dict[str, Any]]) -> str:
-    """How well people agree: no model can be shown to do better than that."""
+def raters_table(pairs: dict[str, dict[str, Any]]) -> Table:
+    """How well pairs of people agree: no model can be shown to do better than that."""
     rows = []
-    for pair, found in pairs.items():
-        ends = found["intervals"].get("macro_f1")
-        f1 = f"{found['macro_f1']:.2f}{bracket(*ends) if ends else ''}"
-        rows.append([escape(pair), f1, f"{found['kappa']:.2f}", str(found["frames"])])
-    lead = "<h3>Agreement of raters</h3><p>Two people who label the same videos agree so far; scores above that mean "
-    return f"{lead}nothing.</p>{table(['pair', 'macro-F1', 'kappa', 'frames'], rows)}"
+    for pair, scores in pairs.items():
+        interval = scores["intervals"].get("macro_f1")
+        macro_f1 = Cell(f"{scores['macro_f1']:.2f}", interval_text(*interval) if interval else "")
+        rows.append([pair, macro_f1, f"{scores['kappa']:.2f}", str(scores["frames"])])
+    return Table(["pair", "macro-F1", "kappa", "frames"], rows)

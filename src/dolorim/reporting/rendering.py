@@ -1,0 +1,56 @@
+"""HTML pages from Jinja2 templates. Every value is escaped: names of animals may hold any character."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dolorim.files.tables import write_text
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value with a note in small print beside it: its interval, or what to know about it."""
+
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as plain text: the templates turn it into HTML."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | Cell]]
+    words: int = 1
+    """How many of the first columns hold words, which are aligned on the left."""
+    strong: frozenset[int] = frozenset()
+    """Indices of the rows in bold print."""
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("dolorim.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def write_page(path: Path, template: str, **values: Any) -> Path:
+    """Write a page from a template in `reporting/templates`. The file needs nothing beside itself."""
+    write_text(path, _environment().get_template(template).render(**values))
+    return path
+
+
+def image_data(path: Path) -> str:
+    """A PNG file as a `data:` address, so that the page holds its own pictures."""
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
