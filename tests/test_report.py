@@ -399,6 +399,39 @@ def test_a_run_can_be_named_where_left_and_right_became_ipsi_and_contra(folder: 
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_merged_behaviors_of_label_files_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "found").rename(folder / "old")
+    (folder / "found").mkdir()
+    for i in range(8):
+        rows = "".join(f"{frame},{5 * (frame // 10 % 2)}\n" for frame in range(40))
+        (folder / "found" / f"v{i}.csv").write_text(f"Frame,Action\n{rows}")
+    assert main(report(folder, "--rate_hz", "10")) == 0
+    merged = "paw_guard and flinch count as paw_withdraw"
+    assert f"note: behaviors: {merged}" in capsys.readouterr().err
+    page = (folder / "out/report.html").read_text("utf-8")
+    assert f"Behaviors were merged: {merged}" in page.split("<h2>Methods</h2>")[1]
+    (folder / "classes.csv").write_text("id,name\n0,rest\n5,flinch\n")
+    more = ("--classes", str(folder / "classes.csv"), "--out", str(folder / "apart"))
+    assert main(report(folder, "--rate_hz", "10", *more)) == 0
+    assert "count as" not in capsys.readouterr().err
+    assert "merged" not in (folder / "apart/report.html").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_animals_of_a_pair_stand_in_the_order_of_its_groups(folder: Path) -> None:
+    rows = [(f"v{i}", f"m{i}", "drug" if i < 3 else "vehicle") for i in range(8)]
+    write_table(folder / "groups.csv", ("video", "animal", "group"), rows)
+    assert main(report(folder, "--quiet")) == 0
+    page = re.sub(r"\s*\n\s*", "", (folder / "out/report.html").read_text("utf-8"))
+    assert "<th class=left>groups</th>" in page
+    pair = page.split("<td class=left>drug - vehicle</td>")[1].split("</tr>")[0]
+    assert pair.endswith("<td>3 vs. 5</td>")
+    assert read_table(folder / "out" / "statistics.csv").rows[0][5] == "5/3"
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_three_against_three_is_no_finding_of_no_difference(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,9 +12,10 @@ from scipy import stats
 from dolorim.reporting.effect_sizes import effects, group_interval
 from dolorim.reporting.families import MAIN, MOVEMENT, Question, adjust
 from dolorim.reporting.latencies import hazard_ratio, log_rank, sign_test
+from dolorim.reporting.linear_models import mixed_model
 from dolorim.reporting.permutation import permutation_p
 from dolorim.reporting.rank_tests import omnibus, smallest_p
-from dolorim.reporting.statistics import compare, mixed_model
+from dolorim.reporting.statistics import compare
 
 RNG = np.random.default_rng(5)
 A, B, C = RNG.normal(20, 1, 8), RNG.normal(21.5, 1, 7), RNG.normal(20.5, 1, 9)  # % of time

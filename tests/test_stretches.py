@@ -112,7 +112,7 @@ def test_a_trial_that_ends_early_is_no_trial() -> None:
 
 def test_nothing_labelled_is_said_in_one_line() -> None:
     bare = ObservedRecording("v", "a", "g", np.zeros(0), np.zeros(0), np.zeros(0, int), 60.0)
-    with pytest.raises(UserError, match="nothing is labelled in v"):
+    with pytest.raises(UserError, match="nothing is labeled in v"):
         collect(Observations(CLASSES, ("g",), (bare,)), read_assay("whole"))
 
 

@@ -1,9 +1,13 @@
-"""Assays: which windows of time, which behaviors and which read-out answer the question. Small TOML files."""
+"""Assays: the windows of time, behaviors and read-out that answer a question.
+
+Each assay is a small TOML file in `templates/`, or one of the user's own.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
@@ -30,18 +34,20 @@ def seconds(text: object) -> float:
     return float(match[1]) * _UNITS_S[match[2]]
 
 
+def _seconds_or_endless(value: object) -> float:
+    return float("inf") if value == float("inf") else seconds(value)
+
+
 Seconds = Annotated[float, BeforeValidator(seconds)]
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Window:
-    """A stretch of every recording, `[start_s, stop_s)`; without an end it lasts as long as the recording."""
+    """A stretch of every recording, `[start_s, stop_s)`; by default, until the recording ends."""
 
     name: str
     start_s: Seconds = 0.0
-    stop_s: Annotated[float, BeforeValidator(lambda v: v if v == float("inf") else seconds(v))] = (
-        float("inf")
-    )
+    stop_s: Annotated[float, BeforeValidator(_seconds_or_endless)] = float("inf")
 
 
 WHOLE = Window("whole")
@@ -70,7 +76,7 @@ class Assay:
         "*shak*",
         "*guard*",
     )
-    """Patterns of class names, the best sign of pain first. Whatever fits one of them is a pain behavior."""
+    """Patterns of class names, the best sign of pain first; what fits one is a pain behavior."""
     locomotion: tuple[str, ...] = ("walk*", "*locomot*", "*ambulat*", "run*", "active", "*rear*")
     bin_s: Seconds = 60.0
     """Bins of the time course."""
@@ -86,39 +92,47 @@ class Assay:
                 raise UserError(f"primary = {name!r} is not among the windows {', '.join(names)}")
         if len(set(names)) < len(names) or not names or not self.primary:
             raise UserError(
-                f"expected windows with names of their own and one of them as primary, found {', '.join(names)}"
+                f"expected windows with different names and one of them as primary, "
+                f"found {', '.join(names)}"
             )
         if any(w.stop_s <= w.start_s for w in self.windows) or self.bin_s <= 0:
             raise UserError("windows and bins must last longer than nothing")
 
     def pain_behaviors(self, classes: tuple[str, ...]) -> list[str]:
-        """The classes that are pain behaviors, the indicator first. Raises `UserError` where there is none."""
-        found = [
-            c
-            for pattern in self.indicator
-            for c in classes
-            if fnmatchcase(c.casefold(), pattern.casefold())
-        ]
-        if not found:
+        """The classes that are pain behaviors, the indicator first.
+
+        Raises `UserError` where there is none.
+        """
+        pain = _matching(classes, self.indicator)
+        if not pain:
             raise UserError(f"no pain behavior among {', '.join(classes)}; name one with --pain")
-        return list(dict.fromkeys(found))
+        return pain
 
     def locomotion_behaviors(self, classes: tuple[str, ...]) -> list[str]:
         """Two classes at most that tell how much an animal moves."""
-        found = [
-            c for pattern in self.locomotion for c in classes if fnmatchcase(c.casefold(), pattern)
-        ]
-        return list(dict.fromkeys(found))[:2]
+        return _matching(classes, self.locomotion)[:2]
+
+
+def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """The names that fit a pattern, in the order of the patterns, each once, in any case."""
+    matching: dict[str, None] = {}
+    for pattern in patterns:
+        fitting = [name for name in names if fnmatchcase(name.casefold(), pattern.casefold())]
+        matching |= dict.fromkeys(fitting)
+    return list(matching)
 
 
 def built_in() -> list[str]:
-    return sorted(
-        p.name.removesuffix(".toml") for p in _TEMPLATES.iterdir() if p.name.endswith(".toml")
-    )
+    """The names of the assays that come with the package."""
+    names = (path.name for path in _TEMPLATES.iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
 def read_assay(name: str, **changes: Any) -> Assay:
-    """A template of this name or a TOML file, with some values changed. Raises `UserError` for what does not fit."""
+    """A built-in assay or a TOML file, with some values changed.
+
+    Raises `UserError` for an unknown name, an unknown key and a value that does not fit.
+    """
     if name in built_in():
         text, where = (_TEMPLATES / f"{name}.toml").read_text("utf-8"), name
     elif name.endswith(".toml"):
@@ -129,8 +143,9 @@ def read_assay(name: str, **changes: Any) -> Assay:
         )
     values = parse_toml(text, where)
     try:
-        found = TypeAdapter(Assay).validate_python({"name": Path(where).stem, **values})
-        return dataclasses.replace(found, **changes)
+        assay = TypeAdapter(Assay).validate_python({"name": Path(where).stem, **values})
+        # `replace` runs the checks again, so that a change is held to the same rules.
+        return dataclasses.replace(assay, **changes)
     except ValidationError as error:
         raise UserError(f"{where}: {explain(error)}") from None
     except UserError as error:

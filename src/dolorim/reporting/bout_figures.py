@@ -47,7 +47,8 @@ def draw_latencies(results: StudyResults) -> Figure:
             if not len(rows):
                 continue
             x, y = _share_begun(rows)
-            # Where all have begun, the curve goes on to the end of the axis; else as far as it is known.
+            # Once all have begun, nothing changes any more; otherwise the curve ends where
+            # nobody is observed any longer.
             end_s = longest_s if rows.event.all() else rows.value.max()
             x, y = np.append(x, max(end_s, x[-1])), np.append(y, y[-1])
             axes.step(x / scale, y, where="post", color=color, lw=1.6)
@@ -93,7 +94,7 @@ def draw_bout_durations(results: StudyResults) -> Figure | None:
 
 
 def _survival_curve(durations_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Durations and the percentage of bouts that last longer, `(steps,)` each; the input is sorted."""
+    """Durations and the percentage of bouts that last longer, `(steps,)` each, from sorted ones."""
     n = len(durations_s)
     kept = np.unique(np.linspace(0, n - 1, _MOST_STEPS).round().astype(int))
     return durations_s[kept], 100 * (1 - (kept + 1) / n)

@@ -36,7 +36,9 @@ def scale_of_readout(readout: str) -> Scale:
 def group_interval(values: np.ndarray, scale: Scale = FREE) -> Interval:
     """95 % interval of the mean of `(animals,)`; NaN for fewer than `FEWEST_PER_GROUP`."""
     values = values[~np.isnan(values)]
-    return mean_interval(values, scale) if len(values) >= FEWEST_PER_GROUP else NO_INTERVAL
+    if len(values) < FEWEST_PER_GROUP:
+        return NO_INTERVAL
+    return mean_interval(values, scale)
 
 
 def effects(
@@ -45,31 +47,31 @@ def effects(
     """How much more `b` is than `a`, `(animals,)` each (rows aligned where `paired`).
 
     Difference of means; Cliff's delta, P(b > a) - P(b < a) (Cliff 1993); Hedges' g (Hedges 1981),
-    NaN where no animal differs from its group. Intervals: of the difference that of
-    `difference_interval`, of delta method 5 of Newcombe (2006, Statistics in Medicine 25:559), of g
-    Student's t with the error of Hedges & Olkin (1985); within animals the jackknife.
+    NaN where no animal differs from its group. Their intervals are that of `difference_interval`,
+    method 5 of Newcombe (2006, Statistics in Medicine 25:559), and Student's t with the error of
+    Hedges & Olkin (1985); within animals, all are by the jackknife.
     """
-    found = {
+    values = {
         "difference": _difference(a, b),
         "cliffs_delta": _cliff(a, b),
         "hedges_g": hedges(a, b),
     }
-    ends: dict[str, Interval] = dict.fromkeys(found, NO_INTERVAL)
+    ends: dict[str, Interval] = dict.fromkeys(values, NO_INTERVAL)
     enough = min(len(a), len(b)) >= FEWEST_PER_GROUP
     if enough and paired:
+        # An animal is left out of both groups at once: its two values belong together.
+        kept = [np.delete(np.arange(len(a)), i) for i in range(len(a))]
+        deltas = np.array([_cliff(a[rows], b[rows]) for rows in kept])
+        gs = np.array([hedges(a[rows], b[rows]) for rows in kept])
         ends["difference"] = mean_interval(b - a, scale.of_differences)
-        for name, measure, bounds in (
-            ("cliffs_delta", _cliff, CORRELATION),
-            ("hedges_g", hedges, FREE),
-        ):
-            without = [measure(np.delete(a, i), np.delete(b, i)) for i in range(len(a))]
-            ends[name] = jackknife_interval(found[name], [np.array(without)], bounds)
+        ends["cliffs_delta"] = jackknife_interval(values["cliffs_delta"], [deltas], CORRELATION)
+        ends["hedges_g"] = jackknife_interval(values["hedges_g"], [gs], FREE)
     elif enough:
         ends["difference"] = difference_interval(a, b, scale)
-        ends["cliffs_delta"] = _cliff_interval(found["cliffs_delta"], len(a), len(b))
-        ends["hedges_g"] = _hedges_interval(found["hedges_g"], len(a), len(b))
+        ends["cliffs_delta"] = _cliff_interval(values["cliffs_delta"], len(a), len(b))
+        ends["hedges_g"] = _hedges_interval(values["hedges_g"], len(a), len(b))
     row: dict[str, Any] = {}
-    for name, value in found.items():
+    for name, value in values.items():
         low, high = ends[name]
         row |= {name: float(value), f"{name}_low": float(low), f"{name}_high": float(high)}
     return row
@@ -84,7 +86,8 @@ def hedges(a: np.ndarray, b: np.ndarray) -> float:
     pooled = np.sqrt(((n - 1) * a.var(ddof=1) + (m - 1) * b.var(ddof=1)) / freedom)
     if pooled <= _SAME * max(np.abs(a).max(), np.abs(b).max()):
         return float("nan")
-    return float(_difference(a, b) / pooled * (1 - 3 / (4 * freedom - 1)))
+    small_sample = 1 - 3 / (4 * freedom - 1)  # what makes Cohen's d unbiased in small groups
+    return float(_difference(a, b) / pooled * small_sample)
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> float:
@@ -103,6 +106,7 @@ def _cliff_interval(delta: float, n: int, m: int) -> Interval:
         spread = 1 + half * (1 - p) / (2 - p) + half * p / (1 + p)
         return float((p - observed) ** 2 - z**2 * p * (1 - p) * spread / (n * m))
 
+    # At 0 and at 1 the standard error vanishes: an observed extreme is its own end.
     tiny = 1e-9
     low = optimize.brentq(excess, tiny, observed - tiny) if observed > 2 * tiny else 0.0
     high = optimize.brentq(excess, observed + tiny, 1 - tiny) if observed < 1 - 2 * tiny else 1.0

@@ -1,8 +1,8 @@
 """What a classifier's errors do to time budgets: corrected shares, where they can be had at all.
 
-A matrix M of P(predicted | true), estimated on animals that the run has not learned from, turns true
-shares t into predicted ones, p = t M. Solving for t >= 0, sum(t) = 1 is the correction of Rogan &
-Gladen (1978) for several classes.
+A matrix M of P(predicted | true), estimated on animals that the run has not learned from, turns
+true shares t into predicted ones, p = t M. Solving for t >= 0, sum(t) = 1 is the correction of
+Rogan & Gladen (1978, American Journal of Epidemiology 107:71) for several classes.
 """
 
 from __future__ import annotations
@@ -22,27 +22,34 @@ FEWEST_SCORED = 5
 FEWEST_SHOWING = 2
 """Held-out animals that must show a class: a row of the matrix from one animal is that animal's."""
 WORST_CONDITION = 5.0
-"""Largest condition number of M (2-norm). An error of M or of the shares reaches the corrected shares
-up to so many times larger; a class that is hardly ever found makes M nearly singular."""
+"""Largest condition number of M (2-norm). An error of M or of the shares reaches the corrected
+shares up to so many times larger; a class that is hardly ever found makes M nearly singular."""
 
 
 def corrected(shares: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """True shares `(classes,)` behind predicted ones, given a confusion matrix `(classes, classes)`, rows the truth."""
+    """True shares `(classes,)` behind predicted ones, by non-negative least squares.
+
+    `counts` is a confusion matrix `(classes, classes)`, rows the truth.
+    """
     weight = 1e3  # the sum is 1 before anything else
     system = np.vstack([_chances(counts).T, np.full(len(shares), weight)])
-    found, _ = nnls(system, np.append(shares, weight))
-    return np.asarray(found / max(found.sum(), 1e-12))
+    true, _ = nnls(system, np.append(shares, weight))
+    return np.asarray(true / max(true.sum(), 1e-12))
 
 
 def why_not_corrected(trust: Trust, classes: Sequence[str]) -> str:
     """Why time budgets are not corrected for a run's errors; empty where they can be."""
-    counts = list(trust.confusions.values())
     if tuple(classes) != trust.classes:
         return "left and right became ipsi and contra, which the run was not scored on"
     if trust.scores.get("seen_in_training"):
         return "the run was scored on animals that it has learned from"
     if trust.part == "val":
         return "only validation animals were scored, and these have chosen the checkpoint"
+    return _why_not_invertible(list(trust.confusions.values()), classes)
+
+
+def _why_not_invertible(counts: Sequence[np.ndarray], classes: Sequence[str]) -> str:
+    """Why the confusions of the held-out animals, each `(classes, classes)`, say too little."""
     if len(counts) < FEWEST_SCORED:
         animals = "one animal was" if len(counts) == 1 else f"{len(counts) or 'no'} animals were"
         return f"{animals} held out of the run, and it takes {FEWEST_SCORED} to know how it errs"
@@ -51,50 +58,59 @@ def why_not_corrected(trust: Trust, classes: Sequence[str]) -> str:
     if rare:
         return f"fewer than {FEWEST_SHOWING} of the held-out animals show {', '.join(rare)}"
     condition = float(np.linalg.cond(_chances(np.sum(counts, axis=0))))
-    if not condition <= WORST_CONDITION:
-        size = f"{condition:.1f}" if condition < 1e3 else "without bound"
-        return (
-            f"its errors mix the behaviors too much: the confusion matrix multiplies errors (condition number) "
-            f"{size}, and more than {WORST_CONDITION:g} times is too much"
-        )
-    return ""
+    if condition <= WORST_CONDITION:
+        return ""
+    size = f"{condition:.1f}" if condition < 1e3 else "without bound"
+    return (
+        f"its errors mix the behaviors too much: the confusion matrix multiplies errors (condition "
+        f"number) {size}, and more than {WORST_CONDITION:g} times is too much"
+    )
 
 
 def corrected_budgets(
     animals: pd.DataFrame, classes: Sequence[str], confusions: Sequence[np.ndarray]
 ) -> pd.DataFrame:
-    """Mean shares of time by group (percent, first window): as predicted, corrected, with a 95 % interval.
+    """Mean shares of time by group (percent, first window), as predicted and corrected.
 
-    `confusions` are those of the held-out animals, each `(classes, classes)`. The interval leaves out
-    each animal of the group and each held-out animal in turn.
+    `confusions` are those of the held-out animals, each `(classes, classes)`. The 95 % interval
+    leaves out each animal of the group and each held-out animal in turn.
     """
     first = animals.window.iloc[0]
-    cell = animals[(animals.readout == "time_percent") & (animals.window == first)]
-    wide = cell.pivot_table(
+    measured = animals[(animals.readout == "time_percent") & (animals.window == first)]
+    by_animal = measured.pivot_table(
         index=["group", "animal"], columns="behavior", values="value", sort=False
     )
     counts = np.stack(confusions)
     rows = []
-    for group in dict.fromkeys(cell.group):
-        shares = wide.loc[group][list(classes)].dropna().to_numpy() / 100
+    for group in dict.fromkeys(measured.group):
+        shares = by_animal.loc[group][list(classes)].dropna().to_numpy() / 100
         mean = shares.mean(0)
         point = corrected(mean, counts.sum(0))
-        ends: list[Interval] = [NO_INTERVAL] * len(classes)
-        if len(shares) >= FEWEST_PER_GROUP:
-            without = [
-                np.array([corrected(m, counts.sum(0)) for m in _means_without(shares)]),
-                np.array([corrected(mean, counts.sum(0) - c) for c in counts]),
-            ]
-            ends = [
-                jackknife_interval(point[i], [w[:, i] for w in without], SHARE)
-                for i in range(len(classes))
-            ]
-        for name, predicted, true, (low, high) in zip(classes, mean, point, ends, strict=True):
-            percent = {"predicted": predicted, "corrected": true, "low": low, "high": high}
-            rows.append(
-                {"group": group, "behavior": name} | {k: 100 * v for k, v in percent.items()}
-            )
+        intervals = _intervals(point, shares, counts)
+        for i, name in enumerate(classes):
+            low, high = intervals[i]
+            fractions = {"predicted": mean[i], "corrected": point[i], "low": low, "high": high}
+            percents = {key: 100 * value for key, value in fractions.items()}
+            rows.append({"group": group, "behavior": name, **percents})
     return pd.DataFrame(rows)
+
+
+def _intervals(point: np.ndarray, shares: np.ndarray, counts: np.ndarray) -> list[Interval]:
+    """95 % interval of each corrected share.
+
+    `shares` are predicted, `(animals, classes)`; `counts` are confusions of held-out animals,
+    `(animals, classes, classes)`.
+    """
+    if len(shares) < FEWEST_PER_GROUP:
+        return [NO_INTERVAL] * len(point)
+    total, mean = counts.sum(0), shares.mean(0)
+    # Two sources of variation: the animals of the group, and those that the errors are known from.
+    without_animal = np.array([corrected(m, total) for m in _means_without(shares)])
+    without_scored = np.array([corrected(mean, total - c) for c in counts])
+    return [
+        jackknife_interval(point[i], [without_animal[:, i], without_scored[:, i]], SHARE)
+        for i in range(len(point))
+    ]
 
 
 def _means_without(shares: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ _METHODS = {"holm": "holm", "fdr": "fdr_bh"}
 
 @dataclass(frozen=True)
 class Question:
-    """What the assay asks: one behavior and read-out in its primary windows, and whether animals move less."""
+    """What the assay asks: one behavior and read-out in its primary windows, and who moves less."""
 
     indicator: str
     readout: str
@@ -30,14 +31,16 @@ def adjust(
     question: Question | None = None,
     control: str | None = None,
 ) -> pd.DataFrame:
-    """Adds `family`, `p_adjusted` and `smallest_adjusted`, by Holm (1979) or Benjamini & Hochberg (1995).
+    """Add `family`, `p_adjusted` and `smallest_adjusted` to a table of tests.
 
     The main question is one family: the test of all groups and each pair with the control, in all
-    primary windows. Movement is another. All other tests are corrected over behaviors, for one test of
-    one read-out in one window, and other pairs over the pairs of one behavior. `smallest_adjusted` is
-    the smallest corrected p that so many animals allow.
+    primary windows. Movement is another. All other tests are corrected over behaviors, for one test
+    of one read-out in one window, and other pairs over the pairs of one behavior.
+    `smallest_adjusted` is the smallest corrected p that so many animals allow. The correction is
+    that of Holm (1979, Scandinavian Journal of Statistics 6:65) or of Benjamini & Hochberg (1995,
+    Journal of the Royal Statistical Society B 57:289).
     """
-    table["family"] = _families(table, question, control)
+    table["family"] = [_family(row, question, control) for row in table.itertuples()]
     table["p_adjusted"] = np.nan
     table["smallest_adjusted"] = np.nan
     for _, rows in table[table.p.notna()].groupby("family", sort=False):
@@ -51,19 +54,19 @@ def _adjusted(p: np.ndarray, correction: str) -> np.ndarray:
     return np.asarray(multipletests(p, method=_METHODS[correction])[1])
 
 
-def _families(table: pd.DataFrame, question: Question | None, control: str | None) -> Sequence[str]:
-    found = []
-    for row in table.itertuples():
-        pair = row.test.endswith(PAIR)
-        name = f"{row.test} of {row.readout} in {row.window}"
-        if question is not None and row.is_rank_test and row.window in question.windows:
-            asked = row.readout == question.readout and row.behavior == question.indicator
-            moves = row.readout == "time_percent" and row.behavior in question.locomotion
-            if asked and (not pair or row.compared.endswith(f" - {control}")):
-                found.append(MAIN)
-                continue
-            if moves and not pair:
-                found.append(MOVEMENT)
-                continue
-        found.append(f"{name}, pairs of {row.behavior}" if pair else f"{name}, {row.compared}")
-    return found
+def _family(row: Any, question: Question | None, control: str | None) -> str:
+    is_pair = row.test.endswith(PAIR)
+    if question is not None and row.is_rank_test and row.window in question.windows:
+        with_control = row.compared.endswith(f" - {control}")
+        if _asks(row, question.readout, [question.indicator]) and (with_control or not is_pair):
+            return MAIN
+        if _asks(row, "time_percent", question.locomotion) and not is_pair:
+            return MOVEMENT
+    name = f"{row.test} of {row.readout} in {row.window}"
+    if is_pair:
+        return f"{name}, pairs of {row.behavior}"
+    return f"{name}, {row.compared}"
+
+
+def _asks(row: Any, readout: str, behaviors: Sequence[str]) -> bool:
+    return row.readout == readout and row.behavior in behaviors

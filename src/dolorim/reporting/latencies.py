@@ -13,6 +13,7 @@ from statsmodels.duration.survfunc import survdiff
 from dolorim.reporting.permutation import permutation_p
 
 _FAILED = (np.linalg.LinAlgError, ValueError, ZeroDivisionError)
+_SMALLEST_RATIO = 1e-4  # beyond it, the fit has run toward infinity
 
 
 def log_rank(
@@ -20,19 +21,22 @@ def log_rank(
 ) -> tuple[float, float]:
     """Log-rank test of latencies that may be censored, `(animals,)` per group: chi-square and p.
 
-    p is that of exchanging the animals' log-rank scores (event - cumulative hazard): from chi-square, five animals in
-    a group reject 8 % of the time without an effect (benchmarks/results/null_effect.md).
+    p comes from exchanging the animals' log-rank scores (event - cumulative hazard): from
+    chi-square, five animals per group reject 8 % of the time without an effect
+    (benchmarks/results/null_effect.md).
     """
-    when, seen = np.concatenate(times), np.concatenate(events)
+    when, observed = np.concatenate(times), np.concatenate(events)
     group = np.repeat(np.arange(len(times)), [len(t) for t in times])
-    if not seen.any():
+    if not observed.any():
         return np.nan, 1.0
-    moments = np.unique(when[seen])
-    risks = np.array([(when[seen] == m).sum() / (when >= m).sum() for m in moments])
-    scores = seen - np.append(0, np.cumsum(risks))[np.searchsorted(moments, when, "right")]
+    # The Nelson-Aalen estimate: at each moment, the share of those at risk who begin.
+    moments = np.unique(when[observed])
+    risks = np.array([(when[observed] == m).sum() / (when >= m).sum() for m in moments])
+    hazard = np.append(0, np.cumsum(risks))
+    scores = observed - hazard[np.searchsorted(moments, when, "right")]
     p = permutation_p([scores[group == g] for g in range(len(times))], rng)
     try:
-        return float(survdiff(when, seen.astype(int), group)[0]), p
+        return float(survdiff(when, observed.astype(int), group)[0]), p
     except _FAILED:  # nobody is left at risk in one of the groups
         return np.nan, p
 
@@ -40,9 +44,10 @@ def log_rank(
 def hazard_ratio(
     times: Sequence[np.ndarray], events: Sequence[np.ndarray]
 ) -> tuple[float, float, float]:
-    """Cox: how much sooner the second group begins than the first (above 1 is sooner), with 95 % interval.
+    """How much sooner the second group begins than the first: Cox hazard ratio, 95 % interval.
 
-    NaN where one of the two never or all of one before all of the other begin: no finite ratio fits that.
+    Above 1 is sooner. NaN where one group never begins, or all of one group begin before all of the
+    other: no finite ratio fits that.
     """
     group = np.repeat([0.0, 1.0], [len(t) for t in times])
     if not all(e.any() for e in events):
@@ -59,7 +64,9 @@ def hazard_ratio(
             ratio, (low, high) = float(np.exp(fit.params[0])), np.exp(fit.conf_int()[0])
     except _FAILED:
         return np.nan, np.nan, np.nan
-    return (ratio, float(low), float(high)) if 1e-4 < ratio < 1e4 else (np.nan, np.nan, np.nan)
+    if not _SMALLEST_RATIO < ratio < 1 / _SMALLEST_RATIO:
+        return np.nan, np.nan, np.nan
+    return ratio, float(low), float(high)
 
 
 def sign_test(
@@ -70,9 +77,10 @@ def sign_test(
     Counts the animals of which it is known which latency is the longer one. Returns how many were
     later in the second, p (binomial), and how many could be ordered.
     """
-    (a, b), (a_seen, b_seen) = times, events
-    later = a_seen & ((a < b) | ((a == b) & ~b_seen))
-    sooner = b_seen & ((b < a) | ((a == b) & ~a_seen))
+    (a, b), (a_observed, b_observed) = times, events
+    # A censored latency is longer than any that was observed up to then.
+    later = a_observed & ((a < b) | ((a == b) & ~b_observed))
+    sooner = b_observed & ((b < a) | ((a == b) & ~a_observed))
     ordered = int(later.sum() + sooner.sum())
     if not ordered:
         return 0.0, 1.0, 0

@@ -50,7 +50,8 @@ class ReportOptions:
 
     def shown(self) -> dict[str, Any]:
         """The settings that differ from the usual ones, for the page that tells how it was made."""
-        named = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        named = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        # The settings of labels follow by their own names; a function is no setting.
         del named["labels"], named["times_of"]
         settings = {name: value for name, value in named.items() if value not in (None, ())}
         if self.labels is not None:
@@ -63,16 +64,16 @@ class ReportOptions:
 
 
 def refuse_foreign_tables(out: Path, columns: Mapping[str, Sequence[str]]) -> None:
-    """Raise `UserError` where the folder holds a lab's own tables under the names of a report's tables.
+    """Raise `UserError` where the folder holds tables of the lab under the names of a report's.
 
-    `columns` are those of the tables to write. A file that shares most of them is of an earlier report, which is
-    written again.
+    `columns` are those of the tables to write. A file that shares most of them is of an earlier
+    report, which is written again.
     """
     taken = [name for name in columns if _is_foreign(out / f"{name}.csv", columns[name])]
     if taken:
         raise UserError(
-            f"{out}: already holds {', '.join(f'{name}.csv' for name in taken)}, which no report has written; "
-            f"choose an empty folder with --out"
+            f"{out}: already holds {', '.join(f'{name}.csv' for name in taken)}, which no report "
+            f"has written; choose an empty folder with --out"
         )
 
 

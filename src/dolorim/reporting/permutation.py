@@ -14,14 +14,16 @@ RESAMPLES = 4999
 def permutation_p(
     samples: Sequence[np.ndarray], rng: np.random.Generator, n: int = RESAMPLES
 ) -> float:
-    """p of the variation between groups under exchange of animals, each group `(animals,)` or `(animals, occasions)`.
+    """p of the variation between groups under exchange of animals.
 
-    The statistic is F (of means), summed over occasions: whole animals are exchanged, so that it holds for repeated
-    measures. Of two small groups all orders are tried; else (1 + hits) / (1 + draws) after Phipson & Smyth (2010),
-    doi:10.2202/1544-6115.1585.
+    Each group is `(animals,)` or `(animals, occasions)`. The statistic is F (of means), summed over
+    occasions: whole animals are exchanged, so that it holds for repeated measures. Of two small
+    groups all orders are tried; otherwise p is (1 + hits) / (1 + draws) after Phipson & Smyth
+    (2010), doi:10.2202/1544-6115.1585.
     """
     values = np.concatenate([np.asarray(s, float).reshape(len(s), -1) for s in samples])
     sizes = [len(s) for s in samples]
+    # An occasion on which all animals are alike says nothing, and would divide by zero.
     spread = values.std(0)
     if not (spread > 0).any():
         return 1.0
@@ -38,8 +40,11 @@ def permutation_p(
         return (between / np.maximum(total - between, 1e-12)).sum(1)
 
     observed = statistic(np.arange(total)[None])[0]
+    # Orders that are equal but for rounding count as at least as extreme.
     hits = int((statistic(orders) >= observed * (1 - 1e-9)).sum())
-    return hits / len(orders) if exact else (1 + hits) / (1 + n)
+    if exact:
+        return hits / len(orders)
+    return (1 + hits) / (1 + n)
 
 
 def _all_orders(total: int, first: int) -> np.ndarray:

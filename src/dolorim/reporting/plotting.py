@@ -1,4 +1,4 @@
-"""pyplot for figures that go to files: no window opens, and a notebook keeps the backend that it has chosen."""
+"""pyplot for figures that go to files: no window opens, and a notebook keeps its backend."""
 
 from __future__ import annotations
 

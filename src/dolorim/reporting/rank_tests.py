@@ -21,17 +21,11 @@ def omnibus(samples: Sequence[np.ndarray], paired: bool = False) -> tuple[str, f
     Mann-Whitney and Kruskal-Wallis between animals; Wilcoxon and Friedman within (rows aligned).
     Where every value is the same, p is 1.
     """
-    two = len(samples) == 2
-    between = "Mann-Whitney" if two else "Kruskal-Wallis"
-    within = "Wilcoxon" if two else "Friedman"
-    name = within if paired else between
-    same = paired and two and (samples[0] == samples[1]).all()
-    if np.ptp(np.concatenate(samples)) == 0 or same:
+    name, test = _TESTS[paired, len(samples) == 2]
+    no_pair_differs = name == "Wilcoxon" and (samples[0] == samples[1]).all()
+    if np.ptp(np.concatenate(samples)) == 0 or no_pair_differs:
         return name, np.nan, 1.0
-    if not paired:
-        statistic, p = _mann_whitney(*samples) if two else stats.kruskal(*samples)
-    else:
-        statistic, p = _wilcoxon(*samples) if two else stats.friedmanchisquare(*samples)
+    statistic, p = test(*samples)
     return name, float(statistic), float(p)
 
 
@@ -44,20 +38,20 @@ def _mann_whitney(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     values = np.concatenate([a, b])
     tied = len(np.unique(values)) < len(values)
     few = max(len(a), len(b)) <= _EXACT
-    found = stats.mannwhitneyu(a, b, method="exact" if few and not tied else "asymptotic")
+    result = stats.mannwhitneyu(a, b, method="exact" if few and not tied else "asymptotic")
     if not (few and tied):
-        return found.statistic, found.pvalue
+        return result.statistic, result.pvalue
+    # Twice the mid-ranks are whole numbers, so that sums of ranks can be counted.
     ranks = np.round(2 * stats.rankdata(values)).astype(int)
-    orders = np.zeros(
-        (len(a) + 1, ranks.sum() + 1)
-    )  # by animals chosen, and the sum of their ranks
+    # How many choices of so many animals (rows) have such a sum of ranks (columns).
+    orders = np.zeros((len(a) + 1, ranks.sum() + 1))
     orders[0, 0] = 1
     for rank in ranks:
         orders[1:, rank:] += orders[:-1, : orders.shape[1] - rank].copy()
     chances = orders[len(a)] / orders[len(a)].sum()
     observed = ranks[: len(a)].sum()
     less, more = chances[: observed + 1].sum(), chances[observed:].sum()
-    return found.statistic, min(1.0, 2 * min(less, more))
+    return result.statistic, min(1.0, 2 * min(less, more))
 
 
 def _wilcoxon(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
@@ -65,10 +59,19 @@ def _wilcoxon(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     tied = (size == 0).any() or len(np.unique(size)) < len(size)
     if tied and len(a) <= _EXACT_PAIRS:
         method = stats.PermutationMethod(n_resamples=2**_EXACT_PAIRS)
-        found = stats.wilcoxon(a, b, method=method)
+        result = stats.wilcoxon(a, b, method=method)
     else:
-        found = stats.wilcoxon(a, b)
-    return found.statistic, found.pvalue
+        result = stats.wilcoxon(a, b)
+    return result.statistic, result.pvalue
+
+
+# By whether groups are compared within animals, and whether there are two of them only.
+_TESTS = {
+    (True, True): ("Wilcoxon", _wilcoxon),
+    (True, False): ("Friedman", stats.friedmanchisquare),
+    (False, True): ("Mann-Whitney", _mann_whitney),
+    (False, False): ("Kruskal-Wallis", stats.kruskal),
+}
 
 
 @functools.cache

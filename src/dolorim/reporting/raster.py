@@ -48,7 +48,7 @@ def paint(recording: ObservedRecording, width_s: float, order: Sequence[int]) ->
     starts_s = np.maximum(recording.start_s, 0)
     stops_s = np.minimum(recording.stop_s, recording.length_s)
     inside = (recording.stop_s > 0) & (recording.start_s < recording.length_s)
-    # A bout that ends on the border of a column does not touch the next one, whatever rounding says.
+    # A bout that ends on the border of a column does not touch the next, whatever rounding says.
     first = np.floor(starts_s / width_s).astype(int)
     last = np.ceil(stops_s / width_s - 1e-9).astype(int)
     for label in order:
@@ -61,7 +61,7 @@ def paint(recording: ObservedRecording, width_s: float, order: Sequence[int]) ->
 def draw_raster(
     observations: Observations, pain: Sequence[str], group_names: Mapping[str, str]
 ) -> Figure:
-    """All recordings, sorted by group and animal; `group_names` are the groups as they are shown."""
+    """All recordings, sorted by group and animal; `group_names` are the names to show."""
     recordings = _in_order(observations)
     width_s, order = column_s(observations), priorities(observations, pain)
     rows = np.stack([paint(recording, width_s, order) for recording in recordings])

@@ -1,4 +1,4 @@
-"""HTML pages from Jinja2 templates. Every value is escaped: names of animals may hold any character."""
+"""HTML pages from Jinja2 templates, which escape every value: a name may hold any character."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ class Table:
     """How many of the first columns hold words, which are aligned on the left."""
     strong: frozenset[int] = frozenset()
     """Indices of the rows in bold print."""
+    remarks: bool = False
+    """Whether the last column holds remarks, which may take several lines."""
 
 
 @cache
@@ -46,7 +48,7 @@ def _environment() -> Environment:
 
 
 def write_page(path: Path, template: str, **values: Any) -> Path:
-    """Write a page from a template in `reporting/templates`. The file needs nothing beside itself."""
+    """Write a page from a template in `reporting/templates`; it needs nothing beside itself."""
     write_text(path, _environment().get_template(template).render(**values))
     return path
 

@@ -1,4 +1,4 @@
-"""One page about a run and what it found in new videos: a single HTML file that needs nothing else."""
+"""One page about a run and its bouts in new videos: a single HTML file that needs nothing else."""
 
 from __future__ import annotations
 

@@ -16,107 +16,157 @@ _COVERED = 0.5
 """A recording that covers less than half of what the shorter group's median recording covers of a
 window would cut everybody's window short; it is left out of that window instead, and named."""
 _COVERED_TRIAL = 0.95
-"""A trial has to last as long as the others, or a response to its stimulus may lie beyond its end."""
+"""A trial has to last as long as the others, or a response may lie beyond its end."""
 _SHORTEST_S = 1e-9
 _NAMED = 3
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """`[start_s, stop_s)` of every recording but those left out; `end_s` is where it ends in them."""
+    """`[start_s, stop_s)` of every recording but those left out.
+
+    It ends at `end_s` in these recordings, or at `stop_s` if that is sooner.
+    """
 
     name: str
     start_s: float
     stop_s: float
     end_s: float
     left_out: frozenset[int] = frozenset()
-    """Indices of tracks that do not cover it."""
+    """Indices of recordings that do not cover it."""
 
 
 def find_stretches(observations: Observations, assay: Assay) -> tuple[list[Stretch], list[Finding]]:
     """The stretch of each window that is measured in all recordings, and what a reader must know.
 
-    Read-outs that grow with time (seconds, bouts, area), latencies and shares of a changing behavior
-    are only comparable over the same time. A window that no recording reaches has no stretch.
+    Read-outs that grow with time (seconds, bouts, area), latencies and shares of a changing
+    behavior are only comparable over the same time. A window that no recording reaches has no
+    stretch.
     """
-    found, findings = [], []
+    stretches, findings = [], []
+    least_covered = _COVERED if assay.response_s is None else _COVERED_TRIAL
     for window in assay.windows:
-        covered = _COVERED if assay.response_s is None else _COVERED_TRIAL
-        stretch, said = _stretch(observations, window, covered)
-        findings += said
+        stretch, notes = _find_stretch(observations, window, least_covered)
+        findings += notes
         if stretch is not None:
-            found.append(stretch)
-    return found, findings
+            stretches.append(stretch)
+    return stretches, findings
 
 
-def _stretch(
-    observations: Observations, window: Window, share: float
+def _find_stretch(
+    observations: Observations, window: Window, least_covered: float
 ) -> tuple[Stretch | None, list[Finding]]:
     where = f"window {window.name}"
-    covered = np.array(
-        [min(t.length_s, window.stop_s) - window.start_s for t in observations.recordings]
-    )
-    if (covered <= 0).all():
-        return None, [Finding("warning", where, "no recording reaches it")]
-    findings = []
-    medians = []
-    for group in observations.groups:
-        of_group = [
-            c for c, t in zip(covered, observations.recordings, strict=True) if t.group == group
-        ]
-        medians.append(float(np.median(of_group)))
-        if medians[-1] <= 0:
-            findings.append(Finding("warning", where, f"most recordings of {group} end before it"))
-    reached = [m for m in medians if m > 0]
-    least = max(share * min(reached) if reached else 0.0, _SHORTEST_S)
-    short = [i for i, c in enumerate(covered) if c < least]
-    kept = [i for i in range(len(covered)) if i not in set(short)]
+    recordings = observations.recordings
+    covered_s = np.array([min(r.length_s, window.stop_s) - window.start_s for r in recordings])
+    unreached = Finding("warning", where, "no recording reaches it")
+    if (covered_s <= 0).all():
+        return None, [unreached]
+    medians_s = _median_by_group(observations, covered_s)
+    findings = [
+        Finding("warning", where, f"most recordings of {group} end before it")
+        for group, median_s in medians_s.items()
+        if median_s <= 0
+    ]
+    short = _too_short(covered_s, list(medians_s.values()), least_covered)
+    kept = [i for i in range(len(recordings)) if i not in short]
     if not kept:
-        return None, [Finding("warning", where, "no recording reaches it")]
-    end_s = window.start_s + float(covered[kept].min())
-    labelled = {i: _labelled_s(observations.recordings[i], window.start_s, end_s) for i in kept}
-    bare = [i for i in kept if labelled[i] <= 0]
-    partly = [i for i in kept if 0 < labelled[i] < _COVERED * (end_s - window.start_s)]
-    for indices, what, remedy in (
-        (short, "too short", "left out of it"),
-        (bare, "nothing is labelled", "left out of it"),
-        (partly, "less than half is labelled", "percents are of what is labelled"),
-    ):
-        if indices:
-            names = _names([observations.recordings[i] for i in indices])
-            findings.append(Finding("warning", where, f"{what} in {names}", remedy))
-    longest = window.start_s + float(covered[kept].max())
-    alike = longest - end_s <= _ALIKE * (longest - window.start_s)
-    planned = window.stop_s - window.start_s
-    span = f"{window.start_s / 60:g}-{_minutes(end_s)} min"
+        return None, [unreached]
+    shortest_s, longest_s = float(covered_s[kept].min()), float(covered_s[kept].max())
+    end_s = window.start_s + shortest_s
+    unlabeled, partly = _poorly_labeled(observations, kept, window.start_s, end_s)
+    left_out = "left out of it"
+    findings += _named_findings(where, observations, short, "too short", left_out)
+    findings += _named_findings(where, observations, unlabeled, "nothing is labeled", left_out)
+    remedy = "percents are of what is labeled"
+    findings += _named_findings(where, observations, partly, "less than half is labeled", remedy)
+    alike = longest_s - shortest_s <= _ALIKE * longest_s
     if not alike:
-        first = observations.recordings[kept[int(covered[kept].argmin())]]
-        what = f"recordings end at {_minutes(end_s)} to {_minutes(longest)} min"
-        how = f"compared over {span}, which all cover; {first.video} is the shortest"
-        findings.append(Finding("warning", where, what, how))
-    elif np.isfinite(planned) and end_s - window.start_s < (1 - _ALIKE) * planned:
-        share = 100 * (end_s - window.start_s) / planned
-        what = f"planned to {window.stop_s / 60:g} min, but the recordings end at {_minutes(end_s)} min"
-        findings.append(
-            Finding("warning", where, what, f"it is {span} here, {share:.0f} % of the plan")
-        )
-    stop_s = window.stop_s if alike else end_s
-    left_out = frozenset([*short, *bare])
-    if len(left_out) == len(observations.recordings):
+        shortest = recordings[kept[int(covered_s[kept].argmin())]]
+        findings.append(_cut_short(window, end_s, window.start_s + longest_s, shortest))
+    elif np.isfinite(window.stop_s) and _covered_share(window, end_s) < 1 - _ALIKE:
+        findings.append(_less_than_planned(window, end_s))
+    excluded = frozenset([*short, *unlabeled])
+    if len(excluded) == len(recordings):
         return None, findings
-    return Stretch(window.name, window.start_s, stop_s, end_s, left_out), findings
+    # Recordings that are equally long but for a few frames are measured to their own ends.
+    stop_s = window.stop_s if alike else end_s
+    return Stretch(window.name, window.start_s, stop_s, end_s, excluded), findings
 
 
-def _labelled_s(recording: ObservedRecording, start_s: float, stop_s: float) -> float:
-    inside = np.minimum(recording.stop_s, stop_s) - np.maximum(recording.start_s, start_s)
-    return float(inside[inside > 0].sum())
+def _median_by_group(observations: Observations, covered_s: np.ndarray) -> dict[str, float]:
+    """How much of a window the median recording of each group covers, in seconds."""
+    groups = np.array([recording.group for recording in observations.recordings])
+    return {group: float(np.median(covered_s[groups == group])) for group in observations.groups}
+
+
+def _too_short(
+    covered_s: np.ndarray, medians_s: Sequence[float], least_covered: float
+) -> list[int]:
+    """Indices of recordings that cover too little of a window to cut it to their length."""
+    reached = [median_s for median_s in medians_s if median_s > 0]
+    least_s = max(least_covered * min(reached, default=0.0), _SHORTEST_S)
+    return np.flatnonzero(covered_s < least_s).tolist()
+
+
+def _poorly_labeled(
+    observations: Observations, indices: Sequence[int], start_s: float, end_s: float
+) -> tuple[list[int], list[int]]:
+    """Indices of recordings without labels in a stretch, and with labels in less than half."""
+    unlabeled, partly = [], []
+    for i in indices:
+        labeled_s = _labeled_s(observations.recordings[i], start_s, end_s)
+        if labeled_s <= 0:
+            unlabeled.append(i)
+        elif labeled_s < _COVERED * (end_s - start_s):
+            partly.append(i)
+    return unlabeled, partly
+
+
+def _labeled_s(recording: ObservedRecording, start_s: float, stop_s: float) -> float:
+    inside_s = np.minimum(recording.stop_s, stop_s) - np.maximum(recording.start_s, start_s)
+    return float(inside_s[inside_s > 0].sum())
+
+
+def _named_findings(
+    where: str, observations: Observations, indices: Sequence[int], what: str, remedy: str
+) -> list[Finding]:
+    """One finding that names the recordings; none where there are no recordings to name."""
+    if not indices:
+        return []
+    names = []
+    for i in indices[:_NAMED]:
+        recording = observations.recordings[i]
+        names.append(f"{recording.video}, trial {recording.trial}".removesuffix(", trial "))
+    more = f" and {len(indices) - _NAMED} more" if len(indices) > _NAMED else ""
+    return [Finding("warning", where, f"{what} in {', '.join(names)}{more}", remedy)]
+
+
+def _cut_short(
+    window: Window, end_s: float, longest_s: float, shortest: ObservedRecording
+) -> Finding:
+    what = f"recordings end at {_minutes(end_s)} to {_minutes(longest_s)} min"
+    remedy = (
+        f"compared over {_span(window, end_s)}, which all cover; {shortest.video} is the shortest"
+    )
+    return Finding("warning", f"window {window.name}", what, remedy)
+
+
+def _less_than_planned(window: Window, end_s: float) -> Finding:
+    planned = f"planned to {window.stop_s / 60:g} min"
+    what = f"{planned}, but the recordings end at {_minutes(end_s)} min"
+    percent = 100 * _covered_share(window, end_s)
+    remedy = f"it is {_span(window, end_s)} here, {percent:.0f} % of the plan"
+    return Finding("warning", f"window {window.name}", what, remedy)
+
+
+def _covered_share(window: Window, end_s: float) -> float:
+    return (end_s - window.start_s) / (window.stop_s - window.start_s)
+
+
+def _span(window: Window, end_s: float) -> str:
+    return f"{window.start_s / 60:g}-{_minutes(end_s)} min"
 
 
 def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.2f}".rstrip("0").rstrip(".")
-
-
-def _names(recordings: Sequence[ObservedRecording]) -> str:
-    names = [f"{t.video}, trial {t.trial}" if t.trial else t.video for t in recordings[:_NAMED]]
-    more = len(recordings) - len(names)
-    return ", ".join(names) + (f" and {more} more" if more else "")

@@ -1,4 +1,4 @@
-"""The label files of a study as bouts in seconds, each with the recording, or the trial of it, that they are of."""
+"""The labels of a study as bouts in seconds, by recording or by trial of a recording."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ from dolorim.labels.placing import place_labels
 from dolorim.labels.predicted_files import BOUTS, PREDICTIONS
 from dolorim.labels.prediction_files import read_bouts
 
-_MILLISECONDS_HZ = 1000.0  # bouts in seconds need no frames: they are laid on milliseconds where nobody knows the rate
+# Bouts in seconds need no frames: without a known rate, they are put on a grid of milliseconds.
+_MILLISECONDS_HZ = 1000.0
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A recording, or one trial of it: bouts `(bouts,)` in seconds from its beginning, and how long it lasts."""
+    """A recording, or one trial of it, which lasts `length_s`.
+
+    The arrays are `(bouts,)`, in seconds from its beginning.
+    """
 
     file: Path
     video: str
@@ -39,9 +43,10 @@ class Piece:
 
 @dataclass
 class Pieces:
-    """What was read, what was said about it, and what could not be read.
+    """What was read, what a user should know about it, and what could not be read.
 
-    `open_shares` holds, for each recording whose files list bouts, the share of its frames that are in none of them.
+    `open_shares` holds, for each recording whose files list bouts, the share of its frames that are
+    in none of them.
     """
 
     pieces: list[Piece] = field(default_factory=list)
@@ -51,32 +56,36 @@ class Pieces:
 
 
 def predicted_stems(folder: Path) -> list[str]:
-    """The videos of which a folder has predictions: all frames, or bouts and what is known about them."""
+    """The videos of which a folder has predictions: of all frames, or bouts with their metadata."""
     names = {path.name for path in folder.iterdir()}
-    frames = {n.removesuffix(PREDICTIONS) for n in names if n.endswith(PREDICTIONS)}
-    bouts = {n.removesuffix(BOUTS) for n in names if n.endswith(BOUTS)}
+    frames = {name.removesuffix(PREDICTIONS) for name in names if name.endswith(PREDICTIONS)}
+    bouts = {name.removesuffix(BOUTS) for name in names if name.endswith(BOUTS)}
+    # Bouts alone do not tell how long a recording lasts; the metadata do.
     return sorted(frames | {stem for stem in bouts if f"{stem}.meta.json" in names})
 
 
 def predicted_pieces(folder: Path, stems: Sequence[str]) -> tuple[Pieces, tuple[str, ...]]:
-    """The predictions of these videos, and the names of their classes. What cannot be read is among the failures."""
-    found = Pieces()
+    """The predictions of these videos, and the names of their classes.
+
+    What cannot be read is among the failures.
+    """
+    read = Pieces()
     classes: tuple[str, ...] = ()
     for stem in stems:
         path = folder / f"{stem}{BOUTS}"
         try:
             bouts = read_bouts(folder, stem)
-            found.findings += [Finding("warning", *note.split(": ", 1)) for note in bouts.notes]
+            read.findings += [Finding("warning", *note.split(": ", 1)) for note in bouts.notes]
             classes = classes or bouts.classes
             if bouts.classes != classes:
                 here = ", ".join(bouts.classes)
                 raise UserError(f"{path}: expected the classes {', '.join(classes)}, found {here}")
         except UserError as error:
-            found.failures.append((path, str(error)))
+            read.failures.append((path, str(error)))
             continue
         piece = Piece(path, stem, "", bouts.start_s, bouts.stop_s, bouts.labels, bouts.length_s)
-        found.pieces.append(piece)
-    return found, classes
+        read.pieces.append(piece)
+    return read, classes
 
 
 def label_pieces(
@@ -88,33 +97,30 @@ def label_pieces(
     times_of: Callable[[Path], np.ndarray] | None = None,
     streams: Mapping[Path, str] | None = None,
 ) -> Pieces:
-    """The label files of these recordings, by the times of their videos (`times_of`), else by what the files say.
+    """The label files of these recordings, by the times of their videos (`times_of`) or their own.
 
-    `streams` says which subject counts for a recording, before the settings do.
-
-    Without videos, each file of a trial is a piece of its own, and what labels whole frames needs `rate_hz`. What
+    `streams` says which subject counts for a recording; it overrides the settings. Without videos,
+    each file of a trial is a piece of its own, and files that label frames need `rate_hz`. What
     cannot be read is among the failures.
     """
-    read = read_label_files(paths, dict(recordings), config, ethogram, streams)
-    found = Pieces([], read.findings, read.failures)
+    label_files = read_label_files(paths, dict(recordings), config, ethogram, streams)
+    read = Pieces([], label_files.findings, label_files.failures)
     videos = {name: file for file, name in recordings.items()}
-    for name, files in read.files.items():
+    for name, files in label_files.files.items():
         try:
             if times_of is not None:
-                found.pieces += _on_video(
-                    name, files, times_of(videos[name]), config, ethogram, found
-                )
+                time_s = times_of(videos[name])
+                pieces = _on_video(name, files, time_s, config, ethogram, read)
             elif are_trials(files):
-                found.pieces += [
-                    _trial(name, f, rate_hz, config, found)
-                    for f in files
-                    if isinstance(f, LabelFile)
-                ]
+                trials = [file for file in files if isinstance(file, LabelFile)]
+                pieces = [_trial(name, file, rate_hz, config, read) for file in trials]
             else:
-                found.pieces += _alone(name, files, rate_hz, config, ethogram, found)
+                pieces = _alone(name, files, rate_hz, config, ethogram, read)
         except UserError as error:
-            found.failures.append((files[0].path, str(error)))
-    return found
+            read.failures.append((files[0].path, str(error)))
+        else:
+            read.pieces += pieces
+    return read
 
 
 def _alone(
@@ -123,12 +129,13 @@ def _alone(
     rate_hz: float | None,
     config: DataConfig,
     ethogram: Ethogram,
-    found: Pieces,
+    read: Pieces,
 ) -> list[Piece]:
+    """The labels of a recording without its video."""
     clock = clock_of(files, rate_hz, _MILLISECONDS_HZ)
     if clock.rate_hz is None:
         raise _no_rate(files[0].path)
-    return _on_video(name, files, clock.time_s, config, ethogram, found)
+    return _on_video(name, files, clock.time_s, config, ethogram, read)
 
 
 def _on_video(
@@ -137,63 +144,53 @@ def _on_video(
     time_s: np.ndarray,
     config: DataConfig,
     ethogram: Ethogram,
-    found: Pieces,
+    read: Pieces,
 ) -> list[Piece]:
     """The labels on the frames of a video; those of trials are a piece each."""
     placement = place_labels(files, time_s, config, ethogram)
     if placement.lists_bouts:
-        found.open_shares[name] = placement.open_share
-    found.findings += placement.findings
-    found.findings += [Finding("warning", name, reason, "left out") for reason in placement.skipped]
+        read.open_shares[name] = placement.open_share
+    read.findings += placement.findings
+    read.findings += [Finding("warning", name, reason, "left out") for reason in placement.skipped]
     edges = edges_of(time_s)
     if not are_trials(files):
         return [_piece(files[0].path, name, "", placement.labels, edges)]
-    by_number = {f.trial: f.path for f in files if isinstance(f, LabelFile)}
-    return [
-        _piece(
-            by_number[t.number],
-            name,
-            str(t.number),
-            placement.labels[t.start : t.stop],
-            edges[t.start :],
-        )
-        for t in placement.trials
-    ]
+    paths = {file.trial: file.path for file in files if isinstance(file, LabelFile)}
+    pieces = []
+    for trial in placement.trials:
+        labels = placement.labels[trial.start : trial.stop]
+        number = trial.number
+        pieces.append(_piece(paths[number], name, str(number), labels, edges[trial.start :]))
+    return pieces
 
 
 def _trial(
-    name: str, file: LabelFile, rate_hz: float | None, config: DataConfig, found: Pieces
+    name: str, file: LabelFile, rate_hz: float | None, config: DataConfig, read: Pieces
 ) -> Piece:
+    """The labels of a trial without its video."""
     if rate_hz is None:
         raise _no_rate(file.path)
     trial = count_trial(file, config)
     if trial.doubt:
-        found.findings.append(
-            Finding("warning", str(file.path), trial.doubt, "settle it with --label_counts_from")
-        )
+        remedy = "settle it with --label_counts_from"
+        read.findings.append(Finding("warning", str(file.path), trial.doubt, remedy))
     labels = np.full(trial.span, -1, np.int16)
     labels[trial.frames] = trial.labels
     return _piece(file.path, name, str(file.trial), labels, np.arange(len(labels) + 1) / rate_hz)
 
 
 def _piece(path: Path, name: str, trial: str, labels: np.ndarray, edges_s: np.ndarray) -> Piece:
+    """`labels` `(frames,)` as bouts; frame f lasts `[edges_s[f], edges_s[f + 1])`."""
     starts, stops, values = runs(labels)
-    here = values >= 0
+    labeled = values >= 0
     edges_s = edges_s - edges_s[0]
-    start_s, stop_s = edges_s[starts[here]], edges_s[stops[here]]
-    return Piece(
-        path,
-        name,
-        trial,
-        start_s,
-        stop_s,
-        values[here].astype(np.int64),
-        float(edges_s[len(labels)]),
-    )
+    start_s, stop_s = edges_s[starts[labeled]], edges_s[stops[labeled]]
+    bouts = values[labeled].astype(np.int64)
+    return Piece(path, name, trial, start_s, stop_s, bouts, float(edges_s[len(labels)]))
 
 
 def _no_rate(path: Path) -> UserError:
     return UserError(
-        f"{path}: labels frames, and nobody says how many of them a second has; give --rate_hz, or the videos with "
-        f"--videos"
+        f"{path}: labels frames, but the frame rate is not known; give --rate_hz, or the videos "
+        f"with --videos"
     )

@@ -149,7 +149,7 @@ def _write_tables(out: Path, tables: Mapping[str, pd.DataFrame]) -> None:
 
 
 def _place(observations: Observations, assay: Assay, stimuli: Path | None) -> Observations:
-    """Ipsi and contra in place of left and right; only what follows a stimulus, where there is one."""
+    """Ipsi and contra in place of left and right; of trials, only what follows the stimulus."""
     observations = observations.by_side()
     if assay.response_s is None:
         if stimuli is not None:

@@ -51,7 +51,8 @@ def _answer_rows(results: StudyResults) -> list[tuple[str, str, str]]:
     """Behavior, window and read-out of each row."""
     assay, pain = results.assay, results.pain
     last = assay.primary[-1]
-    rows = [(pain[0], window.name, assay.readout) for window in assay.windows]
+    rows: list[tuple[str, str, str]] = []
+    rows += [(pain[0], window.name, assay.readout) for window in assay.windows]
     rows += [(b, last, assay.readout) for b in pain[1 : 1 + _OTHER_PAIN_BEHAVIORS]]
     return rows + [(b, last, "time_percent") for b in results.locomotion]
 
@@ -141,12 +142,12 @@ def groups_table(observations: Observations) -> Table:
 
 
 def tests_table(results: StudyResults) -> Table:
-    """The tests of the read-outs on the page: of pain and movement all, of the rest without pairs."""
+    """The tests on the page: all of pain and movement, of other behaviors those of all groups."""
     tests = results.tables["statistics"][_tests_on_page(results)]
     rows = [_test_row(row, results.doubts) for row in tests.itertuples()]
     header = ["behavior", "window", "read-out", "test", "compared", "n", "statistic"]
     header += ["p", "p corrected", "Cliff's delta", "note"]
-    return Table(header, rows, 5)
+    return Table(header, rows, 5, remarks=True)
 
 
 def _tests_on_page(results: StudyResults) -> pd.Series:

@@ -1,4 +1,4 @@
-"""The answer in plain words: did the groups differ, in what, by how much, and did they also move less?"""
+"""The answer in plain words: did the groups differ, by how much, and did they also move less?"""
 
 from __future__ import annotations
 
@@ -52,9 +52,10 @@ def verdict(
     locomotion: Sequence[str],
     doubts: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Plain sentences, the first of them the answer. p values are the corrected ones of the main question.
+    """Plain sentences, the first of them the answer.
 
-    `doubts` says of behaviors why nothing can be said about them (`Trust.doubt`).
+    p values are the corrected ones of the main question. `doubts` says of behaviors why nothing can
+    be said about them (`Trust.doubt`).
     """
     doubts = doubts or {}
     movement = _movement(assay, statistics, locomotion, doubts)
@@ -239,7 +240,7 @@ def _clearest_test(assay: Assay, statistics: pd.DataFrame, behavior: str) -> pd.
 def repeated_recordings(
     observations: Observations, assay: Assay, recordings: pd.DataFrame, pain: Sequence[str]
 ) -> list[Finding]:
-    """Names animals with several recordings in one cell of the design, and what ignoring that gives."""
+    """Name animals with several recordings in one cell of the design, and what ignoring it does."""
     if assay.response_s is not None or assay.within is not None:
         return []  # several trials or sessions of an animal are meant
     counts = Counter((recording.animal, recording.group) for recording in observations.recordings)
@@ -272,5 +273,5 @@ def _if_recordings_counted(
     means = "/".join(number(sample.mean()) for sample in samples)
     return (
         f"; recordings counted as if they were animals would give {means} % {shown(behavior)}, "
-        f"{name} p = {p:.1e}"
+        f"{name} {p_text(p)}"
     )

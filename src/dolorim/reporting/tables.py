@@ -2,97 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 
+Scores = Mapping[str, Any]
+_Path = tuple[str, ...]  # keys from the top of a tree of scores
 
-def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> Table:
-    """The figures of one split; the sign of pain comes first."""
-    s, intervals = metrics["segments"], metrics.get("intervals", {})
-    title = (
-        f"{part}: macro-F1 {metrics['macro_f1']:.3f}{_interval(intervals.get('macro_f1'))}, "
-        f"accuracy {metrics['accuracy']:.3f}, kappa {metrics['kappa']:.3f}; "
-        f"segments F1@10/25/50 {s['f1_10']:.1f}/{s['f1_25']:.1f}/{s['f1_50']:.1f}, edit {s['edit']:.1f} "
-        f"({metrics['frames']} frames of {', '.join(metrics['animals'])})"
-    )
-    if "events" in metrics:
-        near, far = (_number(metrics["events"][k]["f1"]) for k in ("100ms", "200ms"))
-        false = metrics["events"]["false_per_minute"]
-        title += (
-            f"\nevents F1 within 100/200 ms {near}/{far}, {_number(false, 1)} false bouts a minute"
-        )
-    if "calibration" in metrics:
-        title += f"; PR-AUC {_number(metrics['pr_auc'])}, calibration error {_number(metrics['calibration']['ece'])}"
-    if (
-        indicator
-        and (ratio := metrics["per_class"].get(indicator, {}).get("expected_over_true")) is not None
-    ):
-        title += f"\nprobabilities of {indicator} add up to {ratio:.2f} of its true time"
-    if (plain := argmax_beside(metrics)) is not None:
-        title += (
-            f"\ndecoder {metrics['decoder']}; the likeliest class of each frame alone: "
-            f"macro-F1 {plain['macro_f1']:.3f}, segment F1@50 {plain['segments']['f1_50']:.1f}, "
-            f"edit {plain['segments']['edit']:.1f}"
-        )
-    if metrics.get("keypoints", {}).get("points"):
-        title += f"\n{keypoint_line(metrics['keypoints'])}"
-    if "by_fold" in metrics:
-        title += "\nmacro-F1 by fold: " + ", ".join(
-            f"{f['macro_f1']:.3f}" for f in metrics["by_fold"]
-        )
-    if intervals.get("note"):
-        title += f"\n{intervals['note']}"
-    if metrics.get("seen_in_training"):
-        seen = ", ".join(metrics["seen_in_training"])
-        title += f"\nSEEN IN TRAINING: {seen} - these figures say nothing about new animals"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in ("class", "precision", "recall", "F1", "95 %", "frames"):
-        table.add_column(column, justify="left" if column == "class" else "right")
-    rows = sorted(metrics["per_class"].items(), key=lambda item: item[0] != indicator)
-    for name, c in rows:
-        style = "bold" if name == indicator else None
-        interval = _interval(intervals.get("per_class", {}).get(name, {}).get("f1")).strip()
-        figures = [f"{c[k]:.3f}" for k in ("precision", "recall", "f1")]
-        table.add_row(name, *figures, interval or "-", str(c["support"]), style=style)
-    return table
-
-
-def argmax_beside(metrics: dict[str, Any]) -> dict[str, Any] | None:
-    """The figures without the decoder; None where it decides as plain argmax does."""
-    plain: dict[str, Any] | None = metrics.get("argmax")
-    same = plain is None or all(
-        plain[k] == metrics[k] for k in ("accuracy", "macro_f1", "segments")
-    )
-    return None if same else plain
-
-
-def keypoint_line(found: dict[str, Any]) -> str:
-    """The mean error of keypoints in words."""
-    text = f"keypoints: mean error {found['mae_px']:.1f} px, {100 * found['mae_normalized']:.1f} % of the crop's side, "
-    return text + f"{found['mae_body_lengths']:.3f} body lengths ({found['points']} points)"
-
-
-def profile_table(seconds: dict[str, float], frames: int, together: bool) -> Table:
-    """What predicting has spent its time on; `together` where several workers' seconds are added up."""
-    whole = max(seconds["all"], 1e-9)
-    table = Table(
-        title=f"{frames} frames in {whole:.1f} s: {frames / whole:.0f} frames/s",
-        title_justify="left",
-    )
-    for column in ("what", "seconds", "share of the time"):
-        table.add_column(column, justify="left" if column == "what" else "right")
-    behind = ("decode", "localize and crop")
-    for name, spent in sorted(seconds.items(), key=lambda item: -item[1]):
-        if name != "all":
-            note = " (beside the network)" if name in behind else ""
-            table.add_row(
-                name + note, f"{spent:.2f}", "-" if together else f"{100 * spent / whole:.0f} %"
-            )
-    return table
-
-
-_AGREEMENT = (
+# Name, path and decimals of each row in a table that puts scores side by side.
+_AGREEMENT: tuple[tuple[str, _Path, int], ...] = (
     ("accuracy", ("accuracy",), 3),
     ("kappa", ("kappa",), 3),
     ("MCC", ("mcc",), 3),
@@ -109,60 +28,193 @@ _AGREEMENT = (
 )
 
 
+def metrics_table(part: str, metrics: dict[str, Any], indicator: str | None) -> Table:
+    """The scores of one split; the sign of pain comes first."""
+    table = _left_titled("\n".join(_headlines(part, metrics, indicator)))
+    for column in ("class", "precision", "recall", "F1", "95 %", "frames"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    per_class = metrics["per_class"]
+    for name in _indicator_first(per_class, indicator):
+        scores = per_class[name]
+        figures = [f"{scores[key]:.3f}" for key in ("precision", "recall", "f1")]
+        ends = _at(metrics, ("intervals", "per_class", name, "f1"))
+        style = "bold" if name == indicator else None
+        interval = _interval(ends).strip() or "-"
+        table.add_row(name, *figures, interval, str(scores["support"]), style=style)
+    return table
+
+
+def _headlines(part: str, metrics: dict[str, Any], indicator: str | None) -> list[str]:
+    """The lines above the table: the scores of the whole split."""
+    segments = metrics["segments"]
+    f1 = "/".join(f"{segments[key]:.1f}" for key in ("f1_10", "f1_25", "f1_50"))
+    lines = [
+        f"{part}: macro-F1 {metrics['macro_f1']:.3f}"
+        f"{_interval(_at(metrics, ('intervals', 'macro_f1')))}, "
+        f"accuracy {metrics['accuracy']:.3f}, kappa {metrics['kappa']:.3f}; "
+        f"segments F1@10/25/50 {f1}, edit {segments['edit']:.1f} "
+        f"({metrics['frames']} frames of {', '.join(metrics['animals'])})"
+    ]
+    if "events" in metrics:
+        lines.append(_events_line(metrics["events"]))
+    if "calibration" in metrics:
+        error = _number(metrics["calibration"]["ece"])
+        lines[-1] += f"; PR-AUC {_number(metrics['pr_auc'])}, calibration error {error}"
+    ratio = _at(metrics["per_class"], (indicator or "", "expected_over_true"))
+    if ratio is not None:
+        lines.append(f"probabilities of {indicator} add up to {ratio:.2f} of its true time")
+    lines += _decoder_lines(metrics)
+    if _at(metrics, ("keypoints", "points")):
+        lines.append(keypoint_line(metrics["keypoints"]))
+    if "by_fold" in metrics:
+        folds = ", ".join(f"{fold['macro_f1']:.3f}" for fold in metrics["by_fold"])
+        lines.append(f"macro-F1 by fold: {folds}")
+    lines += _interval_note(metrics)
+    if metrics.get("seen_in_training"):
+        animals = ", ".join(metrics["seen_in_training"])
+        lines.append(f"SEEN IN TRAINING: {animals} - these figures say nothing about new animals")
+    return lines
+
+
+def _events_line(events: dict[str, Any]) -> str:
+    near, far = (_number(events[tolerance]["f1"]) for tolerance in ("100ms", "200ms"))
+    false = _number(events["false_per_minute"], 1)
+    return f"events F1 within 100/200 ms {near}/{far}, {false} false bouts per minute"
+
+
+def _decoder_lines(metrics: dict[str, Any]) -> list[str]:
+    plain = argmax_beside(metrics)
+    if plain is None:
+        return []
+    return [
+        f"decoder {metrics['decoder']}; the likeliest class of each frame alone: "
+        f"macro-F1 {plain['macro_f1']:.3f}, segment F1@50 {plain['segments']['f1_50']:.1f}, "
+        f"edit {plain['segments']['edit']:.1f}"
+    ]
+
+
+def argmax_beside(metrics: dict[str, Any]) -> dict[str, Any] | None:
+    """The scores without the decoder; None where it decides as plain argmax does."""
+    plain: dict[str, Any] | None = metrics.get("argmax")
+    if plain is None:
+        return None
+    compared = ("accuracy", "macro_f1", "segments")
+    if all(plain[key] == metrics[key] for key in compared):
+        return None
+    return plain
+
+
+def keypoint_line(errors: dict[str, Any]) -> str:
+    """The mean error of keypoints in words."""
+    percent = 100 * errors["mae_normalized"]
+    return (
+        f"keypoints: mean error {errors['mae_px']:.1f} px, {percent:.1f} % of the crop's side, "
+        f"{errors['mae_body_lengths']:.3f} body lengths ({errors['points']} points)"
+    )
+
+
+def profile_table(seconds: dict[str, float], frames: int, together: bool) -> Table:
+    """What predicting has spent its time on.
+
+    `together` where the seconds of several workers are added up, so that shares mean nothing.
+    """
+    whole = max(seconds["all"], 1e-9)
+    title = f"{frames} frames in {whole:.1f} s: {frames / whole:.0f} frames/s"
+    table = Table(title=title, title_justify="left")
+    for column in ("what", "seconds", "share of the time"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    beside_network = ("decode", "localize and crop")
+    for name, spent in sorted(seconds.items(), key=lambda item: -item[1]):
+        if name == "all":
+            continue
+        note = " (beside the network)" if name in beside_network else ""
+        share = "-" if together else f"{100 * spent / whole:.0f} %"
+        table.add_row(name + note, f"{spent:.2f}", share)
+    return table
+
+
 def agreement_table(pairs: dict[str, dict[str, Any]], indicator: str | None) -> Table:
-    """Figures of pairs of raters side by side, with 95 % intervals over animals."""
+    """Scores of pairs of raters side by side, with 95 % intervals over animals."""
     first = next(iter(pairs.values()))
-    title = f"{first['frames']} frames that all have labelled"
-    if first["intervals"].get("note"):
-        title += f"\n{first['intervals']['note']}"
-    table = Table(title=title, title_justify="left", title_style="bold")
+    lines = [f"{first['frames']} frames that all raters have labeled", *_interval_note(first)]
+    table = _left_titled("\n".join(lines))
     table.add_column("", justify="left")
     for pair in pairs:
         table.add_column(pair, justify="right")
-    classes = sorted(first["per_class"], key=lambda name: name != indicator)
-    rows = [*_AGREEMENT, *((f"F1 {name}", ("per_class", name, "f1"), 3) for name in classes)]
-    for title, path, digits in rows:
-        cells = [(_at(found, path), _at(found["intervals"], path)) for found in pairs.values()]
-        if any(value is not None for value, _ in cells):
-            table.add_row(
-                title, *(f"{_number(v, digits)}{_interval(ends, digits)}" for v, ends in cells)
-            )
+    for title, path, digits in _compared_rows(first, indicator):
+        values = [_at(scores, path) for scores in pairs.values()]
+        if all(value is None for value in values):
+            continue
+        intervals = [_interval(_at(s["intervals"], path), digits) for s in pairs.values()]
+        cells = [_number(v, digits) + i for v, i in zip(values, intervals, strict=True)]
+        table.add_row(title, *cells)
     return table
 
 
-def comparison_table(found: dict[str, Any], indicator: str | None) -> Table:
-    """Two runs side by side, and by how much the second exceeds the first, with a paired 95 % interval."""
-    animals = ", ".join(found["animals"])
-    title = f"A {found['runs']['a']}, B {found['runs']['b']}: {found['a']['frames']} frames of {animals}"
-    if found["intervals"].get("note"):
-        title += f"\n{found['intervals']['note']}"
-    for run, seen in found["seen_in_training"].items():
-        title += f"\nSEEN IN TRAINING of {run}: {', '.join(seen)} - this is no fair comparison"
-    table = Table(title=title, title_justify="left", title_style="bold")
+def comparison_table(comparison: dict[str, Any], indicator: str | None) -> Table:
+    """Two runs side by side, and by how much the second exceeds the first.
+
+    The 95 % interval of the difference is paired: it is over the animals that both were scored on.
+    """
+    runs, a, b = comparison["runs"], comparison["a"], comparison["b"]
+    animals = ", ".join(comparison["animals"])
+    lines = [f"A {runs['a']}, B {runs['b']}: {a['frames']} frames of {animals}"]
+    lines += _interval_note(comparison)
+    for run, known in comparison["seen_in_training"].items():
+        names = ", ".join(known)
+        lines.append(f"SEEN IN TRAINING of {run}: {names} - this is no fair comparison")
+    table = _left_titled("\n".join(lines))
     for column in ("", "A", "B", "B - A (95 %)"):
         table.add_column(column, justify="right" if column else "left")
-    classes = sorted(found["a"]["per_class"], key=lambda name: name != indicator)
-    for name, path, digits in (
-        *_AGREEMENT,
-        *((f"F1 {name}", ("per_class", name, "f1"), 3) for name in classes),
-    ):
-        one, two, more = (_at(found[k], path) for k in ("a", "b", "difference"))
-        if one is not None or two is not None:
-            ends = _at(found["intervals"], path)
-            interval = f" ({ends[0]:+.{digits}f} to {ends[1]:+.{digits}f})" if ends else ""
-            change = "-" if more is None else f"{more:+.{digits}f}{interval}"
-            table.add_row(name, _number(one, digits), _number(two, digits), change)
+    for title, path, digits in _compared_rows(a, indicator):
+        first, second = _at(a, path), _at(b, path)
+        if first is None and second is None:
+            continue
+        difference = _at(comparison["difference"], path)
+        change = _change(difference, _at(comparison["intervals"], path), digits)
+        table.add_row(title, _number(first, digits), _number(second, digits), change)
     return table
 
 
-def _at(tree: Any, path: tuple[str, ...]) -> Any:
+def _left_titled(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold")
+
+
+def _interval_note(scores: Scores) -> list[str]:
+    """Why there are no intervals, where there are none."""
+    note = _at(scores, ("intervals", "note"))
+    return [note] if note else []
+
+
+def _indicator_first(per_class: Mapping[str, Any], indicator: str | None) -> list[str]:
+    return sorted(per_class, key=lambda name: name != indicator)
+
+
+def _compared_rows(scores: Scores, indicator: str | None) -> Sequence[tuple[str, _Path, int]]:
+    names = _indicator_first(scores["per_class"], indicator)
+    return [*_AGREEMENT, *((f"F1 {name}", ("per_class", name, "f1"), 3) for name in names)]
+
+
+def _at(tree: Any, path: _Path) -> Any:
+    """A value in a tree of dictionaries; None where the path leads nowhere."""
     for step in path:
-        tree = None if tree is None else tree.get(step)
+        if tree is None:
+            return None
+        tree = tree.get(step)
     return tree
 
 
+def _change(difference: float | None, ends: list[float] | None, digits: int) -> str:
+    if difference is None:
+        return "-"
+    change = f"{difference:+.{digits}f}"
+    if ends:
+        change += f" ({ends[0]:+.{digits}f} to {ends[1]:+.{digits}f})"
+    return change
+
+
 def _interval(ends: list[float] | None, digits: int = 2) -> str:
-    digits = min(digits, 2)
+    digits = min(digits, 2)  # a third decimal of an interval over a few animals means nothing
     return f" ({ends[0]:.{digits}f}-{ends[1]:.{digits}f})" if ends else ""
 
 

@@ -36,7 +36,7 @@ class Trust:
     scores: Mapping[str, Any]
     """That part of `metrics.json`."""
     confusions: Mapping[str, np.ndarray]
-    """By held-out animal, `(classes, classes)`, rows the truth; empty where its predictions are gone."""
+    """By held-out animal, `(classes, classes)`, rows the truth; empty without its predictions."""
     bouts: Mapping[str, int] = field(default_factory=dict)
     """True bouts of each class in the held-out animals; empty where they are not known."""
     learned_from: frozenset[str] = frozenset()
@@ -46,29 +46,32 @@ class Trust:
         return tuple(self.scores["per_class"])
 
     def doubt(self, names: Sequence[str]) -> str:
-        """Why nothing can be said about a behavior that is made of these classes; empty where it can."""
-        seen = self.scores.get("seen_in_training")
-        if seen:
-            return f"the run was scored on {', '.join(seen)} only, from which it has learned"
+        """Why nothing can be said about a behavior made of these classes; empty where it can."""
+        known = self.scores.get("seen_in_training")
+        if known:
+            return f"the run was scored on {', '.join(known)} only, from which it has learned"
         doubts = [self._doubt(name) for name in names if name in self.classes]
         return next(filter(None, doubts), "")
 
     def _doubt(self, name: str) -> str:
         score = self.scores["per_class"][name]
         if not score["support"]:
-            return "the animals that were held out of the run never show it, so its errors are not known"
+            return (
+                "the animals that were held out of the run never show it, so its errors are not "
+                "known"
+            )
         bouts = self.bouts.get(name, FEWEST_BOUTS)
         if bouts < FEWEST_BOUTS:
             return (
-                f"the animals that were held out of the run show it {bouts} times only, and it takes "
-                f"{FEWEST_BOUTS} bouts to know the errors"
+                f"the animals that were held out of the run show it {bouts} times only, and it "
+                f"takes {FEWEST_BOUTS} bouts to know the errors"
             )
         if score["recall"] >= LEAST_RECALL and score["precision"] >= LEAST_PRECISION:
             return ""
         return (
-            f"on animals that were held out of the run it finds {100 * score['recall']:.0f} % of it "
-            f"(recall), and {100 * score['precision']:.0f} % of what it calls so is right (precision); "
-            f"both must reach {100 * LEAST_RECALL:.0f} %"
+            f"on animals that were held out of the run it finds {100 * score['recall']:.0f} % of "
+            f"it (recall), and {100 * score['precision']:.0f} % of what it calls so is right "
+            f"(precision); both must reach {100 * LEAST_RECALL:.0f} %"
         )
 
     def interval(self, *path: str) -> tuple[float, float] | None:
@@ -82,9 +85,9 @@ class Trust:
 
 
 def read_trust(run: Path, classes: Sequence[str]) -> Trust:
-    """The scores of a run on test animals or folds; on validation animals where there are no others.
+    """The scores of a run on folds or test animals, or else on validation animals.
 
-    Raises `UserError` for a run with other classes.
+    Raises `UserError` for a run without scores, and for one with other classes.
     """
     try:
         metrics = read_json(run / "metrics.json", "evaluate the run again")
@@ -97,7 +100,8 @@ def read_trust(run: Path, classes: Sequence[str]) -> Trust:
         ) from None
     if known != tuple(classes):
         raise UserError(
-            f"{run}: the run knows {', '.join(known)}, the recordings have {', '.join(classes)}; name their own run"
+            f"{run}: the run knows {', '.join(known)}, the recordings have {', '.join(classes)}; "
+            f"name their own run"
         )
     confusions, bouts = _held_out(run, part, known)
     return Trust(run, part, scores, confusions, bouts, _learned_from(run))
@@ -118,35 +122,44 @@ def _held_out(
         animal = str(predicted.meta.get("animal", path.name))
         counted = confusion(truth, predicted.labels, len(classes)).astype(float)
         confusions[animal] = confusions.get(animal, 0) + counted
-        labels = runs(truth)[2]
+        labels = runs(truth)[2]  # one per bout
         counts += np.bincount(labels[labels >= 0], minlength=len(classes))
     return confusions, dict(zip(classes, counts.tolist(), strict=True)) if paths else {}
 
 
 def _learned_from(run: Path) -> frozenset[str]:
-    """Animals that the weights, the checkpoint or the decoder come from; of folds none, each was held out in turn."""
-    found: set[str] = set()
+    """Animals that the weights, the checkpoint or the decoder come from.
+
+    Of folds there are none: each animal was held out in turn.
+    """
+    animals: set[str] = set()
     for name in ("splits.json", "seen_before.json"):
         if not (run / name).exists():
             continue
         data = read_json(run / name, "copy the run folder again")
         if isinstance(data, dict):
+            # Validation animals have chosen the checkpoint, and the decoder was fitted on them.
             data = [*data.get("train", ()), *data.get("val", ())]
-        found |= set(map(str, data))
-    return frozenset(found)
+        animals |= set(map(str, data))
+    return frozenset(animals)
 
 
 def read_agreement(path: Path, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Figures of pairs of raters, as `dolorim agree --json` writes them. Raises `UserError` for anything else."""
+    """Scores of pairs of raters, as `dolorim agree --json` writes them.
+
+    Raises `UserError` for anything else, and for raters with other classes.
+    """
     try:
         pairs = read_json(path, "write it again")["pairs"]
-        for found in pairs.values():
-            if tuple(found["per_class"]) != tuple(classes):
+        for scores in pairs.values():
+            if tuple(scores["per_class"]) != tuple(classes):
                 raise UserError(
-                    f"{path}: the raters know {', '.join(found['per_class'])}, the recordings have {', '.join(classes)}"
+                    f"{path}: the raters know {', '.join(scores['per_class'])}, the recordings "
+                    f"have {', '.join(classes)}"
                 )
-            float(found["macro_f1"]), float(found["kappa"]), int(found["frames"])
-            found["intervals"].get("macro_f1")
+            # Whatever the page will show has to be there, and a number.
+            float(scores["macro_f1"]), float(scores["kappa"]), int(scores["frames"])
+            scores["intervals"].get("macro_f1")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(
             f"{path}: expected what dolorim agree --json writes; write it again"

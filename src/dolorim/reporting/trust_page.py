@@ -50,7 +50,7 @@ class TrustView:
 
 
 def trust_view(trust: Trust, results: StudyResults) -> TrustView:
-    """A run's scores on held-out animals, with the intervals that it stored, and its corrections."""
+    """A run's scores on held-out animals, with its stored intervals, and corrected budgets."""
     scores = trust.scores
     animals = [str(animal) for animal in scores.get("animals", [])]
     calibration = scores.get("calibration")
@@ -73,7 +73,7 @@ def trust_view(trust: Trust, results: StudyResults) -> TrustView:
 
 
 def _scores_table(trust: Trust) -> Table:
-    rows = []
+    rows: list[list[str | Cell]] = []
     for name, score in trust.scores["per_class"].items():
         f1 = _score_cell(trust, score["f1"], "per_class", name, "f1")
         precision, recall = f"{score['precision']:.2f}", f"{score['recall']:.2f}"
@@ -83,7 +83,7 @@ def _scores_table(trust: Trust) -> Table:
 
 
 def _budgets_table(budgets: pd.DataFrame) -> Table:
-    rows = []
+    rows: list[list[str | Cell]] = []
     for row in budgets.itertuples():
         corrected = Cell(number(row.corrected), interval_text(row.low, row.high))
         rows.append([shown(row.group), shown(row.behavior), number(row.predicted), corrected])
@@ -118,7 +118,7 @@ def _calibration_view(calibration: dict[str, Any]) -> CalibrationView:
 
 def raters_table(pairs: dict[str, dict[str, Any]]) -> Table:
     """How well pairs of people agree: no model can be shown to do better than that."""
-    rows = []
+    rows: list[list[str | Cell]] = []
     for pair, scores in pairs.items():
         interval = scores["intervals"].get("macro_f1")
         macro_f1 = Cell(f"{scores['macro_f1']:.2f}", interval_text(*interval) if interval else "")
