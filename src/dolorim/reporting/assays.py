@@ -28,6 +28,7 @@ _STRICT = ConfigDict(extra="forbid")
 
 def seconds(text: object) -> float:
     """Seconds in `90`, `30s`, `5min`, `1.5h` or `2d`. Raises `ValueError` for anything else."""
+    # No sign and no exponent: a time in an assay is typed by hand, and "1e3 min" is a slip.
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(text))
     if match is None or match[2] not in _UNITS_S:
         raise ValueError(f"expected a time such as 30s, 5min or 1h, found {text!r}")
@@ -90,6 +91,7 @@ class Assay:
         for name in self.primary:
             if name not in names:
                 raise UserError(f"primary = {name!r} is not among the windows {', '.join(names)}")
+        # Tables are keyed by the name of the window, so a name may stand for one window only.
         if len(set(names)) < len(names) or not names or not self.primary:
             raise UserError(
                 f"expected windows with different names and one of them as primary, "
@@ -110,6 +112,7 @@ class Assay:
 
     def locomotion_behaviors(self, classes: tuple[str, ...]) -> list[str]:
         """Two classes at most that tell how much an animal moves."""
+        # Two are enough to tell sedation from analgesia, and leave room for the question itself.
         return _matching(classes, self.locomotion)[:2]
 
 

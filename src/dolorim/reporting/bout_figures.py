@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.ticker import NullFormatter
+from statsmodels.duration.survfunc import SurvfuncRight
 
 from dolorim.reporting.figure_parts import (
     behavior_colors,
@@ -60,8 +61,6 @@ def draw_latencies(results: StudyResults) -> Figure:
 
 def _share_begun(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Seconds and the share of animals that have begun by then, `(steps,)` each, from (0, 0)."""
-    from statsmodels.duration.survfunc import SurvfuncRight
-
     start = np.zeros(1)
     if not rows.event.any():
         return start, start
@@ -86,8 +85,10 @@ def draw_bout_durations(results: StudyResults) -> Figure | None:
                 axes.step(x, percent, where="post", color=color, lw=1.5)
         axes.set(xscale="log", title=shown(behavior), ylim=(0, 100))
         axes.set(xlabel="bout lasts longer than (s)", ylabel="% of bouts")
+        # A log axis cannot begin at 0.
         axes.set_xlim(max(0.02, bouts.duration_s.min() * 0.8), bouts.duration_s.max() * 1.2)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        # Numbers at the minor ticks of a log axis overlap in panels this small.
         axes.xaxis.set_minor_formatter(NullFormatter())
     group_legend(figure, results.observations, marked=False)
     return figure

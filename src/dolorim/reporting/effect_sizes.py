@@ -84,6 +84,7 @@ def hedges(a: np.ndarray, b: np.ndarray) -> float:
     if min(n, m) < 2:
         return float("nan")
     pooled = np.sqrt(((n - 1) * a.var(ddof=1) + (m - 1) * b.var(ddof=1)) / freedom)
+    # Without spread g would be infinite, or rounding divided by rounding: -9e15 was seen once.
     if pooled <= _SAME * max(np.abs(a).max(), np.abs(b).max()):
         return float("nan")
     small_sample = 1 - 3 / (4 * freedom - 1)  # what makes Cohen's d unbiased in small groups
@@ -95,6 +96,7 @@ def _difference(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _cliff(a: np.ndarray, b: np.ndarray) -> float:
+    # Ties count as zero.
     return float(np.sign(b[:, None] - a[None]).mean())
 
 
@@ -115,6 +117,7 @@ def _cliff_interval(delta: float, n: int, m: int) -> Interval:
 
 def _hedges_interval(g: float, n: int, m: int) -> Interval:
     freedom = n + m - 2
+    # The second term is the error of the standard deviation that g is divided by.
     error = np.sqrt((n + m) / (n * m) + g**2 / (2 * freedom))
     half = stats.t.ppf(0.975, freedom) * error
     return g - half, g + half

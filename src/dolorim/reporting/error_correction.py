@@ -43,6 +43,7 @@ def why_not_corrected(trust: Trust, classes: Sequence[str]) -> str:
         return "left and right became ipsi and contra, which the run was not scored on"
     if trust.scores.get("seen_in_training"):
         return "the run was scored on animals that it has learned from"
+    # Animals that chose the checkpoint score too well, so a correction would be too small.
     if trust.part == "val":
         return "only validation animals were scored, and these have chosen the checkpoint"
     return _why_not_invertible(list(trust.confusions.values()), classes)
@@ -53,6 +54,7 @@ def _why_not_invertible(counts: Sequence[np.ndarray], classes: Sequence[str]) ->
     if len(counts) < FEWEST_SCORED:
         animals = "one animal was" if len(counts) == 1 else f"{len(counts) or 'no'} animals were"
         return f"{animals} held out of the run, and it takes {FEWEST_SCORED} to know how it errs"
+    # Summed over what was predicted, a row tells whether the animal shows the class at all.
     showing = (np.stack(counts).sum(2) > 0).sum(0)
     rare = [name for name, n in zip(classes, showing, strict=True) if n < FEWEST_SHOWING]
     if rare:
@@ -120,5 +122,7 @@ def _means_without(shares: np.ndarray) -> np.ndarray:
 
 def _chances(counts: np.ndarray) -> np.ndarray:
     """P(predicted | true); a class that was never seen counts as always right."""
+    # Without a true frame of a class, nothing is known about its errors: the identity leaves
+    # its share as it is.
     counts = np.where(counts.sum(1, keepdims=True) > 0, counts, np.eye(len(counts)))
     return np.asarray(counts / counts.sum(1, keepdims=True))

@@ -44,6 +44,7 @@ def adjust(
     table["p_adjusted"] = np.nan
     table["smallest_adjusted"] = np.nan
     for _, rows in table[table.p.notna()].groupby("family", sort=False):
+        # Tests without a smallest p, such as a permutation, can give any p.
         smallest = rows.smallest_p.fillna(0).to_numpy(float)
         table.loc[rows.index, "p_adjusted"] = _adjusted(rows.p.to_numpy(float), correction)
         table.loc[rows.index, "smallest_adjusted"] = _adjusted(smallest, correction)
@@ -63,6 +64,7 @@ def _family(row: Any, question: Question | None, control: str | None) -> str:
         if _asks(row, "time_percent", question.locomotion) and not is_pair:
             return MOVEMENT
     name = f"{row.test} of {row.readout} in {row.window}"
+    # Pairs of one behavior are a family of their own: they follow the test of all groups.
     if is_pair:
         return f"{name}, pairs of {row.behavior}"
     return f"{name}, {row.compared}"

@@ -60,6 +60,7 @@ def grid(
 ) -> tuple[Figure, list[Axes]]:
     """A figure of several panels, `columns` at most side by side."""
     columns = min(panels, columns)
+    # Division that rounds up.
     rows = -(-panels // columns)
     size = (max(width_in * columns, 3.2), height_in * rows + 0.35)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
@@ -98,6 +99,7 @@ def draw_dots(axes: Axes, cell: pd.DataFrame, observations: Observations, readou
         x = i - 0.12 + jitter.uniform(-0.1, 0.1, len(values))
         marker = _MARKERS[i % len(_MARKERS)]
         axes.plot(x, values, marker, color=color, ms=4.2, alpha=0.75, mew=0)
+        # The interval stands beside the dots: on top of them it would hide the animals.
         low, high = group_interval(values, scale_of_readout(readout))
         axes.plot([i + 0.18] * 2, [low, high], color="black", lw=1.1)
         axes.plot([i + 0.18], [values.mean()], "_", color="black", ms=11, mew=2)
@@ -124,6 +126,7 @@ def draw_lines(axes: Axes, cell: pd.DataFrame, observations: Observations, reado
     """
     scale = scale_of_readout(readout)
     for i, (group, color) in enumerate(colors_of_groups(observations)):
+        # Bins without labels have no value, and would break the line.
         of_group = cell[(cell.group == group) & cell.value.notna()]
         at_x = of_group.groupby("x")["value"]
         if not len(at_x):

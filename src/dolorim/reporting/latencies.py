@@ -34,6 +34,7 @@ def log_rank(
     risks = np.array([(when[observed] == m).sum() / (when >= m).sum() for m in moments])
     hazard = np.append(0, np.cumsum(risks))
     scores = observed - hazard[np.searchsorted(moments, when, "right")]
+    # Exchanging scores keeps the censoring, so that the test is exact in small groups.
     p = permutation_p([scores[group == g] for g in range(len(times))], rng)
     try:
         return float(survdiff(when, observed.astype(int), group)[0]), p
@@ -50,6 +51,7 @@ def hazard_ratio(
     other: no finite ratio fits that.
     """
     group = np.repeat([0.0, 1.0], [len(t) for t in times])
+    # Without events in a group, its hazard is zero and the ratio zero or infinite.
     if not all(e.any() for e in events):
         return np.nan, np.nan, np.nan
     try:

@@ -28,6 +28,7 @@ def mixed_model(table: pd.DataFrame) -> list[Row]:
     Wald statistics are held against F with denominators as in an analysis of repeated measures:
     animals for the group, animals times occasions for the rest (between-within degrees of freedom).
     """
+    # Degrees of freedom between animals, and within them.
     animals, groups, times = (table[name].nunique() for name in ("animal", "group", "time"))
     between = animals - groups
     within = len(table) - animals - groups * (times - 1)
@@ -60,6 +61,7 @@ def mixed_model(table: pd.DataFrame) -> list[Row]:
 def two_factors(table: pd.DataFrame, second: str) -> list[Row]:
     """Type II analysis of variance of `value` by group and a second factor between animals."""
     table = table.rename(columns={second: "second"})
+    # A cell with one animal leaves no variation within it to test against.
     counts = table.groupby(["group", "second"])["value"].size()
     cells = table.group.nunique() * table.second.nunique()
     if len(counts) < cells or counts.min() < 2 or table.value.std() == 0:

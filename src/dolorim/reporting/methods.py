@@ -31,6 +31,7 @@ def methods(observations: Observations, assay: Assay, settings: dict[str, Any]) 
     if observations.merging:
         sentences.append(f"Behaviors were merged: {observations.merging}.")
     windows = []
+    # The windows as they were measured, not as they were planned.
     for stretch in find_stretches(observations, assay)[0]:
         end_min = round(stretch.end_s / 60, 2)
         windows.append(f"{stretch.name} ({stretch.start_s / 60:g}-{end_min:g} min)")
@@ -45,6 +46,7 @@ def methods(observations: Observations, assay: Assay, settings: dict[str, Any]) 
         f"bounds; those of differences between groups are by MOVER. None is given below "
         f"{FEWEST_PER_GROUP} animals in a group."
     )
+    # A p value may change between versions of a library.
     versions = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     sentences.append(f"Python {platform.python_version()}, {versions}.")
     sentences.append(

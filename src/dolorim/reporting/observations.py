@@ -71,6 +71,7 @@ class Observations:
     @property
     def paired(self) -> bool:
         """Was every animal measured in every group, so that groups are compared within animals?"""
+        # An animal in two of three groups is no paired design: `check_animals` refuses it.
         groups_by_animal = _groups_by_animal(self.recordings)
         return len(self.groups) > 1 and all(len(g) > 1 for g in groups_by_animal.values())
 
@@ -80,6 +81,7 @@ class Observations:
         Raises `UserError` where it says so for some animals only.
         """
         sides = {r.animal: side_of(r.columns.get("treated_side", "")) for r in self.recordings}
+        # Without a treated side anywhere, left and right are what the study compares.
         if not any(sides.values()):
             return self
         for animal, side in sides.items():
@@ -143,6 +145,7 @@ def order_groups(names: Sequence[str], control: str | None = None) -> tuple[str,
     others = [name for name in names if name != first]
     doses = {name: _dose(name) for name in others}
     kinds = {kind for _, kind in doses.values()}
+    # Only names that differ in nothing but the number are doses of one substance.
     if len(kinds) == 1 and "" not in kinds:
         others.sort(key=lambda name: doses[name][0])
     if first is not None:

@@ -29,6 +29,7 @@ def permutation_p(
         return 1.0
     values = (values - values.mean(0))[:, spread > 0] / spread[spread > 0]
     total = len(values)
+    # Below so many orders, trying all of them is as cheap as drawing.
     exact = len(sizes) == 2 and math.comb(total, sizes[0]) <= n
     in_order = np.tile(np.arange(total), (n, 1))
     orders = _all_orders(total, sizes[0]) if exact else rng.permuted(in_order, axis=1)
@@ -36,6 +37,7 @@ def permutation_p(
     def statistic(order: np.ndarray) -> np.ndarray:
         between = np.zeros((len(order), values.shape[1]))
         for part in np.split(order, np.cumsum(sizes)[:-1], axis=1):
+            # Values have mean 0, so that this is the variation between groups.
             between += values[part].sum(1) ** 2 / part.shape[1]
         return (between / np.maximum(total - between, 1e-12)).sum(1)
 

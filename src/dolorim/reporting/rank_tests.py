@@ -48,6 +48,7 @@ def _mann_whitney(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     orders[0, 0] = 1
     for rank in ranks:
         orders[1:, rank:] += orders[:-1, : orders.shape[1] - rank].copy()
+    # Of all choices of as many animals as `a` has.
     chances = orders[len(a)] / orders[len(a)].sum()
     observed = ranks[: len(a)].sum()
     less, more = chances[: observed + 1].sum(), chances[observed:].sum()
@@ -56,6 +57,7 @@ def _mann_whitney(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 
 def _wilcoxon(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     size = np.abs(b - a)
+    # The exact distribution of SciPy holds without zeros and equal differences only.
     tied = (size == 0).any() or len(np.unique(size)) < len(size)
     if tied and len(a) <= _EXACT_PAIRS:
         method = stats.PermutationMethod(n_resamples=2**_EXACT_PAIRS)

@@ -54,6 +54,7 @@ def paint(recording: ObservedRecording, width_s: float, order: Sequence[int]) ->
     for label in order:
         bouts = inside & (recording.labels == label)
         for start, stop in zip(first[bouts].tolist(), last[bouts].tolist(), strict=True):
+            # Even the shortest bout fills one column: a pain bout of one frame must be seen.
             row[start : max(stop, start + 1)] = label
     return row
 
@@ -68,6 +69,7 @@ def draw_raster(
     colors = np.array([(255, 255, 255), *class_colors(len(observations.classes))]) / 255
     longest_s = max(recording.length_s for recording in recordings)
     scale, unit = (60, "min") if longest_s > 180 else (1, "s")
+    # Many recordings make rows thinner at first, then the figure higher.
     height = max(min(_ROW_IN * len(recordings), _MOST_IN), _LEAST_ROW_IN * len(recordings))
     figure, axes = plt.subplots(figsize=(9, 1.5 + height))
     axes.imshow(

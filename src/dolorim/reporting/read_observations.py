@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,7 @@ def read_observations(
             f"label files"
         )
     table = _read_groups(groups)
+    # A folder of predictions may hold tables of other kinds beside them, so it is tried first.
     stems = predicted_stems(folder)
     if stems:
         files = _predictions(folder, table, stems)
@@ -79,9 +81,7 @@ def read_observations(
         files = _label_files(folder, table, config, ethogram, rate_hz, times_of)
     recordings = _recordings(files)
     if not recordings:
-        reason = f": {example(table.subjects, files.names)}"
-        if files.read.failures:
-            reason = f"; {_most_common(files.read.failures)}"
+        reason = _why_none(table, files)
         raise UserError(f"{folder}: no recording here that {groups} names{reason}")
     findings = [
         *files.read.findings,
@@ -124,9 +124,16 @@ def _recordings(files: _Files) -> tuple[ObservedRecording, ...]:
     return tuple(recordings)
 
 
+def _why_none(table: SubjectTable, files: _Files) -> str:
+    if files.read.failures:
+        return f"; {_most_common(files.read.failures)}"
+    return f": {example(table.subjects, files.names)}"
+
+
 def _most_common(failures: Sequence[tuple[Path, str]]) -> str:
     """Why most files failed, in the words of the first of these."""
     reasons = [reason.removeprefix(str(path)) for path, reason in failures]
+    # Reasons begin with the name of their file; without it, equal ones can be counted.
     common, times = Counter(reasons).most_common(1)[0]
     _, first = failures[reasons.index(common)]
     alike = f" ({times} files failed alike)" if times > 1 else ""
@@ -151,17 +158,13 @@ def _label_files(
     videos: dict[Path, str] = {}
     if config.videos is not None:
         videos = {video: video.stem for video in find_videos([config.videos])}
-    known = {folded(stem) for stem in videos.values()}
-    for subject in table.subjects:
-        known |= set(spellings(subject.video))
-    # A label file names a recording, in a way that only the names of recordings can tell apart.
+    # The name of a label file alone does not tell which part of it is the name of its recording.
+    known = _known_names(table, videos.values())
     meant = {path: names_of(path, config).meant(known) for path in label_paths(folder)}
     names = _different_names(meant.values())
     recordings = videos or {Path(name): name for name in names}
     subjects = _subjects_of(table, list(recordings.values()))
-    here = {folded(name) for name in subjects}
-    paths = [path for path, of_file in meant.items() if not here.isdisjoint(map(folded, of_file))]
-    absent = [path.name for path in meant if path not in paths]
+    paths, absent = _split_by_subject(meant, subjects)
     wanted = {recording: name for recording, name in recordings.items() if name in subjects}
     streams = {recording: subjects[name].stream for recording, name in wanted.items()}
     read = label_pieces(
@@ -175,6 +178,31 @@ def _label_files(
     )
     read.findings += warn_of_gaps(read.open_shares, config.label_gaps, ethogram)
     return _Files(read, ethogram.classes, subjects, absent, names, ethogram.merging_note())
+
+
+def _known_names(table: SubjectTable, videos: Iterable[str]) -> set[str]:
+    """All spellings of the recordings that the videos and the table of groups name."""
+    known = {folded(stem) for stem in videos}
+    for subject in table.subjects:
+        known |= set(spellings(subject.video))
+    return known
+
+
+def _split_by_subject(
+    meant: Mapping[Path, Iterable[str]], subjects: Iterable[str]
+) -> tuple[list[Path], list[str]]:
+    """The label files of recordings that are in the table, and the names of the other files.
+
+    `meant` has the recordings that each file may be about.
+    """
+    present = {folded(name) for name in subjects}
+    paths, absent = [], []
+    for path, names in meant.items():
+        if present.isdisjoint(folded(name) for name in names):
+            absent.append(path.name)
+        else:
+            paths.append(path)
+    return paths, absent
 
 
 def _different_names(names_by_file: Iterable[Iterable[str]]) -> list[str]:
@@ -202,10 +230,11 @@ def read_stimuli(path: Path, observations: Observations) -> dict[tuple[str, str]
     onsets_s: dict[tuple[str, str], list[float]] = defaultdict(list)
     for line, row in zip(table.lines, table.rows, strict=True):
         seconds = _stimulus_s(path, table, line, row[onset], onset)
-        trials = ("",) if trial is None else (row[trial], "")
-        recordings = [file.name for file in named(row[video], names)]
-        places = [(name, which) for name in recordings for which in trials]
-        place = next((p for p in places if p in known), None)
+        videos = [file.name for file in named(row[video], names)]
+        # A recording that is one piece has no trials, whatever the table counts.
+        trials = [""] if trial is None else [row[trial], ""]
+        places = (place for place in itertools.product(videos, trials) if place in known)
+        place = next(places, None)
         if place is not None:
             onsets_s[place].append(seconds)
     return {place: sorted(times_s) for place, times_s in onsets_s.items()}
@@ -253,6 +282,7 @@ def _subjects_of(table: SubjectTable, videos: Sequence[str]) -> dict[str, Subjec
             where = f"{table.path}, line {subject.line}"
             raise UserError(f"{where}: a recording, an animal or a group is missing")
         subjects[video] = dataclasses.replace(subject, animal=animal)
+    # "M1" and "m1" are one animal: a table of groups is typed by hand.
     spelled = one_spelling(subject.animal for subject in subjects.values())
     return {
         video: dataclasses.replace(subject, animal=spelled[subject.animal])

@@ -43,6 +43,7 @@ def measure(recording: ObservedRecording, n_classes: int) -> dict[str, np.ndarra
     """
     time_s = _time_by_class(recording, n_classes)
     observed_s = time_s.sum()
+    # A bout that began before the window is not counted twice: it belongs to the window before.
     begins_inside = (recording.start_s >= 0) & (recording.start_s < recording.length_s)
     durations_s = recording.stop_s - recording.start_s
     means_s, medians_s = np.full(n_classes, np.nan), np.full(n_classes, np.nan)
@@ -202,6 +203,7 @@ def _value_rows(where: Row, measured: Mapping[str, np.ndarray], names: Sequence[
     for readout, numbers in measured.items():
         if readout == "event":
             continue
+        # An empty cell in the table, rather than a False that looks like a censored value.
         events: list[bool | None] = [None] * len(names)
         if readout == "latency_s":
             events = measured["event"].tolist()
@@ -277,5 +279,6 @@ def _plain(value: Any) -> object:
     if value is None or value != value:
         return ""
     if isinstance(value, float):
+        # Ten digits hide rounding noise and keep the file small.
         return float(f"{value:.10g}")
     return value

@@ -71,6 +71,7 @@ def _video_view(predictions: Predictions) -> dict[str, Any]:
     ]
     frames = len(predictions.labels)
     counts = np.bincount(predictions.labels, minlength=len(predictions.classes))
+    # A video without frames has a budget of zeros rather than an error.
     percents = 100 * counts / max(frames, 1)
     shares = zip(predictions.classes, percents, strict=True)
     budget = ", ".join(f"{name} {percent:.1f} %" for name, percent in shares)

@@ -45,6 +45,7 @@ def compare(
     group, in the order of the groups. `paired`: every animal is in every group. `within` and
     `second` are columns of further factors: sessions of an animal, and a factor between animals.
     """
+    # One generator for all tests: the same seed gives the same table.
     rng = np.random.default_rng(seed)
     rows: list[Row] = []
     if within is not None:
@@ -93,6 +94,7 @@ def _samples(
     if paired:
         values = values.dropna()
     observed = cell.pivot(index="animal", columns="group", values="event")
+    # Animals that were dropped above are dropped here too.
     observed = observed.reindex(index=values.index, columns=list(groups))
     samples = [values[group].dropna().to_numpy() for group in groups]
     events = [observed[group][values[group].notna()].to_numpy() > 0 for group in groups]
@@ -168,20 +170,32 @@ def _between_latencies(
     for i, j in itertools.combinations(range(len(groups)), 2):
         row = _effects_of_pair(samples, groups, i, j, scale_of_readout("latency_s"), paired)
         times, observed = [samples[i], samples[j]], [events[i], events[j]]
-        notes = [note, row["note"]]
-        if paired:
-            statistic, p, ordered = sign_test(times, observed)
-            notes.append(f"{ordered} animals could be ordered")
-            name = "sign test"
-        else:
-            statistic, p = log_rank(times, observed, rng)
-            name = "log-rank"
-            if i == 0:  # the hazard ratio is given against the control only
-                ratio, low, high = hazard_ratio(times, observed)
-                row |= {"hazard_ratio": ratio, "hazard_ratio_low": low, "hazard_ratio_high": high}
-        row |= {"test": _test_name(name, groups), "statistic": statistic, "p": p}
-        rows.append({**row, "note": _join(notes)})
+        # The hazard ratio is given against the control only.
+        test = _latency_test(times, observed, paired, rng, with_ratio=i == 0)
+        test["test"] = _test_name(test["test"], groups)
+        notes = [note, row["note"], test.pop("note")]
+        rows.append({**row, **test, "note": _join(notes)})
     return rows
+
+
+def _latency_test(
+    times: list[np.ndarray],
+    observed: list[np.ndarray],
+    paired: bool,
+    rng: np.random.Generator,
+    with_ratio: bool,
+) -> Row:
+    """The test of two groups: log-rank between animals, sign test within them."""
+    if paired:
+        statistic, p, ordered = sign_test(times, observed)
+        note = f"{ordered} animals could be ordered"
+        return {"test": "sign test", "statistic": statistic, "p": p, "note": note}
+    statistic, p = log_rank(times, observed, rng)
+    test: Row = {"test": "log-rank", "statistic": statistic, "p": p, "note": ""}
+    if with_ratio:
+        ratio, low, high = hazard_ratio(times, observed)
+        test |= {"hazard_ratio": ratio, "hazard_ratio_low": low, "hazard_ratio_high": high}
+    return test
 
 
 def _effects_of_pair(

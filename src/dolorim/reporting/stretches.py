@@ -87,6 +87,7 @@ def _find_stretch(
     elif np.isfinite(window.stop_s) and _covered_share(window, end_s) < 1 - _ALIKE:
         findings.append(_less_than_planned(window, end_s))
     excluded = frozenset([*short, *unlabeled])
+    # A window in which nobody has labeled anything cannot be compared.
     if len(excluded) == len(recordings):
         return None, findings
     # Recordings that are equally long but for a few frames are measured to their own ends.

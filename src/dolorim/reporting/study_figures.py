@@ -65,6 +65,7 @@ def draw_study(results: StudyResults, out: Path) -> list[Path]:
                 continue
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # laid out once, not again for every format
+            # SVG and PDF for papers, PNG for the page.
             for suffix in _FORMATS:
                 figure.savefig(out / f"{name}.{suffix}", dpi=_DPI)
             plt.close(figure)
@@ -110,6 +111,7 @@ def _draw_budget(results: StudyResults) -> Figure:
     ticks, names = [], []
     for i, window in enumerate(windows):
         by_group = shares[shares.window == window].groupby(["group", "behavior"])["value"]
+        # One row per group, one column per behavior.
         means = by_group.mean().unstack()
         present = [group for group in observations.groups if group in means.index]
         for j, group in enumerate(present):
@@ -156,6 +158,7 @@ def _draw_time_course(results: StudyResults) -> Figure | None:
         cell = by_animal["time_percent"].mean().reset_index(name="value")
         cell["x"] = (cell.start_s + assay.bin_s / 2) / scale
         draw_lines(axes, cell, observations, "time_percent")
+        # The first window is usually the whole recording.
         for window in assay.windows[1:]:
             if window.start_s > 0:
                 axes.axvline(window.start_s / scale, color="#bbbbbb", lw=0.8, ls=":", zorder=0)

@@ -77,6 +77,7 @@ def predicted_pieces(folder: Path, stems: Sequence[str]) -> tuple[Pieces, tuple[
             bouts = read_bouts(folder, stem)
             read.findings += [Finding("warning", *note.split(": ", 1)) for note in bouts.notes]
             classes = classes or bouts.classes
+            # Predictions of two runs cannot be counted together where their classes differ.
             if bouts.classes != classes:
                 here = ", ".join(bouts.classes)
                 raise UserError(f"{path}: expected the classes {', '.join(classes)}, found {here}")
@@ -174,6 +175,7 @@ def _trial(
     if trial.doubt:
         remedy = "settle it with --label_counts_from"
         read.findings.append(Finding("warning", str(file.path), trial.doubt, remedy))
+    # Frames of the trial that the file leaves out are not labeled, rather than rest.
     labels = np.full(trial.span, -1, np.int16)
     labels[trial.frames] = trial.labels
     return _piece(file.path, name, str(file.trial), labels, np.arange(len(labels) + 1) / rate_hz)

@@ -81,6 +81,7 @@ def write_study_page(
 ) -> Path:
     """Write the page. `summary` is the answer in sentences, `figures` are PNG files."""
     observations, assay = results.observations, results.assay
+    # Figures go by the names of their files, under which their captions stand above.
     pictures = {file.stem: _picture(file, observations) for file in figures}
     return write_page(
         path,

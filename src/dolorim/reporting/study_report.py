@@ -47,11 +47,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         options.labels,
         options.times_of,
     )
-    trust, raters = None, None
-    if options.run is not None:
-        trust = read_trust(options.run, observed.classes)
-    if options.agreement is not None:
-        raters = read_agreement(options.agreement, observed.classes)
+    trust, raters = _read_scores(options, observed.classes)
     observations = _place(observed, assay, options.stimuli)
     factors = [factor for factor in (assay.within, second_factor) if factor]
     for factor in factors:
@@ -66,6 +62,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         *find_stretches(observations, assay)[1],
     ]
     observations = dataclasses.replace(observations, findings=tuple(findings))
+    # The indicator and movement are asked about first; all other tests are exploration.
     tables["statistics"] = compare(
         tables["animals"],
         observations.groups,
@@ -76,16 +73,16 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         seed=options.seed,
         question=Question(pain[0], assay.readout, assay.primary, tuple(locomotion)),
     )
-    doubts = {} if trust is None else _doubts(trust, observations, observed.classes)
+    doubts = _doubts(trust, observations, observed.classes)
     results = StudyResults(observations, assay, tables, pain, locomotion, doubts)
     # Without factors, `overall` is the same table as `groups`.
     written = [name for name in tables if factors or name != "overall"]
     _write_tables(options.out, {name: tables[name] for name in written})
+    # `overall` has one value per animal, whatever sessions or factors the study has.
     summary = verdict(
         observations, assay, tables["overall"], tables["statistics"], pain, locomotion, doubts
     )
-    if trust is not None:
-        summary += _learned_from(trust, observations)
+    summary += _learned_from(trust, observations)
     figures = draw_study(results, options.out / "figures")
     settings["assay"] = dataclasses.asdict(assay)
     title = options.title or f"{assay.title}: {options.predictions.resolve().name}"
@@ -109,6 +106,18 @@ def _read_assay(options: ReportOptions) -> Assay:
     return assay
 
 
+def _read_scores(
+    options: ReportOptions, classes: Sequence[str]
+) -> tuple[Trust | None, dict[str, dict[str, Any]] | None]:
+    """The scores of the run that made the labels, and how well raters agree; None if not given."""
+    trust, raters = None, None
+    if options.run is not None:
+        trust = read_trust(options.run, classes)
+    if options.agreement is not None:
+        raters = read_agreement(options.agreement, classes)
+    return trust, raters
+
+
 def _behaviors(
     named: Sequence[str], assay: Assay, classes: tuple[str, ...]
 ) -> tuple[list[str], list[str]]:
@@ -128,6 +137,7 @@ def _measure(
     if assay.within:
         for table in tables.values():
             _as_numbers(table, assay.within)
+    # Corrected budgets stand beside the predicted ones; tests are of what was predicted.
     if trust is not None and not why_not_corrected(trust, observations.classes):
         confusions = list(trust.confusions.values())
         tables["corrected"] = corrected_budgets(tables["animals"], observations.classes, confusions)
@@ -168,14 +178,16 @@ def _place(observations: Observations, assay: Assay, stimuli: Path | None) -> Ob
 
 
 def _doubts(
-    trust: Trust, observations: Observations, scored_classes: Sequence[str]
+    trust: Trust | None, observations: Observations, scored_classes: Sequence[str]
 ) -> dict[str, str]:
     """By behavior, why the run's labels say nothing about it.
 
     `scored_classes` are the classes before left and right became ipsi and contra: a class that is
     made of two is as doubtful as the worse of them.
     """
-    doubts = {}
+    doubts: dict[str, str] = {}
+    if trust is None:
+        return doubts
     for name in observations.classes:
         parts = [c for c in scored_classes if name in _spellings_by_side(c, scored_classes)]
         reason = trust.doubt(parts)
@@ -188,8 +200,10 @@ def _spellings_by_side(name: str, classes: Sequence[str]) -> tuple[str, str, str
     return name, sided(name, "L", classes), sided(name, "R", classes)
 
 
-def _learned_from(trust: Trust, observations: Observations) -> list[str]:
+def _learned_from(trust: Trust | None, observations: Observations) -> list[str]:
     """A sentence that names the animals of the study that the run has learned from."""
+    if trust is None:
+        return []
     animals = sorted({recording.animal for recording in observations.recordings})
     training = {animal_key(animal) for animal in trust.learned_from}
     known = [animal for animal in animals if animal_key(animal) in training]

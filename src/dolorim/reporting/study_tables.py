@@ -71,6 +71,7 @@ def _p_cells(test: pd.DataFrame, doubted: bool) -> list[str | Cell]:
     row = test.iloc[0]
     if doubted:
         return [_UNRELIABLE, "-", row.n]
+    # With very few animals no p can be small, and "0.10" would read as a result.
     note = ""
     if row.smallest_adjusted >= ALPHA:
         note = f"(none below {ALPHA:g} possible)"
@@ -85,6 +86,7 @@ def pairs_table(results: StudyResults) -> Table | None:
     rows: list[list[str | Cell]] = []
     for window in assay.primary:
         tests = find_rank_tests(results.tables["statistics"], window, indicator, assay.readout)
+        # The test of all groups has no difference.
         for row in tests[tests.difference.notna()].itertuples():
             rows.append(
                 [

@@ -26,6 +26,14 @@ _WORDS = {
     "latency_s": "s until",
     "response": "of the stimuli answered with",
 }
+_MOVEMENT = {
+    "alike": "Movement: no difference was found in {}.",
+    "differ": (
+        "The groups differ in {} too: a change in pain behavior may come from moving less or more."
+    ),
+    "impossible": "Movement ({}): too few animals for a difference to show.",
+    "doubted": "Movement: the run does not find {} well enough to say.",
+}
 _UNITS_OF_DIFFERENCE = {"time_percent": " percentage points", "time_s": " s", "latency_s": " s"}
 
 
@@ -115,15 +123,24 @@ def _answers(tests: Mapping[str, pd.DataFrame], indicator: str) -> list[str]:
             f"none: look at the intervals."
         )
     if impossible:
-        test = first[impossible[0]]
-        windows = "" if impossible == ["whole"] else f" ({', '.join(impossible)})"
-        sentences.append(
-            f"No p below {ALPHA:g} is possible with {test.n.replace('/', ' against ')} animals"
-            f"{_in_tests(tests)}, so this study cannot show a difference in {indicator}{windows}: "
-            f"the smallest possible is {p_value(test.smallest_adjusted)}, here "
-            f"{p_text(test.p_adjusted)}."
-        )
+        sentences.append(_cannot_differ(tests, impossible, indicator))
     return sentences
+
+
+def _cannot_differ(
+    tests: Mapping[str, pd.DataFrame], impossible: Sequence[str], indicator: str
+) -> str:
+    """With three against three animals, not even groups that are quite apart give p < 0.05."""
+    test = tests[impossible[0]].iloc[0]
+    windows = f" ({', '.join(impossible)})"
+    if list(impossible) == ["whole"]:
+        windows = ""
+    return (
+        f"No p below {ALPHA:g} is possible with {test.n.replace('/', ' against ')} animals"
+        f"{_in_tests(tests)}, so this study cannot show a difference in {indicator}{windows}: "
+        f"the smallest possible is {p_value(test.smallest_adjusted)}, here "
+        f"{p_text(test.p_adjusted)}."
+    )
 
 
 def _p_of_windows(first: Mapping[str, pd.Series], windows: Sequence[str]) -> str:
@@ -173,6 +190,7 @@ def _difference(row: pd.Series, readout: str) -> str:
     if pd.notna(row.difference_low):
         ends = f"{number(row.difference_low)} to {number(row.difference_high)}"
         interval = f"95 % interval {ends}"
+    # A mean latency with censored animals is a lower bound; a reader has to know that.
     censored = f"; {row.note}" if "censored" in str(row.note) else ""
     size = f"{number(row.difference)}{_UNITS_OF_DIFFERENCE.get(readout, '')}"
     return f"difference {size} ({interval}; {p_text(row.p_adjusted)}{censored})"
@@ -194,33 +212,23 @@ def _movement(
         return [
             "No class tells how much the animals move, so sedation cannot be told from analgesia."
         ]
-    doubted = [shown(name) for name in locomotion if doubts.get(name)]
-    differ, alike, impossible = [], [], []
+    behaviors: dict[str, list[str]] = {result: [] for result in _MOVEMENT}
     for name in locomotion:
         test = _clearest_test(assay, statistics, name)
-        if test is None or doubts.get(name):
+        if doubts.get(name):
+            behaviors["doubted"].append(shown(name))
+        elif test is None:
             continue
-        named_p = f"{shown(name)} ({p_text(test.p_adjusted)})"
-        if test.p_adjusted < ALPHA:
-            differ.append(named_p)
-        if test.smallest_adjusted >= ALPHA:
-            impossible.append(shown(name))
-        elif test.p_adjusted >= ALPHA:
-            alike.append(named_p)
-    sentences = []
-    if alike:
-        sentences.append(f"Movement: no difference was found in {' and '.join(alike)}.")
-    if differ:
-        sentences.append(
-            f"The groups differ in {' and '.join(differ)} too: a change in pain behavior may come "
-            f"from moving less or more."
-        )
-    if impossible:
-        names = ", ".join(impossible)
-        sentences.append(f"Movement ({names}): too few animals for a difference to show.")
-    if doubted:
-        names = " and ".join(doubted)
-        sentences.append(f"Movement: the run does not find {names} well enough to say.")
+        elif test.smallest_adjusted >= ALPHA:
+            behaviors["impossible"].append(shown(name))
+        else:
+            result = "differ" if test.p_adjusted < ALPHA else "alike"
+            behaviors[result].append(f"{shown(name)} ({p_text(test.p_adjusted)})")
+    sentences = [
+        sentence.format(" and ".join(behaviors[result]))
+        for result, sentence in _MOVEMENT.items()
+        if behaviors[result]
+    ]
     return [" ".join(sentences)] if sentences else []
 
 
@@ -231,6 +239,7 @@ def _clearest_test(assay: Assay, statistics: pd.DataFrame, behavior: str) -> pd.
         for window in assay.primary
     ]
     tests = pd.concat(rows)
+    # Too few animals in a window leave a row without p.
     tests = tests[tests.p_adjusted.notna()]
     if not len(tests):
         return None

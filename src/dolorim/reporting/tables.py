@@ -60,6 +60,7 @@ def _headlines(part: str, metrics: dict[str, Any], indicator: str | None) -> lis
     if "calibration" in metrics:
         error = _number(metrics["calibration"]["ece"])
         lines[-1] += f"; PR-AUC {_number(metrics['pr_auc'])}, calibration error {error}"
+    # Above 1, the run believes in more of the behavior than there is.
     ratio = _at(metrics["per_class"], (indicator or "", "expected_over_true"))
     if ratio is not None:
         lines.append(f"probabilities of {indicator} add up to {ratio:.2f} of its true time")

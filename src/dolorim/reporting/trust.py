@@ -60,6 +60,7 @@ class Trust:
                 "the animals that were held out of the run never show it, so its errors are not "
                 "known"
             )
+        # A run without stored predictions does not tell its bouts; that is no reason to doubt.
         bouts = self.bouts.get(name, FEWEST_BOUTS)
         if bouts < FEWEST_BOUTS:
             return (
@@ -119,6 +120,7 @@ def _held_out(
         truth = read_labels(path, ethogram).labels
         name = path.name.replace(".truth.csv", ".predictions.csv")
         predicted = read_predictions(path.with_name(name))
+        # Where predictions do not name their animal, each recording counts as one of its own.
         animal = str(predicted.meta.get("animal", path.name))
         counted = confusion(truth, predicted.labels, len(classes)).astype(float)
         confusions[animal] = confusions.get(animal, 0) + counted

@@ -110,6 +110,7 @@ def _remarks(trust: Trust, animals: int) -> list[str]:
 
 
 def _calibration_view(calibration: dict[str, Any]) -> CalibrationView:
+    # The diagram is drawn in a square of 100 units, so shares become percents here.
     points = [
         (100 * row["confidence"], 100 * row["accuracy"]) for row in calibration["reliability"]
     ]
