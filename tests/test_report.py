@@ -416,7 +416,7 @@ def test_merged_behaviors_of_label_files_are_named(
     more = ("--classes", str(folder / "classes.csv"), "--out", str(folder / "apart"))
     assert main(report(folder, "--rate_hz", "10", *more)) == 0
     assert "count as" not in capsys.readouterr().err
-    assert "merged" not in (folder / "apart/report.html").read_text("utf-8")
+    assert "were merged" not in (folder / "apart/report.html").read_text("utf-8")
 
 
 @pytest.mark.usefixtures("undrawn")
