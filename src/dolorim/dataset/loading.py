@@ -288,11 +288,12 @@ def _labelled(
 
 
 def _without_other_shapes(recording: Recording, video: CachedVideo) -> Recording:
-    """Without labels on pictures of another shape than the first: they show another view, distorted."""
+    """Without labels on pictures of another shape than the first, which show another view."""
     other = of_other_shape(video.sizes, video.n_frames)
     if not other.any():
         return recording
-    return replace(recording, labels=np.where(other, UNLABELED, recording.labels).astype(np.int16))
+    labels = np.where(other, UNLABELED, recording.labels).astype(np.int16)
+    return replace(recording, labels=labels)
 
 
 def _without_short_trials(recording: Recording, min_frames: int) -> Recording:
