@@ -110,5 +110,6 @@ def _loop_line(config: Config, loaders: Loaders, trainer: pl.Trainer) -> str:
     limit = f" or {settings.max_minutes:g} minutes" if settings.max_minutes else ""
     return (
         f"training: {len(loaders.windows)} steps per epoch, "
-        f"at most {settings.epochs} epochs{limit}, on {trainer.strategy.root_device}{times}, precision {trainer.precision}"
+        f"at most {settings.epochs} epochs{limit}, "
+        f"on {trainer.strategy.root_device}{times}, precision {trainer.precision}"
     )
