@@ -224,13 +224,17 @@ def _without_the_script(make: Callable[[int], Callable[[Any], Any]]) -> Iterator
     if b"__main__" in bytes(ForkingPickler.dumps(make)):
         yield
         return
-    hidden = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    names = vars(main)
+    hidden: dict[str, Any] = {}
+    for name in ("__file__", "__spec__"):
+        if name in names:
+            hidden[name] = names[name]
     try:
-        vars(main).pop("__file__", None)
-        vars(main)["__spec__"] = None
+        names.pop("__file__", None)
+        names["__spec__"] = None
         yield
     finally:
-        vars(main).update(hidden)
+        names.update(hidden)
 
 
 def _how_it_ended(code: int | None) -> str:
