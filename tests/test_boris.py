@@ -38,7 +38,7 @@ def read(path, n_frames=240, rate_hz=30.0, **settings):
     for media, events in read_annotations(path, ETHOGRAM, config, conflicts).items():
         file = events.on_frames(n_frames, np.arange(n_frames) / rate_hz, -1, conflicts)
         found[media] = file.labels
-    return found, [str(f) for f in conflicts.found]
+    return found, [str(f) for f in conflicts.findings]
 
 
 def runs_of(labels):
@@ -359,4 +359,4 @@ def test_what_predict_writes_goes_to_boris_and_comes_back_at_every_rate(tmp_path
     conflicts = Conflicts()
     (events,) = read_annotations(path, unmerged(written.classes), DataConfig(), conflicts).values()
     assert events.on_frames(n, times, -1, conflicts).labels.tolist() == found.tolist()
-    assert conflicts.found == []
+    assert conflicts.findings == []

@@ -78,9 +78,9 @@ def test_a_text_that_is_no_class_is_refused_with_the_names_that_are():
 @pytest.mark.parametrize(
     ("raw", "classes", "settings_", "message"),
     [
-        ([(0, "a", "a"), (0, "b", "b")], "ab", {}, "raw id 0 stands twice"),
-        ([(0, "a", "a"), (1, "A", "b")], "ab", {}, "raw name 'a' stands twice"),
-        ([(0, "a", "a")], "aba", {}, "class name 'a' stands twice"),
+        ([(0, "a", "a"), (0, "b", "b")], "ab", {}, "raw id 0 occurs twice"),
+        ([(0, "a", "a"), (1, "A", "b")], "ab", {}, "raw name 'a' occurs twice"),
+        ([(0, "a", "a")], "aba", {}, "class name 'a' occurs twice"),
         ([(-1, "a", "a")], "ab", {}, "raw id -1 of 'a' is negative"),
         ([(0, "a", "c")], "ab", {}, "'a' is merged into 'c', which is not among"),
         ([(0, "a", "a")], "ab", {"indicator": "c"}, "'c' is not among the classes a, b"),

@@ -385,13 +385,13 @@ def test_bouts_that_were_edited_against_the_frames_are_refused_everywhere(tmp_pa
     write_predictions(tmp_path / "p", predicted("v"))
     edit(tmp_path / "p" / "v.bouts.csv", "10,20,1.000000,2.000000", "10,25,1.000000,2.500000")
     with pytest.raises(
-        UserError, match=r"does not say what v\.predictions\.csv says, which counts for labels"
+        UserError, match=r"contradicts v\.predictions\.csv, which counts for labels"
     ):
         lick_s(tmp_path)
     assert (
         main(["export", str(tmp_path / "p"), "--to", "bouts", "--out", str(tmp_path / "out")]) == 2
     )
-    assert "v.bouts.csv: does not say what v.predictions.csv says" in capsys.readouterr().err
+    assert "v.bouts.csv: contradicts v.predictions.csv" in capsys.readouterr().err
     (tmp_path / "p" / "v.bouts.csv").unlink()
     assert lick_s(tmp_path) == pytest.approx(1.0)
 

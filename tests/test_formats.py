@@ -53,7 +53,7 @@ def labels(path, n_frames, rate_hz=10.0, ethogram=SP, **knobs):
     if isinstance(file, Events):
         gaps = -1 if not config.label_gaps else ethogram.classes.index(config.label_gaps)
         file = file.on_frames(n_frames, 3.2 + np.arange(n_frames) / rate_hz, gaps, conflicts)
-    return file.labels.tolist(), [str(f) for f in conflicts.found]
+    return file.labels.tolist(), [str(f) for f in conflicts.findings]
 
 
 @st.composite
@@ -462,7 +462,7 @@ def test_export_writes_every_prediction_with_its_provenance_and_names_what_it_ca
         "a.provenance.json",
     ]
     assert (
-        "b.predictions.csv, line 2: holds something that is no prediction"
+        "b.predictions.csv, line 2: not a prediction"
         in capsys.readouterr().err
     )
     (tmp_path / "p" / "b.predictions.csv").write_text(
@@ -472,7 +472,7 @@ def test_export_writes_every_prediction_with_its_provenance_and_names_what_it_ca
         main(["export", str(tmp_path / "p"), "--to", "boris", "--out", str(tmp_path / "out")]) == 1
     )
     assert (
-        "b.predictions.csv, line 2: holds something that is no prediction (2 prob"
+        "b.predictions.csv, line 2: not a prediction (2 prob"
         in capsys.readouterr().err
     )
     assert main(["export", str(tmp_path / "nowhere"), "--to", "boris"]) == 2

@@ -157,7 +157,7 @@ def test_blank_lines_spaces_further_columns_and_other_headings_do_no_harm(tmp_pa
             "Frame,Action\n0,licking\n",
             "line 2, column Action: no class is called 'licking'; there are rest, paw_with",
         ),
-        ("Frame,Action\n0,1\n1,1\n0,2\n", "frame 0 stands on line 2 and again on line 4; keep one"),
+        ("Frame,Action\n0,1\n1,1\n0,2\n", "frame 0 is on line 2 and again on line 4; keep one"),
         ("Frame,Action\n0,1\n1\n", r"line 3: expected 2 cells \(Frame, Action\), found 1"),
         ("Frame,Action\nx,1\n", "line 2, column Frame: expected a frame number, found 'x'"),
         ("Frame,Action\n,1\n", "line 2, column Frame: expected a frame number, found ''"),

@@ -210,9 +210,9 @@ def test_a_disk_that_fills_up_leaves_no_meta_file_that_calls_the_others_complete
         ("frame,time_s,label,lick\n0,0,lick,1\n", "expected the columns"),
         (
             "frame,time_s,label,p_lick\n0,0,walk,1\n",
-            "holds something that is no prediction .'walk'",
+            "not a prediction .'walk'",
         ),
-        ("frame,time_s,label,p_lick\n0,0,lick,high\n", "holds something that is no prediction"),
+        ("frame,time_s,label,p_lick\n0,0,lick,high\n", "not a prediction"),
         ("frame,time_s,label,p_lick\n0,0,lick\n", "line 2: expected 4 cells"),
         (
             "frame,time_s,label,p_lick\n0,0,lick,1\n2,0.2,lick,1\n",

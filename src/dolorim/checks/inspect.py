@@ -89,7 +89,7 @@ def _look_at_annotations(
             if count:
                 facts[f"{prefix}{what} of {name}"] = count
         facts[f"{prefix}unlabelled {what}"] = int(np.sum(labels.labels < 0))
-    return facts | {f"conflict {i + 1}": str(f) for i, f in enumerate(conflicts.found)}
+    return facts | {f"conflict {i + 1}": str(f) for i, f in enumerate(conflicts.findings)}
 
 
 def _look_at_poses(file: Path, config: DataConfig) -> dict[str, Any]:

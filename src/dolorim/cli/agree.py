@@ -22,7 +22,8 @@ from dolorim.files.subjects import animal_of
 from dolorim.files.tables import write_text
 from dolorim.labels.ethogram import PAIN, Ethogram
 from dolorim.labels.ethogram_file import read_ethogram
-from dolorim.labels.ratings import Rated, Ratings, lay_side_by_side, read_raters
+from dolorim.labels.rater_alignment import Rated, align_raters
+from dolorim.labels.ratings import Ratings, read_raters
 from dolorim.metrics.summary import Scored, summarize
 from dolorim.presets import with_settings
 
@@ -67,7 +68,7 @@ def run(arguments: list[str]) -> int:
     if given.model is not None:
         places.append(given.model)
     raters = read_raters(places, ethogram, config)
-    rated, notes = lay_side_by_side(raters, config, ethogram, given.rate_hz, _timestamps(config))
+    rated, notes = align_raters(raters, config, ethogram, given.rate_hz, _timestamps(config))
     pairs = _agreement(raters, rated, ethogram, given.rate_hz, config.animal_pattern)
     if not given.quiet:
         from rich.console import Console

@@ -1,4 +1,4 @@
-"""Labels in any format: which one a file has is told by its content."""
+"""Labels in any format: the content of a file tells which one it has."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".nwb", ".boris")
 FORMATS = {
-    "frames": "Frame,Action: one row a frame",
+    "frames": "Frame,Action: one row per frame",
     "boris": "tabular or aggregated events of BORIS, or a project of it",
-    "deepethogram": "one column a behavior, and background",
+    "deepethogram": "one column per behavior, and background",
     "simba": "SimBA's targets_inserted",
     "caltech": "text of the Caltech Behavior Annotator",
     "bouts": "start,stop,label",
@@ -32,37 +32,48 @@ _POSE = ("x", "y", "p", "likelihood")
 
 
 def sniff(path: Path) -> str | None:
-    """The name of a label file's format, a key of `FORMATS`; None for a file of none of them. Raises `UserError`."""
+    """The name of a label file's format, a key of `FORMATS`; None for a file of no known format.
+
+    Raises `UserError` for a file that cannot be read.
+    """
     if path.suffix.casefold() == ".nwb":
         return "nwb"
     if is_project(path):
         return "boris"
-    if any(caltech.TITLE in line.casefold() for line in read_text(path)[:1000].splitlines()[:5]):
+    if caltech.has_title(read_text(path)[:1000]):
         return "caltech"
     top = [cells for _, cells in itertools.islice(read_cells(path, boris.is_header), HEADER_WITHIN)]
     if any(boris.is_header(cells) for cells in top):
         return "boris"
-    header = [c.strip() for c in top[0]] if top else []
+    header = [cell.strip() for cell in top[0]] if top else []
     if has_label_columns(header):
         return "frames"
     if bout_table.columns_of(header):
         return "bouts"
-    rows = [r for r in top[1:] if len(r) == len(header)]
-    if len(header) < 2 or not rows:
+    return _sniff_one_hot(header, top[1:])
+
+
+def _sniff_one_hot(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str | None:
+    """Which format with one column per behavior this is: "deepethogram", "simba" or None."""
+    full_rows = [row for row in rows if len(row) == len(header)]
+    if len(header) < 2 or not full_rows:
         return None
-    flags = [all(one_hot.is_flag(r[i]) for r in rows) for i in range(len(header))]
-    posed = _pose_columns(header)
-    if all(flags[1:]) and not any(posed):
-        return (
-            "deepethogram" if one_hot.BACKGROUND in [h.casefold() for h in header[:2]] else "simba"
-        )
-    return "simba" if sum(posed) >= 2 and flags[-1] and not posed[-1] else None
+    columns = zip(*full_rows, strict=True)
+    has_flags = [all(map(one_hot.is_flag, column)) for column in columns]
+    is_pose = _pose_columns(header)
+    if all(has_flags[1:]) and not any(is_pose):
+        # DeepEthogram's background is the first column, or follows the index of the frame.
+        has_background = one_hot.BACKGROUND in [name.casefold() for name in header[:2]]
+        return "deepethogram" if has_background else "simba"
+    # SimBA's behaviors follow pose and features, so its last column is a behavior.
+    is_simba = sum(is_pose) >= 2 and has_flags[-1] and not is_pose[-1]
+    return "simba" if is_simba else None
 
 
 def _pose_columns(header: Sequence[str]) -> list[bool]:
     """Which columns are coordinates of a point, `nose_x,nose_y,nose_p`.
 
-    A name alone does not say so, as a behavior may be called `c_p`: a point has an x and a y.
+    The suffix alone does not tell, as a behavior may be called `c_p`: a point has an x and a y.
     """
     parts = [name.casefold().rpartition("_") for name in header]
     kinds: dict[str, set[str]] = {}
@@ -80,36 +91,38 @@ def read_annotations(
 ) -> dict[str, LabelFile | Events]:
     """The labels in a file, by the video that the file itself names; "" where it names none.
 
-    `wanted` says of which videos they are asked for. Raises `UserError` for what cannot be read.
+    `wanted` tells whether the labels of a video are needed; those of other videos are not read.
+    Raises `UserError` for a file that cannot be read.
     """
-    kind = sniff(path) if config.label_format == "auto" else config.label_format
-    gaps = gap_class(config, ethogram)
-    match kind:
+    file_format = sniff(path) if config.label_format == "auto" else config.label_format
+    gap_label = gap_class(config, ethogram)
+    match file_format:
         case "boris":
-            found = boris.read_boris(
+            events = boris.read_boris(
                 path, ethogram, config.label_stream, conflicts, wanted, config.point_events
             )
-            return dict(found)
+            return dict(events)
         case "caltech":
             return {"": caltech.caltech_events(path, ethogram, config.label_stream, conflicts)}
         case "bouts":
             return {"": bout_table.read_bout_table(path, ethogram, conflicts)}
         case "deepethogram":
-            return {"": one_hot.read_deepethogram(path, ethogram, gaps, conflicts)}
+            return {"": one_hot.read_deepethogram(path, ethogram, gap_label, conflicts)}
         case "simba":
-            return {"": one_hot.read_simba(path, ethogram, gaps, conflicts)}
+            return {"": one_hot.read_simba(path, ethogram, gap_label, conflicts)}
         case "nwb":
             return {"": nwb.read_nwb(path, ethogram, conflicts)}
-        case _:  # what a file of no known format lacks is said in terms of our own
+        case _:  # for an unknown format, the error says what `Frame,Action` needs
             return {"": read_labels(path, ethogram)}
 
 
 def gap_class(config: DataConfig, ethogram: Ethogram) -> int:
-    """The class of frames that bouts leave out. Raises `UserError` for a name that is no class."""
+    """The class of frames outside all bouts. Raises `UserError` for a name that is no class."""
     if not config.label_gaps:
         return UNLABELED
     if config.label_gaps not in ethogram.classes:
         raise UserError(
-            f"label_gaps: no class is called {config.label_gaps!r}; there are {', '.join(ethogram.classes)}"
+            f"label_gaps: no class is called {config.label_gaps!r}; there are "
+            f"{', '.join(ethogram.classes)}"
         )
     return ethogram.classes.index(config.label_gaps)

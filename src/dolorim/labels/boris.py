@@ -1,13 +1,14 @@
-"""Exports of BORIS (www.boris.unito.it): tabular events, and aggregated events, of any version, in CSV or TSV.
+"""Exports of BORIS (www.boris.unito.it), in CSV or TSV of any version.
 
-*Tabular* has a row for each START, STOP and POINT; old versions put a page about the observation in front of it.
-*Aggregated* has a row for each bout. Project files are read by `boris_project`.
+*Tabular* events have a row for each START, STOP and POINT; old versions put a page about the
+observation in front of them. *Aggregated* events have a row for each bout. `boris_project` reads
+project files.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +16,13 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.files.tables import read_cells, write_table
-from dolorim.labels.boris_events import (
+from dolorim.labels.boris_events import PointEvents, events_by_media
+from dolorim.labels.boris_observation import (
     Media,
     Observation,
-    PointEvents,
     Row,
     base_name,
-    events_by_media,
-    in_a_row,
+    media_in_sequence,
     subject_of,
 )
 from dolorim.labels.boris_project import is_project, read_project
@@ -34,22 +34,23 @@ _STARTS, _STOPS = ("start (s)", "start"), ("stop (s)", "stop")
 _MEDIA = ("media file name", "media file path", "media file")
 _RATES = ("fps", "fps (frame/s)")
 _LENGTHS = ("media duration (s)", "total length")
+_STATUSES = ("STATE", "POINT", "START", "STOP")
+_TIME_OFFSET = "time offset (s)"
 
 
 def header_of(cells: Sequence[str]) -> list[str] | None:
-    """The column names in lower case, if these are the header of a BORIS export."""
-    names = [c.strip().casefold() for c in cells]
-    aggregated = (
-        any(n in names for n in _STARTS)
-        and any(n in names for n in _STOPS)
-        and "behavior type" in names
-    )
-    tabular = "time" in names and ("status" in names or "behavior type" in names)
-    return names if "behavior" in names and "subject" in names and (aggregated or tabular) else None
+    """The column names in lower case if these are the header of a BORIS export, else None."""
+    names = [cell.strip().casefold() for cell in cells]
+    known = set(names)
+    has_interval = not known.isdisjoint(_STARTS) and not known.isdisjoint(_STOPS)
+    is_aggregated = has_interval and "behavior type" in known
+    is_tabular = "time" in known and not known.isdisjoint(("status", "behavior type"))
+    is_export = {"behavior", "subject"} <= known and (is_aggregated or is_tabular)
+    return names if is_export else None
 
 
 def is_header(cells: Sequence[str]) -> bool:
-    """Is this the header of an export? What stands in front of it is free text."""
+    """Whether this is the header of an export. Free text may precede it."""
     return header_of(cells) is not None
 
 
@@ -63,11 +64,11 @@ def read_boris(
 ) -> dict[str, Events]:
     """The bouts of each media file that is `wanted`, by the file's name; "" where none is named.
 
-    `point_events` says what becomes of a point event inside a state. Raises `UserError` where several subjects or
-    observers could be meant, and for what cannot be understood.
+    `point_events` says what becomes of a point event inside a state. Raises `UserError` where
+    several subjects or observations could be meant, and for rows that cannot be understood.
     """
     observations = read_observations(path, conflicts)
-    if not observations:  # somebody has looked and seen nothing
+    if not observations:  # a header without rows: somebody scored the video, and nothing happened
         return {"": Events(path, "frames", np.empty(0), np.empty(0), np.empty(0, np.int16))}
     return events_by_media(path, observations, ethogram, subject, conflicts, wanted, point_events)
 
@@ -77,155 +78,207 @@ def read_observations(path: Path, conflicts: Conflicts) -> list[Observation]:
     if is_project(path):
         return read_project(path, conflicts)
     by_observation: dict[str, list[_Line]] = defaultdict(list)
-    for line in _lines(path):
+    for line in _read_lines(path):
         by_observation[line.observation].append(line)
     return [_observation(name, lines) for name, lines in by_observation.items()]
 
 
 def media_of(path: Path) -> list[str]:
     """The media files that a file of BORIS names, as it names them. Raises `UserError`."""
-    observations = read_observations(path, Conflicts("warn"))
-    return [*dict.fromkeys(media.path for o in observations for media in o.media if media.path)]
+    paths: list[str] = []
+    for observation in read_observations(path, Conflicts("warn")):
+        paths += [media.path for media in observation.media if media.path]
+    return [*dict.fromkeys(paths)]
 
 
 @dataclass(frozen=True)
 class _Line:
+    """A row of an export, with what it says about its observation in `cells`."""
+
     observation: str
     media: str
     row: Row
-    cells: dict[str, str]
+    cells: Mapping[str, str]
 
 
-def _lines(path: Path) -> list[_Line]:
+def _read_lines(path: Path) -> list[_Line]:
     names: list[str] | None = None
-    page: dict[str, str] = {}
-    found = []
-    for line, cells in read_cells(path, is_header):
+    page: dict[str, str] = {}  # about the observation, in front of the header
+    lines = []
+    for number, cells in read_cells(path, is_header):
         if names is None:
             names = header_of(cells)
             if names is None:
-                page.setdefault(
-                    cells[0].strip().casefold(), cells[1].strip() if len(cells) > 1 else ""
-                )
+                value = cells[1].strip() if len(cells) > 1 else ""
+                page.setdefault(cells[0].strip().casefold(), value)
             continue
-        if any(c.strip() for c in cells):
-            if len(cells) < len(names):
-                raise UserError(
-                    f"{path}, line {line}: expected {len(names)} cells, found {len(cells)}; export it again"
-                )
-            found.append(_line(path, line, names, cells, page))
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) < len(names):
+            raise UserError(
+                f"{path}, line {number}: expected {len(names)} cells, found {len(cells)}; "
+                f"export it again"
+            )
+        values = {name: cell.strip() for name, cell in zip(names, cells, strict=False)}
+        lines.append(_read_line(path, number, values, page))
     if names is None:
         raise UserError(
-            f"{path}: expected an export of BORIS with a header (Subject, Behavior, and Time or Start (s)); "
-            f"export the events again"
+            f"{path}: expected an export of BORIS with a header (Subject, Behavior, and Time or "
+            f"Start (s)); export the events again"
         )
-    return found
+    return lines
 
 
-def _line(
-    path: Path, line: int, names: list[str], cells: Sequence[str], page: dict[str, str]
+def _read_line(
+    path: Path, number: int, values: Mapping[str, str], page: Mapping[str, str]
 ) -> _Line:
-    values = {n: c.strip() for n, c in zip(names, cells, strict=False)}
-
-    def value(*choices: str) -> str:
-        return next((values[n] for n in choices if n in values), "")
-
-    aggregated = any(n in values for n in _STARTS)
-    status = value("status", "behavior type").upper()
-    start, stop = value("time", *_STARTS), value("time", *_STOPS)
-    times = seconds(start), seconds(stop)
-    images = value("image index", "image index start"), value("image index", "image index stop")
-    if (None in times and not all(images)) or status not in ("STATE", "POINT", "START", "STOP"):
-        shown = f"{start!r}, {stop!r}" if aggregated else repr(start)
+    """One row of an export; `values` are its cells by column name."""
+    status = _first_of(values, "status", "behavior type").upper()
+    start, stop = _first_of(values, "time", *_STARTS), _first_of(values, "time", *_STOPS)
+    start_s, stop_s = seconds(start), seconds(stop)
+    images = (
+        _first_of(values, "image index", "image index start"),
+        _first_of(values, "image index", "image index stop"),
+    )
+    has_times = start_s is not None and stop_s is not None
+    if not (has_times or all(images)) or status not in _STATUSES:
+        is_aggregated = not values.keys().isdisjoint(_STARTS)
+        shown = f"{start!r}, {stop!r}" if is_aggregated else repr(start)
         raise UserError(
-            f"{path}, line {line}: expected times in seconds and a type of event, found {shown}, {status!r}"
+            f"{path}, line {number}: expected times in seconds and a type of event, found {shown}, "
+            f"{status!r}"
         )
-    media = value(*_MEDIA) or page.get("player #1", "") or _player_1(value("source"))
+    media = _first_of(values, *_MEDIA) or page.get("player #1", "")
+    media = media or _first_player(values.get("source", ""))
+    media_name = "" if media in ("NA", "Not found") else base_name(media)
     row = Row(
-        f"line {line}",
-        "" if media in ("NA", "Not found") else base_name(media),
-        subject_of(value("subject")),
-        value("behavior"),
-        tuple(v for n, v in values.items() if n.startswith("modifier")),
+        f"line {number}",
+        media_name,
+        subject_of(values.get("subject", "")),
+        values.get("behavior", ""),
+        tuple(cell for name, cell in values.items() if name.startswith("modifier")),
         status,
-        times[0],
-        times[1],
+        start_s,
+        stop_s,
         images,
     )
-    observation = value("observation id") or page.get("observation id", "")
-    cells_and_page = {"time offset (s)": page.get("time offset (s)", "")} | values
-    return _Line(observation, media if row.media else "", row, cells_and_page)
+    observation = values.get("observation id") or page.get("observation id", "")
+    cells = {_TIME_OFFSET: page.get(_TIME_OFFSET, ""), **values}
+    return _Line(observation, media if media_name else "", row, cells)
 
 
-def _player_1(source: str) -> str:
+def _first_of(values: Mapping[str, str], *names: str) -> str:
+    """The cell of the first of these columns that exists; "" if none does."""
+    return next((values[name] for name in names if name in values), "")
+
+
+def _first_player(source: str) -> str:
     """The media files of the first player in `player #1:a.mp4;b.mp4|player #2:c.mp4`."""
-    return (
-        source.split("|")[0].partition(":")[2].strip()
-        if source.casefold().startswith("player #1:")
-        else ""
-    )
+    if not source.casefold().startswith("player #1:"):
+        return ""
+    return source.split("|")[0].partition(":")[2].strip()
 
 
 def _observation(name: str, lines: list[_Line]) -> Observation:
     cells = lines[0].cells
-    source = cells.get("source", "")
-    no_media = any(not line.media for line in lines)
+    has_images = "images" in cells.get("source", "") or any(not line.media for line in lines)
     return Observation(
         name,
         tuple(line.row for line in lines),
         tuple(_media(lines)),
-        seconds(cells["time offset (s)"]) or 0.0,
-        int("images" in source or no_media),  # pictures count from 1
+        seconds(cells[_TIME_OFFSET]) or 0.0,
+        int(has_images),  # pictures count from 1
     )
 
 
 def _media(lines: list[_Line]) -> list[Media]:
-    """The media files of an observation, as its rows and its source name them, and where they begin."""
+    """The media files of an observation, as its rows and its source name them."""
     cells = lines[0].cells
-    in_rows = [*dict.fromkeys(line.media for line in lines)]
-    files = [f.strip() for f in _player_1(cells.get("source", "")).split(";")]
-    rates = _numbers(cells, _RATES)
-    lengths = _numbers(cells, _LENGTHS)
-    names = [base_name(f) for f in files]
-    if all(base_name(m) in names for m in in_rows) and len(files) == len(lengths):
-        each_hz = rates if len(rates) == len(files) else rates[:1] * len(files)
-        return in_a_row(files, lengths, each_hz)
-    rate_hz = rates[0] if len(rates) == 1 else None
-    if len(in_rows) == 1:
-        return [Media(in_rows[0], 0.0, lengths[0] if len(lengths) == 1 else None, rate_hz)]
-    return [Media(m, None, None, rate_hz, alone=False) for m in in_rows]  # the export does not tell
+    named_in_rows = [*dict.fromkeys(line.media for line in lines)]
+    files = [file.strip() for file in _first_player(cells.get("source", "")).split(";")]
+    rates_hz = _numbers(cells, _RATES)
+    lengths_s = _numbers(cells, _LENGTHS)
+    source_names = {base_name(file) for file in files}
+    row_names = {base_name(media) for media in named_in_rows}
+    if row_names <= source_names and len(files) == len(lengths_s):
+        # One rate may stand for all files.
+        each_hz = rates_hz if len(rates_hz) == len(files) else rates_hz[:1] * len(files)
+        return media_in_sequence(files, lengths_s, each_hz)
+    rate_hz = rates_hz[0] if len(rates_hz) == 1 else None
+    if len(named_in_rows) == 1:
+        length_s = lengths_s[0] if len(lengths_s) == 1 else None
+        return [Media(named_in_rows[0], 0.0, length_s, rate_hz)]
+    # Several files, and the export does not tell when each begins.
+    return [Media(media, None, None, rate_hz, alone=False) for media in named_in_rows]
 
 
-def _numbers(cells: dict[str, str], columns: Sequence[str]) -> list[float | None]:
-    """The numbers of the first player, one for each of its files, None for what is no number above 0."""
-    text = next((cells[n] for n in columns if n in cells), "")
-    return [seconds(part) or None for part in text.split("|")[0].split(";")]
+def _numbers(cells: Mapping[str, str], columns: Sequence[str]) -> list[float | None]:
+    """A number for each file of the first player; None where it is not above 0."""
+    first_player = _first_of(cells, *columns).split("|")[0]
+    return [seconds(part) or None for part in first_player.split(";")]
 
 
 _HEADER = (
-    "Observation id", "Observation date", "Description", "Observation type", "Source", "Time offset (s)",
-    "Coding duration", "Media duration (s)", "FPS (frame/s)", "Subject",
-    "Observation duration by subject by observation", "Behavior", "Behavioral category", "Behavior type", "Start (s)",
-    "Stop (s)", "Duration (s)", "Media file name", "Image index start", "Image index stop", "Image file path start",
-    "Image file path stop", "Comment start", "Comment stop",
-)  # fmt: skip
+    "Observation id",
+    "Observation date",
+    "Description",
+    "Observation type",
+    "Source",
+    "Time offset (s)",
+    "Coding duration",
+    "Media duration (s)",
+    "FPS (frame/s)",
+    "Subject",
+    "Observation duration by subject by observation",
+    "Behavior",
+    "Behavioral category",
+    "Behavior type",
+    "Start (s)",
+    "Stop (s)",
+    "Duration (s)",
+    "Media file name",
+    "Image index start",
+    "Image index stop",
+    "Image file path start",
+    "Image file path stop",
+    "Comment start",
+    "Comment stop",
+)
 
 
 def write_boris(path: Path, predictions: Predictions, source: str) -> None:
-    """Write aggregated events as BORIS 8 and 9 export them; `source` says where the labels come from.
+    """Write aggregated events as BORIS 8 and 9 export them; `source` says where labels come from.
 
     Times are seconds from the first frame; a bout stops where the frame after it begins.
     """
     length_s = predictions.length_s
     video = base_name(str(predictions.meta.get("video") or predictions.name))
+    same_in_all_rows = {
+        "Observation id": predictions.name,
+        "Description": source,
+        "Observation type": "Media file(s)",
+        "Source": f"player #1:{video}",
+        "Time offset (s)": "0.0",
+        "Coding duration": f"{length_s:.6f}",
+        "Media duration (s)": f"{length_s:.6f}",
+        "FPS (frame/s)": f"{predictions.rate_hz:.4f}",
+        "Subject": "No focal subject",
+        "Behavior type": "STATE",
+        "Media file name": video,
+        "Image file path start": "NA",
+        "Image file path stop": "NA",
+    }
     rows = []
     for bout, probability in predictions.bouts():
         start_s, stop_s = predictions.interval_s(bout)
-        rows.append((
-            predictions.name, "", source, "Media file(s)", f"player #1:{video}", "0.0",
-            f"{length_s:.6f}", f"{length_s:.6f}", f"{predictions.rate_hz:.4f}", "No focal subject",
-            "", predictions.classes[bout.label], "", "STATE", f"{start_s:.6f}",
-            f"{stop_s:.6f}", f"{stop_s - start_s:.6f}", video, bout.start, bout.stop, "NA",
-            "NA", f"mean probability {probability:.4f}", "",
-        ))  # fmt: skip
+        row = same_in_all_rows | {
+            "Behavior": predictions.classes[bout.label],
+            "Start (s)": f"{start_s:.6f}",
+            "Stop (s)": f"{stop_s:.6f}",
+            "Duration (s)": f"{stop_s - start_s:.6f}",
+            "Image index start": str(bout.start),
+            "Image index stop": str(bout.stop),
+            "Comment start": f"mean probability {probability:.4f}",
+        }
+        rows.append([row.get(column, "") for column in _HEADER])
     write_table(path, _HEADER, rows)

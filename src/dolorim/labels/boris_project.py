@@ -1,54 +1,72 @@
-"""Project files of BORIS (`.boris`, JSON): all observations, with the ethogram that says what is a state.
+"""Project files of BORIS (`.boris`, JSON): all observations, and the ethogram that lists states.
 
-A state has an event where it starts and one where it stops; which of them an event is, only their order tells. Events
-are `[time, subject, code, modifier, comment]`, followed in newer versions by the index of the frame or of the picture.
+A state has one event where it starts and one where it stops; only their order tells which is which.
+An event is `[time, subject, code, modifier, comment]`, followed in newer versions by the index of
+the frame or of the picture.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dolorim.core.errors import UserError
 from dolorim.files.structured import read_json
 from dolorim.files.tables import begins_with
-from dolorim.labels.boris_events import Media, Observation, Row, in_a_row, subject_of
+from dolorim.labels.boris_observation import (
+    Media,
+    Observation,
+    Row,
+    media_in_sequence,
+    subject_of,
+)
 from dolorim.labels.events import Conflicts
 
 SUFFIX = ".boris"
-_LEAST = 3  # of an event: time, subject, code
+_SHORTEST_EVENT = 3  # time, subject, code
+_IMAGE_INDEX = 5  # position in an event of newer versions
+_SAVE_AGAIN = "open it in BORIS and save it again"
+
+
+class _Event(NamedTuple):
+    where: str
+    time_text: str
+    time_s: float | None
+    subject: str
+    code: str
+    modifier: str
+    image: str
 
 
 def is_project(path: Path) -> bool:
-    """Is this a project file? Its ending says so, or that it is JSON."""
+    """Whether this is a project file: by its suffix, or because it is JSON."""
     return path.suffix.casefold() == SUFFIX or begins_with(path, "{")
 
 
 def read_project(path: Path, conflicts: Conflicts) -> list[Observation]:
-    """All observations of a project. Raises `UserError` for what is no project of BORIS, or a damaged one."""
+    """All observations of a project. Raises `UserError` for another file, or a damaged one."""
     project = read_json(path)
     observations = project.get("observations") if isinstance(project, dict) else None
     if not isinstance(observations, dict):
-        raise UserError(
-            f"{path}: expected a project of BORIS, with observations; open it in BORIS and save it again"
-        )
-    is_state = _kinds(project.get("behaviors_conf"))
-    several = len(observations) > 1
+        raise UserError(f"{path}: expected a project of BORIS, with observations; {_SAVE_AGAIN}")
+    is_state = _states(project.get("behaviors_conf"))
+    is_only_one = len(observations) == 1
     return [
-        _observation(path, str(k), o, is_state, several, conflicts) for k, o in observations.items()
+        _observation(path, str(name), content, is_state, is_only_one, conflicts)
+        for name, content in observations.items()
     ]
 
 
-def _kinds(conf: Any) -> dict[str, bool]:
-    """Whether a behavior is a state, by its code."""
-    found = {}
+def _states(conf: Any) -> dict[str, bool]:
+    """Whether a behavior is a state, by its code; behaviors of neither kind are left out."""
+    is_state = {}
     for behavior in _values(conf):
         kind = str(behavior.get("type", "")).casefold() if isinstance(behavior, dict) else ""
         if kind.startswith(("state", "point")):
-            found[str(behavior.get("code", "")).strip()] = kind.startswith("state")
-    return found
+            is_state[str(behavior.get("code", "")).strip()] = kind.startswith("state")
+    return is_state
 
 
 def _values(table: Any) -> list[Any]:
@@ -61,56 +79,54 @@ def _observation(
     path: Path,
     name: str,
     content: Any,
-    is_state: dict[str, bool],
-    several: bool,
+    is_state: Mapping[str, bool],
+    is_only_one: bool,
     conflicts: Conflicts,
 ) -> Observation:
     where = f"{path}, observation {name}"
     if not isinstance(content, dict):
-        raise UserError(
-            f"{where}: expected its events and media files; open it in BORIS and save it again"
-        )
+        raise UserError(f"{where}: expected its events and media files; {_SAVE_AGAIN}")
     media = [*_media(where, content)]
-    if (
-        not media
-    ):  # scored live, or from pictures: an observation is often called after what it shows
-        media = [Media(name if several else "")]
-    of_pictures = str(content.get("type", "")).upper() == "IMAGES"
-    rows = _rows(path, name, content.get("events", []), is_state, conflicts)
+    if not media:
+        # Scored live, or from pictures: such an observation is often named after what it shows.
+        media = [Media("" if is_only_one else name)]
+    events = _read_events(path, name, content.get("events", []))
+    rows = _rows(path, events, is_state, conflicts)
     offset_s = _number(content.get("time offset")) or 0.0
-    return Observation(name, tuple(rows), tuple(media), offset_s, int(of_pictures))
+    first_image = int(str(content.get("type", "")).upper() == "IMAGES")  # pictures count from 1
+    return Observation(name, tuple(rows), tuple(media), offset_s, first_image)
 
 
-def _media(where: str, content: dict[str, Any]) -> Iterator[Media]:
-    """The media files of all players; of old projects, that list them without players, of one player."""
+def _media(where: str, content: Mapping[str, Any]) -> Iterator[Media]:
+    """The media files of all players, each file once."""
     files = content.get("file") or {}
+    # Old projects list the media files without players.
     players = files if isinstance(files, dict) else {"1": files}
-    info = content.get("media_info")
-    info = info if isinstance(info, dict) else {}
+    info = _table(content.get("media_info"))
     lengths, rates, offsets = (_table(info.get(key)) for key in ("length", "fps", "offset"))
+    paths_of = {player: _paths(where, listed) for player, listed in players.items()}
+    side_by_side = sum(bool(paths) for paths in paths_of.values()) > 1
     known: set[str] = set()
-    shown = {player: _paths(where, listed) for player, listed in players.items()}
-    side_by_side = sum(bool(paths) for paths in shown.values()) > 1
-    for player, paths in shown.items():
+    for player, paths in paths_of.items():
         lengths_s = [_number(lengths.get(p)) or None for p in paths]
         rates_hz = [_number(rates.get(p)) or None for p in paths]
-        # A player may begin later than the first one, or earlier: then its offset is negative.
-        offset_s = offsets.get(str(player), 0)
-        late_s = (
-            float(offset_s)
-            if isinstance(offset_s, int | float) and math.isfinite(offset_s)
-            else 0.0
-        )
-        for media in in_a_row(paths, lengths_s, rates_hz, late_s, side_by_side):
+        offset_s = _player_offset_s(offsets.get(str(player), 0))
+        for media in media_in_sequence(paths, lengths_s, rates_hz, offset_s, side_by_side):
             if media.path not in known:
                 known.add(media.path)
                 yield media
 
 
+def _player_offset_s(value: Any) -> float:
+    """When a player begins after the first one, in seconds; negative if it begins earlier."""
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    return float(value) if is_number else 0.0
+
+
 def _paths(where: str, listed: Any) -> list[str]:
     paths = listed if isinstance(listed, list) else [listed]
-    paths = [p for p in paths if p not in (None, "")]
-    if not all(isinstance(p, str) for p in paths):
+    paths = [path for path in paths if path not in (None, "")]
+    if not all(isinstance(path, str) for path in paths):
         raise UserError(f"{where}: expected the names of media files, found {str(listed)[:60]!r}")
     return paths
 
@@ -120,54 +136,74 @@ def _table(value: Any) -> dict[str, Any]:
 
 
 def _rows(
-    path: Path, name: str, events: Any, is_state: dict[str, bool], conflicts: Conflicts
+    path: Path, events: list[_Event], is_state: Mapping[str, bool], conflicts: Conflicts
 ) -> list[Row]:
-    if not isinstance(events, list):
-        raise UserError(
-            f"{path}, observation {name}: expected a list of events; open it in BORIS and save it again"
-        )
+    """Events in time order, with a START or STOP for each event of a state."""
     rows = []
     running: set[tuple[str, str, str]] = set()
     unknown: dict[str, str] = {}
-    numbered = [(i, _event(path, name, i, event)) for i, event in enumerate(events, 1)]
-    for i, event in sorted(numbered, key=lambda e: -1.0 if (t := _number(e[1][0])) is None else t):
-        where = f"observation {name}, event {i}"
-        subject, code, modifier = (
-            str(part) for part in (*event[1:_LEAST], event[3] if len(event) > 3 else "")
-        )
-        code = code.strip()
+    # Events without a time keep their order, before all others.
+    for event in sorted(events, key=lambda e: -1.0 if e.time_s is None else e.time_s):
+        code = event.code.strip()
         if code not in is_state:
-            unknown.setdefault(code, where)
+            unknown.setdefault(code, event.where)
             continue
-        time, image = _number(event[0]), str(event[5]) if len(event) > 5 else ""
-        if time is None and not image:
+        if event.time_s is None and not event.image:
             raise UserError(
-                f"{path}, {where}: expected a time in seconds, found {str(event[0])[:40]!r}"
+                f"{path}, {event.where}: expected a time in seconds, found {event.time_text!r}"
             )
-        key = (subject, code, modifier)
         status = "POINT"
         if is_state[code]:
+            key = (event.subject, code, event.modifier)
             status = "STOP" if key in running else "START"
             running ^= {key}
-        modifiers = (modifier,) if modifier else ()
         rows.append(
-            Row(where, "", subject_of(subject), code, modifiers, status, time, time, (image, image))
+            Row(
+                event.where,
+                "",
+                subject_of(event.subject),
+                code,
+                (event.modifier,) if event.modifier else (),
+                status,
+                event.time_s,
+                event.time_s,
+                (event.image, event.image),
+            )
         )
     for code, where in unknown.items():
+        what = f"the project does not say whether {code} is a state or a point event "
         conflicts.add(
-            f"{path}, {where}", f"the project does not say whether {code} is a state or a point event (behaviors_conf)",
-            "repair its ethogram in BORIS and save it again", "its events are left out",
-        )  # fmt: skip
+            f"{path}, {where}",
+            f"{what}(behaviors_conf)",
+            "repair its ethogram in BORIS and save it again",
+            "its events are left out",
+        )
     return rows
 
 
-def _event(path: Path, name: str, number: int, event: Any) -> list[Any]:
-    if not isinstance(event, list) or len(event) < _LEAST or not isinstance(event[2], str):
+def _read_events(path: Path, name: str, events: Any) -> list[_Event]:
+    where = f"observation {name}"
+    if not isinstance(events, list):
+        raise UserError(f"{path}, {where}: expected a list of events; {_SAVE_AGAIN}")
+    return [
+        _read_event(path, f"{where}, event {number}", event)
+        for number, event in enumerate(events, 1)
+    ]
+
+
+def _read_event(path: Path, where: str, event: Any) -> _Event:
+    is_list = isinstance(event, list) and len(event) >= _SHORTEST_EVENT
+    if not is_list or not isinstance(event[2], str):
         raise UserError(
-            f"{path}, observation {name}, event {number}: expected [time, subject, code, modifier, comment], found "
+            f"{path}, {where}: expected [time, subject, code, modifier, comment], found "
             f"{str(event)[:60]!r}"
         )
-    return event
+    time, subject, code = event[:_SHORTEST_EVENT]
+    modifier = event[3] if len(event) > _SHORTEST_EVENT else ""
+    image = event[_IMAGE_INDEX] if len(event) > _IMAGE_INDEX else ""
+    return _Event(
+        where, str(time)[:40], _number(time), str(subject), code, str(modifier), str(image)
+    )
 
 
 def _number(value: Any) -> float | None:

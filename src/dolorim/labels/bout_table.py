@@ -1,20 +1,23 @@
-"""Plain tables of bouts: `start,stop,label`, in frames counted from 0 or in seconds from the first frame."""
+"""Plain tables of bouts, `start,stop,label`, in frames from 0 or in seconds from the first frame."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from dolorim.core.errors import UserError
-from dolorim.core.findings import Finding
 from dolorim.files.tables import Table, read_table, write_table
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Conflicts, Events, classes_of, seconds
 from dolorim.labels.predictions import Predictions
 
+HEADER = ("start_frame", "stop_frame", "start_s", "stop_s", "label", "mean_probability")
+
 _LABEL = ("label", "behavior", "behaviour", "action", "class", "annotation", "type", "name")
+# Names of the columns of start and stop, by unit; "bare" names do not tell the unit.
 _FRAMES = (
     ("start_frame", "start frame", "startframe"),
     ("stop_frame", "end_frame", "stop frame", "end frame"),
@@ -34,69 +37,101 @@ _SECONDS = (
     ),
 )
 _BARE = (("start", "from", "onset", "begin"), ("stop", "to", "end", "offset"))
+_UNITS = (("frames", _FRAMES), ("s", _SECONDS), ("bare", _BARE))
 
 
-def columns_of(header: Sequence[str]) -> tuple[str, int, int, int] | None:
-    """Unit (frames, s or bare) and the columns of start, stop and label; None for another kind of table."""
-    names = [h.strip().casefold() for h in header]
+class BoutColumns(NamedTuple):
+    """The unit of start and stop ("frames", "s" or "bare"), and the indices of the columns."""
+
+    unit: str
+    start: int
+    stop: int
+    label: int
+
+
+def columns_of(header: Sequence[str]) -> BoutColumns | None:
+    """The columns of a table of bouts; None for another kind of table."""
+    names = [name.strip().casefold() for name in header]
 
     def first(choices: tuple[str, ...]) -> int | None:
-        return next((names.index(c) for c in choices if c in names), None)
+        return next((names.index(choice) for choice in choices if choice in names), None)
 
     label = first(_LABEL)
-    for unit, (starts, stops) in (("frames", _FRAMES), ("s", _SECONDS), ("bare", _BARE)):
+    for unit, (starts, stops) in _UNITS:
         start, stop = first(starts), first(stops)
         if start is not None and stop is not None and label is not None:
-            return unit, start, stop, label
+            return BoutColumns(unit, start, stop, label)
     return None
 
 
 def read_bout_table(path: Path, ethogram: Ethogram, conflicts: Conflicts) -> Events:
-    """Read a table of bouts, `[start, stop)`.
+    """Read a table of bouts `[start, stop)`.
 
-    Columns that are only called start and stop are seconds where any of them has a decimal point, else frames.
+    Columns that are only called start and stop are seconds if any of them has a decimal point, else
+    frames. Raises `UserError` for missing columns, and for a bout that is not in order.
     """
     table = read_table(path)
-    found = columns_of(table.header)
-    if found is None:
+    columns = columns_of(table.header)
+    if columns is None:
         raise UserError(
-            f"{path}: expected the columns start_frame,stop_frame,label or start_s,stop_s,label, found "
-            f"{', '.join(table.header)}"
+            f"{path}: expected the columns start_frame,stop_frame,label or start_s,stop_s,label, "
+            f"found {', '.join(table.header)}"
         )
-    unit, *where, label = found
-    cells = [[row[i] for i in where] for row in table.rows]
-    numbers = np.array(
-        [[-1.0 if (s := seconds(c)) is None else s for c in pair] for pair in cells]
-    ).reshape(-1, 2)
-    wrong = np.flatnonzero((numbers[:, 0] < 0) | (numbers[:, 1] < numbers[:, 0]))
+    cells = [(row[columns.start], row[columns.stop]) for row in table.rows]
+    numbers = np.array([(_number(start), _number(stop)) for start, stop in cells]).reshape(-1, 2)
+    unit = columns.unit
     if unit == "bare":
-        unit = "frames" if all(c.isdecimal() for pair in cells for c in pair) else "s"
-        if unit == "frames":
-            what = "its start and stop are taken for frames; call them start_s and stop_s if they are seconds"
-            conflicts.found.append(Finding("note", str(path), what))
-    if unit == "frames" and not wrong.size:
-        wrong = np.flatnonzero((numbers != numbers.round()).any(axis=1))
+        is_whole = all(start.isdecimal() and stop.isdecimal() for start, stop in cells)
+        unit = "frames" if is_whole else "s"
+        if is_whole:
+            conflicts.note(
+                path,
+                "its start and stop are taken for frames; call them start_s and stop_s if they are "
+                "seconds",
+            )
+    wrong = _wrong_rows(numbers, unit)
     if wrong.size:
-        at = int(wrong[0])
+        first = int(wrong[0])
         expected = "whole frames" if unit == "frames" else "seconds"
         raise UserError(
-            f"{path}, line {table.lines[at]}: expected start and stop in {expected}, in this order, found "
-            f"{', '.join(cells[at])}"
+            f"{path}, line {table.lines[first]}: expected start and stop in {expected}, in this "
+            f"order, found {', '.join(cells[first])}"
         )
-    labels = classes_of(path, [row[label] for row in table.rows], table.lines, ethogram, conflicts)
-    rate_hz = _rate_of(table, numbers) if unit == "frames" else None
-    return Events(
-        path, "s" if unit == "s" else "frames", numbers[:, 0], numbers[:, 1], labels, rate_hz
-    )
+    words = [row[columns.label] for row in table.rows]
+    labels = classes_of(path, words, table.lines, ethogram, conflicts)
+    start, stop = numbers.T
+    if unit == "s":
+        return Events(path, "s", start, stop, labels)
+    return Events(path, "frames", start, stop, labels, _rate_of(table, numbers))
+
+
+def _number(cell: str) -> float:
+    """The number in a cell, -1 for anything else."""
+    number = seconds(cell)
+    return -1.0 if number is None else number
+
+
+def _wrong_rows(numbers: np.ndarray, unit: str) -> np.ndarray:
+    """Rows of `numbers` `(bouts, 2)` that are no bouts in this unit."""
+    start, stop = numbers.T
+    wrong = np.flatnonzero((start < 0) | (stop < start))
+    if unit == "frames" and not wrong.size:
+        wrong = np.flatnonzero((numbers != numbers.round()).any(axis=1))
+    return wrong
 
 
 def _rate_of(table: Table, frames: np.ndarray) -> float | None:
-    """Frames per second of a table that gives its bouts `(bouts, 2)` in seconds too, if one rate fits all of them."""
-    columns = [table.column(*names) for names in _SECONDS]
-    cells = [seconds(row[c]) for row in table.rows for c in columns if c is not None]
-    if None in columns or None in cells or not cells:
+    """Frames per second of a table that gives its bouts in frames `(bouts, 2)` and in seconds.
+
+    None if it has no seconds, or if no single rate fits all bouts.
+    """
+    start, stop = (table.column(*names) for names in _SECONDS)
+    if start is None or stop is None:
         return None
-    times = np.array(cells, np.float64).reshape(-1, 2)
+    cells = [(seconds(row[start]), seconds(row[stop])) for row in table.rows]
+    if not cells or any(None in pair for pair in cells):
+        return None
+    times = np.array(cells, np.float64)
     frames_passed, seconds_passed = np.ptp(frames), np.ptp(times)
     if not (frames_passed and seconds_passed):
         return None
@@ -105,16 +140,12 @@ def _rate_of(table: Table, frames: np.ndarray) -> float | None:
     return rate_hz if np.abs(off_s).max() <= 1 / rate_hz else None
 
 
-HEADER = ("start_frame", "stop_frame", "start_s", "stop_s", "label", "mean_probability")
-
-
 def write_bout_table(path: Path, predictions: Predictions) -> None:
-    """Write the bouts, `[start_frame, stop_frame)` and in seconds, with the mean probability of their class."""
+    """Write the bouts in frames and in seconds, with the mean probability of their class."""
     rows = []
     for bout, probability in predictions.bouts():
         start_s, stop_s = predictions.interval_s(bout)
+        times = (f"{start_s:.6f}", f"{stop_s:.6f}")
         label = predictions.classes[bout.label]
-        rows.append(
-            (bout.start, bout.stop, f"{start_s:.6f}", f"{stop_s:.6f}", label, f"{probability:.4f}")
-        )
+        rows.append((bout.start, bout.stop, *times, label, f"{probability:.4f}"))
     write_table(path, HEADER, rows)

@@ -1,6 +1,7 @@
 """Bouts and frames: two ways to write down the same behavior.
 
-A bout is a maximal run of frames with one label, `[start, stop)`. Unlabelled frames (-1) are gaps, not bouts.
+A bout is a maximal run of frames with one label, `[start, stop)`. Unlabelled frames (-1) are gaps,
+not bouts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from dolorim.labels.ethogram import UNLABELED
 
 @dataclass(frozen=True, order=True)
 class Bout:
+    """Frames `[start, stop)` of one class index."""
+
     start: int
     stop: int
     label: int
@@ -26,22 +29,23 @@ class Bout:
 
 def to_bouts(labels: np.ndarray) -> list[Bout]:
     """The bouts in frame-wise labels `(time,)`, in order."""
-    rows = zip(*(a.tolist() for a in runs(labels)), strict=True)
-    return [Bout(start, stop, label) for start, stop, label in rows if label != UNLABELED]
+    starts, stops, run_labels = (column.tolist() for column in runs(labels))
+    bouts = map(Bout, starts, stops, run_labels)
+    return [bout for bout in bouts if bout.label != UNLABELED]
 
 
 def to_frames(bouts: Iterable[Bout], n_frames: int) -> np.ndarray:
-    """Frame-wise labels `(n_frames,)` int16 of bouts that do not overlap; frames without a bout are -1.
+    """Frame-wise labels `(n_frames,)` int16 of bouts; frames without a bout are -1.
 
-    Raises `ValueError` for a bout outside `[0, n_frames)` and for two that overlap.
+    Raises `ValueError` for a bout outside `[0, n_frames)` and for two bouts that overlap.
     """
     labels = np.full(n_frames, UNLABELED, np.int16)
-    last = 0
+    end = 0  # of the previous bout
     for bout in sorted(bouts):
         if not 0 <= bout.start < bout.stop <= n_frames:
             raise ValueError(f"bout [{bout.start}, {bout.stop}) lies outside [0, {n_frames})")
-        if bout.start < last:
-            raise ValueError(f"bout [{bout.start}, {bout.stop}) overlaps the one before it")
+        if bout.start < end:
+            raise ValueError(f"bout [{bout.start}, {bout.stop}) overlaps the previous one")
         labels[bout.start : bout.stop] = bout.label
-        last = bout.stop
+        end = bout.stop
     return labels

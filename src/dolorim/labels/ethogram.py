@@ -1,7 +1,8 @@
-"""The ethogram: which behaviors a label file may name, and which classes they are merged into for learning."""
+"""The ethogram: the behaviors that label files name, and the classes they are merged into."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ _UNLABELED_WORDS = frozenset({"", "none", "nan", "na", "n/a", "null", "unlabeled
 
 @dataclass(frozen=True)
 class RawClass:
-    """A behavior as it stands in a label file, and the class that it is learned as; None: not at all (-1)."""
+    """A behavior in label files, and the class it is merged into; None: its frames are unlabelled."""
 
     id: int
     name: str
@@ -28,8 +29,8 @@ class RawClass:
 class Ethogram:
     """Classes to learn, in order, and the raw behaviors behind them.
 
-    `indicator` names the class that summaries show first (the sign of pain), `background` those that one set of
-    segment scores leaves out. Both may be empty.
+    `indicator` names the class that summaries show first (the sign of pain), `background` the
+    classes that one set of segment scores leaves out. Both may be empty.
     """
 
     raw: tuple[RawClass, ...]
@@ -38,38 +39,37 @@ class Ethogram:
     background: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _refuse_twice("class name", self.classes)
-        _refuse_twice("raw id", [r.id for r in self.raw])
-        _refuse_twice("raw name", [r.name.casefold() for r in self.raw])
-        for r in self.raw:
-            if r.id < 0:
-                raise UserError(
-                    f"ethogram: raw id {r.id} of {r.name!r} is negative; -1 means unlabelled"
-                )
-            if r.merged is not None and r.merged not in self.classes:
-                raise UserError(
-                    f"ethogram: {r.name!r} is merged into {r.merged!r}, which is not among {self.classes}"
-                )
-        for name in (*self.classes, *(r.name for r in self.raw)):
+        _refuse_repeats("class name", self.classes)
+        _refuse_repeats("raw id", [raw.id for raw in self.raw])
+        _refuse_repeats("raw name", [raw.name.casefold() for raw in self.raw])
+        for raw in self.raw:
+            _check_raw_class(raw, self.classes)
+        for name in (*self.classes, *(raw.name for raw in self.raw)):
             if means_unlabelled(name):
                 raise UserError(
-                    f"ethogram: {name!r} means unlabelled in a label file; give the class another name"
+                    f"ethogram: {name!r} means unlabelled in a label file; give the class another "
+                    f"name"
                 )
-        for name in (*self.background, *filter(None, [self.indicator])):
+        named = [*self.background, self.indicator] if self.indicator else self.background
+        for name in named:
             if name not in self.classes:
                 raise UserError(
                     f"ethogram: {name!r} is not among the classes {', '.join(self.classes)}"
                 )
         if len(self.classes) < 2:
             raise UserError(
-                f"ethogram: at least two classes are needed to learn from, found {len(self.classes)}"
+                f"ethogram: at least two classes are needed to learn from, found "
+                f"{len(self.classes)}"
             )
 
     def __len__(self) -> int:
         return len(self.classes)
 
     def raw_id(self, text: str) -> int:
-        """The raw id that a cell of a label file means: a number or a class name. Raises `ValueError` otherwise."""
+        """The raw id that a cell of a label file means, a number or a class name.
+
+        Raises `ValueError` for a number or name that is not in the ethogram.
+        """
         word = text.strip()
         if means_unlabelled(word):
             return UNLABELED
@@ -78,27 +78,29 @@ class Ethogram:
         try:
             number = float(word)
         except ValueError:
-            raise ValueError(
-                f"no class is called {word!r}; there are {', '.join(r.name for r in self.raw)}"
-            ) from None
-        if (
-            number != UNLABELED and number not in self._merged_by_id
-        ):  # 3.0 == 3, and 3.5 is in no ethogram
-            ids = ", ".join(str(r.id) for r in self.raw)
+            names = ", ".join(raw.name for raw in self.raw)
+            raise ValueError(f"no class is called {word!r}; there are {names}") from None
+        # As a key, 3.0 equals 3; 3.5 is in no ethogram.
+        if number != UNLABELED and number not in self._merged_by_id:
+            ids = ", ".join(str(raw.id) for raw in self.raw)
             raise ValueError(
                 f"class id {word} is not in the ethogram (ids {ids}; -1 is unlabelled)"
             )
         return int(number)
 
     def merge(self, raw_ids: np.ndarray) -> np.ndarray:
-        """Raw ids of any shape to class indices (int16); -1, and what is left out, to -1."""
+        """Raw ids of any shape as class indices (int16); -1 and behaviors left out become -1.
+
+        Raises `KeyError` for an id that is not in the ethogram.
+        """
         ids, codes = np.unique(raw_ids, return_inverse=True)
-        merged = [UNLABELED if i == UNLABELED else self._merged_by_id[int(i)] for i in ids]
+        class_of = {UNLABELED: UNLABELED, **self._merged_by_id}
+        merged = [class_of[int(raw_id)] for raw_id in ids]
         return np.asarray(merged, np.int16)[codes].reshape(np.shape(raw_ids))
 
     @property
     def merging(self) -> dict[str, tuple[str, ...]]:
-        """For each class that is learned from behaviors of other names, these names."""
+        """The names of the behaviors merged into each class, apart from the class's own name."""
         merged: dict[str, tuple[str, ...]] = {}
         for raw in self.raw:
             if raw.merged is not None and raw.merged != raw.name:
@@ -106,29 +108,31 @@ class Ethogram:
         return merged
 
     def merging_note(self) -> str:
-        """Which behaviors are counted as which other, and how to keep them apart; empty where none are.
+        """Which behaviors count as which class, and how to keep them apart; "" if none are merged.
 
-        Merging is a scientific decision, so whoever learns, checks or reports says it.
+        Merging is a scientific decision, so training, checks and reports show this note.
         """
         if not self.merging:
             return ""
         parts = [f"{' and '.join(names)} count as {name}" for name, names in self.merging.items()]
-        return f"{'; '.join(parts)}; to keep behaviors apart, give them classes of their own in classes.csv (id,name)"
+        remedy = "to keep behaviors apart, give them classes of their own in classes.csv (id,name)"
+        return f"{'; '.join(parts)}; {remedy}"
 
     @cached_property
     def mirrored(self) -> tuple[int, ...]:
-        """For each class the one that it becomes in a mirror: `lick_L` becomes `lick_R` where both exist."""
+        """For each class its mirror image: `lick_L` becomes `lick_R` where both exist."""
         return mirrored_order(self.classes)
 
     @cached_property
     def _ids_by_name(self) -> dict[str, int]:
         # A merged class may be written by name too, where one of its raw behaviors carries it.
-        return {r.name.casefold(): r.id for r in self.raw}
+        return {raw.name.casefold(): raw.id for raw in self.raw}
 
     @cached_property
     def _merged_by_id(self) -> dict[int, int]:
         return {
-            r.id: UNLABELED if r.merged is None else self.classes.index(r.merged) for r in self.raw
+            raw.id: UNLABELED if raw.merged is None else self.classes.index(raw.merged)
+            for raw in self.raw
         }
 
 
@@ -137,10 +141,21 @@ def means_unlabelled(text: str) -> bool:
     return text.strip().casefold() in _UNLABELED_WORDS
 
 
-def _refuse_twice(what: str, values: Sequence[object]) -> None:
-    for value in values:
-        if list(values).count(value) > 1:
-            raise UserError(f"ethogram: {what} {value!r} stands twice")
+def _check_raw_class(raw: RawClass, classes: Sequence[str]) -> None:
+    if raw.id < 0:
+        raise UserError(
+            f"ethogram: raw id {raw.id} of {raw.name!r} is negative; -1 means unlabelled"
+        )
+    if raw.merged is not None and raw.merged not in classes:
+        raise UserError(
+            f"ethogram: {raw.name!r} is merged into {raw.merged!r}, which is not among {classes}"
+        )
+
+
+def _refuse_repeats(what: str, values: Sequence[object]) -> None:
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise UserError(f"ethogram: {what} {value!r} occurs twice")
 
 
 _PAIN = ("rest", "paw_withdraw", "paw_lick", "paw_guard", "paw_shake", "flinch", "walk", "active")

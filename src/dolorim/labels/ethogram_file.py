@@ -17,25 +17,30 @@ from dolorim.files.tables import read_table, write_text
 from dolorim.labels.ethogram import Ethogram, RawClass, means_unlabelled
 
 _LEFT_OUT = "none"
-_MOST = 10**9  # ids beyond are damage, or no ids
+# Larger ids are damage, or no ids at all.
+_MOST_DIGITS = 9
+_LARGEST_ID = 10**_MOST_DIGITS - 1
 _KEYS = {"classes", "indicator", "background", "raw"}
+_RAW_KEYS = {"id", "name", "merged"}
 
 
 def read_ethogram(path: Path) -> Ethogram:
-    """Read an ethogram from TOML or a table. Raises `UserError` for an unknown key, a missing or a doubtful entry."""
+    """Read an ethogram from TOML or a table.
+
+    Raises `UserError` for an unknown key, and for a missing or invalid entry.
+    """
     return _from_toml(path) if path.suffix.casefold() == ".toml" else _from_table(path)
 
 
 def write_ethogram(path: Path, ethogram: Ethogram) -> None:
     """Write TOML that `read_ethogram` reads back to an equal ethogram."""
-    data = {
-        "classes": list(ethogram.classes),
-        **({"indicator": ethogram.indicator} if ethogram.indicator else {}),
-        "background": list(ethogram.background),
-        "raw": [
-            {"id": r.id, "name": r.name, "merged": r.merged or _LEFT_OUT} for r in ethogram.raw
-        ],
-    }
+    data: dict[str, Any] = {"classes": list(ethogram.classes)}
+    if ethogram.indicator:
+        data["indicator"] = ethogram.indicator
+    data["background"] = list(ethogram.background)
+    data["raw"] = [
+        {"id": raw.id, "name": raw.name, "merged": raw.merged or _LEFT_OUT} for raw in ethogram.raw
+    ]
     write_text(path, tomli_w.dumps(data))
 
 
@@ -43,69 +48,70 @@ def _from_toml(path: Path) -> Ethogram:
     data = read_toml(path)
     unknown = set(data) - _KEYS
     if unknown:
-        raise UserError(
-            f"{path}: unknown key {sorted(unknown)[0]!r}; known are {', '.join(sorted(_KEYS))}"
-        )
-    rows = data.get("raw", [])
-    classes = data.get("classes", [])
-    if (
-        not _strings(classes)
-        or not isinstance(rows, list)
-        or not all(isinstance(r, dict) for r in rows)
-    ):
+        known = ", ".join(sorted(_KEYS))
+        raise UserError(f"{path}: unknown key {sorted(unknown)[0]!r}; known are {known}")
+    rows, classes = data.get("raw", []), data.get("classes", [])
+    has_tables = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+    if not _are_names(classes) or not has_tables:
         raise UserError(
             f'{path}: expected classes = ["..."] and [[raw]] tables with id, name and merged'
         )
     if not rows:  # the short form: names alone, counted from 0
-        rows = [{"id": i, "name": n} for i, n in enumerate(classes)]
+        rows = [{"id": i, "name": name} for i, name in enumerate(classes)]
     raw = tuple(_raw_class(path, row) for row in rows)
-    names = tuple(classes) or _merged(raw)
     indicator, background = data.get("indicator"), data.get("background", [])
-    if not _strings(background) or not isinstance(indicator, str | None):
+    if not _are_names(background) or not isinstance(indicator, str | None):
         raise UserError(f'{path}: expected indicator = "..." and background = ["..."]')
+    names = tuple(classes) or _merged_names(raw)
     return _checked(path, raw, names, indicator, tuple(background))
 
 
 def _raw_class(path: Path, row: dict[str, Any]) -> RawClass:
-    ident, name = row.get("id"), row.get("name")
+    raw_id, name = row.get("id"), row.get("name")
     merged = row.get("merged", name)
-    is_id = type(ident) is int and abs(ident) < _MOST
-    if set(row) - {"id", "name", "merged"} or not is_id or not _strings([name, merged]):
+    # `True` is an instance of int, but no id.
+    is_id = type(raw_id) is int and abs(raw_id) <= _LARGEST_ID
+    if not set(row) <= _RAW_KEYS or not is_id or not _are_names([name, merged]):
         raise UserError(
             f"{path}: expected a [[raw]] table with id (a number), name and merged, found {row}"
         )
-    return RawClass(
-        int(ident or 0), str(name), None if means_unlabelled(str(merged)) else str(merged)
-    )
+    merged_name = None if means_unlabelled(str(merged)) else str(merged)
+    return RawClass(int(raw_id or 0), str(name), merged_name)
 
 
 def _from_table(path: Path) -> Ethogram:
     table = read_table(path)
-    ident, name = (
-        table.column("id", "raw_id"),
-        table.column("name", "class", "behavior", "behaviour"),
-    )
-    merged = table.column("merged", "merged_name", "merged_class")
-    if ident is None or name is None:
+    id_column = table.column("id", "raw_id")
+    name_column = table.column("name", "class", "behavior", "behaviour")
+    merged_column = table.column("merged", "merged_name", "merged_class")
+    if id_column is None or name_column is None:
         raise UserError(
             f"{path}: expected the columns id,name[,merged], found {', '.join(table.header)}"
         )
     raw = []
     for line, row in zip(table.lines, table.rows, strict=True):
-        if not row[ident].isdecimal() or len(row[ident]) > 9 or not row[name]:
+        raw_id, name = row[id_column], row[name_column]
+        if not raw_id.isdecimal() or len(raw_id) > _MOST_DIGITS or not name:
             raise UserError(
-                f"{path}, line {line}: expected a number and a name, found {row[ident]!r}, {row[name]!r}"
+                f"{path}, line {line}: expected a number and a name, found {raw_id!r}, {name!r}"
             )
-        learned = (row[merged] if merged is not None else "") or row[
-            name
-        ]  # an empty cell merges nothing
-        left_out = learned != row[name] and means_unlabelled(learned)
-        raw.append(RawClass(int(row[ident]), row[name], None if left_out else learned))
-    return _checked(path, tuple(raw), _merged(raw), None, ())
+        merged = "" if merged_column is None else row[merged_column]
+        raw.append(RawClass(int(raw_id), name, _merged_name(name, merged)))
+    return _checked(path, tuple(raw), _merged_names(raw), None, ())
 
 
-def _merged(raw: Sequence[RawClass]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(r.merged for r in raw if r.merged is not None))
+def _merged_name(name: str, cell: str) -> str | None:
+    """The class that a behavior is merged into, as the cell of a table says it; None for none."""
+    merged = cell or name  # an empty cell merges nothing
+    if merged != name and means_unlabelled(merged):
+        return None
+    return merged
+
+
+def _merged_names(raw: Sequence[RawClass]) -> tuple[str, ...]:
+    """The classes of some behaviors, in order of their first behavior."""
+    names = [behavior.merged for behavior in raw if behavior.merged is not None]
+    return tuple(dict.fromkeys(names))
 
 
 def _checked(
@@ -115,11 +121,12 @@ def _checked(
     indicator: str | None,
     background: tuple[str, ...],
 ) -> Ethogram:
+    """An ethogram; its `UserError`s name the file."""
     try:
         return Ethogram(raw, names, indicator, background)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
 
-def _strings(values: Any) -> bool:
+def _are_names(values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(v, str) and v for v in values)

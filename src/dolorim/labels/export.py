@@ -27,7 +27,7 @@ ENDINGS: dict[Target, str] = {
 
 
 def provenance(predictions: Predictions) -> dict[str, Any]:
-    """Where predictions come from: run, versions and the video's hash, as they stand in `meta.json`."""
+    """Where predictions come from: run, versions and the video's hash, as in `meta.json`."""
     return {
         "exported_by": f"dolorim {__version__}",
         "recording": predictions.name,
@@ -44,17 +44,17 @@ def export_predictions(
 ) -> Path:
     """Write one video's predictions for another tool and return the file.
 
-    Beside a table, which has no room for it, the provenance is `<name>.provenance.json`. The pose and the start of the
-    session go to NWB only.
+    A table has no room for the provenance: it goes to `<name>.provenance.json` beside it. Only NWB
+    holds the pose and the start of the session. Raises `UserError` for a file that cannot be
+    written.
     """
     path = folder / f"{predictions.name}{ENDINGS[to]}"
     origin = provenance(predictions)
     match to:
         case "boris":
             run = origin.get("run", "an unknown run")
-            write_boris(
-                path, predictions, f"{origin['exported_by']}, run {run}, video {_hash(origin)}"
-            )
+            source = f"{origin['exported_by']}, run {run}, video {_video_hash(origin)}"
+            write_boris(path, predictions, source)
         case "deepethogram":
             write_deepethogram(path, predictions)
         case "simba":
@@ -64,13 +64,13 @@ def export_predictions(
         case "nwb":
             write_nwb(path, predictions, origin, pose, session_start)
             return path
-    write_text(
-        folder / f"{predictions.name}.provenance.json",
-        json.dumps(origin, indent=1, default=str) + "\n",
-    )
+    provenance_path = folder / f"{predictions.name}.provenance.json"
+    write_text(provenance_path, json.dumps(origin, indent=1, default=str) + "\n")
     return path
 
 
-def _hash(origin: dict[str, Any]) -> str:
-    known = origin.get("fingerprint")
-    return str(known.get("ends") if isinstance(known, dict) else known or "of unknown hash")
+def _video_hash(origin: dict[str, Any]) -> str:
+    fingerprint = origin.get("fingerprint")
+    if isinstance(fingerprint, dict):
+        return str(fingerprint.get("ends"))
+    return str(fingerprint or "of unknown hash")

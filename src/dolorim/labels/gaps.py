@@ -1,7 +1,8 @@
-"""Frames that label files leave open, and what is said where they leave most of a video open.
+"""Frames that label files leave open, and the warning where they leave most of a video open.
 
-Many labs score pain bouts alone. Their files say nothing about the rest of the video, which then teaches nothing: a
-network that learns from such labels calls everything pain. Everybody who reads labels asks here what to say about it.
+Many labs score pain bouts alone. Their files do not say what happens in the rest of the video, so
+it teaches nothing: a network that learns from such labels calls everything pain. This warning has
+one owner, so that training, checks and reports say the same.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Events
 from dolorim.labels.label_files import LabelFile
 
-_MOST = 0.5  # share of a video from which on what is left open is no gap any more
-_RESTS = (
+# A larger open share of a video is more than the gaps between bouts.
+_MAX_OPEN_SHARE = 0.5
+_REST_NAMES = (
     "rest",
     "resting",
     "other",
@@ -25,43 +27,44 @@ _RESTS = (
     "inactive",
     "still",
 )
-_NAMED = 3  # recordings that are named
+_MOST_NAMES = 3  # recordings that the warning names
 
 
 def lists_bouts(file: LabelFile | Events) -> bool:
-    """Is this a format that lists bouts, so that a frame in none of them may be anything?"""
+    """Whether the format lists bouts, so that a frame outside all of them may be anything."""
     return isinstance(file, Events) or file.lists_bouts
 
 
 def gap_candidate(ethogram: Ethogram) -> str | None:
-    """The class that frames between bouts are most likely of: the background, else the one that is called rest."""
+    """The most likely class of frames between bouts: the background, else the one called rest."""
     if ethogram.background:
         return ethogram.background[0]
     known = {name.casefold(): name for name in ethogram.classes}
-    return next((known[name] for name in _RESTS if name in known), None)
+    return next((known[name] for name in _REST_NAMES if name in known), None)
 
 
 def warn_of_gaps(
     open_shares: Mapping[str, float], label_gaps: str, ethogram: Ethogram
 ) -> list[Finding]:
-    """One warning where files that list bouts leave more than half of a video open, else nothing.
+    """One warning if files that list bouts leave more than half of a video open, else nothing.
 
-    `open_shares` holds, for each recording whose files list bouts, the share of its frames that are in none of them.
-    `label_gaps` is the setting of this name: once somebody has said what such frames are, there is nothing to ask.
+    `open_shares` holds, for each recording whose files list bouts, the share of its frames outside
+    all bouts. `label_gaps` is the setting of this name: if the user has said what such frames are,
+    there is nothing to warn of.
     """
-    wide = {name: share for name, share in open_shares.items() if share > _MOST}
-    if label_gaps or not wide:
+    open_shares = {name: s for name, s in open_shares.items() if s > _MAX_OPEN_SHARE}
+    if label_gaps or not open_shares:
         return []
-    names = ", ".join(sorted(wide)[:_NAMED])
-    more = f" and {len(wide) - _NAMED} more" if len(wide) > _NAMED else ""
-    low, high = round(100 * min(wide.values())), round(100 * max(wide.values()))
-    shares = f"{low} %" if low == high else f"{low} to {high} %"
+    names = ", ".join(sorted(open_shares)[:_MOST_NAMES])
+    if len(open_shares) > _MOST_NAMES:
+        names += f" and {len(open_shares) - _MOST_NAMES} more"
+    low = round(100 * min(open_shares.values()))
+    high = round(100 * max(open_shares.values()))
+    percent = f"{low} %" if low == high else f"{low} to {high} %"
+    where = f"{names} ({percent} of the frames are in no bout)"
     rest = gap_candidate(ethogram)
-    add = (
-        f"add --label_gaps {rest}"
-        if rest
-        else "add a class rest to the ethogram, and --label_gaps rest"
-    )
-    where = f"{names}{more} ({shares} of the frames are in no bout)"
-    remedy = f"if everything else is no pain behavior, {add}"
+    option = f"add --label_gaps {rest}"
+    if not rest:
+        option = "add a class rest to the ethogram, and --label_gaps rest"
+    remedy = f"if everything else is no pain behavior, {option}"
     return [Finding("warning", where, "these files list bouts only", remedy, "bouts-only")]

@@ -1,4 +1,4 @@
-"""Label files: one row a frame, `Frame,Action`, for one trial or for a whole video."""
+"""Label files with one row per frame, `Frame,Action`, for one trial or for a whole video."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from typing import Literal
 import numpy as np
 
 from dolorim.core.errors import UserError
-from dolorim.files.tables import read_table, write_table
+from dolorim.files.tables import Table, read_table, write_table
 from dolorim.labels.ethogram import UNLABELED, Ethogram
 from dolorim.labels.trials import TrialLabels
 
 CountsFrom = Literal["auto", "0", "1"]  # as in `DataConfig.label_counts_from`
 _FRAME = ("frame", "frames", "frame_number", "frame number", "frame_index", "index")
 _ACTION = ("action", "behavior", "behaviour", "label", "class", "annotation")
+# What tools append to the name of the video.
 _TOOLS = re.compile(
-    r"[._-](labels?|annot|annotations?|boris|bouts|events|aggregated|deepethogram|simba|targets_inserted|predictions|truth)$",
+    r"[._-](labels?|annot|annotations?|boris|bouts|events|aggregated|deepethogram|simba"
+    r"|targets_inserted|predictions|truth)$",
     re.IGNORECASE,
 )
 _TRIAL_NAME = re.compile(r"prediction_(?P<video>.+)_(?P<trial>\d+)", re.IGNORECASE)
@@ -29,11 +31,12 @@ _TRIAL_NAME = re.compile(r"prediction_(?P<video>.+)_(?P<trial>\d+)", re.IGNORECA
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A label file as written: `frames` `(rows,)` ascending, in the file's own counting; `labels` class indices.
+    """A label file as written: `frames` `(rows,)` ascending, in the file's own counting.
 
-    `counts_from` is 0 or 1 where the format says so, and None where it has to be told from the numbers. `n_frames` is
-    the length of the video, where the file claims to have a row for each of its frames. `lists_bouts` says that a
-    frame without a label may be one that nobody has cared about.
+    `labels` `(rows,)` are class indices. `counts_from` is 0 or 1 where the format says so, and None
+    where only the numbers can tell. `n_frames` is the length of the video if the file claims a row
+    for each of its frames. `lists_bouts` says that a frame without a label may be one that nobody
+    scored.
     """
 
     path: Path
@@ -53,10 +56,9 @@ class LabelFile:
     ) -> TrialLabels:
         """The same labels with frames counted from 0.
 
-        Each file is judged by what it holds itself. One with a frame 0 counts from 0; one that reaches exactly the
-        number of what it labels (of its video, `n_frames`, or of its trial) counts from 1, one that ends just before
-        that from 0. What else begins with 1 is taken to count from 1, and the rest from 0; the labels then carry a
-        `doubt`. `counts_from` ends all doubts. Raises `UserError` where it is 1 and the file holds a frame 0.
+        `n_frames` is the length of the video, if known. With `counts_from="auto"`, each file is
+        judged by its own numbers (see `_tell_counting`); where they do not settle it, the labels
+        carry a `doubt`. Raises `UserError` if `counts_from` is 1 and the file has a frame 0.
         """
         first, last = int(self.frames[0]), int(self.frames[-1])
         if self.counts_from is not None:
@@ -67,40 +69,48 @@ class LabelFile:
             )
         if counts_from != "auto":
             return TrialLabels(self.path, self.trial, self.frames - int(counts_from), self.labels)
-        lengths = (n_frames,) if self.trial is None else (trial_length, trial_length - context)
-        known = [length for length in lengths if length]
-        if first == 0:
-            base, sure = 0, True
-        elif last in known and last + 1 not in known:
-            base, sure = 1, True
-        elif last + 1 in known:
-            base, sure = 0, first > 1
-        else:
-            gapless = last - first + 1 == len(self.frames)
-            base, sure = int(first == 1), first == 1 and gapless and not known
-        doubt = (
-            ""
-            if sure
-            else f"its frames are numbered {first} to {last}, and may count from 0 or from 1"
-        )
+        possible = (n_frames,) if self.trial is None else (trial_length, trial_length - context)
+        lengths = [length for length in possible if length]
+        base, is_sure = _tell_counting(self.frames, lengths)
+        doubt = ""
+        if not is_sure:
+            doubt = f"its frames are numbered {first} to {last}, and may count from 0 or from 1"
         return TrialLabels(self.path, self.trial, self.frames - base, self.labels, doubt, base)
 
 
-def parse_name(path: Path) -> tuple[str, int | None]:
-    """The video's name and the trial number that a label file's name carries: `prediction_<video>_<trial>.csv`.
+def _tell_counting(frames: np.ndarray, lengths: Sequence[int]) -> tuple[int, bool]:
+    """What `frames` `(rows,)` are counted from, 0 or 1, and whether that is certain.
 
-    What tools append to the video's name is taken away: `<video>_labels`, `<video>.boris`.
+    `lengths` are the possible lengths of what the file labels, its video or its trial. A file with
+    a frame 0 counts from 0. One whose last frame equals a length counts from 1, one that ends just
+    before a length from 0. Otherwise a file that begins with 1 is taken to count from 1, and any
+    other from 0.
+    """
+    first, last = int(frames[0]), int(frames[-1])
+    if first == 0:
+        return 0, True
+    if last in lengths and last + 1 not in lengths:
+        return 1, True
+    if last + 1 in lengths:
+        return 0, first > 1
+    is_gapless = last - first + 1 == len(frames)
+    return int(first == 1), first == 1 and is_gapless and not lengths
+
+
+def parse_name(path: Path) -> tuple[str, int | None]:
+    """The video's name and the trial number in a file name `prediction_<video>_<trial>.csv`.
+
+    For any other name the number is None, and what tools append to the video's name is removed:
+    `<video>_labels`, `<video>.boris`.
     """
     match = _TRIAL_NAME.fullmatch(path.stem)
-    return (
-        (match["video"], int(match["trial"]))
-        if match
-        else (_TOOLS.sub("", path.stem) or path.stem, None)
-    )
+    if match:
+        return match["video"], int(match["trial"])
+    return _TOOLS.sub("", path.stem) or path.stem, None
 
 
 def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
-    """Read a label file. Raises `UserError` that names the row for whatever cannot be understood."""
+    """Read a label file. Raises `UserError` that names the row with the problem."""
     plain = _read_plain(path, ethogram)
     if plain is not None:
         return plain
@@ -115,80 +125,84 @@ def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
             f"{path}: has a header but no rows; label at least one frame or remove the file"
         )
     ids: dict[str, int] = {}
-    frames, raw = [], []
+    frames, raw_ids = [], []
     for line, row in zip(table.lines, table.rows, strict=True):
         word = row[action_column]
         if word not in ids:
             try:
                 ids[word] = ethogram.raw_id(word)
             except ValueError as error:
-                raise UserError(
-                    f"{path}, line {line}, column {table.header[action_column]}: {error}"
-                ) from None
+                column = table.header[action_column]
+                raise UserError(f"{path}, line {line}, column {column}: {error}") from None
         frames.append(_frame_number(path, line, row[frame_column]))
-        raw.append(ids[word])
+        raw_ids.append(ids[word])
     numbers = np.asarray(frames, np.int64)
     order = np.argsort(numbers, kind="stable")
-    twice = np.flatnonzero(np.diff(numbers[order]) == 0)
-    if twice.size:
-        one, two = sorted(order[twice[0] : twice[0] + 2].tolist())
-        raise UserError(
-            f"{path}: frame {frames[one]} stands on line {table.lines[one]} and again on line {table.lines[two]}; "
-            f"keep one of them"
-        )
-    labels = ethogram.merge(np.asarray(raw))
+    _refuse_repeated_frames(table, numbers, order)
+    labels = ethogram.merge(np.asarray(raw_ids))
     return LabelFile(path, parse_name(path)[1], numbers[order], labels[order])
 
 
-def _read_plain(path: Path, ethogram: Ethogram) -> LabelFile | None:
-    """The same, thirty times faster, for the usual table of two columns of whole numbers; None for any other.
+def _refuse_repeated_frames(table: Table, numbers: np.ndarray, order: np.ndarray) -> None:
+    """Raise `UserError` if a frame occurs twice; `order` sorts `numbers` `(rows,)`."""
+    repeated = np.flatnonzero(np.diff(numbers[order]) == 0)
+    if not repeated.size:
+        return
+    one, two = sorted(order[repeated[0] : repeated[0] + 2].tolist())
+    raise UserError(
+        f"{table.path}: frame {numbers[one]} is on line {table.lines[one]} and again on line "
+        f"{table.lines[two]}; keep one of them"
+    )
 
-    Whatever is wrong with a file is left to the slow way, which names the line.
+
+def _read_plain(path: Path, ethogram: Ethogram) -> LabelFile | None:
+    """A fast path, thirty times faster, for the usual table of two columns of whole numbers.
+
+    None for any other file: `read_labels` reads it row by row and names the line of a problem.
     """
     try:
         head, _, body = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8).partition(b"\n")
     except OSError:
         return None
     header = head.decode("latin-1").strip().casefold().split(",")
-    odd = body.translate(None, b"0123456789,-\r\n") or b"\r" in body.replace(b"\r\n", b"")
-    if (
-        odd
-        or not body.strip()
-        or len(header) != 2
-        or header[0] not in _FRAME
-        or header[1] not in _ACTION
-    ):
+    if len(header) != 2 or header[0] not in _FRAME or header[1] not in _ACTION:
+        return None
+    has_other_text = body.translate(None, b"0123456789,-\r\n")
+    has_lone_returns = b"\r" in body.replace(b"\r\n", b"")
+    if has_other_text or has_lone_returns or not body.strip():
         return None
     try:
         numbers = np.loadtxt(io.BytesIO(body), np.int64, delimiter=",", ndmin=2)
     except (ValueError, OverflowError):
         return None
-    known = [UNLABELED, *(r.id for r in ethogram.raw)]
-    if numbers.shape[1] != 2 or not np.isin(numbers[:, 1], known).all():
+    known_ids = [UNLABELED, *(raw.id for raw in ethogram.raw)]
+    if numbers.shape[1] != 2 or not np.isin(numbers[:, 1], known_ids).all():
         return None
-    frames, raw = numbers.T
+    frames, raw_ids = numbers.T
     if frames[0] < 0 or frames[-1] >= 2**31 or not (np.diff(frames) > 0).all():
         return None
-    return LabelFile(path, parse_name(path)[1], frames.copy(), ethogram.merge(raw))
+    # A column of a 2-D array would keep the whole array in memory.
+    return LabelFile(path, parse_name(path)[1], frames.copy(), ethogram.merge(raw_ids))
 
 
 def has_label_columns(header: Sequence[str]) -> bool:
-    """Are these the columns of a label file?"""
+    """Whether these are the columns of a label file with one row per frame."""
     names = {h.strip().casefold() for h in header}
     return not names.isdisjoint(_FRAME) and not names.isdisjoint(_ACTION)
 
 
 def write_labels(path: Path, labels: np.ndarray, ethogram: Ethogram) -> None:
-    """Write class indices `(time,)` as a label file of names, frames counted from 0; -1 is written as None.
+    """Write class indices `(time,)` as names, one row per frame from 0; -1 is written as None.
 
-    A class that was merged from behaviors of other names is written as the first of these, so that it reads back.
+    A class that merges behaviors of other names is written as the first of these, so that the file
+    reads back to the same labels.
     """
-    names = np.array([*(_written(name, ethogram) for name in ethogram.classes), "None"])
+    names = np.array([*(_name_in_file(name, ethogram) for name in ethogram.classes), "None"])
     write_table(path, ("Frame", "Action"), enumerate(names[labels].tolist()))
 
 
-def _written(name: str, ethogram: Ethogram) -> str:
-    behaviors = [r.name for r in ethogram.raw if r.merged == name]
+def _name_in_file(name: str, ethogram: Ethogram) -> str:
+    behaviors = [raw.name for raw in ethogram.raw if raw.merged == name]
     return name if name in behaviors or not behaviors else behaviors[0]
 
 
@@ -197,7 +211,8 @@ def _frame_number(path: Path, line: int, text: str) -> int:
         number = float(text)
     except ValueError:
         number = -1.0
-    if not 0 <= number < 2**31 or number != int(number):  # the first part is false for nan too
+    # The comparison is false for NaN too.
+    if not 0 <= number < 2**31 or number != int(number):
         raise UserError(
             f"{path}, line {line}, column Frame: expected a frame number, found {text!r}"
         )

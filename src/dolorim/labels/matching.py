@@ -1,9 +1,10 @@
-"""Which label files belong to which recordings of a project."""
+"""Which label files belong to which recordings of a study."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Conflicts, Events
 from dolorim.labels.label_files import LabelFile, parse_name
 
+_Names = dict[str, list[Path]]  # as `by_name` returns them: recordings by their folded name
+
 
 def label_files(
     config: DataConfig,
@@ -26,121 +29,145 @@ def label_files(
     noted: list[Finding] | None = None,
     streams: Mapping[Path, str] | None = None,
 ) -> dict[Path, list[LabelFile | Events]]:
-    """The label files of each recording. With `noted`, one that cannot be read is a finding there, not an error.
+    """The label files of each recording.
 
-    `streams` says which subject or stream counts for a recording, before `config.label_stream` does.
+    A file that cannot be read is a `UserError`, or, with `noted`, a finding there. `streams` says
+    which subject or stream counts for a recording, before `config.label_stream` does.
     """
     folder = config.annotations
     if folder is None:
         return {}
     names = by_name(recordings)
-    found: dict[Path, list[LabelFile | Events]] = defaultdict(list)
-    tables = [p for p in files_below(folder) if p.suffix.casefold() in SUFFIXES]
-    if not tables:
+    files: dict[Path, list[LabelFile | Events]] = defaultdict(list)
+    paths = [path for path in files_below(folder) if path.suffix.casefold() in SUFFIXES]
+    if not paths:
         raise UserError(
             f"{folder}: no label file in this folder (looked for prediction_<video>_<trial>.csv)"
         )
     conflicts = Conflicts(config.on_conflict, findings)
-    for path in tables:
+    for path in paths:
         with noting(noted, "labels-unreadable"):
             for recording, file in labels_in(
                 path, config, names, ethogram, findings, conflicts, streams or {}
             ):
-                found[recording].append(file)
-    if not found and not noted:
+                files[recording].append(file)
+    if not files and not noted:
         raise UserError(
-            f"{folder}: none of its {len(tables)} label files belongs to a video here; {tables[0].name} "
-            f"would label {parse_name(tables[0])[0]}"
+            f"{folder}: none of its {len(paths)} label files belongs to a video here; "
+            f"{paths[0].name} would label {parse_name(paths[0])[0]}"
         )
-    return found
+    return files
 
 
 def labels_in(
     path: Path,
     config: DataConfig,
-    names: dict[str, list[Path]],
+    names: _Names,
     ethogram: Ethogram,
     findings: list[Finding],
     conflicts: Conflicts,
     streams: Mapping[Path, str],
 ) -> list[tuple[Path, LabelFile | Events]]:
-    """What one file says of which recordings: of that whose name it carries, or of those that it names inside."""
-    whole = names.get(folded(path.stem))
-    ours = whole or named(parse_name(path)[0], names)
-    if not ours and not names_videos(path, config):
-        what = "labels a video that is not there"
-        findings.append(Finding("warning", str(path), what, "left out", "labels-without-video"))
+    """The labels in one file, each with its recording.
+
+    These are the recordings that the file names inside, else the one whose name the file carries.
+    Raises `UserError` for a file that cannot be read, or that fits several recordings.
+    """
+    exact_matches = names.get(folded(path.stem))
+    own = exact_matches or named(parse_name(path)[0], names)
+    if not own and not names_videos(path, config):
+        findings.append(_without_video(path, "labels a video that is not there"))
         return []
-    read: dict[str, LabelFile | Events] = {}
-    for stream in _streams_of(ours or [*recordings_in(names)], streams):
+    files = _read_streams(path, own, config, names, ethogram, conflicts, streams)
+    matches = {media: named(media, names) for media in files}
+    if not any(matches.values()):
+        # The file names no recording inside: the one whose name it carries counts.
+        if len(files) > 1:
+            raise UserError(
+                f"{path}: labels {', '.join(files)}, and none of them is a video here; rename the "
+                f"video"
+            )
+        if not own:
+            findings.append(_without_video(path, "labels no video that is there"))
+        matches = dict.fromkeys(files, own)
+    labels: list[tuple[Path, LabelFile | Events]] = []
+    for media, file in files.items():
+        if len(matches[media]) > 1:
+            first, second, *_ = matches[media]
+            raise UserError(f"{path}: its name fits {first} and {second}; rename one of the videos")
+        if exact_matches and isinstance(file, LabelFile):
+            # The whole name is that of the video, so the number at its end is no trial.
+            file = dataclasses.replace(file, trial=None)
+        labels += [(recording, file) for recording in matches[media]]
+    return labels
+
+
+def _without_video(path: Path, what: str) -> Finding:
+    return Finding("warning", str(path), what, "left out", "labels-without-video")
+
+
+def _read_streams(
+    path: Path,
+    own: Sequence[Path],
+    config: DataConfig,
+    names: _Names,
+    ethogram: Ethogram,
+    conflicts: Conflicts,
+    streams: Mapping[Path, str],
+) -> dict[str, LabelFile | Events]:
+    """The labels in a file by the video they name, each of the stream of its recording.
+
+    `own` are the recordings whose name the file carries.
+    """
+    files: dict[str, LabelFile | Events] = {}
+    recordings = own or [*recordings_in(names)]
+    # The stream is None for recordings for which only the settings say which one counts.
+    for stream in dict.fromkeys(streams.get(recording) for recording in recordings):
 
         def wanted(media: str, stream: str | None = stream) -> bool:
             known = named(media, names)
-            return any(streams.get(r) == stream for r in known) if known else bool(ours)
+            return any(streams.get(r) == stream for r in known) if known else bool(own)
 
-        one = config if stream is None else dataclasses.replace(config, label_stream=stream)
-        read |= read_annotations(path, ethogram, one, conflicts, wanted)
-    inside = {media: named(media, names) for media in read if named(media, names)}
-    if not inside and len(read) > 1:
-        raise UserError(
-            f"{path}: labels {', '.join(read)}, and none of them is a video here; rename the video"
-        )
-    if not inside and not ours:
-        what = "labels no video that is there"
-        findings.append(Finding("warning", str(path), what, "left out", "labels-without-video"))
-    found: list[tuple[Path, LabelFile | Events]] = []
-    for media, file in read.items():
-        matches = inside.get(media) or ([] if inside else ours)
-        if len(matches) > 1:
-            raise UserError(
-                f"{path}: its name fits {matches[0]} and {matches[1]}; rename one of the videos"
-            )
-        if not matches:
-            continue
-        if whole and not isinstance(file, Events):
-            file = dataclasses.replace(file, trial=None)
-        found.append((matches[0], file))
-    return found
+        settings = config
+        if stream is not None:
+            settings = dataclasses.replace(config, label_stream=stream)
+        files |= read_annotations(path, ethogram, settings, conflicts, wanted)
+    return files
 
 
 def labels_of_one(
     path: Path, video: Path, config: DataConfig, ethogram: Ethogram, findings: list[Finding]
 ) -> list[LabelFile | Events]:
-    """The labels of one video in a file, or in a folder of files; a single file need not carry the video's name.
+    """The labels of one video in a file, or in a folder of files.
 
-    Raises `UserError` where there are none.
+    A single file need not carry the video's name. Raises `UserError` where there are none.
     """
-    names = by_name({video: video.stem})
+    recordings = {video: video.stem}
     if path.is_dir():
-        said: list[Finding] = []
-        one = dataclasses.replace(config, annotations=path)
-        found = label_files(one, {video: video.stem}, ethogram, said)
-        findings += [
-            f for f in said if f.name != "labels-without-video"
-        ]  # files of other videos are no concern
-        return found[video]
+        all_findings: list[Finding] = []
+        settings = dataclasses.replace(config, annotations=path)
+        files = label_files(settings, recordings, ethogram, all_findings)
+        # The files of other videos are no problem here.
+        findings += [f for f in all_findings if f.name != "labels-without-video"]
+        return files[video]
+    names = by_name(recordings)
     names[folded(parse_name(path)[0])] = [video]
     conflicts = Conflicts(config.on_conflict, findings)
-    pairs = labels_in(path, config, names, ethogram, findings, conflicts, {})
-    if not pairs:
+    labels = labels_in(path, config, names, ethogram, findings, conflicts, {})
+    if not labels:
         raise UserError(f"{path}: holds no labels of {video.name}")
-    return [file for _, file in pairs]
+    return [file for _, file in labels]
 
 
 def recordings_in(names: Mapping[str, list[Path]]) -> dict[Path, None]:
-    """All recordings, in order."""
-    return {recording: None for matches in names.values() for recording in matches}
-
-
-def _streams_of(recordings: Sequence[Path], streams: Mapping[Path, str]) -> list[str | None]:
-    """The streams that count for some recordings; None where only the settings say which."""
-    return list(dict.fromkeys(streams.get(r) for r in recordings))
+    """All recordings, in order, each once."""
+    return dict.fromkeys(itertools.chain.from_iterable(names.values()))
 
 
 def names_videos(path: Path, config: DataConfig) -> bool:
-    """Does a file of this format say itself which videos it labels?"""
+    """Whether a file of this format names the videos that it labels."""
     if config.label_format != "auto":
         return config.label_format == "boris"
-    with contextlib.suppress(UserError):  # what belongs to no video need not be readable
+    with contextlib.suppress(UserError):  # a file of no video need not be readable
         return sniff(path) == "boris"
     return False

@@ -1,4 +1,4 @@
-"""Neurodata Without Borders: predictions as an NWB file (extra `nwb`), and bouts out of any NWB file."""
+"""Neurodata Without Borders: predictions as an NWB file (extra `nwb`), and bouts from NWB files."""
 
 from __future__ import annotations
 
@@ -21,10 +21,18 @@ from dolorim.labels.predictions import Predictions
 from dolorim.pose.pose import Pose
 from dolorim.pose.read_h5 import stored
 
+# What h5py raises for damaged files, apart from OSError.
 _DAMAGE = (LookupError, TypeError, ValueError, RuntimeError, MemoryError, AttributeError)
 _LABEL = ("label", "behavior", "behaviour", "action", "class", "annotation")
-_PAIRS = (("frames", "start_frame", "stop_frame"), ("s", "start_time", "stop_time"))
+# Frames come first: they are exact.
+_INTERVALS = (("frames", "start_frame", "stop_frame"), ("s", "start_time", "stop_time"))
 _UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
+_BOUT_COLUMNS = {
+    "label": "class, as in the ethogram",
+    "start_frame": "first frame, counted from 0 in decode order",
+    "stop_frame": "the frame after the last one",
+    "mean_probability": "of the class, over the bout",
+}
 
 
 def write_nwb(
@@ -34,53 +42,72 @@ def write_nwb(
     pose: Pose | None = None,
     session_start: datetime | None = None,
 ) -> None:
-    """Write bouts (`TimeIntervals`), the ethogram, probabilities (`TimeSeries`) and the pose (ndx-pose).
+    """Write bouts (`TimeIntervals`), ethogram, probabilities (`TimeSeries`) and pose (ndx-pose).
 
-    All lies in the processing module `behavior`; times are those of the video. Without `session_start` the file says
-    1970 and that the start is not known, for NWB demands one. Raises `UserError` where pynwb is not installed.
+    They lie in the processing module `behavior`; times are those of the video. NWB demands a start
+    of the session: without `session_start` the file says 1970, and that the start is not known.
+    Raises `UserError` if pynwb is not installed or the file cannot be written.
     """
-    pynwb = _needed("pynwb")
-    start = session_start or _UNKNOWN_START
-    about = "behaviors recognised in video by dolorim" + (
-        "" if session_start else "; the start time is not known"
-    )
+    pynwb = _import_extra("pynwb")
+    description = "behaviors recognised in video by dolorim"
+    if not session_start:
+        description += "; the start time is not known"
     origin = json.dumps(provenance, sort_keys=True, default=str)
-    name = uuid.uuid5(uuid.NAMESPACE_URL, f"{predictions.name} {origin}")
+    # The same predictions get the same identifier.
+    identifier = uuid.uuid5(uuid.NAMESPACE_URL, f"{predictions.name} {origin}")
     file = pynwb.NWBFile(
-        session_description=about, identifier=str(name), session_start_time=start, notes=origin
-    )  # fmt: skip
+        session_description=description,
+        identifier=str(identifier),
+        session_start_time=session_start or _UNKNOWN_START,
+        notes=origin,
+    )
     module = file.create_processing_module(
         name="behavior", description="behaviors, frame by frame, and how sure the model is of them"
     )
+    probabilities = pynwb.TimeSeries(
+        name="behavior_probabilities",
+        data=predictions.probabilities.astype(np.float32),
+        unit="probability",
+        timestamps=predictions.time_s,
+        description=f"one column per class: {', '.join(predictions.classes)}",
+    )
+    module.add(_ethogram_table(pynwb, predictions))
+    module.add(_bout_intervals(pynwb, predictions))
+    module.add(probabilities)
+    if pose is not None:
+        _add_pose(module, pose, probabilities, len(predictions.labels))
+    _write_whole(pynwb, Path(path), file)
+
+
+def _ethogram_table(pynwb: Any, predictions: Predictions) -> Any:
     ethogram = pynwb.core.DynamicTable(
         name="ethogram", description="the classes that the model knows, in order"
     )
     ethogram.add_column(name="label", description="name of the class")
     for label in predictions.classes:
         ethogram.add_row(label=label)
+    return ethogram
+
+
+def _bout_intervals(pynwb: Any, predictions: Predictions) -> Any:
     bouts = pynwb.epoch.TimeIntervals(name="behavior_bouts", description="bouts of the classes")
-    for column, description in (
-        ("label", "class, as in the ethogram"),
-        ("start_frame", "first frame, counted from 0 in decode order"),
-        ("stop_frame", "the frame behind the last one"),
-        ("mean_probability", "of the class, over the bout"),
-    ):
+    for column, description in _BOUT_COLUMNS.items():
         bouts.add_column(name=column, description=description)
     for bout, probability in predictions.bouts():
         start_s, stop_s = predictions.interval_s(bout)
         bouts.add_row(
-            start_time=start_s, stop_time=stop_s, label=predictions.classes[bout.label], start_frame=bout.start,
-            stop_frame=bout.stop, mean_probability=probability,
-        )  # fmt: skip
-    probabilities = pynwb.TimeSeries(
-        name="behavior_probabilities", data=predictions.probabilities.astype(np.float32), unit="probability",
-        timestamps=predictions.time_s, description=f"one column a class: {', '.join(predictions.classes)}",
-    )  # fmt: skip
-    for item in (ethogram, bouts, probabilities):
-        module.add(item)
-    if pose is not None:
-        _add_pose(module, pose, probabilities, len(predictions.labels))
-    path = Path(path)
+            start_time=start_s,
+            stop_time=stop_s,
+            label=predictions.classes[bout.label],
+            start_frame=bout.start,
+            stop_frame=bout.stop,
+            mean_probability=probability,
+        )
+    return bouts
+
+
+def _write_whole(pynwb: Any, path: Path, file: Any) -> None:
+    """Write the file under a temporary name first, so that `path` is never half written."""
     part = path.with_name(f".{path.stem}.{os.getpid()}.part.nwb")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,95 +117,107 @@ def write_nwb(
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space"
-        ) from None
+        reason = error.strerror or error
+        raise UserError(f"{path}: cannot be written ({reason}); free some space") from None
 
 
 def _add_pose(module: Any, pose: Pose, clock: Any, n_frames: int) -> None:
-    ndx = _needed("ndx_pose")
+    """Add the pose; `clock` is the series whose timestamps it shares."""
+    ndx = _import_extra("ndx_pose")
     n = min(n_frames, len(pose))
-    comments = (
-        "no comments"
-        if n == len(pose) == n_frames
-        else f"{len(pose)} rows for {n_frames} frames, the rest is left out"
-    )
-    names = [
-        name.replace("/", "_").replace(":", "_") for name in pose.names
-    ]  # not allowed in the names of NWB
-    series = [
-        ndx.PoseEstimationSeries(
-            name=name, data=pose.points[:n, i], reference_frame="(0, 0) is the top left corner of the picture",
-            confidence=None if pose.likelihood is None else pose.likelihood[:n, i],
-            confidence_definition="likelihood as the tracker gives it; NaN where it has none",
-            timestamps=clock if n == n_frames else clock.timestamps[:n], comments=comments,
+    comments = "no comments"
+    if not n == len(pose) == n_frames:
+        comments = f"{len(pose)} rows for {n_frames} frames, the rest is left out"
+    # NWB allows neither / nor : in a name.
+    names = [name.replace("/", "_").replace(":", "_") for name in pose.names]
+    series = []
+    for i, name in enumerate(names):
+        likelihood = None if pose.likelihood is None else pose.likelihood[:n, i]
+        series.append(
+            ndx.PoseEstimationSeries(
+                name=name,
+                data=pose.points[:n, i],
+                reference_frame="(0, 0) is the top left corner of the picture",
+                confidence=likelihood,
+                confidence_definition="likelihood as the tracker gives it; NaN where it has none",
+                timestamps=clock if n == n_frames else clock.timestamps[:n],
+                comments=comments,
+            )
         )
-        for i, name in enumerate(names)
-    ]  # fmt: skip
     skeleton = ndx.Skeleton(name="skeleton", nodes=names)
     module.add(ndx.Skeletons(skeletons=[skeleton]))
     source = pose.source.name if pose.source else "unknown"
-    module.add(
-        ndx.PoseEstimation(
-            pose_estimation_series=series, skeleton=skeleton, description=f"pose file: {source}"
-        )
+    estimation = ndx.PoseEstimation(
+        pose_estimation_series=series, skeleton=skeleton, description=f"pose file: {source}"
     )
+    module.add(estimation)
 
 
 def read_nwb(path: Path, ethogram: Ethogram, conflicts: Conflicts) -> Events:
-    """The bouts of the one table of intervals with a column of labels. Raises `UserError` where there is none, or two.
+    """The bouts of the one table of intervals that has a column of labels.
 
-    Frames are believed where the table has them; else times are taken for seconds from the first frame.
+    Frames count where the table has them; otherwise times are seconds from the first frame. Raises
+    `UserError` if there is no such table or more than one, and for a damaged file.
     """
     try:
         with h5py.File(path, "r") as file:
-            tables: dict[str, h5py.Group] = {}
-            file.visititems(
-                lambda name, item: tables.update({name: item}) if _is_bouts(item) else None
-            )
-            if len(tables) != 1:
-                found = ", ".join(tables) or "none"
-                raise UserError(
-                    f"{path}: expected one table of intervals with start, stop and label, found {found}"
-                )
-            table = next(iter(tables.values()))
-            unit, first, last = next(p for p in _PAIRS if p[1] in table and p[2] in table)
-            label = next(n for n in _LABEL if n in table)
-            start, stop = stored(table[first], np.float64), stored(table[last], np.float64)
-            words = [
-                w.decode("utf-8", "replace") if isinstance(w, bytes) else str(w)
-                for w in stored(table[label])
-            ]
+            unit, start, stop, words = _read_intervals(path, file)
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror or 'not HDF5, or damaged'}); copy it again"
-        ) from None
+        reason = error.strerror or "not HDF5, or damaged"
+        raise UserError(f"{path}: cannot be read ({reason}); copy it again") from None
     except _DAMAGE as error:
         what = " ".join(str(error).split())[:120]
         raise UserError(
             f"{path}: a damaged or unusual NWB file ({what}); write it again"
         ) from error
-    sound = start.shape == stop.shape == (len(words),)
-    if (
-        not sound
-        or not (
-            np.isfinite(start) & np.isfinite(stop) & (start >= 0) & (start <= stop) & (stop < 1e9)
-        ).all()
-    ):
+    if not _are_intervals(start, stop, len(words)):
         raise UserError(f"{path}: expected intervals that begin before they end; write it again")
     labels = classes_of(path, words, range(1, len(words) + 1), ethogram, conflicts)
     return Events(path, "frames" if unit == "frames" else "s", start, stop, labels)
 
 
-def _is_bouts(item: Any) -> bool:
-    return (
-        isinstance(item, h5py.Group)
-        and any(p[1] in item and p[2] in item for p in _PAIRS)
-        and any(n in item for n in _LABEL)
-    )
+def _read_intervals(path: Path, file: h5py.File) -> tuple[str, np.ndarray, np.ndarray, list[str]]:
+    """Unit, starts, stops and labels of the table of bouts."""
+    tables: dict[str, h5py.Group] = {}
+
+    def collect(name: str, item: Any) -> None:
+        if _has_bouts(item):
+            tables[name] = item
+
+    file.visititems(collect)
+    if len(tables) != 1:
+        names = ", ".join(tables) or "none"
+        raise UserError(
+            f"{path}: expected one table of intervals with start, stop and label, found {names}"
+        )
+    (table,) = tables.values()
+    unit, first, last = next(i for i in _INTERVALS if i[1] in table and i[2] in table)
+    label = next(name for name in _LABEL if name in table)
+    start, stop = stored(table[first], np.float64), stored(table[last], np.float64)
+    return unit, start, stop, [_text(word) for word in stored(table[label])]
 
 
-def _needed(module: str) -> Any:
+def _text(word: Any) -> str:
+    return word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
+
+
+def _are_intervals(start: np.ndarray, stop: np.ndarray, n_bouts: int) -> bool:
+    """Whether each of `n_bouts` intervals has a start, a stop, and these in order."""
+    if not start.shape == stop.shape == (n_bouts,):
+        return False
+    # Comparisons with NaN are false.
+    in_order = (start >= 0) & (start <= stop) & (stop < 1e9)
+    return bool(in_order.all())
+
+
+def _has_bouts(item: Any) -> bool:
+    if not isinstance(item, h5py.Group):
+        return False
+    has_interval = any(first in item and last in item for _, first, last in _INTERVALS)
+    return has_interval and any(name in item for name in _LABEL)
+
+
+def _import_extra(module: str) -> Any:
     try:
         return import_module(module)
     except ImportError:

@@ -1,4 +1,4 @@
-"""The files that prediction writes of one video: where the video is, and which of two tables counts for the labels."""
+"""The files that prediction writes of one video: where the video is, and whether they were edited."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ PREDICTIONS, BOUTS = ".predictions.csv", ".bouts.csv"
 
 
 def where_video_is(video: str, folder: Path) -> dict[str, str]:
-    """What `meta.json` says of the place of a video: its whole path, and the way to it from the folder of the json."""
+    """The place of a video for a `meta.json` in `folder`: its absolute path and its relative one."""
     absolute = Path(os.path.normpath(Path.cwd() / video))
-    found = {"video_absolute": str(absolute)}
-    with contextlib.suppress(ValueError):  # on another drive there is no way from here
-        found["video_relative"] = Path(os.path.relpath(absolute, Path.cwd() / folder)).as_posix()
-    return found
+    place = {"video_absolute": str(absolute)}
+    with contextlib.suppress(ValueError):  # on another drive there is no relative path
+        place["video_relative"] = Path(os.path.relpath(absolute, Path.cwd() / folder)).as_posix()
+    return place
 
 
 def video_of(meta: Mapping[str, Any], folder: Path, name: str) -> Path:
-    """The video that a `meta.json` in a folder is about, wherever this is called from.
+    """The video that a `meta.json` in `folder` is about, whatever the working directory.
 
-    It is looked for where it was when it was predicted, on the way from the json, beside the json, and, since version
-    0.1.0 wrote the path from the folder that predict ran in, from each folder above. One of the predicted file's size
-    comes first. Where nothing is there, the path as it was written.
+    It is searched at its absolute path, at its path relative to the json, and beside the json.
+    Version 0.1.0 wrote a path relative to the working directory of predict, so each folder above is
+    tried as well. A video as large as the predicted one comes first. If there is none, the path as
+    it was written.
     """
-    there = [p for p in _candidates(meta, folder, name) if p.is_file()]
-    size = meta["fingerprint"].get("bytes") if isinstance(meta.get("fingerprint"), dict) else None
-    same = [p for p in there if size is None or p.stat().st_size == size]
-    return next(iter([*same, *there]), Path(str(meta.get("video", name))))
+    existing = [path for path in _candidates(meta, folder, name) if path.is_file()]
+    fingerprint = meta.get("fingerprint")
+    n_bytes = fingerprint.get("bytes") if isinstance(fingerprint, dict) else None
+    of_same_size = [p for p in existing if n_bytes is None or p.stat().st_size == n_bytes]
+    as_written = Path(str(meta.get("video", name)))
+    return [*of_same_size, *existing, as_written][0]
 
 
 def _candidates(meta: Mapping[str, Any], folder: Path, name: str) -> Iterator[Path]:
@@ -52,19 +55,20 @@ def _candidates(meta: Mapping[str, Any], folder: Path, name: str) -> Iterator[Pa
 
 
 def digests(folder: Path, stem: str) -> dict[str, str]:
-    """What `meta.json` keeps of the two tables of labels, so that an edit of either is seen."""
+    """SHA-256 of the two tables of labels, by suffix: `meta.json` keeps it, so that edits show."""
     return {suffix: _digest(folder / f"{stem}{suffix}") for suffix in (PREDICTIONS, BOUTS)}
 
 
 def edited(meta: Mapping[str, Any], folder: Path, stem: str) -> dict[str, bool | None]:
-    """Has each of the two tables been changed since it was written? None where that is not known."""
+    """Whether each of the two tables has changed since it was written; None if unknown."""
     known = meta.get("tables")
-    found: dict[str, bool | None] = {}
+    is_edited: dict[str, bool | None] = {}
     for suffix in (PREDICTIONS, BOUTS):
         path = folder / f"{stem}{suffix}"
-        before = known.get(suffix) if isinstance(known, dict) else None
-        found[suffix] = _digest(path) != before if before is not None and path.is_file() else None
-    return found
+        written = known.get(suffix) if isinstance(known, dict) else None
+        is_known = written is not None and path.is_file()
+        is_edited[suffix] = _digest(path) != written if is_known else None
+    return is_edited
 
 
 def _digest(path: Path) -> str:

@@ -1,10 +1,10 @@
-"""Predictions as files: `<stem>.predictions.csv`, `<stem>.bouts.csv` and, written last, `<stem>.meta.json`."""
+"""Predictions as files: `<stem>.predictions.csv`, `<stem>.bouts.csv` and `<stem>.meta.json`."""
 
 from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,71 +19,96 @@ from dolorim.labels.predicted_files import BOUTS, PREDICTIONS, digests, edited, 
 from dolorim.labels.predictions import Predictions
 
 
+_PREDICT_AGAIN = "predict the video again"
+_ROWS_AT_ONCE = 4096  # formatted together, as NumPy is slow for single rows
+
+
 def meta_path(folder: Path, stem: str) -> Path:
     return folder / f"{stem}.meta.json"
 
 
 def write_predictions(folder: Path, predictions: Predictions) -> None:
-    """Write the three files of one video; `meta.json` comes last and so marks the others as complete."""
-    meta_path(folder, predictions.name).unlink(missing_ok=True)
-    names = predictions.classes
-    header = ("frame", "time_s", "label", *(f"p_{n}" for n in names))
-    write_table(folder / f"{predictions.name}.predictions.csv", header, _rows(predictions))
-    write_bout_table(folder / f"{predictions.name}.bouts.csv", predictions)
+    """Write the three files of one video. Raises `UserError` if they cannot be written."""
+    stem, names = predictions.name, predictions.classes
+    # `meta.json` comes last, so that it marks the other files as complete.
+    meta_path(folder, stem).unlink(missing_ok=True)
+    header = ("frame", "time_s", "label", *(f"p_{name}" for name in names))
+    write_table(folder / f"{stem}{PREDICTIONS}", header, _rows(predictions))
+    write_bout_table(folder / f"{stem}{BOUTS}", predictions)
     meta = {**predictions.meta, "classes": names, "n_frames": len(predictions.labels)}
     meta["length_s"] = round(predictions.length_s, 6)
     if "video" in meta:
         meta |= where_video_is(str(meta["video"]), folder)
-    meta["tables"] = digests(folder, predictions.name)
-    write_text(meta_path(folder, predictions.name), json.dumps(meta, indent=1) + "\n")
+    meta["tables"] = digests(folder, stem)
+    write_text(meta_path(folder, stem), json.dumps(meta, indent=1) + "\n")
+
+
+def _rows(predictions: Predictions) -> Iterator[list[str]]:
+    names = [*predictions.classes, "None"]  # the label -1 is the last one
+    for start in range(0, len(predictions.labels), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        columns = (
+            np.char.mod("%.6f", predictions.time_s[part]).tolist(),
+            predictions.labels[part].tolist(),
+            np.char.mod("%.4f", predictions.probabilities[part]).tolist(),
+        )
+        for frame, (time, label, row) in enumerate(zip(*columns, strict=True), start):
+            yield [str(frame), time, names[label], *row]
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read `<stem>.predictions.csv` with what lies beside it. Raises `UserError` for what is not such a file."""
+    """Read `<stem>.predictions.csv` and the `meta.json` beside it.
+
+    Raises `UserError` for another table, and for a row that is no prediction.
+    """
     header, rows = read_rows(path)
-    if header[:3] != ("frame", "time_s", "label") or not all(
-        h.startswith("p_") for h in header[3:]
-    ):
+    fixed, probability_columns = header[:3], header[3:]
+    are_probabilities = all(name.startswith("p_") for name in probability_columns)
+    if fixed != ("frame", "time_s", "label") or not are_probabilities:
         raise UserError(
-            f"{path}: expected the columns frame,time_s,label,p_<class>..., found {', '.join(header)}"
+            f"{path}: expected the columns frame,time_s,label,p_<class>..., found "
+            f"{', '.join(header)}"
         )
-    classes = tuple(h.removeprefix("p_") for h in header[3:])
-    codes = {name: i for i, name in enumerate(classes)} | {"None": -1}
+    classes = tuple(name.removeprefix("p_") for name in probability_columns)
+    label_of = {name: i for i, name in enumerate(classes)} | {"None": -1}
+    # Arrays, not lists: an hour of video has a million probabilities.
     labels, times, probabilities = array("h"), array("d"), array("f")
     for line, (frame, time, label, *row) in rows:
         try:
             if float(frame) != len(labels):
                 raise UserError(
-                    f"{path}, line {line}: expected frame {len(labels)}, found {frame}; predict the video again"
+                    f"{path}, line {line}: expected frame {len(labels)}, found {frame}; "
+                    f"{_PREDICT_AGAIN}"
                 )
             if len(row) != len(classes):
                 raise ValueError(f"{len(row)} probabilities of {len(classes)} classes")
             times.append(float(time))
             probabilities.extend(map(float, row))
-            labels.append(codes[label])
+            labels.append(label_of[label])
         except (KeyError, ValueError) as error:
-            raise UserError(
-                f"{path}, line {line}: holds something that is no prediction ({error})"
-            ) from None
-    shares = np.array(probabilities).reshape(len(labels), len(classes))
-    name = path.name.removesuffix(".predictions.csv")
+            raise UserError(f"{path}, line {line}: not a prediction ({error})") from None
+    by_class = np.array(probabilities).reshape(len(labels), len(classes))
+    name = path.name.removesuffix(PREDICTIONS)
     meta = read_meta(meta_path(path.parent, name))
-    return Predictions(name, classes, np.array(labels), shares, np.array(times), meta)
+    return Predictions(name, classes, np.array(labels), by_class, np.array(times), meta)
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """What is known about a video's predictions; empty where nothing was written. Raises `UserError`."""
+    """The content of a `meta.json`; empty if there is none. Raises `UserError` for a damaged one."""
     if not path.exists():
         return {}
-    meta = read_json(path, "predict the video again")
+    meta = read_json(path, _PREDICT_AGAIN)
     if not isinstance(meta, dict):
-        raise UserError(f"{path}: not a JSON object; predict the video again")
+        raise UserError(f"{path}: not a JSON object; {_PREDICT_AGAIN}")
     return meta
 
 
 @dataclass(frozen=True)
 class PredictedBouts:
-    """The bouts of one video: `start_s`, `stop_s` and `labels` `(bouts,)`, in seconds from its first frame."""
+    """The bouts of one video, in seconds from its first frame.
+
+    `start_s`, `stop_s` and `labels` are `(bouts,)`, labels as class indices.
+    """
 
     classes: tuple[str, ...]
     start_s: np.ndarray
@@ -95,97 +120,97 @@ class PredictedBouts:
 
 @dataclass(frozen=True)
 class LabelSource:
-    """Whether the table of bouts says what the frames say, and may be read in their place; and what is to be said."""
+    """Whether `bouts.csv` may be read in place of the frames, and notes for the user."""
 
     bouts: bool
     notes: tuple[str, ...] = ()
 
 
 def which_counts(folder: Path, stem: str) -> LabelSource:
-    """Which file says what a video's labels are: `predictions.csv`, always, where it is there.
+    """Which of the two tables gives the labels of a video.
 
-    `bouts.csv` is read in its place, being much smaller, where both are as they were written. One that was made from
-    labels which have been edited since is out of date, and that is said. Raises `UserError` where it was itself edited
-    and contradicts the frames: nobody but the user knows which of the two is meant.
+    `predictions.csv` counts wherever it exists. The much smaller `bouts.csv` may be read in its
+    place if nobody has edited either. If the frames have been edited since, the bouts are out of
+    date, which is a note. Raises `UserError` if the bouts themselves were edited and contradict the
+    frames: only the user knows which of the two is right.
     """
     bouts, frames = folder / f"{stem}{BOUTS}", folder / f"{stem}{PREDICTIONS}"
     if not bouts.exists() or not frames.exists():
         return LabelSource(bouts.exists())
-    changed = edited(read_meta(meta_path(folder, stem)), folder, stem)
-    if changed == {PREDICTIONS: False, BOUTS: False}:
+    is_edited = edited(read_meta(meta_path(folder, stem)), folder, stem)
+    if is_edited == {PREDICTIONS: False, BOUTS: False}:
         return LabelSource(True)
-    if _same_labels(bouts, read_predictions(frames)):
+    if _has_same_labels(bouts, read_predictions(frames)):
         return LabelSource(False)
-    if changed[BOUTS] is False:
-        note = f"{bouts}: is out of date, since the labels in {frames.name} have been edited, and these count"
+    if is_edited[BOUTS] is False:
+        note = (
+            f"{bouts}: is out of date, as the labels in {frames.name} have been edited; these count"
+        )
         return LabelSource(False, (note,))
     raise UserError(
-        f"{bouts}: does not say what {frames.name} says, which counts for labels; remove {bouts.name}, or correct "
-        f"labels with dolorim review"
+        f"{bouts}: contradicts {frames.name}, which counts for labels; remove {bouts.name}, or "
+        f"correct labels with dolorim review"
     )
 
 
-def _same_labels(bouts: Path, predictions: Predictions) -> bool:
-    """Does a table of bouts hold the bouts of these labels?"""
+def _has_same_labels(bouts: Path, predictions: Predictions) -> bool:
+    """Whether a table of bouts holds the bouts of these predictions."""
     table = read_table(bouts)
-    columns = [table.column(name) for name in ("start_frame", "stop_frame", "label")]
+    start, stop, label = (table.column(name) for name in ("start_frame", "stop_frame", "label"))
+    if start is None or stop is None or label is None:
+        return False
+    written = [(row[start], row[stop], row[label]) for row in table.rows]
     expected = [
-        (str(b.start), str(b.stop), predictions.classes[b.label]) for b, _ in predictions.bouts()
+        (str(bout.start), str(bout.stop), predictions.classes[bout.label])
+        for bout, _ in predictions.bouts()
     ]
-    return (
-        None not in columns
-        and [tuple(row[c] for c in columns if c is not None) for row in table.rows] == expected
-    )
+    return written == expected
 
 
 def read_bouts(folder: Path, stem: str) -> PredictedBouts:
-    """The bouts of one video, from the small table of bouts where that says all, else from the frames.
+    """The bouts of one video, from the small table of bouts if that holds all, else from the frames.
 
-    Tables of version 0.1.0 count from the container's clock, and say nowhere when the first frame is shown nor how long
-    the recording is with its pauses: of these, the frames are read. Raises `UserError`.
+    Raises `UserError` for tables that cannot be read or contradict each other.
     """
-    path, frames = folder / f"{stem}{BOUTS}", folder / f"{stem}{PREDICTIONS}"
+    frames = folder / f"{stem}{PREDICTIONS}"
     source = which_counts(folder, stem)
     meta = read_meta(meta_path(folder, stem))
-    if not source.bouts or not ("length_s" in meta or (meta and not frames.exists())):
+    # Tables of version 0.1.0 count from the container's clock, and do not say when the first frame
+    # is shown nor how long the recording is with its pauses. Their frames do, where they exist.
+    has_all = "length_s" in meta or (meta and not frames.exists())
+    if not source.bouts or not has_all:
         return replace(_bouts_of(read_predictions(frames)), notes=source.notes)
+    path = folder / f"{stem}{BOUTS}"
     try:
-        classes = tuple(map(str, meta["classes"]))
-        table = read_table(path)
-        wanted = [table.header.index(n) for n in ("start_frame", "start_s", "stop_s", "label")]
-        cells = [[row[i] for i in wanted] for row in table.rows]
-        numbers = np.array([c[:3] for c in cells], float).reshape(-1, 3)
-        labels = np.array([classes.index(c[3]) for c in cells], np.int64)
-        start_s, stop_s = numbers[:, 1:].T
-        if "length_s" in meta:
-            length_s = float(meta["length_s"])
-        else:
-            rate_hz = float(meta["fps"])
-            first_s = numbers[0, 1] - numbers[0, 0] / rate_hz if len(numbers) else 0.0
-            start_s, stop_s = start_s - first_s, stop_s - first_s
-            length_s = max(int(meta["n_frames"]) / rate_hz, float(stop_s.max(initial=0.0)))
+        return _read_bout_table(path, meta)
     except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
         raise UserError(
-            f"{path}: not a table of bouts as predict writes it ({error}); predict the video again"
+            f"{path}: not a table of bouts as predict writes it ({error}); {_PREDICT_AGAIN}"
         ) from None
+
+
+def _read_bout_table(path: Path, meta: Mapping[str, Any]) -> PredictedBouts:
+    """The bouts in a table that goes with `meta`; raises built-in errors for what is missing."""
+    classes = tuple(map(str, meta["classes"]))
+    table = read_table(path)
+    *number_columns, label_column = (
+        table.header.index(name) for name in ("start_frame", "start_s", "stop_s", "label")
+    )
+    cells = [[row[column] for column in number_columns] for row in table.rows]
+    start_frame, start_s, stop_s = np.array(cells, float).reshape(-1, 3).T
+    labels = np.array([classes.index(row[label_column]) for row in table.rows], np.int64)
+    if "length_s" in meta:
+        return PredictedBouts(classes, start_s, stop_s, labels, float(meta["length_s"]))
+    # Written by version 0.1.0: the first bout tells when the container's clock begins.
+    rate_hz = float(meta["fps"])
+    first_s = start_s[0] - start_frame[0] / rate_hz if len(start_s) else 0.0
+    start_s, stop_s = start_s - first_s, stop_s - first_s
+    length_s = max(int(meta["n_frames"]) / rate_hz, float(stop_s.max(initial=0.0)))
     return PredictedBouts(classes, start_s, stop_s, labels, length_s)
 
 
 def _bouts_of(predictions: Predictions) -> PredictedBouts:
     bouts = [bout for bout, _ in predictions.bouts()]
     start_s, stop_s = np.array([predictions.interval_s(b) for b in bouts]).reshape(-1, 2).T
-    labels = np.array([b.label for b in bouts], np.int64)
+    labels = np.array([bout.label for bout in bouts], np.int64)
     return PredictedBouts(predictions.classes, start_s, stop_s, labels, predictions.length_s)
-
-
-def _rows(predictions: Predictions) -> Iterator[list[str]]:
-    names = [*predictions.classes, "None"]
-    for start in range(0, len(predictions.labels), 4096):
-        part = slice(start, start + 4096)
-        probabilities = np.char.mod("%.4f", predictions.probabilities[part])
-        times = np.char.mod("%.6f", predictions.time_s[part])
-        labels = predictions.labels[part].tolist()
-        for i, (time, label, row) in enumerate(
-            zip(times.tolist(), labels, probabilities.tolist(), strict=True)
-        ):
-            yield [str(start + i), time, names[label], *row]

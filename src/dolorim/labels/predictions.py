@@ -1,4 +1,4 @@
-"""What a model says about one video."""
+"""The predictions of a model for one video."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import numpy as np
 from dolorim.core.clock import rate_of
 from dolorim.labels.bouts import Bout, to_bouts
 
-_SAME_RATE = 0.01  # relative: within this, the rate in `meta` is that of the times, and more precise than these
+# Relative difference within which the rate in `meta` is that of the times. It is then the more
+# precise one, as tables round times.
+_SAME_RATE = 0.01
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Frame-wise predictions: `labels` `(time,)` class indices, `probabilities` `(time, classes)`, `time_s` `(time,)`.
+    """Frame-wise predictions for one video.
 
-    `time_s` counts from the first frame. A container's clock may begin anywhere: what it says of the first frame is
-    subtracted here, for everybody, and kept as `meta["first_frame_s"]`. `meta` says where the predictions come from:
-    run, versions, the file's hash, frame count and rate.
+    `labels` `(time,)` are class indices, `probabilities` `(time, classes)`. `time_s` `(time,)`
+    counts from the first frame: a container's clock may begin anywhere, so its time of the first
+    frame is subtracted here and kept as `meta["first_frame_s"]`. `meta` says where the predictions
+    come from: run, versions, the file's hash, frame count and rate.
     """
 
     name: str
@@ -37,14 +40,13 @@ class Predictions:
 
     def bouts(self) -> list[tuple[Bout, float]]:
         """Bouts in order, each with the mean probability of its class."""
-        return [
-            (b, float(self.probabilities[b.start : b.stop, b.label].mean()))
-            for b in to_bouts(self.labels)
-        ]
+        bouts = to_bouts(self.labels)
+        means = [self.probabilities[b.start : b.stop, b.label].mean() for b in bouts]
+        return [(bout, float(mean)) for bout, mean in zip(bouts, means, strict=True)]
 
     @property
     def rate_hz(self) -> float:
-        """Frames per second: what `meta` says where the times agree, for tables round them; else what the times say."""
+        """Frames per second: the rate in `meta` if the times agree with it, else that of the times."""
         by_times = rate_of(self.time_s)
         stated = self.meta.get("fps")
         if isinstance(stated, int | float) and abs(stated - by_times) <= _SAME_RATE * by_times:
@@ -53,19 +55,24 @@ class Predictions:
 
     @property
     def container_time_s(self) -> np.ndarray:
-        """The times `(time,)` on the clock of the video's container, as decoding gives them."""
+        """The times `(time,)` on the clock of the video's container, as the decoder gives them."""
         first_s = self.meta.get("first_frame_s")
         return self.time_s + (float(first_s) if isinstance(first_s, int | float) else 0.0)
 
     @property
     def length_s(self) -> float:
-        """From the beginning of the first frame to the end of the last one, pauses included."""
-        return self.interval_s(Bout(0, len(self.labels), 0))[1] if len(self.labels) else 0.0
+        """Seconds from the start of the first frame to the end of the last one, pauses included."""
+        if not len(self.labels):
+            return 0.0
+        _, stop_s = self.interval_s(Bout(0, len(self.labels), 0))
+        return stop_s
 
     def interval_s(self, bout: Bout) -> tuple[float, float]:
-        """A bout's start and stop in seconds from the first frame; the last frame lasts as long as a usual one."""
-        n = len(self.time_s)
-        if bout.stop < n:
-            return float(self.time_s[bout.start]), float(self.time_s[bout.stop])
-        last_s = 1 / self.rate_hz if n > 1 else 0.0
-        return float(self.time_s[bout.start]), float(self.time_s[-1]) + last_s
+        """A bout's start and stop in seconds from the first frame."""
+        n_frames = len(self.time_s)
+        start_s = float(self.time_s[bout.start])
+        if bout.stop < n_frames:
+            return start_s, float(self.time_s[bout.stop])
+        # No frame follows the last one: it lasts as long as frames usually do.
+        frame_s = 1 / self.rate_hz if n_frames > 1 else 0.0
+        return start_s, float(self.time_s[-1]) + frame_s

@@ -1,4 +1,4 @@
-"""Recordings and trials, and the rule that says where a trial lies in its video.
+"""Recordings and trials, and the rule that places trials in their video.
 
 All ranges are half-open `[start, stop)` in frames of the video, counted from 0 in decode order.
 """
@@ -18,15 +18,17 @@ from dolorim.core.findings import Finding
 from dolorim.labels.ethogram import UNLABELED
 
 Layout = Literal["auto", "fixed", "cumulative"]
-_EXACT = 2  # a video may be this many frames longer than its cumulative trials together
+# A video may be this many frames longer than its cumulative trials together.
+_MAX_SPARE_FRAMES = 2
 
 
 @dataclass(frozen=True)
 class TrialLabels:
-    """The labels of one file: `frames` `(rows,)` count from 0 at the trial's first labelled frame, ascending.
+    """The labels of one file: `frames` `(rows,)` ascending, from 0 at the first frame it covers.
 
-    `number` is None where the file labels the whole video. `labels` `(rows,)` are class indices, -1 unlabelled.
-    `doubt` says why the frames may be one further on or back, `counted_from` what the file was taken to count from.
+    `number` is None where the file labels the whole video. `labels` `(rows,)` are class indices, -1
+    unlabelled. `counted_from` is what the file was taken to count from, and `doubt` says why the
+    frames may be off by one.
     """
 
     source: Path
@@ -38,17 +40,19 @@ class TrialLabels:
 
     @property
     def gapless(self) -> bool:
-        """Is each frame labelled from the first possible to the last labelled one?"""
+        """Whether each frame up to the last labelled one is labelled."""
         return self.span == len(self.frames)
 
     @property
     def span(self) -> int:
-        """Frames from the first possible to the last labelled one."""
+        """Frames up to the last labelled one, from frame 0 on."""
         return int(self.frames[-1]) + 1 if len(self.frames) else 0
 
 
 @dataclass(frozen=True)
 class Trial:
+    """Frames `[start, stop)` of the video that one trial covers."""
+
     number: int
     start: int
     stop: int
@@ -56,10 +60,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Placement:
-    """Labels laid on a video: `labels` `(n_frames,)` int16, the trials that fit, and why others did not.
+    """The labels of a video: `labels` `(n_frames,)` int16, and the trials that fit.
 
-    `findings` are doubts, and contradictions that were only to be warned of. `lists_bouts` says that the labels come
-    from files that list bouts, in which a frame may be open because nobody has cared about it.
+    `skipped` says why other trials do not fit. `findings` are doubts, and contradictions that the
+    settings turn into warnings. `lists_bouts` says that the labels come from files that list bouts,
+    in which a frame without a label may be one that nobody scored.
     """
 
     labels: np.ndarray
@@ -77,9 +82,10 @@ class Placement:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording with what is known about it. `labels` `(n_frames,)` int16 class indices, -1 unlabelled.
+    """A recording with its labels `(n_frames,)` int16, class indices or -1 for unlabelled.
 
-    `name` is the stem of its video, or what its pose file says that it tracks; `file` the video, else the pose file.
+    `name` is the stem of its video, or the recording that its pose file names; `file` is the video,
+    else the pose file. `columns` are further columns of `recordings.csv`.
     """
 
     name: str
@@ -102,87 +108,110 @@ def place_trials(
     length: int = 360,
     context: int = 15,
 ) -> Placement:
-    """Lay label files on a video of `n_frames` frames.
+    """Place label files in a video of `n_frames` frames.
 
-    *fixed*: trial k covers `[(k-1)*length, k*length)`; a file that spans `length - context` frames labels the last
-    ones of its trial. *cumulative*: trials follow one another in number order, each as long as its file spans.
-    *auto* takes the layout that fits; where both fit and disagree, or neither fits, it raises `UserError`.
-    A file without a number labels the whole video and must be the only one. Trials that do not fit are skipped.
+    *fixed*: trial k covers `[(k-1)*length, k*length)`; a file that spans `length - context` frames
+    labels the last ones of its trial. *cumulative*: trials follow one another in number order, each
+    as long as its file spans. *auto* takes the layout that fits. A file without a number labels the
+    whole video and must be the only one. Trials that do not fit are skipped.
+
+    Raises `UserError` if both layouts fit and disagree, if neither fits, and if two files label the
+    same trial.
     """
-    whole = [f for f in files if f.number is None]
-    if whole:
-        if len(files) > 1:
-            other = next(f for f in files if f is not whole[0])
-            raise UserError(
-                f"{whole[0].source} labels the whole video, and {other.source} labels it too; keep one"
-            )
-        return _lay(files, [0], [n_frames], n_frames, "whole")
     if not files:
         return Placement(np.full(n_frames, UNLABELED, np.int16), (), layout)
-    files = sorted(files, key=lambda f: f.number or 0)
-    for one, two in itertools.pairwise(files):
+    _refuse_repeated_trials(files)
+    if files[0].number is None:
+        return _place_at(files, [0], [n_frames], n_frames, "whole")
+    files = sorted(files, key=lambda file: file.number or 0)
+    if layout == "fixed":
+        return _place_fixed(files, n_frames, length, context)
+    if layout == "cumulative":
+        return _place_cumulative(files, n_frames)
+    fixed = _place_fixed(files, n_frames, length, context)
+    cumulative = _place_cumulative(files, n_frames)
+    return _choose_layout(fixed, cumulative, files, n_frames, length)
+
+
+def _refuse_repeated_trials(files: Sequence[TrialLabels]) -> None:
+    """Raise `UserError` if two files label the same trial, or one of several the whole video."""
+    whole = next((file for file in files if file.number is None), None)
+    if whole is not None and len(files) > 1:
+        other = next(file for file in files if file is not whole)
+        raise UserError(
+            f"{whole.source} labels the whole video, and {other.source} labels it too; keep one"
+        )
+    by_number = sorted(files, key=lambda file: file.number or 0)
+    for one, two in itertools.pairwise(by_number):
         if one.number == two.number:
             raise UserError(
                 f"{one.source} and {two.source} both label trial {one.number}; keep one of them"
             )
 
-    def fixed() -> Placement:
-        first = min(1, files[0].number or 0)  # some count their trials from 0
-        starts = [((f.number or 0) - first) * length for f in files]
-        offsets = _context_offsets(files, length, context)
-        return _lay(files, starts, [s + length for s in starts], n_frames, "fixed", offsets)
 
-    def cumulative() -> Placement:
-        ends = np.cumsum([f.span for f in files]).tolist()
-        return _lay(files, [0, *ends[:-1]], ends, n_frames, "cumulative")
-
-    if layout != "auto":
-        return fixed() if layout == "fixed" else cumulative()
-    return _choose(fixed(), cumulative(), files, n_frames, length)
+def _place_fixed(
+    files: Sequence[TrialLabels], n_frames: int, length: int, context: int
+) -> Placement:
+    first = min(1, files[0].number or 0)  # some count their trials from 0
+    starts = [((file.number or 0) - first) * length for file in files]
+    stops = [start + length for start in starts]
+    offsets = _context_offsets(files, length, context)
+    return _place_at(files, starts, stops, n_frames, "fixed", offsets)
 
 
-def _choose(
+def _place_cumulative(files: Sequence[TrialLabels], n_frames: int) -> Placement:
+    stops = np.cumsum([file.span for file in files]).tolist()
+    return _place_at(files, [0, *stops[:-1]], stops, n_frames, "cumulative")
+
+
+def _choose_layout(
     fixed: Placement,
     cumulative: Placement,
     files: Sequence[TrialLabels],
     n_frames: int,
     length: int,
 ) -> Placement:
-    if np.array_equal(fixed.labels, cumulative.labels) and len(fixed.skipped) == len(
-        cumulative.skipped
-    ):
+    """The layout that fits the number of frames. Raises `UserError` if both do, or neither."""
+    same_labels = np.array_equal(fixed.labels, cumulative.labels)
+    if same_labels and len(fixed.skipped) == len(cumulative.skipped):
         return fixed if n_frames % length == 0 else cumulative
-    total = sum(f.span for f in files)
-    spare = n_frames - total
-    cannot_be_fixed = any(f.span > length for f in files) or n_frames < length
+    spare = n_frames - sum(file.span for file in files)
+    cannot_be_fixed = any(file.span > length for file in files) or n_frames < length
     fixed_fits = n_frames % length == 0 and bool(fixed.trials) and not cannot_be_fixed
-    cumulative_fits = 0 <= spare <= _EXACT
+    cumulative_fits = 0 <= spare <= _MAX_SPARE_FRAMES
     if fixed_fits and cumulative_fits and bool(fixed.skipped) != bool(cumulative.skipped):
         fixed_fits, cumulative_fits = not fixed.skipped, not cumulative.skipped
     if not fixed_fits and not cumulative_fits:
-        # The video is longer than its trials: that they cannot lie in the one way may still decide for the other.
+        # The video is longer than its trials. If they cannot be fixed, they must be cumulative.
         cumulative_fits = cannot_be_fixed and not cumulative.skipped
     if fixed_fits == cumulative_fits:
-        spans = ", ".join(f"{f.number}: {f.span}" for f in files)
-        verb = "fit both" if fixed_fits else "fit neither"
-        raise UserError(
-            f"{files[0].source}: the label files of its video with {n_frames} frames (frames per trial: {spans}) "
-            f"{verb} the fixed layout ({length} frames a trial) {'and' if fixed_fits else 'nor'} the cumulative one; "
-            f"say which with --trial_layout fixed or --trial_layout cumulative"
-        )
+        raise _undecided(files, n_frames, length, both_fit=fixed_fits)
     return fixed if fixed_fits else cumulative
 
 
+def _undecided(
+    files: Sequence[TrialLabels], n_frames: int, length: int, both_fit: bool
+) -> UserError:
+    verb, conjunction = ("fit both", "and") if both_fit else ("fit neither", "nor")
+    spans = ", ".join(f"{file.number}: {file.span}" for file in files)
+    return UserError(
+        f"{files[0].source}: the label files of its video with {n_frames} frames (frames per "
+        f"trial: {spans}) {verb} the fixed layout ({length} frames per trial) {conjunction} the "
+        f"cumulative one; choose with --trial_layout fixed or --trial_layout cumulative"
+    )
+
+
 def _context_offsets(files: Sequence[TrialLabels], length: int, context: int) -> list[int]:
-    # A tool that needs `context` frames before its first decision leaves them out at the front, in all files alike:
-    # one that also lacks rows at its end is still one of them.
+    """How many frames each file leaves out at the start of its trial."""
+    # A tool that needs `context` frames before its first decision leaves them out in all files: a
+    # file that also lacks rows at its end is still one of them.
     short = length - context
-    if max(f.span for f in files) == short:
+    if max(file.span for file in files) == short:
         return [context] * len(files)
-    return [context if f.span == short else 0 for f in files]
+    return [context if file.span == short else 0 for file in files]
 
 
-def _lay(
+def _place_at(
     files: Sequence[TrialLabels],
     starts: Sequence[int],
     stops: Sequence[int],
@@ -190,16 +219,17 @@ def _lay(
     layout: str,
     offsets: Sequence[int] | None = None,
 ) -> Placement:
+    """Place each file in its trial `[start, stop)`, `offset` frames after the start."""
     labels = np.full(n_frames, UNLABELED, np.int16)
     trials, skipped = [], []
-    for file, start, stop, offset in zip(
-        files, starts, stops, offsets or [0] * len(files), strict=True
-    ):
+    offsets = offsets or [0] * len(files)
+    for file, start, stop, offset in zip(files, starts, stops, offsets, strict=True):
         first, last = start + offset, start + offset + file.span
         if last > n_frames or start >= n_frames:
             end = max(last, first + 1)
             skipped.append(
-                f"{file.source}: labels frames [{first}, {end}) of a video that has only {n_frames} frames"
+                f"{file.source}: labels frames [{first}, {end}) of a video that has only "
+                f"{n_frames} frames"
             )
         elif last > stop:
             skipped.append(
@@ -207,7 +237,6 @@ def _lay(
             )
         else:
             labels[first + file.frames] = file.labels
-            trials.append(
-                Trial(1 if file.number is None else file.number, start, min(stop, n_frames))
-            )
+            number = 1 if file.number is None else file.number
+            trials.append(Trial(number, start, min(stop, n_frames)))
     return Placement(labels, tuple(trials), layout, tuple(skipped))

@@ -28,7 +28,7 @@ from dolorim.files.tables import Table, read_table
 from dolorim.labels.ethogram import PAIN, Ethogram
 from dolorim.labels.ethogram_file import read_ethogram
 from dolorim.labels.gaps import warn_of_gaps
-from dolorim.labels.labelled import label_paths, names_of
+from dolorim.labels.label_folder import label_paths, names_of
 from dolorim.reporting.observations import Observations, ObservedRecording, order_groups
 from dolorim.reporting.study_labels import Pieces, label_pieces, predicted_pieces, predicted_stems
 

@@ -16,7 +16,7 @@ from dolorim.core.runs import runs
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Events
 from dolorim.labels.label_files import LabelFile
-from dolorim.labels.labelled import are_trials, clock_of, count_trial, read_label_files
+from dolorim.labels.label_folder import are_trials, frame_grid_of, count_trial, read_label_files
 from dolorim.labels.placing import place_labels
 from dolorim.labels.predicted_files import BOUTS, PREDICTIONS
 from dolorim.labels.prediction_files import read_bouts
@@ -133,10 +133,10 @@ def _alone(
     read: Pieces,
 ) -> list[Piece]:
     """The labels of a recording without its video."""
-    clock = clock_of(files, rate_hz, _MILLISECONDS_HZ)
-    if clock.rate_hz is None:
+    grid = frame_grid_of(files, rate_hz, _MILLISECONDS_HZ)
+    if grid.rate_hz is None:
         raise _no_rate(files[0].path)
-    return _on_video(name, files, clock.time_s, config, ethogram, read)
+    return _on_video(name, files, grid.time_s, config, ethogram, read)
 
 
 def _on_video(

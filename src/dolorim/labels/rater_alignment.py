@@ -1,0 +1,201 @@
+"""The labels of several raters on the same frames of the same videos."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dolorim.config import DataConfig
+from dolorim.core.errors import UserError
+from dolorim.labels.ethogram import UNLABELED, Ethogram
+from dolorim.labels.events import Events
+from dolorim.labels.gaps import warn_of_gaps
+from dolorim.labels.label_files import LabelFile
+from dolorim.labels.label_folder import are_trials, count_trial, frame_grid_of
+from dolorim.labels.placing import place_labels
+from dolorim.labels.ratings import Ratings
+from dolorim.labels.trials import TrialLabels
+
+Borders = tuple[tuple[int, int], ...]
+# Where nobody knows the rate, nothing depends on it.
+_ASSUMED_RATE_HZ = 30.0
+
+
+@dataclass(frozen=True)
+class Rated:
+    """One video as all raters see it: `labels` `(raters, time)` and the borders of its trials.
+
+    A frame is -1 for all raters if one of them has no label there. `time_s` `(time,)` is None where
+    nobody knows when the frames are shown.
+    """
+
+    video: str
+    labels: np.ndarray
+    borders: Borders
+    time_s: np.ndarray | None
+
+
+@dataclass
+class _Alignment:
+    """Settings of one comparison, with notes for the user and shares of frames left open."""
+
+    raters: Sequence[Ratings]
+    config: DataConfig
+    ethogram: Ethogram
+    rate_hz: float | None
+    notes: list[str] = field(default_factory=list)
+    open_shares: dict[str, float] = field(default_factory=dict)
+
+
+def align_raters(
+    raters: Sequence[Ratings],
+    config: DataConfig,
+    ethogram: Ethogram,
+    rate_hz: float | None = None,
+    times_of: Callable[[str], np.ndarray | None] = lambda video: None,
+) -> tuple[list[Rated], list[str]]:
+    """The videos that all raters have, and notes on what was left out.
+
+    Label files are assigned to the frames of the video: at `times_of` a video if that is known,
+    else at the times of a rater's predictions, else to as many frames as the files need, at
+    `rate_hz` or their own rate. Label files of single trials of an unknown video are compared trial
+    by trial. Raises `UserError` if the raters share no video, or none that can be compared.
+    """
+    videos = [set(rater.whole) | set(rater.files) for rater in raters]
+    shared = _shared_videos(raters, videos)
+    alignment = _Alignment(raters, config, ethogram, rate_hz)
+    for rater in raters:
+        alignment.notes += rater.notes
+    for rater, of_rater in zip(raters, videos, strict=True):
+        for video in sorted(of_rater - shared):
+            alignment.notes.append(f"{rater.name}: {video} left out, as not all have it")
+    rated: list[Rated] = []
+    errors: list[UserError] = []
+    for video in sorted(shared):
+        try:
+            rated.append(_align(alignment, video, times_of(video)))
+        except UserError as error:
+            errors.append(error)
+            raters[0].failed.append((Path(video), str(error)))
+    if not rated:
+        raise errors[0]
+    gap_warnings = warn_of_gaps(alignment.open_shares, config.label_gaps, ethogram)
+    alignment.notes += [str(finding) for finding in gap_warnings]
+    return rated, alignment.notes
+
+
+def _shared_videos(raters: Sequence[Ratings], videos: Sequence[set[str]]) -> set[str]:
+    """The videos that all raters have. Raises `UserError` if there are none."""
+    shared = set.intersection(*videos)
+    if not shared:
+        examples = [
+            f"{rater.name}: {', '.join(sorted(of_rater)[:3])}"
+            for rater, of_rater in zip(raters, videos, strict=True)
+        ]
+        raise UserError(
+            f"the raters share no video ({'; '.join(examples)}); name files after their videos, "
+            f"alike for all"
+        )
+    return shared
+
+
+def _align(alignment: _Alignment, video: str, time_s: np.ndarray | None) -> Rated:
+    """One video as all raters see it; `time_s` `(time,)` are the times of its frames, if known."""
+    raters = alignment.raters
+    known_times = [time_s, *(rater.time_s.get(video) for rater in raters)]
+    time_s = next((times for times in known_times if times is not None), None)
+    lengths = [len(rater.whole[video]) for rater in raters if video in rater.whole]
+    if lengths and max(lengths) > min(lengths):
+        alignment.notes.append(
+            f"{video}: lengths of {min(lengths)} to {max(lengths)} frames; the first "
+            f"{min(lengths)} count"
+        )
+    files: list[LabelFile | Events] = []
+    for rater in raters:
+        files += rater.files.get(video, [])
+    if time_s is None and not lengths and are_trials(files):
+        labels, borders = _trial_by_trial(alignment, video)
+        return _rated(video, labels, borders, None)
+    if time_s is None:
+        on_frames, is_known = _times_by_files(files, lengths, alignment.rate_hz)
+    else:
+        on_frames, is_known = time_s, True
+    n_frames = min([len(on_frames), *lengths])
+    labels, borders = _place_raters(alignment, video, on_frames, n_frames)
+    return _rated(video, labels, borders, on_frames[:n_frames] if is_known else None)
+
+
+def _times_by_files(
+    files: Sequence[LabelFile | Events], lengths: Sequence[int], rate_hz: float | None
+) -> tuple[np.ndarray, bool]:
+    """Times of as many frames as the label files need, and whether anything tells their rate."""
+    grid = frame_grid_of([file for file in files if not are_trials([file])], rate_hz)
+    n_frames = max(grid.n_frames, *lengths, 0)
+    times = np.arange(n_frames) / (grid.rate_hz or rate_hz or _ASSUMED_RATE_HZ)
+    return times, grid.rate_hz is not None
+
+
+def _place_raters(
+    alignment: _Alignment, video: str, time_s: np.ndarray, n_frames: int
+) -> tuple[np.ndarray, Borders]:
+    """Labels `(raters, n_frames)` of a video, and the borders of its trials."""
+    rows: list[np.ndarray] = []
+    borders: Borders = ((0, n_frames),)
+    for rater in alignment.raters:
+        if video in rater.whole:
+            rows.append(rater.whole[video][:n_frames])
+            continue
+        placement = place_labels(rater.files[video], time_s, alignment.config, alignment.ethogram)
+        alignment.notes += placement.skipped
+        alignment.notes += [str(finding) for finding in placement.findings]
+        if placement.lists_bouts:
+            alignment.open_shares[f"{rater.name}: {video}"] = placement.open_share
+        trials = [trial for trial in placement.trials if trial.start < n_frames]
+        if trials:
+            borders = tuple((trial.start, min(trial.stop, n_frames)) for trial in trials)
+        rows.append(placement.labels[:n_frames])
+    return np.stack(rows), borders
+
+
+def _rated(video: str, labels: np.ndarray, borders: Borders, time_s: np.ndarray | None) -> Rated:
+    is_complete = (labels >= 0).all(axis=0)
+    labels = np.where(is_complete, labels, UNLABELED).astype(np.int16)
+    return Rated(video, labels, borders, time_s)
+
+
+def _trial_by_trial(alignment: _Alignment, video: str) -> tuple[np.ndarray, Borders]:
+    """Trials in number order, one after the other: labels `(raters, time)` and the borders."""
+    trials_of = [_counted_trials(alignment, rater.files[video]) for rater in alignment.raters]
+    all_trials = [*itertools.chain.from_iterable(trials_of)]
+    parts, borders, start = [], [], 0
+    for number in sorted({trial.number or 0 for trial in all_trials}):
+        span = max(trial.span for trial in all_trials if (trial.number or 0) == number)
+        part = np.full((len(trials_of), span), UNLABELED, np.int16)
+        for row, trials in zip(part, trials_of, strict=True):
+            for trial in trials:
+                if (trial.number or 0) == number:
+                    row[trial.frames] = trial.labels
+        parts.append(part)
+        borders.append((start, start + span))
+        start += span
+    return np.concatenate(parts, axis=1), tuple(borders)
+
+
+def _counted_trials(
+    alignment: _Alignment, files: Sequence[LabelFile | Events]
+) -> list[TrialLabels]:
+    """The labels of trials with frames counted from 0."""
+    counted = []
+    for file in files:
+        assert isinstance(file, LabelFile)
+        trial = count_trial(file, alignment.config)
+        counted.append(trial)
+        if trial.doubt:
+            alignment.notes.append(
+                f"{file.path}: {trial.doubt}; taken to count from {trial.counted_from}"
+            )
+    return counted
