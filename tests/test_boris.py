@@ -360,3 +360,15 @@ def test_what_predict_writes_goes_to_boris_and_comes_back_at_every_rate(tmp_path
     (events,) = read_annotations(path, unmerged(written.classes), DataConfig(), conflicts).values()
     assert events.on_frames(n, times, -1, conflicts).labels.tolist() == found.tolist()
     assert conflicts.findings == []
+
+
+def test_pictures_are_not_taken_for_seconds_where_a_row_that_is_left_out_has_no_time(tmp_path):
+    header = "Observation id,Subject,Behavior,Behavior type,Time,Image index,Media file name\n"
+    rows = (
+        "o1,mouse,lick,START,1.0,31,m1.mp4\n"
+        "o1,mouse,lick,STOP,2.0,61,m1.mp4\n"
+        "o1,mouse,walk,START,NA,91,m1.mp4\n"
+    )
+    labels, notes = read(write(tmp_path, header + rows), on_conflict="warn")
+    assert runs_of(labels["m1.mp4"]) == [(LICK, 31, 61)]
+    assert [n for n in notes if "walk has a START without a STOP" in n] == notes

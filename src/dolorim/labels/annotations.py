@@ -45,7 +45,12 @@ def sniff(path: Path) -> str | None:
     top = [cells for _, cells in itertools.islice(read_cells(path, boris.is_header), HEADER_WITHIN)]
     if any(boris.is_header(cells) for cells in top):
         return "boris"
-    header = [cell.strip() for cell in top[0]] if top else []
+    return _sniff_table(top) if top else None
+
+
+def _sniff_table(top: Sequence[Sequence[str]]) -> str | None:
+    """The format of a table with a header in its first row; None for no known format."""
+    header = [cell.strip() for cell in top[0]]
     if has_label_columns(header):
         return "frames"
     if bout_table.columns_of(header):
@@ -63,11 +68,12 @@ def _sniff_one_hot(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str 
     is_pose = _pose_columns(header)
     if all(has_flags[1:]) and not any(is_pose):
         # DeepEthogram's background is the first column, or follows the index of the frame.
-        has_background = one_hot.BACKGROUND in [name.casefold() for name in header[:2]]
-        return "deepethogram" if has_background else "simba"
+        names = [name.casefold() for name in header[:2]]
+        return "deepethogram" if one_hot.BACKGROUND in names else "simba"
     # SimBA's behaviors follow pose and features, so its last column is a behavior.
-    is_simba = sum(is_pose) >= 2 and has_flags[-1] and not is_pose[-1]
-    return "simba" if is_simba else None
+    if sum(is_pose) >= 2 and has_flags[-1] and not is_pose[-1]:
+        return "simba"
+    return None
 
 
 def _pose_columns(header: Sequence[str]) -> list[bool]:

@@ -30,6 +30,7 @@ from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Conflicts, Events, seconds
 from dolorim.labels.predictions import Predictions
 
+# Names of columns, in lower case, as the versions of BORIS write them.
 _STARTS, _STOPS = ("start (s)", "start"), ("stop (s)", "stop")
 _MEDIA = ("media file name", "media file path", "media file")
 _RATES = ("fps", "fps (frame/s)")
@@ -121,7 +122,7 @@ def _read_lines(path: Path) -> list[_Line]:
             )
         values = {name: cell.strip() for name, cell in zip(names, cells, strict=False)}
         lines.append(_read_line(path, number, values, page))
-    if names is None:
+    if names is None:  # no line of the file was a header
         raise UserError(
             f"{path}: expected an export of BORIS with a header (Subject, Behavior, and Time or "
             f"Start (s)); export the events again"
@@ -140,16 +141,16 @@ def _read_line(
         _first_of(values, "image index", "image index start"),
         _first_of(values, "image index", "image index stop"),
     )
-    has_times = start_s is not None and stop_s is not None
-    if not (has_times or all(images)) or status not in _STATUSES:
+    has_place = None not in (start_s, stop_s) or all(images)
+    if not has_place or status not in _STATUSES:
         is_aggregated = not values.keys().isdisjoint(_STARTS)
         shown = f"{start!r}, {stop!r}" if is_aggregated else repr(start)
         raise UserError(
             f"{path}, line {number}: expected times in seconds and a type of event, found {shown}, "
             f"{status!r}"
         )
-    media = _first_of(values, *_MEDIA) or page.get("player #1", "")
-    media = media or _first_player(values.get("source", ""))
+    media = _media_path(values, page)
+    # BORIS writes these words where a row has no media file.
     media_name = "" if media in ("NA", "Not found") else base_name(media)
     row = Row(
         f"line {number}",
@@ -163,6 +164,7 @@ def _read_line(
         images,
     )
     observation = values.get("observation id") or page.get("observation id", "")
+    # Old versions give the offset on the page in front of the table.
     cells = {_TIME_OFFSET: page.get(_TIME_OFFSET, ""), **values}
     return _Line(observation, media if media_name else "", row, cells)
 
@@ -170,6 +172,12 @@ def _read_line(
 def _first_of(values: Mapping[str, str], *names: str) -> str:
     """The cell of the first of these columns that exists; "" if none does."""
     return next((values[name] for name in names if name in values), "")
+
+
+def _media_path(values: Mapping[str, str], page: Mapping[str, str]) -> str:
+    """The media file of a row, from whichever place this version of BORIS writes it to."""
+    in_row, on_page = _first_of(values, *_MEDIA), page.get("player #1", "")
+    return in_row or on_page or _first_player(values.get("source", ""))
 
 
 def _first_player(source: str) -> str:
@@ -198,18 +206,21 @@ def _media(lines: list[_Line]) -> list[Media]:
     files = [file.strip() for file in _first_player(cells.get("source", "")).split(";")]
     rates_hz = _numbers(cells, _RATES)
     lengths_s = _numbers(cells, _LENGTHS)
-    source_names = {base_name(file) for file in files}
-    row_names = {base_name(media) for media in named_in_rows}
-    if row_names <= source_names and len(files) == len(lengths_s):
+    source_names = set(map(base_name, files))
+    if source_names.issuperset(map(base_name, named_in_rows)) and len(files) == len(lengths_s):
         # One rate may stand for all files.
         each_hz = rates_hz if len(rates_hz) == len(files) else rates_hz[:1] * len(files)
         return media_in_sequence(files, lengths_s, each_hz)
-    rate_hz = rates_hz[0] if len(rates_hz) == 1 else None
+    rate_hz = _only(rates_hz)
     if len(named_in_rows) == 1:
-        length_s = lengths_s[0] if len(lengths_s) == 1 else None
-        return [Media(named_in_rows[0], 0.0, length_s, rate_hz)]
+        return [Media(named_in_rows[0], 0.0, _only(lengths_s), rate_hz)]
     # Several files, and the export does not tell when each begins.
     return [Media(media, None, None, rate_hz, alone=False) for media in named_in_rows]
+
+
+def _only(numbers: Sequence[float | None]) -> float | None:
+    """The number if there is one; None for several, as nothing tells which file has which."""
+    return numbers[0] if len(numbers) == 1 else None
 
 
 def _numbers(cells: Mapping[str, str], columns: Sequence[str]) -> list[float | None]:

@@ -18,6 +18,7 @@ class BorisBout:
     start: float
     stop: float
     row: Row
+    in_seconds: bool
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,25 @@ def pair_bouts(
     is_timed = all(row.is_timed for row in rows)
     bouts = []
     for pair in _pair_rows(path, rows, is_timed, conflicts):
-        if is_timed:
-            start, stop = pair.start.start or 0.0, pair.stop.stop or 0.0
-        else:
-            start = _image_index(path, pair.start, 0) - observation.first_image
-            stop = _image_index(path, pair.stop, 1) - observation.first_image
+        start, stop = _interval(path, pair, is_timed, observation.first_image)
         if stop < start:
             raise UserError(
                 f"{path}, {pair.stop.where}: {pair.start.behavior} ends before it begins; "
                 f"mend it in BORIS"
             )
-        bouts.append(BorisBout(start, stop, pair.start))
+        bouts.append(BorisBout(start, stop, pair.start, is_timed))
     if is_timed:
         for media in observation.media:
             _note_cut_bouts(path, media, bouts, conflicts)
     return bouts
+
+
+def _interval(path: Path, pair: _Pair, is_timed: bool, first_image: int) -> tuple[float, float]:
+    """Start and stop of a bout, in seconds or in pictures."""
+    if is_timed:
+        return pair.start.start or 0.0, pair.stop.stop or 0.0
+    start, stop = _image_index(path, pair.start, 0), _image_index(path, pair.stop, 1)
+    return start - first_image, stop - first_image
 
 
 def _pair_rows(
@@ -76,7 +81,7 @@ def _pair_rows(
         if row.status in ("STATE", "POINT"):
             pairs.append(_Pair(row, row))
         elif row.status == "START":
-            if key in running:
+            if key in running:  # the earlier START has no STOP
                 report_unpaired(running[key], "a START without a STOP")
             running[key] = row
         elif key in running:

@@ -6,6 +6,7 @@ side by side.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -117,34 +118,30 @@ def _events_on_media(
 ) -> Events:
     """The part of an observation's bouts that one media file shows."""
     assert media.start_s is not None
-    is_timed = all(bout.row.is_timed for bout in bouts)
+    is_timed = all(bout.in_seconds for bout in bouts)
     if is_timed and not media.alone:
-        parts = (_part_on_media(bout, media) for bout in bouts)
-        bouts = [part for part in parts if part is not None]
+        bouts = _parts_on_media(bouts, media)
     if point_events == "drop":
         bouts = _without_points(path, bouts, conflicts)
-    behaviors, places = [b.row.behavior for b in bouts], [b.row.where for b in bouts]
+    rows = [bout.row for bout in bouts]
+    behaviors, places = [row.behavior for row in rows], [row.where for row in rows]
     labels = classes_of(path, behaviors, places, ethogram, conflicts)
-    is_point = np.array([b.row.status == "POINT" for b in bouts], bool)
-    offset = media.start_s if is_timed else 0.0
-    start = np.array([b.start for b in bouts], np.float64) - offset
-    stop = np.array([b.stop for b in bouts], np.float64) - offset
-    return Events(
-        path,
-        "s" if is_timed else "frames",
-        np.maximum(start, 0.0),
-        np.maximum(stop, 0.0),
-        labels,
-        media.rate_hz,
-        is_point if point_events == "keep" else None,
-        media.length_s,
-    )
+    start, stop = np.array([(bout.start, bout.stop) for bout in bouts], float).reshape(-1, 2).T
+    points = None
+    if point_events == "keep":
+        points = np.array([row.is_point for row in rows], bool)
+    unit: Literal["frames", "s"] = "frames"  # pictures are counted per media file
+    if is_timed:
+        # Times run on over all files of the observation.
+        unit, start, stop = "s", start - media.start_s, stop - media.start_s
+    start, stop = np.maximum(start, 0.0), np.maximum(stop, 0.0)
+    return Events(path, unit, start, stop, labels, media.rate_hz, points, media.length_s)
 
 
 def _without_points(
     path: Path, bouts: Sequence[BorisBout], conflicts: Conflicts
 ) -> list[BorisBout]:
-    states = [bout for bout in bouts if bout.row.status != "POINT"]
+    states = [bout for bout in bouts if not bout.row.is_point]
     n_dropped = len(bouts) - len(states)
     if n_dropped:
         what = f"{n_dropped} point events are left out"
@@ -152,18 +149,29 @@ def _without_points(
     return states
 
 
+def _parts_on_media(bouts: Sequence[BorisBout], media: Media) -> list[BorisBout]:
+    parts = (_part_on_media(bout, media) for bout in bouts)
+    return [part for part in parts if part is not None]
+
+
 def _part_on_media(bout: BorisBout, media: Media) -> BorisBout | None:
     """The part of a bout that a media file shows; None if it shows nothing of it."""
-    if bout.row.status == "POINT" and bout.row.media:
-        return bout if bout.row.media == media.name else None
+    if bout.start == bout.stop or (bout.row.is_point and bout.row.media):
+        return bout if _shows_event(media, bout) else None
     start_s, stop_s = media.overlap(bout.start, bout.stop)
-    if bout.start == bout.stop:
-        end_s = (media.start_s or 0.0) + (media.length_s or 0.0)
-        # An event at the border between two files belongs to the second one.
-        belongs_to_next = media.has_next and stop_s == end_s
-        return bout if start_s == stop_s and not belongs_to_next else None
     # Times are rounded: a piece in the next file shorter than half a frame does not belong to it.
     shortest_s = min(media.half_frame_s, (bout.stop - bout.start) / 2)
     if stop_s - start_s < shortest_s:
         return None
-    return BorisBout(start_s, stop_s, bout.row)
+    return dataclasses.replace(bout, start=start_s, stop=stop_s)
+
+
+def _shows_event(media: Media, event: BorisBout) -> bool:
+    """Whether a media file shows an event without a duration."""
+    if event.row.is_point and event.row.media:
+        return event.row.media == media.name
+    start_s, stop_s = media.overlap(event.start, event.stop)
+    end_s = (media.start_s or 0.0) + (media.length_s or 0.0)
+    # An event at the border between two files belongs to the second one.
+    belongs_to_next = media.has_next and stop_s == end_s
+    return start_s == stop_s and not belongs_to_next

@@ -1,4 +1,4 @@
-"""One observation of BORIS: its rows and its media files, as exports and project files give them."""
+"""One observation of BORIS: its rows and its media files."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ class Row:
     start: float | None
     stop: float | None
     images: tuple[str, str] = ("", "")
+
+    @property
+    def is_point(self) -> bool:
+        """Whether the row is an event without a duration."""
+        return self.status == "POINT"
 
     @property
     def is_timed(self) -> bool:

@@ -26,7 +26,7 @@ from dolorim.labels.events import Conflicts
 
 SUFFIX = ".boris"
 _SHORTEST_EVENT = 3  # time, subject, code
-_IMAGE_INDEX = 5  # position in an event of newer versions
+_LONGEST_EVENT = 6  # the same, and modifier, comment and image index
 _SAVE_AGAIN = "open it in BORIS and save it again"
 
 
@@ -48,10 +48,10 @@ def is_project(path: Path) -> bool:
 def read_project(path: Path, conflicts: Conflicts) -> list[Observation]:
     """All observations of a project. Raises `UserError` for another file, or a damaged one."""
     project = read_json(path)
-    observations = project.get("observations") if isinstance(project, dict) else None
+    observations = _table(project).get("observations")
     if not isinstance(observations, dict):
         raise UserError(f"{path}: expected a project of BORIS, with observations; {_SAVE_AGAIN}")
-    is_state = _states(project.get("behaviors_conf"))
+    is_state = _states(_table(project).get("behaviors_conf"))
     is_only_one = len(observations) == 1
     return [
         _observation(path, str(name), content, is_state, is_only_one, conflicts)
@@ -63,9 +63,11 @@ def _states(conf: Any) -> dict[str, bool]:
     """Whether a behavior is a state, by its code; behaviors of neither kind are left out."""
     is_state = {}
     for behavior in _values(conf):
-        kind = str(behavior.get("type", "")).casefold() if isinstance(behavior, dict) else ""
+        entry = _table(behavior)
+        kind = str(entry.get("type", "")).casefold()
+        # "State event with coding map" and the like are kinds of state and point events too.
         if kind.startswith(("state", "point")):
-            is_state[str(behavior.get("code", "")).strip()] = kind.startswith("state")
+            is_state[str(entry.get("code", "")).strip()] = kind.startswith("state")
     return is_state
 
 
@@ -103,18 +105,24 @@ def _media(where: str, content: Mapping[str, Any]) -> Iterator[Media]:
     # Old projects list the media files without players.
     players = files if isinstance(files, dict) else {"1": files}
     info = _table(content.get("media_info"))
-    lengths, rates, offsets = (_table(info.get(key)) for key in ("length", "fps", "offset"))
+    lengths, rates = _table(info.get("length")), _table(info.get("fps"))
+    offsets = _table(info.get("offset"))
     paths_of = {player: _paths(where, listed) for player, listed in players.items()}
     side_by_side = sum(bool(paths) for paths in paths_of.values()) > 1
-    known: set[str] = set()
+    known: set[str] = set()  # a file may be loaded in two players
     for player, paths in paths_of.items():
-        lengths_s = [_number(lengths.get(p)) or None for p in paths]
-        rates_hz = [_number(rates.get(p)) or None for p in paths]
+        lengths_s = _positive_numbers(lengths, paths)
+        rates_hz = _positive_numbers(rates, paths)
         offset_s = _player_offset_s(offsets.get(str(player), 0))
         for media in media_in_sequence(paths, lengths_s, rates_hz, offset_s, side_by_side):
             if media.path not in known:
                 known.add(media.path)
                 yield media
+
+
+def _positive_numbers(table: Mapping[str, Any], paths: list[str]) -> list[float | None]:
+    """A number for each media file, None where the table has none above 0."""
+    return [_number(table.get(path)) or None for path in paths]
 
 
 def _player_offset_s(value: Any) -> float:
@@ -132,6 +140,7 @@ def _paths(where: str, listed: Any) -> list[str]:
 
 
 def _table(value: Any) -> dict[str, Any]:
+    """A JSON object; an empty one for anything else, as in a damaged project."""
     return value if isinstance(value, dict) else {}
 
 
@@ -154,6 +163,7 @@ def _rows(
             )
         status = "POINT"
         if is_state[code]:
+            # Events of a state alternate: the first one starts it, the second one stops it.
             key = (event.subject, code, event.modifier)
             status = "STOP" if key in running else "START"
             running ^= {key}
@@ -170,6 +180,7 @@ def _rows(
                 (event.image, event.image),
             )
         )
+    # One conflict per behavior, not per event.
     for code, where in unknown.items():
         what = f"the project does not say whether {code} is a state or a point event "
         conflicts.add(
@@ -198,9 +209,8 @@ def _read_event(path: Path, where: str, event: Any) -> _Event:
             f"{path}, {where}: expected [time, subject, code, modifier, comment], found "
             f"{str(event)[:60]!r}"
         )
-    time, subject, code = event[:_SHORTEST_EVENT]
-    modifier = event[3] if len(event) > _SHORTEST_EVENT else ""
-    image = event[_IMAGE_INDEX] if len(event) > _IMAGE_INDEX else ""
+    # Older versions write fewer fields.
+    time, subject, code, modifier, _, image = [*event, "", "", ""][:_LONGEST_EVENT]
     return _Event(
         where, str(time)[:40], _number(time), str(subject), code, str(modifier), str(image)
     )

@@ -1,10 +1,10 @@
-"""Plain tables of bouts, `start,stop,label`, in frames from 0 or in seconds from the first frame."""
+"""Plain tables of bouts, `start,stop,label`, in frames from 0 or in seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -81,14 +81,7 @@ def read_bout_table(path: Path, ethogram: Ethogram, conflicts: Conflicts) -> Eve
     numbers = np.array([(_number(start), _number(stop)) for start, stop in cells]).reshape(-1, 2)
     unit = columns.unit
     if unit == "bare":
-        is_whole = all(start.isdecimal() and stop.isdecimal() for start, stop in cells)
-        unit = "frames" if is_whole else "s"
-        if is_whole:
-            conflicts.note(
-                path,
-                "its start and stop are taken for frames; call them start_s and stop_s if they are "
-                "seconds",
-            )
+        unit = _unit_of(path, cells, conflicts)
     wrong = _wrong_rows(numbers, unit)
     if wrong.size:
         first = int(wrong[0])
@@ -105,6 +98,17 @@ def read_bout_table(path: Path, ethogram: Ethogram, conflicts: Conflicts) -> Eve
     return Events(path, "frames", start, stop, labels, _rate_of(table, numbers))
 
 
+def _unit_of(
+    path: Path, cells: Sequence[tuple[str, str]], conflicts: Conflicts
+) -> Literal["frames", "s"]:
+    """The unit of starts and stops whose columns do not tell it."""
+    if not all(start.isdecimal() and stop.isdecimal() for start, stop in cells):
+        return "s"
+    what = "its start and stop are taken for frames"
+    conflicts.note(path, f"{what}; call them start_s and stop_s if they are seconds")
+    return "frames"
+
+
 def _number(cell: str) -> float:
     """The number in a cell, -1 for anything else."""
     number = seconds(cell)
@@ -115,6 +119,7 @@ def _wrong_rows(numbers: np.ndarray, unit: str) -> np.ndarray:
     """Rows of `numbers` `(bouts, 2)` that are no bouts in this unit."""
     start, stop = numbers.T
     wrong = np.flatnonzero((start < 0) | (stop < start))
+    # Fractions are no frames, but the order of start and stop is the more telling message.
     if unit == "frames" and not wrong.size:
         wrong = np.flatnonzero((numbers != numbers.round()).any(axis=1))
     return wrong
@@ -128,14 +133,14 @@ def _rate_of(table: Table, frames: np.ndarray) -> float | None:
     start, stop = (table.column(*names) for names in _SECONDS)
     if start is None or stop is None:
         return None
-    cells = [(seconds(row[start]), seconds(row[stop])) for row in table.rows]
-    if not cells or any(None in pair for pair in cells):
+    cells = [(_number(row[start]), _number(row[stop])) for row in table.rows]
+    times = np.array(cells, np.float64).reshape(-1, 2)
+    if (times < 0).any():
         return None
-    times = np.array(cells, np.float64)
-    frames_passed, seconds_passed = np.ptp(frames), np.ptp(times)
-    if not (frames_passed and seconds_passed):
+    if not times.size or not np.ptp(frames) or not np.ptp(times):
         return None
-    rate_hz = float(frames_passed / seconds_passed)
+    rate_hz = float(np.ptp(frames) / np.ptp(times))
+    # Times are rounded, and may belong to a video of a varying rate: one frame off is tolerated.
     off_s = times - times.min() - (frames - frames.min()) / rate_hz
     return rate_hz if np.abs(off_s).max() <= 1 / rate_hz else None
 

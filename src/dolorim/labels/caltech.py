@@ -71,6 +71,7 @@ def caltech_events(
         )
     behaviors = [bout.behavior for bout in bouts.values()]
     labels = classes_of(path, behaviors, [*bouts], ethogram, conflicts)
+    # From 1 and with the last frame included, to `[start, stop)` from 0: only the start moves.
     start = np.array([bout.first for bout in bouts.values()], np.int64) - 1
     stop = np.array([bout.last for bout in bouts.values()], np.int64)
     return Events(path, "frames", start, stop, labels)

@@ -12,13 +12,16 @@ import numpy as np
 from dolorim.core.errors import UserError
 from dolorim.core.mirror import mirrored_order
 
-UNLABELED = -1
+UNLABELED = -1  # the label of a frame that has none, and never a class
 _UNLABELED_WORDS = frozenset({"", "none", "nan", "na", "n/a", "null", "unlabeled", "unlabelled"})
 
 
 @dataclass(frozen=True)
 class RawClass:
-    """A behavior in label files, and the class it is merged into; None: its frames are unlabelled."""
+    """A behavior in label files, and the class that it is merged into.
+
+    Frames of a behavior whose `merged` is None are unlabelled.
+    """
 
     id: int
     name: str
@@ -44,12 +47,7 @@ class Ethogram:
         _refuse_repeats("raw name", [raw.name.casefold() for raw in self.raw])
         for raw in self.raw:
             _check_raw_class(raw, self.classes)
-        for name in (*self.classes, *(raw.name for raw in self.raw)):
-            if means_unlabelled(name):
-                raise UserError(
-                    f"ethogram: {name!r} means unlabelled in a label file; give the class another "
-                    f"name"
-                )
+        _refuse_unlabelled_words([*self.classes, *(raw.name for raw in self.raw)])
         named = [*self.background, self.indicator] if self.indicator else self.background
         for name in named:
             if name not in self.classes:
@@ -73,6 +71,7 @@ class Ethogram:
         word = text.strip()
         if means_unlabelled(word):
             return UNLABELED
+        # Names come first: a behavior may be called "2".
         if word.casefold() in self._ids_by_name:
             return self._ids_by_name[word.casefold()]
         try:
@@ -93,6 +92,7 @@ class Ethogram:
 
         Raises `KeyError` for an id that is not in the ethogram.
         """
+        # Each id is looked up once, however many frames there are.
         ids, codes = np.unique(raw_ids, return_inverse=True)
         class_of = {UNLABELED: UNLABELED, **self._merged_by_id}
         merged = [class_of[int(raw_id)] for raw_id in ids]
@@ -152,12 +152,21 @@ def _check_raw_class(raw: RawClass, classes: Sequence[str]) -> None:
         )
 
 
+def _refuse_unlabelled_words(names: Sequence[str]) -> None:
+    for name in names:
+        if means_unlabelled(name):
+            raise UserError(
+                f"ethogram: {name!r} means unlabelled in a label file; give the class another name"
+            )
+
+
 def _refuse_repeats(what: str, values: Sequence[object]) -> None:
     for value, count in Counter(values).items():
         if count > 1:
             raise UserError(f"ethogram: {what} {value!r} occurs twice")
 
 
+# The built-in ethogram: a behavior's raw id is its position.
 _PAIN = ("rest", "paw_withdraw", "paw_lick", "paw_guard", "paw_shake", "flinch", "walk", "active")
 _MERGED = {"paw_guard": "paw_withdraw", "flinch": "paw_withdraw"}
 

@@ -50,7 +50,17 @@ def _from_toml(path: Path) -> Ethogram:
     if unknown:
         known = ", ".join(sorted(_KEYS))
         raise UserError(f"{path}: unknown key {sorted(unknown)[0]!r}; known are {known}")
-    rows, classes = data.get("raw", []), data.get("classes", [])
+    classes = data.get("classes", [])
+    raw = _raw_classes(path, data.get("raw", []), classes)
+    indicator, background = data.get("indicator"), data.get("background", [])
+    if not _are_names(background) or not isinstance(indicator, str | None):
+        raise UserError(f'{path}: expected indicator = "..." and background = ["..."]')
+    names = tuple(classes) or _merged_names(raw)
+    return _checked(path, raw, names, indicator, tuple(background))
+
+
+def _raw_classes(path: Path, rows: Any, classes: Any) -> tuple[RawClass, ...]:
+    """The behaviors in the [[raw]] tables of a TOML file with these `classes`."""
     has_tables = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
     if not _are_names(classes) or not has_tables:
         raise UserError(
@@ -58,12 +68,7 @@ def _from_toml(path: Path) -> Ethogram:
         )
     if not rows:  # the short form: names alone, counted from 0
         rows = [{"id": i, "name": name} for i, name in enumerate(classes)]
-    raw = tuple(_raw_class(path, row) for row in rows)
-    indicator, background = data.get("indicator"), data.get("background", [])
-    if not _are_names(background) or not isinstance(indicator, str | None):
-        raise UserError(f'{path}: expected indicator = "..." and background = ["..."]')
-    names = tuple(classes) or _merged_names(raw)
-    return _checked(path, raw, names, indicator, tuple(background))
+    return tuple(_raw_class(path, row) for row in rows)
 
 
 def _raw_class(path: Path, row: dict[str, Any]) -> RawClass:

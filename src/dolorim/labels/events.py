@@ -119,7 +119,7 @@ class Events:
             stop = _nearest_border(borders, stop, end_s)
             start[start == n_frames] -= 1  # an event at the very end is part of the last frame
         start, stop = start.astype(np.int64), stop.astype(np.int64)
-        stop = np.maximum(stop, start + 1)
+        stop = np.maximum(stop, start + 1)  # an event without a duration takes one frame
         last = int(stop.max(initial=0))
         if last > n_frames:
             self._report_beyond_end(n_frames, last, is_cut_off, conflicts)
@@ -156,7 +156,7 @@ class Events:
 
     @property
     def covered(self) -> tuple[int, int]:
-        """Frames in a bout, and frames up to the end of the last bout; 0, 0 for bouts in seconds."""
+        """Frames in bouts, and frames up to the last one in a bout; 0, 0 for bouts in seconds."""
         if self.unit == "s":
             return 0, 0
         inside = end = 0
@@ -201,6 +201,7 @@ class Events:
         if n_frames < 2:
             rate_hz = self.rate_hz or 1.0
             return np.arange(n_frames + 1) / rate_hz, 2 / rate_hz
+        # Timestamps of damaged videos may run backwards, but borders must be sorted.
         times = np.maximum.accumulate(np.asarray(time_s, np.float64) - time_s[0])
         usual_hz = rate_of(times)
         self._compare_rates(times, usual_hz, conflicts)
@@ -276,6 +277,7 @@ def seconds(text: str) -> float | None:
     total = 0.0
     for number in numbers:
         total = 60 * total + number
+    # More than hours, minutes and seconds is no time; 1e9 s is damage.
     return total if len(parts) <= 3 and 0 <= total < 1e9 else None
 
 

@@ -63,7 +63,7 @@ def export_predictions(
             write_bout_table(path, predictions)
         case "nwb":
             write_nwb(path, predictions, origin, pose, session_start)
-            return path
+            return path  # NWB holds the provenance itself
     provenance_path = folder / f"{predictions.name}.provenance.json"
     write_text(provenance_path, json.dumps(origin, indent=1, default=str) + "\n")
     return path

@@ -164,25 +164,35 @@ def _read_plain(path: Path, ethogram: Ethogram) -> LabelFile | None:
         head, _, body = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8).partition(b"\n")
     except OSError:
         return None
-    header = head.decode("latin-1").strip().casefold().split(",")
-    if len(header) != 2 or header[0] not in _FRAME or header[1] not in _ACTION:
+    numbers = _load_integers(body) if _is_plain_header(head) else None
+    if numbers is None or numbers.shape[1] != 2:
         return None
+    frames, raw_ids = numbers.T
+    known_ids = [UNLABELED, *(raw.id for raw in ethogram.raw)]
+    if not np.isin(raw_ids, known_ids).all():
+        return None
+    if frames[0] < 0 or frames[-1] >= 2**31 or not (np.diff(frames) > 0).all():
+        return None
+    # A column of a 2-D array would keep the whole array in memory.
+    return LabelFile(path, parse_name(path)[1], frames.copy(), ethogram.merge(raw_ids))
+
+
+def _is_plain_header(head: bytes) -> bool:
+    """Whether a line is `Frame,Action`, or the like, in this order and without other columns."""
+    names = head.decode("latin-1").strip().casefold().split(",")
+    return len(names) == 2 and names[0] in _FRAME and names[1] in _ACTION
+
+
+def _load_integers(body: bytes) -> np.ndarray | None:
+    """The numbers `(rows, columns)` int64 of a comma-separated table; None if it has other text."""
     has_other_text = body.translate(None, b"0123456789,-\r\n")
     has_lone_returns = b"\r" in body.replace(b"\r\n", b"")
     if has_other_text or has_lone_returns or not body.strip():
         return None
     try:
-        numbers = np.loadtxt(io.BytesIO(body), np.int64, delimiter=",", ndmin=2)
+        return np.loadtxt(io.BytesIO(body), np.int64, delimiter=",", ndmin=2)
     except (ValueError, OverflowError):
         return None
-    known_ids = [UNLABELED, *(raw.id for raw in ethogram.raw)]
-    if numbers.shape[1] != 2 or not np.isin(numbers[:, 1], known_ids).all():
-        return None
-    frames, raw_ids = numbers.T
-    if frames[0] < 0 or frames[-1] >= 2**31 or not (np.diff(frames) > 0).all():
-        return None
-    # A column of a 2-D array would keep the whole array in memory.
-    return LabelFile(path, parse_name(path)[1], frames.copy(), ethogram.merge(raw_ids))
 
 
 def has_label_columns(header: Sequence[str]) -> bool:

@@ -26,7 +26,9 @@ from dolorim.labels.label_files import LabelFile, parse_name
 from dolorim.labels.matching import labels_in, names_videos
 from dolorim.labels.trials import TrialLabels
 
+# Tables of a study that lie beside label files.
 _STUDY_TABLES = ("groups.csv", "classes.csv", "recordings.csv", "animals.csv", "stimuli.csv")
+# Our own output that is no label file.
 _OTHER_OUTPUT = (".predictions.csv", ".keypoints.csv", "to_check.csv")
 # Where nobody knows the rate, nothing depends on it.
 _ASSUMED_RATE_HZ = 30.0
@@ -83,7 +85,7 @@ def video_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class VideoNames:
-    """What a label file may label: the videos it names inside, and the one whose name it carries."""
+    """The videos that a label file names inside, and the one whose name it carries."""
 
     inside: tuple[str, ...]
     own: str
@@ -159,28 +161,33 @@ def frame_grid_of(
     `otherwise_hz`. Raises `UserError` if bouts in seconds have none of them.
     """
     events = [file for file in files if isinstance(file, Events)]
-    in_seconds = [file for file in events if file.unit == "s"]
-    stated_hz = [file.rate_hz for file in events if file.rate_hz]
-    rate_hz = rate_hz or next(iter(stated_hz), None)
-    if rate_hz is None and in_seconds:
-        rate_hz = otherwise_hz
-        if rate_hz is None:
-            raise UserError(
-                f"{in_seconds[0].path}: its labels are in seconds, and the rate of its video is "
-                f"not known; give --rate_hz, or the videos with --videos"
-            )
-    frame_files = [file for file in files if isinstance(file, LabelFile)]
+    rate_hz = rate_hz or _rate_of_events(events, otherwise_hz)
     # A file with a row for each frame of its video tells the length.
-    claimed = [file.n_frames for file in frame_files if file.n_frames is not None]
-    if claimed:
-        return FrameGrid(max(claimed), rate_hz)
-    needed = [_labelled_length(file) for file in frame_files]
-    needed += [_event_length(file, rate_hz) for file in events]
+    claimed = [f.n_frames for f in files if isinstance(f, LabelFile) and f.n_frames is not None]
+    needed = claimed or [_frames_needed(file, rate_hz) for file in files]
     return FrameGrid(max(needed, default=0), rate_hz)
 
 
-def _labelled_length(file: LabelFile) -> int:
+def _rate_of_events(events: Sequence[Events], otherwise_hz: float | None) -> float | None:
+    """The frame rate that a file states; for bouts in seconds, else `otherwise_hz`."""
+    for file in events:
+        if file.rate_hz:
+            return file.rate_hz
+    in_seconds = [file for file in events if file.unit == "s"]
+    if not in_seconds:
+        return None  # frame numbers need no rate
+    if otherwise_hz is None:
+        raise UserError(
+            f"{in_seconds[0].path}: its labels are in seconds, and the rate of its video is not "
+            f"known; give --rate_hz, or the videos with --videos"
+        )
+    return otherwise_hz
+
+
+def _frames_needed(file: LabelFile | Events, rate_hz: float | None) -> int:
     """Frames up to the last labelled one."""
+    if isinstance(file, Events):
+        return _event_length(file, rate_hz)
     if not len(file.frames):
         return 0
     first, last = int(file.frames[0]), int(file.frames[-1])

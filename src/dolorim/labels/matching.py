@@ -46,6 +46,7 @@ def label_files(
         )
     conflicts = Conflicts(config.on_conflict, findings)
     for path in paths:
+        # One unreadable file must not stop a check of the others.
         with noting(noted, "labels-unreadable"):
             for recording, file in labels_in(
                 path, config, names, ethogram, findings, conflicts, streams or {}
@@ -92,14 +93,19 @@ def labels_in(
         matches = dict.fromkeys(files, own)
     labels: list[tuple[Path, LabelFile | Events]] = []
     for media, file in files.items():
-        if len(matches[media]) > 1:
-            first, second, *_ = matches[media]
-            raise UserError(f"{path}: its name fits {first} and {second}; rename one of the videos")
+        _refuse_ambiguous(path, matches[media])
         if exact_matches and isinstance(file, LabelFile):
             # The whole name is that of the video, so the number at its end is no trial.
             file = dataclasses.replace(file, trial=None)
         labels += [(recording, file) for recording in matches[media]]
     return labels
+
+
+def _refuse_ambiguous(path: Path, matches: Sequence[Path]) -> None:
+    if len(matches) > 1:
+        raise UserError(
+            f"{path}: its name fits {matches[0]} and {matches[1]}; rename one of the videos"
+        )
 
 
 def _without_video(path: Path, what: str) -> Finding:
@@ -123,7 +129,7 @@ def _read_streams(
     recordings = own or [*recordings_in(names)]
     # The stream is None for recordings for which only the settings say which one counts.
     for stream in dict.fromkeys(streams.get(recording) for recording in recordings):
-
+        # A default argument binds the stream of this turn of the loop.
         def wanted(media: str, stream: str | None = stream) -> bool:
             known = named(media, names)
             return any(streams.get(r) == stream for r in known) if known else bool(own)
@@ -151,6 +157,7 @@ def labels_of_one(
         findings += [f for f in all_findings if f.name != "labels-without-video"]
         return files[video]
     names = by_name(recordings)
+    # Whatever the file is called, it labels this video.
     names[folded(parse_name(path)[0])] = [video]
     conflicts = Conflicts(config.on_conflict, findings)
     labels = labels_in(path, config, names, ethogram, findings, conflicts, {})

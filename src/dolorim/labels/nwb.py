@@ -9,7 +9,7 @@ import uuid
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -25,7 +25,11 @@ from dolorim.pose.read_h5 import stored
 _DAMAGE = (LookupError, TypeError, ValueError, RuntimeError, MemoryError, AttributeError)
 _LABEL = ("label", "behavior", "behaviour", "action", "class", "annotation")
 # Frames come first: they are exact.
-_INTERVALS = (("frames", "start_frame", "stop_frame"), ("s", "start_time", "stop_time"))
+_INTERVALS: tuple[tuple[Literal["frames", "s"], str, str], ...] = (
+    ("frames", "start_frame", "stop_frame"),
+    ("s", "start_time", "stop_time"),
+)
+# NWB demands a start time of the session.
 _UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 _BOUT_COLUMNS = {
     "label": "class, as in the ethogram",
@@ -71,6 +75,7 @@ def write_nwb(
         timestamps=predictions.time_s,
         description=f"one column per class: {', '.join(predictions.classes)}",
     )
+    # The bouts name classes; the ethogram gives their order.
     module.add(_ethogram_table(pynwb, predictions))
     module.add(_bout_intervals(pynwb, predictions))
     module.add(probabilities)
@@ -124,6 +129,7 @@ def _write_whole(pynwb: Any, path: Path, file: Any) -> None:
 def _add_pose(module: Any, pose: Pose, clock: Any, n_frames: int) -> None:
     """Add the pose; `clock` is the series whose timestamps it shares."""
     ndx = _import_extra("ndx_pose")
+    # The two may differ: a tracker may have seen another number of frames.
     n = min(n_frames, len(pose))
     comments = "no comments"
     if not n == len(pose) == n_frames:
@@ -140,6 +146,7 @@ def _add_pose(module: Any, pose: Pose, clock: Any, n_frames: int) -> None:
                 reference_frame="(0, 0) is the top left corner of the picture",
                 confidence=likelihood,
                 confidence_definition="likelihood as the tracker gives it; NaN where it has none",
+                # Linking to the series of probabilities stores the timestamps once.
                 timestamps=clock if n == n_frames else clock.timestamps[:n],
                 comments=comments,
             )
@@ -173,10 +180,12 @@ def read_nwb(path: Path, ethogram: Ethogram, conflicts: Conflicts) -> Events:
     if not _are_intervals(start, stop, len(words)):
         raise UserError(f"{path}: expected intervals that begin before they end; write it again")
     labels = classes_of(path, words, range(1, len(words) + 1), ethogram, conflicts)
-    return Events(path, "frames" if unit == "frames" else "s", start, stop, labels)
+    return Events(path, unit, start, stop, labels)
 
 
-def _read_intervals(path: Path, file: h5py.File) -> tuple[str, np.ndarray, np.ndarray, list[str]]:
+def _read_intervals(
+    path: Path, file: h5py.File
+) -> tuple[Literal["frames", "s"], np.ndarray, np.ndarray, list[str]]:
     """Unit, starts, stops and labels of the table of bouts."""
     tables: dict[str, h5py.Group] = {}
 

@@ -20,6 +20,7 @@ from dolorim.labels.predictions import Predictions
 
 BACKGROUND = "background"
 _INDEX = ("", "unnamed: 0", "index", "frame", "frames")
+# -1 is DeepEthogram's "not scored"; spreadsheets and pandas write the others.
 _FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "-1": -1, "-1.0": -1, "": -1, "nan": -1}
 
 
@@ -87,6 +88,7 @@ def _read_columns(
     has_background = BACKGROUND not in _known_names(ethogram)
     is_gap_column = np.array([has_background and n.casefold() == BACKGROUND for n in names], bool)
     used = np.flatnonzero(is_on.any(axis=0) & ~is_gap_column).tolist()
+    # A column without a 1 need not be in the ethogram.
     classes = classes_of(path, [names[i] for i in used], [1] * len(used), ethogram, conflicts)
     column_labels = [*zip(used, classes.tolist(), strict=True)]
     # Behaviors come first: they win over the background.

@@ -61,6 +61,7 @@ def place_labels(
         else:
             trials.append(_trial_of(file, n_frames, promised, config, conflicts))
     placement = _place(trials, n_frames, promised, config)
+    # Only in the fixed layout does a trial have a length that its rows could fall short of.
     if placement.layout == "fixed" and _have_lower_rate(trials, config, conflicts):
         trials = []
         placement = _place(trials, n_frames, promised, config)
@@ -85,6 +86,7 @@ def _has_lower_rate(
     if isinstance(file, Events):
         labelled, rows = file.covered
     else:
+        # A file whose first row is 1 is taken to count from 1.
         labelled, rows = len(file.frames), int(file.frames[-1]) + int(file.frames[0] != 1)
     if labelled <= _DENSE_SHARE * rows:
         return False
@@ -125,7 +127,7 @@ def _report_lower_rate(path: Path, what: str, step: int, conflicts: Conflicts) -
 
 
 def _step_of(rows: int, *lengths: int) -> int | None:
-    """Frames per row, if that many rows fill one of these lengths at a whole fraction of the rate."""
+    """Frames per row, if rows at a whole fraction of the rate fill one of these lengths."""
     if rows < _MIN_ROWS:
         return None
     for length in lengths:
@@ -163,6 +165,7 @@ def _stretched(trial: TrialLabels, step: int, n_frames: int) -> TrialLabels:
         return trial
     frames = (trial.frames[:, None] * step + np.arange(step)).ravel()
     labels = np.repeat(trial.labels, step)
+    # A longer overhang is no rounding, and remains for the checks that follow.
     if 0 < trial.span * step - n_frames < step:
         inside = frames < n_frames
         frames, labels = frames[inside], labels[inside]
@@ -173,6 +176,7 @@ def _cut_to_video(
     file: LabelFile, trial: TrialLabels, n_frames: int, step: int, conflicts: Conflicts
 ) -> TrialLabels:
     """The labels inside the video, for a file that claims a row for each frame of its video."""
+    # With fewer rows per second, the last row may be rounded either way.
     if file.n_frames is None or abs(file.n_frames * step - n_frames) < step:
         return trial
     conflicts.add(

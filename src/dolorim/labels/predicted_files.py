@@ -1,4 +1,4 @@
-"""The files that prediction writes of one video: where the video is, and whether they were edited."""
+"""The files that prediction writes for one video: where it is, and whether they were edited."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PREDICTIONS, BOUTS = ".predictions.csv", ".bouts.csv"
 
 
 def where_video_is(video: str, folder: Path) -> dict[str, str]:
-    """The place of a video for a `meta.json` in `folder`: its absolute path and its relative one."""
+    """The absolute path of a video, and its path relative to `folder`, for a `meta.json`."""
     absolute = Path(os.path.normpath(Path.cwd() / video))
     place = {"video_absolute": str(absolute)}
     with contextlib.suppress(ValueError):  # on another drive there is no relative path
@@ -43,11 +43,13 @@ def _candidates(meta: Mapping[str, Any], folder: Path, name: str) -> Iterator[Pa
     if isinstance(meta.get("video_relative"), str):
         yield folder / meta["video_relative"]
     written = str(meta.get("video", name))
+    # Predicted on Windows: its paths are no paths elsewhere.
     if "\\" in written and "/" not in written:
         written = PureWindowsPath(written).as_posix()
     if Path(written).is_absolute():
         yield Path(written)
     yield folder / Path(written).name
+    # Version 0.1.0 did not say which folder the path starts from.
     home = Path(os.path.normpath(Path.cwd() / folder))
     for above in (home, *home.parents):
         yield above / written

@@ -18,7 +18,6 @@ from dolorim.labels.bout_table import write_bout_table
 from dolorim.labels.predicted_files import BOUTS, PREDICTIONS, digests, edited, where_video_is
 from dolorim.labels.predictions import Predictions
 
-
 _PREDICT_AGAIN = "predict the video again"
 _ROWS_AT_ONCE = 4096  # formatted together, as NumPy is slow for single rows
 
@@ -75,6 +74,7 @@ def read_predictions(path: Path) -> Predictions:
     labels, times, probabilities = array("h"), array("d"), array("f")
     for line, (frame, time, label, *row) in rows:
         try:
+            # A missing or repeated row would shift all labels after it.
             if float(frame) != len(labels):
                 raise UserError(
                     f"{path}, line {line}: expected frame {len(labels)}, found {frame}; "
@@ -94,7 +94,10 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """The content of a `meta.json`; empty if there is none. Raises `UserError` for a damaged one."""
+    """The content of a `meta.json`, empty if there is none.
+
+    Raises `UserError` for a damaged file.
+    """
     if not path.exists():
         return {}
     meta = read_json(path, _PREDICT_AGAIN)
@@ -140,6 +143,7 @@ def which_counts(folder: Path, stem: str) -> LabelSource:
     is_edited = edited(read_meta(meta_path(folder, stem)), folder, stem)
     if is_edited == {PREDICTIONS: False, BOUTS: False}:
         return LabelSource(True)
+    # An edit that changed no label, such as saving the file in a spreadsheet, is harmless.
     if _has_same_labels(bouts, read_predictions(frames)):
         return LabelSource(False)
     if is_edited[BOUTS] is False:
@@ -168,7 +172,7 @@ def _has_same_labels(bouts: Path, predictions: Predictions) -> bool:
 
 
 def read_bouts(folder: Path, stem: str) -> PredictedBouts:
-    """The bouts of one video, from the small table of bouts if that holds all, else from the frames.
+    """The bouts of one video, from the table of bouts if that holds all, else from the frames.
 
     Raises `UserError` for tables that cannot be read or contradict each other.
     """
@@ -199,6 +203,7 @@ def _read_bout_table(path: Path, meta: Mapping[str, Any]) -> PredictedBouts:
     cells = [[row[column] for column in number_columns] for row in table.rows]
     start_frame, start_s, stop_s = np.array(cells, float).reshape(-1, 3).T
     labels = np.array([classes.index(row[label_column]) for row in table.rows], np.int64)
+    # After version 0.1.0, times count from the first frame.
     if "length_s" in meta:
         return PredictedBouts(classes, start_s, stop_s, labels, float(meta["length_s"]))
     # Written by version 0.1.0: the first bout tells when the container's clock begins.

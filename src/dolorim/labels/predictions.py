@@ -35,6 +35,7 @@ class Predictions:
     def __post_init__(self) -> None:
         first_s = float(self.time_s[0]) if len(self.time_s) else 0.0
         if first_s:
+            # The class is frozen for its users; this is the only place that changes it.
             object.__setattr__(self, "time_s", self.time_s - first_s)
             object.__setattr__(self, "meta", {"first_frame_s": round(first_s, 6), **self.meta})
 
@@ -46,7 +47,7 @@ class Predictions:
 
     @property
     def rate_hz(self) -> float:
-        """Frames per second: the rate in `meta` if the times agree with it, else that of the times."""
+        """Frames per second: the rate in `meta` if the times agree with it, else their own."""
         by_times = rate_of(self.time_s)
         stated = self.meta.get("fps")
         if isinstance(stated, int | float) and abs(stated - by_times) <= _SAME_RATE * by_times:

@@ -106,17 +106,16 @@ def _shared_videos(raters: Sequence[Ratings], videos: Sequence[set[str]]) -> set
 def _align(alignment: _Alignment, video: str, time_s: np.ndarray | None) -> Rated:
     """One video as all raters see it; `time_s` `(time,)` are the times of its frames, if known."""
     raters = alignment.raters
-    known_times = [time_s, *(rater.time_s.get(video) for rater in raters)]
-    time_s = next((times for times in known_times if times is not None), None)
+    if time_s is None:
+        time_s = next((r.time_s[video] for r in raters if video in r.time_s), None)
     lengths = [len(rater.whole[video]) for rater in raters if video in rater.whole]
     if lengths and max(lengths) > min(lengths):
         alignment.notes.append(
             f"{video}: lengths of {min(lengths)} to {max(lengths)} frames; the first "
             f"{min(lengths)} count"
         )
-    files: list[LabelFile | Events] = []
-    for rater in raters:
-        files += rater.files.get(video, [])
+    files_of = (rater.files.get(video, []) for rater in raters)
+    files = [*itertools.chain.from_iterable(files_of)]
     if time_s is None and not lengths and are_trials(files):
         labels, borders = _trial_by_trial(alignment, video)
         return _rated(video, labels, borders, None)
@@ -124,6 +123,7 @@ def _align(alignment: _Alignment, video: str, time_s: np.ndarray | None) -> Rate
         on_frames, is_known = _times_by_files(files, lengths, alignment.rate_hz)
     else:
         on_frames, is_known = time_s, True
+    # Raters are compared only on frames that all of them have.
     n_frames = min([len(on_frames), *lengths])
     labels, borders = _place_raters(alignment, video, on_frames, n_frames)
     return _rated(video, labels, borders, on_frames[:n_frames] if is_known else None)
@@ -171,18 +171,19 @@ def _trial_by_trial(alignment: _Alignment, video: str) -> tuple[np.ndarray, Bord
     """Trials in number order, one after the other: labels `(raters, time)` and the borders."""
     trials_of = [_counted_trials(alignment, rater.files[video]) for rater in alignment.raters]
     all_trials = [*itertools.chain.from_iterable(trials_of)]
-    parts, borders, start = [], [], 0
-    for number in sorted({trial.number or 0 for trial in all_trials}):
-        span = max(trial.span for trial in all_trials if (trial.number or 0) == number)
-        part = np.full((len(trials_of), span), UNLABELED, np.int16)
-        for row, trials in zip(part, trials_of, strict=True):
-            for trial in trials:
-                if (trial.number or 0) == number:
-                    row[trial.frames] = trial.labels
-        parts.append(part)
-        borders.append((start, start + span))
-        start += span
-    return np.concatenate(parts, axis=1), tuple(borders)
+    spans: dict[int, int] = {}
+    for trial in all_trials:
+        number = trial.number or 0
+        spans[number] = max(trial.span, spans.get(number, 0))
+    numbers = sorted(spans)
+    stops = np.cumsum([spans[number] for number in numbers]).tolist()
+    starts = [0, *stops[:-1]]
+    start_of = dict(zip(numbers, starts, strict=True))
+    labels = np.full((len(trials_of), stops[-1]), UNLABELED, np.int16)
+    for row, trials in zip(labels, trials_of, strict=True):
+        for trial in trials:
+            row[start_of[trial.number or 0] + trial.frames] = trial.labels
+    return labels, tuple(zip(starts, stops, strict=True))
 
 
 def _counted_trials(

@@ -62,26 +62,31 @@ def read_raters(places: Sequence[str], ethogram: Ethogram, config: DataConfig) -
     names: dict[Path, VideoNames] = {}
     for rater in raters:
         names |= {path: names_of(path, config) for path in rater.paths}
-    videos: dict[Path, str] = {}
-    if config.videos is not None:
-        videos = {video: video.stem for video in find_videos([config.videos])}
+    paths = [] if config.videos is None else find_videos([config.videos])
+    videos = {path: path.stem for path in paths}
     for rater in raters:
         if rater.paths:
             others = [other for other in raters if other is not rater]
             known = {name.casefold() for name in videos.values()}
             known.update(*(_folded_names(other, names) for other in others))
             _read_files(rater, names, known, videos, config, ethogram)
-        if not rater.whole and not rater.files:
-            reason = "no label file and no predictions in it"
-            if rater.failed:
-                reason = rater.failed[0][1]
-            raise UserError(f"{rater.name}: nothing to compare ({reason})")
+        _refuse_nothing_read(rater)
+    # `Mouse1` and `mouse1` are one video, so all raters must spell it alike to be compared.
     spellings: dict[str, str] = {}
     for rater in raters:
         rater.whole = _spelled_alike(rater.whole, spellings)
         rater.time_s = _spelled_alike(rater.time_s, spellings)
         rater.files = _spelled_alike(rater.files, spellings)
     return raters
+
+
+def _refuse_nothing_read(rater: Ratings) -> None:
+    if rater.whole or rater.files:
+        return
+    reason = "no label file and no predictions in it"
+    if rater.failed:
+        _, reason = rater.failed[0]
+    raise UserError(f"{rater.name}: nothing to compare ({reason})")
 
 
 def _spelled_alike(table: dict[str, T], spellings: dict[str, str]) -> dict[str, T]:
@@ -143,6 +148,7 @@ def _read_files(
     for path in rater.paths:
         for name in names[path].meant(known):
             meant[_key(name).casefold()] = name
+    # Without videos, the names in the files stand for the recordings.
     recordings = videos or {Path(name): name for name in meant.values()}
     folder = read_label_files(rater.paths, recordings, config, ethogram)
     rater.failed += folder.failures

@@ -173,13 +173,16 @@ def _choose_layout(
 ) -> Placement:
     """The layout that fits the number of frames. Raises `UserError` if both do, or neither."""
     same_labels = np.array_equal(fixed.labels, cumulative.labels)
+    # One full trial, for instance, lies at the same place in both.
     if same_labels and len(fixed.skipped) == len(cumulative.skipped):
         return fixed if n_frames % length == 0 else cumulative
-    spare = n_frames - sum(file.span for file in files)
-    cannot_be_fixed = any(file.span > length for file in files) or n_frames < length
+    spans = [file.span for file in files]
+    cannot_be_fixed = max(spans) > length or n_frames < length
     fixed_fits = n_frames % length == 0 and bool(fixed.trials) and not cannot_be_fixed
-    cumulative_fits = 0 <= spare <= _MAX_SPARE_FRAMES
-    if fixed_fits and cumulative_fits and bool(fixed.skipped) != bool(cumulative.skipped):
+    cumulative_fits = 0 <= n_frames - sum(spans) <= _MAX_SPARE_FRAMES
+    only_one_skips = bool(fixed.skipped) != bool(cumulative.skipped)
+    if fixed_fits and cumulative_fits and only_one_skips:
+        # The number of frames suits both, so the layout in which every trial fits is right.
         fixed_fits, cumulative_fits = not fixed.skipped, not cumulative.skipped
     if not fixed_fits and not cumulative_fits:
         # The video is longer than its trials. If they cannot be fixed, they must be cumulative.
@@ -226,6 +229,7 @@ def _place_at(
     for file, start, stop, offset in zip(files, starts, stops, offsets, strict=True):
         first, last = start + offset, start + offset + file.span
         if last > n_frames or start >= n_frames:
+            # A file without labels spans no frames, but the message needs a range.
             end = max(last, first + 1)
             skipped.append(
                 f"{file.source}: labels frames [{first}, {end}) of a video that has only "
