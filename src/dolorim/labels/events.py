@@ -22,7 +22,7 @@ MOST_FRAMES = 2**25
 _OTHER_RATE = 0.01
 # Frame intervals at the end of a video that tell how long its last frame is shown.
 _LAST_INTERVALS = 9
-# A slightly different rate is worth a note if it would shift the last label by more frames.
+# A slightly different rate is worth a note if it would shift the last label by more than this.
 _MAX_DRIFT_FRAMES = 1.0
 
 

@@ -15,14 +15,12 @@ from dolorim.labels.ethogram import UNLABELED, Ethogram
 from dolorim.labels.events import Events
 from dolorim.labels.gaps import warn_of_gaps
 from dolorim.labels.label_files import LabelFile
-from dolorim.labels.label_folder import are_trials, count_trial, frame_grid_of
+from dolorim.labels.label_folder import FrameGrid, are_trials, count_trial, frame_grid_of
 from dolorim.labels.placing import place_labels
 from dolorim.labels.ratings import Ratings
 from dolorim.labels.trials import TrialLabels
 
 Borders = tuple[tuple[int, int], ...]
-# Where nobody knows the rate, nothing depends on it.
-_ASSUMED_RATE_HZ = 30.0
 
 
 @dataclass(frozen=True)
@@ -135,8 +133,7 @@ def _times_by_files(
     """Times of as many frames as the label files need, and whether anything tells their rate."""
     grid = frame_grid_of([file for file in files if not are_trials([file])], rate_hz)
     n_frames = max(grid.n_frames, *lengths, 0)
-    times = np.arange(n_frames) / (grid.rate_hz or rate_hz or _ASSUMED_RATE_HZ)
-    return times, grid.rate_hz is not None
+    return FrameGrid(n_frames, grid.rate_hz).time_s, grid.rate_hz is not None
 
 
 def _place_raters(
