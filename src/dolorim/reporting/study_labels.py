@@ -16,7 +16,7 @@ from dolorim.core.runs import runs
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Events
 from dolorim.labels.label_files import LabelFile
-from dolorim.labels.label_folder import are_trials, frame_grid_of, count_trial, read_label_files
+from dolorim.labels.label_folder import are_trials, count_trial, frame_grid_of, read_label_files
 from dolorim.labels.placing import place_labels
 from dolorim.labels.predicted_files import BOUTS, PREDICTIONS
 from dolorim.labels.prediction_files import read_bouts
