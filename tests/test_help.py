@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +50,11 @@ def test_train_alone_answers_with_the_three_approaches_and_the_built_in_behavior
 def test_fps_is_understood_as_the_rate(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "not-there", "--groups", "g.csv", "--fps", "30"]) == 2
     assert "no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["review", "inspect", "check", "extract"])
+def test_a_setting_that_a_verb_does_not_read_is_an_error_that_says_so(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, str(tmp_path), "--epochs", "3"]) == 2
+    assert f"dolorim {verb} does not read --epochs" in capsys.readouterr().err

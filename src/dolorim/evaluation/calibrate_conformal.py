@@ -1,4 +1,6 @@
-"""Conformal sets of a run: calibrated on animals that its weights have not seen, used to leave frames open."""
+"""Conformal sets of a run: calibrated on animals that its weights have not seen, used to leave
+frames open.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ LEVELS = (0.01, 0.02, 0.05, USUAL, 0.15, 0.2, 0.3, 0.5)
 
 
 def calibrate(run: RunFolder, part: str) -> None:
-    """Write `conformal.json` from the predictions kept for `part`, where these are of three animals at least."""
+    """Write `conformal.json` from the predictions kept for `part`, where these are of three
+    animals at least.
+    """
     ethogram = run.read_ethogram()
     scored = list(kept(run.predictions(part), ethogram).values())
     animals = sorted({s.animal for s in scored})

@@ -13,9 +13,11 @@ from dolorim.metrics.summary import Scored, compare, summarize
 
 
 def compare_held_out(one: RunFolder, two: RunFolder, seen_too: bool = False) -> dict[str, Any]:
-    """Compare two runs on their test animals, which have to be the same, from the predictions that they have kept.
+    """Compare two runs on their test animals, which have to be the same, from the predictions
+    that they have kept.
 
-    Raises `UserError` where they are others, and where one run has learned from them unless `seen_too`.
+    Raises `UserError` where they are others, and where one run has learned from them unless
+    `seen_too`.
     """
     tested = [{a for split in run.read_folds() for a in split.test} for run in (one, two)]
     for run, animals in zip((one, two), tested, strict=True):
@@ -53,7 +55,9 @@ def compare_on(
 
 
 def _seen(one: RunFolder, two: RunFolder, animals: set[str]) -> dict[str, list[str]]:
-    """By run, which of some animals it has learned from; those of a cross-validated run were held out in turn."""
+    """By run, which of some animals it has learned from; those of a cross-validated run were held
+    out in turn.
+    """
     found = {}
     for run in (one, two):
         seen = set() if run.is_cross_validated else run.learned_from()

@@ -32,7 +32,9 @@ from dolorim.terminal import progress
 def evaluate_recordings(
     run: RunFolder, footage: Sequence[LabelledRecording], folder: Path
 ) -> dict[str, Any]:
-    """Predict every recording, write predictions and truth to `folder`, and score the ones against the other."""
+    """Predict every recording, write predictions and truth to `folder`, and score the ones
+    against the other.
+    """
     ethogram, decoder = run.read_ethogram(), run.read_decoder()
     config, model = run.read_config(), run.load_model()
     predictor = predictor_of(run, model, keypoints=True)
@@ -84,7 +86,9 @@ def score(
 def _figures(
     decoded: Sequence[Scored], plain: Sequence[Scored], ethogram: Ethogram, decoder: str
 ) -> dict[str, Any]:
-    """The figures of what was decoded and, where that is another thing, of the likeliest class of each frame beside."""
+    """The figures of what was decoded and, where that is another thing, of the likeliest class of
+    each frame beside.
+    """
     found = summarize(decoded, ethogram.classes, ethogram.background)
     found["decoder"] = decoder
     if plain:
@@ -96,9 +100,11 @@ def _figures(
 
 
 def kept(folder: Path, ethogram: Ethogram) -> dict[str, Scored]:
-    """Truth and calibrated predictions that `evaluate_recordings` has left in a folder, by recording.
+    """Truth and calibrated predictions that `evaluate_recordings` has left in a folder, by
+    recording.
 
-    Raises `UserError` where there are none, and where an older version has not written whose they are.
+    Raises `UserError` where there are none, and where an older version has not written whose they
+    are.
     """
     found = {}
     for path in sorted(folder.glob("*.truth.csv")):
@@ -135,7 +141,9 @@ def _scored(footage: LabelledRecording, probabilities: np.ndarray, labels: np.nd
 
 
 def _distances_px(footage: LabelledRecording, found: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Distances `(time, keypoint)` of keypoints found in the crop from those that the tracker has seen there."""
+    """Distances `(time, keypoint)` of keypoints found in the crop from those that the tracker has
+    seen there.
+    """
     video, track = footage.video, footage.track
     assert video is not None
     if track is None:
@@ -175,7 +183,9 @@ def evaluate_held_out(run: RunFolder, dataset: StudyDataset | None = None) -> di
 
 
 def score_folds(run: RunFolder) -> dict[str, Any]:
-    """All figures over the out-of-fold predictions of a cross-validated run, and in `by_fold` some of each fold."""
+    """All figures over the out-of-fold predictions of a cross-validated run, and in `by_fold`
+    some of each fold.
+    """
     ethogram, splits = run.read_ethogram(), run.read_folds()
     decoded = list(kept(run.predictions("folds"), ethogram).values())
     lacking = {a for s in splits for a in s.test} - {s.animal for s in decoded}
@@ -219,8 +229,8 @@ def evaluate_project(
 ) -> dict[str, Any]:
     """Score a run on a project, on animals that it has neither learned from nor been chosen by.
 
-    Animals of the run's own split, and of the run that it started from, are refused unless `seen_too` asks for them;
-    the figures then say so.
+    Animals of the run's own split, and of the run that it started from, are refused unless
+    `seen_too` asks for them; the figures then say so.
     """
     seen_before = run.learned_from()
     dataset = load_dataset(

@@ -1,8 +1,9 @@
 """Events: does a bout begin when the truth says it does?
 
-A true and a predicted bout of the same class are partners when their onsets lie within the tolerance; the closest pair
-is taken first, and every bout has at most one partner. A bout that already lasts when a stretch of labels begins has
-an onset that nobody saw: it may be a partner, but neither it nor its partner is counted.
+A true and a predicted bout of the same class are partners when their onsets lie within the
+tolerance; the closest pair is taken first, and every bout has at most one partner. A bout that
+already lasts when a stretch of labels begins has an onset that nobody saw: it may be a partner,
+but neither it nor its partner is counted.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ def event_sums(
 ) -> dict[str, np.ndarray]:
     """Sums over the stretches of one recording, from which `event_figures` makes figures.
 
-    `events` `(tolerances, classes, 6)`: partners, missed, false, summed onset error in seconds, pairs whose offsets
-    were both seen, summed offset error in seconds. `spurious` `(classes,)` counts predicted bouts that share no frame
-    with a true one of their class; `true_bouts` and `found_bouts` `(classes,)` count the true bouts, and those of them
-    that share a frame with a predicted one; `minutes` `()` is the time looked at.
+    `events` `(tolerances, classes, 6)`: partners, missed, false, summed onset error in seconds,
+    pairs whose offsets were both seen, summed offset error in seconds. `spurious` `(classes,)`
+    counts predicted bouts that share no frame with a true one of their class; `true_bouts` and
+    `found_bouts` `(classes,)` count the true bouts, and those of them that share a frame with a
+    predicted one; `minutes` `()` is the time looked at.
     """
     events, spurious, seconds = (
         np.zeros((len(TOLERANCES_S), n_classes, 6)),
@@ -118,7 +120,9 @@ def event_figures(
 def _closest_pairs(
     one: np.ndarray, two: np.ndarray, within: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of two ascending lists of times, each used once, the closest first: indices and distances, ascending."""
+    """Pairs of two ascending lists of times, each used once, the closest first: indices and
+    distances, ascending.
+    """
     first, last = np.searchsorted(two, one - within), np.searchsorted(two, one + within, "right")
     i = np.repeat(np.arange(len(one)), last - first)
     starts = (

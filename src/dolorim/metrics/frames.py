@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 Figures = dict[tuple[str, ...], np.ndarray]
-"""Figures by name, each `(batch,)`; NaN where one is not defined. `("per_class", "paw_lick", "f1")` names a place in a
-tree, as `metrics.json` holds it."""
+"""Figures by name, each `(batch,)`; NaN where one is not defined. `("per_class", "paw_lick",
+"f1")` names a place in a tree, as `metrics.json` holds it."""
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
-    """Counts `(classes, classes)`: rows are the truth, columns the prediction. -1 on either side does not count."""
+    """Counts `(classes, classes)`: rows are the truth, columns the prediction. -1 on either side
+    does not count.
+    """
     known = (truth >= 0) & (predicted >= 0)
     cells = truth[known].astype(np.int64) * n_classes + predicted[known]
     return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
@@ -22,9 +24,9 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.nd
 def frame_figures(counts: np.ndarray, names: Sequence[str]) -> Figures:
     """Scores of a batch of confusion matrices `(batch, classes, classes)`.
 
-    A class that neither the truth nor the prediction holds has no F1 and does not enter the macro average; one that
-    is only predicted has an F1 of 0. Balanced accuracy is the mean recall of the true classes; MCC is the multi-class
-    one of Gorodkin (2004). So does scikit-learn.
+    A class that neither the truth nor the prediction holds has no F1 and does not enter the macro
+    average; one that is only predicted has an F1 of 0. Balanced accuracy is the mean recall of
+    the true classes; MCC is the multi-class one of Gorodkin (2004). So does scikit-learn.
     """
     counts = counts.astype(float)
     hits = np.diagonal(counts, axis1=1, axis2=2)
@@ -52,7 +54,9 @@ def frame_figures(counts: np.ndarray, names: Sequence[str]) -> Figures:
 
 
 def frame_scores(counts: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """The figures of one confusion matrix `(classes, classes)` as a tree; what is not defined is 0."""
+    """The figures of one confusion matrix `(classes, classes)` as a tree; what is not defined is
+    0.
+    """
     scores: dict[str, Any] = {"frames": int(counts.sum())}
     scores |= nested({k: np.nan_to_num(v) for k, v in frame_figures(counts[None], names).items()})
     for name, support in zip(names, counts.sum(1).tolist(), strict=True):

@@ -1,11 +1,11 @@
 """The one interval of every figure: over animals, which are the samples; frames are not.
 
-Student's t around the figure, with the standard error of the jackknife over animals (each left out
-in turn; Efron & Tibshirani 1993, chapter 11), carried to a scale on which the figure has no bounds, so
-that an interval never leaves what the figure can be. In simulated studies these intervals cover the
-truth about as often as they say, also where animals are few and their values skewed; percentile
-and BCa intervals of the bootstrap do so too seldom, and studentized ones are no better
-(benchmarks/results/coverage.md).
+Student's t around the figure, with the standard error of the jackknife over animals (each left
+out in turn; Efron & Tibshirani 1993, chapter 11), carried to a scale on which the figure has no
+bounds, so that an interval never leaves what the figure can be. In simulated studies these
+intervals cover the truth about as often as they say, also where animals are few and their values
+skewed; percentile and BCa intervals of the bootstrap do so too seldom, and studentized ones are
+no better (benchmarks/results/coverage.md).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from dolorim.metrics.frames import Figures
 
 LEVEL = 0.95
 FEWEST_ANIMALS = 3
-"""Fewer have no interval: with two, Student's t is 12.7 and the interval holds nearly everything."""
+"""Fewer have no interval: with two, Student's t is 12.7 and the interval holds nearly everything.
+"""
 Sums = dict[str, np.ndarray]
 Interval = tuple[float, float]
 Intervals = dict[tuple[str, ...], Interval]
@@ -57,7 +58,9 @@ class Scale:
         return self.low + (self.high - self.low) * special.expit(x)
 
     def slope(self, x: float) -> float:
-        """How much faster the unbounded scale grows than the figure, at `x`; 0 where `x` is at a bound."""
+        """How much faster the unbounded scale grows than the figure, at `x`; 0 where `x` is at a
+        bound.
+        """
         if self.straight or np.isinf(self.low):
             return 1.0
         if min(x - self.low, self.high - x) < _EDGE:

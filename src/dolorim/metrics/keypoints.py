@@ -13,8 +13,9 @@ def keypoint_scores(
 ) -> dict[str, Any]:
     """Mean and median distance of found from true keypoints, over visible points only.
 
-    Each recording gives its distances `(time, keypoint)` in pixels, NaN where there is no true point in the crop, the
-    side of the crop and the body length in pixels. `normalized` is in sides of the crop.
+    Each recording gives its distances `(time, keypoint)` in pixels, NaN where there is no true
+    point in the crop, the side of the crop and the body length in pixels. `normalized` is in
+    sides of the crop.
     """
     pixels = np.concatenate([d for d, _, _ in distances])
     units = {

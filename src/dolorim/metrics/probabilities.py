@@ -1,4 +1,6 @@
-"""Are probabilities worth their name? Ranking (average precision) and calibration, on `(time, classes)`."""
+"""Are probabilities worth their name? Ranking (average precision) and calibration, on `(time,
+classes)`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _LEAST = 1e-5
 
 
 def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under precision over recall, without interpolation, as scikit-learn's; NaN without a positive frame."""
+    """Area under precision over recall, without interpolation, as scikit-learn's; NaN without a
+    positive frame.
+    """
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)  # frames of one score come together
     hits = np.cumsum(positive[order])[last]
@@ -25,8 +29,9 @@ def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def edges_of(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
-    """Where to cut probabilities `(frames, classes)` into bins: equal masses of confidence for calibration
-    (`confidence`, `(bins - 1,)`), and of each class's scores, on its own frames and on all, for average precision."""
+    """Where to cut probabilities `(frames, classes)` into bins: equal masses of confidence for
+    calibration (`confidence`, `(bins - 1,)`), and of each class's scores, on its own frames and
+    on all, for average precision."""
     levels = np.linspace(0, 1, _STEPS // 2 + 2)[1:-1]
     scores = []
     for c, p in enumerate(probabilities.T):
@@ -41,9 +46,10 @@ def edges_of(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarr
 def probability_sums(
     truth: np.ndarray, probabilities: np.ndarray, edges: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Sums over labelled frames of one recording: `ranks` `(classes, steps, 2)` counts other and own frames by score;
-    `reliability` `(bins, 3)` sums frames, confidence and hits; `quality` `(3,)` frames, squared errors, log losses;
-    `expected` `(classes, 2)` the frames that are of a class, and that its probabilities add up to."""
+    """Sums over labelled frames of one recording: `ranks` `(classes, steps, 2)` counts other and
+    own frames by score; `reliability` `(bins, 3)` sums frames, confidence and hits; `quality`
+    `(3,)` frames, squared errors, log losses; `expected` `(classes, 2)` the frames that are of a
+    class, and that its probabilities add up to."""
     n, classes = probabilities.shape
     ranks = np.zeros((classes, _STEPS + 1, 2))
     for c in range(classes):
@@ -68,9 +74,10 @@ def probability_sums(
 def probability_figures(totals: dict[str, np.ndarray], names: Sequence[str]) -> Figures:
     """Figures of a batch of totals.
 
-    ECE is the mean distance between confidence and accuracy over bins of equal mass, the Brier score the mean over
-    frames of the squared error summed over classes (0-2), NLL the mean log loss in nats. `expected_over_true` is the
-    sum of a class's probabilities over its true frames: 2 where they promise twice the time that there is.
+    ECE is the mean distance between confidence and accuracy over bins of equal mass, the Brier
+    score the mean over frames of the squared error summed over classes (0-2), NLL the mean log
+    loss in nats. `expected_over_true` is the sum of a class's probabilities over its true frames:
+    2 where they promise twice the time that there is.
     """
     counts = totals["ranks"][:, :, ::-1].cumsum(2)  # from the highest score down
     hits = counts[..., 1]

@@ -1,7 +1,7 @@
 """Segment-wise scores: is each bout found, and do the bouts come in the right order?
 
-Segmental F1 and the edit score of Lea et al. (2017, Temporal Convolutional Networks for Action Segmentation), as the
-evaluation of MS-TCN (Farha & Gall 2019) computes them; from 0 to 100.
+Segmental F1 and the edit score of Lea et al. (2017, Temporal Convolutional Networks for Action
+Segmentation), as the evaluation of MS-TCN (Farha & Gall 2019) computes them; from 0 to 100.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ class SegmentCounts:
 def count_segments(
     sequences: Iterable[tuple[np.ndarray, np.ndarray]], background: Collection[int] = ()
 ) -> SegmentCounts:
-    """Compare pairs of truth and prediction, each `(time,)`. Segments of background classes are left out.
+    """Compare pairs of truth and prediction, each `(time,)`. Segments of background classes are
+    left out.
 
-    F1 pools all sequences; the edit score is a mean over them. A predicted segment is right when it overlaps a true
-    one of its class, not taken yet, by at least the given share of their union.
+    F1 pools all sequences; the edit score is a mean over them. A predicted segment is right when
+    it overlaps a true one of its class, not taken yet, by at least the given share of their
+    union.
     """
     tp, fp, fn = np.zeros((3, len(OVERLAPS)))
     total = SegmentCounts(tp, fp, fn, edits=[])
@@ -58,7 +60,9 @@ def count_segments(
 
 
 def labelled_stretches(labels: np.ndarray, borders: Iterable[tuple[int, int]]) -> list[slice]:
-    """The stretches without a gap (-1) within each trial: `borders` are the trials' `[start, stop)`."""
+    """The stretches without a gap (-1) within each trial: `borders` are the trials' `[start,
+    stop)`.
+    """
     stretches = []
     for start, stop in borders:
         starts, stops, known = runs(labels[start:stop] >= 0)
@@ -90,8 +94,8 @@ def _segments(labels: np.ndarray, background: Collection[int]) -> np.ndarray:
 
 
 def _hits(true: np.ndarray, found: np.ndarray) -> list[int]:
-    """For each of `OVERLAPS` the true segments that are found: each found one speaks for the true one that it overlaps
-    best, be it taken or not, as in the reference."""
+    """For each of `OVERLAPS` the true segments that are found: each found one speaks for the true
+    one that it overlaps best, be it taken or not, as in the reference."""
     first = np.searchsorted(
         true[:, 1], found[:, 0], "right"
     )  # only true ones in [first, last) share a frame with it

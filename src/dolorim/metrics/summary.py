@@ -1,7 +1,7 @@
 """All figures of one set of scored recordings, with intervals over animals.
 
-Every figure is a function of sums over frames or bouts, so leaving an animal out costs one sum over the others',
-however many frames they have.
+Every figure is a function of sums over frames or bouts, so leaving an animal out costs one sum
+over the others', however many frames they have.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ _FEW_ANIMALS = 6
 
 @dataclass(frozen=True)
 class Scored:
-    """One recording with truth and prediction, each `(time,)` class indices, -1 where there is none.
+    """One recording with truth and prediction, each `(time,)` class indices, -1 where there is
+    none.
 
-    `probabilities` `(time, classes)` should be calibrated; `borders` are the `[start, stop)` of its trials (none: one).
+    `probabilities` `(time, classes)` should be calibrated; `borders` are the `[start, stop)` of
+    its trials (none: one).
     """
 
     animal: str
@@ -96,7 +98,8 @@ def summarize(
 
 
 def _count_bouts(per_class: dict[str, Any], totals: Sums, classes: Sequence[str]) -> None:
-    """Add to each class how many true bouts there are, how many were found, and how many predicted ones are false.
+    """Add to each class how many true bouts there are, how many were found, and how many
+    predicted ones are false.
 
     A bout is found, or not false, if it shares a frame with one of its class on the other side.
     """
@@ -117,10 +120,11 @@ def compare(
     classes: Sequence[str],
     background: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """By how much every figure of `two` exceeds that of `one` on the same recordings, in the same order.
+    """By how much every figure of `two` exceeds that of `one` on the same recordings, in the same
+    order.
 
-    `difference` is a tree of figures, `intervals` repeats it with paired 95 % intervals: an animal counts for both.
-    Raises `ValueError` where the recordings are not the same.
+    `difference` is a tree of figures, `intervals` repeats it with paired 95 % intervals: an
+    animal counts for both. Raises `ValueError` where the recordings are not the same.
     """
     if [(r.animal, r.truth.tolist()) for r in one] != [(r.animal, r.truth.tolist()) for r in two]:
         raise ValueError(
@@ -165,8 +169,9 @@ def _figures(totals: Sums, classes: Sequence[str], background: Sequence[str]) ->
 
 
 def budget_figures(budget: np.ndarray, classes: Sequence[str]) -> Figures:
-    """Agreement of the animals' time budgets: shares of their labelled frames, true and predicted, mean bias, and the
-    concordance of Lin (1989, Biometrics 45:255), from moments `(batch, classes, 6)`."""
+    """Agreement of the animals' time budgets: shares of their labelled frames, true and
+    predicted, mean bias, and the concordance of Lin (1989, Biometrics 45:255), from moments
+    `(batch, classes, 6)`."""
     n, x, y, xx, yy, xy = np.moveaxis(budget, -1, 0)
     x, y = divide(x, n), divide(y, n)
     spread = divide(xx + yy, n) - x**2 - y**2

@@ -1,4 +1,6 @@
-"""What a run's scores mean, in words: which behaviors it finds, which it does not, and what to do next."""
+"""What a run's scores mean, in words: which behaviors it finds, which it does not, and what to do
+next.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,11 @@ FEW_ANIMALS = 3  # held-out animals below which a score says little about the ne
 def trust_sentences(
     metrics: Mapping[str, Any], indicator: str | None, background: Sequence[str] = ()
 ) -> list[str]:
-    """Sentences about the most honest split of `metrics.json`: test animals, all folds, another study, or validation.
+    """Sentences about the most honest split of `metrics.json`: test animals, all folds, another
+    study, or validation.
 
-    The sign of pain comes first. Empty where nothing was scored, or where bouts could not be counted.
+    The sign of pain comes first. Empty where nothing was scored, or where bouts could not be
+    counted.
     """
     part = next((p for p in ("test", "folds", "other", "val") if p in metrics), None)
     if part is None or not metrics[part].get("frames"):
