@@ -334,7 +334,7 @@ def test_a_checkpoint_of_another_network_is_named_by_what_does_not_fit(
     ):
         torch.save({**whole, "state_dict": {**others, **change}}, path)
         assert said in (line := refused())
-        assert "delete it, and the run begins anew" in line
+        assert "delete it, and the run starts over" in line
 
 
 def test_reading_needs_no_permission_to_write(run: RunFolder, film: Path, tmp_path: Path) -> None:
