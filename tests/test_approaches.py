@@ -381,8 +381,8 @@ def footage_of(run: RunFolder, video: Path) -> LabelledRecording:
     ("flags", "said"),
     [
         ("--width 18", "--width 18: expected a multiple of 4"),
-        ("--devices 0,1", "--devices 0,1: expected how many, or auto"),
-        ("--strategy dpp", "--strategy dpp: Lightning cannot do that here"),
+        ("--devices 0,1", "--devices 0,1: expected a number, or auto"),
+        ("--strategy dpp", "--strategy dpp: Lightning cannot do that on this machine"),
         (
             "--recipe classic --config x.toml",
             "--config x.toml and --recipe classic both say where to start from",
@@ -427,7 +427,7 @@ def test_a_gpu_that_is_not_there_is_not_waited_for(
     assert (
         main([*command("multimodal", study, cache, tmp_path / "run"), "--accelerator", "gpu"]) == 2
     )
-    assert "--accelerator gpu: PyTorch finds none here" in capsys.readouterr().err
+    assert "--accelerator gpu: PyTorch finds none on this machine" in capsys.readouterr().err
 
 
 def test_poses_of_none_that_is_learned_from_are_refused(
