@@ -182,3 +182,19 @@ def test_a_script_that_is_not_guarded_runs_once_although_workers_are_started(
     ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines() == ["begins", "5 recordings, True"]
+
+
+def test_a_batch_is_labelled_from_python_and_unknown_settings_are_refused(
+    trained: Path, study: Path, tmp_path: Path
+) -> None:
+    run = dl.load_run(trained)
+    videos = sorted((study / "Videos").iterdir())[:2]
+    batch = run.predict_all(videos, tmp_path / "labels")
+    assert (batch.done, batch.failed) == (videos, [])
+    assert (tmp_path / "labels" / "to_check.csv").exists()
+    again = dl.predict(trained, videos[0], out=tmp_path / "labels", overwrite=False)
+    assert again.skipped == videos[:1]
+    with pytest.raises(dl.DolorimError, match="no setting 'overlays'"):
+        dl.predict(trained, videos[0], out=tmp_path / "labels", overlays=True)
+    with pytest.raises(dl.DolorimError, match="none is named"):
+        dl.evaluate(trained, label_gaps="rest")
