@@ -15,6 +15,7 @@ QUICK = (
 RIGHT = ("alignment", "coverage", "decoding", "formalin", "null_effect", "likelihood", "fuzz")
 LEARNED = ("prior", "bottomview", "composite", "keypoints", "social_rat", "ladder", "recipe")
 
-# `gpu`, `ray_cluster` and `review` (which drives Chromium) are left out: they need what not every machine has.
+# `gpu`, `ray_cluster` and `review` (which drives Chromium) are left out: they need what not every
+# machine has.
 for name in (*QUICK, *RIGHT, *LEARNED):
     import_module(f"benchmarks.{name}").main()

@@ -1,4 +1,5 @@
-"""By how many frames is a pose late? Simulated studies with poses that are shifted, and real ones, whole and in pieces.
+"""By how many frames is a pose late? Simulated studies with poses that are shifted, and real ones,
+whole and in pieces.
 
 python -m benchmarks.alignment
 """
@@ -42,7 +43,8 @@ def late_pose(pose: Path, late: int, to: Path) -> PoseTrack:
 def estimate(
     frames: Sequence[Frame] | FrameStream, tracks: Sequence[PoseTrack]
 ) -> Iterator[tuple[Lag, float]]:
-    """The lag of each pose of one video, decoded once, and the seconds that it took beside decoding."""
+    """The lag of each pose of one video, decoded once, and the seconds that it took beside
+    decoding."""
     estimators = [LagEstimator(t.points, t.length_px) for t in tracks]
     spent = [0.0] * len(tracks)
     for frame in frames:
@@ -128,11 +130,15 @@ def page(
         "",
         f"    python -m benchmarks.alignment        # {machine()['date']}, {machine()['cpu']}",
         "",
-        f"{len(SEEDS)} simulated studies of {ANIMALS} animals ({frames} frames of 256x256; simulated, not real), the",
-        f"DeepLabCut file written anew {LATE[0]} to {LATE[-1]} frames late. False alarms at 0: {alarms} of "
+        f"{len(SEEDS)} simulated studies of {ANIMALS} animals ({frames} frames of 256x256; "
+        "simulated, not real), the",
+        f"DeepLabCut file written anew {LATE[0]} to {LATE[-1]} frames late. False alarms at 0: "
+        f"{alarms} of "
         f"{sum(simulated[0].values())} videos.",
-        f"Right over all: {total['right']} of {sum(total.values())}; wrong {total['wrong']}, silent {total['silent']}.",
-        f"With the pose of another video it is silent in {others['silent']} of {sum(others.values())} cases.",
+        f"Right over all: {total['right']} of {sum(total.values())}; wrong {total['wrong']}, "
+        f"silent {total['silent']}.",
+        f"With the pose of another video it is silent in {others['silent']} of "
+        f"{sum(others.values())} cases.",
         "",
         "| late by | " + " | ".join(str(k) for k in simulated) + " |",
         "|---|" + "---|" * len(simulated),
@@ -141,11 +147,14 @@ def page(
         lines.append(f"| {word} | " + " | ".join(str(c[word]) for c in simulated.values()) + " |")
     lines += [
         "",
-        f"Beside decoding it took {np.median(seconds):.2f} s a video (at most {max(seconds):.2f}, on a busy machine);",
+        f"Beside decoding it took {np.median(seconds):.2f} s a video (at most {max(seconds):.2f}, "
+        "on a busy machine);",
         "it looks at up to 400 frames, however long the video is.",
         "",
-        "Real videos with a DeepLabCut pose, whole as they are, and cut in pieces with the pose shifted by",
-        f"{', '.join(map(str, PIECES_LATE))} more. Two videos are few, and two choices were made by looking at",
+        "Real videos with a DeepLabCut pose, whole as they are, and cut in pieces with the pose "
+        "shifted by",
+        f"{', '.join(map(str, PIECES_LATE))} more. Two videos are few, and two choices were made "
+        "by looking at",
         "the pieces (below).",
         "",
         "| | known lag | found | agreement | seconds | "
@@ -156,7 +165,8 @@ def page(
     for name, (true, lag, spent, pieces) in real.items():
         cells = [", ".join(f"{n} {w}" for w, n in c.items()) for c in pieces.values()]
         lines.append(
-            f"| {name} | {true} | {lag.frames} | {lag.agreement:.2f} | {spent:.1f} | {' | '.join(cells)} |"
+            f"| {name} | {true} | {lag.frames} | {lag.agreement:.2f} | {spent:.1f} | "
+            f"{' | '.join(cells)} |"
         )
     return "\n".join([*lines, "", NOTES])
 

@@ -1,6 +1,8 @@
-"""Accuracy on real bottom-view video, animals (coat) or sessions held out: the figures of results/bottomview.md.
+"""Accuracy on real bottom-view video, animals (coat) or sessions held out: the figures of
+results/bottomview.md.
 
-Each fold is one call of `dolorim train video` with the flags in `FLAGS`; the test fold is scored once, by that call.
+Each fold is one call of `dolorim train video` with the flags in `FLAGS`; the test fold is scored
+once, by that call.
 
     python -m benchmarks.bottomview [--protocol coat] [--seeds 0 1 2] [--jobs 2]
 """
@@ -25,7 +27,8 @@ PROTOCOLS = {
     "session": ("recordings_by_session.csv", ("session0", "session1", "session2")),
 }
 FLAGS = (
-    "--body_length_px 56 --image_size 64 --clip_length 64 --convolution_dropout 1 --dropout 0.5 --label_smoothing 0.1 "
+    "--body_length_px 56 --image_size 64 --clip_length 64 --convolution_dropout 1 --dropout 0.5 "
+    "--label_smoothing 0.1 "
     "--ema_decay 0.98 --epochs 16 --val_animals none"
 )
 
@@ -97,7 +100,8 @@ def main() -> None:
         for score in ("macro_f1", "votes", "accuracy"):
             per_seed = np.mean([[r[score] for r in rows] for rows in by_fold.values()], axis=0)
             print(
-                f"{protocol} {score}: {per_seed.mean():.3f} +- {per_seed.std():.3f} over seeds {given.seeds}"
+                f"{protocol} {score}: {per_seed.mean():.3f} +- {per_seed.std():.3f} over seeds "
+                f"{given.seeds}"
             )
 
 

@@ -54,7 +54,8 @@ def machine() -> dict[str, str]:
 
 
 def trained(run: Path, arguments: Sequence[str], threads: int = 1) -> RunFolder:
-    """What `dolorim train ARGUMENTS` makes in a process of its own; what it says is kept beside it as `talk.txt`.
+    """What `dolorim train ARGUMENTS` makes in a process of its own; what it says is kept beside it
+    as `talk.txt`.
 
     A finished run is taken over, if the same arguments made it; one that was cut off goes on.
     """
@@ -63,7 +64,8 @@ def trained(run: Path, arguments: Sequence[str], threads: int = 1) -> RunFolder:
     if folder.metrics.exists():  # written last
         if not talk.exists() or talk.read_text("utf-8").splitlines()[0] != command:
             sys.exit(
-                f"{run}: made by another command than `{command}`; remove it, or name another --work"
+                f"{run}: made by another command than `{command}`; remove it, or name another "
+                "--work"
             )
         return folder
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
@@ -107,7 +109,8 @@ def run_with(folder: Path, config: Config, skeleton: Skeleton) -> RunFolder:
 
 
 def long_video(folder: Path, seconds: float) -> Path:
-    """A simulated 512x512 H.264 video of any length: one of 60 s, repeated without being encoded again."""
+    """A simulated 512x512 H.264 video of any length: one of 60 s, repeated without being encoded
+    again."""
     plan = StudyPlan(animals=1, trials=5, size_px=512)
     minute = next((simulate_study(folder, plan) / "Videos").iterdir())
     if seconds <= 60:

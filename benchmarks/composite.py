@@ -1,11 +1,14 @@
-"""A temporal network on top of the 3D CNN, on real bottom-view mice: does it label whole recordings better?
+"""A temporal network on top of the 3D CNN, on real bottom-view mice: does it label whole recordings
+better?
 
-    python -m benchmarks.composite [--jobs 2] [--minutes 3] [--seeds 3] [--data DIR] [--accelerator auto]
+python -m benchmarks.composite [--jobs 2] [--minutes 3] [--seeds 3] [--data DIR] [--accelerator
+auto]
 
-`dolorim train video` against `dolorim train multitask --pose none --tasks action_only` (3D CNN, then the TCN), with the
-same flags and the same time. The five recordings of `bottomview_composite` are of three sources; `_a` and `_b` of one
-source hold pieces of the same clips, so a source is never divided. Two protocols: *coat* (learn on agouti, score on
-black, and the reverse) and *session* (leave one source out). Scores are pooled over a protocol's folds, once a seed.
+`dolorim train video` against `dolorim train multitask --pose none --tasks action_only` (3D CNN,
+then the TCN), with the same flags and the same time. The five recordings of `bottomview_composite`
+are of three sources; `_a` and `_b` of one source hold pieces of the same clips, so a source is
+never divided. Two protocols: *coat* (learn on agouti, score on black, and the reverse) and
+*session* (leave one source out). Scores are pooled over a protocol's folds, once a seed.
 """
 
 from __future__ import annotations
@@ -43,7 +46,8 @@ FLAGS = (
 )
 TCN = "multitask --pose none --tasks action_only --lr 1e-3"
 SHORT = f"{TCN} --train_T 64 --batch_size 8 --epochs 80"
-# A step of each sees about 1,000 frames and takes as long; the epochs make them 250 to 300 steps each.
+# A step of each sees about 1,000 frames and takes as long; the epochs make them 250 to 300 steps
+# each.
 VARIANTS = {
     "video": "video --lr 2e-3 --train_T 8 --batch_size 12 --epochs 16",
     "multitask": SHORT,
@@ -53,11 +57,16 @@ VARIANTS = {
 }
 PRIMARY = "multitask"  # named before the run; see CHOSEN
 CHOSEN = (
-    "The primary one was chosen before any fold was scored (but for smoke runs of three epochs or fewer), by single "
-    "runs that learned from the black mice of one session and were scored on the other (12 epochs' worth of steps, "
-    "seed 0): video macro-F1 0.196 and F1@50 25.9; windows of 180 frames 0.140 and 25.0, with clips of 24 frames "
-    "0.149 and 17.2; windows of 64 frames 0.251 and 34.1, with a refining stage 0.213 and 10.3. These recordings "
-    "are tested in the folds that leave black mice out, so only the fold that leaves agouti out is free of this "
+    "The primary one was chosen before any fold was scored (but for smoke runs of three epochs or "
+    "fewer), by single "
+    "runs that learned from the black mice of one session and were scored on the other (12 "
+    "epochs' worth of steps, "
+    "seed 0): video macro-F1 0.196 and F1@50 25.9; windows of 180 frames 0.140 and 25.0, with "
+    "clips of 24 frames "
+    "0.149 and 17.2; windows of 64 frames 0.251 and 34.1, with a refining stage 0.213 and 10.3. "
+    "These recordings "
+    "are tested in the folds that leave black mice out, so only the fold that leaves agouti out "
+    "is free of this "
     "choice; the flags that all runs share are those of bottomview.md, chosen on the same clips."
 )
 # Table and fold; agouti is left out by both protocols alike.
@@ -114,7 +123,8 @@ def folder_of(data: Path | None) -> Path:
 
 
 def write_tables(data: Path, work: Path) -> dict[str, Path]:
-    """Whose a video is by protocol: the animal's, or its source's, which keeps the two sessions of black mice apart."""
+    """Whose a video is by protocol: the animal's, or its source's, which keeps the two sessions of
+    black mice apart."""
     with (data / "recordings.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     tables = {}
@@ -133,7 +143,8 @@ def data_config(given: argparse.Namespace, table: Path) -> DataConfig:
 def train(
     given: argparse.Namespace, tables: dict[str, Path], variant: str, fold: Fold, seed: int
 ) -> list[Scored]:
-    """One run in a process of its own: its test recordings, as the likeliest class of each frame labels them."""
+    """One run in a process of its own: its test recordings, as the likeliest class of each frame
+    labels them."""
     table, test = fold
     run = (
         given.work
@@ -191,7 +202,8 @@ def group_of(recording: str, table: str) -> str:
 
 
 def decoder_of(material: StudyDataset, fold: Fold) -> Decoder:
-    """Bouts last at least as long as nine in ten of those that the fold learns from; nothing else is fitted."""
+    """Bouts last at least as long as nine in ten of those that the fold learns from; nothing else
+    is fitted."""
     lengths = [len(b) for labels in learned(material, fold) for b in to_bouts(labels)]
     rate_hz = rate_of(material.footage[0].time_s)
     shortest = float(np.percentile(lengths, 10)) / rate_hz
@@ -239,10 +251,14 @@ def write(found: dict[tuple[str, Fold, int], list[Scored]], material: StudyDatas
     text = [
         "# Real bottom-view recordings: the 3D CNN alone, and with a temporal network", "",
         f"`{command}`; {machine()}", "",
-        f"All runs: `{FLAGS} {look}`, at most {given.minutes:g} minutes each. Mean over {given.seeds} seeds with the "
-        "95 % interval (Student's t) where there is more than one; the folds of a protocol are pooled. *Decoded*: no "
-        "bout is shorter than nine in ten of the training animals' bouts; there are too few animals to fit more. The "
-        "recordings are cut and shuffled: a cut is a jump in the picture, which a real recording lacks, and which all "
+        f"All runs: `{FLAGS} {look}`, at most {given.minutes:g} minutes each. Mean over "
+        f"{given.seeds} seeds with the "
+        "95 % interval (Student's t) where there is more than one; the folds of a protocol are "
+        "pooled. *Decoded*: no "
+        "bout is shorter than nine in ten of the training animals' bouts; there are too few "
+        "animals to fit more. The "
+        "recordings are cut and shuffled: a cut is a jump in the picture, which a real recording "
+        "lacks, and which all "
         "runs may use.", "",
         f"Named before the run: *{PRIMARY}*. {CHOSEN}", "",
     ]  # fmt: skip
@@ -269,7 +285,8 @@ def write(found: dict[tuple[str, Fold, int], list[Scored]], material: StudyDatas
         ]
         for name, row in rows.items():
             text.append(
-                f"| {name} | {' | '.join(mean_and_interval([r[k] for r in row]) for k in FIGURES)} |"
+                f"| {name} | "
+                f"{' | '.join(mean_and_interval([r[k] for r in row]) for k in FIGURES)} |"
             )
         for name in [v for v in variants if v != "video" and "video" in variants]:
             gains = [

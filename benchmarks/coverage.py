@@ -2,8 +2,8 @@
 
     python -m benchmarks.coverage        # writes results/coverage.json
 
-A population of simulated animals (labels and probabilities, no video) stands for all animals there could be; a study
-draws some of them. The truth is the figure of the whole population.
+A population of simulated animals (labels and probabilities, no video) stands for all animals there
+could be; a study draws some of them. The truth is the figure of the whole population.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ SIZES = (3, 4, 6, 8, 12, 20)
 
 
 def simulated_animal(rng: np.random.Generator, seconds: float = SECONDS) -> Scored:
-    """One animal: its own habits, and its own difficulty for the classifier, whose evidence wanders slowly."""
+    """One animal: its own habits, and its own difficulty for the classifier, whose evidence wanders
+    slowly."""
     n, classes = round(seconds * RATE_HZ), len(CLASSES)
     shares = _SHARES * rng.lognormal(0, 0.5, classes)
     labels = rng.choice(classes, size=round(seconds * 3), p=shares / shares.sum())
@@ -54,7 +55,8 @@ def percentile(found: np.ndarray, point: float, jackknife: np.ndarray) -> tuple[
 
 
 def expanded(found: np.ndarray, point: float, jackknife: np.ndarray) -> tuple[float, float]:
-    """Percentiles moved out to make up for few animals (Hesterberg 2015, The American Statistician 69:371)."""
+    """Percentiles moved out to make up for few animals (Hesterberg 2015, The American Statistician
+    69:371)."""
     n = len(jackknife)
     tail = stats.norm.cdf(-np.sqrt(n / (n - 1)) * stats.t.ppf(0.975, n - 1))
     return tuple(np.nanquantile(found, [tail, 1 - tail]))
@@ -102,7 +104,8 @@ def name_of(key: tuple[str, ...]) -> str:
 
 
 def coverage_of_intervals(sums: Sums, sizes: tuple[int, ...] = SIZES) -> list[dict[str, object]]:
-    """By number of animals, method and figure: the share of studies whose interval holds the population's figure."""
+    """By number of animals, method and figure: the share of studies whose interval holds the
+    population's figure."""
     truth = {
         k: float(v[0]) for k, v in figures({k: v.sum(0)[None] for k, v in sums.items()}).items()
     }
@@ -139,7 +142,8 @@ def coverage_of_intervals(sums: Sums, sizes: tuple[int, ...] = SIZES) -> list[di
 
 
 def coverage_of_sets(population: list[Scored]) -> list[dict[str, object]]:
-    """By number of calibration animals: how often the true class is in the set, over unseen animals of equal weight."""
+    """By number of calibration animals: how often the true class is in the set, over unseen animals
+    of equal weight."""
     rows: list[dict[str, object]] = []
     for n in (4, 9, 19, 40):
         for alpha in (0.1, 0.2):

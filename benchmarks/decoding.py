@@ -2,8 +2,8 @@
 
     python -m benchmarks.decoding        # writes results/decoding.json
 
-Simulated animals (labels and probabilities, no video), and real ones: the published network of `raters/`, whose labels
-are decoded again towards one human rater.
+Simulated animals (labels and probabilities, no video), and real ones: the published network of
+`raters/`, whose labels are decoded again towards one human rater.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def decoded(recordings: Sequence[Scored], decoder: Decoder, rate_hz: float) -> l
 def gain(
     known: Sequence[Scored], new: Sequence[Scored], rate_hz: float, classes: Sequence[str]
 ) -> dict[str, object]:
-    """Figures on `new` of argmax and of the decoder fitted to `known`, and intervals of the differences."""
+    """Figures on `new` of argmax and of the decoder fitted to `known`, and intervals of the
+    differences."""
     start = time.process_time()
     decoder = fit_decoder(
         [r.probabilities for r in known],
@@ -80,7 +81,8 @@ def simulated(n_known: int) -> list[dict[str, object]]:
 
 
 def raters() -> dict[str, object]:
-    """Fitted on five videos, scored on the other fifteen; the network gives labels only, taken as 90 % sure."""
+    """Fitted on five videos, scored on the other fifteen; the network gives labels only, taken as
+    90 % sure."""
     with np.load(real_data("raters") / "openfield20.npz") as table:
         videos = sorted({k.split("|")[0] for k in table.files})
         recordings = []

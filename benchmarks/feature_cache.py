@@ -1,12 +1,15 @@
-"""What it costs to train a second head on the stored features of a frozen network, against the first run.
+"""What it costs to train a second head on the stored features of a frozen network, against the
+first run.
 
-    python -m benchmarks.feature_cache [--animals 6] [--trials 3] [--epochs 10] [--encoder NAME] [--accelerator auto]
+python -m benchmarks.feature_cache [--animals 6] [--trials 3] [--epochs 10] [--encoder NAME]
+[--accelerator auto]
 
-`train` with `--visual vit_2d --temporal tcn` twice on a simulated study, in one process that has loaded its libraries.
-The weights are random, as there may be no network to download others: that changes nothing about time, and the scores
-mean nothing. Frames are decoded beforehand and count for neither run; validation, the fitted decoder and the scores of
-the test animals count. The second run has a larger head. That decisions on stored features are bit for bit those on the
-pictures is a test (`tests/test_features.py`); here it is looked at again.
+`train` with `--visual vit_2d --temporal tcn` twice on a simulated study, in one process that has
+loaded its libraries. The weights are random, as there may be no network to download others: that
+changes nothing about time, and the scores mean nothing. Frames are decoded beforehand and count for
+neither run; validation, the fitted decoder and the scores of the test animals count. The second run
+has a larger head. That decisions on stored features are bit for bit those on the pictures is a test
+(`tests/test_features.py`); here it is looked at again.
 """
 
 from __future__ import annotations
@@ -76,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def same_decisions(run: RunFolder) -> dict[str, Any]:
-    """The largest difference of a validation recording's probabilities, on stored features and on its frames."""
+    """The largest difference of a validation recording's probabilities, on stored features and on
+    its frames."""
     config, model = run.read_config(), run.load_model().eval()
     material = load_dataset(config)
     part = material.part(run.read_split().val)[:1]
@@ -105,16 +109,19 @@ def write(
     }
     text = [
         "# Heads on stored features", "", f"`{command}`; {machine()}", "",
-        f"`dolorim train video --visual vit_2d --encoder_weights random --temporal tcn` (windows of "
+        "`dolorim train video --visual vit_2d --encoder_weights random --temporal tcn` (windows "
+        "of "
         f"{TRAIN.train_T} frames, "
-        f"{given.epochs} epochs) on a simulated study of {frames} frames, from gathering to figures; libraries "
+        f"{given.epochs} epochs) on a simulated study of {frames} frames, from gathering to "
+        "figures; libraries "
         f"were loaded and "
         "frames decoded before. Random weights: they change nothing about time. The second head: "
         f"{HEADS['second']}.", "",
         "| | clock s | processor s |", "|---|---|---|",
         *(f"| {n} | {s['clock_s']:.1f} | {s['processor_s']:.1f} |" for n, s in spent.items()),
         f"| second over first | {100 * share['clock_s']:.1f} % | {100 * share['processor_s']:.1f} % |", "",
-        f"Probabilities of a validation recording ({same['frames']} frames), stored features against frames: largest "
+        f"Probabilities of a validation recording ({same['frames']} frames), stored features "
+        "against frames: largest "
         f"difference {same['largest_difference']:g}.",
     ]  # fmt: skip
     (RESULTS / "feature_cache.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")

@@ -1,7 +1,8 @@
-"""`dolorim report` on thirty real ethograms of the formalin test: time, memory, agreement with the published tables.
+"""`dolorim report` on thirty real ethograms of the formalin test: time, memory, agreement with the
+published tables.
 
-Writes results/formalin.json. tests/test_formalin_real.py asserts that the tables agree; the largest differences stand
-there.
+Writes results/formalin.json. tests/test_formalin_real.py asserts that the tables agree; the largest
+differences stand there.
 
     python -m benchmarks.formalin
 """
@@ -29,7 +30,8 @@ PUBLISHED = {
 }
 RUN = (  # not the peak that the parent's own size would count into
     "import sys; from dolorim.cli import main; code = main(sys.argv[1:]); "
-    "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))); sys.exit(code)"
+    "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))); "
+    "sys.exit(code)"
 )
 
 

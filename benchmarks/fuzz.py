@@ -1,6 +1,7 @@
 """Damaged files, thousands of them, given to everything that reads files.
 
-None may crash, hang, fill the memory, or show a traceback: a file is read, or refused by a `UserError` of one line.
+None may crash, hang, fill the memory, or show a traceback: a file is read, or refused by a
+`UserError` of one line.
 
 python -m benchmarks.fuzz [--cases 12000] [--only pose_h5] [--seed 0]
 """
@@ -218,7 +219,8 @@ def readers(folder: Path) -> dict[str, Callable[[Path], Any]]:
 
 
 def work(folder: Path, kind: str, first: int, last: int) -> None:
-    """One process: cases `[first, last)` of a kind, each announced before and judged after, a line of JSON each."""
+    """One process: cases `[first, last)` of a kind, each announced before and judged after, a line
+    of JSON each."""
     import faulthandler
     import warnings
 
@@ -262,7 +264,8 @@ def _case(scratch: Path, sound: Path, seed: int | None) -> Path:
 
 
 def run_kind(folder: Path, kind: str, first: int, n: int) -> Tally:
-    """All cases of a kind, in as many processes as it takes: behind one that dies or hangs, the next goes on."""
+    """All cases of a kind, in as many processes as it takes: behind one that dies or hangs, the
+    next goes on."""
     tally, seed, last = Tally(), first, first + n
     while seed < last:
         command = [
@@ -333,7 +336,8 @@ def table(tallies: dict[str, Tally], command: str, began: float) -> str:
     for kind, t in tallies.items():
         bad = sum(t.failures.values())
         rows.append(
-            f"| {kind} | {t.cases} | {t.read} | {t.refused} | {bad} | {t.slowest_s:.2f} | {t.peak_mb} |"
+            f"| {kind} | {t.cases} | {t.read} | {t.refused} | {bad} | {t.slowest_s:.2f} | "
+            f"{t.peak_mb} |"
         )
     total = [
         sum(v)

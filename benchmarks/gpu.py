@@ -2,8 +2,9 @@
 
     python -m benchmarks.gpu [--seconds 10] [--only KIND]
 
-Random weights: how good they are changes nothing about speed. One simulated 512x512 H.264 video of 60 s, follow crop.
-Some kinds are also measured as `predict --jobs` runs them, several processes on the one GPU, on copies of five minutes.
+Random weights: how good they are changes nothing about speed. One simulated 512x512 H.264 video of
+60 s, follow crop. Some kinds are also measured as `predict --jobs` runs them, several processes on
+the one GPU, on copies of five minutes.
 """
 
 from __future__ import annotations
@@ -146,7 +147,8 @@ def whole(predictor: Predictor, video: Path, config: Config) -> int:
 def training(
     model: Recognizer, config: Config, input_spec: Any, side: int, seconds: float
 ) -> dict[str, Any]:
-    """Steps per second and peak memory of forward and backward on data that lie on the device; nothing is frozen."""
+    """Steps per second and peak memory of forward and backward on data that lie on the device;
+    nothing is frozen."""
     settings, device = config.train, torch.device("cuda")
     torch.cuda.reset_peak_memory_stats()
     batch, time_ = settings.batch_size, settings.train_T
@@ -191,8 +193,8 @@ def rate(work: Any, seconds: float) -> float:
 
 
 class Busy:
-    """Share of the time in which the GPU worked, from its first to its last work, and its memory in use at most, as its
-    driver says."""
+    """Share of the time in which the GPU worked, from its first to its last work, and its memory in
+    use at most, as its driver says."""
 
     def __enter__(self) -> Busy:
         self._seen: list[tuple[int, int]] = []

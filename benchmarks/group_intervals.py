@@ -1,7 +1,9 @@
-"""Intervals of group means and differences of read-outs, as `report` prints them, on simulated animals.
+"""Intervals of group means and differences of read-outs, as `report` prints them, on simulated
+animals.
 
-Part of `python -m benchmarks.coverage`. A population of control and of treated mice stands for all there could be; a
-study draws some of each. Licking is strongly skewed (some mice never lick), walking is not.
+Part of `python -m benchmarks.coverage`. A population of control and of treated mice stands for all
+there could be; a study draws some of each. Licking is strongly skewed (some mice never lick),
+walking is not.
 """
 
 from __future__ import annotations
@@ -100,7 +102,8 @@ def truths(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
 
 
 def coverage_of_groups(studies: int, say: Callable[[str], None] = print) -> list[dict[str, object]]:
-    """By behavior, animals per group, figure and method: the share of intervals that hold the truth."""
+    """By behavior, animals per group, figure and method: the share of intervals that hold the
+    truth."""
     rng = np.random.default_rng(0)
     control, treated = population(rng, 1.0), population(rng, TREATED)
     rows: list[dict[str, object]] = []

@@ -1,7 +1,7 @@
 """How readable the package is, in figures: `python -m benchmarks.house`.
 
-Long lines, conditional expressions, nested comprehensions, comments and complex functions of `src/`,
-each with the limit that the project has set itself. Exits with 1 where a limit is broken.
+Long lines, conditional expressions, nested comprehensions, comments and complex functions of
+`src/`, each with the limit that the project has set itself. Exits with 1 where a limit is broken.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
-"""Keypoints found in the picture alone, in pixels, on real videos: contiguous blocks of frames are held out.
+"""Keypoints found in the picture alone, in pixels, on real videos: contiguous blocks of frames are
+held out.
 
-    python -m benchmarks.keypoints [--steps 500] [--seed 0] [--data DIR] [--accelerator auto] [--jobs 1]
+python -m benchmarks.keypoints [--steps 500] [--seed 0] [--data DIR] [--accelerator auto] [--jobs 1]
 
-`openfield_keypoints`: learn from 80 % of a video, by the points that DeepLabCut has found there, and score on the rest,
-in blocks; and score on 116 frames of *another* video that a human has labelled: none of that video seen, and with the
-first 80 % of them learned from as well. `bottomview_pose`: the same by blocks, after its pose has been moved by two
-frames. No label file is needed: `dolorim train multitask` then learns keypoints alone. The crop follows the animal that
-is found in the picture, not the pose, so that it cannot tell where the points are. Training shifts, scales and mirrors
-it, but does not turn it: the videos show the animal in all directions. The flags are those that version 0.1.0 was
-measured with.
+`openfield_keypoints`: learn from 80 % of a video, by the points that DeepLabCut has found there,
+and score on the rest, in blocks; and score on 116 frames of *another* video that a human has
+labelled: none of that video seen, and with the first 80 % of them learned from as well.
+`bottomview_pose`: the same by blocks, after its pose has been moved by two frames. No label file is
+needed: `dolorim train multitask` then learns keypoints alone. The crop follows the animal that is
+found in the picture, not the pose, so that it cannot tell where the points are. Training shifts,
+scales and mirrors it, but does not turn it: the videos show the animal in all directions. The flags
+are those that version 0.1.0 was measured with.
 """
 
 from __future__ import annotations
@@ -45,12 +47,16 @@ from dolorim.video.reader import FrameStream, probe
 from dolorim.video.writer import VideoWriter
 
 BLOCKS, HELD_OUT = 10, (2, 7)  # of each video: two blocks amid the others
-GAP = 8  # frames at either end of a held-out block that are not scored: their neighbors have been learned from
+# Frames at either end of a held-out block that are not scored: their neighbors have been learned
+# from
+GAP = 8
 STILL = 30  # frames that a labelled frame is shown for, so that the crop comes to rest on it
 LEARNED_STILLS = 93  # of 116, the first
 FLAGS = (
-    "--pose none --temporal none --clip_length 8 --train_T 8 --image_size 128 --convolution_dropout 0 "
-    "--appearance_dropout 0 --aug_invert 0 --aug_rotate 0 --lr 3e-3 --batch_size 4 --ema_decay 0.98 "
+    "--pose none --temporal none --clip_length 8 --train_T 8 --image_size 128 "
+    "--convolution_dropout 0 "
+    "--appearance_dropout 0 --aug_invert 0 --aug_rotate 0 --lr 3e-3 --batch_size 4 --ema_decay "
+    "0.98 "
     "--test_animals held_out --val_animals none"
 )
 FRAMES_PER_STEP = 8 * 4  # train_T times batch_size: as many frames make an epoch's steps
@@ -117,7 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def blocks_of(folder: Path, video: Path, pose: Path, lag: int = 0) -> Task:
-    """Cut a video and its pose into blocks, each a recording of its own; row t of the pose is of frame t - lag."""
+    """Cut a video and its pose into blocks, each a recording of its own; row t of the pose is of
+    frame t - lag."""
     task_length = read_any_track(pose, DataConfig(), 30.0).length_px
     task = Task(folder.name, folder, round(task_length, 1))
     if (folder / "recordings.csv").exists():
@@ -224,7 +231,8 @@ def train(task: Task, given: argparse.Namespace) -> RunFolder:
 
 
 def against_tracker(run: RunFolder) -> dict[str, float]:
-    """The run's own figures of the held-out blocks; beside them, the mean place of each point in the crop."""
+    """The run's own figures of the held-out blocks; beside them, the mean place of each point in
+    the crop."""
     found = run.read_json("metrics.json")["test"]["keypoints"]
     material = load_dataset(run.read_config())
     mean = mean_places(material.part(["learned"]))
@@ -244,7 +252,8 @@ def against_tracker(run: RunFolder) -> dict[str, float]:
 
 
 def places(footage: LabelledRecording) -> np.ndarray:
-    """The tracked points in the crop `(time, keypoint, 2)`, NaN where they are missing or lie outside."""
+    """The tracked points in the crop `(time, keypoint, 2)`, NaN where they are missing or lie
+    outside."""
     video, track = footage.video, footage.track
     assert video is not None
     assert track is not None
@@ -299,20 +308,28 @@ def write(
     about["body_px"] = {t.name: t.body_length_px for t in tasks}
     text = [
         "# Keypoints in real pictures", "", f"`{command}`; {machine()}", "",
-        f"`dolorim train multitask` without label files, `{FLAGS}`. The 3D CNN (light) and the spatial head see the "
-        "picture alone, in a crop that follows the animal found in the picture. Distances in pixels of the video, on "
-        "points in the crop. *Constant*: the mean place of each point in the crop over the frames learned from. "
-        "DeepLabCut's points are a network's, cleaned as in training (likelihood above 0.6, no jumps), not the truth. "
-        "The 116 frames that a human labelled are of another video and another mouse than the tracked one, so no block "
-        "of that video can be scored by them; each is shown standing still, although the network has learned from "
+        f"`dolorim train multitask` without label files, `{FLAGS}`. The 3D CNN (light) and the "
+        "spatial head see the "
+        "picture alone, in a crop that follows the animal found in the picture. Distances in "
+        "pixels of the video, on "
+        "points in the crop. *Constant*: the mean place of each point in the crop over the frames "
+        "learned from. "
+        "DeepLabCut's points are a network's, cleaned as in training (likelihood above 0.6, no "
+        "jumps), not the truth. "
+        "The 116 frames that a human labelled are of another video and another mouse than the "
+        "tracked one, so no block "
+        "of that video can be scored by them; each is shown standing still, although the network "
+        "has learned from "
         "pictures that move.", "",
-        "| scored on | points | outside of the crop | mean error px | median px | body lengths | constant px | "
+        "| scored on | points | outside of the crop | mean error px | median px | body lengths | "
+        "constant px | "
         "crop's side px |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for name, r in rows.items():
         text.append(
-            f"| {name} | {r['points']} | {r.get('outside', '')} | {r['mean_px']:.1f} | {r['median_px']:.1f} | "
+            f"| {name} | {r['points']} | {r.get('outside', '')} | {r['mean_px']:.1f} | "
+            f"{r['median_px']:.1f} | "
             f"{r['body_lengths']:.3f} | {r['constant_px']:.1f} | {r['side_px']:.0f} |"
         )
     epochs = ", ".join(

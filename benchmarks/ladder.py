@@ -2,8 +2,9 @@
 
     python -m benchmarks.ladder [--seeds 5] [--minutes 3] [--jobs 2]
 
-Majority, gradient boosting on pose, video, pose alone, multimodal, multitask, multitask with decoding. Simulated
-animals prove that the parts work together, not how good they are on real ones. One study a seed, one split for all.
+Majority, gradient boosting on pose, video, pose alone, multimodal, multitask, multitask with
+decoding. Simulated animals prove that the parts work together, not how good they are on real ones.
+One study a seed, one split for all.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ def train_all(
     seeds: Sequence[int],
     part: str = "test",
 ) -> dict[str, list[dict[str, Any]]]:
-    """The figures of every variant (arguments of `dolorim train`) on a part of its split, seed by seed."""
+    """The figures of every variant (arguments of `dolorim train`) on a part of its split, seed by
+    seed."""
     jobs = [(name, seed) for seed in seeds for name in variants]
     found = dict(
         zip(
@@ -113,8 +115,8 @@ def train(work: Path, name: str, flags: list[str], seed: int) -> dict[str, Any]:
 
 
 def floors_of(study: Path) -> dict[str, dict[str, Any]]:
-    """The most frequent class for every frame, and the same features of the pose, frame by frame, in boosted trees
-    (probabilities averaged over 15 frames)."""
+    """The most frequent class for every frame, and the same features of the pose, frame by frame,
+    in boosted trees (probabilities averaged over 15 frames)."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = ModelConfig(visual="none", pose="full")
@@ -172,7 +174,8 @@ def mean_and_interval(values: Sequence[float]) -> str:
 
 
 def table(rows: dict[str, list[dict[str, float]]], against: str | None = None) -> list[str]:
-    """Rows of means with intervals; gains in macro-F1, paired by seed, over the row above or over the row `against`."""
+    """Rows of means with intervals; gains in macro-F1, paired by seed, over the row above or over
+    the row `against`."""
     title = f"over {against}" if against else "over the row above"
     lines = [
         f"| | {' | '.join(FIGURES)} | macro-F1 {title}, paired |",

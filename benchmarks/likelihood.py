@@ -1,10 +1,12 @@
-"""Are points that a tracker half believes wrong? Real DeepLabCut files: how far they lie off the points around them.
+"""Are points that a tracker half believes wrong? Real DeepLabCut files: how far they lie off the
+points around them.
 
     python -m benchmarks.likelihood
 
-A point is compared with the straight line between the nearest points before and after it that the tracker is sure of
-(above 0.95), where these are at most 8 frames apart; its distance from that line is given in body lengths. Nothing here
-knows the truth: a paw that moves is off its line, too, as the column of the surest points shows.
+A point is compared with the straight line between the nearest points before and after it that the
+tracker is sure of (above 0.95), where these are at most 8 frames apart; its distance from that line
+is given in body lengths. Nothing here knows the truth: a paw that moves is off its line, too, as
+the column of the surest points shows.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ def main() -> None:
         rows[path.name] = row = of(pose)
         cells = (f"{100 * share:.1f} %: {n_far} of {n}" for share, n_far, n in row)
         text.append(
-            f"| {path.parts[path.parts.index('data') + 1]}, {len(pose.points)} frames | {' | '.join(cells)} |"
+            f"| {path.parts[path.parts.index('data') + 1]}, {len(pose.points)} frames | "
+            f"{' | '.join(cells)} |"
         )
     shares = [
         bins(p)
@@ -70,7 +73,8 @@ def paths() -> list[Path]:
 
 
 def of(pose: Pose) -> list[tuple[float, int, int]]:
-    """For every bin of likelihood: its share of the points, how many are far off, and how many could be compared."""
+    """For every bin of likelihood: its share of the points, how many are far off, and how many
+    could be compared."""
     assert pose.likelihood is not None
     known = np.where(gate(pose, 0.9)[..., None], pose.points, np.nan)
     scale = skeleton_scale_px(known[:, None])

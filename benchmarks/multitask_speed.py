@@ -2,7 +2,8 @@
 
     python -m benchmarks.multitask_speed
 
-Random weights, one simulated 512x512 H.264 video of 60 s with its DeepLabCut file, follow crop at 112 pixels.
+Random weights, one simulated 512x512 H.264 video of 60 s with its DeepLabCut file, follow crop at
+112 pixels.
 """
 
 from __future__ import annotations

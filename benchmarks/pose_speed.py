@@ -1,8 +1,10 @@
-"""What a pose costs when videos are labelled: the multimodal approach with pose files against the video approach.
+"""What a pose costs when videos are labelled: the multimodal approach with pose files against the
+video approach.
 
     python -m benchmarks.pose_speed [--pairs 5]
 
-From file to CSV, random weights, one simulated 512x512 H.264 video of 60 s with its DeepLabCut file; the two in turn.
+From file to CSV, random weights, one simulated 512x512 H.264 video of 60 s with its DeepLabCut
+file; the two in turn.
 """
 
 from __future__ import annotations

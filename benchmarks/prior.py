@@ -2,9 +2,10 @@
 
     python -m benchmarks.prior --work DIR        # minutes; writes results/prior.json
 
-A simulated study is learned from poses alone, once per seed (and split). Test animals are then scored twice with the
-same network: with the prior corrected, as `predict` does, and without, as version 0.1.0 did. The decoder is fitted to
-the same validation animals both times. Simulated: the figures say what the correction does, not how accurate a run is.
+A simulated study is learned from poses alone, once per seed (and split). Test animals are then
+scored twice with the same network: with the prior corrected, as `predict` does, and without, as
+version 0.1.0 did. The decoder is fitted to the same validation animals both times. Simulated: the
+figures say what the correction does, not how accurate a run is.
 """
 
 from __future__ import annotations

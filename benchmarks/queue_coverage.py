@@ -46,7 +46,8 @@ def queue(
 def wrong_frames(
     rng: np.random.Generator, pieces: list[tuple[Piece, float]], accuracy: float, how: str
 ) -> dict[tuple[int, int], int]:
-    """Wrong frames per piece: parts of all pieces, else whole pieces of a kind until there are enough."""
+    """Wrong frames per piece: parts of all pieces, else whole pieces of a kind until there are
+    enough."""
     length = np.array([len(p) for p, _ in pieces])
     unsure = np.array([u for _, u in pieces])
     if how == "partly":

@@ -1,6 +1,8 @@
-"""64 short videos on one and on two simulated Ray nodes of one core each, against one process: speed and equal bytes.
+"""64 short videos on one and on two simulated Ray nodes of one core each, against one process:
+speed and equal bytes.
 
-Both nodes are on this machine, so a second one is worth something only where it has a core to itself.
+Both nodes are on this machine, so a second one is worth something only where it has a core to
+itself.
 
     python -m benchmarks.ray_cluster [--videos 64]
 """

@@ -1,12 +1,14 @@
-"""The recipe of training, taken apart: corrections for rare classes, cleaning of points, and the classic recipe.
+"""The recipe of training, taken apart: corrections for rare classes, cleaning of points, and the
+classic recipe.
 
     python -m benchmarks.recipe [--seeds 3] [--epochs 30] [--jobs 2]
     python -m benchmarks.recipe --choose [--seeds 4]
 
-On simulated studies, animals held out; they prove that parts work together, no more. Poses alone go through the network
-over time (`multitask --visual none`), as this needs no GPU. Every variant learns for the same number of epochs, so that
-a busy machine changes nothing. With `--choose` candidates for the default are asked of the validation animals of other
-studies: so it was chosen, and so it can be chosen again without a look at any test animal.
+On simulated studies, animals held out; they prove that parts work together, no more. Poses alone go
+through the network over time (`multitask --visual none`), as this needs no GPU. Every variant
+learns for the same number of epochs, so that a busy machine changes nothing. With `--choose`
+candidates for the default are asked of the validation animals of other studies: so it was chosen,
+and so it can be chosen again without a look at any test animal.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""How fluent the review page is: a video of two hours, 500 recordings, playback, and key strokes a correction.
+"""How fluent the review page is: a video of two hours, 500 recordings, playback, and key strokes a
+correction.
 
 python -m benchmarks.review [--hours 2] [--minutes 10]
 """
@@ -170,7 +171,8 @@ def children(pid: int) -> list[int]:
 
 
 def playback(page: Page, server: int, minutes: float) -> dict[str, Any]:
-    """Play at normal speed: frames shown a second, the share that was left out, and memory on the way."""
+    """Play at normal speed: frames shown a second, the share that was left out, and memory on the
+    way."""
     page.evaluate(
         """async () => {
           const { on } = await import("/static/state.js");

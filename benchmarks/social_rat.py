@@ -1,7 +1,9 @@
-"""Pose-only learning on real rats, recordings held out: the figures of results/social_rat_features.md.
+"""Pose-only learning on real rats, recordings held out: the figures of
+results/social_rat_features.md.
 
-Two rats, five points each, a third of them missing; stream S1 as social, nonsocial or aggression. Five folds by
-recording. Boosted trees on the features of `dolorim.pose.features` are the baseline of the network.
+Two rats, five points each, a third of them missing; stream S1 as social, nonsocial or aggression.
+Five folds by recording. Boosted trees on the features of `dolorim.pose.features` are the baseline
+of the network.
 
     python -m benchmarks.social_rat [--learner trees network] [--folds 0 1 2 3 4]
 """
@@ -28,18 +30,23 @@ from dolorim.pose.cleaning import clean
 from dolorim.pose.features import pose_features, skeleton_scale_px
 from dolorim.pose.read import read_poses
 
-CLASSES = "id,name,merged\n0,nonsocial,\n1,social,\n2,aggression,\n3,base,none\n"  # base: before and after the test
+# Base: before and after the test
+CLASSES = "id,name,merged\n0,nonsocial,\n1,social,\n2,aggression,\n3,base,none\n"
 RATE_HZ = 30.0  # the files do not say
 LIKELIHOOD = 0.0  # this tracker's median is 0.65, and what it does not believe is missing already
-MAX_GAP = 300  # frames: a rat that is lost is most often beside or under the other one, and comes back close by
+# Frames: a rat that is lost is most often beside or under the other one, and comes back close by
+MAX_GAP = 300
 AVERAGED = 31  # frames
 EVERY = 8  # frames that trees learn from: neighbors are nearly the same
 
 # --- the network's command
 FLAGS = (
-    "--visual none --pose generic --individual all --kp_likelihood_thr 0 --kp_max_gap 300 --temporal tcn --tcn_step 8 "
-    "--pose_reach 0 --dropout 0.4 --train_T 512 --batch_size 16 --lr 1e-3 --weight_decay 0.01 --epochs 24 "
-    "--sampling frames --class_weight_power 0.3 --kp_jitter_std 0.01 --kp_hide 0.1 --aug_stretch 0.2 --aug_border 0 "
+    "--visual none --pose generic --individual all --kp_likelihood_thr 0 --kp_max_gap 300 "
+    "--temporal tcn --tcn_step 8 "
+    "--pose_reach 0 --dropout 0.4 --train_T 512 --batch_size 16 --lr 1e-3 --weight_decay 0.01 "
+    "--epochs 24 "
+    "--sampling frames --class_weight_power 0.3 --kp_jitter_std 0.01 --kp_hide 0.1 --aug_stretch "
+    "0.2 --aug_border 0 "
     "--label_stream S1 --on_conflict warn"
 )
 # ---
@@ -80,7 +87,8 @@ def features_and_labels(
 
 
 def trees(train: list[tuple[np.ndarray, np.ndarray]], test: list[np.ndarray]) -> list[np.ndarray]:
-    """Probabilities `(time, classes)` of boosted trees that see one frame (and what its features hold of others)."""
+    """Probabilities `(time, classes)` of boosted trees that see one frame (and what its features
+    hold of others)."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     x = np.concatenate([f[::EVERY] for f, _ in train])
@@ -122,7 +130,8 @@ def fold_with_trees(work: Path, test: list[str]) -> Scores:
 
 
 def fold_with_network(work: Path, test: list[str]) -> Scores:
-    """One call of the command; its own score of the test recordings, which decoded with what validation had told."""
+    """One call of the command; its own score of the test recordings, which decoded with what
+    validation had told."""
     data, run = real_data("social_rat"), work / f"network_{'_'.join(sorted(test))}"
     command = ["multimodal", "--annotations", str(data / "annotations")]
     command += [

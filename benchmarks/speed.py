@@ -1,7 +1,9 @@
-"""Speed of `dolorim predict` from file to CSV, against decoding alone and against the network run clip by clip.
+"""Speed of `dolorim predict` from file to CSV, against decoding alone and against the network run
+clip by clip.
 
-Simulated 512x512 H.264 video at 30 frames/s; weights are random, which changes nothing about speed. "Steady state" is
-what the second and the third minute of a video add to the time of the first: loading the network is left out.
+Simulated 512x512 H.264 video at 30 frames/s; weights are random, which changes nothing about speed.
+"Steady state" is what the second and the third minute of a video add to the time of the first:
+loading the network is left out.
 
     python -m benchmarks.speed [--device cuda]
 """

@@ -1,7 +1,9 @@
-"""Frames per second of `dolorim predict` on the same files, in one run, beside decoding alone and two usual ways.
+"""Frames per second of `dolorim predict` on the same files, in one run, beside decoding alone and
+two usual ways.
 
-Usual way one: the same weights clip by clip, one clip a decision. Usual way two, where OpenCV is installed: a loop that
-reads a frame, shrinks it and runs the network on the last frames. Both are timed on some frames and scaled.
+Usual way one: the same weights clip by clip, one clip a decision. Usual way two, where OpenCV is
+installed: a loop that reads a frame, shrinks it and runs the network on the last frames. Both are
+timed on some frames and scaled.
 
     python -m benchmarks.throughput [--device cuda] [--files 4] [--seconds 30]
 """
@@ -46,7 +48,9 @@ def decide(predictor: Predictor, images: np.ndarray, centers: np.ndarray) -> Non
     clip = torch.from_numpy(images).to(predictor.device)[None, None].float() / 255
     track = torch.from_numpy(centers).to(predictor.device)[None]
     with torch.inference_mode():
-        predictor.model(Inputs(frames=clip, crop_centers=track), halo=True).actions.softmax(-1).cpu()
+        predictor.model(Inputs(frames=clip, crop_centers=track), halo=True).actions.softmax(
+            -1
+        ).cpu()
 
 
 def clip_by_clip(predictor: Predictor, run: RunFolder, video: Path, frames: int) -> float:
@@ -68,7 +72,8 @@ def clip_by_clip(predictor: Predictor, run: RunFolder, video: Path, frames: int)
 
 
 def opencv_loop(predictor: Predictor, run: RunFolder, video: Path, frames: int) -> float | None:
-    """Seconds for a whole video, read with OpenCV and squeezed to the network's size frame by frame."""
+    """Seconds for a whole video, read with OpenCV and squeezed to the network's size frame by
+    frame."""
     if find_spec("cv2") is None:
         return None
     import cv2  # type: ignore[import-not-found,unused-ignore]

@@ -32,7 +32,8 @@ Browser = sync_api.Browser
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip(
-            "no Chromium here (looked for chromium, chromium-browser, google-chrome and $DOLORIM_CHROMIUM)"
+            "no Chromium here (looked for chromium, chromium-browser, google-chrome and "
+            "$DOLORIM_CHROMIUM)"
         )
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -41,7 +42,8 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visitor:
-    """A browser that knows nothing yet; calling it opens an address. Errors on its pages are collected."""
+    """A browser that knows nothing yet; calling it opens an address. Errors on its pages are
+    collected."""
 
     def __init__(self, browser: Browser) -> None:
         self.context = browser.new_context(viewport={"width": 1280, "height": 800})

@@ -30,7 +30,8 @@ def _talkative() -> None:
 
 @pytest.fixture
 def real_data() -> Path:
-    """The folder of public recordings beside the repository; a test that asks for it is skipped where it is absent."""
+    """The folder of public recordings beside the repository; a test that asks for it is skipped
+    where it is absent."""
     folder = Path(__file__).parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("no real data here (shared/data)")

@@ -1,4 +1,5 @@
-"""What the keys of the review page do to labels, said once more and as plainly as can be: a reference to test against.
+"""What the keys of the review page do to labels, said once more and as plainly as can be: a
+reference to test against.
 
 Labels are lists of one number per frame; -1 is untouched, -2 unsure. Undo keeps whole copies.
 """
@@ -16,7 +17,8 @@ BACKGROUND = 0
 
 @dataclass
 class Stretch:
-    """Frames `[start, stop)` that the keys act on. `edges` says what [ and ] do: "move", "narrow" or "new"."""
+    """Frames `[start, stop)` that the keys act on. `edges` says what [ and ] do: "move", "narrow"
+    or "new"."""
 
     start: int
     stop: int
@@ -188,7 +190,8 @@ class Model:
     def left_to(
         self, labels: Sequence[int], neighbor: int, start: int, stop: int, label: int
     ) -> int:
-        """What frames become that a bout gives up: what its neighbor is; never by chance the same class again."""
+        """What frames become that a bout gives up: what its neighbor is; never by chance the same
+        class again."""
         beside = labels[neighbor] if 0 <= neighbor < len(labels) else UNTOUCHED
         if beside != UNTOUCHED:
             return beside

@@ -11,7 +11,8 @@ _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?")
 
 
 def mutate(data: bytes, seed: int) -> bytes:
-    """One to six changes: bytes flipped, parts cut out, doubled, moved or overwritten, numbers and words replaced."""
+    """One to six changes: bytes flipped, parts cut out, doubled, moved or overwritten, numbers and
+    words replaced."""
     rng = random.Random(seed)
     found = bytearray(data)
     for _ in range(rng.choice([1, 1, 1, 2, 3, 6])):

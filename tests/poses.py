@@ -30,7 +30,8 @@ def wandering(
 
 
 def film_of(track: PoseTrack, size: int = 32, turned: bool = False, seed: int = 0) -> CachedVideo:
-    """Pictures of noise from a window of 64 pixels that goes roughly with the first animal, `turned` or upright."""
+    """Pictures of noise from a window of 64 pixels that goes roughly with the first animal,
+    `turned` or upright."""
     rng, n = np.random.default_rng([seed, 1]), track.n_frames
     middle = np.nan_to_num(
         np.nanmean(np.where(np.isnan(track.points[:, 0]), 100, track.points[:, 0]), 1), nan=100.0

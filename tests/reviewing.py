@@ -1,4 +1,5 @@
-"""A study to review: films whose frames write their own number, and predictions that anybody can work out."""
+"""A study to review: films whose frames write their own number, and predictions that anybody can
+work out."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ def predict(folder: Path, video: Path, n: int = N, bout: int = BOUT, shift: int 
 
 
 def predicted_study(folder: Path, names: Sequence[str] = ("a_201M.mp4", "b_202F.mkv")) -> Path:
-    """Films in `Videos/`, one of them with a variable frame rate, points in `DLC/`, and predictions of them."""
+    """Films in `Videos/`, one of them with a variable frame rate, points in `DLC/`, and predictions
+    of them."""
     for name in names:
         times = TIMES_MS if name.endswith("mkv") else None
         video = write_film(
@@ -81,7 +83,8 @@ def serving(
     blinded: bool = False,
     port: int = 0,
 ) -> Iterator[Served]:
-    """A server in a thread, with everything that the command puts around it; it ends as Ctrl-C ends it."""
+    """A server in a thread, with everything that the command puts around it; it ends as Ctrl-C ends
+    it."""
     desk = Session(review or open_review(place, DataConfig()), rater, blinded=blinded)
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

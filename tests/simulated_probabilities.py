@@ -10,7 +10,8 @@ RATE_HZ = 30.0
 
 
 def evidence(seed: int, frames: int = 3000, quality: float = 2.5) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities `(frames, 4)` and labels `(frames,)` of one simulated animal; bouts last 0.5 to 2 s on average."""
+    """Probabilities `(frames, 4)` and labels `(frames,)` of one simulated animal; bouts last 0.5 to
+    2 s on average."""
     rng = np.random.default_rng(seed)
     labels = rng.choice(4, frames // 10, p=rng.dirichlet([8, 3, 3, 6]))
     seconds = np.array([2.0, 0.5, 1.0, 1.5])[labels] * rng.gamma(3, 1 / 3, len(labels))

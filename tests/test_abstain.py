@@ -36,7 +36,8 @@ ETHOGRAM = Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(CLASSES)), CLA
 
 
 def validated(path: Path, animals: int) -> RunFolder:
-    """A run with kept predictions of its validation animals, of which only the first one shows the last class."""
+    """A run with kept predictions of its validation animals, of which only the first one shows the
+    last class."""
     run = RunFolder(path)
     run.start(Config(), ETHOGRAM, Split(("t",), tuple(f"v{i}" for i in range(animals))))
     for i in range(animals):

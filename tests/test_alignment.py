@@ -34,7 +34,8 @@ def estimate(frames: list[Frame], points: np.ndarray, length_px: float = LENGTH)
 
 
 def run_and_rest(n: int = 600, seed: int = 0) -> tuple[list[Frame], np.ndarray]:
-    """Pictures of a dark oval that runs in circles and rests by turns, and two points of it, `(time, 1, 2, 2)`."""
+    """Pictures of a dark oval that runs in circles and rests by turns, and two points of it,
+    `(time, 1, 2, 2)`."""
     rng = np.random.default_rng(seed)
     speed = np.where(np.arange(n) // 30 % 2, 0.06, 0.0) * rng.uniform(0.7, 1.3, n)
     angle = np.cumsum(speed)

@@ -1,4 +1,5 @@
-"""The approaches through the command line, on a small simulated study: video with pose, several tasks, pose alone."""
+"""The approaches through the command line, on a small simulated study: video with pose, several
+tasks, pose alone."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ from dolorim.pose.read import read_pose
 from dolorim.training.module import Learner
 
 SMALL = (
-    "--trial_length 90 --image_size 32 --clip_length 8 --width 16 --hidden_dim 8 --tcn_layers 3 --pose_reach 4 "
+    "--trial_length 90 --image_size 32 --clip_length 8 --width 16 --hidden_dim 8 --tcn_layers 3 "
+    "--pose_reach 4 "
     "--epochs 2 --batch_size 8 --train_T 16 --accelerator cpu --quiet"
 )
 FLAGS = {

@@ -23,7 +23,8 @@ def only(**knobs):
 def batch_of(frames, track=None, labels=None, seed=0, flip=0.0):
     """`frames` `(batch, time, size, size)` uint8 with a track at rest and no labels, unless given.
 
-    Each window has a seed of its own that follows from `seed`, and a share `flip` of them is mirrored.
+    Each window has a seed of its own that follows from `seed`, and a share `flip` of them is
+    mirrored.
     """
     frames = torch.as_tensor(frames, dtype=torch.uint8)
     shape, rng = frames.shape[:2], np.random.default_rng(seed)
@@ -43,7 +44,8 @@ def noise(n=B, seed=0):
 
 
 def dots(at):
-    """Pictures of a soft dot each, at `(x, y)` `(batch, time, 2)` in sides of the window, 0 its middle."""
+    """Pictures of a soft dot each, at `(x, y)` `(batch, time, 2)` in sides of the window, 0 its
+    middle."""
     grid = (np.arange(S) + 0.5) / S - 0.5
     dx, dy = (
         grid[None, None, None, :] - at[..., 0, None, None],
@@ -122,7 +124,8 @@ def test_where_nothing_is_mirrored_left_stays_left_however_it_is_turned():
 
 
 def handedness(config, seed):
-    """Which side of a turned picture the small one of three dots lies on: -1 where it changed sides."""
+    """Which side of a turned picture the small one of three dots lies on: -1 where it changed
+    sides."""
     big, small = np.array([0.0, 0.25]), np.array([0.2, 0.0])
     changed = [
         places(

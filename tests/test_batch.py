@@ -1,4 +1,5 @@
-"""Work that is spread over several workers: the same bytes, each task once, whoever dies on the way."""
+"""Work that is spread over several workers: the same bytes, each task once, whoever dies on the
+way."""
 
 from __future__ import annotations
 

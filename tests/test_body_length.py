@@ -1,4 +1,5 @@
-"""Animals of one camera are of one length, whatever they do in a clip, in training as in prediction."""
+"""Animals of one camera are of one length, whatever they do in a clip, in training as in
+prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""BORIS: free text in front of tables, projects, points inside states, and bouts that run over two media files."""
+"""BORIS: free text in front of tables, projects, points inside states, and bouts that run over two
+media files."""
 
 import itertools
 import json
@@ -295,7 +296,8 @@ def test_a_bout_that_runs_into_the_next_file_ends_in_the_one_and_goes_on_in_the_
     assert runs_of(found["m1.mp4"]) == [(LICK, 90, 150), (WALK, 150, 240)]
     assert runs_of(found["m2.mp4"]) == [(WALK, 0, 60), (LICK, 60, 240)]
     assert said == [
-        f"{tmp_path / 'm1.csv'}: walk runs from m1.mp4 into the next media file; cut at the end of the one, continued "
+        f"{tmp_path / 'm1.csv'}: walk runs from m1.mp4 into the next media file; cut at the end "
+        "of the one, continued "
         f"at the start of the other"
     ]
 
@@ -333,7 +335,8 @@ def test_the_case_of_two_media_is_labelled_to_the_last_frame(real_data):
 
 @pytest.mark.parametrize("rate_hz", [15, 30000 / 1001, 30, 120, 300, None])
 def test_what_predict_writes_goes_to_boris_and_comes_back_at_every_rate(tmp_path, rate_hz):
-    """The rate in the export is the video's, so that our own reader does not take the video for another one."""
+    """The rate in the export is the video's, so that our own reader does not take the video for
+    another one."""
     n = 900
     steps = (
         np.random.default_rng(0).choice([1 / 30, 1 / 15, 0.02], n - 1)

@@ -1,4 +1,5 @@
-"""The frame cache: a video is decoded once, and never is something stale, foreign or half-written taken for it."""
+"""The frame cache: a video is decoded once, and never is something stale, foreign or half-written
+taken for it."""
 
 import errno
 import json

@@ -257,7 +257,8 @@ def test_the_real_pose_that_is_one_row_too_long_and_two_frames_late_is_found(
     assert "--pose_lag 2" in said
 
 
-# --- a whole project ------------------------------------------------------------------------------------------------
+# --- a whole project
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

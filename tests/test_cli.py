@@ -1,4 +1,5 @@
-"""The command line: exit codes, one clear line for what a user can mend, and nothing slow where nothing is asked."""
+"""The command line: exit codes, one clear line for what a user can mend, and nothing slow where
+nothing is asked."""
 
 from __future__ import annotations
 

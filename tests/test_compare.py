@@ -27,11 +27,10 @@ CLASSES = ("rest", "lick")
 TWO = Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(CLASSES)), CLASSES)
 TRUTH = np.repeat([0, 1, 0, 1], 25)
 TESTED = ("x", "y", "z")
+ONE_SPLIT = Split(("a",), ("b",), TESTED)
 
 
-def scored(
-    path: Path, wrong: int, split: Split | list[Split] = Split(("a",), ("b",), TESTED)
-) -> RunFolder:
+def scored(path: Path, wrong: int, split: Split | list[Split] = ONE_SPLIT) -> RunFolder:
     """A run that was scored on three animals and took the first frames of each for the other class."""
     run = RunFolder(path)
     run.start(Config(), TWO, split)

@@ -1,4 +1,5 @@
-"""Sets of classes that hold the true one as often as promised, and bouts in the order of what they can change."""
+"""Sets of classes that hold the true one as often as promised, and bouts in the order of what they
+can change."""
 
 from __future__ import annotations
 

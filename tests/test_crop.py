@@ -1,4 +1,5 @@
-"""The follow crop: a window of constant size that goes with the animal, whatever way the video is cut into blocks."""
+"""The follow crop: a window of constant size that goes with the animal, whatever way the video is
+cut into blocks."""
 
 from functools import cache
 
@@ -225,7 +226,8 @@ def wandering_mouse(n=200):
 
 
 def write_pose(path, points, seen):
-    """A tracker's table in which points that it did not see are at a corner of the picture, and doubtful."""
+    """A tracker's table in which points that it did not see are at a corner of the picture, and
+    doubtful."""
     write_dlc(
         path, "net", KEYPOINTS, np.where(seen[..., None], points, 3.0), np.where(seen, 0.99, 0.05)
     )

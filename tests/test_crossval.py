@@ -1,4 +1,5 @@
-"""Cross-validation by animal: every animal is scored once, by a network that others have taught and chosen."""
+"""Cross-validation by animal: every animal is scored once, by a network that others have taught and
+chosen."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def settings(study: Path, cache: Path, **changes: object) -> Config:
 
 @pytest.fixture(scope="module")
 def crossed(study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, list[str]]:
-    """A cross-validated run that was stopped in its second fold, and went on; and the folds that were begun."""
+    """A cross-validated run that was stopped in its second fold, and went on; and the folds that
+    were begun."""
     home = tmp_path_factory.mktemp("crossed")
     config, run, begun = settings(study, home / "cache"), RunFolder(home / "run"), []
     real, step = crossval.train_on, Learner.training_step

@@ -1,4 +1,5 @@
-"""Faults, each brought about on purpose: what was finished stays, nothing half stands under a final name, one line."""
+"""Faults, each brought about on purpose: what was finished stays, nothing half stands under a final
+name, one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Features of a frozen network, computed once and kept: heads decide on them as on the pictures themselves."""
+"""Features of a frozen network, computed once and kept: heads decide on them as on the pictures
+themselves."""
 
 from __future__ import annotations
 

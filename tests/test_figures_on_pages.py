@@ -93,8 +93,10 @@ FIGURES: list[tuple[str, str, str, list[str]]] = [
     ),
     (
         "benchmarks/README.md",
-        "{:.1f} px, where the mean position gives {:.0f}; 116 frames of another mouse, labelled by a "
-        "human: {:.1f} px (median {:.1f}), mean position {:.0f}; from below: {:.1f} px, mean position "
+        "{:.1f} px, where the mean position gives {:.0f}; 116 frames of another mouse, labelled "
+        "by a "
+        "human: {:.1f} px (median {:.1f}), mean position {:.0f}; from below: {:.1f} px, mean "
+        "position "
         "{:.0f}",
         "keypoints.json",
         [

@@ -231,8 +231,10 @@ def test_the_real_lower_case_ids_are_three_animals(real_data):
 
 
 BORIS = (
-    "Observation id,Observation date,Description,Observation duration,Observation type,Source,Media duration (s),"
-    "FPS (frame/s),Subject,Behavior,Behavioral category,Behavior type,Start (s),Stop (s),Duration (s),Media file name\n"
+    "Observation id,Observation date,Description,Observation duration,Observation "
+    "type,Source,Media duration (s),"
+    "FPS (frame/s),Subject,Behavior,Behavioral category,Behavior type,Start (s),Stop (s),Duration "
+    "(s),Media file name\n"
 )
 
 

@@ -1,4 +1,5 @@
-"""Windows of poses: those of the whole recording, what a mirror makes of them, and points on their pixels."""
+"""Windows of poses: those of the whole recording, what a mirror makes of them, and points on their
+pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Thirty real ethograms of the formalin test: read-outs are those of the summary tables published with them."""
+"""Thirty real ethograms of the formalin test: read-outs are those of the summary tables published
+with them."""
 
 from __future__ import annotations
 

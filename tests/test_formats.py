@@ -1,4 +1,5 @@
-"""Labels of other tools: what is read, what is said about contradictions, and that ours come back unchanged."""
+"""Labels of other tools: what is read, what is said about contradictions, and that ours come back
+unchanged."""
 
 import dataclasses
 import json
@@ -31,7 +32,8 @@ from ethograms import unmerged
 
 SP = unmerged(["rest", "s", "p"])
 TABULAR = (
-    "Observation id,obs 1,,,\n,,,,\nPlayer #1,/home/x/v.mp4,,,\nTime offset (s),0.0,,,\nvariable,value,,,\n"
+    "Observation id,obs 1,,,\n,,,,\nPlayer #1,/home/x/v.mp4,,,\nTime offset "
+    "(s),0.0,,,\nvariable,value,,,\n"
     "Time,FPS,Subject,Behavior,Status\n"
 )
 NEW = "Observation id\tSource\tTime offset (s)\tMedia duration (s)\tFPS\tSubject\tBehavior\tBehavior type\tTime\t"
@@ -461,20 +463,14 @@ def test_export_writes_every_prediction_with_its_provenance_and_names_what_it_ca
         "a.boris.csv",
         "a.provenance.json",
     ]
-    assert (
-        "b.predictions.csv, line 2: not a prediction"
-        in capsys.readouterr().err
-    )
+    assert "b.predictions.csv, line 2: not a prediction" in capsys.readouterr().err
     (tmp_path / "p" / "b.predictions.csv").write_text(
         "frame,time_s,label,p_s\n0,0,s,1,0.5\n", "utf-8"
     )
     assert (
         main(["export", str(tmp_path / "p"), "--to", "boris", "--out", str(tmp_path / "out")]) == 1
     )
-    assert (
-        "b.predictions.csv, line 2: not a prediction (2 prob"
-        in capsys.readouterr().err
-    )
+    assert "b.predictions.csv, line 2: not a prediction (2 prob" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "nowhere"), "--to", "boris"]) == 2
     assert main(["export", str(tmp_path / "p"), "--to", "boris", "--pose", "x.csv"]) == 2
 

@@ -1,4 +1,5 @@
-"""Damaged files: whatever is in them, they are read, or refused in one line. `benchmarks.fuzz` does this at length."""
+"""Damaged files: whatever is in them, they are read, or refused in one line. `benchmarks.fuzz` does
+this at length."""
 
 import pickle
 from pathlib import Path

@@ -141,7 +141,8 @@ def test_where_nobody_has_tracked_anything_there_are_no_keypoints_to_learn() -> 
 
 
 def spotted(frames: int) -> LabelledRecording:
-    """A recording of an animal that turns about: a bright spot is its mouth, and a dim one its tail base."""
+    """A recording of an animal that turns about: a bright spot is its mouth, and a dim one its tail
+    base."""
     rng = np.random.default_rng(0)
     names = ("mouth", "tail_base")
     angle = rng.uniform(-np.pi, np.pi, frames)

@@ -1,4 +1,5 @@
-"""Keypoint names of other labs: matched however they are spelled, never to another part of the animal."""
+"""Keypoint names of other labs: matched however they are spelled, never to another part of the
+animal."""
 
 import re
 

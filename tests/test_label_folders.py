@@ -1,4 +1,5 @@
-"""Folders of label files in any format: what `agree` and `report` read of them, with and without videos."""
+"""Folders of label files in any format: what `agree` and `report` read of them, with and without
+videos."""
 
 import json
 

@@ -39,7 +39,8 @@ def way_of(path, mask="", stop=None):
 
 
 def follow(folder, mouse, mask="", **scene):
-    """Over three films: distances between crop and animal in body lengths, and the body lengths found."""
+    """Over three films: distances between crop and animal in body lengths, and the body lengths
+    found."""
     distances, lengths = [], []
     for seed in range(3):
         truth = mouse_film(folder / f"{seed}.mp4", mouse, seed=seed, size_px=SIZE, **scene)

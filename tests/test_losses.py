@@ -19,7 +19,8 @@ EVEN = np.array([0.5, 0.5])
 
 
 def loss_of(logits: Any, labels: Any, shares: np.ndarray = EVEN, **settings: Any) -> float:
-    """The loss of logits `(stages, batch, time, classes)` in one process, classes not weighted unless asked."""
+    """The loss of logits `(stages, batch, time, classes)` in one process, classes not weighted
+    unless asked."""
     loss = FrameLoss(TrainConfig(**{"class_weights": "none", **settings}), shares)
     return float(loss(torch.as_tensor(logits), torch.as_tensor(labels), lambda value: value))
 

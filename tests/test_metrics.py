@@ -1,4 +1,5 @@
-"""Frame-wise and segment-wise scores, against scikit-learn, the MS-TCN evaluation and published numbers."""
+"""Frame-wise and segment-wise scores, against scikit-learn, the MS-TCN evaluation and published
+numbers."""
 
 import json
 from functools import cache

@@ -1,4 +1,5 @@
-"""Which side a name says, what a mirror makes of it, and that nothing is mirrored that has no name in the mirror."""
+"""Which side a name says, what a mirror makes of it, and that nothing is mirrored that has no name
+in the mirror."""
 
 from __future__ import annotations
 

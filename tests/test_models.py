@@ -20,7 +20,8 @@ SIZE, CLASSES = 32, 3
 
 
 def recognizer(clip_length: int, seed: int = 0) -> Recognizer:
-    """A small trained-looking network: its normalizations have seen data, so that they do something."""
+    """A small trained-looking network: its normalizations have seen data, so that they do
+    something."""
     torch.manual_seed(seed)
     model = build_recognizer(ModelConfig(clip_length=clip_length), CLASSES)
     model.train()

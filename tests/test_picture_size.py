@@ -1,4 +1,5 @@
-"""A picture that changes its size in the middle of a file: it is said, and what is done with the frames is true."""
+"""A picture that changes its size in the middle of a file: it is said, and what is done with the
+frames is true."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ N, REST, LICK, WALK = 240, 0, 1, 2
 TRUTH = [REST] * 100 + [LICK] * 50 + [WALK] * 90
 SECONDS = "start_s,stop_s,label\n0.000,3.333,rest\n3.333,5.000,lick\n5.000,8.000,walk\n"
 BORIS = (
-    "Observation id,Source,Time offset (s),Media duration (s),FPS (frame/s),Subject,Behavior,Behavior type,Start (s),"
+    "Observation id,Source,Time offset (s),Media duration (s),FPS "
+    "(frame/s),Subject,Behavior,Behavior type,Start (s),"
     "Stop (s),Media file name\n"
 )
 ROWS = [(0.0, 3.333, "rest"), (3.333, 5.0, "lick"), (5.0, 8.0, "walk")]

@@ -28,7 +28,8 @@ def one_point(points, likelihood=None):
 
 
 def mice(n=200, length=BODY_PX, seed=0):
-    """A mouth and a tail base of an animal that is stretched to its full length now and then, and often half of it."""
+    """A mouth and a tail base of an animal that is stretched to its full length now and then, and
+    often half of it."""
     rng = np.random.default_rng(seed)
     stretch = length * np.where(np.arange(n) % 10 == 0, 1.0, rng.uniform(0.4, 0.9, n))
     angle = rng.uniform(0, 2 * np.pi, n)
@@ -111,7 +112,8 @@ def test_after_a_true_leap_the_animal_stays_where_it_went():
 def test_the_longer_a_point_was_not_seen_the_farther_away_it_may_be_seen_again(
     away, frames, jumped
 ):
-    """A point stands still, is lost, and at the end of the recording is seen once: 0.3 body lengths times sqrt(n)."""
+    """A point stands still, is lost, and at the end of the recording is seen once: 0.3 body lengths
+    times sqrt(n)."""
     points = np.full((20 + frames, 1, 2), 50.0)
     points[20:] = np.nan
     points[-1] = [50 + away, 50]

@@ -1,4 +1,5 @@
-"""Pose tables as trackers and spreadsheets write them, and what is said about those that cannot be read."""
+"""Pose tables as trackers and spreadsheets write them, and what is said about those that cannot be
+read."""
 
 import io
 import tempfile

@@ -1,4 +1,5 @@
-"""Features of poses: local, and the same wherever, however large and in which order the animals are."""
+"""Features of poses: local, and the same wherever, however large and in which order the animals
+are."""
 
 import math
 import time
@@ -138,7 +139,8 @@ def test_in_a_mirror_left_and_right_change_places_and_what_is_across_changes_its
 
 
 def mirror_graph(name):
-    """The graph's feature on the other side: what runs from left to right may be named backwards there."""
+    """The graph's feature on the other side: what runs from left to right may be named backwards
+    there."""
     swapped = name.translate(str.maketrans("LR", "RL"))
     return swapped if swapped in FEATURES else "-".join(reversed(swapped.split("-")))
 

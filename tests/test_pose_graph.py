@@ -51,7 +51,8 @@ def test_the_features_are_the_eighteen_that_were_agreed():
 
 
 def test_a_square_mouse_has_the_lengths_and_angles_of_a_square():
-    """Mouth and tail base lie 200 px apart, each 50 px before and behind a square of paws with sides of 100 px."""
+    """Mouth and tail base lie 200 px apart, each 50 px before and behind a square of paws with
+    sides of 100 px."""
     row = np.array([[0, 100], [-50, 50], [50, 50], [-50, -50], [50, -50], [0, -100]], float)
     found = dict(zip(FEATURES, graph(row[None])[0].tolist(), strict=True))
     assert found["mouth-tail_base"] == 2
@@ -75,7 +76,8 @@ def test_a_mouse_that_is_elsewhere_turned_and_filmed_larger_has_the_same_feature
     one, two = graph(points), graph(scale * points @ turn + shift, 100 * scale)
     lengths = slice(len(LENGTHS))
     np.testing.assert_allclose(one[:, lengths], two[:, lengths], atol=1e-9)
-    # Where two corners of a triangle are at one place there is no angle, and rounding would make one up.
+    # Where two corners of a triangle are at one place there is no angle, and rounding would make
+    # one up.
     at = {name: points[:, i] for i, name in enumerate(KEYPOINTS)}
     for k, (a, middle, b) in enumerate(ANGLES, len(LENGTHS)):
         sides = np.minimum(*(np.hypot(*(at[end] - at[middle]).T) for end in (a, b)))
@@ -107,7 +109,8 @@ def test_every_feature_of_every_triangle_is_finite_and_in_range(points):
 
 @pytest.mark.parametrize("side", [1, -1])
 def test_the_angle_of_a_flat_triangle_keeps_its_slope(side):
-    """A paw that leaves the line of the body by a hair turns by as much: the arc cosine would say by nothing at all."""
+    """A paw that leaves the line of the body by a hair turns by as much: the arc cosine would say
+    by nothing at all."""
     row = np.array([[0, 0], [100 * side, 0], [1, 30], [2, 40], [3, 50], [100, 0]], float)
     hair = np.array(row)
     hair[1, 1] += 1e-7
@@ -128,7 +131,8 @@ def test_the_angle_at_two_corners_in_one_place_is_0_on_whichever_side_they_lie()
     row = np.zeros((1, 6, 2))
     for far in ([1, 1], [-1, 1], [-1, -1], [1, -1]):
         row[0, 4:] = (
-            far  # a hind paw on the tail base: the other hind paw is elsewhere, but there is no corner
+            # A hind paw on the tail base: the other hind paw is elsewhere, but there is no corner
+            far
         )
         assert graph(row)[0, FEATURES.index("L_hindpaw-tail_base-R_hindpaw")] == 0
 

@@ -86,7 +86,8 @@ def test_all_forty_recordings_of_two_rats_read_to_five_points_an_animal(real_dat
         missing += [p.missing.mean() for p in poses]
         assert all(not p.notes for p in poses)
     assert np.mean(missing) == pytest.approx(0.366, abs=0.001)
-    # pandas takes a first row without any point for the name of the index: with a header of levels it loses frame 0.
+    # pandas takes a first row without any point for the name of the index: with a header of levels
+    # it loses frame 0.
     table = pd.read_csv(paths[0], header=None, skiprows=4, index_col=0, dtype=str)
     one, two = read_poses(paths[0])
     assert_is(one, table.iloc[:, :15])

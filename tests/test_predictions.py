@@ -94,7 +94,8 @@ def test_a_bout_lasts_until_the_frame_after_it_and_the_last_frame_as_long_as_a_u
 
 
 def test_times_count_from_the_first_frame_wherever_the_clock_of_the_container_begins(tmp_path):
-    """Version 0.1.0 wrote the container's clock into its tables: 300.825 s for a bout that begins after 0.825 s."""
+    """Version 0.1.0 wrote the container's clock into its tables: 300.825 s for a bout that begins
+    after 0.825 s."""
     late = Predictions(
         "v",
         ("rest", "lick"),

@@ -23,7 +23,8 @@ SEEN_AS = np.array(
 
 
 def posterior(shares: np.ndarray) -> np.ndarray:
-    """How likely each class is by Bayes' rule, `(picture, class)`, among frames with these shares of classes."""
+    """How likely each class is by Bayes' rule, `(picture, class)`, among frames with these shares
+    of classes."""
     joint = (SEEN_AS * shares[:, None]).T
     return joint / joint.sum(1, keepdims=True)
 
@@ -120,7 +121,8 @@ def test_a_window_in_the_mirror_shows_the_other_side_and_shares_count_that() -> 
 
 
 def skewed(seed: int, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Simulated evidence as a network would give it that takes classes for more or less frequent than they are."""
+    """Simulated evidence as a network would give it that takes classes for more or less frequent
+    than they are."""
     p, y = evidence(seed)
     p = p / factors
     return p / p.sum(1, keepdims=True), y

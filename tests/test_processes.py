@@ -1,4 +1,5 @@
-"""Two processes that train together do what one does with batches of twice the size, and one can take over from two."""
+"""Two processes that train together do what one does with batches of twice the size, and one can
+take over from two."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ sys.exit(main(sys.argv[2:]))
 
 
 def settings(study: Path, devices: int) -> Config:
-    """A run on poses alone in which nothing depends on how a batch is divided: no dropout, no batch normalization."""
+    """A run on poses alone in which nothing depends on how a batch is divided: no dropout, no batch
+    normalization."""
     data = DataConfig(
         dlc=study / "DLC",
         annotations=study / "Annotations",

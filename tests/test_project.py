@@ -17,7 +17,8 @@ ROWS = "Frame,Action\n" + "".join(f"{i},{i % 8}\n" for i in range(20))
 
 
 def project(folder, videos, labels=(), **files):
-    """A project's folder with empty videos, label files of 20 rows, and files by name (recordings_csv="...")."""
+    """A project's folder with empty videos, label files of 20 rows, and files by name
+    (recordings_csv="...")."""
     for name in videos:
         (folder / "Videos" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "Videos" / name).touch()

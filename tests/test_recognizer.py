@@ -1,4 +1,5 @@
-"""All compositions of the one network: shapes, chunks that equal the whole, and what may be missing."""
+"""All compositions of the one network: shapes, chunks that equal the whole, and what may be
+missing."""
 
 from __future__ import annotations
 
@@ -112,7 +113,8 @@ def _inputs(input_spec: InputSpec, footage: LabelledRecording) -> Inputs:
 
 @functools.cache
 def _settled(name: str) -> Recognizer:
-    """The network with normalizations that have seen data, and with something to say where it starts with zeros."""
+    """The network with normalizations that have seen data, and with something to say where it
+    starts with zeros."""
     config, skeleton = MODELS[name]
     torch.manual_seed(0)
     model = build_recognizer(config, CLASSES, skeleton, SIZE)

@@ -41,7 +41,8 @@ def predicted(name: str, labels: np.ndarray, names: tuple[str, ...] = NAMES) -> 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Eight animals: the four of the group "<treated>" lick three times as long as the four controls."""
+    """Eight animals: the four of the group "<treated>" lick three times as long as the four
+    controls."""
     rng = np.random.default_rng(0)
     rows = []
     for i in range(8):
@@ -254,7 +255,8 @@ def scored_run(
     truth: np.ndarray = TRUTH,
     **more: object,
 ) -> Path:
-    """A run over two classes that was scored on some animals, all of them labelled and predicted alike."""
+    """A run over two classes that was scored on some animals, all of them labelled and predicted
+    alike."""
     run = folder / "run"
     ethogram = Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(TWO)), TWO)
     write_ethogram(run / "ethogram.toml", ethogram)
@@ -311,8 +313,8 @@ def test_a_class_that_the_run_does_not_find_is_not_compared(
     assert main(report(folder, "--run", str(run))) == 0
     said = capsys.readouterr().err
     assert (
-        "Nothing can be said about lick: on animals that were held out of the run it finds 0 % of it"
-        in said
+        "Nothing can be said about lick: on animals that were held out of the run it finds 0 % of "
+        "it" in said
     )
     assert "o difference" not in said
     first = (folder / "out/report.html").read_text("utf-8").split("<h2>")[0]

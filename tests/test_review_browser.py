@@ -1,4 +1,5 @@
-"""The review page in a real browser: what is shown is the very frame, and what is done is what is saved."""
+"""The review page in a real browser: what is shown is the very frame, and what is done is what is
+saved."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Predictions of a usual film, of one with a variable frame rate, and of one that is stored turned."""
+    """Predictions of a usual film, of one with a variable frame rate, and of one that is stored
+    turned."""
     folder = tmp_path_factory.mktemp("films")
     predicted_study(folder, ("a_201M.mp4", "b_202F.mkv"))
     turned(folder / "Videos" / "a_201M.mp4", folder / "Videos" / "c_203M.mp4")

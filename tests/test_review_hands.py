@@ -33,8 +33,10 @@ CORE = ("[", "]", "2", "3", "Delete", "Enter", "c", "z", "ArrowRight", "ArrowDow
 MORE = ("u", "Shift+Z", "ArrowLeft", "Shift+ArrowRight", "ArrowUp", "s", "m", "Escape")
 FRAMES = 14
 
-# Every sequence of keys, each answered with what the page would show: labels with the stroke that is being painted,
-# the playhead, and what a key would act on. The keys do here what keys.js and the player make of them.
+# Every sequence of keys, each answered with what the page would show: labels with the stroke that
+# is being painted,
+# the playhead, and what a key would act on. The keys do here what keys.js and the player make of
+# them.
 DRIVER = """
 async ({ start, sequences, keys, depth }) => {
   const hands = await import("/static/hands.js");
@@ -151,7 +153,8 @@ def start_of(model: Model) -> dict[str, Any]:
 
 
 def only_what_was_shown(before: Model, key: str, after: Model) -> None:
-    """What changes was shown before as what the key acts on; playing on, it is the frame that is painted now."""
+    """What changes was shown before as what the key acts on; playing on, it is the frame that is
+    painted now."""
     changed = [
         i for i, (a, b) in enumerate(zip(before.shown(), after.shown(), strict=True)) if a != b
     ]

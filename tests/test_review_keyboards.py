@@ -1,4 +1,5 @@
-"""Keys mean what they write, on any keyboard; what is typed into the frame box is a frame or a time."""
+"""Keys mean what they write, on any keyboard; what is typed into the frame box is a frame or a
+time."""
 
 from __future__ import annotations
 

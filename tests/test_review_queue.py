@@ -103,7 +103,8 @@ def test_few_pieces_give_no_interval_and_say_how_many_are_missing() -> None:
 
 
 def test_a_dozen_pieces_without_an_error_do_not_make_the_model_perfect() -> None:
-    """Of 12 independent draws without an error, the exact interval reaches down to 0.025 ** (1 / 12) = 0.735."""
+    """Of 12 independent draws without an error, the exact interval reaches down to 0.025 ** (1 /
+    12) = 0.735."""
     order = draw(pool(n=100), ANIMALS, 0)
     found = estimate(order, [0] * 12, [0] * 12)
     assert found.accuracy == 1
@@ -115,7 +116,8 @@ def test_a_dozen_pieces_without_an_error_do_not_make_the_model_perfect() -> None
 def wrong_frames(
     pieces: list[tuple[Piece, float]], share: float, how: str, rng: np.random.Generator
 ) -> dict[Piece, int]:
-    """So many frames are wrong, in whole pieces: any, those that the model is sure of, the long, or the short ones."""
+    """So many frames are wrong, in whole pieces: any, those that the model is sure of, the long, or
+    the short ones."""
     length = np.array([len(p) for p, _ in pieces])
     unsure = np.array([u for _, u in pieces])
     score = {"any": rng.random(len(pieces)), "sure": unsure, "long": -length, "short": length}[how]

@@ -1,4 +1,5 @@
-"""The server: only for who has the token, only the opened project, and what it says is what the files say."""
+"""The server: only for who has the token, only the opened project, and what it says is what the
+files say."""
 
 from __future__ import annotations
 
@@ -407,7 +408,8 @@ def test_a_blinded_rater_writes_nothing_but_what_is_the_raters(tmp_path: Path) -
 
 def test_the_command_serves_until_it_is_stopped_and_imports_no_torch(place: Path) -> None:
     code = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "  # a shell's & makes it ignored
+        # A shell's & makes it ignored
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from dolorim.cli import main; code = main(sys.argv[1:]); "
         "assert 'torch' not in sys.modules; sys.exit(code)"
     )

@@ -69,7 +69,8 @@ def visit(browser: Browser) -> Iterator[Visitor]:
 
 
 def paint_until(page: Page, frame: int) -> None:
-    """Play from the start, and paint class 3 from the first frames on; the stroke is left unfinished."""
+    """Play from the start, and paint class 3 from the first frames on; the stroke is left
+    unfinished."""
     press(page, "Home", ",", " ", "3")
     page.wait_for_function(f"f => ({FRAME})() >= f", arg=frame)
 

@@ -1,4 +1,5 @@
-"""The crop is planned from the same frames whatever container a stream lies in, with or without an index."""
+"""The crop is planned from the same frames whatever container a stream lies in, with or without an
+index."""
 
 from __future__ import annotations
 

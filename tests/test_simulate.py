@@ -1,4 +1,5 @@
-"""The simulated study: what a lab would hand over, with behaviors as rare and as short as real ones."""
+"""The simulated study: what a lab would hand over, with behaviors as rare and as short as real
+ones."""
 
 import csv
 import dataclasses

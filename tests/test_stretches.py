@@ -82,8 +82,8 @@ def test_one_recording_that_broke_off_does_not_shorten_all_others() -> None:
     said = " ".join(map(str, findings))
     assert "window phase I: too short in vcontrol3; left out of it" in said
     assert (
-        "planned to 60 min, but the recordings end at 30 min; it is 15-30 min here, 33 % of the plan"
-        in said
+        "planned to 60 min, but the recordings end at 30 min; it is 15-30 min here, 33 % of the "
+        "plan" in said
     )
     assert "phase II (15-30 min)" in methods(study, assay, {"correction": "holm"})
     assert collect(study, assay)["animals"].query("animal == 'control3'").empty

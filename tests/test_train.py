@@ -1,4 +1,5 @@
-"""Training end to end on a small simulated study: what it leaves behind, how it goes on, and how it refuses."""
+"""Training end to end on a small simulated study: what it leaves behind, how it goes on, and how it
+refuses."""
 
 from __future__ import annotations
 

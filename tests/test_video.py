@@ -22,7 +22,8 @@ N = 50
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    """50 numbered frames in H.264 with frames that are stored in another order than they are shown (B-frames)."""
+    """50 numbered frames in H.264 with frames that are stored in another order than they are shown
+    (B-frames)."""
     return write_film(
         tmp_path_factory.mktemp("film") / "numbered.mp4",
         numbered(N),

@@ -39,7 +39,8 @@ def video(time: int) -> torch.Tensor:
 
 
 def original_tokens(state: State, clip: torch.Tensor, layers: int, heads: int) -> torch.Tensor:
-    """VideoMAE2 as published, written anew: `(batch, 3, 16, height, width)` -> tokens `(batch, token, width)`."""
+    """VideoMAE2 as published, written anew: `(batch, 3, 16, height, width)` -> tokens `(batch,
+    token, width)`."""
     kernel = state["patch_embed.proj.weight"]
     patches = (
         clip.unfold(2, 2, 2).unfold(3, 16, 16).unfold(4, 16, 16)

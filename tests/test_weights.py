@@ -1,4 +1,5 @@
-"""Weights of pretrained encoders: all of them or none, from a file that holds tensors and nothing else."""
+"""Weights of pretrained encoders: all of them or none, from a file that holds tensors and nothing
+else."""
 
 from __future__ import annotations
 

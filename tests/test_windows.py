@@ -1,4 +1,5 @@
-"""Training windows: the recording's own frames and labels, real context around them, every bout equally often."""
+"""Training windows: the recording's own frames and labels, real context around them, every bout
+equally often."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,8 @@ def recording(labels, name="a"):
 
 
 def video_of(rec):
-    """A video in which the picture at frame i is i everywhere and the window's center is at (i, -i)."""
+    """A video in which the picture at frame i is i everywhere and the window's center is at (i,
+    -i)."""
     i = np.arange(rec.n_frames)
     images = np.repeat(i.astype(np.uint8), 4).reshape(-1, 2, 2)
     centers, angles_rad = np.stack([i, -i], 1).astype(np.float32), np.zeros(len(i), np.float32)

@@ -1,4 +1,5 @@
-"""One pool for all: what a killed worker, a bug, or a broken file does to extraction, to the check, to a batch."""
+"""One pool for all: what a killed worker, a bug, or a broken file does to extraction, to the check,
+to a batch."""
 
 from __future__ import annotations
 

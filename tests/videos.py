@@ -27,7 +27,8 @@ def write_film(
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Write gray pictures `(height, width)` uint8, 0 black and 255 white, as a video in limited or full range."""
+    """Write gray pictures `(height, width)` uint8, 0 black and 255 white, as a video in limited or
+    full range."""
     height, width = images[0].shape
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", container_options=container_options or {}) as container:
@@ -51,7 +52,8 @@ def write_film(
 
 
 def numbered(n: int, height: int = 64, width: int = 96) -> list[np.ndarray]:
-    """Pictures with soft moving stripes; eight squares along the top edge write each one's number in bits."""
+    """Pictures with soft moving stripes; eight squares along the top edge write each one's number
+    in bits."""
     y, x = np.mgrid[:height, :width]
     pictures = []
     for i in range(n):
@@ -81,8 +83,8 @@ def mouse_film(
 ) -> np.ndarray:
     """Film a simulated mouse and return where its center is, `(time, 2)` in pixels.
 
-    A `still` one breathes, but does not leave its place; else it walks for half of the film at least. `light` is where
-    a reflection lies on the floor, `overlay` draws into each picture.
+    A `still` one breathes, but does not leave its place; else it walks for half of the film at
+    least. `light` is where a reflection lies on the floor, `overlay` draws into each picture.
     """
     rng = np.random.default_rng(seed)
     labels = np.zeros(n_frames, np.int16)

@@ -19,7 +19,8 @@ from dolorim.video.body_length import BodyLengths
 def worker(folder: Path, number: int) -> Callable[[str], str]:
     """Answers in capitals; what it is told says what happens.
 
-    'bad' fails, 'slip' fails once, 'bug' raises what nobody expects, 'mortal' kills the worker once, 'fatal' always.
+    'bad' fails, 'slip' fails once, 'bug' raises what nobody expects, 'mortal' kills the worker
+    once, 'fatal' always.
     """
 
     def work(task: str) -> str:
@@ -40,7 +41,8 @@ def worker(folder: Path, number: int) -> Callable[[str], str]:
 
 
 def kill_once(folder: Path, name: str) -> None:
-    """Kill this process where a task of a name that begins with 'mortal' is met first, or 'fatal' is met at all."""
+    """Kill this process where a task of a name that begins with 'mortal' is met first, or 'fatal'
+    is met at all."""
     first = not (folder / name).exists()
     (folder / name).touch()
     if name.startswith("fatal") or (name.startswith("mortal") and first):
@@ -62,7 +64,8 @@ def mortal_builder(
 def mortal_examiner(
     folder: Path, config: DataConfig, number: int
 ) -> Callable[[tuple[int, Source]], Examined]:
-    """What looks at recordings in `check`, killed as their names say; 'buggy' raises what nobody expects."""
+    """What looks at recordings in `check`, killed as their names say; 'buggy' raises what nobody
+    expects."""
 
     def examine(task: tuple[int, Source]) -> Examined:
         kill_once(folder, task[1].name)

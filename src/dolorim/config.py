@@ -126,9 +126,10 @@ class ModelConfig:
     """The network: an encoder per stream, their fusion, a temporal network, and heads."""
 
     visual: Visual = "cnn3d"
-    """Encoder of the video. cnn3d: the 3D CNN; motion_features: its measurements of shape and motion
-    without its convolutions, best where there are only a few bouts of each behavior; vit_2d: a 2D
-    transformer or ConvNet frame by frame; videomae2_3d: VideoMAE clip by clip; none: poses alone."""
+    """Encoder of the video. cnn3d: the 3D CNN; motion_features: its measurements of shape and
+    motion without its convolutions, best where there are only a few bouts of each behavior; vit_2d:
+    a 2D transformer or ConvNet frame by frame; videomae2_3d: VideoMAE clip by clip; none: poses
+    alone."""
     pose: PoseKind = "none"
     """Features of the pose. graph: the 18 lengths and angles of the six keypoints; full: these and
     more; generic: those of any skeleton and any number of animals; none: poses are not used."""

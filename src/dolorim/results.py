@@ -48,7 +48,7 @@ class Prediction:
 
     @cached_property
     def frames(self) -> pd.DataFrame:
-        """A row per frame: `frame`, `time_s`, `label` (None where it was left open), `p_<class>`."""
+        """A row per frame: `frame`, `time_s`, `label` (None where left open), `p_<class>`."""
         p = self.predictions
         names = np.array([*p.classes, None], object)  # index -1 is None
         columns = {"frame": np.arange(len(p.labels)), "time_s": p.time_s, "label": names[p.labels]}

@@ -98,7 +98,8 @@ def _group_line(group: Sequence[Finding]) -> str:
     remedy = f"; {first.remedy}" if first.remedy else ""
     more = len(group) - SHOWN_NAMES
     return (
-        f"{first.severity}{name}: {len(group)} times, for example {Path(first.where).name}: {first.what}{remedy} "
+        f"{first.severity}{name}: {len(group)} times, for example {Path(first.where).name}: "
+        f"{first.what}{remedy} "
         f"({names} and {more} more; --all lists them)"
     )
 

@@ -90,7 +90,7 @@ def _refuse_unread_settings(arguments: Sequence[str], kind: type, program: str) 
 
 
 def check_targets(given: Any) -> None:
-    """Can the results be written where the command line says? Raises `UserError` before any work."""
+    """Raise `UserError`, before any work, where results cannot be written."""
     settings = getattr(given, "settings", {})
     for name in _FOLDERS:
         path = getattr(given, name, None) or settings.get(name)

@@ -1,4 +1,4 @@
-"""Flags of the settings that a verb reads, made from the fields of `Config` and their docstrings."""
+"""Flags for the settings that a verb reads, made from the fields of `Config`."""
 
 from __future__ import annotations
 

@@ -30,7 +30,10 @@ class ShortHelp:
 def _built_in_ethogram() -> str:
     """The classes that count without a table of the lab's own, as one paragraph."""
     behaviors = ", ".join(f"{raw.id} {raw.name}" for raw in PAIN.raw)
-    return f"Without classes.csv or ethogram.toml the behaviors are {behaviors}.\nBy default, {PAIN.merging_note()}."
+    return (
+        f"Without classes.csv or ethogram.toml the behaviors are {behaviors}.\n"
+        f"By default, {PAIN.merging_note()}."
+    )
 
 
 _STUDY_FILES = {
@@ -167,7 +170,7 @@ HELP = {
         {
             "options": {
                 "--json FILE": "also write the figures to this file",
-                "--seen_animals_too": "score animals that the run has learned from; the figures say so",
+                "--seen_animals_too": "score animals that the run has learned from too",
             },
             "another study": {
                 key: text for key, text in _STUDY_FILES.items() if not key.startswith("--classes")
@@ -181,12 +184,13 @@ HELP = {
     ),
     "dolorim report": ShortHelp(
         "dolorim report LABELS --groups FILE [OPTIONS]",
-        "Read-outs, statistics between groups and figures on one page, from predictions or label files.",
+        "Read-outs, statistics between groups and figures on one page, from predictions or label "
+        "files.",
         {
             "what is compared": {
                 "--groups FILE": "table file,animal,group[,treated_side][,...]",
                 "--control NAME": "the group that others are compared with",
-                "--assay NAME": "whole, formalin, von_frey, acetone, hargreaves, cfa, home_cage, or a .toml",
+                "--assay NAME": "formalin, von_frey, acetone, hargreaves, cfa, ... or a .toml",
                 "--pain a,b": "the pain behaviors, the most telling first",
                 "--within day": "several sessions of each animal, told apart by this column",
                 "--second_factor sex": "a second factor between animals",
@@ -202,7 +206,8 @@ HELP = {
             },
         },
         (
-            "dolorim report labels --groups groups.csv --assay formalin --run runs/first --out report",
+            "dolorim report labels --groups groups.csv --assay formalin --run runs/first --out "
+            "report",
         ),
     ),
     "dolorim review": ShortHelp(
@@ -242,7 +247,8 @@ HELP = {
     ),
     "dolorim extract": ShortHelp(
         "dolorim extract PROJECT [OPTIONS]",
-        "Decode every video once into the frame cache that training reads. `train` does it by itself.",
+        "Decode every video once into the frame cache that training reads. `train` does it by "
+        "itself.",
         {
             "options": {
                 "--approach NAME": "whose pictures: video, multimodal or multitask",

@@ -29,13 +29,15 @@ def compare_held_out(one: RunFolder, two: RunFolder, seen_too: bool = False) -> 
     if seen and not seen_too:
         name, known = next(iter(seen.items()))
         raise UserError(
-            f"{name}: has learned from {', '.join(known)}, on which the other was scored; score both on a project of "
+            f"{name}: has learned from {', '.join(known)}, on which the other was scored; score "
+            "both on a project of "
             f"other animals, or ask for it with --seen_animals_too"
         )
     if tested[0] != tested[1]:
         first, second = (", ".join(sorted(t)) for t in tested)
         raise UserError(
-            f"{one.path} was scored on {first}, {two.path} on {second}; train both with the same --test_animals or "
+            f"{one.path} was scored on {first}, {two.path} on {second}; train both with the same "
+            "--test_animals or "
             f"folds, or name a project to score both on"
         )
     parts = ["folds" if run.is_cross_validated else "test" for run in (one, two)]
@@ -74,7 +76,8 @@ def _compared(
     ethogram, other = one.read_ethogram(), two.read_ethogram()
     if ethogram.classes != other.classes:
         raise UserError(
-            f"{one.path} knows the classes {', '.join(ethogram.classes)}, {two.path} {', '.join(other.classes)}; "
+            f"{one.path} knows the classes {', '.join(ethogram.classes)}, {two.path} "
+            f"{', '.join(other.classes)}; "
             f"runs can only be compared on the same ones"
         )
     found = [
@@ -84,7 +87,8 @@ def _compared(
         if name not in found[0] or name not in found[1]:
             lacking = one if name not in found[0] else two
             raise UserError(
-                f"{lacking.path}: was not scored on {name}; evaluate both runs again on the same recordings"
+                f"{lacking.path}: was not scored on {name}; evaluate both runs again on the same "
+                "recordings"
             )
         a, b = (f[name] for f in found)
         if a.animal != b.animal or a.truth.tolist() != b.truth.tolist():

@@ -50,9 +50,12 @@ def evaluate_recordings(
             probabilities = decoder.calibrated(decided.probabilities)
             labels = _decoded(one, decided.probabilities, decoder)
             meta = {
-                "dolorim": __version__, "run": str(run.path), "video": str(recording.file), "animal": recording.animal,
+                "dolorim": __version__,
+                "run": str(run.path),
+                "video": str(recording.file),
+                "animal": recording.animal,
                 "trials": [[t.start, t.stop] for t in recording.trials],
-            }  # fmt: skip
+            }
             predictions = Predictions(
                 recording.name, ethogram.classes, labels, probabilities, one.time_s, meta
             )
@@ -116,12 +119,17 @@ def kept(folder: Path, ethogram: Ethogram) -> dict[str, Scored]:
         meta = predictions.meta
         if not {"animal", "trials"} <= set(meta) or len(truth) != len(predictions.labels):
             raise UserError(
-                f"{path}: its predictions do not say whose they are, or are others'; evaluate the run again"
+                f"{path}: its predictions do not say whose they are, or are others'; evaluate the "
+                "run again"
             )
         found[name] = Scored(
-            str(meta["animal"]), truth, predictions.labels, predictions.probabilities, predictions.time_s,
+            str(meta["animal"]),
+            truth,
+            predictions.labels,
+            predictions.probabilities,
+            predictions.time_s,
             [(int(start), int(stop)) for start, stop in meta["trials"]],
-        )  # fmt: skip
+        )
     if not found:
         raise UserError(f"{folder}: holds no scored recordings; evaluate the run again")
     return found
@@ -191,7 +199,8 @@ def score_folds(run: RunFolder) -> dict[str, Any]:
     lacking = {a for s in splits for a in s.test} - {s.animal for s in decoded}
     if lacking:
         raise UserError(
-            f"{run.predictions('folds')}: lacks {', '.join(sorted(lacking))}; give the command of the run again"
+            f"{run.predictions('folds')}: lacks {', '.join(sorted(lacking))}; give the command of "
+            "the run again"
         )
     parts = [run.fold(k).read_json("metrics.json")["test"] for k in range(len(splits))]
     fitted = any(not run.fold(k).read_decoder().is_plain for k in range(len(splits)))
@@ -240,13 +249,15 @@ def evaluate_project(
     mine, theirs = run.read_skeleton(), dataset.skeleton
     if wants_pose(run.read_config()) and theirs != mine:
         raise UserError(
-            f"the run has learned from {', '.join(mine.keypoints)} of {mine.animals}, the project's poses have "
+            f"the run has learned from {', '.join(mine.keypoints)} of {mine.animals}, the "
+            "project's poses have "
             f"{', '.join(theirs.keypoints)} of {theirs.animals}; choose some with --kp_names"
         )
     seen = also_in(dataset.animals, seen_before)
     if seen and not seen_too:
         raise UserError(
-            f"{run.path}: has learned from {', '.join(seen)}, so a score on them says nothing about new animals; "
+            f"{run.path}: has learned from {', '.join(seen)}, so a score on them says nothing "
+            "about new animals; "
             f"score other ones, or ask for it with --seen_animals_too"
         )
     metrics = evaluate_recordings(run, dataset.footage, folder)
@@ -257,5 +268,6 @@ def _refuse_other_classes(run: RunFolder, dataset: StudyDataset) -> None:
     mine, theirs = run.read_ethogram().classes, dataset.project.ethogram.classes
     if mine != theirs:
         raise UserError(
-            f"the run knows the classes {', '.join(mine)}, the project has {', '.join(theirs)}; give --classes"
+            f"the run knows the classes {', '.join(mine)}, the project has {', '.join(theirs)}; "
+            "give --classes"
         )

@@ -62,7 +62,8 @@ def with_features(
                     if not path.exists():
                         if predictor is None:
                             say(
-                                f"computing the features of {config.model.visual} once, of pictures as they are"
+                                f"computing the features of {config.model.visual} once, of "
+                                "pictures as they are"
                             )
                             device = pick_device(config.train.accelerator)
                             predictor = Predictor(model, input_spec, device, config.train.precision)
@@ -90,7 +91,8 @@ def compute_features(
     """
     if not needs_only_features(config.model):
         raise UserError(
-            "--features are those of a frozen pretrained network that tells behaviors alone; choose --visual vit_2d or "
+            "--features are those of a frozen pretrained network that tells behaviors alone; "
+            "choose --visual vit_2d or "
             "videomae2_3d, with --tasks action_only"
         )
     poses = (

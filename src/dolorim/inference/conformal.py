@@ -56,7 +56,8 @@ class Conformal:
         known = set(cls.__dataclass_fields__)
         if not isinstance(data, Mapping) or set(data) != known:
             raise UserError(
-                f"{where}: expected the keys {', '.join(sorted(known))}, found {', '.join(map(str, data))}"
+                f"{where}: expected the keys {', '.join(sorted(known))}, found "
+                f"{', '.join(map(str, data))}"
             )
         try:
             return cls(
@@ -86,7 +87,8 @@ def calibrate_conformal(
     """
     if not 0 < alpha < 1 or not len(probabilities):
         raise ValueError(
-            f"expected recordings and an alpha between 0 and 1, got {len(probabilities)} and {alpha}"
+            f"expected recordings and an alpha between 0 and 1, got {len(probabilities)} and "
+            f"{alpha}"
         )
     thresholds, counts = [], []
     for c in range(np.shape(probabilities[0])[1]):
@@ -119,7 +121,8 @@ def _threshold(scores: Sequence[np.ndarray], alpha: float) -> float:
     values = np.concatenate(scores)
     weights = np.concatenate([np.full(len(s), 1 / (len(s) * (n + 1))) for s in scores])
     order = np.argsort(values)
-    # The new animal's mass, 1 / (n + 1), lies below everything; what is left of alpha may be cut off.
+    # The new animal's mass, 1 / (n + 1), lies below everything; what is left of alpha may be cut
+    # off.
     below = 1 / (n + 1) + np.cumsum(weights[order]) - weights[order]
     last = int(np.searchsorted(below, alpha + 1e-12, "right")) - 1
     return float(values[order[last]])
@@ -147,7 +150,8 @@ def read_sets(
     path = run.path / "conformal.json"
     if not path.exists():
         raise UserError(
-            f"{path}: the run has no conformal sets, which need {LEAST_ANIMALS} held-out animals; train with more "
+            f"{path}: the run has no conformal sets, which need {LEAST_ANIMALS} held-out animals; "
+            "train with more "
             f"--val_animals, or name a cross-validated run of the same recipe with --abstain_by"
         )
     data = run.read_json(path.name)
@@ -163,14 +167,17 @@ def read_sets(
         )
     if len(sets.thresholds) != len(classes) or run.read_ethogram().classes != tuple(classes):
         raise UserError(
-            f"{path}: its sets are of {', '.join(run.read_ethogram().classes)}, not {', '.join(classes)}"
+            f"{path}: its sets are of {', '.join(run.read_ethogram().classes)}, not "
+            f"{', '.join(classes)}"
         )
     corrected = bool(data.get("prior_corrected"))
     if for_run is not None and corrects_prior(for_run) != corrected:
         with_, without = (run.path, for_run.path) if corrected else (for_run.path, run.path)
         raise UserError(
-            f"{path}: probabilities of {with_} are corrected for what training drew, those of {without} (made by an "
-            f"older version) are not, so the sets of one do not fit the other; train the older one again"
+            f"{path}: probabilities of {with_} are corrected for what training drew, those of "
+            f"{without} (made by an "
+            "older version) are not, so the sets of one do not fit the other; train the older "
+            "one again"
         )
     weak = [
         f"{c} ({n})"
@@ -179,8 +186,11 @@ def read_sets(
     ]
     if weak:
         needed = ceil(2 / alpha - 1e-9) - 1
-        warn(f"at alpha {alpha:g} nothing is promised for classes that fewer than {needed} held-out animals show: "
-             f"{', '.join(weak)}")  # fmt: skip
+        warn(
+            f"at alpha {alpha:g} nothing is promised for classes that fewer than {needed} "
+            f"held-out animals show: "
+            f"{', '.join(weak)}"
+        )
     lowest = min((t for t, n in zip(sets.thresholds, sets.animals, strict=True) if n), default=0.0)
     shown = zip(sets.thresholds, sets.animals, strict=True)
     return replace(sets, thresholds=tuple(t if n else lowest for t, n in shown))

@@ -25,7 +25,9 @@ import numpy as np
 from dolorim.core.errors import UserError
 from dolorim.labels.ethogram import UNLABELED
 
-_FLOOR = 1e-5  # no single frame may veto a class: files hold four decimals, and a network's 0 is not certain either
+# No single frame may veto a class: files hold four decimals, and a network's 0 is not certain
+# either
+_FLOOR = 1e-5
 _CHUNK = 4096
 _BY_CLASS = ("prior", "biases", "min_duration_s")
 _NUMBERS = ("focal_gamma", "prior_power", "temperature", "smooth_s", "switch_cost")
@@ -226,7 +228,8 @@ def best_bouts(scores: np.ndarray, shortest: Sequence[int], switch_cost: float =
     each = range(classes)
     standing = [0.0] * classes  # by class, the value of the best path less S
     running = np.zeros(classes)
-    # waiting[c][(t - 1) % d]: what a bout of c that begins at t would have standing. Read d - 1 frames after its begin.
+    # waiting[c][(t - 1) % d]: what a bout of c that begins at t would have standing. Read d - 1
+    # frames after its begin.
     waiting = [[-math.inf] * d for d in shortest]
     best = [0.0] * classes
     for first in range(0, n, _CHUNK):
@@ -250,7 +253,8 @@ def best_bouts(scores: np.ndarray, shortest: Sequence[int], switch_cost: float =
             for c in each:
                 queue = waiting[c]
                 queue[t % len(queue)] = (second if c == leader else top) - row[c] - switch_cost
-    # The last bout may be cut short: it may also have begun in one of the last frames, still waiting.
+    # The last bout may be cut short: it may also have begun in one of the last frames, still
+    # waiting.
     label, begin = max(each, key=best.__getitem__), None
     highest = best[label]
     for c in each:
@@ -287,7 +291,7 @@ def _pieces(n: int, breaks: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _last_known(known: np.ndarray) -> np.ndarray:
-    """For each frame the last known one up to it, else the first one after it: indices `(time,)`."""
+    """Indices `(time,)`: per frame the last known one up to it, else the first one after it."""
     at = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
     return np.where(at < 0, int(known.argmax()), at)
 

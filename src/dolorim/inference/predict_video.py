@@ -1,4 +1,4 @@
-"""Label one recording in constant memory: one thread decodes and crops while the network decides."""
+"""Label one recording in constant memory: decoding and cropping run beside the network."""
 
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ class VideoPredictor:
         expected = self.predictor.input_spec.skeleton
         if poses.skeleton != expected:
             raise UserError(
-                f"{recording.pose}: expected {', '.join(expected.keypoints)} of {expected.animals}, "
+                f"{recording.pose}: expected {', '.join(expected.keypoints)} of "
+                f"{expected.animals}, "
                 f"found {', '.join(poses.names)} of {poses.skeleton.animals}; the run was trained "
                 f"on other points"
             )

@@ -38,7 +38,7 @@ _IDENTITY = ("run", "view", "fingerprint", "pose_fingerprint", "abstain", "absta
 
 @dataclass(frozen=True)
 class PredictSetup:
-    """Everything that a worker has to know: the run, the folder for the results, and the options."""
+    """What a worker has to know: the run, the folder for the results, and the options."""
 
     run: RunFolder
     out: Path

@@ -15,6 +15,10 @@ def predictor_of(
     """The run's recognizer, ready to predict on the device that its settings name."""
     config, model = run.read_config(), model or run.load_model()
     return Predictor(
-        model, input_spec_of(model, config.model, run.read_skeleton()), pick_device(config.train.accelerator),
-        config.train.precision, compiled=config.train.compile, keypoints=keypoints,
-    )  # fmt: skip
+        model,
+        input_spec_of(model, config.model, run.read_skeleton()),
+        pick_device(config.train.accelerator),
+        config.train.precision,
+        compiled=config.train.compile,
+        keypoints=keypoints,
+    )

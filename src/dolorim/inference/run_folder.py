@@ -96,7 +96,8 @@ class RunFolder:
             )
             if "folds" in {*known, *splits} and known != json.loads(json.dumps(splits)):
                 raise UserError(
-                    f"{self.path}: holds a run that was begun with other folds, or with none; choose another --run, "
+                    f"{self.path}: holds a run that was begun with other folds, or with none; "
+                    "choose another --run, "
                     f"or give the same command to go on with it"
                 )
         if write:
@@ -119,7 +120,8 @@ class RunFolder:
     def read_config(self) -> Config:
         if not self.config.exists():
             raise UserError(
-                f"{self.path}: not a run folder (it has no config.toml); name one that train has written"
+                f"{self.path}: not a run folder (it has no config.toml); name one that train has "
+                "written"
             )
         return read_config(self.config)
 
@@ -146,8 +148,10 @@ class RunFolder:
         """Raises `UserError` for a cross-validated run, which has no network of its own."""
         if self.is_cross_validated:
             raise UserError(
-                f"{self.path}: a cross-validated run tells how well a recipe does and has no network of its own; name "
-                f"a fold ({self.fold(0).path}), or train on all animals with --config {self.config} --test_animals none"
+                f"{self.path}: a cross-validated run tells how well a recipe does and has no "
+                "network of its own; name "
+                f"a fold ({self.fold(0).path}), or train on all animals with --config "
+                f"{self.config} --test_animals none"
             )
 
     def learned_from(self) -> set[str]:
@@ -256,7 +260,8 @@ class RunFolder:
                 if old != new and not (section == "train" and key in free):
                     name = key or section
                     raise UserError(
-                        f"{self.path}: holds a run with {name} = {old}, not {new}; choose another --run, or give the "
+                        f"{self.path}: holds a run with {name} = {old}, not {new}; choose another "
+                        "--run, or give the "
                         f"same settings to go on with it"
                     )
 

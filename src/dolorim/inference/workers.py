@@ -94,7 +94,8 @@ def how_many(engine: Engine, asked: int, address: str | None) -> int:
     there = ray.cluster_resources()
     room = int(there["GPU"] if "num_gpus" in options else there["CPU"] // options["num_cpus"])
     say(
-        f"{room} workers on {len([n for n in ray.nodes() if n['Alive']])} machines of the Ray cluster"
+        f"{room} workers on {len([n for n in ray.nodes() if n['Alive']])} machines of the Ray "
+        "cluster"
     )
     return max(1, room)
 

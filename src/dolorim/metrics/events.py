@@ -79,7 +79,7 @@ def event_sums(
 
 
 def _touched(bouts: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """Which bouts, rows of `[start, stop, ...)`, hold a frame that is true in `frames` `(time,)`."""
+    """Which bouts, rows of `[start, stop, ...)`, hold a true frame of `frames` `(time,)`."""
     before = np.concatenate(([0], np.cumsum(frames)))
     return before[bouts[:, 1]] > before[bouts[:, 0]]
 

@@ -265,7 +265,8 @@ def _told(animals: int) -> dict[str, Any]:
         told["note"] = f"{too_few(animals)}; score more of them, or all in turn with --folds"
     elif animals < _FEW_ANIMALS:
         told["note"] = (
-            f"{animals} animals are few: the intervals are wide, and rest on these {animals} being typical"
+            f"{animals} animals are few: the intervals are wide, and rest on these {animals} "
+            "being typical"
         )
     return told
 

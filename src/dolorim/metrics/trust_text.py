@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-RELIABLE = 0.8  # of the true bouts found, and of the predicted bouts true, from which on a behavior is found reliably
+# Of the true bouts found, and of the predicted bouts true, from which on a behavior is found
+# reliably
+RELIABLE = 0.8
 PARTIAL = 0.5  # from which on it is found in part; below, its labels say nothing
 FEW_BOUTS = 10  # true bouts below which no statement about a behavior is made
 FEW_ANIMALS = 3  # held-out animals below which a score says little about the next animal
@@ -37,7 +39,8 @@ def _verdict(score: Mapping[str, Any]) -> str:
     bouts, found, false = score["bouts"], score["bouts_found"], score["false_bouts"]
     if bouts < FEW_BOUTS:
         return "too few"
-    # A predicted bout that is not false stands for a true one, so that precision of bouts is among these.
+    # A predicted bout that is not false stands for a true one, so that precision of bouts is among
+    # these.
     right, predicted = found, found + false
     lower = min(right / bouts, right / predicted if predicted else 0.0)
     if lower >= RELIABLE:

@@ -39,7 +39,8 @@ _SKELETON = (
 
 @dataclass(frozen=True)
 class Item:
-    """A recording to review. `name` is what its label file is called; `problem` says why its video cannot be shown."""
+    """A recording to review. `name` is what its label file is called; `problem` says why its video
+    cannot be shown."""
 
     name: str
     video: Path
@@ -62,7 +63,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Review:
-    """All that is to be reviewed, in the order of the list. `home` is the folder that corrections go to."""
+    """All that is to be reviewed, in the order of the list. `home` is the folder that corrections
+    go to."""
 
     title: str
     ethogram: Ethogram
@@ -74,7 +76,8 @@ class Review:
     notes: tuple[str, ...] = ()
 
     def truth(self, item: Item, time_s: np.ndarray, promised: int | None) -> Placement | None:
-        """The labels that there are already, laid on frames shown at `time_s`; None without any. Raises `UserError`.
+        """The labels that there are already, laid on frames shown at `time_s`; None without any.
+        Raises `UserError`.
 
         `promised` as in `place_labels`.
         """
@@ -94,11 +97,13 @@ def open_review(
 ) -> Review:
     """Find out what a folder holds. Raises `UserError` where there is nothing to review.
 
-    Corrections go to `out`, else to `review/` in the folder. `shuffle` seeds another order of the recordings.
+    Corrections go to `out`, else to `review/` in the folder. `shuffle` seeds another order of the
+    recordings.
     """
     if not place.is_dir():
         raise UserError(
-            f"{place}: there is no such folder; expected predictions, a project or a folder of videos"
+            f"{place}: there is no such folder; expected predictions, a project or a folder of "
+            "videos"
         )
     if predictions is None and any(place.glob(f"*{_SUFFIX}")):
         predictions = place
@@ -137,8 +142,9 @@ def open_review(
 
 
 def predicted_labels(item: Item, ethogram: Ethogram) -> tuple[list[tuple[Bout, float]], np.ndarray]:
-    """A recording's predicted bouts with their mean probabilities, and the labels `(n_frames,)`, from the small file
-    of bouts where that may be read in place of the frames. Raises `UserError`."""
+    """A recording's predicted bouts with their mean probabilities, and the labels `(n_frames,)`,
+    from the small file of bouts where that may be read in place of the frames. Raises `UserError`.
+    """
     if item.predictions is None or item.n_frames is None:
         raise UserError(f"{item.name}: has no complete predictions; predict the video again")
     path = item.predictions.with_name(f"{item.name}.bouts.csv")
@@ -171,7 +177,8 @@ def pose_of(item: Item, review: Review) -> Path | None:
 
 
 def points_of(path: Path) -> tuple[list[str], list[tuple[int, int]], np.ndarray]:
-    """Names, the bones that join them, and `(time, points, 3)` float32: x, y, likelihood; all animals of the file."""
+    """Names, the bones that join them, and `(time, points, 3)` float32: x, y, likelihood; all
+    animals of the file."""
     poses = read_poses(path)
     names: list[str] = []
     bones: list[tuple[int, int]] = []
@@ -221,11 +228,13 @@ def _ethogram(
     found: dict[str, Path],
     metas: dict[str, dict[str, Any]],
 ) -> Ethogram:
-    """What is given, else what the run that has predicted says, else the predicted classes as they stand."""
+    """What is given, else what the run that has predicted says, else the predicted classes as they
+    stand."""
     said = {tuple(m["classes"]) for m in metas.values() if m.get("classes")}
     if len(said) > 1:
         raise UserError(
-            f"{next(iter(found.values())).parent}: its predictions have different classes; review them apart"
+            f"{next(iter(found.values())).parent}: its predictions have different classes; review "
+            "them apart"
         )
     classes = next(iter(said), None)
     if config.classes is not None:
@@ -240,7 +249,8 @@ def _ethogram(
             return Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(classes)), classes)
     if classes is not None and ethogram.classes != classes:
         raise UserError(
-            f"{config.classes}: has the classes {', '.join(ethogram.classes)}, but the predictions have "
+            f"{config.classes}: has the classes {', '.join(ethogram.classes)}, but the "
+            "predictions have "
             f"{', '.join(classes)}; give the ethogram that they were made with"
         )
     return ethogram
@@ -302,13 +312,17 @@ def _of_project(
 
 
 def _problem(video: Path, meta: dict[str, Any], folder: Path | None) -> str:
-    """Why a video cannot be shown, if it cannot: absent, no video, outside of the opened folder, or another one now."""
+    """Why a video cannot be shown, if it cannot: absent, no video, outside of the opened folder, or
+    another one now."""
     if not video.is_file():
         return f"there is no video at {video}; name the folder that it is in with --videos DIR"
     if video.suffix.casefold() not in VIDEO_SUFFIXES:
         return f"{video}: not a video by its name"
     if folder is not None and not video.resolve().is_relative_to(folder.resolve()):
-        return f"{video}: a link that leads out of its folder; name the folder that it is in with --videos DIR"
+        return (
+            f"{video}: a link that leads out of its folder; "
+            f"name the folder that it is in with --videos DIR"
+        )
     if meta.get("fingerprint") is not None:
         now = fingerprint(video)
         if any(now[k] != meta["fingerprint"].get(k) for k in ("bytes", "ends")):

@@ -1,7 +1,9 @@
-"""Corrections of one recording by one rater: a history that only grows, and the label file that follows from it.
+"""Corrections of one recording by one rater: a history that only grows, and the label file that
+follows from it.
 
-The history, JSON lines, is what counts: each step is on disk before it is answered, and undo is a step too. The label
-file is ordinary, `Frame,Action` for the whole video, and is written anew on `save`.
+The history, JSON lines, is what counts: each step is on disk before it is answered, and undo is a
+step too. The label file is ordinary, `Frame,Action` for the whole video, and is written anew on
+`save`.
 """
 
 from __future__ import annotations
@@ -38,11 +40,13 @@ class VersionError(Exception):
 
 
 class Corrections:
-    """`marks` `(n_frames,)` int16 are class indices, `UNTOUCHED` or `UNSURE`; `version` counts the history's lines.
+    """`marks` `(n_frames,)` int16 are class indices, `UNTOUCHED` or `UNSURE`; `version` counts the
+    history's lines.
 
-    Every change takes `tags`, which are kept with its step. `id`: a step with an id that the history holds already
-    has been done, and is not done again, so that a page may send a step until it hears that it has arrived.
-    `stroke`: steps that follow one another with the same stroke are undone and redone as one.
+    Every change takes `tags`, which are kept with its step. `id`: a step with an id that the
+    history holds already has been done, and is not done again, so that a page may send a step until
+    it hears that it has arrived. `stroke`: steps that follow one another with the same stroke are
+    undone and redone as one.
     """
 
     def __init__(
@@ -86,7 +90,8 @@ class Corrections:
 
     @property
     def history(self) -> dict[str, list[list[list[int]]]]:
-        """What undo would take back, the latest last, and what redo would bring back: each a list of ranges."""
+        """What undo would take back, the latest last, and what redo would bring back: each a list
+        of ranges."""
         with self._lock:
             return {"done": self._ranges_of(self._done), "undone": self._ranges_of(self._undone)}
 
@@ -97,7 +102,8 @@ class Corrections:
         for start, stop, mark in ranges:
             if not (0 <= start < stop <= len(self.marks) and UNSURE <= mark < len(self.ethogram)):
                 raise RequestError(
-                    f"expected ranges [start, stop, class] within {len(self.marks)} frames and {len(self.ethogram)} "
+                    f"expected ranges [start, stop, class] within {len(self.marks)} frames and "
+                    f"{len(self.ethogram)} "
                     f"classes, found [{start}, {stop}, {mark}]"
                 )
         self._append(version, {"set": [list(r) for r in ranges]}, tags)
@@ -124,7 +130,8 @@ class Corrections:
             self._append(version, {"state": state}, tags)
 
     def resize(self, n_frames: int, truth: np.ndarray | None = None) -> None:
-        """The video turned out to have another number of frames; `truth` are the earlier labels laid on these."""
+        """The video turned out to have another number of frames; `truth` are the earlier labels
+        laid on these."""
         with self._lock:
             self._truth = truth
             if n_frames != len(self.marks):
@@ -133,14 +140,16 @@ class Corrections:
                 self._dirty = bool(self._steps)  # where nothing was said, nothing is written
 
     def labels(self) -> np.ndarray:
-        """What the label file says, `(n_frames,)`: corrections, on top of the labels that there were before."""
+        """What the label file says, `(n_frames,)`: corrections, on top of the labels that there
+        were before."""
         before = UNLABELED if self._truth is None else self._truth[: len(self.marks)]
         return np.where(self.marks == UNTOUCHED, before, np.maximum(self.marks, UNLABELED)).astype(
             np.int16
         )
 
     def save(self) -> bool:
-        """Write the label file where it lags behind the history; False where there was nothing to write."""
+        """Write the label file where it lags behind the history; False where there was nothing to
+        write."""
         with self._lock:
             if not self._dirty:
                 return False
@@ -173,7 +182,8 @@ class Corrections:
                 self._adopt()
 
     def _adopt(self) -> None:
-        """A label file that somebody has changed since counts: the difference becomes a step of the history.
+        """A label file that somebody has changed since counts: the difference becomes a step of the
+        history.
 
         It is written with the next step: opening a recording writes nothing.
         """
@@ -227,7 +237,8 @@ class Corrections:
                         raise
             except OSError as error:
                 raise UserError(
-                    f"{self.history_path}: cannot be written ({error.strerror}); free some space or choose another "
+                    f"{self.history_path}: cannot be written ({error.strerror}); free some space "
+                    "or choose another "
                     f"folder with --out"
                 ) from None
             self._size = size + len(line)
@@ -248,7 +259,8 @@ class Corrections:
     def _replay(
         self, steps: Sequence[dict[str, Any]]
     ) -> tuple[np.ndarray, list[list[int]], list[list[int]]]:
-        """The marks, and the numbers of the steps that undo takes back together, and that redo brings back."""
+        """The marks, and the numbers of the steps that undo takes back together, and that redo
+        brings back."""
         done: list[list[int]] = []
         undone: list[list[int]] = []
         for i, step in enumerate(steps):
@@ -291,7 +303,8 @@ class Corrections:
 
 
 def read_history(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The steps of a history and the bytes that they take; a last line that was cut off is left out."""
+    """The steps of a history and the bytes that they take; a last line that was cut off is left
+    out."""
     if not path.exists():
         return [], 0
     try:
@@ -323,7 +336,7 @@ def state_of(steps: Sequence[dict[str, Any]]) -> str:
 
 
 def valid_rater(text: str) -> str:
-    """A rater's name as the name of a folder. Raises `UserError` for one that would lead out of it."""
+    """A rater's name as a folder name. Raises `UserError` for one that would lead out of it."""
     name = text.strip()
     if (
         not name

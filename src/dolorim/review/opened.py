@@ -1,4 +1,5 @@
-"""An opened recording: frames, probabilities, motion and points, each worked out when it is first asked for."""
+"""An opened recording: frames, probabilities, motion and points, each worked out when it is first
+asked for."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class Opened:
 
     @property
     def n_frames(self) -> int:
-        """Predicted frames; without predictions those that decode, or, until they are counted, that the file holds."""
+        """Predicted frames; without predictions those that decode, or, until they are counted, that
+        the file holds."""
         if self.item.n_frames is not None:
             return self.item.n_frames
         source = self._source()
@@ -52,7 +54,8 @@ class Opened:
         return len(source.packets.pts)
 
     def n_frames_or(self, default: int) -> int:
-        """The number of frames, or a default where it is not known yet: a first picture should not wait for it."""
+        """The number of frames, or a default where it is not known yet: a first picture should not
+        wait for it."""
         known = self.item.n_frames is not None or (
             self.source is not None and self.source.n_frames is not None
         )
@@ -106,7 +109,8 @@ class Opened:
 
     @cached_property
     def _motion(self) -> np.ndarray | None:
-        """`(n_frames,)` uint8: what each frame adds to the file, a cheap measure of how much has moved in it."""
+        """`(n_frames,)` uint8: what each frame adds to the file, a cheap measure of how much has
+        moved in it."""
         packets = None if self.source is None else self.source.packets
         if (
             packets is None or np.mean(packets.bytes == 0) > 0.5
@@ -122,8 +126,9 @@ class Opened:
         )
 
     def tile(self, step: int, index: int) -> tuple[np.ndarray, bool, bool]:
-        """`(columns, channels)` uint8, `step` frames a column: mean probabilities and the largest doubt (1 - highest
-        probability), then motion; and whether there are probabilities and motion."""
+        """`(columns, channels)` uint8, `step` frames a column: mean probabilities and the largest
+        doubt (1 - highest probability), then motion; and whether there are probabilities and
+        motion."""
         first, last = index * TILE * step, min((index + 1) * TILE * step, self.n_frames)
         parts = []
         with self.lock:
@@ -146,7 +151,8 @@ class Opened:
         return found, probabilities is not None, motion is not None
 
     def frames(self, first: int, count: int, step: int, follow: bool) -> bytes:
-        """Frames as JPEG, each behind a head: index, bytes, time in s, and the animal's x and y (NaN if not asked)."""
+        """Frames as JPEG, each behind a head: index, bytes, time in s, and the animal's x and y
+        (NaN if not asked)."""
         self.last_asked = time.monotonic()
         view = None
         if follow:
@@ -171,12 +177,14 @@ class Opened:
             return self._view.side_px
 
     def times(self) -> np.ndarray:
-        """When each frame is shown, `(n_frames,)` float64 in seconds; empty where only the rate is known."""
+        """When each frame is shown, `(n_frames,)` float64 in seconds; empty where only the rate is
+        known."""
         packets = None if self.source is None else self.source.packets
         return np.empty(0) if packets is None else packets.time_s[: self.n_frames]
 
     def frame_times(self) -> np.ndarray:
-        """When each frame is shown, `(n_frames,)` seconds; counts the frames where the file does not say it."""
+        """When each frame is shown, `(n_frames,)` seconds; counts the frames where the file does
+        not say it."""
         if (
             self.source is None and self.item.predictions is not None
         ):  # the video is away, what was predicted is not
@@ -185,7 +193,8 @@ class Opened:
 
     @property
     def promised(self) -> int | None:
-        """Frames that the header of a video claims which stops being readable; None for a whole one."""
+        """Frames that the header of a video claims which stops being readable; None for a whole
+        one."""
         if self.source is None:
             return None
         damaged = bool(self.source.damage or self.item.meta.get("damage"))

@@ -1,7 +1,9 @@
-"""How far the checking has come, how good the predictions are by it, and how far that has moved since the last round.
+"""How far the checking has come, how good the predictions are by it, and how far that has moved
+since the last round.
 
-A round is a set of predictions. When the files of predictions change, the old round's figures stay, and with them which
-corrections there were: the new predictions are compared with the old on the very same frames.
+A round is a set of predictions. When the files of predictions change, the old round's figures stay,
+and with them which corrections there were: the new predictions are compared with the old on the
+very same frames.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ class Progress:
         self._counts: dict[int, tuple[int, np.ndarray]] = {}
 
     def report(self) -> dict[str, Any]:
-        """What to check next, the accuracy so far with its interval, scores on corrected frames, and the last round."""
+        """What to check next, the accuracy so far with its interval, scores on corrected frames,
+        and the last round."""
         with self._lock:
             order = self._prepare()
             if not order:
@@ -69,7 +72,8 @@ class Progress:
             }
 
     def remember(self) -> None:
-        """Keep this round's figures for the next one. Raises `UserError` where they cannot be written."""
+        """Keep this round's figures for the next one. Raises `UserError` where they cannot be
+        written."""
         with self._lock:
             if not self._prepare():
                 return
@@ -138,7 +142,8 @@ class Progress:
         return total
 
     def _moved(self) -> dict[str, Any] | None:
-        """The last round's scores and this round's on the same frames; None where there was no other round."""
+        """The last round's scores and this round's on the same frames; None where there was no
+        other round."""
         last = next((r for r in reversed(self._rounds()) if r["predictions"] != self._key), None)
         names = self.desk.review.ethogram.classes
         if last is None or len(last["counts"]) != len(names):

@@ -1,10 +1,11 @@
 """What to check next, drawn so that what has been checked says how good the rest is.
 
-Pieces of predicted bouts are drawn one after the other, without replacement, each with a known probability: first an
-animal (all that have pieces left alike), then one of its pieces, the likelier the less sure the model is and the more
-the piece weighs in that animal's time budget. A weighted mean of what the rater finds is then an unbiased estimate of
-the share of all predicted frames that are wrong: R_LURE of Farquhar, Gal & Rainforth (2021), On Statistical Bias In
-Active Learning, equation 8.
+Pieces of predicted bouts are drawn one after the other, without replacement, each with a known
+probability: first an animal (all that have pieces left alike), then one of its pieces, the likelier
+the less sure the model is and the more the piece weighs in that animal's time budget. A weighted
+mean of what the rater finds is then an unbiased estimate of the share of all predicted frames that
+are wrong: R_LURE of Farquhar, Gal & Rainforth (2021), On Statistical Bias In Active Learning,
+equation 8.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from scipy.special import betaincinv, ndtri, stdtrit
 from dolorim.labels.bouts import Bout
 
 PIECE = 300  # frames of a piece at most
-_EVEN = 0.4  # share of draws within an animal by length alone: nothing is so sure that it is never looked at
+# Share of draws within an animal by length alone: nothing is so sure that it is never looked at
+_EVEN = 0.4
 FEW = 10  # checked pieces below which no interval is given: it would be as wide as to say nothing
 _TAIL = 0.025  # of a 95 % interval, on either side
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Frames `[start, stop)` of recording `item`, predicted as `label`, drawn with probability `q`."""
+    """Frames `[start, stop)` of recording `item`, predicted as `label`, drawn at rate `q`."""
 
     item: int
     start: int
@@ -40,9 +42,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Accuracy over all predicted frames after `checked` pieces; `low` and `high` bound it with 95 % confidence.
+    """Accuracy over all predicted frames after `checked` pieces; `low` and `high` bound it with 95
+    % confidence.
 
-    The bounds are None where too few pieces have been checked; `missing` says how many more it takes.
+    The bounds are None where too few pieces have been checked; `missing` says how many more it
+    takes.
     """
 
     checked: int
@@ -53,7 +57,8 @@ class Estimate:
 
 
 def cut(item: int, bouts: Sequence[tuple[Bout, float]]) -> list[tuple[Piece, float]]:
-    """Bouts as pieces of about equal length, each with how unsure the model is (1 - mean probability)."""
+    """Bouts as pieces of about equal length, each with how unsure the model is (1 - mean
+    probability)."""
     pieces = []
     for bout, sure in bouts:
         edges = (
@@ -73,10 +78,11 @@ def draw(
     *,
     indicator: int | None = None,
 ) -> list[Piece]:
-    """All pieces in the order in which they are to be checked, with the probabilities that they were drawn with.
+    """All pieces in the order in which they are to be checked, with the probabilities that they
+    were drawn with.
 
-    `animals[i]` is the animal of recording i. The same pieces and seed give the same order. Pieces of the sign of pain
-    weigh twice.
+    `animals[i]` is the animal of recording i. The same pieces and seed give the same order. Pieces
+    of the sign of pain weigh twice.
     """
     rng = np.random.default_rng(seed)
     by_animal: dict[str, list[int]] = {}
@@ -110,7 +116,8 @@ def draw(
 
 
 def estimate(order: Sequence[Piece], wrong: Sequence[int], unsure: Sequence[int]) -> Estimate:
-    """Accuracy from the first `len(wrong)` pieces of an order: how many of their frames are wrong, how many unsure.
+    """Accuracy from the first `len(wrong)` pieces of an order: how many of their frames are wrong,
+    how many unsure.
 
     Frames about which the rater is unsure do not count.
     """
@@ -128,7 +135,8 @@ def estimate(order: Sequence[Piece], wrong: Sequence[int], unsure: Sequence[int]
     if missing or not judged.any():
         return Estimate(checked, accuracy, None, None, missing)
     low, high = _interval(weight * errors, weight * judged, n)
-    # Whatever is drawn later cannot undo what has been seen: this closes the interval as the last pieces are checked.
+    # Whatever is drawn later cannot undo what has been seen: this closes the interval as the last
+    # pieces are checked.
     right = float((judged - errors).sum())
     left = float(length[checked:].sum())
     seen = float(judged.sum()) + left
@@ -147,12 +155,14 @@ def _lure_weights(order: Sequence[Piece], checked: int) -> np.ndarray:
 
 
 def _interval(losses: np.ndarray, judged: np.ndarray, n: int) -> tuple[float, float]:
-    """Bounds of the accuracy from weighted wrong and weighted judged frames per checked piece, of n pieces in all.
+    """Bounds of the accuracy from weighted wrong and weighted judged frames per checked piece, of n
+    pieces in all.
 
-    The interval of Korn and Graubard (1998), Confidence Intervals for Proportions With Small Expected Number of
-    Positive Counts Estimated From Survey Data: that of Clopper and Pearson for as many independent frames as the
-    weighted pieces are worth. Where all pieces agree, which says nothing of their spread, that number comes from
-    the weights alone (Kish); it never exceeds it. `python -m benchmarks.queue_coverage` measures the coverage.
+    The interval of Korn and Graubard (1998), Confidence Intervals for Proportions With Small
+    Expected Number of Positive Counts Estimated From Survey Data: that of Clopper and Pearson for
+    as many independent frames as the weighted pieces are worth. Where all pieces agree, which says
+    nothing of their spread, that number comes from the weights alone (Kish); it never exceeds it.
+    `python -m benchmarks.queue_coverage` measures the coverage.
     """
     m = len(losses)
     rate = float(losses.sum() / judged.sum())

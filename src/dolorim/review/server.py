@@ -1,8 +1,8 @@
 """The local web server of the review page.
 
-Whoever opens the page must know the one-time token that was printed with the address; it is exchanged for a cookie
-that only this site gets. Recordings have numbers, never paths; the Host header must name this machine; scripts and
-styles come from here or not at all.
+Whoever opens the page must know the one-time token that was printed with the address; it is
+exchanged for a cookie that only this site gets. Recordings have numbers, never paths; the Host
+header must name this machine; scripts and styles come from here or not at all.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ _MOST_FRAMES = 64
 _TAG = 40  # characters of a step's id
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+        "connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -64,7 +65,8 @@ class MalformedRequestError(RequestError):
 
 
 class Guard:
-    """Lets requests through that name this machine and carry the cookie, or the token that is exchanged for it.
+    """Lets requests through that name this machine and carry the cookie, or the token that is
+    exchanged for it.
 
     A token works once; `renewed` is told the next one.
     """
@@ -92,7 +94,8 @@ class Guard:
         )
         if refusal is None and not fresh and not known:
             refusal = PlainTextResponse(
-                "This page needs the address with the one-time token that dolorim review has printed.\n"
+                "This page needs the address with the one-time token that dolorim review has "
+                "printed.\n"
                 "A token works once; after that the terminal shows the next one.\n",
                 403,
             )
@@ -264,7 +267,8 @@ def make_app(desk: Session, progress: Progress, tell: Callable[[str], object] = 
             progress.remember()
         except UserError as error:
             tell(
-                f"error: {error}; the histories hold every step, and the label files are written at the next start"
+                f"error: {error}; the histories hold every step, and the label files are written "
+                "at the next start"
             )
 
     one = "/api/recording/{number:int}"
@@ -288,9 +292,11 @@ def make_app(desk: Session, progress: Progress, tell: Callable[[str], object] = 
 def serve(
     desk: Session, progress: Progress, host: str, port: int | None, tell: Callable[[str], object]
 ) -> None:
-    """Serve until Ctrl-C. `tell` is given the lines that a user must see; the first names the address.
+    """Serve until Ctrl-C. `tell` is given the lines that a user must see; the first names the
+    address.
 
-    Without a port, the usual one is taken, so that a tab that is still open finds the server again; else any.
+    Without a port, the usual one is taken, so that a tab that is still open finds the server again;
+    else any.
     """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         if os.name == "posix":  # elsewhere it would let two servers share a port
@@ -330,7 +336,8 @@ def integer(request: Request, name: str, default: int) -> int:
 
 
 def _carry_out(corrections: Corrections, version: int, steps: list[dict[str, Any]]) -> None:
-    """Do what a page asks for, step by step. Raises `VersionError` where the page has not seen the newest state."""
+    """Do what a page asks for, step by step. Raises `VersionError` where the page has not seen the
+    newest state."""
     for number, step in enumerate(steps):
         tags: dict[str, str] = {name: step[name] for name in ("id", "stroke") if name in step}
         if not all(isinstance(tag, str) and 0 < len(tag) <= _TAG for tag in tags.values()):

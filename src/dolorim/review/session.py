@@ -1,4 +1,4 @@
-"""The session of one rater: what the page asks about the study and its recordings, as plain values."""
+"""The session of one rater: what the page asks about a study, as plain values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _OPEN = 3  # recordings whose large arrays are kept
 
 
 class Session:
-    """All recordings of a review, for one rater. Corrections lie in the rater's folder in the review's home."""
+    """All recordings of a review, for one rater. Corrections lie in the rater's folder in the
+    review's home."""
 
     def __init__(self, review: Review, rater: str, *, blinded: bool = False) -> None:
         self.review, self.rater, self.blinded = review, rater, blinded
@@ -45,8 +46,13 @@ class Session:
             )
         rows = []
         for i, item in enumerate(self.review.items):
-            row = {"id": i, "key": self._key(item.name), "name": self.names[i], "state": self.state(i),
-                   "problem": bool(item.problem)}  # fmt: skip
+            row = {
+                "id": i,
+                "key": self._key(item.name),
+                "name": self.names[i],
+                "state": self.state(i),
+                "problem": bool(item.problem),
+            }
             if not self.blinded:
                 row |= {
                     "animal": item.animal,
@@ -61,16 +67,21 @@ class Session:
             "tile": TILE,
             "notes": notes,
             "classes": [
-                {"name": n, "color": f"#{bytes(c).hex()}", "background": n in ethogram.background,
-                 "indicator": n == ethogram.indicator}
+                {
+                    "name": n,
+                    "color": f"#{bytes(c).hex()}",
+                    "background": n in ethogram.background,
+                    "indicator": n == ethogram.indicator,
+                }
                 for n, c in zip(ethogram.classes, colors, strict=True)
             ],
             "recordings": rows,
-        }  # fmt: skip
+        }
 
     def _key(self, name: str) -> str:
-        """What a browser files unsent steps under: the same for this rater and recording as long as they lie where
-        they do, other for all others, and no name that a blinded rater could read."""
+        """What a browser files unsent steps under: the same for this rater and recording as long as
+        they lie where they do, other for all others, and no name that a blinded rater could read.
+        """
         return hashlib.sha256(f"{self.folder.resolve()}\n{name}".encode()).hexdigest()[:20]
 
     def state(self, number: int) -> str:
@@ -160,9 +171,13 @@ class Session:
         c = self.corrections(number)
         marks = _runs(c.marks, UNTOUCHED)
         return {
-            "version": c.version, "marks": marks, "undo": c.can_undo, "redo": c.can_redo, "state": c.state,
+            "version": c.version,
+            "marks": marks,
+            "undo": c.can_undo,
+            "redo": c.can_redo,
+            "state": c.state,
             **(c.history if history else {}),
-        }  # fmt: skip
+        }
 
     def blind(self, number: int, text: str) -> str:
         """A message without the file's name, where that must not be seen."""
@@ -182,7 +197,8 @@ class Session:
         return text
 
     def save(self, number: int | None = None) -> None:
-        """Write label files that lag behind, of one recording or of all. Raises `UserError` where that fails."""
+        """Write label files that lag behind, of one recording or of all. Raises `UserError` where
+        that fails."""
         with self._lock:
             chosen = [c for i, c in self._corrections.items() if number is None or i == number]
         for corrections in chosen:
