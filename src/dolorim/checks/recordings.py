@@ -22,7 +22,13 @@ from dolorim.labels.trials import Placement
 from dolorim.pose.pose import Pose
 from dolorim.pose.pose_track import PoseTrack, lay
 from dolorim.video.picture_size import describe_sizes
-from dolorim.video.reader import FrameStream, VideoInfo, probe, promised_frames
+from dolorim.video.reader import (
+    FrameStream,
+    VideoInfo,
+    describe_cut_off,
+    probe,
+    promised_frames,
+)
 
 
 @dataclass(frozen=True)
@@ -162,6 +168,9 @@ def check_video(
             findings.append(Finding("warning", where, what, remedy, "header"))
         else:
             findings.append(Finding("note", where, what, remedy, "header"))
+    cut_off = describe_cut_off(info, stream.decoded, stream.damage is not None)
+    if cut_off is not None:
+        findings.append(Finding("warning", where, cut_off, name="cut-off"))
     if not constant:
         what = "its frame rate is not constant; times are taken from each frame"
         findings.append(Finding("note", where, what, name="variable-rate"))

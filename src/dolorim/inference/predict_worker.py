@@ -29,6 +29,7 @@ from dolorim.labels.predictions import Predictions
 from dolorim.pose.write_dlc import write_dlc
 from dolorim.video.cache import CROP_SETTINGS, fingerprint
 from dolorim.video.picture_size import describe_sizes
+from dolorim.video.reader import describe_cut_off, probe
 
 _SUMMARY_CLASSES = 4  # classes that the line about a recording names
 
@@ -163,8 +164,16 @@ def write_results(
         raw.damage,
         len(predictions.labels),
         raw.seconds,
-        describe_sizes(raw.sizes),
+        _note_on(recording, raw, len(predictions.labels)),
     )
+
+
+def _note_on(recording: PredictInput, raw: RawPrediction, n_frames: int) -> str | None:
+    """What has to be said about a recording whose labels are complete as far as it could be read."""
+    notes = [describe_sizes(raw.sizes)]
+    if recording.video is not None:
+        notes.append(describe_cut_off(probe(recording.video), n_frames, raw.damage is not None))
+    return "; ".join(note for note in notes if note) or None
 
 
 def summary_text(predictions: Predictions, indicator: str | None) -> str:

@@ -167,6 +167,17 @@ def promised_frames(info: VideoInfo, decoded: int, damaged: bool) -> int | None:
     return info.expected_frames if damaged or short else None
 
 
+def describe_cut_off(info: VideoInfo, decoded: int, damaged: bool) -> str | None:
+    """A sentence about a video that ends without an error long before its header says; else None."""
+    promised = promised_frames(info, decoded, damaged)
+    if damaged or promised is None:
+        return None
+    return (
+        f"ends after {decoded} frames, but its header promises about {promised}; was it cut off? "
+        f"Copy it again from its source"
+    )
+
+
 def read_frames(path: Path, indices: Iterable[int]) -> np.ndarray:
     """Frames by exact index, `(len(indices), height, width)` uint8, decoded from the beginning.
 
