@@ -169,7 +169,7 @@ def write_results(
 
 
 def _note_on(recording: PredictInput, raw: RawPrediction, n_frames: int) -> str | None:
-    """What has to be said about a recording whose labels are complete as far as it could be read."""
+    """What has to be said about a recording, although its labels are complete."""
     notes = [describe_sizes(raw.sizes)]
     if recording.video is not None:
         notes.append(describe_cut_off(probe(recording.video), n_frames, raw.damage is not None))

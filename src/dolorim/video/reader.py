@@ -168,7 +168,7 @@ def promised_frames(info: VideoInfo, decoded: int, damaged: bool) -> int | None:
 
 
 def describe_cut_off(info: VideoInfo, decoded: int, damaged: bool) -> str | None:
-    """A sentence about a video that ends without an error long before its header says; else None."""
+    """A sentence about a video that ends, without an error, long before its header says."""
     promised = promised_frames(info, decoded, damaged)
     if damaged or promised is None:
         return None
