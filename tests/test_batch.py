@@ -255,6 +255,7 @@ from ray.cluster_utils import Cluster
 import test_batch
 from dolorim.inference import predict_batch as predict
 from dolorim.inference.inputs import find_inputs
+from dolorim.inference.predict_options import PredictOptions
 from dolorim.inference.run_folder import RunFolder
 
 run, videos, out = RunFolder(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
