@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dolorim.core.errors import UserError
@@ -127,6 +127,7 @@ def test_a_file_that_is_no_hdf5_is_refused_in_one_line(tmp_path, content):
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=20))
+@example([(7312, 0)])  # makes a type of the table
 def test_whatever_bytes_have_changed_a_file_is_read_or_refused_in_one_line(
     tmp_path_factory, changes
 ):

@@ -253,7 +253,9 @@ def stored(dataset: h5py.Dataset, dtype: type | None = None) -> np.ndarray:
 
 
 def refuse_bomb(dataset: h5py.Dataset) -> None:
-    """Raises `ValueError` if a dataset claims far more bytes than the file can hold."""
+    """Raise `ValueError` for what is no dataset, or claims more bytes than the file can hold."""
+    if not isinstance(dataset, h5py.Dataset):  # a changed byte makes it a group or a type
+        raise ValueError(f"expected a dataset, found {type(dataset).__name__}")
     claimed = dataset.size * max(dataset.dtype.itemsize, 8)
     if claimed > max(_SMALL, _RATIO * dataset.id.get_storage_size()):
         raise ValueError(f"{dataset.name} claims {claimed:.1e} bytes, more than the file can hold")
