@@ -73,7 +73,7 @@ def test_a_second_head_is_trained_and_scored_without_the_network_looking_at_anyt
         len(list(tmp_path.rglob("features-*.npy"))) == videos
     )  # what was saved is the network that was frozen
     seen: list[int] = []
-    monkeypatch.setattr(Predictor, "_see", lambda *_: seen.append(1))
+    monkeypatch.setattr(Predictor, "_encode_chunk", lambda *_: seen.append(1))
     second = train(
         dataclasses.replace(config, model=dataclasses.replace(model, width=24)),
         RunFolder(tmp_path / "two"),
