@@ -171,7 +171,7 @@ def _numbers(
             if numbered:
                 frames.append(_frame(path, line, cells[index]))
         lines.append(line)
-    table = np.array(values, np.float64).reshape(-1, len(columns))
+    table = np.array(values, np.float64).reshape(len(lines), len(columns))
     return table, np.array(frames, np.int64) if numbered else None, lines
 
 
