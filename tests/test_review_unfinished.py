@@ -102,7 +102,7 @@ def test_a_stroke_is_kept_whatever_ends_it(scratch: Review, visit: Visitor, end:
             press(page, "r")
         else:
             press(page, "Home")
-        for _ in range(100):
+        for _ in range(400):
             if len(found := painted(scratch)) and found[-1] >= seen:
                 break
             visit.context.pages[-1].wait_for_timeout(50) if visit.context.pages else visit(
@@ -125,7 +125,7 @@ def test_a_stroke_is_kept_every_second_though_nobody_ends_it(
         wait_bouts(page)
         press(page, ",", ",")  # slowly
         paint_until(page, 2)
-        for _ in range(100):
+        for _ in range(400):
             if served.desk.corrections(0).version >= 2:
                 break
             page.wait_for_timeout(50)
