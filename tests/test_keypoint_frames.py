@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tests.poses import film_of, wandering
 
 from dolorim.config import AugmentConfig, Config, ModelConfig, TrainConfig
 from dolorim.core.errors import UserError
@@ -23,6 +22,7 @@ from dolorim.pose.keypoints import KEYPOINTS
 from dolorim.pose.pose import Skeleton
 from dolorim.training.loaders import Loaders, make_loaders
 from dolorim.training.losses import keypoint_loss
+from poses import film_of, wandering
 
 USUAL = AugmentConfig()
 SIZE = 32
