@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     be_quiet(True)
     tables = write_tables(given.data, given.work)
-    material = load_dataset(
+    dataset = load_dataset(
         Config(data=data_config(given, tables["coat"]))
     )  # fills the cache before the runs read it
     folds = sorted({f for p in PROTOCOLS.values() for f in p})
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with ThreadPoolExecutor(given.jobs) as pool:
         found = dict(zip(jobs, pool.map(lambda j: train(given, tables, *j), jobs), strict=True))
     if not given.fold:
-        write(found, material, tables, given)
+        write(found, dataset, tables, given)
 
 
 def folder_of(data: Path | None) -> Path:
@@ -187,11 +187,11 @@ def train(
     return scored
 
 
-def learned(material: StudyDataset, fold: Fold) -> list[np.ndarray]:
+def learned(dataset: StudyDataset, fold: Fold) -> list[np.ndarray]:
     """Labels of the recordings that a fold learns from."""
     table, test = fold
     return [
-        f.recording.labels for f in material.footage if group_of(f.recording.name, table) != test
+        f.recording.labels for f in dataset.labelled if group_of(f.recording.name, table) != test
     ]
 
 
@@ -201,23 +201,23 @@ def group_of(recording: str, table: str) -> str:
     )
 
 
-def decoder_of(material: StudyDataset, fold: Fold) -> Decoder:
+def decoder_of(dataset: StudyDataset, fold: Fold) -> Decoder:
     """Bouts last at least as long as nine in ten of those that the fold learns from; nothing else
     is fitted."""
-    lengths = [len(b) for labels in learned(material, fold) for b in to_bouts(labels)]
-    rate_hz = rate_of(material.footage[0].time_s)
+    lengths = [len(b) for labels in learned(dataset, fold) for b in to_bouts(labels)]
+    rate_hz = rate_of(dataset.labelled[0].time_s)
     shortest = float(np.percentile(lengths, 10)) / rate_hz
-    return Decoder("viterbi", min_duration_s=(shortest,) * len(material.project.ethogram))
+    return Decoder("viterbi", min_duration_s=(shortest,) * len(dataset.study.ethogram))
 
 
 def figures(
-    scored: Sequence[tuple[Fold, Sequence[Scored]]], material: StudyDataset
+    scored: Sequence[tuple[Fold, Sequence[Scored]]], dataset: StudyDataset
 ) -> dict[str, Any]:
     """The figures of all test recordings of some folds together, and F1 by class."""
-    classes = material.project.ethogram.classes
+    classes = dataset.study.ethogram.classes
     plain, decoded = [], []
     for fold, recordings in scored:
-        decoder = decoder_of(material, fold)
+        decoder = decoder_of(dataset, fold)
         for one in recordings:
             assert one.probabilities is not None
             assert one.time_s is not None
@@ -235,13 +235,13 @@ def figures(
     }
 
 
-def rare(material: StudyDataset, fold: Fold) -> list[str]:
+def rare(dataset: StudyDataset, fold: Fold) -> list[str]:
     """Classes that a fold learns from a single bout."""
-    bouts = [b.label for labels in learned(material, fold) for b in to_bouts(labels)]
-    return [c for i, c in enumerate(material.project.ethogram.classes) if bouts.count(i) == 1]
+    bouts = [b.label for labels in learned(dataset, fold) for b in to_bouts(labels)]
+    return [c for i, c in enumerate(dataset.study.ethogram.classes) if bouts.count(i) == 1]
 
 
-def write(found: dict[tuple[str, Fold, int], list[Scored]], material: StudyDataset, tables: dict[str, Path],
+def write(found: dict[tuple[str, Fold, int], list[Scored]], dataset: StudyDataset, tables: dict[str, Path],
           given: argparse.Namespace) -> None:  # fmt: skip
     variants = list(given.variant or VARIANTS)
     everything: dict[str, Any] = {}
@@ -266,12 +266,12 @@ def write(found: dict[tuple[str, Fold, int], list[Scored]], material: StudyDatas
     for protocol, folds in PROTOCOLS.items():
         seeds = range(given.seeds)
         rows = {
-            v: [figures([(f, found[v, f, s]) for f in folds], material) for s in seeds]
+            v: [figures([(f, found[v, f, s]) for f in folds], dataset) for s in seeds]
             for v in variants
         }
         by_fold = {
             "/".join(f): {
-                v: [figures([(f, found[v, f, s])], material) for s in seeds] for v in variants
+                v: [figures([(f, found[v, f, s])], dataset) for s in seeds] for v in variants
             }
             for f in folds
         }
@@ -299,9 +299,9 @@ def write(found: dict[tuple[str, Fold, int], list[Scored]], material: StudyDatas
             f"- left out {fold}: {'; '.join(f'{v} {brief(row[v])}' for v in variants)}"
             for fold, row in by_fold.items()
         ]
-        single = [f"without {'/'.join(f)} {', '.join(rare(material, f)) or 'none'}" for f in folds]
+        single = [f"without {'/'.join(f)} {', '.join(rare(dataset, f)) or 'none'}" for f in folds]
         text += ["", f"Learned from a single bout: {'; '.join(single)}."]
-    text += ["", *where_classes_are(material)]
+    text += ["", *where_classes_are(dataset)]
     about = {
         **machine(),
         "command": command,
@@ -327,11 +327,11 @@ def brief(rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def where_classes_are(material: StudyDataset) -> list[str]:
+def where_classes_are(dataset: StudyDataset) -> list[str]:
     """Bouts of each class by source, and which classes only one of them shows."""
-    classes = material.project.ethogram.classes
+    classes = dataset.study.ethogram.classes
     counts: dict[str, np.ndarray] = {}
-    for f in material.footage:
+    for f in dataset.labelled:
         bouts = np.bincount([b.label for b in to_bouts(f.recording.labels)], minlength=len(classes))
         source = group_of(f.recording.name, "session")
         counts[source] = counts.get(source, 0) + bouts

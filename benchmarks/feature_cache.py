@@ -82,10 +82,10 @@ def same_decisions(run: RunFolder) -> dict[str, Any]:
     """The largest difference of a validation recording's probabilities, on stored features and on
     its frames."""
     config, model = run.read_config(), run.load_model().eval()
-    material = load_dataset(config)
-    part = material.part(run.read_split().val)[:1]
+    dataset = load_dataset(config)
+    part = dataset.part(run.read_split().val)[:1]
     stored = with_features(
-        part, model, input_spec_of(model, config.model, material.skeleton), config
+        part, model, input_spec_of(model, config.model, dataset.skeleton), config
     )
     predictor = predictor_of(run, model)
     plain, kept = (predictor(f[0]).probabilities for f in (part, stored))

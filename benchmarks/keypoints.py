@@ -234,11 +234,11 @@ def against_tracker(run: RunFolder) -> dict[str, float]:
     """The run's own figures of the held-out blocks; beside them, the mean place of each point in
     the crop."""
     found = run.read_json("metrics.json")["test"]["keypoints"]
-    material = load_dataset(run.read_config())
-    mean = mean_places(material.part(["learned"]))
+    dataset = load_dataset(run.read_config())
+    mean = mean_places(dataset.part(["learned"]))
     away = [
         np.hypot(*np.moveaxis(places(f) - mean, -1, 0)) * f.video.side_px / 2
-        for f in material.part(["held_out"])
+        for f in dataset.part(["held_out"])
         if f.video
     ]
     distances = np.concatenate(away)
@@ -246,15 +246,15 @@ def against_tracker(run: RunFolder) -> dict[str, float]:
         "points": found["points"], "epochs": epochs_of(run),
         "mean_px": found["mae_px"], "median_px": found["median_px"],
         "body_lengths": found["mae_body_lengths"], "constant_px": float(np.nanmean(distances)),
-        "side_px": material.footage[0].video.side_px if material.footage[0].video else 0.0,
+        "side_px": dataset.labelled[0].video.side_px if dataset.labelled[0].video else 0.0,
         **{f"{k}_px": v["mae_px"] for k, v in found["per_keypoint"].items()},
     }  # fmt: skip
 
 
-def places(footage: LabelledRecording) -> np.ndarray:
+def places(labelled: LabelledRecording) -> np.ndarray:
     """The tracked points in the crop `(time, keypoint, 2)`, NaN where they are missing or lie
     outside."""
-    video, track = footage.video, footage.track
+    video, track = labelled.video, labelled.track
     assert video is not None
     assert track is not None
     found = crop_points(track.points[:, 0], video.centers, video.angles_rad, video.side_px)
@@ -262,8 +262,8 @@ def places(footage: LabelledRecording) -> np.ndarray:
     return found
 
 
-def mean_places(footage: Sequence[LabelledRecording]) -> np.ndarray:
-    return np.nanmean(np.concatenate([places(f) for f in footage]), 0)
+def mean_places(labelled: Sequence[LabelledRecording]) -> np.ndarray:
+    return np.nanmean(np.concatenate([places(f) for f in labelled]), 0)
 
 
 def against_human(run: RunFolder, film: Path, truth: np.ndarray, first: int) -> dict[str, float]:

@@ -120,7 +120,7 @@ def floors_of(study: Path) -> dict[str, dict[str, Any]]:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = ModelConfig(visual="none", pose="full")
-    material = load_dataset(Config(data=in_study_folder(study, DataConfig()), model=model))
+    dataset = load_dataset(Config(data=in_study_folder(study, DataConfig()), model=model))
 
     def features(part: list[Any]) -> list[np.ndarray]:
         return [
@@ -132,13 +132,13 @@ def floors_of(study: Path) -> dict[str, dict[str, Any]]:
         ]  # fmt: skip
 
     held_out = {*VAL, *TEST}
-    learned = material.part([a for a in material.animals if a not in held_out])
+    learned = dataset.part([a for a in dataset.animals if a not in held_out])
     x, y = np.concatenate(features(learned)), np.concatenate([f.recording.labels for f in learned])
     trees = HistGradientBoostingClassifier(
         max_iter=200, learning_rate=0.06, class_weight="balanced", random_state=0
     )
     trees.fit(x[y >= 0], y[y >= 0])
-    test, ethogram = material.part(TEST), material.project.ethogram
+    test, ethogram = dataset.part(TEST), dataset.study.ethogram
     shares = np.bincount(y[y >= 0], minlength=len(ethogram.classes)) / (y >= 0).sum()
     scored: dict[str, list[Scored]] = {name: [] for name in FLOORS}
     for f, found in zip(test, features(test), strict=True):

@@ -33,14 +33,14 @@ from dolorim.video.cache import CachedVideo
 STEPS, ROUNDS = 12, 8
 
 
-def seconds(footage: Sequence[LabelledRecording]) -> float:
+def seconds(labelled: Sequence[LabelledRecording]) -> float:
     """Time of `STEPS` training steps, loading included."""
     config = Config()
     torch.manual_seed(0)
     model = build_recognizer(config.model, 6)
     input_spec = input_spec_of(model, config.model, NO_SKELETON)
-    windows = Windows(footage, config.train.train_T, input_spec, config.augment)
-    sampler = BoutSampler([f.recording for f in footage], config.train, config.augment)
+    windows = Windows(labelled, config.train.train_T, input_spec, config.augment)
+    sampler = BoutSampler([f.recording for f in labelled], config.train, config.augment)
     batches = iter(torch.utils.data.DataLoader(windows, config.train.batch_size, sampler=sampler))
     optimizer, loss = (
         torch.optim.AdamW(model.parameters()),
@@ -66,7 +66,7 @@ def main() -> None:
         data = DataConfig(
             videos=folder / "Videos", annotations=folder / "Annotations", cache=folder / "cache"
         )
-        cached = load_dataset(Config(data=data)).footage
+        cached = load_dataset(Config(data=data)).labelled
         held = [dataclasses.replace(f, video=in_memory(f.video)) for f in cached]
         seconds(held)
         found = {"cache": [], "memory": []}

@@ -35,13 +35,13 @@ RECIPE = "multimodal --visual none --epochs 30 --accelerator cpu --val_animals 2
 
 
 def figures(
-    footage: Sequence[LabelledRecording],
+    labelled: Sequence[LabelledRecording],
     raw: Sequence[np.ndarray],
     run: RunFolder,
     decoder: Decoder,
 ) -> dict[str, Any]:
     ethogram = run.read_ethogram()
-    found = score(footage, raw, ethogram, decoder)
+    found = score(labelled, raw, ethogram, decoder)
     return {
         "decoder": decoder.to_dict(),
         "accuracy": found["accuracy"],
@@ -57,18 +57,18 @@ def figures(
 
 def both_ways(run: RunFolder) -> dict[str, Any]:
     """Figures on the test animals with and without the correction."""
-    material, split, predictor = (
+    dataset, split, predictor = (
         load_dataset(run.read_config()),
         run.read_split(),
         predictor_of(run),
     )
-    val, test = material.part(split.val), material.part(split.test)
+    val, test = dataset.part(split.val), dataset.part(split.test)
     known, new = ([predictor(f).probabilities for f in part] for part in (val, test))
     written = run.read_decoder()
     base = Decoder(prior=written.prior, focal_gamma=written.focal_gamma)
     rows = {}
     for name, start in (("uncorrected", Decoder()), ("corrected", base)):
-        decoder = fitted(val, known, material, start)
+        decoder = fitted(val, known, dataset, start)
         rows[name] = figures(test, new, run, decoder)
         rows[f"{name}, argmax"] = figures(
             test, new, run, dataclasses.replace(start, temperature=decoder.temperature)
@@ -79,12 +79,12 @@ def both_ways(run: RunFolder) -> dict[str, Any]:
 def fitted(
     val: Sequence[LabelledRecording],
     raw: Sequence[np.ndarray],
-    material: StudyDataset,
+    dataset: StudyDataset,
     base: Decoder,
 ) -> Decoder:
     recordings = [f.recording for f in val]
     return fit_decoder(
-        raw, [r.labels for r in recordings], [rate_of(f.time_s) for f in val], material.project.ethogram.classes,
+        raw, [r.labels for r in recordings], [rate_of(f.time_s) for f in val], dataset.study.ethogram.classes,
         animals=[r.animal for r in recordings], borders=[[(t.start, t.stop) for t in r.trials] for r in recordings],
         base=base,
     )  # fmt: skip

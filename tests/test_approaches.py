@@ -346,7 +346,7 @@ def test_keypoints_that_are_found_are_written_in_pixels_of_the_video(
     ]
     assert main([*command, "--keypoints"]) == 0
     pose = read_pose(tmp_path / f"{video.stem}.keypoints.csv")
-    decisions = predictor_of(run, keypoints=True)(film := footage_of(run, video))
+    decisions = predictor_of(run, keypoints=True)(film := labelled_of(run, video))
     assert pose.names == run.read_skeleton().keypoints
     assert film.video is not None
     expected = video_points(
@@ -373,9 +373,9 @@ def test_keypoints_that_are_found_are_written_in_pixels_of_the_video(
     assert "has learned no keypoints" in capsys.readouterr().err
 
 
-def footage_of(run: RunFolder, video: Path) -> LabelledRecording:
-    material = load_dataset(run.read_config())
-    (found,) = [f for f in material.footage if f.recording.name == video.stem]
+def labelled_of(run: RunFolder, video: Path) -> LabelledRecording:
+    dataset = load_dataset(run.read_config())
+    (found,) = [f for f in dataset.labelled if f.recording.name == video.stem]
     return dataclasses.replace(found, track=None)
 
 

@@ -44,11 +44,11 @@ def test_decisions_on_stored_features_are_bit_for_bit_those_on_the_pictures(
         model=dataclasses.replace(settings, pose=pose),
         train=TrainConfig(accelerator="cpu"),
     )
-    material = load_dataset(config)
+    dataset = load_dataset(config)
     torch.manual_seed(0)
-    model = build_recognizer(config.model, 6, material.skeleton, 32).eval()
-    input_spec = input_spec_of(model, config.model, material.skeleton)
-    plain = material.footage[:1]
+    model = build_recognizer(config.model, 6, dataset.skeleton, 32).eval()
+    input_spec = input_spec_of(model, config.model, dataset.skeleton)
+    plain = dataset.labelled[:1]
     stored = with_features(plain, model, input_spec, config)
     assert stored[0].features is not None
     for read in (32, 1024):
@@ -92,10 +92,10 @@ def test_what_is_stored_is_seen_in_no_mirror_and_neither_are_labels_and_pose(
         model=dataclasses.replace(SMALL, pose="graph"),
         train=TrainConfig(accelerator="cpu"),
     )
-    material = load_dataset(config)
-    model = build_recognizer(config.model, 6, material.skeleton, 32).eval()
-    input_spec = input_spec_of(model, config.model, material.skeleton)
-    (stored,) = with_features(material.footage[:1], model, input_spec, config)
+    dataset = load_dataset(config)
+    model = build_recognizer(config.model, 6, dataset.skeleton, 32).eval()
+    input_spec = input_spec_of(model, config.model, dataset.skeleton)
+    (stored,) = with_features(dataset.labelled[:1], model, input_spec, config)
     windows = Windows([stored], 16, input_spec, AugmentConfig(kp_jitter_std=0.0))
     plain, mirrored = (windows[WindowSpec(0, 30, mirrored=m, seed=1)] for m in (False, True))
     changed = augment(
@@ -117,11 +117,11 @@ def test_features_without_points_are_those_of_a_video_without_a_pose_and_have_a_
             model=dataclasses.replace(SMALL, pose=pose),
             train=TrainConfig(accelerator="cpu"),
         )
-        material = load_dataset(config)
+        dataset = load_dataset(config)
         torch.manual_seed(0)
-        model = build_recognizer(config.model, 6, material.skeleton, 32).eval()
-        input_spec = input_spec_of(model, config.model, material.skeleton)
-        one = material.footage[0]
+        model = build_recognizer(config.model, 6, dataset.skeleton, 32).eval()
+        input_spec = input_spec_of(model, config.model, dataset.skeleton)
+        one = dataset.labelled[0]
         for track in {one.track, None}:
             (stored,) = with_features(
                 [dataclasses.replace(one, track=track)], model, input_spec, config

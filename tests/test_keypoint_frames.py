@@ -28,7 +28,7 @@ USUAL = AugmentConfig()
 SIZE = 32
 
 
-def footage(frames: int, untracked: slice = slice(0), tracked: bool = True) -> LabelledRecording:
+def labelled(frames: int, untracked: slice = slice(0), tracked: bool = True) -> LabelledRecording:
     """A recording with its picture, and with a pose but on the `untracked` frames."""
     track = wandering(frames, KEYPOINTS, 1, 0.0)
     points = track.points.copy()
@@ -66,7 +66,7 @@ def loaders_of(parts: list[LabelledRecording], **changes: object) -> Loaders:
 
 
 def test_only_tracked_frames_are_drawn_and_each_as_often_as_another() -> None:
-    parts = [footage(40, untracked=slice(10, 40)), footage(50, tracked=False), footage(70)]
+    parts = [labelled(40, untracked=slice(10, 40)), labelled(50, tracked=False), labelled(70)]
     sampler = draws(parts)
     assert sampler.n_tracked == 80
     specs = [spec for epoch in range(20) for spec in drawn(sampler, epoch)]
@@ -80,7 +80,7 @@ def test_only_tracked_frames_are_drawn_and_each_as_often_as_another() -> None:
 
 
 def test_every_step_has_as_many_frames_as_asked_and_a_resumed_run_has_the_same() -> None:
-    parts = [footage(100)]
+    parts = [labelled(100)]
     sampler = draws(parts, kp_frames=5)
     assert (
         len(drawn(sampler)) == len(sampler) == 5 * 5
@@ -91,14 +91,14 @@ def test_every_step_has_as_many_frames_as_asked_and_a_resumed_run_has_the_same()
 
 
 def test_processes_that_train_together_take_turns() -> None:
-    parts = [footage(100)]
+    parts = [labelled(100)]
     one, two = (drawn(draws(parts, rank, 2, batch_size=1)) for rank in (0, 1))
     together = [spec for turn in zip(one, two, strict=True) for spec in turn]
     assert together == drawn(draws(parts, batch_size=1))
 
 
 def test_a_frame_is_shown_with_its_own_points_also_in_the_mirror() -> None:
-    part = footage(60)
+    part = labelled(60)
     loader = loaders_of([part], kp_frames=8).keypoint_frames
     assert loader is not None
     batch = next(iter(loader))
@@ -125,9 +125,9 @@ def test_a_frame_is_shown_with_its_own_points_also_in_the_mirror() -> None:
 def test_a_step_that_learns_no_keypoints_or_learns_them_from_its_windows_is_given_no_single_frames() -> (
     None
 ):
-    assert set(loaders_of([footage(60)], kp_frames=0).training) == {"windows"}
-    assert set(loaders_of([footage(60)], lambda_kp=0.0).training) == {"windows"}
-    alone = loaders_of([footage(60)])  # no folder of label files
+    assert set(loaders_of([labelled(60)], kp_frames=0).training) == {"windows"}
+    assert set(loaders_of([labelled(60)], lambda_kp=0.0).training) == {"windows"}
+    alone = loaders_of([labelled(60)])  # no folder of label files
     assert set(alone.training) == {"keypoint_frames"}
     assert set(dataclasses.replace(alone, points_alone=False).training) == {
         "windows",
@@ -137,7 +137,7 @@ def test_a_step_that_learns_no_keypoints_or_learns_them_from_its_windows_is_give
 
 def test_where_nobody_has_tracked_anything_there_are_no_keypoints_to_learn() -> None:
     with pytest.raises(UserError, match="none of the training animals has a keypoint in any frame"):
-        loaders_of([footage(60, untracked=slice(0, 60)), footage(30, tracked=False)])
+        loaders_of([labelled(60, untracked=slice(0, 60)), labelled(30, tracked=False)])
 
 
 def spotted(frames: int) -> LabelledRecording:

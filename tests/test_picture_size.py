@@ -109,7 +109,7 @@ def test_training_does_not_learn_from_pictures_of_another_shape(
     (tmp_path / "Annotations" / "both.csv").write_text(f"Frame,Action\n{rows}", "utf-8")
     data = in_study_folder(tmp_path, DataConfig(image_size=32, cache=tmp_path / "cache"))
     for _ in range(2):  # freshly extracted, and read back from the cache
-        (recording,) = load_dataset(Config(data=data)).footage
+        (recording,) = load_dataset(Config(data=data)).labelled
         assert (recording.recording.labels >= 0).sum() == learned
         assert (recording.recording.labels[:30] == 2).all()
 

@@ -68,8 +68,8 @@ def checked(folder, **knobs):
 def gathered(folder, cache, **knobs):
     """What train learns from: the labels of the only recording."""
     data = in_study_folder(folder, DataConfig(image_size=16, crop="none", cache=cache, **knobs))
-    (footage,) = load_dataset(Config(data=data)).footage
-    return footage.recording.labels.tolist()
+    (labelled,) = load_dataset(Config(data=data)).labelled
+    return labelled.recording.labels.tolist()
 
 
 def reviewed(folder, out, **knobs):
@@ -148,10 +148,10 @@ def test_poses_without_video_lie_at_the_rate_that_is_given(tmp_path):
     expected = [REST] * 83 + [LICK] * 42 + [WALK] * 75
     assert checked(tmp_path, rate_hz=25)[0] == expected
     data = in_study_folder(tmp_path, DataConfig(rate_hz=25))
-    (footage,) = load_dataset(
+    (labelled,) = load_dataset(
         Config(data=data, model=ModelConfig(visual="none", pose="graph"))
-    ).footage
-    assert footage.recording.labels.tolist() == expected
+    ).labelled
+    assert labelled.recording.labels.tolist() == expected
 
 
 @pytest.mark.parametrize(("first", "n_rows"), [(0, 240), (1, 240)])
@@ -389,9 +389,9 @@ def test_a_video_that_was_cut_off_keeps_its_pose(tmp_path):
     data = in_study_folder(
         tmp_path, DataConfig(image_size=16, allow_damaged=True, cache=tmp_path / "cache")
     )
-    (footage,) = load_dataset(Config(data=data, model=ModelConfig(pose="graph"))).footage
-    assert footage.track.n_frames == footage.n_frames == n
-    assert np.isfinite(footage.track.points).all()
+    (labelled,) = load_dataset(Config(data=data, model=ModelConfig(pose="graph"))).labelled
+    assert labelled.track.n_frames == labelled.n_frames == n
+    assert np.isfinite(labelled.track.points).all()
 
 
 @pytest.mark.parametrize(

@@ -75,11 +75,11 @@ class Case:
         self.config, skeleton = MODELS[name]
         self.model = copy.deepcopy(_settled(name))
         self.input_spec = input_spec_of(self.model, self.config, skeleton)
-        self.footage = _footage(self.input_spec, frames, missing)
+        self.labelled = _labelled(self.input_spec, frames, missing)
 
     def inputs(self) -> Inputs:
         """What the network sees of all of it."""
-        return _inputs(self.input_spec, self.footage)
+        return _inputs(self.input_spec, self.labelled)
 
     def predictor(self, chunk: int = 64, read: int = 1024) -> Predictor:
         return Predictor(
@@ -87,7 +87,7 @@ class Case:
         )
 
 
-def _footage(input_spec: InputSpec, frames: int, missing: float) -> LabelledRecording:
+def _labelled(input_spec: InputSpec, frames: int, missing: float) -> LabelledRecording:
     track = wandering(frames, input_spec.skeleton.keypoints, input_spec.skeleton.animals, missing)
     film = film_of(track, SIZE, turned=True) if input_spec.visual is not None else None
     wanted = input_spec.pose is not None or input_spec.points
@@ -96,8 +96,8 @@ def _footage(input_spec: InputSpec, frames: int, missing: float) -> LabelledReco
     )
 
 
-def _inputs(input_spec: InputSpec, footage: LabelledRecording) -> Inputs:
-    video, track, n = footage.video, footage.track, footage.n_frames
+def _inputs(input_spec: InputSpec, labelled: LabelledRecording) -> Inputs:
+    video, track, n = labelled.video, labelled.track, labelled.n_frames
     found: dict[str, torch.Tensor] = {}
     if video is not None:
         found["frames"] = torch.from_numpy(video.images)[None, None].float() / 255
@@ -119,7 +119,7 @@ def _settled(name: str) -> Recognizer:
     torch.manual_seed(0)
     model = build_recognizer(config, CLASSES, skeleton, SIZE)
     input_spec = input_spec_of(model, config, skeleton)
-    one, two = (_footage(input_spec, TIME, missing) for missing in (0.1, 0.2))
+    one, two = (_labelled(input_spec, TIME, missing) for missing in (0.1, 0.2))
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():
@@ -163,7 +163,7 @@ def test_decisions_in_chunks_are_those_on_the_whole_recording(
     case = Case(name, frames)
     with torch.no_grad():
         whole = case.model(case.inputs())
-    found = case.predictor(chunk, read)(case.footage)
+    found = case.predictor(chunk, read)(case.labelled)
     off = (
         5e-5 if isinstance(case.model.visual, Pretrained) else 2e-5
     )  # its features are rounded, as if stored
@@ -182,11 +182,11 @@ def test_decisions_on_stored_features_are_those_on_the_frames_to_the_last_bit(
     predictor = Predictor(
         case.model, case.input_spec, torch.device("cpu"), precision, chunk=16, read=20
     )
-    video, track = case.footage.video, case.footage.track
+    video, track = case.labelled.video, case.labelled.track
     stored = np.concatenate([*predictor.features(blocks_of(video, 30), track, video.side_px)])
     assert stored.dtype == np.float16
-    found = predictor(dataclasses.replace(case.footage, features=stored))
-    assert np.array_equal(found.probabilities, predictor(case.footage).probabilities)
+    found = predictor(dataclasses.replace(case.labelled, features=stored))
+    assert np.array_equal(found.probabilities, predictor(case.labelled).probabilities)
 
 
 BOTH = [
@@ -199,10 +199,10 @@ BOTH = [
 @pytest.mark.parametrize("name", BOTH)
 def test_a_network_of_two_streams_decides_by_either_one_alone(name: str) -> None:
     case = Case(name)
-    both = case.predictor()(case.footage).probabilities
-    seen = case.predictor()(dataclasses.replace(case.footage, track=None)).probabilities
+    both = case.predictor()(case.labelled).probabilities
+    seen = case.predictor()(dataclasses.replace(case.labelled, track=None)).probabilities
     told = np.concatenate(
-        [d.probabilities for d in case.predictor().stream(None, case.footage.track)]
+        [d.probabilities for d in case.predictor().stream(None, case.labelled.track)]
     )
     for alone in (seen, told):
         assert alone.shape == both.shape
@@ -232,12 +232,12 @@ def test_late_fusion_is_the_mean_of_what_each_stream_says() -> None:
 @pytest.mark.parametrize("missing", [0.5, 1.0])
 def test_what_is_missing_in_a_pose_never_gives_nan(name: str, missing: float) -> None:
     case = Case(name, frames=30)
-    worse = wandering(30, case.footage.track.names, case.footage.track.skeleton.animals, missing)
-    found = case.predictor()(dataclasses.replace(case.footage, track=worse))
+    worse = wandering(30, case.labelled.track.names, case.labelled.track.skeleton.animals, missing)
+    found = case.predictor()(dataclasses.replace(case.labelled, track=worse))
     assert np.isfinite(found.probabilities).all()
     assert found.keypoints is None or np.isfinite(found.keypoints).all()
     case.model.train()
-    case.footage = dataclasses.replace(case.footage, track=worse)
+    case.labelled = dataclasses.replace(case.labelled, track=worse)
     case.model(case.inputs()).stages.sum().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in case.model.parameters())
 

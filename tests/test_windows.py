@@ -270,7 +270,7 @@ def test_a_dropped_frame_is_replaced_by_the_one_before_and_keeps_that_ones_label
     rec = recording(np.arange(200) % 3)
     windows = windows_on(rec, length=100, halo=Halo())
     windows = Windows(
-        windows.footage, 100, windows.input_spec, replace(PLAIN, aug_temporal_drop=0.3)
+        windows.labelled, 100, windows.input_spec, replace(PLAIN, aug_temporal_drop=0.3)
     )
     item = windows[WindowSpec(0, 20.0, seed=1)]
     shown = item["frames"][:, 0, 0].numpy().astype(int)

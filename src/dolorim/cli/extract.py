@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> int:
     check_targets(given)
     from dolorim.core.workers import usual_workers
     from dolorim.dataset.extract import extract as fill_cache
-    from dolorim.dataset.loading import measure_project
+    from dolorim.dataset.loading import measure_study
     from dolorim.dataset.study import in_study_folder, open_study
     from dolorim.files.naming import find_videos
     from dolorim.terminal import say, warn
@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
     videos = find_videos([data.videos])
     study = open_study(data)
     poses = {s.video: s.pose for s in study.sources} if data.crop == "pose" else {}
-    lengths = measure_project(config, study)
+    lengths = measure_study(config, study)
     pose_by_video = {video: poses.get(video) for video in videos}
     workers = given.workers or usual_workers()
     cached, failures = fill_cache(pose_by_video, data, workers, lengths)

@@ -24,14 +24,14 @@ class KeypointFrames(Sampler[WindowSpec]):
 
     def __init__(
         self,
-        footage: Sequence[LabelledRecording],
+        labelled: Sequence[LabelledRecording],
         settings: TrainConfig,
         augment: AugmentConfig,
         windows: BoutSampler,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        tracked = [_tracked_frames(f) for f in footage]
+        tracked = [_tracked_frames(f) for f in labelled]
         self._recordings = np.repeat(np.arange(len(tracked)), [len(frames) for frames in tracked])
         self._frames = np.concatenate([*tracked, np.empty(0, np.int64)])
         self._settings, self._augment, self._windows = settings, augment, windows
@@ -64,9 +64,9 @@ class KeypointFrames(Sampler[WindowSpec]):
         return WindowSpec(recording, frame, mirrored=mirrored, seed=seed)
 
 
-def _tracked_frames(footage: LabelledRecording) -> np.ndarray:
+def _tracked_frames(labelled: LabelledRecording) -> np.ndarray:
     """Frames `(n,)` in which the tracker found a keypoint; none for a recording without video."""
-    if footage.video is None or footage.track is None:
+    if labelled.video is None or labelled.track is None:
         return np.empty(0, np.int64)
-    has_keypoint = np.isfinite(footage.track.points[:, 0]).all(-1).any(-1)
+    has_keypoint = np.isfinite(labelled.track.points[:, 0]).all(-1).any(-1)
     return np.flatnonzero(has_keypoint)

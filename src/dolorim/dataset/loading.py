@@ -30,21 +30,21 @@ from dolorim.video.reader import probe, promised_frames
 class StudyDataset:
     """The labelled recordings of a study with their frames and points."""
 
-    project: Study
-    footage: tuple[LabelledRecording, ...]
+    study: Study
+    labelled: tuple[LabelledRecording, ...]
     lengths: BodyLengths = NO_LENGTHS
 
     def part(self, animals: Sequence[str]) -> list[LabelledRecording]:
         """The recordings of some animals."""
-        return [f for f in self.footage if f.recording.animal in animals]
+        return [f for f in self.labelled if f.recording.animal in animals]
 
     @property
     def animals(self) -> list[str]:
-        return sorted({f.recording.animal for f in self.footage})
+        return sorted({f.recording.animal for f in self.labelled})
 
     @property
     def recordings(self) -> list[Recording]:
-        return [f.recording for f in self.footage]
+        return [f.recording for f in self.labelled]
 
     @property
     def skeleton(self) -> Skeleton:
@@ -52,7 +52,9 @@ class StudyDataset:
 
         Raises `UserError` if the poses differ.
         """
-        examples = {f.track.skeleton: f.recording.name for f in self.footage if f.track is not None}
+        examples = {
+            f.track.skeleton: f.recording.name for f in self.labelled if f.track is not None
+        }
         if len(examples) > 1:
             described = [
                 f"{', '.join(skeleton.keypoints)} of {skeleton.animals} in {name}"
@@ -75,11 +77,11 @@ def learns_points_alone(config: Config) -> bool:
     return config.model.tasks == "multitask" and config.data.annotations is None
 
 
-def measure_project(config: Config, project: Study) -> BodyLengths:
+def measure_study(config: Config, study: Study) -> BodyLengths:
     """One body length per picture size, from all videos of the study, labelled or not."""
     if config.model.visual == "none":
         return NO_LENGTHS
-    videos = {s.video: s.pose for s in project.sources if s.video is not None}
+    videos = {s.video: s.pose for s in study.sources if s.video is not None}
     lengths = measure_body_lengths(
         videos,
         config.data,
@@ -101,20 +103,20 @@ def load_dataset(config: Config, lengths: BodyLengths | None = None) -> StudyDat
 
     Raises `UserError` if nothing is left to learn from.
     """
-    project = open_study(config.data)
-    for finding in (*project.assumptions, *project.findings):
+    study = open_study(config.data)
+    for finding in (*study.assumptions, *study.findings):
         tell = say if finding.severity == "note" else warn
         tell(str(finding))
-    sources = _sources_to_learn_from(project, config)
+    sources = _sources_to_learn_from(study, config)
     if lengths is None:
-        lengths = measure_project(config, project)
-    recordings = _load_recordings(project, sources, config, lengths)
+        lengths = measure_study(config, study)
+    recordings = _load_recordings(study, sources, config, lengths)
     if not recordings and not learns_points_alone(config):
         raise UserError(
             f"{config.data.annotations}: no frame of any recording is labelled; "
             "see the warnings above"
         )
-    dataset = StudyDataset(project, tuple(recordings), lengths)
+    dataset = StudyDataset(study, tuple(recordings), lengths)
     if wants_pose(config):
         _say_poses(dataset, config)
     return dataset
@@ -128,10 +130,10 @@ def _say_lengths(what: str, by_size: Mapping[str, float]) -> None:
         )
 
 
-def _sources_to_learn_from(project: Study, config: Config) -> list[Source]:
+def _sources_to_learn_from(study: Study, config: Config) -> list[Source]:
     """The recordings with labels; with a pose if only keypoints are learned."""
     points_alone = learns_points_alone(config)
-    sources = [s for s in project.sources if s.labels or (points_alone and s.pose)]
+    sources = [s for s in study.sources if s.labels or (points_alone and s.pose)]
     if points_alone:
         warn(
             "no label files (--annotations): only keypoints are learned, "
@@ -146,13 +148,13 @@ def _sources_to_learn_from(project: Study, config: Config) -> list[Source]:
 
 
 def _load_recordings(
-    project: Study, sources: Sequence[Source], config: Config, lengths: BodyLengths
+    study: Study, sources: Sequence[Source], config: Config, lengths: BodyLengths
 ) -> list[LabelledRecording]:
     """The recordings with at least one frame to learn from."""
     recordings = []
     open_shares: dict[str, float] = {}
     for source, video, track in _with_inputs(sources, config, lengths):
-        labelled, placement = _labelled(project, source, config.data, video, track)
+        labelled, placement = _labelled(study, source, config.data, video, track)
         # A table of bouts cannot tell rest from frames that nobody looked at, so gaps are reported.
         if placement.lists_bouts:
             open_shares[source.name] = placement.open_share
@@ -160,7 +162,7 @@ def _load_recordings(
         finds_points = learns_points_alone(config) and track is not None
         if finds_points or (recording.labels >= 0).any():
             recordings.append(replace(labelled, recording=recording))
-    for finding in warn_of_gaps(open_shares, config.data.label_gaps, project.ethogram):
+    for finding in warn_of_gaps(open_shares, config.data.label_gaps, study.ethogram):
         warn(str(finding))
     return recordings
 
@@ -186,8 +188,8 @@ def _with_inputs(
 
 def _say_poses(dataset: StudyDataset, config: Config) -> None:
     """Say which keypoints there are. Raises `UserError` if no recording has a pose."""
-    n_videos = len(dataset.footage)
-    n_lacking = sum(f.track is None for f in dataset.footage)
+    n_videos = len(dataset.labelled)
+    n_lacking = sum(f.track is None for f in dataset.labelled)
     # Some videos without a pose are fine: the network learns to do without. None at all is not.
     if n_lacking == n_videos:
         videos = "video" if learns_points_alone(config) else "labelled video"
@@ -258,7 +260,7 @@ def _read_pose(
 
 
 def _labelled(
-    project: Study,
+    study: Study,
     source: Source,
     data: DataConfig,
     video: CachedVideo | None,
@@ -274,7 +276,7 @@ def _labelled(
     else:
         assert track is not None
         time_s = np.arange(track.n_frames) / track.rate_hz
-    recording, placement = project.place(source, time_s, data, promised)
+    recording, placement = study.place(source, time_s, data, promised)
     for finding in placement.findings:
         warn(str(finding))
     for reason in placement.skipped:

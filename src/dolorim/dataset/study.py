@@ -342,11 +342,11 @@ def ethogram_beside(places: Sequence[Path]) -> Path | None:
     return chosen
 
 
-def unclaimed_poses(config: DataConfig, project: Study) -> list[Path]:
+def unclaimed_poses(config: DataConfig, study: Study) -> list[Path]:
     """Pose files that belong to none of a study's recordings."""
     if config.videos is None:
         return []
-    names = {folded(s.name): s.name for s in project.sources}
+    names = {folded(s.name): s.name for s in study.sources}
     files = pose_files_below(pose_places([config.videos], config.dlc, [config.annotations]))
     return [f for f in files if stem_of(f, names) is None]
 

@@ -42,16 +42,16 @@ class Windows(Dataset[Batch]):
 
     def __init__(
         self,
-        footage: Sequence[LabelledRecording],
+        labelled: Sequence[LabelledRecording],
         length: int,
         input_spec: InputSpec,
         augment: AugmentConfig | None = None,
     ) -> None:
-        self.footage = list(footage)
+        self.labelled = list(labelled)
         self.length, self.input_spec, self.augment = length, input_spec, augment
 
     def __getitem__(self, spec: WindowSpec) -> Batch:
-        recording, input_spec = self.footage[spec.recording], self.input_spec
+        recording, input_spec = self.labelled[spec.recording], self.input_spec
         if recording.features is not None:  # computed from the picture as it was
             spec = dataclasses.replace(spec, mirrored=False)
         first, last = max(spec.first, 0), min(spec.last, recording.n_frames - 1)
@@ -171,7 +171,7 @@ def pose_statistics(windows: Windows, stretch: int = 2000) -> tuple[torch.Tensor
     """
     input_spec = windows.input_spec
     stretches = []
-    for recording in windows.footage:
+    for recording in windows.labelled:
         track = recording.track
         if track is None:
             continue

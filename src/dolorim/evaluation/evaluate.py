@@ -30,7 +30,7 @@ from dolorim.terminal import progress
 
 
 def evaluate_recordings(
-    run: RunFolder, footage: Sequence[LabelledRecording], folder: Path
+    run: RunFolder, labelled: Sequence[LabelledRecording], folder: Path
 ) -> dict[str, Any]:
     """Predict every recording, write predictions and truth to `folder`, and score the ones
     against the other.
@@ -39,12 +39,12 @@ def evaluate_recordings(
     config, model = run.read_config(), run.load_model()
     predictor = predictor_of(run, model, keypoints=True)
     if needs_only_features(config.model):
-        footage = with_features(footage, model, predictor.input_spec, config)
+        labelled = with_features(labelled, model, predictor.input_spec, config)
     for old in folder.glob("*.truth.csv"):  # of what was scored here before
         old.unlink()
     found, keypoints = [], []
-    with progress("predicting", sum(f.n_frames for f in footage)) as bar:
-        for one in footage:
+    with progress("predicting", sum(f.n_frames for f in labelled)) as bar:
+        for one in labelled:
             recording = one.recording
             decided = predictor(one)
             probabilities = decoder.calibrated(decided.probabilities)
@@ -65,13 +65,13 @@ def evaluate_recordings(
             if decided.keypoints is not None:
                 keypoints.append(_distances_px(one, decided.keypoints))
             bar(one.n_frames)
-    metrics = score(footage, found, ethogram, decoder)
+    metrics = score(labelled, found, ethogram, decoder)
     names = run.read_skeleton().keypoints
     return {**metrics, "keypoints": keypoint_scores(keypoints, names)} if keypoints else metrics
 
 
 def score(
-    footage: Sequence[LabelledRecording],
+    labelled: Sequence[LabelledRecording],
     probabilities: Sequence[np.ndarray],
     ethogram: Ethogram,
     decoder: Decoder,
@@ -79,7 +79,7 @@ def score(
     """All figures of one split, as `metrics.json` holds them."""
     pairs = [
         (f, decoder.calibrated(p), _decoded(f, p, decoder))
-        for f, p in zip(footage, probabilities, strict=True)
+        for f, p in zip(labelled, probabilities, strict=True)
     ]
     plain = [_scored(f, p, p.argmax(1)) for f, p, _ in pairs]
     decoded = [_scored(f, p, labels) for f, p, labels in pairs]
@@ -135,24 +135,28 @@ def kept(folder: Path, ethogram: Ethogram) -> dict[str, Scored]:
     return found
 
 
-def _decoded(footage: LabelledRecording, probabilities: np.ndarray, decoder: Decoder) -> np.ndarray:
-    breaks = [t.start for t in footage.recording.trials[1:]]
-    return decoder.decode(probabilities, rate_of(footage.time_s), breaks)
+def _decoded(
+    labelled: LabelledRecording, probabilities: np.ndarray, decoder: Decoder
+) -> np.ndarray:
+    breaks = [t.start for t in labelled.recording.trials[1:]]
+    return decoder.decode(probabilities, rate_of(labelled.time_s), breaks)
 
 
-def _scored(footage: LabelledRecording, probabilities: np.ndarray, labels: np.ndarray) -> Scored:
-    recording = footage.recording
+def _scored(labelled: LabelledRecording, probabilities: np.ndarray, labels: np.ndarray) -> Scored:
+    recording = labelled.recording
     borders = [(t.start, t.stop) for t in recording.trials]
     return Scored(
-        recording.animal, recording.labels, labels, probabilities, footage.time_s, borders
+        recording.animal, recording.labels, labels, probabilities, labelled.time_s, borders
     )
 
 
-def _distances_px(footage: LabelledRecording, found: np.ndarray) -> tuple[np.ndarray, float, float]:
+def _distances_px(
+    labelled: LabelledRecording, found: np.ndarray
+) -> tuple[np.ndarray, float, float]:
     """Distances `(time, keypoint)` of keypoints found in the crop from those that the tracker has
     seen there.
     """
-    video, track = footage.video, footage.track
+    video, track = labelled.video, labelled.track
     assert video is not None
     if track is None:
         return np.full(found.shape[:2], np.nan), 1.0, 1.0
@@ -178,9 +182,9 @@ def evaluate_held_out(run: RunFolder, dataset: StudyDataset | None = None) -> di
     )
     metrics = {}
     for part in ("val", "test"):
-        footage = dataset.part(getattr(split, part))
-        if footage:
-            metrics[part] = evaluate_recordings(run, footage, run.predictions(part))
+        labelled = dataset.part(getattr(split, part))
+        if labelled:
+            metrics[part] = evaluate_recordings(run, labelled, run.predictions(part))
     before, training = run.seen_before(), run.read_training()
     for part, found in metrics.items():
         if training:
@@ -260,12 +264,12 @@ def evaluate_project(
             "about new animals; "
             f"score other ones, or ask for it with --seen_animals_too"
         )
-    metrics = evaluate_recordings(run, dataset.footage, folder)
+    metrics = evaluate_recordings(run, dataset.labelled, folder)
     return {**metrics, "seen_in_training": seen} if seen else metrics
 
 
 def _refuse_other_classes(run: RunFolder, dataset: StudyDataset) -> None:
-    mine, theirs = run.read_ethogram().classes, dataset.project.ethogram.classes
+    mine, theirs = run.read_ethogram().classes, dataset.study.ethogram.classes
     if mine != theirs:
         raise UserError(
             f"the run knows the classes {', '.join(mine)}, the project has {', '.join(theirs)}; "

@@ -44,7 +44,7 @@ def needs_only_features(config: ModelConfig) -> bool:
 
 
 def with_features(
-    footage: Sequence[LabelledRecording], model: Recognizer, input_spec: InputSpec, config: Config
+    labelled: Sequence[LabelledRecording], model: Recognizer, input_spec: InputSpec, config: Config
 ) -> list[LabelledRecording]:
     """The same recordings with the features of the model's visual encoder, computed where they
     are not stored yet.
@@ -53,8 +53,8 @@ def with_features(
     key = encoder_key(model.visual, config)
     predictor: Predictor | None = None
     found = []
-    with progress("computing features", sum(f.n_frames for f in footage)) as bar:
-        for one in footage:
+    with progress("computing features", sum(f.n_frames for f in labelled)) as bar:
+        for one in labelled:
             assert one.video is not None
             path = feature_file(one.video, f"{key}-{_pose_key(one, input_spec)}")
             try:
@@ -100,7 +100,7 @@ def compute_features(
         if config.model.pose != "none"
         else {}
     )
-    footage = []
+    labelled = []
     for video in videos:
         pose = poses.get(video.video)
         data = lengths.for_pose(config.data, video.video)
@@ -112,14 +112,14 @@ def compute_features(
         empty = Recording(
             video.video.stem, "", np.full(video.n_frames, UNLABELED, np.int16), file=video.video
         )
-        footage.append(
+        labelled.append(
             LabelledRecording(empty, video, None if track is None else track.on(video.n_frames))
         )
-    skeleton = next((f.track.skeleton for f in footage if f.track is not None), NO_SKELETON)
+    skeleton = next((f.track.skeleton for f in labelled if f.track is not None), NO_SKELETON)
     model = build_recognizer(config.model, 2, skeleton, config.data.image_size)
     assert isinstance(model.visual, Pretrained)
     say(f"{config.model.visual}: {load_encoder(model.visual, config.model.encoder_weights)}")
-    with_features(footage, model, input_spec_of(model, config.model, skeleton), config)
+    with_features(labelled, model, input_spec_of(model, config.model, skeleton), config)
 
 
 def encoder_key(encoder: Vit2d | VideoMae3d, config: Config) -> str:
@@ -133,8 +133,8 @@ def encoder_key(encoder: Vit2d | VideoMae3d, config: Config) -> str:
     return digest.hexdigest()[:16]
 
 
-def _pose_key(footage: LabelledRecording, input_spec: InputSpec) -> str:
+def _pose_key(labelled: LabelledRecording, input_spec: InputSpec) -> str:
     """What the features depend on of the pose: where its keypoints are."""
-    if not input_spec.points or footage.track is None:
+    if not input_spec.points or labelled.track is None:
         return "plain"
-    return hashlib.sha256(np.ascontiguousarray(footage.track.points).tobytes()).hexdigest()[:16]
+    return hashlib.sha256(np.ascontiguousarray(labelled.track.points).tobytes()).hexdigest()[:16]

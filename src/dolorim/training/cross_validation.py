@@ -45,7 +45,7 @@ def cross_validate(config: Config, run: RunFolder, folds: int | None) -> RunFold
     val = None if settings.val_animals is None else ()
     n_folds = len(counts) if folds is None else folds
     splits = fold_animals(counts, n_folds, val=val, seed=settings.seed)
-    run.start(config, dataset.project.ethogram, splits, dataset.skeleton)
+    run.start(config, dataset.study.ethogram, splits, dataset.skeleton)
     run.write_json("body_lengths.json", dataclasses.asdict(dataset.lengths))
     for k, split in enumerate(splits):
         fold = run.fold(k)

@@ -31,7 +31,7 @@ from dolorim.training.module import Learner, inputs_of
 
 def frames_by_animal(dataset: StudyDataset) -> dict[str, np.ndarray]:
     """Labelled frames of each class `(classes,)`, by animal."""
-    n_classes = len(dataset.project.ethogram)
+    n_classes = len(dataset.study.ethogram)
     by_animal: dict[str, np.ndarray] = {}
     for recording in dataset.recordings:
         counts = count_labels(recording.labels, n_classes)
@@ -67,7 +67,7 @@ def prepare(config: Config, dataset: StudyDataset, split: Split) -> tuple[Learne
 
     Raises `UserError` for settings that contradict each other or the data.
     """
-    ethogram, skeleton = dataset.project.ethogram, dataset.skeleton
+    ethogram, skeleton = dataset.study.ethogram, dataset.skeleton
     pl.seed_everything(config.train.seed, workers=True, verbose=False)
     augmentation, notes = settle(config, ethogram.classes, skeleton.keypoints)
     for note in notes:

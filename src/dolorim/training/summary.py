@@ -30,7 +30,7 @@ def say_summary(
     """Say in one block what training starts with, and warn of what the split lacks."""
     recordings = {part: dataset.part(getattr(split, part)) for part in PARTS}
     lines = [_split_line(part, getattr(split, part), recordings[part]) for part in PARTS]
-    if note := dataset.project.ethogram.merging_note():
+    if note := dataset.study.ethogram.merging_note():
         lines.append(note)
     lines += _class_table(recordings, learner)
     lines.append(_model_line(learner.config, learner, recordings["train"]))

@@ -45,7 +45,7 @@ def train_on(config: Config, run: RunFolder, dataset: StudyDataset, split: Split
     """Train on a dataset that has been loaded, with a split that has been made."""
     _refuse_contradictions(config, split)
     writes = is_first_process() or not trains_on_several(config.train)
-    resume = run.start(config, dataset.project.ethogram, split, dataset.skeleton, write=writes)
+    resume = run.start(config, dataset.study.ethogram, split, dataset.skeleton, write=writes)
     run.write_json("body_lengths.json", dataclasses.asdict(dataset.lengths))
     learner, loaders = prepare(config, dataset, split)
     model = learner.model

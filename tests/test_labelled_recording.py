@@ -38,7 +38,7 @@ SIX = Skeleton(KEYPOINTS)
 SWAPPED = mirrored_order(KEYPOINTS)
 
 
-def footage_of(track: PoseTrack, turned: bool = False, video: bool = True) -> LabelledRecording:
+def labelled_of(track: PoseTrack, turned: bool = False, video: bool = True) -> LabelledRecording:
     labels = (np.arange(track.n_frames) % 3).astype(np.int16)
     return LabelledRecording(
         Recording("a", "1M", labels), film_of(track, turned=turned) if video else None, track
@@ -52,7 +52,7 @@ def windows(
         Halo(), Halo(5, 4), kind, track.skeleton, points=track.skeleton.animals == 1
     )
     return Windows(
-        [footage_of(track, turned)], length, input_spec, dataclasses.replace(NOTHING, **knobs)
+        [labelled_of(track, turned)], length, input_spec, dataclasses.replace(NOTHING, **knobs)
     )
 
 
@@ -108,7 +108,7 @@ def test_between_two_frames_a_point_lies_between_and_is_missing_where_one_of_the
 
 def test_a_recording_without_pose_has_windows_in_which_nothing_is_known() -> None:
     track = wandering(40)
-    bare = dataclasses.replace(footage_of(track), track=None)
+    bare = dataclasses.replace(labelled_of(track), track=None)
     cut = Windows([bare], 8, windows(track).input_spec, AugmentConfig())
     item, other = (
         cut[WindowSpec(0, 3.0, mirrored=True, seed=1)],
@@ -123,9 +123,9 @@ def test_a_recording_without_pose_has_windows_in_which_nothing_is_known() -> Non
 
 def test_points_are_places_in_the_crop_of_their_own_frame() -> None:
     track = wandering(40)
-    footage = footage_of(track, turned=True)
-    cut = Windows([footage], 8, InputSpec(Halo(2, 1), None, "graph", SIX, points=True))
-    item, video, part = cut[WindowSpec(0, 10.0)], footage.video, slice(10, 18)
+    labelled = labelled_of(track, turned=True)
+    cut = Windows([labelled], 8, InputSpec(Halo(2, 1), None, "graph", SIX, points=True))
+    item, video, part = cut[WindowSpec(0, 10.0)], labelled.video, slice(10, 18)
     expected = crop_points(
         track.points[part, 0], video.centers[part], video.angles_rad[part], video.side_px
     )
@@ -208,8 +208,8 @@ def test_what_a_changed_window_calls_the_left_hind_paw_looks_like_one(mirrored: 
         KEYPOINTS.index("L_hindpaw"),
         KEYPOINTS.index("R_hindpaw"),
     )
-    footage, size = footage_of(track, turned=True), 64
-    video = footage.video
+    labelled, size = labelled_of(track, turned=True), 64
+    video = labelled.video
     places = crop_points(track.points[:, 0], video.centers, video.angles_rad, video.side_px)[
         :, left
     ]
@@ -222,7 +222,7 @@ def test_what_a_changed_window_calls_the_left_hind_paw_looks_like_one(mirrored: 
         video, images=np.round(250 * np.exp(-((away / 0.1) ** 2))).astype(np.uint8)
     )
     input_spec = InputSpec(Halo(), None, "graph", SIX, points=True)
-    cut = Windows([dataclasses.replace(footage, video=film)], 8, input_spec, NOTHING)
+    cut = Windows([dataclasses.replace(labelled, video=film)], 8, input_spec, NOTHING)
     batch = torch.utils.data.default_collate(
         [cut[WindowSpec(0, float(i), mirrored=mirrored, seed=i)] for i in (5, 30)]
     )
@@ -317,7 +317,7 @@ def test_without_a_seed_nothing_is_random() -> None:
 def test_the_statistics_of_features_are_those_of_what_is_known() -> None:
     track = wandering(50)
     cut = windows(track, "graph")
-    cut.footage.append(dataclasses.replace(cut.footage[0], track=None))
+    cut.labelled.append(dataclasses.replace(cut.labelled[0], track=None))
     mean, std = pose_statistics(cut)
     whole = whole_features(track, cut.input_spec)
     same(mean, np.nanmean(whole, 0))
