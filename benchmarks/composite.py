@@ -33,7 +33,7 @@ from dolorim.config import Config, DataConfig
 from dolorim.core.clock import rate_of
 from dolorim.dataset.loading import StudyDataset, load_dataset
 from dolorim.dataset.study import in_study_folder
-from dolorim.evaluation.evaluate import kept
+from dolorim.evaluation.evaluate import read_scored
 from dolorim.inference.decoder import Decoder
 from dolorim.labels.bouts import to_bouts
 from dolorim.metrics.summary import Scored, summarize
@@ -180,7 +180,7 @@ def train(
     ]
     made = trained(run, command)
     ethogram = made.read_ethogram()
-    scored = list(kept(made.predictions("test"), ethogram).values())
+    scored = list(read_scored(made.predictions("test"), ethogram).values())
     figures = summarize(scored, ethogram.classes)
     said = f"macro-F1 {figures['macro_f1']:.3f}, F1@50 {figures['segments']['f1_50']:.1f}, {epochs_of(made)} epochs"
     print(f"{run.name}: {said}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Random changes to a batch: pixels, track and labels change together, or not at all."""
+"""Random changes to a batch: pixels, crop centers and labels change together, or not at all."""
 
 import dataclasses
 
@@ -20,8 +20,8 @@ def only(**knobs):
     return dataclasses.replace(NOTHING, **knobs)
 
 
-def batch_of(frames, track=None, labels=None, seed=0, flip=0.0):
-    """`frames` `(batch, time, size, size)` uint8 with a track at rest and no labels, unless given.
+def batch_of(frames, centers=None, labels=None, seed=0, flip=0.0):
+    """`frames` `(batch, time, size, size)` uint8 with crop centers at rest and no labels, unless given.
 
     Each window has a seed of its own that follows from `seed`, and a share `flip` of them is
     mirrored.
@@ -32,9 +32,9 @@ def batch_of(frames, track=None, labels=None, seed=0, flip=0.0):
         "frames": frames,
         "seed": torch.as_tensor(rng.integers(1 << 31, size=len(frames))),
         "mirrored": torch.as_tensor(rng.random(len(frames)) < flip),
-        "track": torch.zeros(*shape, 2)
-        if track is None
-        else torch.as_tensor(track, dtype=torch.float32),
+        "crop_centers": torch.zeros(*shape, 2)
+        if centers is None
+        else torch.as_tensor(centers, dtype=torch.float32),
         "labels": torch.full(shape, -1) if labels is None else torch.as_tensor(labels),
     }
 
@@ -67,7 +67,7 @@ def test_with_all_knobs_at_zero_nothing_changes_but_the_scale_of_the_gray():
     batch = batch_of(noise(), rng.normal(size=(B, T, 2)), rng.integers(-1, 3, (B, T)))
     changed = augment(batch, NOTHING, MIRRORED)
     assert (changed["frames"] * 255 - batch["frames"]).abs().max() < 0.5
-    assert torch.allclose(changed["track"], batch["track"])
+    assert torch.allclose(changed["crop_centers"], batch["crop_centers"])
     assert torch.equal(changed["labels"], batch["labels"])
 
 
@@ -162,15 +162,17 @@ def test_a_thing_at_rest_on_the_floor_stays_at_rest_while_the_window_passes_over
 ):
     rng = np.random.default_rng(seed)
     thing = rng.uniform(-0.1, 0.1, (B, 1, 2))
-    track = np.cumsum(rng.uniform(-0.06, 0.06, (B, T, 2)), axis=1)
-    track -= track[:, :1]
+    centers = np.cumsum(rng.uniform(-0.06, 0.06, (B, T, 2)), axis=1)
+    centers -= centers[:, :1]
     config = only(aug_rotate=rotate, aug_scale=scale)
-    changed = augment(batch_of(dots(thing - track), track, seed=seed, flip=flip), config, MIRRORED)
-    on_floor = places(changed["frames"]) + changed["track"].numpy()
+    changed = augment(
+        batch_of(dots(thing - centers), centers, seed=seed, flip=flip), config, MIRRORED
+    )
+    on_floor = places(changed["frames"]) + changed["crop_centers"].numpy()
     assert (
         np.ptp(on_floor, axis=1).max() < 0.01
-    )  # of the window's side; the track itself goes about ten times as far
-    assert np.ptp(changed["track"].numpy(), axis=1).max() > 0.05
+    )  # of the window's side; the centers themselves go about ten times as far
+    assert np.ptp(changed["crop_centers"].numpy(), axis=1).max() > 0.05
 
 
 @pytest.mark.parametrize(
@@ -195,12 +197,12 @@ def test_the_sensors_noise_differs_from_frame_to_frame():
     assert torch.all(steps > 0)
 
 
-def test_a_shift_moves_the_picture_by_no_more_than_asked_and_leaves_the_track():
+def test_a_shift_moves_the_picture_by_no_more_than_asked_and_leaves_the_centers():
     at = np.zeros((B, T, 2))
     changed = augment(batch_of(dots(at), at + 1), only(aug_shift=0.2), MIRRORED)
     moved = np.abs(places(changed["frames"]))
     assert 0.05 < moved.max() < 0.205
-    assert torch.all(changed["track"] == 1)
+    assert torch.all(changed["crop_centers"] == 1)
 
 
 def test_a_negative_is_a_negative():

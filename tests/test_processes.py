@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig, config_toml
 from dolorim.core.errors import UserError
-from dolorim.dataset.sampling import Turns
+from dolorim.dataset.sampling import DividedNumbers
 from dolorim.inference.run_folder import RunFolder
 from dolorim.training.losses import FrameLoss
 from dolorim.training.train import train
@@ -174,10 +174,10 @@ def test_every_recording_has_its_turn_once_and_nobody_has_more_turns_than_anothe
 ) -> None:
     drawn = []
     for rank in range(processes):
-        angles_rad = Turns(n)
-        angles_rad.rank, angles_rad.world_size = rank, processes
-        drawn.append(list(angles_rad))
-        assert len(angles_rad) == len(drawn[-1]) == len(drawn[0])
+        own = DividedNumbers(n)
+        own.rank, own.world_size = rank, processes
+        drawn.append(list(own))
+        assert len(own) == len(drawn[-1]) == len(drawn[0])
     assert sorted(i for mine in drawn for i in mine if i >= 0) == list(range(n))
 
 

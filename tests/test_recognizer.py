@@ -340,7 +340,7 @@ def test_the_paw_that_bears_weight_is_the_same_in_the_negative_of_a_picture() ->
     points = torch.tensor([[-0.25, -0.25], [0.5, -0.25]]).expand(64, 2, 2, 2)
     batch = {
         "frames": torch.from_numpy(frames), "labels": torch.zeros(64, 2, dtype=torch.long),
-        "track": torch.zeros(64, 2, 2), "mirrored": torch.zeros(64, dtype=torch.bool),
+        "crop_centers": torch.zeros(64, 2, 2), "mirrored": torch.zeros(64, dtype=torch.bool),
         "seed": torch.arange(64), "points": points,
     }  # fmt: skip
     changed = augment(batch, AugmentConfig(aug_shift=0.02, aug_rotate=0.02, aug_scale=0.05), [0])

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig, read_config
 from dolorim.core.errors import UserError
-from dolorim.evaluation.evaluate import evaluate_held_out, evaluate_project
+from dolorim.evaluation.evaluate import evaluate_held_out, evaluate_study
 from dolorim.inference.run_folder import RunFolder, load_strictly
 from dolorim.metrics.frames import frame_scores
 from dolorim.models.build import build_recognizer
@@ -231,8 +231,8 @@ def test_scoring_animals_that_the_run_has_learned_from_must_be_asked_for(
 ) -> None:
     data = run.read_config().data
     with pytest.raises(UserError, match="--seen_animals_too"):
-        evaluate_project(run, data, tmp_path, seen_too=False)
-    found = evaluate_project(run, data, tmp_path, seen_too=True)
+        evaluate_study(run, data, tmp_path, seen_too=False)
+    found = evaluate_study(run, data, tmp_path, seen_too=True)
     split = run.read_split()
     assert found["seen_in_training"] == sorted({*split.train, *split.val})
 

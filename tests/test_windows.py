@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dolorim.config import AugmentConfig, ModelConfig, TrainConfig
 from dolorim.dataset.labelled_recording import Halo, InputSpec, LabelledRecording
-from dolorim.dataset.sampling import BoutSampler, Turns, WindowSpec, rare_boost
+from dolorim.dataset.sampling import BoutSampler, DividedNumbers, WindowSpec, rare_boost
 from dolorim.dataset.windows import Windows
 from dolorim.labels.trials import Recording
 from dolorim.models.build import build_recognizer
@@ -61,7 +61,7 @@ def test_a_window_holds_the_recordings_frames_and_labels_and_at_the_ends_the_las
     wanted = range(start - halo.before, start + length + halo.after)
     shown = [min(max(i, 0), len(labels) - 1) for i in wanted]
     assert item["frames"][:, 0, 0].tolist() == shown
-    assert item["track"].tolist() == [[i, -i] for i in shown]
+    assert item["crop_centers"].tolist() == [[i, -i] for i in shown]
     inside = range(start, start + length)
     assert item["labels"].tolist() == [labels[i] if 0 <= i < len(labels) else -1 for i in inside]
     assert item["valid"].tolist() == [0 <= i < len(labels) for i in inside]
@@ -153,12 +153,12 @@ def test_the_ranks_of_a_run_share_an_epoch_equally_and_draw_together_what_one_dr
 def test_processes_that_take_turns_do_everything_once(n, world_size):
     done = []
     for rank in range(world_size):
-        angles_rad = Turns(n)
-        angles_rad.rank, angles_rad.world_size = rank, world_size
+        own = DividedNumbers(n)
+        own.rank, own.world_size = rank, world_size
         assert (
-            len(list(angles_rad)) == len(angles_rad) == -(-n // world_size)
+            len(list(own)) == len(own) == -(-n // world_size)
         )  # equally many, or one waits for ever
-        done += list(angles_rad)
+        done += list(own)
     assert sorted(i for i in done if i >= 0) == list(range(n))
     assert set(done) <= {-1, *range(n)}
 

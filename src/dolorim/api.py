@@ -208,7 +208,7 @@ def evaluate(
     where the other study's files are and how to read them. Animals that the run was trained on are
     refused unless `seen_animals_too`. Raises `UserError`.
     """
-    from dolorim.evaluation.evaluate import evaluate_held_out, evaluate_project
+    from dolorim.evaluation.evaluate import evaluate_held_out, evaluate_study
     from dolorim.evaluation.other_study import data_of_other_study
 
     folder = _run_of(run).folder
@@ -221,7 +221,7 @@ def evaluate(
             )
         return metrics
     data = data_of_other_study(folder, _path(study), settings)
-    scored = evaluate_project(folder, data, folder.predictions("other"), seen_animals_too)
+    scored = evaluate_study(folder, data, folder.predictions("other"), seen_animals_too)
     return {"other": scored}
 
 

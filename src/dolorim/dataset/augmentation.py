@@ -45,16 +45,16 @@ def settle(
 def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int]) -> Batch:
     """A changed copy of a batch; `frames` `(batch, time, size, size)` become float32 from 0 to 1.
 
-    Turning, mirroring, scaling and shifting move pixels, track and points together. `mirrored`
-    `(classes,)` says what each class becomes in a mirrored window. The result has `negative`
-    `(batch,)`, which says which windows became photographic negatives.
+    Turning, mirroring, scaling and shifting move pixels, crop centers and points together.
+    `mirrored` `(classes,)` says what each class becomes in a mirrored window. The result has
+    `negative` `(batch,)`, which says which windows became photographic negatives.
     """
     flip, labels = batch["mirrored"], batch["labels"]
     exchange = torch.as_tensor(mirrored, device=labels.device)
     labels = torch.where(flip[:, None] & (labels >= 0), exchange[labels.clamp(min=0)], labels)
     if "frames" not in batch:
         return {**batch, "labels": labels}
-    frames, track = batch["frames"].float() / 255, batch["track"]
+    frames, centers = batch["frames"].float() / 255, batch["crop_centers"]
     draw = _Draw(batch["seed"].tolist(), frames.device)
     turn = 2 * math.pi * draw.uniform(-0.5, 0.5) * config.aug_rotate
     # Uniform on the log scale, so that larger and smaller are equally likely.
@@ -68,9 +68,9 @@ def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int]) -> Bat
     theta = torch.cat([back, shift[..., None]], 2)
     grid = F.affine_grid(theta, list(frames.shape), align_corners=False)
     frames = F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
-    track = track @ torch.linalg.inv(back).transpose(1, 2)
+    centers = centers @ torch.linalg.inv(back).transpose(1, 2)
     frames, negative = _photometric(frames, config, draw)
-    moved = {"frames": frames, "track": track, "labels": labels, "negative": negative}
+    moved = {"frames": frames, "crop_centers": centers, "labels": labels, "negative": negative}
     if "points" in batch:
         away = batch["points"] - shift[:, None, None]
         moved["points"] = away @ torch.linalg.inv(back).transpose(1, 2)[:, None]

@@ -218,7 +218,7 @@ class Numbers(Dataset[int]):
         return self.n
 
 
-class Turns(Sampler[int]):
+class DividedNumbers(Sampler[int]):
     """The numbers 0 to `n - 1`, shared out among the processes that train together.
 
     All processes get the same number of items, padded with -1; otherwise one would wait for the

@@ -28,8 +28,8 @@ class Windows(Dataset[Batch]):
     An item holds `labels` `(length,)` int64, -1 for unlabelled frames; `valid` `(length,)` bool,
     false beyond the ends of the recording; and the input of the network:
 
-    - `frames` `(length + halo, size, size)` uint8 and `track` `(length + halo, 2)` float32 (window
-      centers in units of the window's side); or instead of both `features` `(length, width)`,
+    - `frames` `(length + halo, size, size)` uint8 and `crop_centers` `(length + halo, 2)` float32
+      in units of the crop's side; or instead of both `features` `(length, width)`,
     - `pose` `(length + halo, features)` float32, NaN where missing, and `inside` `(length + halo,)`
       bool,
     - `points` `(length, keypoint, 2)` float32, keypoints in the crop (`crop_points`), NaN where
@@ -75,7 +75,7 @@ class Windows(Dataset[Batch]):
             with_halo = _with_halo(at, halo.before, halo.after, spec.speed)
             frames = np.clip(np.round(with_halo).astype(np.int64), first, last)
             item["frames"] = torch.from_numpy(_take(recording.video.images, frames))
-            item["track"] = torch.from_numpy(recording.video.centers[frames])
+            item["crop_centers"] = torch.from_numpy(recording.video.centers[frames])
         if input_spec.pose is not None or input_spec.points:
             item |= self._pose(recording, spec, at, first, last, rng)
         return item

@@ -4,7 +4,7 @@ frames open.
 
 from __future__ import annotations
 
-from dolorim.evaluation.evaluate import kept
+from dolorim.evaluation.evaluate import read_scored
 from dolorim.inference.conformal import LEAST_ANIMALS, calibrate_conformal, corrects_prior
 from dolorim.inference.run_folder import RunFolder
 from dolorim.terminal import say
@@ -18,7 +18,7 @@ def calibrate(run: RunFolder, part: str) -> None:
     animals at least.
     """
     ethogram = run.read_ethogram()
-    scored = list(kept(run.predictions(part), ethogram).values())
+    scored = list(read_scored(run.predictions(part), ethogram).values())
     animals = sorted({s.animal for s in scored})
     if len(animals) < LEAST_ANIMALS:
         return

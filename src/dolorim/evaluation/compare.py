@@ -6,7 +6,7 @@ from typing import Any
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
-from dolorim.evaluation.evaluate import evaluate_project, kept
+from dolorim.evaluation.evaluate import evaluate_study, read_scored
 from dolorim.files.animals import also_in
 from dolorim.inference.run_folder import RunFolder
 from dolorim.metrics.summary import Scored, compare, summarize
@@ -49,8 +49,8 @@ def compare_on(
 ) -> dict[str, Any]:
     """Score two runs on a project, read as each of them wants it, and compare them."""
     for run, settings in zip((one, two), data, strict=True):
-        evaluate_project(run, settings, run.predictions("other"), seen_too)
-    found = kept(one.predictions("other"), one.read_ethogram())
+        evaluate_study(run, settings, run.predictions("other"), seen_too)
+    found = read_scored(one.predictions("other"), one.read_ethogram())
     return _compared(
         one, two, ["other", "other"], _seen(one, two, {s.animal for s in found.values()})
     )
@@ -81,7 +81,8 @@ def _compared(
             f"runs can only be compared on the same ones"
         )
     found = [
-        kept(run.predictions(part), ethogram) for run, part in zip((one, two), parts, strict=True)
+        read_scored(run.predictions(part), ethogram)
+        for run, part in zip((one, two), parts, strict=True)
     ]
     for name in sorted({*found[0], *found[1]}):
         if name not in found[0] or name not in found[1]:

@@ -102,7 +102,7 @@ def _figures(
     return found
 
 
-def kept(folder: Path, ethogram: Ethogram) -> dict[str, Scored]:
+def read_scored(folder: Path, ethogram: Ethogram) -> dict[str, Scored]:
     """Truth and calibrated predictions that `evaluate_recordings` has left in a folder, by
     recording.
 
@@ -199,7 +199,7 @@ def score_folds(run: RunFolder) -> dict[str, Any]:
     some of each fold.
     """
     ethogram, splits = run.read_ethogram(), run.read_folds()
-    decoded = list(kept(run.predictions("folds"), ethogram).values())
+    decoded = list(read_scored(run.predictions("folds"), ethogram).values())
     lacking = {a for s in splits for a in s.test} - {s.animal for s in decoded}
     if lacking:
         raise UserError(
@@ -237,7 +237,7 @@ def _training(part: dict[str, Any]) -> dict[str, Any]:
     return {"training": part["training"]} if "training" in part else {}
 
 
-def evaluate_project(
+def evaluate_study(
     run: RunFolder, data: DataConfig, folder: Path, seen_too: bool
 ) -> dict[str, Any]:
     """Score a run on a project, on animals that it has neither learned from nor been chosen by.

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 
 from dolorim.dataset.keypoint_frames import KeypointFrames
-from dolorim.dataset.sampling import BoutSampler, Turns
+from dolorim.dataset.sampling import BoutSampler, DividedNumbers
 from dolorim.inference.run_folder import RunFolder
 from dolorim.terminal import say
 from dolorim.training.module import Learner
@@ -53,7 +53,7 @@ def checkpoints(run: RunFolder, validated: bool) -> ModelCheckpoint:
 class SamplerRanks(Callback):
     """Gives every process its own windows and recordings where several devices train together."""
 
-    def __init__(self, samplers: Sequence[BoutSampler | KeypointFrames | Turns]) -> None:
+    def __init__(self, samplers: Sequence[BoutSampler | KeypointFrames | DividedNumbers]) -> None:
         self._samplers = samplers
 
     def setup(self, trainer: pl.Trainer, learner: pl.LightningModule, stage: str) -> None:

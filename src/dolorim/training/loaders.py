@@ -15,7 +15,7 @@ from dolorim.core.errors import UserError
 from dolorim.dataset.keypoint_frames import KeypointFrames
 from dolorim.dataset.labelled_recording import Halo, InputSpec, LabelledRecording
 from dolorim.dataset.loading import learns_points_alone
-from dolorim.dataset.sampling import BoutSampler, Numbers, Turns, WindowSpec
+from dolorim.dataset.sampling import BoutSampler, DividedNumbers, Numbers, WindowSpec
 from dolorim.dataset.windows import Batch, Windows
 from dolorim.models.recognizer import Recognizer
 
@@ -43,11 +43,11 @@ class Loaders:
         return {"windows": self.windows, "keypoint_frames": self.keypoint_frames}
 
     @property
-    def samplers(self) -> list[BoutSampler | KeypointFrames | Turns]:
+    def samplers(self) -> list[BoutSampler | KeypointFrames | DividedNumbers]:
         """The samplers that divide their draws among processes that train together."""
         loaders = (self.windows, self.keypoint_frames, self.val)
         samplers = [loader.sampler for loader in loaders if loader is not None]
-        return [s for s in samplers if isinstance(s, BoutSampler | KeypointFrames | Turns)]
+        return [s for s in samplers if isinstance(s, BoutSampler | KeypointFrames | DividedNumbers)]
 
 
 def make_loaders(
@@ -76,7 +76,7 @@ def make_loaders(
         single = Windows(recordings, 1, map_spec, config.augment)
         keypoint_frames = _loader(single, draws, settings.kp_frames, settings.num_workers)
     if n_val:
-        val = DataLoader(Numbers(n_val), batch_size=None, sampler=Turns(n_val))
+        val = DataLoader(Numbers(n_val), batch_size=None, sampler=DividedNumbers(n_val))
     drawn = _loader(windows, sampler, settings.batch_size, settings.num_workers)
     return Loaders(drawn, keypoint_frames, val, learns_points_alone(config))
 

@@ -258,7 +258,7 @@ def inputs_of(batch: Batch) -> Inputs:
     frames = batch.get("frames")
     return Inputs(
         frames=None if frames is None else frames[:, None],
-        crop_centers=batch.get("track"),
+        crop_centers=batch.get("crop_centers"),
         pose=batch.get("pose"),
         pose_inside=batch.get("inside"),
         points=points,
