@@ -20,8 +20,9 @@ from dolorim.labels.prediction_files import write_predictions
 from dolorim.labels.predictions import Predictions
 from dolorim.pose.write_dlc import write_dlc
 from dolorim.review.contents import Review, open_review
+from dolorim.review.guard import Guard
 from dolorim.review.progress import Progress
-from dolorim.review.server import Guard, make_app
+from dolorim.review.server import make_app
 from dolorim.review.session import Session
 from dolorim.video.cache import fingerprint
 from videos import numbered, write_film
@@ -68,7 +69,7 @@ def predicted_study(folder: Path, names: Sequence[str] = ("a_201M.mp4", "b_202F.
 @dataclass
 class Served:
     url: str
-    desk: Session
+    session: Session
 
     @property
     def base(self) -> str:
@@ -85,19 +86,21 @@ def serving(
 ) -> Iterator[Served]:
     """A server in a thread, with everything that the command puts around it; it ends as Ctrl-C ends
     it."""
-    desk = Session(review or open_review(place, DataConfig()), rater, blinded=blinded)
+    session = Session(review or open_review(place, DataConfig()), rater, blinded=blinded)
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         port = listener.getsockname()[1]
-        guard = Guard(make_app(desk, Progress(desk)), "127.0.0.1", port, "token", lambda new: None)
+        guard = Guard(
+            make_app(session, Progress(session)), "127.0.0.1", port, "token", lambda new: None
+        )
         server = uvicorn.Server(uvicorn.Config(guard, log_level="error", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:
             time.sleep(0.01)
         try:
-            yield Served(f"http://127.0.0.1:{port}/?token=token", desk)
+            yield Served(f"http://127.0.0.1:{port}/?token=token", session)
         finally:
             server.should_exit = True
             thread.join(10)

@@ -74,15 +74,15 @@ def gathered(folder, cache, **knobs):
 
 def reviewed(folder, out, **knobs):
     """What review shows, and what it saves once one frame has been labelled as it was."""
-    desk = Session(open_review(folder, DataConfig(**knobs), out=out), "ann")
-    shown = desk.recording(0)["truth"]
-    labels = np.full(desk.open(0).n_frames, -1)
+    session = Session(open_review(folder, DataConfig(**knobs), out=out), "ann")
+    shown = session.recording(0)["truth"]
+    labels = np.full(session.open(0).n_frames, -1)
     for start, stop, label in shown or []:
         labels[start:stop] = label
-    desk.corrections(0).edit(0, [(0, 1, max(0, int(labels[0])))])
-    desk.close()
+    session.corrections(0).edit(0, [(0, 1, max(0, int(labels[0])))])
+    session.close()
     (saved,) = (out / "ann").glob("*.csv")
-    return labels.tolist(), read_labels(saved, desk.review.ethogram).labels.tolist()
+    return labels.tolist(), read_labels(saved, session.review.ethogram).labels.tolist()
 
 
 @pytest.fixture(params=["bout_table", "boris_without_fps"])

@@ -179,7 +179,7 @@ def test_bouts_are_corrected_by_keys_undone_and_still_there_after_a_restart(
         go_to(page, BOUT + 9)
         press(page, "]", "3")
         wait_saved(page)
-        assert served.desk.corrections(0).version == 7
+        assert served.session.corrections(0).version == 7
     labels = saved(place)
     assert labels[BOUT : 2 * BOUT].tolist() == [LICK] * 10 + [SHAKE] * 10
     assert (labels[2 * BOUT :] == -1).all()
@@ -257,7 +257,7 @@ def test_two_tabs_do_not_overwrite_each_other(place: Path, go: Callable[[str], P
         wait_bouts(two)
         press(two, "ArrowDown", "3")
         wait_saved(two)
-        served.desk.corrections(0).edit(
+        served.session.corrections(0).edit(
             1, [(100, 110, WALK)]
         )  # and a third one, which the tabs know nothing of
         press(one, "ArrowDown", "ArrowDown", "4")
@@ -318,7 +318,7 @@ def test_a_server_that_is_gone_is_said_and_the_step_waits_for_it(
         )
         page.unroute("**/edit")
         wait_saved(page)
-        assert served.desk.corrections(0).version == 1
+        assert served.session.corrections(0).version == 1
 
 
 def test_a_tab_outlives_the_server_and_sends_its_steps_to_the_next_one(

@@ -266,7 +266,7 @@ def test_real_keys_do_what_the_reference_does(browser: Browser, place: Path) -> 
             marks, past = model.marks, model.past
         wait_saved(page)
         assert page_state(page)["marks"] == marks
-        assert served.desk.corrections(0).marks.tolist() == marks
+        assert served.session.corrections(0).marks.tolist() == marks
         assert saved(place).tolist() == [max(m, -1) for m in marks]
 
 
@@ -293,7 +293,7 @@ def test_a_stretch_is_labelled_twice_as_the_page_on_review_says(
             go_to(page, 100)
             press(page, "]", "3")
             wait_saved(page)
-            marks = served.desk.corrections(0).marks
+            marks = served.session.corrections(0).marks
         expected = np.full(N, UNTOUCHED)
         for start, stop, label in ((10, 30, 1), (30, 51, 2), (70, 90, 1), (90, 101, 2)):
             expected[start:stop] = label
@@ -312,13 +312,13 @@ def test_keys_act_where_the_playhead_is_and_not_on_what_was_selected(
             assert page.inner_text("#selection").startswith("Here ")
             press(page, key)
             wait_saved(page)
-            marks = served.desk.corrections(0).marks
+            marks = served.session.corrections(0).marks
             assert (marks[:60] == UNTOUCHED).all()
             assert (marks[60:80] == label).all()
         press(page, "Home", "ArrowDown")
         go_to(page, 65)
         press(page, "Delete")
         wait_saved(page)
-        assert np.flatnonzero(served.desk.corrections(0).marks != UNTOUCHED).tolist() == list(
+        assert np.flatnonzero(served.session.corrections(0).marks != UNTOUCHED).tolist() == list(
             range(60, 80)
         )

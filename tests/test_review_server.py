@@ -347,9 +347,9 @@ def test_the_queue_counts_what_is_checked_in_its_order_and_rounds_are_compared(
 
 def test_a_project_with_the_corrections_as_its_labels_learns_from_them(tmp_path: Path) -> None:
     place = predicted_study(tmp_path)
-    desk = Session(open_review(place, DataConfig()), "ann")
-    desk.corrections(0).edit(0, [(10, 30, 3), (40, 45, UNSURE)])
-    desk.close()
+    session = Session(open_review(place, DataConfig()), "ann")
+    session.corrections(0).edit(0, [(10, 30, 3), (40, 45, UNSURE)])
+    session.close()
     config = DataConfig(videos=tmp_path / "Videos", annotations=place / "review" / "ann")
     project = open_study(config)
     labels = [
@@ -399,9 +399,9 @@ def test_a_blinded_rater_writes_nothing_but_what_is_the_raters(tmp_path: Path) -
     )
     review = open_review(tmp_path, DataConfig(), shuffle=0)
     for blinded, rest in ((True, -1), (False, PAIN.classes.index("paw_shake"))):
-        desk = Session(review, f"rater {blinded}", blinded=blinded)
-        desk.corrections(0).edit(0, [(0, 5, 0)])
-        desk.close()
+        session = Session(review, f"rater {blinded}", blinded=blinded)
+        session.corrections(0).edit(0, [(0, 5, 0)])
+        session.close()
         labels = read_labels(review.home / f"rater {blinded}" / "x_204M.csv", PAIN).labels
         assert labels.tolist() == [0] * 5 + [rest] * 15
 
@@ -447,9 +447,11 @@ def test_a_bug_with_one_recording_is_said_and_logged_and_the_server_goes_on(
     monkeypatch.setenv("DOLORIM_LOG", str(tmp_path / "crashes.log"))
     with serving(place) as served, httpx.Client(base_url=served.base) as client:
         client.get("/?token=token")
-        before = served.desk.recording
+        before = served.session.recording
         monkeypatch.setattr(
-            served.desk, "recording", lambda number: 1 // number if number == 0 else before(number)
+            served.session,
+            "recording",
+            lambda number: 1 // number if number == 0 else before(number),
         )
         answer = client.get("/api/recording/0")
         assert answer.status_code == 500

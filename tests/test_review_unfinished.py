@@ -126,7 +126,7 @@ def test_a_stroke_is_kept_every_second_though_nobody_ends_it(
         press(page, ",", ",")  # slowly
         paint_until(page, 2)
         for _ in range(400):
-            if served.desk.corrections(0).version >= 2:
+            if served.session.corrections(0).version >= 2:
                 break
             page.wait_for_timeout(50)
         assert page_state(page)["paint"] is not None
@@ -153,7 +153,7 @@ def test_steps_of_a_page_without_a_server_are_sent_by_the_next_page(
         )
         wait_open(page)
         labels = page_state(page)["labels"]
-        marks = again.desk.corrections(0).marks
+        marks = again.session.corrections(0).marks
     assert marks[:BOUT].tolist() == [LICK] * BOUT
     assert marks[BOUT : 2 * BOUT].tolist() == [-2] * BOUT
     assert (marks[2 * BOUT :] == -1).all()
@@ -182,10 +182,10 @@ def test_a_step_that_arrives_twice_is_done_once(place: Path, visit: Visitor) -> 
         page = visit(served.base)
         wait_saved(page)
         assert len(lost) >= 1
-        assert served.desk.corrections(0).version == 1
+        assert served.session.corrections(0).version == 1
         press(page, "ArrowDown", "4")
         wait_saved(page)
-        assert served.desk.corrections(0).version == 2
+        assert served.session.corrections(0).version == 2
 
 
 def test_steps_that_somebody_has_overtaken_are_not_applied_and_this_is_said(
@@ -199,15 +199,15 @@ def test_steps_that_somebody_has_overtaken_are_not_applied_and_this_is_said(
         "() => document.querySelector('#saved').textContent.startsWith('Not saved')"
     )
     page.close()
-    desk = Session(open_review(place, DataConfig()), "ann")
-    desk.corrections(0).edit(0, [(0, 5, 4)])
-    desk.close()
+    session = Session(open_review(place, DataConfig()), "ann")
+    session.corrections(0).edit(0, [(0, 5, 4)])
+    session.close()
     with serving(place, port=int(served.base.rpartition(":")[2])) as again:
         page = visit(again.url)
         page.wait_for_function(
             "() => document.querySelector('#alert').textContent.includes('were not applied')"
         )
-        assert again.desk.corrections(0).marks[:6].tolist() == [4] * 5 + [-1]
+        assert again.session.corrections(0).marks[:6].tolist() == [4] * 5 + [-1]
 
 
 def test_a_reload_returns_to_the_frame_and_to_what_was_being_marked(
@@ -228,7 +228,7 @@ def test_a_reload_returns_to_the_frame_and_to_what_was_being_marked(
         assert page_state(page)["mark"] == {"at": 40, "side": "start"}
         press(page, "]", "3")
         wait_saved(page)
-        assert np.flatnonzero(served.desk.corrections(1).marks == LICK).tolist() == list(
+        assert np.flatnonzero(served.session.corrections(1).marks == LICK).tolist() == list(
             range(40, 58)
         )
 
@@ -251,13 +251,13 @@ def test_a_label_file_changed_by_hand_is_taken_up_without_writing(place: Path) -
     folder.mkdir(parents=True)
     (folder / "a_201M.csv").write_text("Frame,Action\n" + "".join(f"{i},2\n" for i in range(10)))
     review = open_review(place, DataConfig())
-    desk = Session(review, "ann")
-    assert desk.corrections(0).marks[:11].tolist() == [LICK] * 10 + [-1]
-    desk.close()
+    session = Session(review, "ann")
+    assert session.corrections(0).marks[:11].tolist() == [LICK] * 10 + [-1]
+    session.close()
     assert [p.name for p in folder.iterdir()] == ["a_201M.csv"]
-    desk = Session(review, "ann")
-    desk.corrections(0).edit(1, [(20, 30, 3)])
-    desk.close()
+    session = Session(review, "ann")
+    session.corrections(0).edit(1, [(20, 30, 3)])
+    session.close()
     lines = (folder / "a_201M.history.jsonl").read_text().splitlines()
     assert [json.loads(line).get("from") for line in lines] == ["a_201M.csv", None]
     assert Session(review, "ann").corrections(0).marks[[9, 10, 20]].tolist() == [LICK, -1, 3]
@@ -291,7 +291,7 @@ def test_delete_from_scratch_makes_a_bout_unlabelled_again(scratch: Review, visi
         go_to(page, 35)
         press(page, "Delete")
         wait_saved(page)
-        marks = served.desk.corrections(0).marks
+        marks = served.session.corrections(0).marks
     assert marks[10:70].tolist() == [1] * 20 + [-1] * 20 + [1] * 20
 
 

@@ -1,10 +1,11 @@
-"""What there is to review: a folder of predictions, a project, or a folder of videos."""
+"""What there is to review: a folder of predictions, a study, or a folder of videos."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from dolorim.dataset.study import Source, Study, in_study_folder, open_study
 from dolorim.files.naming import VIDEO_SUFFIXES, find_videos
 from dolorim.files.poses import pose_of_video
 from dolorim.files.subjects import animal_of, read_subjects
-from dolorim.files.tables import read_table
+from dolorim.files.tables import Table, read_table
 from dolorim.labels.bouts import Bout, to_frames
 from dolorim.labels.ethogram import PAIN, Ethogram, RawClass
 from dolorim.labels.ethogram_file import read_ethogram
@@ -31,6 +32,7 @@ from dolorim.pose.read import read_poses
 from dolorim.video.cache import fingerprint
 
 _SUFFIX = ".predictions.csv"
+# The bones that the page draws between keypoints.
 _SKELETON = (
     ("mouth", "tail_base"), ("mouth", "L_frontpaw"), ("mouth", "R_frontpaw"),
     ("tail_base", "L_hindpaw"), ("tail_base", "R_hindpaw"),
@@ -39,8 +41,11 @@ _SKELETON = (
 
 @dataclass(frozen=True)
 class Item:
-    """A recording to review. `name` is what its label file is called; `problem` says why its video
-    cannot be shown."""
+    """A recording to review.
+
+    `name` is what its label file is called. `problem` says why its video cannot be shown; it is
+    empty where it can.
+    """
 
     name: str
     video: Path
@@ -54,36 +59,37 @@ class Item:
     @property
     def n_frames(self) -> int | None:
         """Frames that were predicted; None without predictions."""
-        return (
-            int(self.meta["n_frames"])
-            if self.predictions is not None and "n_frames" in self.meta
-            else None
-        )
+        if self.predictions is None or "n_frames" not in self.meta:
+            return None
+        return int(self.meta["n_frames"])
 
 
 @dataclass(frozen=True)
 class Review:
-    """All that is to be reviewed, in the order of the list. `home` is the folder that corrections
-    go to."""
+    """All recordings to review, in the order of the list.
+
+    Corrections go to the folder `home`. `study` is None for predictions without label files.
+    """
 
     title: str
     ethogram: Ethogram
     items: tuple[Item, ...]
     home: Path
     config: DataConfig
-    project: Study | None = None
+    study: Study | None = None
     dlc: Path | None = None
     notes: tuple[str, ...] = ()
 
     def truth(self, item: Item, time_s: np.ndarray, promised: int | None) -> Placement | None:
-        """The labels that there are already, laid on frames shown at `time_s`; None without any.
-        Raises `UserError`.
+        """Assign the labels of the study to frames shown at `time_s` `(frames,)` in seconds.
 
-        `promised` as in `place_labels`.
+        Returns None if the recording has no labels. `promised` is as in `place_labels`. Raises
+        `UserError` if they do not fit.
         """
-        if self.project is None or item.source is None or not item.source.labels:
+        if self.study is None or item.source is None or not item.source.labels:
             return None
-        return self.project.place(item.source, time_s, self.config, promised)[1]
+        _, placement = self.study.place(item.source, time_s, self.config, promised)
+        return placement
 
 
 def open_review(
@@ -95,55 +101,56 @@ def open_review(
     out: Path | None = None,
     shuffle: int | str | None = None,
 ) -> Review:
-    """Find out what a folder holds. Raises `UserError` where there is nothing to review.
+    """Find out what a folder holds: predictions, a study, or videos.
 
     Corrections go to `out`, else to `review/` in the folder. `shuffle` seeds another order of the
-    recordings.
+    recordings. Raises `UserError` if there is nothing to review.
     """
     if not place.is_dir():
         raise UserError(
-            f"{place}: there is no such folder; expected predictions, a project or a folder of "
-            "videos"
+            f"{place}: there is no such folder; expected predictions, a study or a folder of videos"
         )
     if predictions is None and any(place.glob(f"*{_SUFFIX}")):
         predictions = place
-    found = (
-        {}
-        if predictions is None
-        else {p.name.removesuffix(_SUFFIX): p for p in _tables(predictions)}
-    )
-    metas = {name: read_meta(meta_path(path.parent, name)) for name, path in found.items()}
-    project = None
-    if predictions != place or config.annotations is not None:
-        if predictions != place:
-            config = in_study_folder(place, config)
-        elif config.videos is None:
-            config = dataclasses.replace(config, videos=_common_folder(metas, predictions))
-        project = open_study(config)
-    ethogram = _ethogram(config, project, found, metas)
-    items = (
-        _predicted(found, metas, config, project)
-        if predictions == place
-        else _of_project(project, config, found, metas)
-    )
+    shows_predictions = predictions == place
+    tables: dict[str, Path] = {}
+    if predictions is not None:
+        tables = {path.name.removesuffix(_SUFFIX): path for path in _tables(predictions)}
+    metas = {name: read_meta(meta_path(path.parent, name)) for name, path in tables.items()}
+    if not shows_predictions:
+        config = in_study_folder(place, config)
+    elif config.annotations is not None and config.videos is None:
+        config = dataclasses.replace(config, videos=_common_folder(metas, place))
+    study = None
+    notes: tuple[str, ...] = ()
+    if not shows_predictions or config.annotations is not None:
+        study = open_study(config)
+        notes = tuple(str(finding) for finding in study.findings)
+    ethogram = _ethogram(config, study, tables, metas)
+    if shows_predictions:
+        items = _from_predictions(tables, metas, config, study)
+    else:
+        assert study is not None
+        items = _from_study(study, config, tables, metas)
     if shuffle is not None:
         random.Random(str(shuffle)).shuffle(items)
-    notes = tuple(str(f) for f in project.findings) if project else ()
     return Review(
-        place.resolve().name,
-        ethogram,
-        tuple(items),
-        out or place / "review",
-        config,
-        project,
-        dlc,
-        notes,
+        title=place.resolve().name,
+        ethogram=ethogram,
+        items=tuple(items),
+        home=out or place / "review",
+        config=config,
+        study=study,
+        dlc=dlc,
+        notes=notes,
     )
 
 
 def predicted_labels(item: Item, ethogram: Ethogram) -> tuple[list[tuple[Bout, float]], np.ndarray]:
-    """A recording's predicted bouts with their mean probabilities, and the labels `(n_frames,)`,
-    from the small file of bouts where that may be read in place of the frames. Raises `UserError`.
+    """A recording's predicted bouts with their mean probabilities, and its labels `(n_frames,)`.
+
+    They come from the table of bouts, which is small, if that is the one that counts. Raises
+    `UserError` if the predictions are incomplete or damaged.
     """
     if item.predictions is None or item.n_frames is None:
         raise UserError(f"{item.name}: has no complete predictions; predict the video again")
@@ -153,44 +160,59 @@ def predicted_labels(item: Item, ethogram: Ethogram) -> tuple[list[tuple[Bout, f
         return predicted.bouts(), predicted.labels
     table = read_table(path)
     try:
-        start, stop, label, sure = (
-            table.header.index(n)
-            for n in ("start_frame", "stop_frame", "label", "mean_probability")
-        )
-        codes = {name: i for i, name in enumerate(ethogram.classes)}
-        bouts = [
-            (Bout(int(r[start]), int(r[stop]), codes[r[label]]), float(r[sure])) for r in table.rows
-        ]
-        return bouts, to_frames([b for b, _ in bouts], item.n_frames)
+        bouts = _bouts_in(table, ethogram)
+        return bouts, to_frames([bout for bout, _ in bouts], item.n_frames)
     except (ValueError, KeyError) as error:
         raise UserError(
             f"{path}: not a table of bouts ({error}); predict the video again"
         ) from None
 
 
+def _bouts_in(table: Table, ethogram: Ethogram) -> list[tuple[Bout, float]]:
+    """Bouts and mean probabilities; raises `ValueError` or `KeyError` for another table."""
+    columns = ("start_frame", "stop_frame", "label", "mean_probability")
+    start, stop, label, probability = (table.header.index(name) for name in columns)
+    codes = {name: code for code, name in enumerate(ethogram.classes)}
+    bouts = []
+    for row in table.rows:
+        bout = Bout(int(row[start]), int(row[stop]), codes[row[label]])
+        bouts.append((bout, float(row[probability])))
+    return bouts
+
+
 def pose_of(item: Item, review: Review) -> Path | None:
-    """The pose file of a recording. Raises `UserError` where there are several."""
+    """The pose file of a recording, or None. Raises `UserError` if there are several."""
     if item.source is not None and item.source.pose is not None:
         return item.source.pose
-    named = [f for f in (review.config.videos,) if f is not None]
-    return pose_of_video(item.video, review.dlc, named)
+    roots = []
+    if review.config.videos is not None:
+        roots.append(review.config.videos)
+    return pose_of_video(item.video, review.dlc, roots)
 
 
 def points_of(path: Path) -> tuple[list[str], list[tuple[int, int]], np.ndarray]:
-    """Names, the bones that join them, and `(time, points, 3)` float32: x, y, likelihood; all
-    animals of the file."""
+    """All keypoints of a pose file, of every animal in it.
+
+    Returns their names, the pairs of them that a bone joins, and `(time, points, 3)` float32: x and
+    y in pixels and the likelihood, 1 where the tracker gives none.
+    """
     poses = read_poses(path)
     names: list[str] = []
     bones: list[tuple[int, int]] = []
     parts = []
-    length = max(len(p) for p in poses)
+    n_frames = max(len(pose) for pose in poses)
     for pose in poses:
-        at = len(names)
-        names += [n if len(poses) == 1 else f"{pose.individual}: {n}" for n in pose.names]
-        bones += [(at + a, at + b) for a, b in _bones(pose)]
-        table = np.full((length, len(pose.names), 3), np.nan, np.float32)
+        first = len(names)
+        if len(poses) == 1:
+            names += pose.names
+        else:
+            names += [f"{pose.individual}: {name}" for name in pose.names]
+        bones += [(first + a, first + b) for a, b in _bones(pose)]
+        table = np.full((n_frames, len(pose.names), 3), np.nan, np.float32)
         table[: len(pose), :, :2] = pose.points
-        table[: len(pose), :, 2] = 1 if pose.likelihood is None else pose.likelihood
+        table[: len(pose), :, 2] = 1
+        if pose.likelihood is not None:
+            table[: len(pose), :, 2] = pose.likelihood
         parts.append(table)
     return names, bones, np.concatenate(parts, axis=1)
 
@@ -201,16 +223,17 @@ def _bones(pose: Pose) -> list[tuple[int, int]]:
         try:
             one, two = match_keypoints(pose.names, pair)
         except UserError:
-            continue  # a skeleton of other points is shown as points
+            continue  # a skeleton of other points is shown without bones
         bones.append((one.index, two.index))
     return bones
 
 
 def _tables(folder: Path) -> list[Path]:
-    found = sorted(folder.glob(f"*{_SUFFIX}")) if folder.is_dir() else []
-    if not found:
+    # `glob` of a folder that does not exist finds nothing.
+    tables = sorted(folder.glob(f"*{_SUFFIX}"))
+    if not tables:
         raise UserError(f"{folder}: no predictions in this folder (looked for *{_SUFFIX})")
-    return found
+    return tables
 
 
 def _common_folder(metas: dict[str, dict[str, Any]], folder: Path) -> Path:
@@ -224,56 +247,81 @@ def _common_folder(metas: dict[str, dict[str, Any]], folder: Path) -> Path:
 
 def _ethogram(
     config: DataConfig,
-    project: Study | None,
-    found: dict[str, Path],
+    study: Study | None,
+    tables: dict[str, Path],
     metas: dict[str, dict[str, Any]],
 ) -> Ethogram:
-    """What is given, else what the run that has predicted says, else the predicted classes as they
-    stand."""
-    said = {tuple(m["classes"]) for m in metas.values() if m.get("classes")}
-    if len(said) > 1:
-        raise UserError(
-            f"{next(iter(found.values())).parent}: its predictions have different classes; review "
-            "them apart"
-        )
-    classes = next(iter(said), None)
+    """The ethogram that was given, else that of the run that predicted, else that of the study.
+
+    The classes of the predictions must be those of an ethogram that was given; without one, they
+    stand for themselves.
+    """
+    predicted = _predicted_classes(tables, metas)
     if config.classes is not None:
         ethogram = read_ethogram(config.classes)
-    else:
-        runs = {m["run"] for m in metas.values() if "run" in m}
-        files = [p for p in (Path(r) / "ethogram.toml" for r in runs) if p.is_file()]
-        ethogram = (
-            read_ethogram(files[0]) if len(files) == 1 else project.ethogram if project else PAIN
-        )
-        if classes is not None and ethogram.classes != classes:
-            return Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(classes)), classes)
-    if classes is not None and ethogram.classes != classes:
-        raise UserError(
-            f"{config.classes}: has the classes {', '.join(ethogram.classes)}, but the "
-            "predictions have "
-            f"{', '.join(classes)}; give the ethogram that they were made with"
-        )
+        if predicted is not None and ethogram.classes != predicted:
+            raise UserError(
+                f"{config.classes}: has the classes {', '.join(ethogram.classes)}, but the "
+                f"predictions have {', '.join(predicted)}; "
+                "give the ethogram that they were made with"
+            )
+        return ethogram
+    ethogram = PAIN
+    if study is not None:
+        ethogram = study.ethogram
+    ethogram = _ethogram_of_run(metas) or ethogram
+    if predicted is not None and ethogram.classes != predicted:
+        raw = tuple(RawClass(code, name, name) for code, name in enumerate(predicted))
+        return Ethogram(raw, predicted)
     return ethogram
 
 
-def _predicted(
-    found: dict[str, Path],
+def _predicted_classes(
+    tables: dict[str, Path], metas: dict[str, dict[str, Any]]
+) -> tuple[str, ...] | None:
+    """The classes of all predictions, None if unknown. Raises `UserError` if they differ."""
+    different = {tuple(meta["classes"]) for meta in metas.values() if meta.get("classes")}
+    if len(different) > 1:
+        folder = next(iter(tables.values())).parent
+        raise UserError(f"{folder}: its predictions have different classes; review them apart")
+    return next(iter(different), None)
+
+
+def _ethogram_of_run(metas: dict[str, dict[str, Any]]) -> Ethogram | None:
+    """The ethogram of the run that made the predictions, if it is one run that is still there."""
+    runs = {Path(meta["run"]) for meta in metas.values() if "run" in meta}
+    files = [path for path in (run / "ethogram.toml" for run in runs) if path.is_file()]
+    if len(files) != 1:
+        return None
+    return read_ethogram(files[0])
+
+
+def _from_predictions(
+    tables: dict[str, Path],
     metas: dict[str, dict[str, Any]],
     config: DataConfig,
-    project: Study | None,
+    study: Study | None,
 ) -> list[Item]:
-    sources = {s.file.resolve(): s for s in project.sources} if project else {}
-    there = {v.stem: v for v in find_videos([config.videos])} if config.videos else {}
+    """The recordings of a folder of predictions, with the labels of the study, if there is one."""
+    sources: dict[Path, Source] = {}
+    if study is not None:
+        sources = {source.file.resolve(): source for source in study.sources}
+    videos: dict[str, Path] = {}
+    if config.videos is not None:
+        videos = {video.stem: video for video in find_videos([config.videos])}
     items = []
-    for name, path in found.items():
+    for name, path in tables.items():
         meta = metas[name]
-        written = video_of(meta, path.parent, name)
-        video = there.get(written.stem) or written
+        recorded = video_of(meta, path.parent, name)
+        # The videos may have been moved since they were predicted.
+        video = videos.get(recorded.stem) or recorded
         source = sources.get(video.resolve())
-        animal = source.animal if source else animal_of(video.stem, config.animal_pattern)
-        items.append(
-            Item(name, video, animal, "", path, meta, source, _problem(video, meta, config.videos))
-        )
+        if source is not None:
+            animal = source.animal
+        else:
+            animal = animal_of(video.stem, config.animal_pattern)
+        problem = _problem(video, meta, config.videos)
+        items.append(Item(name, video, animal, "", path, meta, source, problem))
     return _with_subjects(items, config.recordings)
 
 
@@ -282,38 +330,43 @@ def _with_subjects(items: list[Item], table: Path | None) -> list[Item]:
     if table is None:
         return items
     lines = read_subjects(table).lines_of({item.video: item.video.stem for item in items})
-    found = []
+    completed = []
     for item in items:
         line = lines.get(item.video)
         if line is not None:
             item = dataclasses.replace(item, animal=line.animal or item.animal, group=line.group)
-        found.append(item)
-    return found
+        completed.append(item)
+    return completed
 
 
-def _of_project(
-    project: Study | None,
+def _from_study(
+    study: Study,
     config: DataConfig,
-    found: dict[str, Path],
+    tables: dict[str, Path],
     metas: dict[str, dict[str, Any]],
 ) -> list[Item]:
-    assert project is not None
-    stems = [s.file.stem for s in project.sources]
+    """The recordings of a study, with the predictions that belong to them."""
+    stems = Counter(source.file.stem for source in study.sources)
     items = []
-    for source in project.sources:
-        name = source.file.stem if stems.count(source.file.stem) == 1 else source.file.name
+    for source in study.sources:
+        name = source.file.stem
+        if stems[name] > 1:
+            name = source.file.name
         meta = metas.get(name, {})
         problem = _problem(source.file, meta, config.videos)
         group = source.columns.get("group", "")
+        predictions = tables.get(name)
         items.append(
-            Item(name, source.file, source.animal, group, found.get(name), meta, source, problem)
+            Item(name, source.file, source.animal, group, predictions, meta, source, problem)
         )
     return items
 
 
 def _problem(video: Path, meta: dict[str, Any], folder: Path | None) -> str:
-    """Why a video cannot be shown, if it cannot: absent, no video, outside of the opened folder, or
-    another one now."""
+    """Why a video cannot be shown; empty if it can.
+
+    It may be absent, no video, outside of the opened folder, or not the one that was predicted.
+    """
     if not video.is_file():
         return f"there is no video at {video}; name the folder that it is in with --videos DIR"
     if video.suffix.casefold() not in VIDEO_SUFFIXES:
@@ -321,7 +374,7 @@ def _problem(video: Path, meta: dict[str, Any], folder: Path | None) -> str:
     if folder is not None and not video.resolve().is_relative_to(folder.resolve()):
         return (
             f"{video}: a link that leads out of its folder; "
-            f"name the folder that it is in with --videos DIR"
+            "name the folder that it is in with --videos DIR"
         )
     if meta.get("fingerprint") is not None:
         now = fingerprint(video)
@@ -331,7 +384,7 @@ def _problem(video: Path, meta: dict[str, Any], folder: Path | None) -> str:
 
 
 def names_of(items: Sequence[Item], blinded: bool) -> list[str]:
-    """What the list calls the recordings."""
-    return (
-        [f"Recording {i}" for i in range(1, len(items) + 1)] if blinded else [i.name for i in items]
-    )
+    """What the list calls the recordings: by number for a blinded rater."""
+    if blinded:
+        return [f"Recording {number}" for number, _ in enumerate(items, 1)]
+    return [item.name for item in items]

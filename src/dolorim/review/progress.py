@@ -1,9 +1,8 @@
-"""How far the checking has come, how good the predictions are by it, and how far that has moved
-since the last round.
+"""How much has been checked, how good the predictions are by it, and what changed since last round.
 
-A round is a set of predictions. When the files of predictions change, the old round's figures stay,
-and with them which corrections there were: the new predictions are compared with the old on the
-very same frames.
+A round is a set of predictions. When the predictions change, the figures of the old round are kept,
+together with the corrections that there were, so that new and old predictions are compared on the
+same frames.
 """
 
 from __future__ import annotations
@@ -25,28 +24,33 @@ from dolorim.review.corrections import UNSURE, UNTOUCHED
 from dolorim.review.sampling import Piece, cut, draw, estimate
 from dolorim.review.session import Session
 
-_NEXT = 30  # pieces of the queue that the page is told of
+_NEXT = 30  # pieces that the page is given to check next
 
 
 class Progress:
-    """The queue and the figures of one rater."""
+    """The order in which one rater checks, and the figures so far."""
 
-    def __init__(self, desk: Session, seed: int = 0) -> None:
-        self.desk, self.seed = desk, seed
-        self._path = desk.folder / "rounds.json"
+    def __init__(self, session: Session, seed: int = 0) -> None:
+        self.session, self.seed = session, seed
+        self._path = session.folder / "rounds.json"
         self._lock = threading.RLock()
         self._order: list[Piece] | None = None
         self._labels: dict[int, np.ndarray] = {}
         self._counts: dict[int, tuple[int, np.ndarray]] = {}
 
     def report(self) -> dict[str, Any]:
-        """What to check next, the accuracy so far with its interval, scores on corrected frames,
-        and the last round."""
+        """What the page shows of the progress.
+
+        That is what to check next, the accuracy so far with its interval, scores on corrected
+        frames, and a comparison with the last round.
+        """
         with self._lock:
             order = self._prepare()
             if not order:
                 return {"next": [], "checked": 0, "total": 0}
-            wrong, unsure, waiting = [], [], []
+            # Frames per checked piece.
+            wrong, unsure = [], []
+            waiting = []
             for piece in order:
                 marks = self._marks(piece)
                 if marks is None or (marks == UNTOUCHED).any():
@@ -56,24 +60,26 @@ class Progress:
                 elif not waiting:  # only what was checked in the order of the draw is a sample
                     unsure.append(int((marks == UNSURE).sum()))
                     wrong.append(int(((marks != UNSURE) & (marks != piece.label)).sum()))
-            found = estimate(order, wrong, unsure)
-            names = self.desk.review.ethogram.classes
-            scores = frame_scores(self._confusion(), names)
+            accuracy = estimate(order, wrong, unsure)
+            scores: dict[str, Any] | None = frame_scores(
+                self._confusion(), self.session.review.ethogram.classes
+            )
+            if scores is not None and not scores["frames"]:
+                scores = None
             return {
                 "next": [[p.item, p.start, p.stop, p.label] for p in waiting],
-                "checked": found.checked,
+                "checked": accuracy.checked,
                 "total": len(order),
-                "accuracy": found.accuracy,
-                "low": found.low,
-                "high": found.high,
-                "missing": found.missing,
-                "scores": scores if scores["frames"] else None,
+                "accuracy": accuracy.accuracy,
+                "low": accuracy.low,
+                "high": accuracy.high,
+                "missing": accuracy.missing,
+                "scores": scores,
                 "moved": self._moved(),
             }
 
     def remember(self) -> None:
-        """Keep this round's figures for the next one. Raises `UserError` where they cannot be
-        written."""
+        """Keep this round's figures for the next one. Raises `UserError` if that fails."""
         with self._lock:
             if not self._prepare():
                 return
@@ -81,9 +87,10 @@ class Progress:
             if not counts.sum():
                 return
             rounds = [r for r in self._rounds() if r["predictions"] != self._key]
-            versions = {
-                self.desk.review.items[i].name: v for i, (v, c) in self._counts.items() if c.sum()
-            }
+            versions = {}
+            for i, (version, counted) in self._counts.items():
+                if counted.sum():
+                    versions[self.session.review.items[i].name] = version
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             rounds.append(
                 {
@@ -96,77 +103,88 @@ class Progress:
             write_text(self._path, json.dumps(rounds) + "\n")
 
     def _prepare(self) -> list[Piece]:
+        """Read the predictions and draw the order, once."""
         if self._order is not None:
             return self._order
         pieces = []
         digest = hashlib.sha256()
-        items = self.desk.review.items
-        for i in sorted(
-            range(len(items)), key=lambda i: items[i].name
-        ):  # whatever the order of the list
+        items = self.session.review.items
+        # By name, because the list may be shuffled.
+        for i in sorted(range(len(items)), key=lambda i: items[i].name):
             if items[i].predictions is None or items[i].problem:
                 continue
             try:
-                bouts, labels = predicted_labels(items[i], self.desk.review.ethogram)
+                bouts, labels = predicted_labels(items[i], self.session.review.ethogram)
             except UserError:
                 continue  # the page says so when the recording is opened
             self._labels[i] = labels
             digest.update(items[i].name.encode() + labels.tobytes())
             pieces += cut(i, bouts)
         self._key = digest.hexdigest()[:16]
-        indicator = self.desk.review.ethogram.indicator
-        label = self.desk.review.ethogram.classes.index(indicator) if indicator else None
-        self._order = draw(pieces, [i.animal for i in items], self.seed, indicator=label)
+        ethogram = self.session.review.ethogram
+        indicator = None
+        if ethogram.indicator:
+            indicator = ethogram.classes.index(ethogram.indicator)
+        animals = [item.animal for item in items]
+        self._order = draw(pieces, animals, self.seed, indicator=indicator)
         return self._order
 
     def _marks(self, piece: Piece) -> np.ndarray | None:
+        """The rater's marks on a piece; None if the rater has done nothing in its recording."""
         if not self._touched(piece.item):
             return None
-        return self.desk.corrections(piece.item).marks[piece.start : piece.stop]
+        return self.session.corrections(piece.item).marks[piece.start : piece.stop]
 
     def _touched(self, number: int) -> bool:
-        return self.desk.state(number) != "new"
+        return self.session.state(number) != "new"
 
     def _confusion(self) -> np.ndarray:
         """Corrections against predictions over all recordings, `(classes, classes)`."""
-        n = len(self.desk.review.ethogram)
+        n = len(self.session.review.ethogram)
         total = np.zeros((n, n), np.int64)
         for i, labels in self._labels.items():
             if not self._touched(i):
                 continue
-            corrections = self.desk.corrections(i)
+            corrections = self.session.corrections(i)
             version = corrections.version
+            # Comparing takes a while for long recordings, so it is done once per change.
             if self._counts.get(i, (-1,))[0] != version:
                 self._counts[i] = (version, _compare(corrections.marks, labels, n))
             total += self._counts[i][1]
         return total
 
     def _moved(self) -> dict[str, Any] | None:
-        """The last round's scores and this round's on the same frames; None where there was no
-        other round."""
-        last = next((r for r in reversed(self._rounds()) if r["predictions"] != self._key), None)
-        names = self.desk.review.ethogram.classes
-        if last is None or len(last["counts"]) != len(names):
+        """The last round's scores and this round's, on the same frames.
+
+        None if there was no other round, or one with other classes.
+        """
+        other_rounds = [r for r in self._rounds() if r["predictions"] != self._key]
+        names = self.session.review.ethogram.classes
+        if not other_rounds or len(other_rounds[-1]["counts"]) != len(names):
             return None
+        last = other_rounds[-1]
         total = np.zeros((len(names), len(names)), np.int64)
         for i, labels in self._labels.items():
-            version = last["versions"].get(self.desk.review.items[i].name)
+            version = last["versions"].get(self.session.review.items[i].name)
             if version is not None:
-                total += _compare(self.desk.corrections(i).marks_at(version), labels, len(names))
+                total += _compare(self.session.corrections(i).marks_at(version), labels, len(names))
         before, now = frame_scores(np.array(last["counts"]), names), frame_scores(total, names)
-        return {"when": last["when"], "before": before, "now": now} if now["frames"] else None
+        if not now["frames"]:
+            return None
+        return {"when": last["when"], "before": before, "now": now}
 
     def _rounds(self) -> list[dict[str, Any]]:
         if not self._path.exists():
             return []
         try:
-            found = read_json(self._path)
-            return [r for r in found if {"predictions", "when", "versions", "counts"} <= set(r)]
+            rounds = read_json(self._path)
+            return [r for r in rounds if {"predictions", "when", "versions", "counts"} <= set(r)]
         except (UserError, TypeError):
-            return []  # figures alone: what was corrected stands in the histories
+            return []  # only figures are lost; the histories hold what was corrected
 
 
 def _compare(marks: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Corrections against predictions, `(classes, classes)`, on frames that have both."""
     n = min(len(marks), len(labels))
     known = (marks[:n] >= 0) & (labels[:n] >= 0)
     return confusion(marks[:n][known].astype(np.int64), labels[:n][known], n_classes)

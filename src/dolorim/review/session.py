@@ -21,8 +21,11 @@ _OPEN = 3  # recordings whose large arrays are kept
 
 
 class Session:
-    """All recordings of a review, for one rater. Corrections lie in the rater's folder in the
-    review's home."""
+    """All recordings of a review, for one rater.
+
+    Corrections go to the rater's folder in the home of the review. A `blinded` rater sees numbers
+    in place of names, and no labels but the rater's own.
+    """
 
     def __init__(self, review: Review, rater: str, *, blinded: bool = False) -> None:
         self.review, self.rater, self.blinded = review, rater, blinded
@@ -35,52 +38,57 @@ class Session:
 
     def study(self) -> dict[str, Any]:
         """What the page needs before any recording is opened."""
-        ethogram = self.review.ethogram
-        colors = class_colors(len(ethogram))
+        title = self.review.title
         others: dict[str, list[Any]] = {}
         notes: list[str] = []
-        if not self.blinded:
+        if self.blinded:
+            title = "Blinded review"
+        else:
             notes += self.review.notes
-            others = others_states(
-                self.review.home, [i.name for i in self.review.items], self.rater, notes.append
-            )
+            names = [item.name for item in self.review.items]
+            others = others_states(self.review.home, names, self.rater, notes.append)
         rows = []
-        for i, item in enumerate(self.review.items):
+        for number, item in enumerate(self.review.items):
             row = {
-                "id": i,
+                "id": number,
                 "key": self._key(item.name),
-                "name": self.names[i],
-                "state": self.state(i),
+                "name": self.names[number],
+                "state": self.state(number),
                 "problem": bool(item.problem),
             }
             if not self.blinded:
-                row |= {
-                    "animal": item.animal,
-                    "group": item.group,
-                    "others": others.get(item.name, []),
-                }
+                row["animal"] = item.animal
+                row["group"] = item.group
+                row["others"] = others.get(item.name, [])
             rows.append(row)
         return {
-            "title": "Blinded review" if self.blinded else self.review.title,
+            "title": title,
             "rater": self.rater,
             "blinded": self.blinded,
             "tile": TILE,
             "notes": notes,
-            "classes": [
-                {
-                    "name": n,
-                    "color": f"#{bytes(c).hex()}",
-                    "background": n in ethogram.background,
-                    "indicator": n == ethogram.indicator,
-                }
-                for n, c in zip(ethogram.classes, colors, strict=True)
-            ],
+            "classes": self._classes(),
             "recordings": rows,
         }
 
+    def _classes(self) -> list[dict[str, Any]]:
+        ethogram = self.review.ethogram
+        classes = []
+        for name, color in zip(ethogram.classes, class_colors(len(ethogram)), strict=True):
+            described = {
+                "name": name,
+                "color": f"#{bytes(color).hex()}",
+                "background": name in ethogram.background,
+                "indicator": name == ethogram.indicator,
+            }
+            classes.append(described)
+        return classes
+
     def _key(self, name: str) -> str:
-        """What a browser files unsent steps under: the same for this rater and recording as long as
-        they lie where they do, other for all others, and no name that a blinded rater could read.
+        """The key under which a browser keeps steps that it has not sent yet.
+
+        It is the same for this rater and recording while they stay where they are, different for
+        all others, and tells a blinded rater nothing.
         """
         return hashlib.sha256(f"{self.folder.resolve()}\n{name}".encode()).hexdigest()[:20]
 
@@ -89,101 +97,120 @@ class Session:
             corrections = self._corrections.get(number)
         if corrections is not None:
             return corrections.state
-        return state_of(
-            read_history(self.folder / f"{self.review.items[number].name}.history.jsonl")[0]
-        )
+        name = self.review.items[number].name
+        steps, _ = read_history(self.folder / f"{name}.history.jsonl")
+        return state_of(steps)
 
     def open(self, number: int) -> Opened:
-        """Put a recording on the desk, and the one that was used least recently away."""
+        """Open a recording, and close the one that was used least recently."""
+        unused = []
         with self._lock:
-            found = self._opened.pop(number, None) or Opened(self.review.items[number], self.review)
-            self._opened[number] = found
-            away = [self._opened.popitem(last=False)[1] for _ in range(len(self._opened) - _OPEN)]
-        for old in away:
-            if old.source is not None:
-                old.source.close()
-        return found
+            opened = self._opened.pop(number, None)
+            if opened is None:
+                opened = Opened(self.review.items[number], self.review)
+            self._opened[number] = opened
+            while len(self._opened) > _OPEN:
+                unused.append(self._opened.popitem(last=False)[1])
+        for old in unused:
+            old.close()
+        return opened
 
     def corrections(self, number: int) -> Corrections:
         with self._lock:
             if number not in self._corrections:
                 opened = self.open(number)
-                truth = (
-                    None if self.blinded else self.truth(opened)[0]
-                )  # a blinded rater's file is the rater's alone
-                args = (
+                self._corrections[number] = Corrections(
                     self.folder,
                     opened.item.name,
                     self.rater,
                     opened.n_frames,
                     self.review.ethogram,
-                    truth,
+                    self._labels_to_keep(opened),
                 )
-                self._corrections[number] = Corrections(*args)
             return self._corrections[number]
 
+    def _labels_to_keep(self, opened: Opened) -> np.ndarray | None:
+        """Earlier labels, which the label file repeats; a blinded rater's file has only its own."""
+        if self.blinded:
+            return None
+        labels, _, _ = self.truth(opened)
+        return labels
+
     def truth(self, opened: Opened) -> tuple[np.ndarray | None, list[list[int]], str]:
-        """Labels that were there before, trials as [number, start, stop], and what did not fit."""
+        """Earlier labels `(n_frames,)`, trials as [number, start, stop], and what did not fit."""
         try:
-            placed = self.review.truth(opened.item, opened.frame_times(), opened.promised)
+            placement = self.review.truth(opened.item, opened.frame_times(), opened.promised)
         except UserError as error:
             return None, [], f"earlier labels are neither shown nor kept: {error}"
-        if placed is None:
+        if placement is None:
             return None, [], ""
-        said = "; ".join([*placed.skipped, *map(str, placed.findings)])
-        return placed.labels, [[t.number, t.start, t.stop] for t in placed.trials], said
+        trials = [[trial.number, trial.start, trial.stop] for trial in placement.trials]
+        problems = [*placement.skipped, *map(str, placement.findings)]
+        return placement.labels, trials, "; ".join(problems)
 
     def recording(self, number: int) -> dict[str, Any]:
+        """What the page needs to show a recording, without its frames."""
         opened = self.open(number)
-        item, notes = opened.item, []
+        notes = []
         truth, trials, problem = self.truth(opened)
-        notes += [problem] if problem else []
-        points = None
-        try:
-            points = opened.points
-        except UserError as error:
-            notes.append(f"no points are shown: {error}")
-        if points is not None and len(points[2]) != opened.n_frames:
-            notes.append(f"the pose file has {len(points[2])} rows for {opened.n_frames} frames")
+        if problem:
+            notes.append(problem)
+        truth_runs = None
+        if truth is not None and not self.blinded:
+            truth_runs = _runs(truth)
+        points = self._points(opened, notes)
         if opened.source is not None and opened.source.damage:
             notes.append(opened.source.damage)
         self._count_later(number, opened)
-        rate = item.meta.get("fps") or (opened.source.rate_hz if opened.source else 30.0)
         return {
             "id": number,
             "name": self.names[number],
             "n_frames": opened.n_frames,
             "counted": opened.counted,
-            "rate_hz": rate,
+            "rate_hz": opened.rate_hz,
             "trials": trials,
-            "truth": None if truth is None or self.blinded else _runs(truth),
+            "truth": truth_runs,
             "predicted": opened.bouts,
-            "points": None
-            if points is None
-            else {"names": points[0], "bones": points[1], "rows": len(points[2])},
-            "problem": self.blind(number, item.problem),
-            "notes": [self.blind(number, n) for n in notes],
+            "points": points,
+            "problem": self.blind(number, opened.item.problem),
+            "notes": [self.blind(number, note) for note in notes],
             "corrections": self.correction_state(number, history=True),
         }
 
+    def _points(self, opened: Opened, notes: list[str]) -> dict[str, Any] | None:
+        """The names of a recording's keypoints and their bones; notes what is wrong with them."""
+        try:
+            points = opened.points
+        except UserError as error:
+            notes.append(f"no points are shown: {error}")
+            return None
+        if points is None:
+            return None
+        names, bones, table = points
+        if len(table) != opened.n_frames:
+            notes.append(f"the pose file has {len(table)} rows for {opened.n_frames} frames")
+        return {"names": names, "bones": bones, "rows": len(table)}
+
     def correction_state(self, number: int, history: bool = False) -> dict[str, Any]:
         """What holds now; with `history`, also what undo takes back and redo brings back."""
-        c = self.corrections(number)
-        marks = _runs(c.marks, UNTOUCHED)
-        return {
-            "version": c.version,
-            "marks": marks,
-            "undo": c.can_undo,
-            "redo": c.can_redo,
-            "state": c.state,
-            **(c.history if history else {}),
+        corrections = self.corrections(number)
+        state: dict[str, Any] = {
+            "version": corrections.version,
+            "marks": _runs(corrections.marks, UNTOUCHED),
+            "undo": corrections.can_undo,
+            "redo": corrections.can_redo,
+            "state": corrections.state,
         }
+        if history:
+            state |= corrections.history
+        return state
 
     def blind(self, number: int, text: str) -> str:
-        """A message without the file's name, where that must not be seen."""
+        """A message without the names of the recording, if the rater must not see them."""
         if not self.blinded:
             return text
         item = self.review.items[number]
+        # Paths first: they contain the names, which would otherwise be replaced within them.
         words = (
             str(item.video),
             str(item.video.parent),
@@ -196,12 +223,11 @@ class Session:
             text = text.replace(word, self.names[number])
         return text
 
-    def save(self, number: int | None = None) -> None:
-        """Write label files that lag behind, of one recording or of all. Raises `UserError` where
-        that fails."""
+    def save(self) -> None:
+        """Write the label files that lag behind. Raises `UserError` if that fails."""
         with self._lock:
-            chosen = [c for i, c in self._corrections.items() if number is None or i == number]
-        for corrections in chosen:
+            open_corrections = list(self._corrections.values())
+        for corrections in open_corrections:
             corrections.save()
 
     def close(self) -> None:
@@ -210,10 +236,10 @@ class Session:
         finally:
             with self._lock:
                 for opened in self._opened.values():
-                    if opened.source is not None:
-                        opened.source.close()
+                    opened.close()
 
     def _count_later(self, number: int, opened: Opened) -> None:
+        """Count the frames of a long video in the background, and lay the corrections on them."""
         with self._lock:
             if opened.counted or number in self._counting:
                 return
@@ -222,8 +248,8 @@ class Session:
         def work() -> None:
             try:
                 opened.count()
-                truth = None if self.blinded else self.truth(opened)[0]
-                self.corrections(number).resize(opened.n_frames, truth)
+                earlier = self._labels_to_keep(opened)
+                self.corrections(number).resize(opened.n_frames, earlier)
             finally:
                 self._counting.discard(number)
 
@@ -232,5 +258,6 @@ class Session:
 
 def _runs(labels: np.ndarray, gap: int = UNLABELED) -> list[list[int]]:
     """`[start, stop, label]` of everything but the gaps."""
-    rows = zip(*(a.tolist() for a in runs(labels)), strict=True)
-    return [[a, b, c] for a, b, c in rows if c != gap]
+    columns = (column.tolist() for column in runs(labels))
+    rows = zip(*columns, strict=True)
+    return [[start, stop, label] for start, stop, label in rows if label != gap]

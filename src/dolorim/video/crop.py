@@ -163,14 +163,11 @@ def _along_pose(
         )
     track = read_any_track(pose, config, info.header_rate_hz)
     centers_px, heading_rad = track.way()
-    # Turned by a quarter more, an animal that heads along x looks up.
-    angles_rad = heading_rad + np.pi / 2 if config.align == "heading" else None
-    return replace(
-        plan,
-        side_px=config.crop_scale * track.length_px,
-        centers_px=centers_px,
-        angles_rad=angles_rad,
-    )
+    plan = replace(plan, side_px=config.crop_scale * track.length_px, centers_px=centers_px)
+    if config.align == "heading":
+        # Turned by a quarter more, an animal that heads along x looks up.
+        plan = replace(plan, angles_rad=heading_rad + np.pi / 2)
+    return plan
 
 
 def _following(
@@ -191,9 +188,13 @@ def _following(
 
 def _prepared(frame: Frame, plan: CropPlan) -> Frame:
     """The frame at the planned picture size, with masked boxes painted over."""
-    luma = frame.luma if plan.shape is None else scaled(frame.luma, plan.shape)
+    luma = frame.luma
+    if plan.shape is not None:
+        luma = scaled(luma, plan.shape)
     luma = _blank(luma, plan.masks, plan.mask_luma)
-    return frame if luma is frame.luma else replace(frame, luma=luma)
+    if luma is frame.luma:
+        return frame
+    return replace(frame, luma=luma)
 
 
 def _crop_along(
@@ -221,16 +222,19 @@ def _crop_located(frames: Iterable[Frame], plan: CropPlan, start: int) -> Iterat
     for frame in frames:
         waiting.append(frame)
         n_in = done + len(waiting)
+        # Between knots, frames only wait.
         if (n_in - 1) % plan.knot:
             continue
-        knots.append(_locate(plan, frame))
+        knots.append(locate_animal(plan, frame))
         last_knot = first_knot + len(knots) - 1
         if last_knot - done // plan.knot >= _BATCH + _REACH + 1:
             path = _smooth_path(knots, plan.knot)
             first_frame = first_knot * plan.knot
+            # Later knots can still move the path from here on.
             stop = (last_knot - _REACH) * plan.knot
             yield _cut(waiting, path[done - first_frame : stop - first_frame], plan, start + done)
             done = stop
+            # The filters need `_REACH` knots before the next frame; older ones are forgotten.
             n_forgotten = max(0, done // plan.knot - _REACH - first_knot)
             del knots[:n_forgotten]
             first_knot += n_forgotten
@@ -240,7 +244,11 @@ def _crop_located(frames: Iterable[Frame], plan: CropPlan, start: int) -> Iterat
         yield _cut(waiting, path[done - first_frame :], plan, start + done)
 
 
-def _locate(plan: CropPlan, frame: Frame) -> tuple[float, float]:
+def locate_animal(plan: CropPlan, frame: Frame) -> tuple[float, float]:
+    """The position `(x, y)` of the animal in a frame, in pixels.
+
+    The window's own center if the plan follows no animal.
+    """
     if plan.scene is None:
         return plan.center_px
     small = localize.shrink(frame.luma, plan.scene.factor)
