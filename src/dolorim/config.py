@@ -100,6 +100,10 @@ class DataConfig:
     estimates it."""
     rate_hz: Annotated[float, Field(gt=0)] = 30.0
     """Frames per second of recordings that have a pose and no video."""
+    run_rate_hz: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Frames per second that the network sees: a recording at another rate is laid on a grid of
+    this rate, and every frame of it still gets a label. Without it: the rate in the middle of the
+    study's own; the run keeps it."""
     crop: Literal["follow", "pose", "none"] = "follow"
     """What the network sees. follow: a window that follows the animal, which is found in the
     picture; pose: the same, found by its pose; none: the whole picture."""

@@ -30,6 +30,7 @@ from dolorim.pose.write_dlc import write_dlc
 from dolorim.video.cache import CROP_SETTINGS, fingerprint
 from dolorim.video.picture_size import describe_sizes
 from dolorim.video.reader import describe_cut_off, probe
+from dolorim.video.time_grid import describe_resampling, is_doubtful
 
 _SUMMARY_CLASSES = 4  # classes that the line about a recording names
 
@@ -150,7 +151,8 @@ def write_results(
         )
     with raw.seconds.on("writing"):
         if raw.keypoints is not None:
-            _write_keypoints(setup, recording, raw.keypoints)
+            keypoints = raw.keypoints if raw.grid is None else raw.keypoints[raw.grid.steps]
+            _write_keypoints(setup, recording, keypoints)
         write_predictions(setup.out, predictions)
         if setup.options.overlay and recording.video is not None:
             overlay = setup.out / f"{recording.stem}.overlay.mp4"
@@ -158,6 +160,8 @@ def write_results(
     frames = f"{len(predictions.labels)} frames"
     if setup.run.read_config().model.pose != "none":
         frames += f" from {' and '.join(raw.inputs)}"
+    if raw.grid is not None:
+        frames += f" ({raw.grid.filmed}, seen at {raw.grid.rate_hz:.4g})"
     shares = summary_text(predictions, setup.run.read_ethogram().indicator)
     return RecordingResult(
         f"{recording.file.name}: {frames}, {shares}",
@@ -170,10 +174,17 @@ def write_results(
 
 def _note_on(recording: PredictInput, raw: RawPrediction, n_frames: int) -> str | None:
     """What has to be said about a recording, although its labels are complete."""
-    notes = [describe_sizes(raw.sizes)]
+    notes = [describe_sizes(raw.sizes), _note_on_rate(raw)]
     if recording.video is not None:
         notes.append(describe_cut_off(probe(recording.video), n_frames, raw.damage is not None))
     return "; ".join(note for note in notes if note) or None
+
+
+def _note_on_rate(raw: RawPrediction) -> str | None:
+    """What has to be said about a recording that is too slow or too fast for the run."""
+    if raw.grid is None or not is_doubtful(raw.grid.filmed, raw.grid.rate_hz):
+        return None
+    return "; ".join(describe_resampling(raw.grid.filmed, raw.grid.rate_hz))
 
 
 def summary_text(predictions: Predictions, indicator: str | None) -> str:

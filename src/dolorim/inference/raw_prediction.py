@@ -10,6 +10,7 @@ import numpy as np
 
 from dolorim.core.stopwatch import Stopwatch
 from dolorim.video.picture_size import PictureSize
+from dolorim.video.time_grid import TimeGrid
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,11 @@ class VideoPart:
 class RawPrediction:
     """The network's output for consecutive frames, before labels are decided.
 
-    `probabilities` `(time, classes)`; `time_s` `(time,)`, seconds; `damage` says where decoding
-    stopped; `inputs` are "video" and "pose", as far as they were used. `keypoints`
-    `(time, keypoint, 3)`, if requested, are x and y in pixels of the video and the probability that
-    the keypoint is visible.
+    `probabilities` `(steps, classes)` are those of the steps of the run's time grid, and `time_s`
+    `(frames,)` the times of the frames in seconds. Without a `grid`, each frame is a step. `damage`
+    says where decoding stopped; `inputs` are "video" and "pose", as far as they were used.
+    `keypoints` `(steps, keypoint, 3)`, if requested, are x and y in pixels of the video and the
+    probability that the keypoint is visible.
     """
 
     probabilities: np.ndarray
@@ -52,6 +54,7 @@ class RawPrediction:
     seconds: Stopwatch = field(default_factory=Stopwatch)
     keypoints: np.ndarray | None = None
     sizes: tuple[PictureSize, ...] = ()
+    grid: TimeGrid | None = None
 
 
 def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPrediction | None:

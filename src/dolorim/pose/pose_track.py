@@ -61,6 +61,15 @@ class PoseTrack:
         points[~inside] = np.nan
         return points, np.where(inside[:, None, None], since, np.inf)
 
+    def resampled(self, places: np.ndarray, rate_hz: float) -> PoseTrack:
+        """The same at `places` `(steps,)` between its frames, `rate_hz` per second.
+
+        Points are interpolated, so that speeds stay what they are where a frame is repeated.
+        """
+        points, since = self.at(places, 0, self.n_frames - 1)
+        since = since * np.float32(rate_hz / self.rate_hz)
+        return replace(self, points=points, since_seen=since, rate_hz=rate_hz)
+
     def on(self, n_frames: int) -> PoseTrack:
         """The same with `n_frames`: later rows go, and frames without a row have no pose."""
         rows = self.n_frames

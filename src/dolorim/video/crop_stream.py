@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from dolorim.config import DataConfig
 from dolorim.core.stopwatch import Stopwatch
 from dolorim.core.workers import usual_workers
 from dolorim.video.crop import CropPlan, Crops, crop_frames, crop_period, plan_crop
+from dolorim.video.frame_times import packets_of
 from dolorim.video.picture_size import PictureSize
 from dolorim.video.prefetch import prefetch
-from dolorim.video.random_access import DisagreementError, FrameSpan, list_packets
+from dolorim.video.random_access import DisagreementError, FrameSpan
 from dolorim.video.reader import Frame, FrameStream, VideoInfo, probe
+from dolorim.video.time_grid import TimeGrid
 
 _FRAMES_AHEAD = 64  # decoded frames that may wait to be cropped
 _BLOCKS_AHEAD = 4  # blocks of crops that may wait for the network
 _THREADS = (
     3  # the network, cropping and decoding: with fewer cores, decoding gets no thread of its own
 )
-_packets = lru_cache(maxsize=2)(list_packets)  # the parts of one video share its list
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def open_crops(
         plan = plan_crop(video, config, info, pose)
     if span is None:
         return CropStream(info, plan, FrameStream(video), 0, 0, stopwatch, prefetched)
-    packets = _packets(video)
+    packets = packets_of(video)
     if packets is None:
         raise DisagreementError
     start, stop = span
@@ -112,3 +112,17 @@ def _from_frame(blocks: Iterable[Crops], frame: int) -> Iterator[Crops]:
     for block in blocks:
         if block.start + len(block.images) > frame:
             yield block.skip(max(0, frame - block.start))
+
+
+def crops_on_grid(blocks: Iterable[Crops], grid: TimeGrid) -> Iterator[Crops]:
+    """The crops that the steps of a grid show, block by block; frames are left out or repeated."""
+    for block in blocks:
+        first, last = grid.span(block.start, block.start + len(block.images))
+        shown = grid.frames[first:last] - block.start
+        yield Crops(
+            first,
+            block.images[shown],
+            block.centers[shown],
+            grid.time_s[first:last],
+            block.angles_rad[shown],
+        )
