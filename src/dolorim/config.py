@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
+import tyro
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -20,7 +21,9 @@ from dolorim.files.structured import read_toml
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 # Fields of `DataConfig` by subject. Verbs offer those that they read.
-STUDY_FILES = ("videos", "annotations", "recordings", "classes", "dlc", "animal_pattern")
+STUDY_FILES = (
+    *("videos", "annotations", "recordings", "chambers", "classes", "dlc", "animal_pattern"),
+)
 LABEL_FILES = ("label_format", "label_stream", "label_gaps", "point_events", "on_conflict")
 LABEL_TIMES = (
     "label_counts_from",
@@ -76,7 +79,14 @@ class DataConfig:
     """Folder with the pose files, <video>DLC_....csv or .h5. Without it: those beside the videos.
     """
     recordings: Path | None = None
-    """Table video,animal[,...] that tells which animal each video shows."""
+    """Table video,animal[,...] that tells which animal each video shows; with the columns chamber
+    and x0,y0,x1,y1 (pixels), which animal each chamber of a video shows."""
+    chambers: str | Path | None = None
+    """Several animals in one video, each in its own chamber. A table [video,]chamber,x0,y0,x1,y1;
+    2x4 for a grid of 2 rows with 4 chambers each, A1 to B4; auto to find the chambers in the
+    picture."""
+    chamber: Annotated[tuple[int, int, int, int] | None, tyro.conf.Suppress] = None
+    """The rectangle x0,y0,x1,y1 of the picture that a recording shows; set for each recording."""
     animal_pattern: str = r"(?<![A-Za-z0-9.])\d+(?:\.\d+)?[MFmf](?![A-Za-z0-9])"
     """Without such a table: the pattern of an animal's name in a file name (267M). A video whose
     name has none counts as an animal of its own."""

@@ -13,8 +13,22 @@ import numpy as np
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
-from dolorim.files.animals import animal_key, one_spelling
-from dolorim.files.folders import ETHOGRAMS, find_whose, homes, tables_in
+from dolorim.dataset.study_animals import (
+    animals_of,
+    animals_without_table,
+    several_spellings,
+    subjects_of,
+)
+from dolorim.files.animals import one_spelling
+from dolorim.files.chambers import TABLES as CHAMBER_TABLES
+from dolorim.files.folders import (
+    ETHOGRAMS,
+    find_whose,
+    homes,
+    one_of,
+    recordings_beside,
+    tables_in,
+)
 from dolorim.files.naming import find_videos, folded, inside, is_video, noting
 from dolorim.files.poses import (
     find_pose_files,
@@ -26,7 +40,16 @@ from dolorim.files.poses import (
     recording_stem,
     stem_of,
 )
-from dolorim.files.subjects import Subject, SubjectTable, animal_of, example, read_subjects
+from dolorim.files.recordings import (
+    Chamber,
+    Recorded,
+    chamber_of,
+    file_of,
+    name_in,
+    recorded,
+    recordings_in,
+)
+from dolorim.files.subjects import Subject
 from dolorim.labels.ethogram import PAIN, Ethogram
 from dolorim.labels.ethogram_file import read_ethogram
 from dolorim.labels.events import Events
@@ -34,14 +57,15 @@ from dolorim.labels.label_files import LabelFile
 from dolorim.labels.matching import label_files
 from dolorim.labels.placing import place_labels
 from dolorim.labels.trials import Placement, Recording
+from dolorim.video.chambers import chambers_of, in_chamber
 
 
 @dataclass(frozen=True)
 class Source:
     """A recording with its files, before its frames are counted.
 
-    `file` is its video, or its pose file if there is no video. `columns` are those of the table of
-    recordings.
+    `file` is its video, or its pose file if there is no video; `chamber` is the part of it that the
+    recording is, if not all. `columns` are those of the table of recordings.
     """
 
     file: Path
@@ -49,6 +73,7 @@ class Source:
     labels: tuple[LabelFile | Events, ...] = ()
     columns: dict[str, str] = field(default_factory=dict)
     pose: Path | None = None
+    chamber: Chamber | None = None
 
     @property
     def video(self) -> Path | None:
@@ -56,7 +81,17 @@ class Source:
 
     @property
     def name(self) -> str:
-        return recording_stem(self.file) if self.video is None else self.file.stem
+        stem = recording_stem(self.file) if self.video is None else self.file.stem
+        return name_in(stem, self.chamber)
+
+    @property
+    def recorded(self) -> Recorded:
+        """What identifies the recording: its file, or the chamber of it."""
+        return recorded(self.file, self.chamber)
+
+    def settings(self, config: DataConfig) -> DataConfig:
+        """The settings for reading this recording: those of the study, in its chamber."""
+        return in_chamber(config, self.chamber)
 
 
 @dataclass(frozen=True)
@@ -103,41 +138,47 @@ def open_study(config: DataConfig, keep_going: bool = False) -> Study:
     assumptions: list[Finding] = []
     if config.annotations:
         assumptions.append(_which_classes(config))
-    names = recordings_of(config)
+    names = recordings_of(config, findings, keep_going)
     poses = _poses(config, names, findings)
     noted = findings if keep_going else None
-    subjects: dict[Path, Subject] = {}
-    labels: dict[Path, list[LabelFile | Events]] = {}
+    subjects: dict[Recorded, Subject] = {}
+    labels: dict[Recorded, list[LabelFile | Events]] = {}
     with noting(noted, "recordings-unreadable"):
-        subjects = _subjects_of(config, names, assumptions, findings)
+        subjects = subjects_of(config, names, assumptions, findings)
     with noting(noted, "labels-unreadable"):
         # The table may say which stream of a label file is about the recording's animal.
-        streams = {file: subject.stream for file, subject in subjects.items() if subject.stream}
+        streams = {r: subject.stream for r, subject in subjects.items() if subject.stream}
         labels = label_files(config, names, ethogram, findings, noted, streams)
-    animals = _animals_of(config, names, subjects)
+    animals = animals_of(config, names, subjects)
     # Different spellings of an id are one animal; apart, it could be learned from and scored.
     spelled = one_spelling(animals.values())
-    assumptions += _several_spellings(spelled)
+    assumptions += several_spellings(spelled)
     if config.recordings is None and len(names) > 1:
-        assumptions.append(_animals_without_table(names, animals, spelled))
+        assumptions.append(animals_without_table(names, animals, spelled))
     sources = []
-    for file in names:
-        animal = spelled[animals[file]]
+    for recording in names:
+        animal = spelled[animals[recording]]
         columns: dict[str, str] = {}
-        if file in subjects and subjects[file].columns:
-            columns = {**subjects[file].columns, "animal": animal}
-        file_labels = tuple(labels.get(file, ()))
-        sources.append(Source(file, animal, file_labels, columns, poses.get(file)))
+        if recording in subjects and subjects[recording].columns:
+            columns = {**subjects[recording].columns, "animal": animal}
+        file, its_labels = file_of(recording), tuple(labels.get(recording, ()))
+        chamber = chamber_of(recording)
+        sources.append(Source(file, animal, its_labels, columns, poses.get(file), chamber))
     return Study(ethogram, tuple(sources), tuple(findings), tuple(assumptions))
 
 
-def recordings_of(config: DataConfig) -> dict[Path, str]:
-    """The file and the name of each recording. Without videos, pose files are the recordings.
+def recordings_of(
+    config: DataConfig, findings: list[Finding] | None = None, keep_going: bool = False
+) -> dict[Recorded, str]:
+    """The name of each recording. Without videos, pose files are the recordings.
 
-    Raises `UserError` if there are none.
+    Raises `UserError` if there are none; also if the chambers of a video cannot be found, which
+    becomes a finding with `keep_going`.
     """
+    findings = [] if findings is None else findings
     if config.videos is not None:
-        return {video: video.stem for video in find_videos([config.videos])}
+        videos = find_videos([config.videos])
+        return _in_chambers(videos, config, findings, keep_going)
     if config.dlc is None:
         raise UserError(
             "no videos given; name their folder with --videos DIR "
@@ -148,17 +189,34 @@ def recordings_of(config: DataConfig) -> dict[Path, str]:
     return {file: name for name, file in by_name}
 
 
-def _poses(config: DataConfig, names: dict[Path, str], findings: list[Finding]) -> dict[Path, Path]:
-    """The pose file of each recording that has one."""
+def _in_chambers(
+    videos: Sequence[Path], config: DataConfig, findings: list[Finding], keep_going: bool
+) -> dict[Recorded, str]:
+    """The recordings in some videos, with their names."""
+    chambers = chambers_of(videos, config)
+    findings += chambers.findings
+    for reason in chambers.refused.values():
+        error = UserError(reason)
+        if not keep_going:
+            raise error
+        findings.append(Finding.from_error(error, "chambers-unsure"))
+    return recordings_in(videos, chambers.by_video)
+
+
+def _poses(
+    config: DataConfig, names: Mapping[Recorded, str], findings: list[Finding]
+) -> dict[Path, Path]:
+    """The pose file of each video that has one; of a recording without video, its own file."""
+    files = list(dict.fromkeys(map(file_of, names)))
     if config.videos is None:
         assert config.dlc is not None
         # Called for its findings: which recordings have two pose files.
         find_poses(pose_files_below([config.dlc]), names.values(), findings)
-        return {file: file for file in names}
+        return {file: file for file in files}
     places = pose_places([config.videos], config.dlc, [config.annotations])
-    poses = poses_of([*names], places, findings)
+    poses = poses_of(files, places, findings)
     if config.dlc and not poses:
-        example_name = next(iter(names.values()))
+        example_name = files[0].stem
         what = (
             "no pose file here belongs to a video "
             f"(looked for {example_name}DLC_*.csv and the like)"
@@ -177,118 +235,6 @@ def _which_classes(config: DataConfig) -> Finding:
         "the eight pain behaviors are meant"
     )
     return Finding("note", "classes", what, "name another table with --classes", "classes-built-in")
-
-
-def _subjects_of(
-    config: DataConfig, names: dict[Path, str], assumptions: list[Finding], findings: list[Finding]
-) -> dict[Path, Subject]:
-    """The row of each recording in the table of recordings; empty if there is no such table."""
-    if config.recordings is None:
-        assumptions += find_whose(homes(config.videos, config.annotations), names).findings
-        return {}
-    path, table = config.recordings, read_subjects(config.recordings)
-    if not table.has_animal:
-        raise UserError(
-            f"{path}: expected the columns video,animal[,...], found {', '.join(table.header)}"
-        )
-    subjects = table.lines_of(names)
-    if not subjects and table.subjects:
-        sides = example(table.subjects, names.values())
-        raise UserError(
-            f"{path}: none of its {len(table.subjects)} lines fits a recording: {sides}"
-        )
-    # A recording without an animal would count as one of its own and could leak into the test.
-    _check_complete(path, table, subjects, names)
-    findings += _unused_lines(path, table, subjects)
-    n_animals = len({animal_key(subject.animal) for subject in subjects.values()})
-    what = f"says whose the {len(subjects)} recordings are (animals: {n_animals})"
-    assumptions.append(Finding("note", str(path), what, name="recordings-used"))
-    return subjects
-
-
-def _check_complete(
-    path: Path, table: SubjectTable, subjects: Mapping[Path, Subject], names: Mapping[Path, str]
-) -> None:
-    """Raises `UserError` if a recording has no row, or its row no animal."""
-    for subject in subjects.values():
-        if not subject.animal:
-            raise UserError(
-                f"{path}, line {subject.line}: the animal of {subject.video} is missing"
-            )
-    lacking = [file for file in names if file not in subjects]
-    if lacking:
-        what = "has no animal of the table in its name; rename it"
-        if table.has_video:
-            what = "has no line; add its animal"
-        raise UserError(f"{path}: {lacking[0].name} {what} (and those of {len(lacking) - 1} more)")
-
-
-def _unused_lines(
-    path: Path, table: SubjectTable, subjects: Mapping[Path, Subject]
-) -> list[Finding]:
-    """What to say about rows of the table that name no video here."""
-    if not table.has_video:
-        return []
-    unused = [subject for subject in table.unused(subjects.values()) if subject.video]
-    if not unused:
-        return []
-    name = "recording-without-video"
-    # One name may be misspelled; many rows mean that the table is about a larger study.
-    if len(unused) == 1:
-        where = f"{path}, line {unused[0].line}"
-        return [Finding("warning", where, f"{unused[0].video} is not among the videos", name=name)]
-    what = (
-        f"{len(unused)} of its {len(table.subjects)} lines name no video here "
-        f"({unused[0].video}, ...)"
-    )
-    return [Finding("note", str(path), what, name=name)]
-
-
-def _animals_of(
-    config: DataConfig, names: Mapping[Path, str], subjects: Mapping[Path, Subject]
-) -> dict[Path, str]:
-    """The animal of each recording: from the table, else from its name."""
-    animals = {}
-    for file, name in names.items():
-        if file in subjects:
-            animals[file] = subjects[file].animal
-        else:
-            animals[file] = animal_of(name, config.animal_pattern)
-    return animals
-
-
-def _several_spellings(spelled: Mapping[str, str]) -> list[Finding]:
-    """Which different spellings of an id are taken for one animal."""
-    findings = []
-    for kept in dict.fromkeys(spelled.values()):
-        spellings = [spelling for spelling, to in spelled.items() if to == kept]
-        if len(spellings) > 1:
-            what = f"{' and '.join(spellings)} are taken for one animal, {kept}"
-            remedy = "if they are several, name them differently"
-            findings.append(Finding("note", "animals", what, remedy, "one-animal"))
-    return findings
-
-
-def _animals_without_table(
-    names: Mapping[Path, str], animals: Mapping[Path, str], spelled: Mapping[str, str]
-) -> Finding:
-    """What is assumed about the animals if no table names them."""
-    unnamed = [file for file, name in names.items() if animals[file] == name]
-    if unnamed:
-        which = f"each of {len(unnamed)} videos ({unnamed[0].name}, ...)"
-        if len(unnamed) == len(names):
-            which = "each video"
-        what = f"no table says whose the videos are: {which} is taken for an animal of its own"
-        remedy = (
-            "name the animals in recordings.csv (video,animal), "
-            "lest one of them is learned from and scored"
-        )
-        return Finding("warning", "animals", what, remedy, "animals-unknown")
-    ids = list(dict.fromkeys(spelled[animal] for animal in animals.values()))
-    shown = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
-    what = f"no table says whose the videos are; the ids in their names are taken: {shown}"
-    remedy = "or name them in recordings.csv (video,animal)"
-    return Finding("note", "animals", what, remedy, "animals-named")
 
 
 def in_study_folder(folder: Path, config: DataConfig) -> DataConfig:
@@ -346,7 +292,7 @@ def unclaimed_poses(config: DataConfig, study: Study) -> list[Path]:
     """Pose files that belong to none of a study's recordings."""
     if config.videos is None:
         return []
-    names = {folded(s.name): s.name for s in study.sources}
+    names = {folded(s.file.stem): s.name for s in study.sources}
     files = pose_files_below(pose_places([config.videos], config.dlc, [config.annotations]))
     return [f for f in files if stem_of(f, names) is None]
 
@@ -357,11 +303,15 @@ def _holds_videos(folder: Path) -> bool:
 
 def _with_tables(places: Sequence[Path], config: DataConfig) -> DataConfig:
     classes = config.classes or ethogram_beside(places)
-    recordings = config.recordings
-    if recordings is None and (config.videos is not None or config.dlc is not None):
-        names: dict[Path, str] = {}
+    chambers = config.chambers or one_of(tables_in(places, CHAMBER_TABLES), "--chambers")
+    config = dataclasses.replace(config, classes=classes, chambers=chambers)
+    if config.recordings is None and (config.videos is not None or config.dlc is not None):
+        names: dict[Recorded, str] = {}
+        # A recordings.csv may name chambers, which are recordings of their own.
+        beside = recordings_beside(places)
         with contextlib.suppress(UserError):  # `open_study` reports that there are no recordings
-            names = recordings_of(config)
+            names = recordings_of(dataclasses.replace(config, recordings=beside))
         whose = find_whose(places, names)
         recordings = whose.table.path if whose.table else None
-    return dataclasses.replace(config, classes=classes, recordings=recordings)
+        config = dataclasses.replace(config, recordings=recordings)
+    return config

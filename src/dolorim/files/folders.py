@@ -10,6 +10,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.animals import animal_key
 from dolorim.files.poses import home_of
+from dolorim.files.recordings import R
 from dolorim.files.subjects import SubjectTable, column_key, example, read_subjects
 from dolorim.files.tables import head_of, read_cells
 
@@ -57,7 +58,13 @@ def one_of(tables: Iterable[Path], flag: str) -> Path | None:
     return chosen
 
 
-def find_whose(places: Iterable[Path], recordings: Mapping[Path, str]) -> Whose:
+def recordings_beside(places: Iterable[Path]) -> Path | None:
+    """The recordings.csv in some folders. Raises `UserError` if there are two different ones."""
+    tables = tables_in(places, [_REQUIRED + suffix for suffix in _SUFFIXES])
+    return one_of([path for path in tables if not is_report_table(path)], "--recordings")
+
+
+def find_whose(places: Iterable[Path], recordings: Mapping[R, str]) -> Whose:
     """The table next to a study's folders that says which animal each recording shows.
 
     `recordings` gives the name of each recording's file. A recordings.csv is meant for this; an
@@ -106,7 +113,7 @@ def is_report_table(path: Path) -> bool:
 
 
 def _refuse_other_animals(
-    one: SubjectTable, two: SubjectTable, recordings: Mapping[Path, str]
+    one: SubjectTable, two: SubjectTable, recordings: Mapping[R, str]
 ) -> None:
     mine, theirs = one.lines_of(recordings), two.lines_of(recordings)
     for recording in mine:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
+from dolorim.files.recordings import InChamber, R, Recorded, file_of
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -104,16 +105,30 @@ def spellings(name: str) -> Iterator[str]:
         yield name.removesuffix(suffix)
 
 
-def by_name(recordings: Mapping[Path, str]) -> dict[str, list[Path]]:
-    """Recordings by what they may be called: their own names, and those of their files."""
-    names: dict[str, list[Path]] = defaultdict(list)
-    for file, name in recordings.items():
-        for possible_name in dict.fromkeys((folded(name), folded(file.name))):
-            names[possible_name].append(file)
+def by_name(recordings: Mapping[R, str]) -> dict[str, list[R]]:
+    """Recordings by what they may be called: their own names, and those of their files.
+
+    The name of a video with chambers means all of them.
+    """
+    names: dict[str, list[R]] = defaultdict(list)
+    for recording, name in recordings.items():
+        possible_names = [name, *_other_names(recording)]
+        for possible_name in dict.fromkeys(map(folded, possible_names)):
+            names[possible_name].append(recording)
     return names
 
 
-def named(name: str, names: Mapping[str, Sequence[Path]]) -> list[Path]:
+def _other_names(recording: Recorded) -> list[str]:
+    """What a recording may be called apart from its own name."""
+    if not isinstance(recording, InChamber):
+        return [recording.name]
+    # In a label file's name, an underscore separates the chamber: prediction_cage_A1_2.csv.
+    videos = (recording.file.stem, recording.file.name)
+    own = [f"{video}{mark}{recording.chamber.name}" for video in videos for mark in "._"]
+    return [*own, *videos]
+
+
+def named(name: str, names: Mapping[str, Sequence[R]]) -> list[R]:
     """The recordings that a person may mean by a name; several if the name is ambiguous.
 
     The name may be in any letter case, with or without its suffix, with or without folders in front
@@ -126,13 +141,13 @@ def named(name: str, names: Mapping[str, Sequence[Path]]) -> list[Path]:
     return []
 
 
-def _in_folders(matches: list[Path], folders: list[str]) -> list[Path]:
-    """Of several files of one name, those that share most of the folders written before it."""
+def _in_folders(matches: list[R], folders: list[str]) -> list[R]:
+    """Of several recordings of one name, those that share most of the folders before it."""
     if len(matches) < 2 or not folders:
         return matches
 
-    def count_shared(file: Path) -> int:
-        parents = [folded(part) for part in file.parent.parts]
+    def count_shared(recording: R) -> int:
+        parents = [folded(part) for part in file_of(recording).parent.parts]
         pairs = zip(reversed(folders), reversed(parents), strict=False)
         equal_pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
         return len(list(equal_pairs))

@@ -8,12 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from dolorim.core.errors import UserError
 from dolorim.files.animals import animal_key
-from dolorim.files.naming import by_name, named
+from dolorim.files.naming import VIDEO_SUFFIXES, by_name, folded, named
+from dolorim.files.recordings import (
+    R,
+    Recorded,
+    are_chambers_of_one,
+    chamber_names,
+    chamber_of,
+    describe,
+)
 from dolorim.files.tables import Table, filled_rows
 
 # Names of columns, the most telling first, as `column_key` writes them.
@@ -68,8 +76,8 @@ class SubjectTable:
     has_animal: bool
     has_group: bool
 
-    def lines_of(self, recordings: Mapping[Path, str]) -> dict[Path, Subject]:
-        """The line of each recording that has one. `recordings` gives the name of each file.
+    def lines_of(self, recordings: Mapping[R, str]) -> dict[R, Subject]:
+        """The line of each recording that has one. `recordings` gives the name of each.
 
         Without a column of videos, a recording's line is that of the animal whose id occurs in the
         recording's name. Raises `UserError` if two lines contradict each other about a recording,
@@ -77,15 +85,15 @@ class SubjectTable:
         """
         return self._by_video(recordings) if self.has_video else self._by_animal(recordings)
 
-    def _by_video(self, recordings: Mapping[Path, str]) -> dict[Path, Subject]:
+    def _by_video(self, recordings: Mapping[R, str]) -> dict[R, Subject]:
         names = by_name(recordings)
-        lines: dict[Path, Subject] = {}
+        lines: dict[R, Subject] = {}
         for subject in self.subjects:
             place = f"{self.path}, line {subject.line}"
-            matches = named(subject.video, names)
+            matches = _meant(subject, names, place)
             if len(matches) > 1:
                 raise UserError(
-                    f"{subject.video} may be {matches[0]} or {matches[1]}",
+                    f"{subject.video} may be {describe(matches[0])} or {describe(matches[1])}",
                     where=place,
                     remedy="write the folder in front of it",
                 )
@@ -96,11 +104,11 @@ class SubjectTable:
                         f"{subject.video} is already on line {other.line} with another animal or "
                         "group",
                         where=place,
-                        remedy="keep one line",
+                        remedy=_one_line_of_two(subject),
                     )
         return lines
 
-    def _by_animal(self, recordings: Mapping[Path, str]) -> dict[Path, Subject]:
+    def _by_animal(self, recordings: Mapping[R, str]) -> dict[R, Subject]:
         by_id: dict[str, Subject] = {}
         for subject in self.subjects:
             other = by_id.setdefault(animal_key(subject.animal), subject)
@@ -111,7 +119,7 @@ class SubjectTable:
                     where=f"{self.path}, line {subject.line}",
                     remedy="keep one line",
                 )
-        lines = {}
+        lines: dict[R, Subject] = {}
         animals = [subject.animal for subject in by_id.values()]
         for file, name in recordings.items():
             ids = ids_in(name, animals)
@@ -129,6 +137,36 @@ class SubjectTable:
         """The lines of the table that are not among these."""
         used = {subject.line for subject in lines}
         return [subject for subject in self.subjects if subject.line not in used]
+
+
+def _meant(subject: Subject, names: Mapping[str, Sequence[R]], place: str) -> list[R]:
+    """The recordings that a line is about: a video, or the chamber of it that the line names.
+
+    Raises `UserError` if the video has chambers and the line names none.
+    """
+    chamber = cell(subject.columns, "chamber")
+    if chamber:
+        stem = subject.video
+        if PurePosixPath(stem).suffix.casefold() in VIDEO_SUFFIXES:
+            stem = stem.rpartition(".")[0]
+        in_chamber = named(f"{stem}.{chamber}", names)
+        if in_chamber:
+            return in_chamber
+    matches = named(subject.video, names)
+    if len(matches) > 1 and are_chambers_of_one(matches) and not chamber:
+        raise UserError(
+            f"{subject.video} has the chambers {chamber_names(matches)}, and this line names none",
+            where=place,
+            remedy="name one in a column chamber",
+        )
+    return [match for match in matches if _is_in(match, chamber)]
+
+
+def _is_in(recording: Recorded, chamber: str | None) -> bool:
+    """Can a line with this name in its column of chambers be about a recording?"""
+    # A video without chambers may have such a column too, which says where it was filmed.
+    its_chamber = chamber_of(recording)
+    return not chamber or its_chamber is None or folded(its_chamber.name) == folded(chamber)
 
 
 def read_subjects(path: Path) -> SubjectTable:
@@ -226,6 +264,13 @@ def _span_of_id(animal_id: str, name: str) -> tuple[int, int] | None:
 def _inside_another(span: tuple[int, int], spans: Mapping[str, tuple[int, int]]) -> bool:
     start, stop = span
     return any(a <= start and stop <= b and (a, b) != span for a, b in spans.values())
+
+
+def _one_line_of_two(subject: Subject) -> str:
+    """What to do about two lines on one video that name different animals."""
+    if cell(subject.columns, "chamber"):
+        return "say where its chambers are: x0,y0,x1,y1 here or in chambers.csv, or --chambers 2x4"
+    return "keep one line"
 
 
 def _agree(one: Subject, other: Subject) -> bool:
