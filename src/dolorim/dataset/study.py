@@ -17,6 +17,7 @@ from dolorim.dataset.study_animals import (
     animals_of,
     animals_without_table,
     several_spellings,
+    streams_of,
     subjects_of,
 )
 from dolorim.files.animals import one_spelling
@@ -46,8 +47,8 @@ from dolorim.files.recordings import (
     chamber_of,
     file_of,
     name_in,
+    name_recordings,
     recorded,
-    recordings_in,
 )
 from dolorim.files.subjects import Subject
 from dolorim.labels.ethogram import PAIN, Ethogram
@@ -147,7 +148,7 @@ def open_study(config: DataConfig, keep_going: bool = False) -> Study:
         subjects = subjects_of(config, names, assumptions, findings)
     with noting(noted, "labels-unreadable"):
         # The table may say which stream of a label file is about the recording's animal.
-        streams = {r: subject.stream for r, subject in subjects.items() if subject.stream}
+        streams = {recording: streams_of(recording, subjects) for recording in names}
         labels = label_files(config, names, ethogram, findings, noted, streams)
     animals = animals_of(config, names, subjects)
     # Different spellings of an id are one animal; apart, it could be learned from and scored.
@@ -200,7 +201,7 @@ def _in_chambers(
         if not keep_going:
             raise error
         findings.append(Finding.from_error(error, "chambers-unsure"))
-    return recordings_in(videos, chambers.by_video)
+    return name_recordings(videos, chambers.by_video)
 
 
 def _poses(

@@ -102,6 +102,19 @@ def animals_of(
     return animals
 
 
+def streams_of(recording: Recorded, subjects: Mapping[Recorded, Subject]) -> tuple[str, ...]:
+    """What the subject or stream of a recording may be called in label files of several animals.
+
+    That is what the table says; for a chamber also its own name, or that of its animal.
+    """
+    stream, animal = "", ""
+    if recording in subjects:
+        stream, animal = subjects[recording].stream, subjects[recording].animal
+    chamber = chamber_of(recording)
+    names = (stream,) if chamber is None else (stream, chamber.name, animal)
+    return tuple(name for name in names if name)
+
+
 def several_spellings(spelled: Mapping[str, str]) -> list[Finding]:
     """Which different spellings of an id are taken for one animal."""
     findings = []

@@ -75,7 +75,7 @@ def name_in(stem: str, chamber: Chamber | None) -> str:
     return stem if chamber is None else f"{stem}.{chamber.name}"
 
 
-def recordings_in(
+def name_recordings(
     videos: Iterable[Path], chambers: Mapping[Path, Sequence[Chamber]]
 ) -> dict[Recorded, str]:
     """The recordings in some videos, and their names: the chambers of a video, or the video."""

@@ -122,6 +122,14 @@ def read_annotations(
             return {"": read_labels(path, ethogram)}
 
 
+def streams_in(path: Path, config: DataConfig) -> list[str]:
+    """The subjects or streams that a label file names; none for formats that know no animals."""
+    file_format = sniff(path) if config.label_format == "auto" else config.label_format
+    if file_format == "boris":
+        return boris.subjects_of(path)
+    return caltech.streams_of(path) if file_format == "caltech" else []
+
+
 def gap_class(config: DataConfig, ethogram: Ethogram) -> int:
     """The class of frames outside all bouts. Raises `UserError` for a name that is no class."""
     if not config.label_gaps:

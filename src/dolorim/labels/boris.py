@@ -92,6 +92,14 @@ def media_of(path: Path) -> list[str]:
     return [*dict.fromkeys(paths)]
 
 
+def subjects_of(path: Path) -> list[str]:
+    """The subjects that a file of BORIS names. Raises `UserError`."""
+    subjects: dict[str, None] = {}
+    for observation in read_observations(path, Conflicts("warn")):
+        subjects |= dict.fromkeys(row.subject for row in observation.rows if row.subject)
+    return [*subjects]
+
+
 @dataclass(frozen=True)
 class _Line:
     """A row of an export, with what it says about its observation in `cells`."""

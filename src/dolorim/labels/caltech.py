@@ -22,7 +22,8 @@ from dolorim.labels.events import Conflicts, Events, classes_of, frame_count
 from dolorim.labels.label_files import LabelFile
 
 _TITLE = "caltech behavior annotator"
-_STREAM = re.compile(r"(S\d+)\s*:\s+start\s+end\s+type", re.IGNORECASE)
+# The annotator calls streams S1, S2, ...; those of several animals may have the animals' names.
+_STREAM = re.compile(r"(\w[\w .+-]*?)\s*:\s+start\s+end\s+type", re.IGNORECASE)
 # Numbers of more digits are damage, and would not fit into an array.
 _MOST_DIGITS = 9
 
@@ -75,6 +76,11 @@ def caltech_events(
     start = np.array([bout.first for bout in bouts.values()], np.int64) - 1
     stop = np.array([bout.last for bout in bouts.values()], np.int64)
     return Events(path, "frames", start, stop, labels)
+
+
+def streams_of(path: Path) -> list[str]:
+    """The names of the streams in a file. Raises `UserError`."""
+    return [*_read_streams(path)]
 
 
 def _only_stream(path: Path, streams: dict[str, _Stream]) -> str:

@@ -17,6 +17,7 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.naming import VIDEO_SUFFIXES, by_name, files_below
+from dolorim.files.recordings import R
 from dolorim.labels.annotations import SUFFIXES
 from dolorim.labels.boris import media_of
 from dolorim.labels.boris_observation import base_name
@@ -114,15 +115,15 @@ def names_of(path: Path, config: DataConfig) -> VideoNames:
 
 def read_label_files(
     paths: Iterable[Path],
-    recordings: dict[Path, str],
+    recordings: Mapping[R, str],
     config: DataConfig,
     ethogram: Ethogram,
-    streams: Mapping[Path, str] | None = None,
+    streams: Mapping[R, Sequence[str]] | None = None,
 ) -> LabelFolder:
     """Read label files of these recordings. A file that cannot be read becomes a failure.
 
-    `streams` says which subject or stream counts for a recording, before `config.label_stream`
-    does.
+    `streams` says what the subject or stream of a recording may be called; it comes before
+    `config.label_stream`.
     """
     folder = LabelFolder()
     names = by_name(recordings)

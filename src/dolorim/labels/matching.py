@@ -13,32 +13,33 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.naming import by_name, files_below, folded, named, noting
+from dolorim.files.recordings import InChamber, R, Recorded, chamber_names, file_of
 from dolorim.labels.annotations import SUFFIXES, read_annotations, sniff
+from dolorim.labels.boris import media_of
+from dolorim.labels.chamber_labels import labels_of_chambers
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Conflicts, Events
 from dolorim.labels.label_files import LabelFile, parse_name
 
-_Names = dict[str, list[Path]]  # as `by_name` returns them: recordings by their folded name
-
 
 def label_files(
     config: DataConfig,
-    recordings: dict[Path, str],
+    recordings: Mapping[R, str],
     ethogram: Ethogram,
     findings: list[Finding],
     noted: list[Finding] | None = None,
-    streams: Mapping[Path, str] | None = None,
-) -> dict[Path, list[LabelFile | Events]]:
+    streams: Mapping[R, Sequence[str]] | None = None,
+) -> dict[R, list[LabelFile | Events]]:
     """The label files of each recording.
 
     A file that cannot be read is a `UserError`, or, with `noted`, a finding there. `streams` says
-    which subject or stream counts for a recording, before `config.label_stream` does.
+    what the subject or stream of a recording may be called; it comes before `config.label_stream`.
     """
     folder = config.annotations
     if folder is None:
         return {}
     names = by_name(recordings)
-    files: dict[Path, list[LabelFile | Events]] = defaultdict(list)
+    files: dict[R, list[LabelFile | Events]] = defaultdict(list)
     paths = [path for path in files_below(folder) if path.suffix.casefold() in SUFFIXES]
     if not paths:
         raise UserError(
@@ -63,12 +64,12 @@ def label_files(
 def labels_in(
     path: Path,
     config: DataConfig,
-    names: _Names,
+    names: dict[str, list[R]],
     ethogram: Ethogram,
     findings: list[Finding],
     conflicts: Conflicts,
-    streams: Mapping[Path, str],
-) -> list[tuple[Path, LabelFile | Events]]:
+    streams: Mapping[R, Sequence[str]],
+) -> list[tuple[R, LabelFile | Events]]:
     """The labels in one file, each with its recording.
 
     These are the recordings that the file names inside, else the one whose name the file carries.
@@ -77,8 +78,14 @@ def labels_in(
     exact_matches = names.get(folded(path.stem))
     own = exact_matches or named(parse_name(path)[0], names)
     if not own and not names_videos(path, config):
-        findings.append(_without_video(path, "labels a video that is not there"))
+        findings.append(_without_video(path, _why_not(path, names)))
         return []
+    meant = own or _named_inside(path, names)
+    if any(isinstance(recording, InChamber) for recording in meant):
+        labels_there = labels_of_chambers(
+            path, meant, config, names, ethogram, findings, conflicts, streams
+        )
+        return [(r, _of_whole(file) if exact_matches else file) for r, file in labels_there]
     files = _read_streams(path, own, config, names, ethogram, conflicts, streams)
     matches = {media: named(media, names) for media in files}
     if not any(matches.values()):
@@ -91,17 +98,44 @@ def labels_in(
         if not own:
             findings.append(_without_video(path, "labels no video that is there"))
         matches = dict.fromkeys(files, own)
-    labels: list[tuple[Path, LabelFile | Events]] = []
+    labels: list[tuple[R, LabelFile | Events]] = []
     for media, file in files.items():
         _refuse_ambiguous(path, matches[media])
-        if exact_matches and isinstance(file, LabelFile):
-            # The whole name is that of the video, so the number at its end is no trial.
-            file = dataclasses.replace(file, trial=None)
+        if exact_matches:
+            file = _of_whole(file)
         labels += [(recording, file) for recording in matches[media]]
     return labels
 
 
-def _refuse_ambiguous(path: Path, matches: Sequence[Path]) -> None:
+def _of_whole(file: LabelFile | Events) -> LabelFile | Events:
+    """The labels of a file whose whole name is its recording's: a number at the end is no trial."""
+    return dataclasses.replace(file, trial=None) if isinstance(file, LabelFile) else file
+
+
+def _named_inside(path: Path, names: Mapping[str, Sequence[R]]) -> list[R]:
+    """The recordings that a file of BORIS names, if any recording here is a chamber."""
+    if not any(isinstance(recording, InChamber) for recording in recordings_in(names)):
+        return []
+    inside: dict[R, None] = {}
+    for media in media_of(path):
+        inside |= dict.fromkeys(named(media, names))
+    return list(inside)
+
+
+def _why_not(path: Path, names: Mapping[str, Sequence[R]]) -> str:
+    """Why a label file belongs to no recording: its video, or the chamber of it, is not there."""
+    written = parse_name(path)[0]
+    for end in range(len(written) - 1, 0, -1):
+        if written[end] in "._":
+            chambers = named(written[:end], names)
+            if chambers and isinstance(chambers[0], InChamber):
+                video = file_of(chambers[0]).name
+                there = chamber_names(chambers)
+                return f"labels chamber {written[end + 1 :]} of {video}, which has {there}"
+    return "labels a video that is not there"
+
+
+def _refuse_ambiguous(path: Path, matches: Sequence[Recorded]) -> None:
     if len(matches) > 1:
         raise UserError(
             f"{path}: its name fits {matches[0]} and {matches[1]}; rename one of the videos"
@@ -114,12 +148,12 @@ def _without_video(path: Path, what: str) -> Finding:
 
 def _read_streams(
     path: Path,
-    own: Sequence[Path],
+    own: Sequence[R],
     config: DataConfig,
-    names: _Names,
+    names: dict[str, list[R]],
     ethogram: Ethogram,
     conflicts: Conflicts,
-    streams: Mapping[Path, str],
+    streams: Mapping[R, Sequence[str]],
 ) -> dict[str, LabelFile | Events]:
     """The labels in a file by the video they name, each of the stream of its recording.
 
@@ -128,17 +162,21 @@ def _read_streams(
     files: dict[str, LabelFile | Events] = {}
     recordings = own or [*recordings_in(names)]
     # The stream is None for recordings for which only the settings say which one counts.
-    for stream in dict.fromkeys(streams.get(recording) for recording in recordings):
+    for stream in dict.fromkeys(_first_of(streams, recording) for recording in recordings):
         # A default argument binds the stream of this turn of the loop.
         def wanted(media: str, stream: str | None = stream) -> bool:
             known = named(media, names)
-            return any(streams.get(r) == stream for r in known) if known else bool(own)
+            return any(_first_of(streams, r) == stream for r in known) if known else bool(own)
 
         settings = config
         if stream is not None:
             settings = dataclasses.replace(config, label_stream=stream)
         files |= read_annotations(path, ethogram, settings, conflicts, wanted)
     return files
+
+
+def _first_of(streams: Mapping[R, Sequence[str]], recording: R) -> str | None:
+    return next(iter(streams.get(recording, ())), None)
 
 
 def labels_of_one(
@@ -166,7 +204,7 @@ def labels_of_one(
     return [file for _, file in labels]
 
 
-def recordings_in(names: Mapping[str, list[Path]]) -> dict[Path, None]:
+def recordings_in(names: Mapping[str, Sequence[R]]) -> dict[R, None]:
     """All recordings, in order, each once."""
     return dict.fromkeys(itertools.chain.from_iterable(names.values()))
 

@@ -174,7 +174,7 @@ def _label_files(
         ethogram,
         rate_hz,
         times_of if videos else None,
-        {recording: stream for recording, stream in streams.items() if stream},
+        {recording: (stream,) for recording, stream in streams.items() if stream},
     )
     read.findings += warn_of_gaps(read.open_shares, config.label_gaps, ethogram)
     return _Files(read, ethogram.classes, subjects, absent, names, ethogram.merging_note())

@@ -96,15 +96,15 @@ def label_pieces(
     ethogram: Ethogram,
     rate_hz: float | None,
     times_of: Callable[[Path], np.ndarray] | None = None,
-    streams: Mapping[Path, str] | None = None,
+    streams: Mapping[Path, Sequence[str]] | None = None,
 ) -> Pieces:
     """The label files of these recordings, by the times of their videos (`times_of`) or their own.
 
-    `streams` says which subject counts for a recording; it overrides the settings. Without videos,
-    each file of a trial is a piece of its own, and files that label frames need `rate_hz`. What
-    cannot be read is among the failures.
+    `streams` says what the subject of a recording is called; it overrides the settings. Without
+    videos, each file of a trial is a piece of its own, and files that label frames need `rate_hz`.
+    What cannot be read is among the failures.
     """
-    label_files = read_label_files(paths, dict(recordings), config, ethogram, streams)
+    label_files = read_label_files(paths, recordings, config, ethogram, streams)
     read = Pieces([], label_files.findings, label_files.failures)
     videos = {name: file for file, name in recordings.items()}
     for name, files in label_files.files.items():
