@@ -1,5 +1,6 @@
 """The settings of a run and the file that holds them."""
 
+import builtins
 import dataclasses
 import tempfile
 import types
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic.fields import FieldInfo
 
 from dolorim.config import Config, ModelConfig, config_toml, read_config
 from dolorim.core.errors import UserError
@@ -40,8 +42,10 @@ def allowed(hint):
         case typing.Literal:
             return st.sampled_from(typing.get_args(hint))
         case typing.Annotated:
-            kind, field = typing.get_args(hint)
-            limits = {type(m).__name__: m for m in field.metadata}
+            kind, mark = typing.get_args(hint)
+            if not isinstance(mark, FieldInfo):  # only says how the flag is shown
+                return allowed(kind)
+            limits = {type(m).__name__: m for m in mark.metadata}
             least = next(
                 (limits[n].ge if n == "Ge" else limits[n].gt for n in ("Ge", "Gt") if n in limits),
                 None,
@@ -50,6 +54,8 @@ def allowed(hint):
             if kind is int:
                 return st.integers(least, most if most is not None else 2**31)
             return st.floats(least, most if most is not None else 1e9, exclude_min="Gt" in limits)
+        case builtins.tuple:
+            return st.tuples(*map(allowed, typing.get_args(hint)))
     return PLAIN[hint]
 
 

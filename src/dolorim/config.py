@@ -81,7 +81,7 @@ class DataConfig:
     recordings: Path | None = None
     """Table video,animal[,...] that tells which animal each video shows; with the columns chamber
     and x0,y0,x1,y1 (pixels), which animal each chamber of a video shows."""
-    chambers: str | Path | None = None
+    chambers: str | None = None
     """Several animals in one video, each in its own chamber. A table [video,]chamber,x0,y0,x1,y1;
     2x4 for a grid of 2 rows with 4 chambers each, A1 to B4; auto to find the chambers in the
     picture."""

@@ -304,7 +304,9 @@ def _holds_videos(folder: Path) -> bool:
 
 def _with_tables(places: Sequence[Path], config: DataConfig) -> DataConfig:
     classes = config.classes or ethogram_beside(places)
-    chambers = config.chambers or one_of(tables_in(places, CHAMBER_TABLES), "--chambers")
+    chambers = config.chambers
+    table = one_of(tables_in(places, CHAMBER_TABLES), "--chambers") if chambers is None else None
+    chambers = chambers if table is None else str(table)
     config = dataclasses.replace(config, classes=classes, chambers=chambers)
     if config.recordings is None and (config.videos is not None or config.dlc is not None):
         names: dict[Recorded, str] = {}

@@ -76,7 +76,7 @@ def _laid_out(
     """What `config.chambers` says about each video, why it fails, and what to call it."""
     if config.chambers is None:
         return {}, {}, Path()
-    given = str(config.chambers)
+    given = config.chambers
     grid = parse_grid(given)
     if grid is None and given.casefold() != AUTO:
         table = read_chambers(Path(given))

@@ -146,9 +146,10 @@ def _edges(bands: list[tuple[int, int]], gradient: np.ndarray) -> np.ndarray | N
     for (_, stop), (start, _) in itertools.pairwise(bands):
         # A wall of a few pixels gives a line on both of its sides; its middle is the edge.
         low, high = max(0, stop - 3), min(len(gradient), start + 3)
-        strong = low + np.flatnonzero(gradient[low:high] > _WALL * usual)
-        if not len(strong):
+        in_gap = gradient[low:high]
+        if in_gap.max() < _WALL * usual:
             return None
+        strong = low + np.flatnonzero(in_gap > 0.5 * in_gap.max())
         inner.append((strong[0] + strong[-1]) / 2 + 1)
     length = len(gradient) + 1
     if not inner:

@@ -1,0 +1,68 @@
+"""Films of racks: several mice in one picture, each in a chamber of its own."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dolorim.labels.ethogram import PAIN
+from dolorim.simulate.mouse import Mouse, draw_cage, draw_labels, move, render
+from videos import WALK, write_film
+
+REST = next(r.id for r in PAIN.raw if r.name == "rest")
+
+
+def mouse_pictures(seed: int, n_frames: int, side_px: int, still: bool = False) -> list[np.ndarray]:
+    """Pictures of one simulated mouse that walks for half of the time, or only breathes."""
+    rng = np.random.default_rng(seed)
+    labels = np.full(n_frames, REST, np.int16)
+    if not still:
+        labels = draw_labels(n_frames, 30, rng)
+        labels[n_frames // 4 : 3 * n_frames // 4] = WALK
+    mouse = Mouse(length_px=side_px * 0.3, noise=2.0)
+    motion, cage = move(labels, mouse, side_px, 30, rng), draw_cage(mouse, side_px, rng)
+    return [render(motion, mouse, cage, frame) for frame in range(n_frames)]
+
+
+def empty_pictures(seed: int, n_frames: int, side_px: int) -> list[np.ndarray]:
+    """Pictures of a chamber in which nobody is, with the noise of the camera."""
+    rng = np.random.default_rng(seed)
+    floor = np.asarray(draw_cage(Mouse(length_px=side_px * 0.3), side_px, rng).empty, float)
+    noise = rng.normal(0, 2, (n_frames, *floor.shape))
+    return [(floor + noise[i]).clip(0, 255).astype(np.uint8) for i in range(n_frames)]
+
+
+def tile(pictures: list[list[np.ndarray]], columns: int, wall_px: int = 0) -> list[np.ndarray]:
+    """Films of one size side by side, row by row; their outermost pixels become dark walls."""
+    tiled = []
+    for frame in zip(*pictures, strict=True):
+        walled = [picture.copy() for picture in frame]
+        for picture in walled:
+            inner = picture[wall_px : len(picture) - wall_px, wall_px : len(picture) - wall_px]
+            kept = inner.copy()
+            picture[:] = 12
+            picture[wall_px : len(picture) - wall_px, wall_px : len(picture) - wall_px] = kept
+        rows = [np.hstack(walled[i : i + columns]) for i in range(0, len(walled), columns)]
+        tiled.append(np.vstack(rows))
+    return tiled
+
+
+def rack_film(
+    path: Path,
+    chambers: int = 4,
+    columns: int = 2,
+    *,
+    n_frames: int = 60,
+    side_px: int = 96,
+    wall_px: int = 3,
+    empty: tuple[int, ...] = (),
+    still: tuple[int, ...] = (),
+) -> Path:
+    """Film mice in a rack; those chambers that are `empty` have none, and `still` ones rest."""
+    pictures = []
+    for i in range(chambers):
+        if i in empty:
+            pictures.append(empty_pictures(i, n_frames, side_px))
+        else:
+            pictures.append(mouse_pictures(i, n_frames, side_px, i in still))
+    tiled = tile(pictures, columns, wall_px)
+    return write_film(path, tiled, options={"crf": "18", "preset": "ultrafast"})
