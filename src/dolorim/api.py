@@ -19,10 +19,11 @@ import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from dolorim.config import LABEL_FILES, LABEL_TIMES, Config, explain
+from dolorim.config import LABEL_FILES, LABEL_TIMES, Config
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.dataset.study import in_study_folder, with_study_files
+from dolorim.files.structured import explain
 from dolorim.labels.ethogram import PAIN
 from dolorim.labels.ethogram_file import read_ethogram
 from dolorim.labels.matching import labels_of_one

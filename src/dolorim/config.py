@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from dolorim.core.errors import UserError
-from dolorim.files.structured import read_toml
+from dolorim.files.structured import explain, read_toml
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
@@ -352,16 +352,6 @@ def read_config(path: Path) -> Config:
 def config_toml(config: Config) -> str:
     """The settings as TOML. None is left out, and is read back as None."""
     return tomli_w.dumps(_plain(dataclasses.asdict(config)))
-
-
-def explain(error: ValidationError) -> str:
-    """The first problem of a validation in one line."""
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"])) or "settings"
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown key {where}"
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return f"{where}: {message}, found {first['input']!r}"
 
 
 def _plain(value: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from dolorim.config import Config, explain, read_config
+from dolorim.config import Config, read_config
 from dolorim.core.errors import UserError
+from dolorim.files.structured import explain
 
 _PLAIN = Config()
 

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from dolorim.cli.settings import all_settings, settings_read_by
 from dolorim.cli.short_help import page_of
-from dolorim.config import explain
 from dolorim.core.errors import UserError
+from dolorim.files.structured import explain
 from dolorim.files.targets import check_file, check_folder
 
 if TYPE_CHECKING:

@@ -1,15 +1,15 @@
 """What a network's probabilities mean, and what labels they make.
 
 A network that draws all bouts equally often and weights rare classes up learns how likely a class
-is *among what it was shown*. By Bayes' rule its probability of a class, times the class's share
-of labelled frames over its share of what was learned from (share drawn times weight in the loss),
-is how likely the class is in the recordings. That is corrected first; then come the temperature,
+is *among what it was shown*. By Bayes' rule, its probability of a class, times the class's share of
+labelled frames over its share of what was learned from (share drawn times weight in the loss), is
+how likely the class is in the recordings. This is corrected first. Then come the temperature,
 biases, smoothing, and a search that knows how short a bout can be.
 
-A frame-wise maximum breaks bouts into splinters that no animal could perform. The search finds
-the labels of the highest summed log probability among those in which every bout lasts at least as
-long as its class must: Viterbi's algorithm over bouts (a hidden semi-Markov model with a minimum
-duration and no preference beyond it), exact and linear in time.
+The most likely class of each frame breaks bouts into splinters that no animal could perform. The
+search finds the labels with the highest sum of log probabilities among those whose bouts each last
+at least as long as their class requires: Viterbi's algorithm over bouts (a hidden semi-Markov model
+with a minimum duration and no preference beyond it), exact and linear in time.
 """
 
 from __future__ import annotations
@@ -18,19 +18,24 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from dolorim.core.errors import UserError
+from dolorim.files.structured import STRICT, Number, as_dataclass
 from dolorim.labels.ethogram import UNLABELED
 
 # No single frame may veto a class: files hold four decimals, and a network's 0 is not certain
-# either
-_FLOOR = 1e-5
-_CHUNK = 4096
+# either.
+_LEAST_PROBABILITY = 1e-5
+_ALMOST_ZERO = 1e-12  # in place of 0 under a logarithm
+_CHUNK = 4096  # frames whose running sums are in memory at a time
 _BY_CLASS = ("prior", "biases", "min_duration_s")
-_NUMBERS = ("focal_gamma", "prior_power", "temperature", "smooth_s", "switch_cost")
+
+NotNegative = Annotated[Number, Field(ge=0)]
+Above0 = Annotated[Number, Field(gt=0)]
 
 
 @dataclass(frozen=True)
@@ -38,58 +43,55 @@ class Decoder:
     """How a run turns its network's probabilities into those of the recordings, and into labels.
 
     `prior` `(classes,)` are the factors that correct for what the network was shown
-    (`prior_factors`; empty: none), and `focal_gamma` is that of the loss it was trained with,
-    which shifts probabilities too. Probabilities are corrected in full; labels by the factors to
-    the power of `prior_power`, which validation animals choose: 1 gives the likeliest class, 0
-    finds more of the rare ones.
+    (`prior_factors`; empty: none), and `focal_gamma` is that of the loss it was trained with, which
+    shifts probabilities too. Probabilities are corrected in full; labels by the factors to the
+    power of `prior_power`, which validation animals choose: 1 gives the most likely class, 0 finds
+    more of the rare ones.
 
     `temperature` divides log probabilities, `biases` `(classes,)` are then added to them (empty:
-    none), `smooth_s` is the window of a moving average of probabilities. For `viterbi`,
-    `min_duration_s` `(classes,)` is the shortest bout of each class and `switch_cost` what each
-    new bout costs, in units of log probability.
+    none), `smooth_s` is the window of a moving average of probabilities in seconds. For `viterbi`,
+    `min_duration_s` `(classes,)` is the shortest bout of each class in seconds, and `switch_cost`
+    what each new bout costs, in units of log probability.
     """
 
-    kind: Literal["argmax", "viterbi"] = "argmax"
-    temperature: float = 1.0
-    biases: tuple[float, ...] = ()
-    smooth_s: float = 0.0
-    min_duration_s: tuple[float, ...] = ()
-    switch_cost: float = 0.0
-    prior: tuple[float, ...] = ()
-    prior_power: float = 1.0
-    focal_gamma: float = 0.0
+    __pydantic_config__ = STRICT
+
+    kind: Annotated[Literal["argmax", "viterbi"], Field(alias="decoder")] = "argmax"
+    temperature: Above0 = 1.0
+    biases: tuple[Number, ...] = ()
+    smooth_s: NotNegative = 0.0
+    min_duration_s: tuple[NotNegative, ...] = ()
+    switch_cost: NotNegative = 0.0
+    prior: tuple[Above0, ...] = ()
+    prior_power: NotNegative = 1.0
+    focal_gamma: NotNegative = 0.0
 
     @property
     def is_plain(self) -> bool:
         """Are its labels those of the highest corrected probability, frame by frame?"""
-        return (
-            self.to_dict().keys() <= {"decoder", "temperature", "prior", "focal_gamma"}
-            and self.kind == "argmax"
-        )
+        changed = self.to_dict().keys()
+        about_probabilities = {"decoder", "temperature", "prior", "focal_gamma"}
+        return self.kind == "argmax" and changed <= about_probabilities
 
     def calibrated(self, probabilities: np.ndarray) -> np.ndarray:
-        """A network's probabilities `(time, classes)` as those of the recordings; frames that
-        hold a NaN stay NaN.
+        """A network's probabilities `(time, classes)` as those of the recordings.
+
+        Frames that hold a NaN become NaN.
         """
         return self._corrected(probabilities, 1.0)
 
     def for_labels(self, probabilities: np.ndarray) -> np.ndarray:
-        """The same as labels are chosen by, corrected by the power of the prior that serves them
-        best.
-        """
+        """The same, corrected by the power of the prior that serves labels best."""
         return self._corrected(probabilities, self.prior_power)
 
     def _corrected(self, probabilities: np.ndarray, power: float) -> np.ndarray:
         p = np.asarray(probabilities, float)
-        if self.prior and len(self.prior) != p.shape[1]:
-            raise ValueError(
-                f"a decoder of {len(self.prior)} classes got probabilities of {p.shape[1]}"
-            )
+        self._refuse_other_classes(p.shape[1], ("prior",))
         if self.temperature == 1.0 and not self.prior and not self.focal_gamma:
             return np.where(np.isnan(p).any(1, keepdims=True), np.nan, p)
-        scores = np.log(np.clip(p, 1e-12, None))
+        scores = np.log(np.clip(p, _ALMOST_ZERO, None))
         if self.focal_gamma:
-            scores = scores - _log_focal(np.clip(p, 1e-12, 1.0), self.focal_gamma)
+            scores = scores - _log_focal(np.clip(p, _ALMOST_ZERO, 1.0), self.focal_gamma)
         if self.prior:
             scores = scores + power * np.log(self.prior)
         return _softmax(scores / self.temperature)
@@ -97,93 +99,80 @@ class Decoder:
     def decode(
         self, probabilities: np.ndarray, rate_hz: float, breaks: Sequence[int] = ()
     ) -> np.ndarray:
-        """Labels `(time,)` int16 of probabilities `(time, classes)` at `rate_hz` frames a second.
+        """Labels `(time,)` int16 of probabilities `(time, classes)` at `rate_hz` frames per second.
 
         `breaks` are frames at which something new begins (a trial after a pause): nothing is
-        carried over them, and there as at both ends of a recording a bout may be cut short. A
-        frame with a NaN has no evidence: it goes with its neighbors. Where a whole piece has
-        none, it stays -1. Raises `ValueError` for other than `(time, classes)`.
+        carried over them, and there, as at both ends of a recording, a bout may be cut short. A
+        frame with a NaN tells nothing and goes with its neighbors; where a whole piece has no other
+        frames, it stays -1. Raises `ValueError` for another number of classes.
         """
-        n, classes = np.shape(probabilities)
-        for values in (self.prior, self.biases, self.min_duration_s):
-            if len(values) not in (0, classes):
-                raise ValueError(
-                    f"a decoder of {len(values)} classes got probabilities of {classes}"
-                )
-        labels = np.full(n, UNLABELED, np.int16)
-        p = self.for_labels(probabilities)
-        for start, stop in _pieces(n, breaks):
-            known = ~np.isnan(p[start:stop, 0])
-            if not known.any():
-                continue
-            piece = p[start:stop] if known.all() else p[start + _last_known(known)]
-            if (window := round(self.smooth_s * rate_hz)) > 1:
-                piece = _moving_average(piece, window)
-            scores = np.log(np.clip(piece, _FLOOR, None)) + np.asarray(self.biases or 0.0)
-            if self.kind == "argmax":
-                labels[start:stop] = scores.argmax(1)
-            else:
-                shortest = [max(1, round(d * rate_hz)) for d in self.min_duration_s] or [
-                    1
-                ] * classes
-                scores[~known] = 0.0
-                labels[start:stop] = best_bouts(scores, shortest, self.switch_cost)
+        n_frames, n_classes = np.shape(probabilities)
+        self._refuse_other_classes(n_classes, _BY_CLASS)
+        labels = np.full(n_frames, UNLABELED, np.int16)
+        corrected = self.for_labels(probabilities)
+        for start, stop in _pieces(n_frames, breaks):
+            known = ~np.isnan(corrected[start:stop, 0])
+            if known.any():
+                piece = corrected[start + _last_known(known)]
+                labels[start:stop] = self._decode_piece(piece, known, rate_hz)
         return labels
 
+    def _decode_piece(
+        self, probabilities: np.ndarray, known: np.ndarray, rate_hz: float
+    ) -> np.ndarray:
+        """Labels of a piece without breaks; frames that are not `known` repeat a neighbor's."""
+        window = round(self.smooth_s * rate_hz)
+        if window > 1:
+            probabilities = _moving_average(probabilities, window)
+        scores = np.log(np.clip(probabilities, _LEAST_PROBABILITY, None))
+        if self.biases:
+            scores = scores + np.asarray(self.biases)
+        if self.kind == "argmax":
+            return scores.argmax(1)
+        shortest = [1] * probabilities.shape[1]
+        if self.min_duration_s:
+            shortest = [max(1, round(duration * rate_hz)) for duration in self.min_duration_s]
+        # A repeated neighbor fills a gap, but is no evidence that a bout went on.
+        scores[~known] = 0.0
+        return best_bouts(scores, shortest, self.switch_cost)
+
+    def _refuse_other_classes(self, n_classes: int, fields: Sequence[str]) -> None:
+        for name in fields:
+            n_values = len(getattr(self, name))
+            if n_values not in (0, n_classes):
+                raise ValueError(
+                    f"a decoder of {n_values} classes got probabilities of {n_classes}"
+                )
+
     def to_dict(self) -> dict[str, Any]:
-        """What `decoder.json` holds: all that is not at its default; plain argmax is `{"decoder":
-        "argmax"}`.
-        """
-        data = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """What `decoder.json` holds: the kind, and whatever differs from plain argmax."""
+        values: dict[str, Any] = {"decoder": self.kind}
         plain = asdict(Decoder())
-        return {
-            "decoder": data.pop("kind"),
-            **{k: v for k, v in data.items() if v != plain[k] and v != []},
-        }
+        for name, value in asdict(self).items():
+            if name != "kind" and value != plain[name]:
+                values[name] = list(value) if isinstance(value, tuple) else value
+        return values
 
     @classmethod
     def from_dict(
         cls, data: Any, classes: int | None = None, where: str = "decoder.json"
     ) -> Decoder:
-        """Read `to_dict` back. Raises `UserError` for an unknown key, a value that cannot be, and
-        a wrong length.
+        """Read `to_dict` back.
+
+        Raises `UserError` for an unknown key, an impossible value, and, if the number of `classes`
+        is given, for a list of another length.
         """
         if not isinstance(data, Mapping) or "decoder" not in data:
-            raise UserError(
-                f'{where}: expected {{"decoder": "argmax"}} or the like, found {str(data)[:60]}'
-            )
-        if data["decoder"] not in ("argmax", "viterbi"):
-            raise UserError(
-                f"{where}: expected decoder argmax or viterbi, found {data['decoder']!r}"
-            )
-        values: dict[str, Any] = {"kind": data["decoder"]}
-        for key, value in data.items():
-            if key == "decoder":
-                continue
-            if key in _BY_CLASS:
-                if not isinstance(value, Sequence) or not all(
-                    _is_number(v, key == "biases") for v in value
-                ):
-                    raise UserError(
-                        f"{where}: expected {key} to be a list of numbers, found {value!r}"
-                    )
-                if key == "prior" and min(value, default=1.0) <= 0:
-                    raise UserError(f"{where}: expected {key} to be above 0, found {value!r}")
-                if classes is not None and len(value) not in (0, classes):
-                    raise UserError(
-                        f"{where}: expected {key} for {classes} classes, found {len(value)}"
-                    )
-                values[key] = tuple(map(float, value))
-            elif key in _NUMBERS:
-                if not _is_number(value) or (key == "temperature" and value == 0):
-                    raise UserError(
-                        f"{where}: expected {key} to be a number above 0, found {value!r}"
-                    )
-                values[key] = float(value)
-            else:
-                known = ", ".join(("decoder", *_BY_CLASS, *_NUMBERS))
-                raise UserError(f"{where}: unknown key {key!r}; known are {known}")
-        return cls(**values)
+            example = '{"decoder": "argmax"}'
+            raise UserError(f"expected {example} or the like, found {str(data)[:60]}", where=where)
+        decoder = as_dataclass(cls, data, where)
+        for name in _BY_CLASS:
+            n_values = len(getattr(decoder, name))
+            if classes is not None and n_values not in (0, classes):
+                raise UserError(
+                    f"expected {name} for {classes} classes, found {n_values}", where=where
+                )
+        return decoder
 
 
 def prior_factors(labelled: np.ndarray, learned: np.ndarray) -> tuple[float, ...]:
@@ -192,16 +181,16 @@ def prior_factors(labelled: np.ndarray, learned: np.ndarray) -> tuple[float, ...
 
     `labelled` are the classes' labelled frames or shares of them, `learned` their shares of what
     the loss was averaged over: of drawn frames, times the weight of the class. Neither need sum
-    to 1. A class that was never labelled or never learned from keeps its probability: nothing is
-    known about it. Empty where nothing is labelled.
+    to 1. A class that was never labelled or never learned from keeps its probability, because
+    nothing is known about it. Empty where nothing is labelled.
     """
     known = (labelled > 0) & (learned > 0)
     if not known.any():
         return ()
+    share_labelled = labelled[known] / labelled[known].sum()
+    share_learned = learned[known] / learned[known].sum()
     factors = np.ones(len(labelled))
-    factors[known] = (labelled[known] / labelled[known].sum()) / (
-        learned[known] / learned[known].sum()
-    )
+    factors[known] = share_labelled / share_learned
     return tuple(np.round(factors, 6).clip(min=1e-6).tolist())
 
 
@@ -216,29 +205,27 @@ def best_bouts(scores: np.ndarray, shortest: Sequence[int], switch_cost: float =
     s) + S[t, c] - S[s, c]: the value less S is constant while a bout lasts. So only entries need
     comparing, each `shortest[c]` frames late.
     """
-    n, classes = scores.shape
-    if classes == 1 or n == 0:
-        return np.zeros(n, np.int16)
-    entered = np.zeros(
-        (n, classes), bool
-    )  # at t: the best path into c has begun its bout shortest[c] - 1 frames ago
-    leaders = np.empty(
-        (n, 2), np.int8 if classes < 128 else np.int16
-    )  # best and second-best class of a path that ends
-    each = range(classes)
-    standing = [0.0] * classes  # by class, the value of the best path less S
-    running = np.zeros(classes)
-    # waiting[c][(t - 1) % d]: what a bout of c that begins at t would have standing. Read d - 1
-    # frames after its begin.
-    waiting = [[-math.inf] * d for d in shortest]
-    best = [0.0] * classes
-    for first in range(0, n, _CHUNK):
+    n_frames, n_classes = scores.shape
+    if n_classes == 1 or n_frames == 0:
+        return np.zeros(n_frames, np.int16)
+    # At t: the best path into c began its bout shortest[c] - 1 frames ago.
+    entered = np.zeros((n_frames, n_classes), bool)
+    leaders = np.empty((n_frames, 2), np.int16)  # best and second-best class of a path that ends
+    classes = range(n_classes)
+    standing = [0.0] * n_classes  # by class, the value of the best path less S
+    running = np.zeros(n_classes)
+    # waiting[c][(t - 1) % d]: what a bout of c that begins at t would have standing. It is read
+    # d - 1 frames after that bout begins.
+    waiting = [[-math.inf] * duration for duration in shortest]
+    best = [0.0] * n_classes
+    row: list[float] = []
+    for first in range(0, n_frames, _CHUNK):
         sums = running + np.cumsum(scores[first : first + _CHUNK], axis=0, dtype=float)
         running = sums[-1]
         for t, row in enumerate(sums.tolist(), first):
             top = second = -math.inf
-            leader = runner = 0
-            for c in each:
+            leader = runner_up = 0
+            for c in classes:
                 queue = waiting[c]
                 came = queue[t % len(queue)]
                 if came > standing[c]:
@@ -246,34 +233,53 @@ def best_bouts(scores: np.ndarray, shortest: Sequence[int], switch_cost: float =
                     entered[t, c] = True
                 value = best[c] = standing[c] + row[c]
                 if value > top:
-                    top, second, leader, runner = value, top, c, leader
+                    top, second, leader, runner_up = value, top, c, leader
                 elif value > second:
-                    second, runner = value, c
-            leaders[t] = leader, runner
-            for c in each:
-                queue = waiting[c]
-                queue[t % len(queue)] = (second if c == leader else top) - row[c] - switch_cost
-    # The last bout may be cut short: it may also have begun in one of the last frames, still
-    # waiting.
-    label, begin = max(each, key=best.__getitem__), None
-    highest = best[label]
-    for c in each:
-        for back in range(
-            1, min(len(waiting[c]), n)
-        ):  # begins at n - back, after the path that ends at n - back - 1
-            value = waiting[c][(n - back - 1) % len(waiting[c])] + row[c]
-            if value > highest:
-                highest, label, begin = value, c, n - back
+                    second, runner_up = value, c
+            leaders[t] = leader, runner_up
+            _queue_next_bouts(waiting, t, row, leader, top - switch_cost, second - switch_cost)
+    label, begin = _last_bout(best, waiting, row, n_frames)
     return _trace(entered, leaders, shortest, label, begin)
+
+
+def _queue_next_bouts(
+    waiting: list[list[float]], t: int, sums: list[float], leader: int, top: float, second: float
+) -> None:
+    """What bouts that begin after frame `t` would have standing: they follow the best path of
+    another class.
+    """
+    for c, queue in enumerate(waiting):
+        before = second if c == leader else top
+        queue[t % len(queue)] = before - sums[c]
+
+
+def _last_bout(
+    best: list[float], waiting: list[list[float]], sums: list[float], n_frames: int
+) -> tuple[int, int | None]:
+    """The class of the last bout, and the frame at which it begins, where it is cut short.
+
+    It may have begun in one of the last frames, and then it is still waiting.
+    """
+    label = max(range(len(best)), key=best.__getitem__)
+    highest, begin = best[label], None
+    for c, queue in enumerate(waiting):
+        # It begins at n_frames - back, after the path that ends in the frame before.
+        for back in range(1, min(len(queue), n_frames)):
+            value = queue[(n_frames - back - 1) % len(queue)] + sums[c]
+            if value > highest:
+                highest, label, begin = value, c, n_frames - back
+    return label, begin
 
 
 def _trace(
     entered: np.ndarray, leaders: np.ndarray, shortest: Sequence[int], label: int, begin: int | None
 ) -> np.ndarray:
-    n = len(entered)
-    labels = np.empty(n, np.int16)
-    entries = [np.flatnonzero(e) for e in entered.T]
-    stop = n
+    """Follow the best path back from its last bout, which begins at `begin` or, if that is None,
+    where the path last entered its class.
+    """
+    labels = np.empty(len(entered), np.int16)
+    entries = [np.flatnonzero(of_class) for of_class in entered.T]
+    stop = len(labels)
     while True:
         if begin is None:
             at = int(np.searchsorted(entries[label], stop)) - 1
@@ -281,12 +287,14 @@ def _trace(
         labels[begin:stop] = label
         if begin == 0:
             return labels
-        one, two = leaders[begin - 1].tolist()
-        stop, label, begin = begin, two if one == label else one, None
+        leader, runner_up = leaders[begin - 1].tolist()
+        before = runner_up if leader == label else leader
+        stop, label, begin = begin, before, None
 
 
-def _pieces(n: int, breaks: Sequence[int]) -> list[tuple[int, int]]:
-    edges = sorted({0, n, *(b for b in breaks if 0 < b < n)})
+def _pieces(n_frames: int, breaks: Sequence[int]) -> list[tuple[int, int]]:
+    """Ranges `[start, stop)` between the breaks."""
+    edges = sorted({0, n_frames, *(b for b in breaks if 0 < b < n_frames)})
     return list(itertools.pairwise(edges))
 
 
@@ -299,8 +307,9 @@ def _last_known(known: np.ndarray) -> np.ndarray:
 def _moving_average(p: np.ndarray, window: int) -> np.ndarray:
     """Mean over a window centered on each frame, shorter at the ends."""
     sums = np.concatenate((np.zeros((1, p.shape[1])), np.cumsum(p, axis=0)))
-    at = np.arange(len(p))
-    start, stop = np.maximum(at - window // 2, 0), np.minimum(at + (window - 1) // 2 + 1, len(p))
+    frames = np.arange(len(p))
+    start = np.maximum(frames - window // 2, 0)
+    stop = np.minimum(frames + (window - 1) // 2 + 1, len(p))
     return (sums[stop] - sums[start]) / (stop - start)[:, None]
 
 
@@ -311,16 +320,9 @@ def _softmax(x: np.ndarray) -> np.ndarray:
 
 def _log_focal(p: np.ndarray, gamma: float) -> np.ndarray:
     """By how much the log probability of a network that minimizes the focal loss exceeds the true
-    one, but for a constant per frame (Charoenphakdee et al. 2021, CVPR, arXiv:2011.09172, theorem
-    11)."""
-    left = np.clip(1 - p, 1e-12, None)
+    one, up to a constant per frame.
+
+    Charoenphakdee et al. 2021, CVPR, arXiv:2011.09172, theorem 11.
+    """
+    left = np.clip(1 - p, _ALMOST_ZERO, None)
     return np.log(left**gamma - gamma * left ** (gamma - 1) * p * np.log(p))
-
-
-def _is_number(value: Any, negative: bool = False) -> bool:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and (negative or value >= 0)
-    )

@@ -16,9 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from dolorim.config import explain
 from dolorim.core.errors import UserError
-from dolorim.files.structured import parse_toml
+from dolorim.files.structured import explain, parse_toml
 from dolorim.files.tables import read_text
 
 _UNITS_S = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
