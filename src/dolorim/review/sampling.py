@@ -1,16 +1,18 @@
 """What to check next, drawn so that what has been checked says how good the rest is.
 
 Pieces of predicted bouts are drawn one after the other, without replacement, each with a known
-probability: first an animal (all that have pieces left alike), then one of its pieces, the likelier
-the less sure the model is and the more the piece weighs in that animal's time budget. A weighted
-mean of what the rater finds is then an unbiased estimate of the share of all predicted frames that
-are wrong: R_LURE of Farquhar, Gal & Rainforth (2021), On Statistical Bias In Active Learning,
-equation 8.
+probability. First an animal is drawn, each with the same probability; then one of its pieces. A
+piece is more likely to be drawn if the model is unsure of it, and if it is a large part of what the
+animal spends on that behavior. A weighted mean of what the rater finds is then an unbiased estimate
+of the share of all predicted frames that are wrong: R_LURE of Farquhar, Gal & Rainforth (2021), On
+Statistical Bias In Active Learning, equation 8.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,9 +22,12 @@ from scipy.special import betaincinv, ndtri, stdtrit
 from dolorim.labels.bouts import Bout
 
 PIECE = 300  # frames of a piece at most
-# Share of draws within an animal by length alone: nothing is so sure that it is never looked at
+# Share of the draws within an animal that depend on length alone: however sure the model is, every
+# piece can be drawn.
 _EVEN = 0.4
-FEW = 10  # checked pieces below which no interval is given: it would be as wide as to say nothing
+_LEAST_DOUBT = 0.02  # added to every piece's doubt, so that none has a weight of 0
+_PAIN_WEIGHT = 2.0  # of pieces of the class that indicates pain
+FEW = 10  # with fewer checked pieces, an interval would be too wide to say anything
 _TAIL = 0.025  # of a 95 % interval, on either side
 
 
@@ -42,10 +47,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Accuracy over all predicted frames after `checked` pieces; `low` and `high` bound it with 95
-    % confidence.
+    """Accuracy over all predicted frames after `checked` pieces, with its 95 % interval.
 
-    The bounds are None where too few pieces have been checked; `missing` says how many more it
+    `low` and `high` are None if too few pieces have been checked; `missing` says how many more it
     takes.
     """
 
@@ -57,17 +61,13 @@ class Estimate:
 
 
 def cut(item: int, bouts: Sequence[tuple[Bout, float]]) -> list[tuple[Piece, float]]:
-    """Bouts as pieces of about equal length, each with how unsure the model is (1 - mean
-    probability)."""
+    """Bouts as pieces of about equal length, each with the model's doubt (1 - mean probability)."""
     pieces = []
-    for bout, sure in bouts:
-        edges = (
-            np.linspace(bout.start, bout.stop, -(-len(bout) // PIECE) + 1)
-            .round()
-            .astype(int)
-            .tolist()
-        )
-        pieces += [(Piece(item, a, b, bout.label), 1 - sure) for a, b in itertools.pairwise(edges)]
+    for bout, probability in bouts:
+        n_pieces = math.ceil(len(bout) / PIECE)
+        edges = np.linspace(bout.start, bout.stop, n_pieces + 1).round().astype(int).tolist()
+        for start, stop in itertools.pairwise(edges):
+            pieces.append((Piece(item, start, stop, bout.label), 1 - probability))
     return pieces
 
 
@@ -78,11 +78,10 @@ def draw(
     *,
     indicator: int | None = None,
 ) -> list[Piece]:
-    """All pieces in the order in which they are to be checked, with the probabilities that they
-    were drawn with.
+    """All pieces in the order in which to check them, each with the probability of its draw.
 
     `animals[i]` is the animal of recording i. The same pieces and seed give the same order. Pieces
-    of the sign of pain weigh twice.
+    of the class `indicator`, which indicates pain, weigh twice.
     """
     rng = np.random.default_rng(seed)
     by_animal: dict[str, list[int]] = {}
@@ -92,23 +91,22 @@ def draw(
     left = {name: np.array(members) for name, members in by_animal.items()}
     for members in left.values():
         length = np.array([len(pieces[i][0]) for i in members], float)
-        unsure = np.array([pieces[i][1] for i in members]) + 0.02
+        doubt = np.array([pieces[i][1] for i in members]) + _LEAST_DOUBT
         labels = np.array([pieces[i][0].label for i in members])
+        # Frames of each piece's class in this animal; + 1 because -1 stands for no class.
         budget = np.bincount(labels + 1, length)[labels + 1]
-        pain = np.where(labels == indicator, 2.0, 1.0)
-        wish = unsure * pain * length / budget
+        pain = np.where(labels == indicator, _PAIN_WEIGHT, 1.0)
+        wish = doubt * pain * length / budget
         weights[members] = (1 - _EVEN) * wish / wish.sum() + _EVEN * length / length.sum()
     names = sorted(left)
     order = []
     while names:
         name = names[rng.integers(len(names))]
         members = left[name]
-        w = weights[members] / weights[members].sum()
-        at = int(rng.choice(len(members), p=w))
-        piece = pieces[int(members[at])][0]
-        order.append(
-            Piece(piece.item, piece.start, piece.stop, piece.label, float(w[at]) / len(names))
-        )
+        probability = weights[members] / weights[members].sum()
+        at = int(rng.choice(len(members), p=probability))
+        piece, _ = pieces[int(members[at])]
+        order.append(dataclasses.replace(piece, q=float(probability[at]) / len(names)))
         left[name] = np.delete(members, at)
         if not len(left[name]):
             names.remove(name)
@@ -116,10 +114,10 @@ def draw(
 
 
 def estimate(order: Sequence[Piece], wrong: Sequence[int], unsure: Sequence[int]) -> Estimate:
-    """Accuracy from the first `len(wrong)` pieces of an order: how many of their frames are wrong,
-    how many unsure.
+    """Accuracy from the first `len(wrong)` pieces of an order.
 
-    Frames about which the rater is unsure do not count.
+    `wrong` and `unsure` are numbers of frames per piece. Frames about which the rater is unsure do
+    not count.
     """
     checked, n = len(wrong), len(order)
     missing = max(0, min(FEW, n) - checked)
@@ -135,16 +133,18 @@ def estimate(order: Sequence[Piece], wrong: Sequence[int], unsure: Sequence[int]
     if missing or not judged.any():
         return Estimate(checked, accuracy, None, None, missing)
     low, high = _interval(weight * errors, weight * judged, n)
-    # Whatever is drawn later cannot undo what has been seen: this closes the interval as the last
-    # pieces are checked.
+    # Checked frames stay right or wrong, whatever is found in the rest. So the interval closes as
+    # the last pieces are checked.
     right = float((judged - errors).sum())
-    left = float(length[checked:].sum())
-    seen = float(judged.sum()) + left
-    low, high = max(low, right / seen), min(high, (right + left) / seen)
+    unchecked = float(length[checked:].sum())
+    countable = float(judged.sum()) + unchecked
+    low = max(low, right / countable)
+    high = min(high, (right + unchecked) / countable)
     return Estimate(checked, accuracy, min(low, accuracy), max(high, accuracy))
 
 
 def _lure_weights(order: Sequence[Piece], checked: int) -> np.ndarray:
+    """The weights `(checked,)` of R_LURE; `m` counts draws from 1, as in the paper."""
     n = len(order)
     if checked == n:
         return np.ones(n)
@@ -155,24 +155,30 @@ def _lure_weights(order: Sequence[Piece], checked: int) -> np.ndarray:
 
 
 def _interval(losses: np.ndarray, judged: np.ndarray, n: int) -> tuple[float, float]:
-    """Bounds of the accuracy from weighted wrong and weighted judged frames per checked piece, of n
-    pieces in all.
+    """The 95 % interval of the accuracy.
 
-    The interval of Korn and Graubard (1998), Confidence Intervals for Proportions With Small
-    Expected Number of Positive Counts Estimated From Survey Data: that of Clopper and Pearson for
-    as many independent frames as the weighted pieces are worth. Where all pieces agree, which says
-    nothing of their spread, that number comes from the weights alone (Kish); it never exceeds it.
-    `python -m benchmarks.queue_coverage` measures the coverage.
+    `losses` and `judged` `(checked,)` are the weighted numbers of wrong and of judged frames of
+    each checked piece; `n` is the number of all pieces.
+
+    This is the interval of Korn and Graubard (1998), Confidence Intervals for Proportions With
+    Small Expected Number of Positive Counts Estimated From Survey Data: that of Clopper and Pearson
+    for as many independent frames as the weighted pieces are worth. If all pieces agree, they say
+    nothing of their spread, and that number comes from the weights alone (Kish), which is also the
+    most that it can be. `python -m benchmarks.queue_coverage` measures the coverage.
     """
     m = len(losses)
     rate = float(losses.sum() / judged.sum())
-    kish = float(judged.sum() ** 2 / (judged**2).sum())
-    variance = (
-        float((losses - rate * judged).var(ddof=1)) / m * (1 - m / n) / float(judged.mean()) ** 2
-    )
-    size = kish if variance <= 0 or not 0 < rate < 1 else min(kish, rate * (1 - rate) / variance)
+    size = float(judged.sum() ** 2 / (judged**2).sum())  # Kish's effective sample size
+    finite = 1 - m / n  # the correction for a finite population
+    variance = float((losses - rate * judged).var(ddof=1)) / m * finite / float(judged.mean()) ** 2
+    if variance > 0 and 0 < rate < 1:
+        size = min(size, rate * (1 - rate) / variance)
+    # Few pieces know their variance badly, hence t in place of the normal distribution.
     size *= float(ndtri(1 - _TAIL) / stdtrit(m - 1, 1 - _TAIL)) ** 2
     errors = rate * size
-    fewest = float(betaincinv(errors, size - errors + 1, _TAIL)) if errors > 0 else 0.0
-    most = float(betaincinv(errors + 1, size - errors, 1 - _TAIL)) if errors < size else 1.0
+    fewest, most = 0.0, 1.0
+    if errors > 0:
+        fewest = float(betaincinv(errors, size - errors + 1, _TAIL))
+    if errors < size:
+        most = float(betaincinv(errors + 1, size - errors, 1 - _TAIL))
     return 1 - most, 1 - fewest

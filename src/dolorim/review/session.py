@@ -14,7 +14,8 @@ from dolorim.core.palette import class_colors
 from dolorim.core.runs import runs
 from dolorim.labels.ethogram import UNLABELED
 from dolorim.review.contents import Review, names_of
-from dolorim.review.corrections import UNTOUCHED, Corrections, others_states, read_history, state_of
+from dolorim.review.corrections import UNTOUCHED, Corrections
+from dolorim.review.history import others_states, read_history, state_of
 from dolorim.review.opened import TILE, Opened
 
 _OPEN = 3  # recordings whose large arrays are kept
