@@ -10,6 +10,7 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.files.animals import animal_key
+from dolorim.files.structured import STRICT
 
 _TRIES = 500  # random orders of the animals, of which the most even one is taken
 _SHARE = 0.2  # of the animals, for validation and for test alike
@@ -18,6 +19,8 @@ _SHARE = 0.2  # of the animals, for validation and for test alike
 @dataclass(frozen=True)
 class Split:
     """Names of the animals in each part; `val` chooses the checkpoint, `test` is scored once."""
+
+    __pydantic_config__ = STRICT
 
     train: tuple[str, ...]
     val: tuple[str, ...] = ()

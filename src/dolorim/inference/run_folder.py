@@ -1,5 +1,6 @@
-"""The run folder: everything that a trained model is, in files that anyone can open and nothing
-has to be unpickled.
+"""The run folder: everything that a trained model is, in files that anyone can open.
+
+Nothing in it has to be unpickled.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from dolorim.config import Config, config_toml, read_config
 from dolorim.core.errors import UserError
 from dolorim.dataset.splits import Split
-from dolorim.files.structured import read_json
+from dolorim.files.structured import as_dataclass, read_json
 from dolorim.files.tables import write_text
 from dolorim.inference.decoder import Decoder
 from dolorim.labels.ethogram import Ethogram
@@ -27,10 +28,17 @@ from dolorim.models.recognizer import Recognizer
 from dolorim.pose.pose import NO_SKELETON, Skeleton
 from dolorim.video.body_length import NO_LENGTHS, BodyLengths
 
+# Settings of `TrainConfig` that may change when an interrupted run continues on another machine.
+_WHO_TRAINS = ("accelerator", "devices", "num_nodes", "strategy", "num_workers")
+
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of a run. Nothing is read or written before it is asked for."""
+    """The folder of a run: its paths, and its files as values.
+
+    Nothing is read or written before it is asked for. What reads a file raises `UserError` where
+    the file is missing or damaged.
+    """
 
     path: Path
 
@@ -70,36 +78,25 @@ class RunFolder:
         skeleton: Skeleton = NO_SKELETON,
         write: bool = True,
     ) -> bool:
-        """Make the folder for a new run, or return True where an unfinished one with these
-        settings can go on.
+        """Make the folder for a new run; True where an unfinished one with these settings can
+        continue.
 
-        Several splits are the folds of a cross-validated run. Of processes that train together
-        one is to `write`. Raises `UserError` where the folder holds a finished run, or one with
-        other settings or folds; only which devices do the work may change on the way, and the
-        batch size with them.
+        Several splits are the folds of a cross-validated run. Of processes that train together, one
+        is to `write`. Raises `UserError` where the folder holds a finished run, or one with other
+        settings or folds; only the devices that do the work may change in between, and the batch
+        size with them.
         """
-        splits = (
-            asdict(split) if isinstance(split, Split) else {"folds": [asdict(s) for s in split]}
-        )
-        if config.train.warm_start is not None and not self.config.exists():
-            self.write_json(
-                "seen_before.json", sorted(RunFolder(config.train.warm_start).learned_from())
-            )
+        if isinstance(split, Split):
+            splits = asdict(split)
+        else:
+            splits = {"folds": [asdict(fold) for fold in split]}
         if self.config.exists():
-            self._refuse_other(config)
-            if self.metrics.exists():
-                raise UserError(
-                    f"{self.path}: holds a finished run; choose another --run or delete the folder"
-                )
-            known = (
-                self.read_json("splits.json") if (self.path / "splits.json").exists() else splits
-            )
-            if "folds" in {*known, *splits} and known != json.loads(json.dumps(splits)):
-                raise UserError(
-                    f"{self.path}: holds a run that was begun with other folds, or with none; "
-                    "choose another --run, "
-                    f"or give the same command to go on with it"
-                )
+            self._refuse_other_settings(config)
+            self._refuse_finished()
+            self._refuse_other_folds(splits)
+        elif config.train.warm_start is not None:
+            seen_before = sorted(RunFolder(config.train.warm_start).learned_from())
+            self.write_json("seen_before.json", seen_before)
         if write:
             write_text(self.config, config_toml(config))
             write_ethogram(self.path / "ethogram.toml", ethogram)
@@ -107,37 +104,83 @@ class RunFolder:
             self.write_json("skeleton.json", asdict(skeleton))
         return self.last_checkpoint.exists()
 
+    def _refuse_finished(self) -> None:
+        if self.metrics.exists():
+            raise UserError(
+                "holds a finished run",
+                where=self.path,
+                remedy="choose another --run or delete the folder",
+            )
+
+    def _refuse_other_folds(self, splits: dict[str, Any]) -> None:
+        """Folds must stay the same. A single split may be drawn again, as the settings say."""
+        before = self.read_json("splits.json", default=splits)
+        # Through JSON, which turns tuples into lists.
+        now = json.loads(json.dumps(splits))
+        if "folds" in {*before, *now} and before != now:
+            raise UserError(
+                "holds a run that was begun with other folds, or with none",
+                where=self.path,
+                remedy="choose another --run, or give the same command to continue it",
+            )
+
+    def _refuse_other_settings(self, config: Config) -> None:
+        before, now = _by_path(asdict(self.read_config())), _by_path(asdict(config))
+        free = {("train", name) for name in _WHO_TRAINS}
+        if any(before["train", name] != now["train", name] for name in ("devices", "num_nodes")):
+            free.add(("train", "batch_size"))
+        for path, value in now.items():
+            if path not in free and before[path] != value:
+                raise UserError(
+                    f"holds a run with {path[-1]} = {before[path]}, not {value}",
+                    where=self.path,
+                    remedy="choose another --run, or give the same settings to continue it",
+                )
+
     def write_json(self, name: str, data: Any) -> None:
         write_text(self.path / name, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
-    def read_json(self, name: str) -> Any:
-        if not (self.path / name).is_file():
+    def read_json(self, name: str, default: Any = None) -> Any:
+        """The value of a JSON file of the run, or `default` where there is no such file.
+
+        Raises `UserError` for a damaged file, and for a missing one without a default.
+        """
+        path = self.path / name
+        if path.is_file():
+            return read_json(path, "train again")
+        if default is None:
             raise UserError(
-                f"{self.path / name}: there is no such file; is {self.path} a run folder?"
+                "there is no such file", where=path, remedy=f"is {self.path} a run folder?"
             )
-        return read_json(self.path / name, "train again")
+        return default
 
     def read_config(self) -> Config:
         if not self.config.exists():
             raise UserError(
-                f"{self.path}: not a run folder (it has no config.toml); name one that train has "
-                "written"
+                "not a run folder (it has no config.toml)",
+                where=self.path,
+                remedy="name one that train has written",
             )
         return read_config(self.config)
 
     def read_split(self) -> Split:
+        """Which animals were learned from, and which were held out.
+
+        Raises `UserError` for a cross-validated run.
+        """
         self.refuse_folds()
-        return self._split(self.read_json("splits.json"))
+        return self._as_split(self.read_json("splits.json"))
 
     def read_folds(self) -> tuple[Split, ...]:
-        """The folds of a cross-validated run, the one split of another."""
+        """The folds of a cross-validated run; the one split of any other."""
         data = self.read_json("splits.json")
-        folds = (
-            data["folds"]
-            if isinstance(data, dict) and isinstance(data.get("folds"), list)
-            else [data]
-        )
-        return tuple(self._split(fold) for fold in folds)
+        folds = [data]
+        if isinstance(data, dict) and isinstance(data.get("folds"), list):
+            folds = data["folds"]
+        return tuple(self._as_split(fold) for fold in folds)
+
+    def _as_split(self, data: Any) -> Split:
+        return as_dataclass(Split, data, self.path / "splits.json", "train again")
 
     @property
     def is_cross_validated(self) -> bool:
@@ -148,72 +191,49 @@ class RunFolder:
         """Raises `UserError` for a cross-validated run, which has no network of its own."""
         if self.is_cross_validated:
             raise UserError(
-                f"{self.path}: a cross-validated run tells how well a recipe does and has no "
-                "network of its own; name "
-                f"a fold ({self.fold(0).path}), or train on all animals with --config "
-                f"{self.config} --test_animals none"
+                "a cross-validated run tells how well a recipe does and has no network of its own",
+                where=self.path,
+                remedy=f"name a fold ({self.fold(0).path}), or train on all animals with "
+                f"--config {self.config} --test_animals none",
             )
 
     def learned_from(self) -> set[str]:
-        """Animals that the weights, the checkpoint or the decoder come from, those of a warm
-        start among them.
+        """Animals that the weights, the choice of the epoch, or the decoder come from.
+
+        Those of a run that this one started from are among them.
         """
         split = self.read_split()
         return {*split.train, *split.val, *self.seen_before()}
 
     def seen_before(self) -> set[str]:
-        """Animals that the run which this one started from comes from."""
-        before = (
-            self.read_json("seen_before.json") if (self.path / "seen_before.json").exists() else []
-        )
-        return {*map(str, before)}
+        """Animals that the run which this one started from has learned from."""
+        return {*map(str, self.read_json("seen_before.json", default=[]))}
 
     def read_training(self) -> dict[str, Any]:
-        """The epoch that training reached and what ended it; empty for a run of a version that
-        did not write it.
-        """
-        found = self.read_json("training.json") if (self.path / "training.json").exists() else {}
-        return dict(found) if isinstance(found, dict) else {}
+        """The epoch that training reached and what ended it; empty for a run of version 0.1.0."""
+        record = self.read_json("training.json", default={})
+        return dict(record) if isinstance(record, dict) else {}
 
     def read_body_lengths(self) -> BodyLengths:
-        """Those of the animals that the run was trained on; none for a run of a version that did
-        not measure them.
-        """
-        if not (self.path / "body_lengths.json").exists():
+        """Those of the animals that the run was trained on; none for a run of version 0.1.0."""
+        path = self.path / "body_lengths.json"
+        if not path.exists():
             return NO_LENGTHS
-        return BodyLengths.from_dict(
-            self.read_json("body_lengths.json"), str(self.path / "body_lengths.json")
-        )
-
-    def _split(self, data: Any) -> Split:
-        try:
-            return Split(**{k: tuple(map(str, v)) for k, v in data.items()})
-        except (TypeError, AttributeError):
-            raise UserError(
-                f"{self.path / 'splits.json'}: expected train, val and test with names of animals"
-            ) from None
+        return BodyLengths.from_dict(self.read_json(path.name), str(path))
 
     def read_skeleton(self) -> Skeleton:
-        """What the run's poses look like; without keypoints where it has learned from none."""
-        if not (self.path / "skeleton.json").exists():
+        """The keypoints of the run's poses; none where it has learned from none."""
+        path = self.path / "skeleton.json"
+        if not path.exists():
             return NO_SKELETON
-        data = self.read_json("skeleton.json")
-        try:
-            return Skeleton(tuple(map(str, data["keypoints"])), int(data["animals"]))
-        except (TypeError, KeyError, ValueError):
-            raise UserError(
-                f"{self.path / 'skeleton.json'}: expected keypoints and animals; train again"
-            ) from None
+        return as_dataclass(Skeleton, self.read_json(path.name), path, "train again")
 
     def read_ethogram(self) -> Ethogram:
         return read_ethogram(self.path / "ethogram.toml")
 
     def read_decoder(self) -> Decoder:
-        return Decoder.from_dict(
-            self.read_json("decoder.json"),
-            len(self.read_ethogram()),
-            str(self.path / "decoder.json"),
-        )
+        n_classes, path = len(self.read_ethogram()), self.path / "decoder.json"
+        return Decoder.from_dict(self.read_json(path.name), n_classes, str(path))
 
     def save_model(self, model: Recognizer) -> None:
         """Write the weights."""
@@ -249,21 +269,16 @@ class RunFolder:
         load_strictly(model, tensors, self.weights)
         return model.eval()
 
-    def _refuse_other(self, config: Config) -> None:
-        before, now = asdict(self.read_config()), asdict(config)
-        free = {"accelerator", "devices", "num_nodes", "strategy", "num_workers"}
-        if any(before["train"][key] != now["train"][key] for key in ("devices", "num_nodes")):
-            free.add("batch_size")
-        for section, values in now.items():
-            for key in values if isinstance(values, dict) else [None]:
-                old, new = (d[section] if key is None else d[section][key] for d in (before, now))
-                if old != new and not (section == "train" and key in free):
-                    name = key or section
-                    raise UserError(
-                        f"{self.path}: holds a run with {name} = {old}, not {new}; choose another "
-                        "--run, or give the "
-                        f"same settings to go on with it"
-                    )
+
+def _by_path(settings: dict[str, Any]) -> dict[tuple[str, ...], Any]:
+    """Settings by section and name; a setting outside of all sections by its name alone."""
+    flat: dict[tuple[str, ...], Any] = {}
+    for section, values in settings.items():
+        if isinstance(values, dict):
+            flat |= {(section, name): value for name, value in values.items()}
+        else:
+            flat[section,] = values
+    return flat
 
 
 def load_strictly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], source: Path) -> None:

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from dolorim.files.structured import STRICT
+
 
 @dataclass(frozen=True)
 class Skeleton:
     """Which keypoints a pose has, in order, and of how many animals."""
+
+    __pydantic_config__ = STRICT
 
     keypoints: tuple[str, ...] = ()
     animals: int = 1
