@@ -4,6 +4,8 @@ media files."""
 import itertools
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from dolorim.labels.export import export_predictions
 from dolorim.labels.prediction_files import read_predictions, write_predictions
 from dolorim.labels.predictions import Predictions
 from ethograms import unmerged
+from videos import numbered, write_film
 
 ETHOGRAM = unmerged(["rest", "lick", "walk", "flinch"])
 REST, LICK, WALK, FLINCH = range(4)
@@ -375,3 +378,43 @@ def test_pictures_are_not_taken_for_seconds_where_a_row_that_is_left_out_has_no_
     labels, notes = read(write(tmp_path, header + rows), on_conflict="warn")
     assert runs_of(labels["m1.mp4"]) == [(LICK, 31, 61)]
     assert [n for n in notes if "walk has a START without a STOP" in n] == notes
+
+
+def two_people() -> dict[str, Any]:
+    """A project in which Ann and Bob have scored m1.mp4, and Bob m2.mp4 as well."""
+    content = project(events=[[1.0, "", "lick", "", ""], [2.0, "", "lick", "", ""]])
+    bob = project(events=[[3.0, "", "flinch", "", ""]])["observations"]["o1"]
+    bob_2 = project(events=[[4.0, "", "flinch", "", ""]], media=["m2.mp4"])["observations"]["o1"]
+    ann = content["observations"].pop("o1")
+    content["observations"] = {"Ann_m1": ann, "bob_m1": bob, "bob_m2": bob_2}
+    return content
+
+
+def test_one_of_several_observations_of_a_video_is_chosen_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path, two_people(), "all.boris")
+    with pytest.raises(UserError, match=r"\(Ann_m1, bob_m1\); choose one with --label_observation"):
+        read(path)
+    found, said = read(path, label_observation="ann_*")
+    assert {media: runs_of(labels) for media, labels in found.items()} == {
+        "m1.mp4": [(LICK, 30, 60)]
+    }
+    assert any("bob_m2 is not called ann_*; the labels of m2.mp4 are left out" in s for s in said)
+    found, said = read(path, label_observation="BOB_*")
+    assert runs_of(found["m1.mp4"]) == [(FLINCH, 90, 91)]
+    assert runs_of(found["m2.mp4"]) == [(FLINCH, 120, 121)]
+    assert not said
+
+
+def test_an_observation_that_nobody_has_made_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "Videos").mkdir()
+    write_film(tmp_path / "Videos" / "m1.mp4", numbered(4))
+    (tmp_path / "Annotations").mkdir()
+    path = write(tmp_path / "Annotations", two_people(), "all.boris")
+    (tmp_path / "classes.csv").write_text("id,name\n0,rest\n1,lick\n2,walk\n3,flinch\n", "utf-8")
+    command = ["check", str(tmp_path), "--workers", "1", "--label_observation", "eve"]
+    assert main(command) == 1
+    assert "Ann_m1 is not called eve" in capsys.readouterr().out.replace("\n", " ")
+    assert main(["inspect", str(path), "--label_observation", "bob_*"]) == 0
+    assert "m1.mp4, m2.mp4" in capsys.readouterr().out

@@ -90,6 +90,12 @@ def nothing():
     )
 
 
+def named(*classes: str) -> Predictions:
+    """Classes that are called like the columns of another format."""
+    labels = np.array([0, 0, 1, 2, -1, 0], np.int16)
+    return Predictions("v", classes, labels, np.full((6, 3), 0.3), np.arange(6.0))
+
+
 def there_and_back(folder, predictions, to):
     path = export_predictions(Path(folder), predictions, to)
     assert sniff(path) == to
@@ -109,6 +115,8 @@ def there_and_back(folder, predictions, to):
 @settings(deadline=None, max_examples=60)
 @given(predictions=predictions_and_classes())
 @example(predictions=nothing())
+@example(predictions=named("Start", "Stop", "behavior"))
+@example(predictions=named("Action", "frame", "Subject"))
 def test_labels_that_go_to_another_tool_and_come_back_are_the_same_on_every_frame(to, predictions):
     with tempfile.TemporaryDirectory() as folder:
         assert there_and_back(folder, predictions, to) == predictions.labels.tolist()

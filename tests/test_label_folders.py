@@ -2,6 +2,8 @@
 videos."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,9 @@ from PIL import Image
 from dolorim.cli import main
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.label_files import read_labels
+from dolorim.labels.label_folder import frame_grid_of
 from dolorim.reporting.read_observations import read_observations
 from dolorim.video.frame_times import frame_times
 from videos import numbered, write_film
@@ -241,3 +246,17 @@ def test_files_that_list_pain_bouts_alone_are_asked_about(tmp_path):
     assert any("--label_gaps rest" in str(finding) for finding in found.findings)
     found = study(tmp_path, [("o.csv", boris([BOUTS[1]]))], labels=DataConfig(label_gaps="rest"))
     assert not any("--label_gaps" in str(finding) for finding in found.findings)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "n_frames"),
+    [({}, 12), ({"label_counts_from": "1"}, 11), ({"label_step": 3}, 36)],
+)
+def test_without_a_video_its_length_follows_the_settings_that_place_its_labels(
+    tmp_path: Path, knobs: dict[str, Any], n_frames: int
+) -> None:
+    """Rows 2 to 11 of a file without a row 0 or 1: the same rule as with a video."""
+    path = tmp_path / "v.csv"
+    path.write_text("Frame,Action\n" + "".join(f"{i},0\n" for i in range(2, 12)), "utf-8")
+    file = read_labels(path, PAIN)
+    assert frame_grid_of([file], DataConfig(**knobs), None).n_frames == n_frames

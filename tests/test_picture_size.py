@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dolorim.checks.check import check
 from dolorim.checks.recordings import examine
 from dolorim.cli import main
 from dolorim.config import Config, DataConfig
@@ -112,6 +113,8 @@ def test_training_does_not_learn_from_pictures_of_another_shape(
         (recording,) = load_dataset(Config(data=data)).labelled
         assert (recording.recording.labels >= 0).sum() == learned
         assert (recording.recording.labels[:30] == 2).all()
+    # `check` counts what training learns from.
+    assert check(data).counts["paw_lick"].frames == learned
 
 
 def test_a_size_that_comes_and_goes_opens_only_its_own_frames() -> None:

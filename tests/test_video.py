@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dolorim.cli import main
 from dolorim.core.errors import UserError
+from dolorim.video.oddities import describe_oddities
 from dolorim.video.reader import FrameStream, full_range, probe, read_frames
 from dolorim.video.sample_frames import sample_frames
 from dolorim.video.writer import VideoWriter
@@ -348,3 +350,32 @@ def test_a_film_whose_writing_fails_leaves_no_file_behind(tmp_path):
     ):
         film_and_fail(video)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bare_stream_that_does_not_state_its_rate_is_said_to_be_timed_at_an_assumed_one(
+    tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = numbered(12)
+    videos = tmp_path / "Videos"
+    write_film(videos / "bare.mjpeg", pictures, codec="mjpeg", pix_fmt="yuvj420p")
+    write_film(videos / "stated.h264", pictures)  # H.264 carries its rate in the coded stream
+    write_film(videos / "timed.avi", pictures, codec="mjpeg", pix_fmt="yuvj420p")
+    assumed = {path.name: probe(path).rate_is_assumed for path in sorted(videos.iterdir())}
+    assert assumed == {"bare.mjpeg": True, "stated.h264": False, "timed.avi": False}
+
+    main(["check", str(tmp_path), "--workers", "1", "--all"])
+    assert "rate-assumed" in capsys.readouterr().out
+    image = ["--crop", "none", "--image_size", "16", "--cache", str(tmp_path / "cache")]
+    main(["extract", str(tmp_path), *image, "--workers", "1"])
+    assert capsys.readouterr().err.replace("\n", " ").count("25 frames/s are assumed") == 1
+    main(["predict", str(trained), str(videos), "--out", str(tmp_path / "labels")])
+    assert capsys.readouterr().err.replace("\n", " ").count("25 frames/s are assumed") == 1
+
+
+def test_timestamps_that_run_backward_are_said(film: Path) -> None:
+    info = probe(film)
+    times = np.arange(N) / 30
+    assert describe_oddities(info, times, False, ()) == {}
+    times[[7, 8]] = times[[8, 7]]
+    said = describe_oddities(info, times, False, ())
+    assert "run backward 1 times, first after frame 7" in said["times-backward"]

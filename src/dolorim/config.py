@@ -24,7 +24,14 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrin
 STUDY_FILES = (
     *("videos", "annotations", "recordings", "chambers", "classes", "dlc", "animal_pattern"),
 )
-LABEL_FILES = ("label_format", "label_stream", "label_gaps", "point_events", "on_conflict")
+LABEL_FILES = (
+    "label_format",
+    "label_stream",
+    "label_observation",
+    "label_gaps",
+    "point_events",
+    "on_conflict",
+)
 LABEL_TIMES = (
     "label_counts_from",
     "label_step",
@@ -58,6 +65,9 @@ class DataConfig:
     """Format of the label files; auto tells it from their content."""
     label_stream: str | None = None
     """Which of several subjects (BORIS) or streams (Caltech) of a label file to read."""
+    label_observation: str | None = None
+    """Which observations to read from BORIS files, if a video was scored in several; * stands for
+    any text (ann_*)."""
     label_gaps: str = ""
     """Class of the frames between bouts (rest), in formats that list bouts; without it, they are
     unlabelled."""

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from dolorim.checks.poses import sides
+from dolorim.checks.recordings import rate_of_frames
 from dolorim.checks.sheet import overview_of, save_sheet
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
@@ -29,7 +30,7 @@ from dolorim.pose.pose_track import lay
 from dolorim.pose.read import READERS, read_poses
 from dolorim.video.crop import crop_frames, plan_crop
 from dolorim.video.picture_size import describe_sizes
-from dolorim.video.reader import FrameStream, probe
+from dolorim.video.reader import FrameStream, VideoInfo, probe
 
 _TILES, _COLUMNS, _SIDE = 24, 8, 160
 _SURE = 0.9  # likelihood: where a good tracker has a point, it is above
@@ -80,8 +81,9 @@ def _look_at_annotations(
 ) -> dict[str, Any]:
     conflicts = Conflicts("warn")
     facts: dict[str, Any] = {"label file": str(file), "format": f"{kind}: {FORMATS[kind]}"}
-    for media, labels in read_annotations(file, ethogram, config, conflicts).items():
-        facts["labels the video"] = media or parse_name(file)[0]
+    annotations = read_annotations(file, ethogram, config, conflicts)
+    facts["labels the video"] = ", ".join(media or parse_name(file)[0] for media in annotations)
+    for media, labels in annotations.items():
         what = "rows" if isinstance(labels, LabelFile) else "bouts"
         prefix = f"{media}: " if media else ""
         counts = np.bincount(labels.labels[labels.labels >= 0], minlength=len(ethogram))
@@ -168,14 +170,7 @@ def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
         raise UserError(
             "no frame of it decodes", where=video, remedy="copy the file again from its source"
         )
-    steps = np.diff(times)
-    rate_hz = info.header_rate_hz
-    constant = True
-    if len(steps):
-        rate_hz = round(len(steps) / float(times[-1] - times[0]), 4)
-    if len(steps) > 1:
-        usual = float(np.median(steps))
-        constant = float(np.abs(steps - usual).max()) < 0.1 * usual
+    rate_hz, is_constant = rate_of_frames(times, info)
     plan = plan_crop(video, config, info, pose)
     length_px = plan.side_px / config.crop_scale
     if plan.scene:
@@ -187,8 +182,8 @@ def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
         "damage": str(stream.damage) if stream.damage else None,
         "size": f"{info.width_px} x {info.height_px}",
         "size changes": describe_sizes(stream.sizes),
-        "rate_hz": rate_hz,
-        "rate": "constant" if constant else "variable",
+        "rate_hz": round(rate_hz, 4),
+        "rate": _describe_rate(info, is_constant),
         "first frame at": f"{times[0]:.4f} s",
         "codec": f"{info.codec}, {info.pixel_format}",
         "rotation": f"{info.rotation_deg} degrees",
@@ -196,6 +191,12 @@ def _look_at_video(video: Path, config: DataConfig) -> dict[str, Any]:
         "crop": f"{plan.side_px:.0f} px to {plan.size} px",
         "pose": poses,
     }
+
+
+def _describe_rate(info: VideoInfo, is_constant: bool) -> str:
+    if info.rate_is_assumed:
+        return "assumed: it has no timestamps, and does not state its rate"
+    return "constant" if is_constant else "variable"
 
 
 def _pose_beside(video: Path, config: DataConfig) -> tuple[Path | None, str]:

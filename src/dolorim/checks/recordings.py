@@ -21,11 +21,11 @@ from dolorim.dataset.study import Source, Study
 from dolorim.labels.trials import Placement
 from dolorim.pose.pose import Pose
 from dolorim.pose.pose_track import PoseTrack, lay
-from dolorim.video.picture_size import describe_sizes
+from dolorim.video.oddities import describe_oddities
+from dolorim.video.picture_size import PictureSize
 from dolorim.video.reader import (
     FrameStream,
     VideoInfo,
-    describe_cut_off,
     probe,
     promised_frames,
 )
@@ -47,6 +47,7 @@ class Examined:
     constant_rate: bool | None = None
     width_px: int | None = None
     height_px: int | None = None
+    sizes: tuple[PictureSize, ...] = ()
     pose_rows: int | None = None
     keypoints: str = ""
     missing: float | None = None  # share of the points
@@ -132,9 +133,9 @@ def _examine_video(
         if estimator is not None and estimator.wants(frame.index):
             estimator.look(frame)
     time_s = np.array(times)
-    rate, constant = _rate(time_s, info)
+    rate, constant = rate_of_frames(time_s, info)
     promised = promised_frames(info, stream.decoded, stream.damage is not None)
-    findings += check_video(str(video), info, stream, constant, config.allow_damaged)
+    findings += check_video(str(video), info, stream, time_s, constant, config.allow_damaged)
     return replace(
         examined,
         n_frames=stream.decoded,
@@ -145,12 +146,18 @@ def _examine_video(
         constant_rate=constant,
         width_px=info.width_px,
         height_px=info.height_px,
+        sizes=tuple(stream.sizes),
         lag=estimator.estimate() if estimator else None,
     )
 
 
 def check_video(
-    where: str, info: VideoInfo, stream: FrameStream, constant: bool, allow_damaged: bool
+    where: str,
+    info: VideoInfo,
+    stream: FrameStream,
+    time_s: np.ndarray,
+    constant: bool,
+    allow_damaged: bool,
 ) -> list[Finding]:
     """Findings about a video that has been decoded to its end."""
     findings: list[Finding] = []
@@ -168,19 +175,15 @@ def check_video(
             findings.append(Finding("warning", where, what, remedy, "header"))
         else:
             findings.append(Finding("note", where, what, remedy, "header"))
-    cut_off = describe_cut_off(info, stream.decoded, stream.damage is not None)
-    if cut_off is not None:
-        findings.append(Finding("warning", where, cut_off, name="cut-off"))
+    oddities = describe_oddities(info, time_s, stream.damage is not None, stream.sizes)
+    findings += [Finding("warning", where, what, name=name) for name, what in oddities.items()]
     if not constant:
         what = "its frame rate is not constant; times are taken from each frame"
         findings.append(Finding("note", where, what, name="variable-rate"))
-    changes = describe_sizes(stream.sizes)
-    if changes is not None:
-        findings.append(Finding("warning", where, changes, name="size-changes"))
     return findings
 
 
-def _rate(times: np.ndarray, info: VideoInfo) -> tuple[float, bool]:
+def rate_of_frames(times: np.ndarray, info: VideoInfo) -> tuple[float, bool]:
     """Frames per second, and whether all frames are shown about equally long."""
     steps = np.diff(times)
     if len(steps) == 0 or times[-1] <= times[0]:
@@ -226,7 +229,9 @@ def place(
     if not source.labels or not examined.n_frames:
         return Row(source, examined), []
     try:
-        recording, placement = study.place(source, examined.time_s, config, examined.promised)
+        recording, placement = study.place(
+            source, examined.time_s, config, examined.promised, examined.sizes
+        )
     except UserError as error:
         # Contradictions in label files have a name and say where; other errors concern the layout.
         where = error.where if error.name else source.file

@@ -23,7 +23,8 @@ class UserError(Exception):
         if len(line) > _LONGEST:
             line = f"{line[:_LONGEST]} ..."
         super().__init__(line)
-        # Pickling an exception keeps its one argument and its attributes, so these are attributes.
+        # Pickling an exception keeps its one argument and its attributes, so these are attributes,
+        # and no subclass may ask for more arguments.
         place = _printable_line(str(where))
         if not place and ": " in line:
             place = line.partition(": ")[0]

@@ -15,6 +15,7 @@ from dolorim.terminal import progress, say, warn
 from dolorim.video import cache
 from dolorim.video.body_length import NO_LENGTHS, BodyLengths
 from dolorim.video.cache import CachedVideo
+from dolorim.video.oddities import describe_oddities
 from dolorim.video.reader import VideoInfo, probe
 
 Failures = list[tuple[Path, str]]
@@ -53,15 +54,17 @@ def extract(
         built, not_built = _build_all(tasks, expected_frames, config, workers, lengths)
         entries |= built
         failures += not_built
-    _warn_of_notes(entries.values())
+    _warn_of_oddities(entries.values())
     # In the order of the videos, no matter which entries existed before.
     return {v: entries[v] for v in videos if v in entries}, failures
 
 
-def _warn_of_notes(entries: Iterable[CachedVideo]) -> None:
+def _warn_of_oddities(entries: Iterable[CachedVideo]) -> None:
     for entry in entries:
-        if entry.note:
-            warn(f"{entry.video}: {entry.note}")
+        info = probe(entry.video)
+        oddities = describe_oddities(info, entry.time_s, entry.damage is not None, entry.sizes)
+        for text in oddities.values():
+            warn(f"{entry.video}: {text}")
 
 
 _Task = tuple[Path, Path | None]

@@ -22,7 +22,7 @@ from dolorim.pose.pose_track import PoseTrack, read_any_track, read_track
 from dolorim.terminal import say, warn
 from dolorim.video.body_length import NO_LENGTHS, BodyLengths, measure_body_lengths
 from dolorim.video.cache import CachedVideo
-from dolorim.video.picture_size import of_other_shape
+from dolorim.video.picture_size import PictureSize
 from dolorim.video.reader import probe, promised_frames
 
 
@@ -269,14 +269,15 @@ def _labelled(
     """Assign the labels of a recording to its frames, and report what was noticed."""
     # Where a video was cut off, the header says how many frames its labels are about.
     promised = None
+    sizes: tuple[PictureSize, ...] = ()
     if video is not None:
-        time_s = video.time_s
+        time_s, sizes = video.time_s, video.sizes
         if data.allow_damaged:
             promised = promised_frames(probe(video.video), video.n_frames, video.damage is not None)
     else:
         assert track is not None
         time_s = np.arange(track.n_frames) / track.rate_hz
-    recording, placement = study.place(source, time_s, data, promised)
+    recording, placement = study.place(source, time_s, data, promised, sizes)
     for finding in placement.findings:
         warn(str(finding))
     for reason in placement.skipped:
@@ -284,18 +285,7 @@ def _labelled(
     if track is not None:
         for note in track.notes:
             warn(f"{source.name}: {note}")
-    if video is not None:
-        recording = _without_other_shapes(recording, video)
     return LabelledRecording(recording, video, track), placement
-
-
-def _without_other_shapes(recording: Recording, video: CachedVideo) -> Recording:
-    """Without labels on pictures of another shape than the first, which show another view."""
-    other = of_other_shape(video.sizes, video.n_frames)
-    if not other.any():
-        return recording
-    labels = np.where(other, UNLABELED, recording.labels).astype(np.int16)
-    return replace(recording, labels=labels)
 
 
 def _without_short_trials(recording: Recording, min_frames: int) -> Recording:

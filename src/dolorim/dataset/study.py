@@ -51,7 +51,7 @@ from dolorim.files.recordings import (
     recorded,
 )
 from dolorim.files.subjects import Subject
-from dolorim.labels.ethogram import PAIN, Ethogram
+from dolorim.labels.ethogram import PAIN, UNLABELED, Ethogram
 from dolorim.labels.ethogram_file import read_ethogram
 from dolorim.labels.events import Events
 from dolorim.labels.label_files import LabelFile
@@ -59,6 +59,7 @@ from dolorim.labels.matching import label_files
 from dolorim.labels.placing import place_labels
 from dolorim.labels.trials import Placement, Recording
 from dolorim.video.chambers import chambers_of, in_chamber
+from dolorim.video.picture_size import PictureSize, of_other_shape
 
 
 @dataclass(frozen=True)
@@ -108,14 +109,24 @@ class Study:
     assumptions: tuple[Finding, ...] = ()
 
     def place(
-        self, source: Source, time_s: np.ndarray, config: DataConfig, promised: int | None = None
+        self,
+        source: Source,
+        time_s: np.ndarray,
+        config: DataConfig,
+        promised: int | None = None,
+        sizes: Sequence[PictureSize] = (),
     ) -> tuple[Recording, Placement]:
         """Assign the labels of a recording to its frames, shown at `time_s` `(frames,)`.
 
-        `promised` is the number of frames that the header of a damaged video claims. The placement
-        holds what `place_labels` noticed.
+        `promised` is the number of frames that the header of a damaged video claims. With the
+        `sizes` of its pictures, frames of another shape than the first one lose their labels, as
+        they show another view. The placement holds what `place_labels` noticed.
         """
         placement = place_labels(source.labels, time_s, config, self.ethogram, promised)
+        other = of_other_shape(sizes, len(time_s))
+        if other.any():
+            labels = np.where(other, UNLABELED, placement.labels).astype(np.int16)
+            placement = dataclasses.replace(placement, labels=labels)
         recording = Recording(
             source.name,
             source.animal,

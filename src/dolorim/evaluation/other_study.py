@@ -17,6 +17,7 @@ _ABOUT_ONE_STUDY = (
     "cache",
     "label_format",
     "label_stream",
+    "label_observation",
     "label_counts_from",
     "label_step",
 )

@@ -28,8 +28,8 @@ from dolorim.labels.prediction_files import meta_path, write_predictions
 from dolorim.labels.predictions import Predictions
 from dolorim.pose.write_dlc import write_dlc
 from dolorim.video.cache import CROP_SETTINGS, fingerprint
-from dolorim.video.picture_size import describe_sizes
-from dolorim.video.reader import describe_cut_off, probe
+from dolorim.video.oddities import describe_oddities
+from dolorim.video.reader import probe
 from dolorim.video.time_grid import describe_resampling, is_doubtful
 
 _SUMMARY_CLASSES = 4  # classes that the line about a recording names
@@ -168,23 +168,26 @@ def write_results(
         raw.damage,
         len(predictions.labels),
         raw.seconds,
-        _note_on(recording, raw, len(predictions.labels)),
+        _note_on(recording, raw),
     )
 
 
-def _note_on(recording: PredictInput, raw: RawPrediction, n_frames: int) -> str | None:
+def _note_on(recording: PredictInput, raw: RawPrediction) -> str | None:
     """What has to be said about a recording, although its labels are complete."""
-    notes = [describe_sizes(raw.sizes), _note_on_rate(raw)]
+    notes: list[str] = []
     if recording.video is not None:
-        notes.append(describe_cut_off(probe(recording.video), n_frames, raw.damage is not None))
-    return "; ".join(note for note in notes if note) or None
+        info = probe(recording.video)
+        oddities = describe_oddities(info, raw.time_s, raw.damage is not None, raw.sizes)
+        notes += oddities.values()
+    notes += _notes_on_rate(raw)
+    return "; ".join(notes) or None
 
 
-def _note_on_rate(raw: RawPrediction) -> str | None:
+def _notes_on_rate(raw: RawPrediction) -> list[str]:
     """What has to be said about a recording that is too slow or too fast for the run."""
     if raw.grid is None or not is_doubtful(raw.grid.filmed, raw.grid.rate_hz):
-        return None
-    return "; ".join(describe_resampling(raw.grid.filmed, raw.grid.rate_hz))
+        return []
+    return [*describe_resampling(raw.grid.filmed, raw.grid.rate_hz)]
 
 
 def summary_text(predictions: Predictions, indicator: str | None) -> str:

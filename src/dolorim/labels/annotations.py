@@ -28,6 +28,8 @@ FORMATS = {
     "bouts": "start,stop,label",
     "nwb": "intervals with labels",
 }
+# With fewer rows, a column of frame numbers could be all 0 and 1.
+_FEW_ROWS = 3
 _POSE = ("x", "y", "p", "likelihood")
 
 
@@ -43,6 +45,11 @@ def sniff(path: Path) -> str | None:
     if caltech.has_title(read_text(path)[:1000]):
         return "caltech"
     top = [cells for _, cells in itertools.islice(read_cells(path, boris.is_header), HEADER_WITHIN)]
+    if len(top) > _FEW_ROWS and one_hot.begins_like_one(top[0]):
+        # Behaviors may be called Start, Stop or Frame, so the names do not tell the format here.
+        one_hot_format = _sniff_one_hot([cell.strip() for cell in top[0]], top[1:])
+        if one_hot_format is not None:
+            return one_hot_format
     if any(boris.is_header(cells) for cells in top):
         return "boris"
     return _sniff_table(top) if top else None
@@ -104,10 +111,7 @@ def read_annotations(
     gap_label = gap_class(config, ethogram)
     match file_format:
         case "boris":
-            events = boris.read_boris(
-                path, ethogram, config.label_stream, conflicts, wanted, config.point_events
-            )
-            return dict(events)
+            return dict(boris.read_boris(path, ethogram, config, conflicts, wanted))
         case "caltech":
             return {"": caltech.caltech_events(path, ethogram, config.label_stream, conflicts)}
         case "bouts":

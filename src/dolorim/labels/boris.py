@@ -11,12 +11,13 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.files.tables import read_cells, write_table
-from dolorim.labels.boris_events import PointEvents, events_by_media
+from dolorim.labels.boris_events import chosen_observations, events_by_media
 from dolorim.labels.boris_observation import (
     Media,
     Observation,
@@ -29,6 +30,9 @@ from dolorim.labels.boris_project import is_project, read_project
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Conflicts, Events, seconds
 from dolorim.labels.predictions import Predictions
+
+if TYPE_CHECKING:
+    from dolorim.config import DataConfig
 
 # Names of columns, in lower case, as the versions of BORIS write them.
 _STARTS, _STOPS = ("start (s)", "start"), ("stop (s)", "stop")
@@ -58,20 +62,22 @@ def is_header(cells: Sequence[str]) -> bool:
 def read_boris(
     path: Path,
     ethogram: Ethogram,
-    subject: str | None,
+    config: DataConfig,
     conflicts: Conflicts,
     wanted: Callable[[str], bool] = lambda media: True,
-    point_events: PointEvents = "keep",
 ) -> dict[str, Events]:
     """The bouts of each media file that is `wanted`, by the file's name; "" where none is named.
 
-    `point_events` says what becomes of a point event inside a state. Raises `UserError` where
-    several subjects or observations could be meant, and for rows that cannot be understood.
+    Raises `UserError` where several subjects or observations could be meant, and for rows that
+    cannot be understood.
     """
     observations = read_observations(path, conflicts)
     if not observations:  # a header without rows: somebody scored the video, and nothing happened
         return {"": Events(path, "frames", np.empty(0), np.empty(0), np.empty(0, np.int16))}
-    return events_by_media(path, observations, ethogram, subject, conflicts, wanted, point_events)
+    observations = chosen_observations(path, observations, config.label_observation, conflicts)
+    return events_by_media(
+        path, observations, ethogram, config.label_stream, conflicts, wanted, config.point_events
+    )
 
 
 def read_observations(path: Path, conflicts: Conflicts) -> list[Observation]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from dolorim.core.errors import UserError
+from dolorim.core.findings import Finding
 from dolorim.labels.boris_bouts import BorisBout, pair_bouts
 from dolorim.labels.boris_observation import Media, Observation, Row, subject_of
 from dolorim.labels.ethogram import Ethogram
@@ -22,6 +24,25 @@ from dolorim.labels.events import Conflicts, Events, classes_of
 
 PointEvents = Literal["keep", "conflict", "drop"]
 _Places = list[tuple[Observation, Media]]
+
+
+def chosen_observations(
+    path: Path, observations: Sequence[Observation], pattern: str | None, conflicts: Conflicts
+) -> list[Observation]:
+    """The observations whose name fits a pattern such as `ann_*`; all of them without a pattern."""
+    if pattern is None:
+        return [*observations]
+    chosen = [o for o in observations if fnmatchcase(o.name.casefold(), pattern.casefold())]
+    chosen_media = {media.name for observation in chosen for media in observation.media}
+    for observation in observations:
+        # What nobody else has scored would be lost without a word.
+        lost = [media.name for media in observation.media if media.name not in chosen_media]
+        if lost and observation not in chosen:
+            what = f"its observation {observation.name} is not called {pattern}"
+            remedy = f"the labels of {', '.join(lost) or 'it'} are left out (--label_observation)"
+            finding = Finding("warning", str(path), what, remedy, "observation-left-out")
+            conflicts.findings.append(finding)
+    return chosen
 
 
 def events_by_media(
@@ -77,7 +98,8 @@ def _only_observation(path: Path, key: str, places: _Places) -> tuple[Observatio
         names = ", ".join(sorted(observation.name for observation, _ in places))
         which = key or "a video without a name"
         raise UserError(
-            f"{path}: {which} was scored in {len(places)} observations ({names}); keep one"
+            f"{path}: {which} was scored in {len(places)} observations ({names}); choose one with "
+            f"--label_observation, * stands for any text"
         )
     observation, media = places[0]
     if media.start_s is None or (media.has_next and media.length_s is None):

@@ -27,13 +27,10 @@ _MAX_DRIFT_FRAMES = 1.0
 
 
 class ConflictError(UserError):
-    """Labels at `where` that contradict their video, the ethogram or themselves.
+    """Labels that contradict their video, the ethogram or themselves.
 
     Scripts recognize the conflict by its `name`.
     """
-
-    def __init__(self, where: object, message: str, name: str) -> None:
-        super().__init__(message, where=where, name=name)
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Conflicts:
         """
         if self.mode == "error":
             message = f"{what}; {remedy}, or go on with --on_conflict warn ({otherwise})"
-            raise ConflictError(where, message, name)
+            raise ConflictError(message, where=where, name=name)
         self.findings.append(Finding("warning", str(where), what, otherwise, name))
 
     def add_overlap(self, path: Path, clash: np.ndarray, remedy: str) -> None:

@@ -25,7 +25,7 @@ from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import MOST_FRAMES, Conflicts, Events, frame_count
 from dolorim.labels.label_files import LabelFile, parse_name
 from dolorim.labels.matching import labels_in, names_videos
-from dolorim.labels.trials import TrialLabels
+from dolorim.labels.placing import count_without_video
 
 # Tables of a study that lie beside label files.
 _STUDY_TABLES = ("groups.csv", "classes.csv", "recordings.csv", "animals.csv", "stimuli.csv")
@@ -146,15 +146,11 @@ def are_trials(files: Sequence[LabelFile | Events]) -> bool:
     return bool(files) and all(isinstance(f, LabelFile) and f.trial is not None for f in files)
 
 
-def count_trial(file: LabelFile, config: DataConfig) -> TrialLabels:
-    """The labels of one trial with frames counted from 0, where the video is not known."""
-    return file.counted_from_zero(
-        config.trial_length, config.label_context, None, config.label_counts_from
-    )
-
-
 def frame_grid_of(
-    files: Sequence[LabelFile | Events], rate_hz: float | None, otherwise_hz: float | None = None
+    files: Sequence[LabelFile | Events],
+    config: DataConfig,
+    rate_hz: float | None,
+    otherwise_hz: float | None = None,
 ) -> FrameGrid:
     """The frames that the label files of one whole video need.
 
@@ -163,9 +159,11 @@ def frame_grid_of(
     """
     events = [file for file in files if isinstance(file, Events)]
     rate_hz = rate_hz or _rate_of_events(events, otherwise_hz)
+    step = config.label_step or 1
     # A file with a row for each frame of its video tells the length.
-    claimed = [f.n_frames for f in files if isinstance(f, LabelFile) and f.n_frames is not None]
-    needed = claimed or [_frames_needed(file, rate_hz) for file in files]
+    tables = [file for file in files if isinstance(file, LabelFile)]
+    claimed = [step * file.n_frames for file in tables if file.n_frames is not None]
+    needed = claimed or [_frames_needed(file, config, rate_hz) for file in files]
     return FrameGrid(max(needed, default=0), rate_hz)
 
 
@@ -185,15 +183,12 @@ def _rate_of_events(events: Sequence[Events], otherwise_hz: float | None) -> flo
     return otherwise_hz
 
 
-def _frames_needed(file: LabelFile | Events, rate_hz: float | None) -> int:
+def _frames_needed(file: LabelFile | Events, config: DataConfig, rate_hz: float | None) -> int:
     """Frames up to the last labelled one."""
+    step = config.label_step or 1
     if isinstance(file, Events):
-        return _event_length(file, rate_hz)
-    if not len(file.frames):
-        return 0
-    first, last = int(file.frames[0]), int(file.frames[-1])
-    base = int(first == 1) if file.counts_from is None else file.counts_from
-    return last + 1 - base
+        return _event_length(file.stretched(step), rate_hz)
+    return step * count_without_video(file, config).span
 
 
 def _event_length(events: Events, rate_hz: float | None) -> int:

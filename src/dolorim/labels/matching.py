@@ -54,9 +54,11 @@ def label_files(
             ):
                 files[recording].append(file)
     if not files and not noted:
+        example = f"{paths[0].name} would label {parse_name(paths[0])[0]}"
+        if config.label_observation is not None:
+            example += f", and only observations called {config.label_observation} are read"
         raise UserError(
-            f"{folder}: none of its {len(paths)} label files belongs to a video here; "
-            f"{paths[0].name} would label {parse_name(paths[0])[0]}"
+            f"{folder}: none of its {len(paths)} label files belongs to a video here; {example}"
         )
     return files
 
@@ -87,6 +89,8 @@ def labels_in(
         )
         return [(r, _of_whole(file) if exact_matches else file) for r, file in labels_there]
     files = _read_streams(path, own, config, names, ethogram, conflicts, streams)
+    if not files:  # its observations are not those that were chosen, which has been said
+        return []
     matches = {media: named(media, names) for media in files}
     if not any(matches.values()):
         # The file names no recording inside: the one whose name it carries counts.

@@ -19,9 +19,16 @@ from dolorim.labels.label_files import LabelFile
 from dolorim.labels.predictions import Predictions
 
 BACKGROUND = "background"
-_INDEX = ("", "unnamed: 0", "index", "frame", "frames")
+_UNNAMED = ("", "unnamed: 0")  # how pandas writes and reads a column without a name
+_INDEX = (*_UNNAMED, "index", "frame", "frames")
 # -1 is DeepEthogram's "not scored"; spreadsheets and pandas write the others.
 _FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "-1": -1, "-1.0": -1, "": -1, "nan": -1}
+
+
+def begins_like_one(header: Sequence[str]) -> bool:
+    """Whether a first row begins as DeepEthogram and pandas begin tables of one column each."""
+    first = header[0].strip().casefold()
+    return first == BACKGROUND or (first in _UNNAMED and len(header) > 1)
 
 
 def is_flag(cell: str) -> bool:

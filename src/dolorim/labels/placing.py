@@ -86,8 +86,7 @@ def _has_lower_rate(
     if isinstance(file, Events):
         labelled, rows = file.covered
     else:
-        # A file whose first row is 1 is taken to count from 1.
-        labelled, rows = len(file.frames), int(file.frames[-1]) + int(file.frames[0] != 1)
+        labelled, rows = len(file.frames), count_without_video(file, config).span
     if labelled <= _DENSE_SHARE * rows:
         return False
     step = _step_of(rows, n_frames)
@@ -135,6 +134,13 @@ def _step_of(rows: int, *lengths: int) -> int | None:
             if abs(length - step * rows) < step:
                 return step
     return None
+
+
+def count_without_video(file: LabelFile, config: DataConfig) -> TrialLabels:
+    """The labels of a file with frames counted from 0, where the length of its video is unknown."""
+    return file.counted_from_zero(
+        config.trial_length, config.label_context, None, config.label_counts_from
+    )
 
 
 def _trial_of(

@@ -15,8 +15,8 @@ from dolorim.labels.ethogram import UNLABELED, Ethogram
 from dolorim.labels.events import Events
 from dolorim.labels.gaps import warn_of_gaps
 from dolorim.labels.label_files import LabelFile
-from dolorim.labels.label_folder import FrameGrid, are_trials, count_trial, frame_grid_of
-from dolorim.labels.placing import place_labels
+from dolorim.labels.label_folder import FrameGrid, are_trials, frame_grid_of
+from dolorim.labels.placing import count_without_video, place_labels
 from dolorim.labels.ratings import Ratings
 from dolorim.labels.trials import TrialLabels
 
@@ -118,7 +118,7 @@ def _align(alignment: _Alignment, video: str, time_s: np.ndarray | None) -> Rate
         labels, borders = _trial_by_trial(alignment, video)
         return _rated(video, labels, borders, None)
     if time_s is None:
-        on_frames, is_known = _times_by_files(files, lengths, alignment.rate_hz)
+        on_frames, is_known = _times_by_files(files, lengths, alignment)
     else:
         on_frames, is_known = time_s, True
     # Raters are compared only on frames that all of them have.
@@ -128,10 +128,11 @@ def _align(alignment: _Alignment, video: str, time_s: np.ndarray | None) -> Rate
 
 
 def _times_by_files(
-    files: Sequence[LabelFile | Events], lengths: Sequence[int], rate_hz: float | None
+    files: Sequence[LabelFile | Events], lengths: Sequence[int], alignment: _Alignment
 ) -> tuple[np.ndarray, bool]:
     """Times of as many frames as the label files need, and whether anything tells their rate."""
-    grid = frame_grid_of([file for file in files if not are_trials([file])], rate_hz)
+    of_whole_video = [file for file in files if not are_trials([file])]
+    grid = frame_grid_of(of_whole_video, alignment.config, alignment.rate_hz)
     n_frames = max(grid.n_frames, *lengths, 0)
     return FrameGrid(n_frames, grid.rate_hz).time_s, grid.rate_hz is not None
 
@@ -190,7 +191,7 @@ def _counted_trials(
     counted = []
     for file in files:
         assert isinstance(file, LabelFile)
-        trial = count_trial(file, alignment.config)
+        trial = count_without_video(file, alignment.config)
         counted.append(trial)
         if trial.doubt:
             alignment.notes.append(

@@ -16,8 +16,8 @@ from dolorim.core.runs import runs
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Events
 from dolorim.labels.label_files import LabelFile
-from dolorim.labels.label_folder import are_trials, count_trial, frame_grid_of, read_label_files
-from dolorim.labels.placing import place_labels
+from dolorim.labels.label_folder import are_trials, frame_grid_of, read_label_files
+from dolorim.labels.placing import count_without_video, place_labels
 from dolorim.labels.predicted_files import BOUTS, PREDICTIONS
 from dolorim.labels.prediction_files import read_bouts
 
@@ -133,7 +133,7 @@ def _alone(
     read: Pieces,
 ) -> list[Piece]:
     """The labels of a recording without its video."""
-    grid = frame_grid_of(files, rate_hz, _MILLISECONDS_HZ)
+    grid = frame_grid_of(files, config, rate_hz, _MILLISECONDS_HZ)
     if grid.rate_hz is None:
         raise _no_rate(files[0].path)
     return _on_video(name, files, grid.time_s, config, ethogram, read)
@@ -171,7 +171,7 @@ def _trial(
     """The labels of a trial without its video."""
     if rate_hz is None:
         raise _no_rate(file.path)
-    trial = count_trial(file, config)
+    trial = count_without_video(file, config)
     if trial.doubt:
         remedy = "settle it with --label_counts_from"
         read.findings.append(Finding("warning", str(file.path), trial.doubt, remedy))

@@ -27,7 +27,7 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.files.structured import read_json
 from dolorim.video.crop_stream import open_crops
-from dolorim.video.picture_size import PictureSize, describe_sizes
+from dolorim.video.picture_size import PictureSize
 from dolorim.video.reader import VideoInfo
 
 _VERSION = 6  # of the contents of an entry; a new number makes all old entries stale
@@ -42,7 +42,7 @@ class CachedVideo:
 
     `images` `(time, size, size)` uint8 stay on disk. `centers` `(time, 2)`, `time_s` `(time,)` and
     `angles_rad` `(time,)` are as in `Crops`; `side_px` is the side of the windows. `damage` says
-    where the video stops being readable, and `note` what is odd about one that can be read.
+    where the video stops being readable.
     """
 
     video: Path
@@ -53,7 +53,6 @@ class CachedVideo:
     side_px: float
     angles_rad: np.ndarray
     folder: Path = Path()
-    note: str | None = None
     sizes: tuple[PictureSize, ...] = ()
 
     @property
@@ -97,7 +96,6 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
         side_px,
         angles_rad,
         folder,
-        meta.get("note"),
         sizes,
     )
 
@@ -203,7 +201,6 @@ def _write(video: Path, config: DataConfig, pose: Path | None, folder: Path) -> 
         "fingerprint": before,
         "n_frames": n_frames,
         "side_px": crops.side_px,
-        "note": describe_sizes(crops.sizes),
         "sizes": [dataclasses.astuple(size) for size in crops.sizes],
         "damage": crops.damage,
     }

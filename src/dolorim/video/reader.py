@@ -32,6 +32,7 @@ _LUMA_BITS = {
     "gray": 8,
 }
 _SHORT = 0.98  # share of the frames that a header claims; a merely imprecise header is closer
+_NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 REFERENCE_LOST = "a frame that refers to data that are not there"  # why a corrupt frame is damage
 
@@ -45,7 +46,7 @@ class VideoInfo:
     """What the header says. Sizes are those of the upright picture.
 
     `header_frames` is often wrong and sometimes 0; `expected_frames` is then estimated from the
-    duration.
+    duration. `rate_is_assumed` if neither timestamps nor the coded stream tell the frame rate.
     """
 
     width_px: int
@@ -56,6 +57,7 @@ class VideoInfo:
     codec: str
     pixel_format: str
     rotation_deg: int
+    rate_is_assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ def probe(path: Path) -> VideoInfo:
             codec=stream.codec_context.name,
             pixel_format=first.format.name,
             rotation_deg=_rotation_deg(first),
+            rate_is_assumed=_lacks_rate(container, stream),
         )
 
 
@@ -165,17 +168,6 @@ def promised_frames(info: VideoInfo, decoded: int, damaged: bool) -> int | None:
     """
     short = decoded < _SHORT * info.expected_frames
     return info.expected_frames if damaged or short else None
-
-
-def describe_cut_off(info: VideoInfo, decoded: int, damaged: bool) -> str | None:
-    """A sentence about a video that ends, without an error, long before its header says."""
-    promised = promised_frames(info, decoded, damaged)
-    if damaged or promised is None:
-        return None
-    return (
-        f"ends after {decoded} frames, but its header promises about {promised}; was it cut off? "
-        f"Copy it again from its source"
-    )
 
 
 def read_frames(path: Path, indices: Iterable[int]) -> np.ndarray:
@@ -275,6 +267,12 @@ def frame_rate_hz(stream: av.VideoStream) -> float:
         rates.reverse()
     rate = rates[0] or rates[1] or Fraction(30)
     return float(rate) if rate > 0 else 30.0
+
+
+def _lacks_rate(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
+    """Whether FFmpeg made up the frame rate, as it does for bare coded streams (.mjpeg, .obu)."""
+    has_timestamps = not container.format.flags & _NO_TIMESTAMPS
+    return not has_timestamps and not stream.codec_context.framerate
 
 
 def _rotation_deg(frame: VideoFrame) -> int:

@@ -1,0 +1,59 @@
+"""What has to be said about a video, although it can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dolorim.video.picture_size import PictureSize, describe_sizes
+from dolorim.video.reader import VideoInfo, promised_frames
+
+
+def describe_oddities(
+    info: VideoInfo, time_s: np.ndarray, damaged: bool, sizes: Sequence[PictureSize]
+) -> dict[str, str]:
+    """What is odd about a video, by the name of the oddity.
+
+    `time_s` `(n_frames,)` is when each frame that decodes is shown.
+    """
+    texts = {
+        "cut-off": _describe_cut_off(info, len(time_s), damaged),
+        "rate-assumed": _describe_rate(info),
+        "times-backward": _describe_order(time_s),
+        "size-changes": describe_sizes(sizes),
+    }
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _describe_cut_off(info: VideoInfo, decoded: int, damaged: bool) -> str | None:
+    """A sentence about a video that ends, without an error, long before its header says."""
+    promised = promised_frames(info, decoded, damaged)
+    if damaged or promised is None:
+        return None
+    return (
+        f"ends after {decoded} frames, but its header promises about {promised}; was it cut off? "
+        f"Copy it again from its source"
+    )
+
+
+def _describe_rate(info: VideoInfo) -> str | None:
+    """A sentence about a video without timestamps that does not state its frame rate either."""
+    if not info.rate_is_assumed:
+        return None
+    return (
+        f"has no timestamps and does not state its frame rate, so {info.header_rate_hz:g} frames/s "
+        f"are assumed for all times; give it its true rate, for example with "
+        f"ffmpeg -framerate 30 -i IN -crf 10 OUT.mp4"
+    )
+
+
+def _describe_order(time_s: np.ndarray) -> str | None:
+    """A sentence about frames that are shown before the one that decodes ahead of them."""
+    backward = np.flatnonzero(np.diff(time_s) < 0)
+    if not backward.size:
+        return None
+    return (
+        f"its timestamps run backward {backward.size} times, first after frame {backward[0]}; "
+        f"convert it again from its source, without -c copy, or labels in seconds may be off"
+    )
