@@ -16,17 +16,8 @@ from hypothesis import strategies as st
 from dolorim.labels.bouts import to_bouts
 from dolorim.labels.ethogram import PAIN
 from dolorim.pose.keypoints import KEYPOINTS
-from dolorim.simulate.mouse import (
-    REST,
-    SHAKE,
-    WALK,
-    WITHDRAW,
-    Mouse,
-    draw_cage,
-    draw_labels,
-    move,
-    render,
-)
+from dolorim.simulate.camera import draw_cage, render
+from dolorim.simulate.mouse import REST, SHAKE, WALK, WITHDRAW, Mouse, draw_labels, move
 from dolorim.simulate.mouse import keypoints as true_points
 from dolorim.simulate.study import StudyPlan, draw_mouse, simulate_study, track
 from dolorim.video.reader import FrameStream

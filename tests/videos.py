@@ -8,7 +8,8 @@ import av
 import numpy as np
 
 from dolorim.labels.ethogram import PAIN
-from dolorim.simulate.mouse import Mouse, draw_cage, draw_labels, move, render
+from dolorim.simulate.camera import draw_cage, render
+from dolorim.simulate.mouse import Mouse, draw_labels, move
 
 LOSSLESS = {"qp": "0"}
 _BIT = 8  # side of the square that writes one bit of a frame's number

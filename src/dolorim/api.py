@@ -13,31 +13,29 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
 
-from dolorim.config import LABEL_FILES, LABEL_TIMES, Config
+from dolorim.config import CROPS, LABEL_FILES, LABEL_TIMES, Config
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.dataset.study import in_study_folder, with_study_files
-from dolorim.files.structured import explain
+from dolorim.files.naming import find_videos
 from dolorim.labels.ethogram import PAIN
 from dolorim.labels.ethogram_file import read_ethogram
 from dolorim.labels.matching import labels_of_one
 from dolorim.labels.placing import place_labels
-from dolorim.presets import starting_point, with_settings
+from dolorim.presets import options_of, starting_point, with_settings
 from dolorim.results import AnyPath, Poses, Prediction, Report
 
 if TYPE_CHECKING:
     from dolorim.checks.check import Checked
+    from dolorim.inference.encoder_folder import Encoder
     from dolorim.inference.predict_batch import BatchResult
     from dolorim.inference.predict_options import PredictOptions
     from dolorim.inference.run_folder import RunFolder
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -92,12 +90,13 @@ class Run:
         `UserError`.
         """
         from dolorim.inference.predict_options import PredictOptions
+        from dolorim.video.writer import write_lossless
 
         options = PredictOptions(body_length_px=body_length_px, mask=mask, abstain=abstain)
         pose_path = None if pose is None else Path(pose)
         if isinstance(video, np.ndarray):
             with tempfile.TemporaryDirectory() as folder:
-                file = _as_file(video, rate_hz, Path(folder) / f"{name}.mkv")
+                file = write_lossless(Path(folder) / f"{name}.mkv", video, rate_hz)
                 return _predict_one(self.folder, file, pose_path, options)
         return _predict_one(self.folder, Path(video), pose_path, options)
 
@@ -165,6 +164,27 @@ def train_config(
     return Run(run)
 
 
+def pretrain(videos: AnyPath | Iterable[AnyPath], *, out: AnyPath, **settings: Any) -> Encoder:
+    """Learn an encoder from videos without labels, as `dolorim pretrain` does.
+
+    `videos` are files or folders. `settings` are the command's flags by name (`steps=500`,
+    `continue_from="encoder"`, `mask=...`). Videos that cannot be read are reported and left out.
+    Raises `UserError`.
+    """
+    from dolorim.training.pretrain import pretrain_encoder
+    from dolorim.training.pretrain_options import PretrainOptions
+
+    about_crops = {*CROPS, "cache"}
+    reading = {name: value for name, value in settings.items() if name in about_crops}
+    own = {name: value for name, value in settings.items() if name not in about_crops}
+    options = options_of(PretrainOptions, "pretrain", own, also=about_crops)
+    data = with_settings(Config(), reading).data
+    encoder, failures = pretrain_encoder(find_videos(_paths(videos)), Path(out), data, options)
+    for _, reason in failures:
+        warnings.warn(reason, stacklevel=2)
+    return encoder
+
+
 def predict(
     run: Run | AnyPath,
     videos: AnyPath | Iterable[AnyPath],
@@ -187,11 +207,10 @@ def predict(
     from dolorim.inference.predict_options import PredictOptions
 
     folder = _run_of(run).folder
-    options = _options(PredictOptions, "predict", settings)
+    options = options_of(PredictOptions, "predict", settings)
     target = folder.predictions("new") if out is None else Path(out)
     check_folder(target, "--out")
-    given = [videos] if isinstance(videos, str | os.PathLike) else videos
-    places = [Path(video) for video in given]
+    places = _paths(videos)
     recordings = find_inputs(folder, places, None if dlc is None else Path(dlc))
     return predict_videos(folder, recordings, target, options)
 
@@ -288,7 +307,7 @@ def report(
     paths = {"predictions": Path(labels), "groups": Path(groups), "out": Path(out)}
     data = with_settings(Config(), reading).data
     fixed = {**paths, "labels": data, "times_of": frame_times}
-    options = _options(ReportOptions, "report", own, fixed, about_labels)
+    options = options_of(ReportOptions, "report", own, fixed, about_labels)
     page, sentences, study = report_study(options)
     return Report(page, tuple(sentences), study)
 
@@ -330,6 +349,11 @@ def _run_of(run: Run | AnyPath) -> Run:
     return run if isinstance(run, Run) else load_run(run)
 
 
+def _paths(given: AnyPath | Iterable[AnyPath]) -> list[Path]:
+    several = [given] if isinstance(given, str | os.PathLike) else given
+    return [Path(path) for path in several]
+
+
 def _path(path: AnyPath | None) -> Path | None:
     return None if path is None else Path(path)
 
@@ -347,31 +371,6 @@ def _names_a_study(study: AnyPath | None, settings: dict[str, Any]) -> bool:
     return False
 
 
-def _options(
-    kind: type[T],
-    verb: str,
-    settings: dict[str, Any],
-    fixed: dict[str, Any] | None = None,
-    also: Iterable[str] = (),
-) -> T:
-    """The options of a verb, from a user's settings and `fixed` values that no user sets by name.
-
-    `also` are settings of the verb that are handled elsewhere. Raises `UserError` for an unknown
-    name or an impossible value.
-    """
-    fixed = fixed or {}
-    fields = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    known = fields - set(fixed)
-    for name in settings:
-        if name not in known:
-            names = ", ".join(sorted({*known, *also}))
-            raise UserError(f"{verb} has no setting {name!r}; there are {names}")
-    try:
-        return TypeAdapter(kind).validate_python({**settings, **fixed})
-    except ValidationError as error:
-        raise UserError(explain(error)) from None
-
-
 def _predict_one(
     folder: RunFolder, video: Path, pose: Path | None, options: PredictOptions
 ) -> Prediction:
@@ -383,16 +382,3 @@ def _predict_one(
         recording = dataclasses.replace(recording, pose=pose)
     setup = PredictSetup(folder, Path(), options)  # nothing is written, so no folder is needed
     return Prediction(PredictWorker(setup).predictions_of(recording))
-
-
-def _as_file(frames: np.ndarray, rate_hz: float | None, path: Path) -> Path:
-    """Write frames losslessly, so that they are processed exactly like a video."""
-    from dolorim.video.writer import write_lossless
-
-    if frames.ndim != 3 or frames.dtype != np.uint8:
-        raise UserError(
-            f"expected frames (time, height, width) uint8, got {frames.shape} {frames.dtype}"
-        )
-    if rate_hz is None or rate_hz <= 0:
-        raise UserError("an array has no timestamps; give rate_hz, its frames per second")
-    return write_lossless(path, frames, rate_hz)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,6 +14,7 @@ from dolorim.config import Config, read_config
 from dolorim.core.errors import UserError
 from dolorim.files.structured import explain
 
+T = TypeVar("T")
 _PLAIN = Config()
 
 VIDEO = Config(approach="video")
@@ -132,3 +134,28 @@ def with_settings(config: Config, settings: dict[str, Any]) -> Config:
         # Users know settings by their flags, which have no section.
         where, _, problem = explain(error).partition(": ")
         raise UserError(f"{where.split('.')[-1]}: {problem}") from None
+
+
+def options_of(
+    kind: type[T],
+    verb: str,
+    settings: dict[str, Any],
+    fixed: dict[str, Any] | None = None,
+    also: Iterable[str] = (),
+) -> T:
+    """The options of a verb, from a user's settings and `fixed` values that no user sets by name.
+
+    `also` are settings of the verb that are handled elsewhere. Raises `UserError` for an unknown
+    name or an impossible value.
+    """
+    fixed = fixed or {}
+    fields = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    known = fields - set(fixed)
+    for name in settings:
+        if name not in known:
+            names = ", ".join(sorted({*known, *also}))
+            raise UserError(f"{verb} has no setting {name!r}; there are {names}")
+    try:
+        return TypeAdapter(kind).validate_python({**settings, **fixed})
+    except ValidationError as error:
+        raise UserError(explain(error)) from None

@@ -15,6 +15,7 @@ VERBS = {
     "check": "check a study before training: what fits together, what does not, and what to do",
     "inspect": "show what is in a video, label file or pose file, on one screen",
     "extract": "decode a study once into the frame cache that training reads",
+    "pretrain": "learn an encoder from videos without labels:  dolorim pretrain VIDEO... --out DIR",
     "train": "learn behaviors:  dolorim train video --videos DIR --annotations DIR --run RUN",
     "evaluate": "score a run on its held-out animals or on another study",
     "agree": "compare two raters, and a model with both:  dolorim agree RATER_A RATER_B [RUN]",

@@ -119,6 +119,30 @@ HELP = {
             f"dolorim train multitask {_EXAMPLE} --pose none --tasks action_only --run runs/multi",
         ),
     ),
+    "dolorim pretrain": ShortHelp(
+        "dolorim pretrain VIDEO... --out DIR [OPTIONS]",
+        "Learn an encoder from videos without labels, for `dolorim train --encoder DIR`.\n"
+        "VIDEO is a video or a folder of videos. An interrupted training continues with the same "
+        "command.",
+        {
+            "files": {
+                "--out DIR": "folder for the encoder (encoder.safetensors and encoder.json)",
+                "--continue_from DIR": "start from another encoder",
+            },
+            "learning": {
+                "--steps N": "training steps (250: minutes on two cores)",
+                "--seed N": "another random start",
+            },
+            "pictures": {
+                "--body_length_px X": "length of a stretched animal, if one camera took all videos",
+                "--mask x0,y0,x1,y1": "a region to blank, such as a clock",
+            },
+        },
+        (
+            "dolorim pretrain videos --out encoder",
+            "dolorim pretrain more_videos --continue_from encoder --out encoder2",
+        ),
+    ),
     "dolorim check": ShortHelp(
         "dolorim check PROJECT [OPTIONS]",
         "Look at every video, label file and pose file before anything is learned from them.\n"

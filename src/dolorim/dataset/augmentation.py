@@ -42,12 +42,19 @@ def settle(
     return settled, messages
 
 
-def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int]) -> Batch:
+def augment(
+    batch: Batch,
+    config: AugmentConfig,
+    mirrored: Sequence[int],
+    side: int | None = None,
+    share: float = 1.0,
+) -> Batch:
     """A changed copy of a batch; `frames` `(batch, time, size, size)` become float32 from 0 to 1.
 
     Turning, mirroring, scaling and shifting move pixels, crop centers and points together.
     `mirrored` `(classes,)` says what each class becomes in a mirrored window. The result has
-    `negative` `(batch,)`, which says which windows became photographic negatives.
+    `negative` `(batch,)`, which says which windows became photographic negatives. Its
+    frames are `side` pixels wide, where that is given, and show the middle `share` of the old ones.
     """
     flip, labels = batch["mirrored"], batch["labels"]
     exchange = torch.as_tensor(mirrored, device=labels.device)
@@ -58,15 +65,16 @@ def augment(batch: Batch, config: AugmentConfig, mirrored: Sequence[int]) -> Bat
     draw = _Draw(batch["seed"].tolist(), frames.device)
     turn = 2 * math.pi * draw.uniform(-0.5, 0.5) * config.aug_rotate
     # Uniform on the log scale, so that larger and smaller are equally likely.
-    scale = torch.exp(draw.uniform(-1, 1) * config.aug_scale)
-    side = torch.where(flip, -1.0, 1.0)
+    scale = share * torch.exp(draw.uniform(-1, 1) * config.aug_scale)
+    flipped = torch.where(flip, -1.0, 1.0)
     cos, sin = torch.cos(turn), torch.sin(turn)
     shift = config.aug_shift * torch.stack([draw.uniform(-1, 1), draw.uniform(-1, 1)], 1)
     # The matrix that tells where an output pixel comes from: turned by -turn, then mirrored.
-    entries = [scale * side * cos, -scale * sin, scale * side * sin, scale * cos]
+    entries = [scale * flipped * cos, -scale * sin, scale * flipped * sin, scale * cos]
     back = torch.stack(entries, 1).view(-1, 2, 2)
     theta = torch.cat([back, shift[..., None]], 2)
-    grid = F.affine_grid(theta, list(frames.shape), align_corners=False)
+    side = frames.shape[-1] if side is None else side
+    grid = F.affine_grid(theta, [*frames.shape[:2], side, side], align_corners=False)
     frames = F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
     centers = centers @ torch.linalg.inv(back).transpose(1, 2)
     frames, negative = _photometric(frames, config, draw)

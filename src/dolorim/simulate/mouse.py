@@ -1,4 +1,4 @@
-"""A simulated mouse seen from below: how it moves and what the camera sees.
+"""A simulated mouse seen from below: how it moves. What the camera sees of it is in `camera`.
 
 It shows that the parts of the package work together, and says nothing about accuracy on real mice.
 Lengths are in body lengths in the animal's own frame: x points to the snout, y to its left side,
@@ -8,7 +8,9 @@ and the origin is in the middle of the body.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -32,8 +34,6 @@ _DURATION_S = {
 # How often each occurs among 20 bouts that are not rest.
 _DECK = {WITHDRAW: 2, LICK: 2, GUARD: 1, SHAKE: 3, FLINCH: 1, WALK: 5, ACTIVE: 6}
 _REST_S = (1.0, 4.0)
-# The noise is larger than the picture by so many pixels, so that each frame can show another part.
-_GRAIN = 131
 
 
 @dataclass(frozen=True)
@@ -77,28 +77,26 @@ class Motion:
     mouth_shift: np.ndarray  # (time, 2) body lengths
 
 
-@dataclass(frozen=True)
-class Cage:
-    """What the camera sees without the animal.
+def draw_labels(
+    n_frames: int,
+    rate_hz: float,
+    rng: np.random.Generator,
+    often: Mapping[int, int] = _DECK,
+    durations_s: Mapping[int, tuple[float, float]] = _DURATION_S,
+) -> np.ndarray:
+    """A plausible sequence of raw behaviors `(n_frames,)`: rest with bouts of the others.
 
-    `empty` `(size, size)` is float32; the noise of each frame is a part of `grain`.
+    `often` tells how often each comes up in a round, `durations_s` its shortest and longest bout.
     """
-
-    empty: np.ndarray
-    grain: np.ndarray
-
-
-def draw_labels(n_frames: int, rate_hz: float, rng: np.random.Generator) -> np.ndarray:
-    """A plausible sequence of raw behaviors `(n_frames,)`: rest with bouts of the others."""
     labels = np.full(n_frames, REST, np.int16)
     deck: list[int] = []
     at_s = rng.uniform(0.3, 1.5)
     while at_s * rate_hz < n_frames:
         if not deck:
-            deck = np.repeat(list(_DECK), list(_DECK.values())).tolist()
+            deck = np.repeat(list(often), list(often.values())).tolist()
             rng.shuffle(deck)
         behavior = deck.pop()
-        shortest_s, longest_s = _DURATION_S[behavior]
+        shortest_s, longest_s = durations_s[behavior]
         length_s = rng.uniform(shortest_s, longest_s)
         frames = max(round(length_s * rate_hz), math.ceil(shortest_s * rate_hz))
         start = round(at_s * rate_hz)
@@ -108,7 +106,7 @@ def draw_labels(n_frames: int, rate_hz: float, rng: np.random.Generator) -> np.n
 
 
 @dataclass
-class _Pose:
+class Pose:
     """What `move` adds up, bout by bout, before the animal walks about; as in `Motion`."""
 
     bend: np.ndarray
@@ -120,13 +118,25 @@ class _Pose:
     turn: np.ndarray  # (time,) radians per second
 
 
+Show: TypeAlias = Callable[[Pose, Bout, Mouse, float, np.random.Generator], None]
+"""Adds what a bout looks like to a pose, at so many frames per second."""
+
+
 def move(
-    labels: np.ndarray, mouse: Mouse, size_px: int, rate_hz: float, rng: np.random.Generator
+    labels: np.ndarray,
+    mouse: Mouse,
+    size_px: int,
+    rate_hz: float,
+    rng: np.random.Generator,
+    more: Mapping[int, Show] = {},
 ) -> Motion:
-    """Motion that shows raw behaviors `(time,)` in a square cage of `size_px`."""
+    """Motion that shows raw behaviors `(time,)` in a square cage of `size_px`.
+
+    `more` shows behaviors that the eight do not have.
+    """
     n = len(labels)
     time_s = np.arange(n) / rate_hz
-    pose = _Pose(
+    pose = Pose(
         bend=0.05 * np.sin(2 * np.pi * 0.3 * time_s + rng.uniform(0, 6)),
         stretch=1 + 0.012 * np.sin(2 * np.pi * 2.2 * time_s + rng.uniform(0, 6)),  # breathing
         paws=np.repeat(_PAWS[None], n, 0),
@@ -135,9 +145,10 @@ def move(
         speed=np.zeros(n),
         turn=np.zeros(n),
     )
+    show = {**_SHOW, **more}
     for bout in to_bouts(labels):
         if bout.label != REST:
-            _SHOW[bout.label](pose, bout, mouse, rate_hz, rng)
+            show[bout.label](pose, bout, mouse, rate_hz, rng)
     pose.paws += rng.normal(0, 0.003, pose.paws.shape)
     center, heading = _walk_about(
         pose.speed * mouse.length_px, pose.turn, mouse.length_px, size_px, rate_hz, rng
@@ -154,66 +165,64 @@ def move(
     )
 
 
-def _lift(pose: _Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
+def _lift(pose: Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
     """Withdrawing or guarding: the hurt paw is held up and forward, and the body turns away."""
     at, hurt = slice(bout.start, bout.stop), mouse.hurt_paw
-    up = _envelope(bout, rate_hz, 0.06, 0.12)
+    up = envelope(bout, rate_hz, 0.06, 0.12)
     pose.paws[at, hurt] += mouse.vigor * up[:, None] * (0.12, -0.09 * float(mouse.side))
     pose.contact[at, hurt] -= 0.9 * up
     if len(bout) > 1:  # the recording's end may cut it to one frame
         pose.turn[at] += 0.5 * float(mouse.side) * np.gradient(up) * rate_hz * 0.1
 
 
-def _flinch(
-    pose: _Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator
-) -> None:
+def _flinch(pose: Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
     """The body contracts, and both hind paws jerk forward."""
     at = slice(bout.start, bout.stop)
-    up = _envelope(bout, rate_hz, 0.05, 0.1)
+    up = envelope(bout, rate_hz, 0.05, 0.1)
     pose.stretch[at] -= 0.08 * mouse.vigor * up
     pose.paws[at, 2:] += mouse.vigor * up[:, None, None] * np.array([0.05, 0])
     pose.contact[at, 2:] -= 0.5 * up[:, None]
 
 
-def _lick(pose: _Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
+def _lick(pose: Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
     """The neck bends to the hurt paw, and the mouth moves to and fro there."""
     at, hurt, sign = slice(bout.start, bout.stop), mouse.hurt_paw, float(mouse.side)
-    up = _envelope(bout, rate_hz, 0.3, 0.3)
-    lick = np.sin(2 * np.pi * rng.uniform(5, 7) * _seconds(bout, rate_hz))
+    up = envelope(bout, rate_hz, 0.3, 0.3)
+    lick = np.sin(2 * np.pi * rng.uniform(5, 7) * seconds_into(bout, rate_hz))
     pose.bend[at] += 1.9 * sign * up
     pose.paws[at, hurt] += up[:, None] * (0.14, 0.02 * sign)
     pose.mouth_shift[at] += mouse.vigor * 0.05 * (up * lick)[:, None] * (0.6, 0.8 * sign)
     pose.contact[at, hurt] -= 0.5 * up
 
 
-def _shake(pose: _Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
+def _shake(pose: Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
     """The hurt paw is lifted and shaken at 9 to 12 Hz."""
     at, hurt, sign = slice(bout.start, bout.stop), mouse.hurt_paw, float(mouse.side)
-    up = _envelope(bout, rate_hz, 0.08, 0.08)
-    shake = np.sin(2 * np.pi * rng.uniform(9, 12) * _seconds(bout, rate_hz))
+    up = envelope(bout, rate_hz, 0.08, 0.08)
+    shake = np.sin(2 * np.pi * rng.uniform(9, 12) * seconds_into(bout, rate_hz))
     shaken = mouse.vigor * (up * shake)[:, None] * (0.05, 0.09)
     pose.paws[at, hurt] += shaken + up[:, None] * (0.05, 0.06 * sign)
     pose.contact[at, hurt] -= 0.7 * up
 
 
-def _walk(pose: _Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
+def _walk(pose: Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator) -> None:
     """The paws step in diagonal pairs, and the animal moves on."""
     at = slice(bout.start, bout.stop)
-    up = _envelope(bout, rate_hz, 0.2, 0.2)
+    up = envelope(bout, rate_hz, 0.2, 0.2)
     pose.speed[at] += up * rng.uniform(1.2, 2.4)
     pose.turn[at] += up * rng.uniform(-1, 1)
-    steps = 2 * np.pi * rng.uniform(3, 4.5) * _seconds(bout, rate_hz)
+    steps = 2 * np.pi * rng.uniform(3, 4.5) * seconds_into(bout, rate_hz)
     phase = steps[:, None] + np.array([0, np.pi, np.pi, 0])
     pose.paws[at, :, 0] += 0.11 * up[:, None] * np.sin(phase)
     pose.contact[at] -= 0.6 * up[:, None] * np.clip(np.cos(phase), 0, 1)
 
 
 def _be_active(
-    pose: _Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator
+    pose: Pose, bout: Bout, mouse: Mouse, rate_hz: float, rng: np.random.Generator
 ) -> None:
     """Sniffing about or washing the face, each in half of the bouts."""
-    at, since_s = slice(bout.start, bout.stop), _seconds(bout, rate_hz)
-    up = _envelope(bout, rate_hz, 0.2, 0.2)
+    at, since_s = slice(bout.start, bout.stop), seconds_into(bout, rate_hz)
+    up = envelope(bout, rate_hz, 0.2, 0.2)
     if rng.random() < 0.5:
         swing = 2 * np.pi * rng.uniform(0.8, 1.6) * since_s + rng.uniform(0, 6)
         pose.bend[at] += 0.7 * up * np.sin(swing)
@@ -238,7 +247,7 @@ _SHOW = {
 }
 
 
-def _seconds(bout: Bout, rate_hz: float) -> np.ndarray:
+def seconds_into(bout: Bout, rate_hz: float) -> np.ndarray:
     """Seconds since the first frame of a bout."""
     frames = np.arange(bout.start, bout.stop) / rate_hz
     return frames - frames[0]
@@ -246,66 +255,14 @@ def _seconds(bout: Bout, rate_hz: float) -> np.ndarray:
 
 def keypoints(motion: Motion, mouse: Mouse) -> np.ndarray:
     """True positions of `KEYPOINTS`, `(time, 6, 2)` in pixels."""
-    spine = _spine(motion)
+    spine = spine_of(motion)
     body = np.concatenate(
         [spine[:, -1:] + motion.mouth_shift[:, None], motion.paws, spine[:, :1]], axis=1
     )
-    return _to_picture(body, motion, mouse.length_px)
+    return to_picture(body, motion, mouse.length_px)
 
 
-def render(motion: Motion, mouse: Mouse, cage: Cage, frame: int) -> np.ndarray:
-    """The picture `(size, size)` uint8 at a frame: animal over cage, then noise."""
-    one = slice(frame, frame + 1)
-    moment = Motion(*[getattr(motion, field.name)[one] for field in fields(Motion)])
-    spine = _spine(moment)[0]
-    snout = spine[-1:] + moment.mouth_shift[0]
-    # The trunk is a row of discs, two for each point of the spine.
-    pairs = np.stack([spine[:-1], 0.5 * spine[:-1] + 0.5 * spine[1:]], 1)
-    trunk = np.concatenate([pairs.reshape(-1, 2), snout])
-    along = np.linspace(0, 1, len(trunk))
-    trunk_radii = np.interp(along, [0, 0.25, 0.5, 0.8, 1], [0.1, 0.19, 0.19, 0.13, 0.05])
-    patches = 1 + mouse.patchiness * np.sin(7 * np.arange(len(trunk)) + mouse.length_px)
-    # A paw that touches the floor is bright, because the camera sees its bare sole.
-    contact = np.clip(moment.contact[0], 0, 1)
-    tail = _tail(spine, moment.heading[0])
-    bare = 0.5 * (mouse.coat + mouse.paw)
-    points = np.concatenate([trunk, moment.paws[0], tail, snout])
-    radii = np.concatenate(
-        [trunk_radii, [0.045, 0.045, 0.07, 0.07], np.linspace(0.035, 0.015, len(tail)), [0.03]]
-    )
-    levels = np.concatenate(
-        [
-            mouse.coat * patches,
-            mouse.coat + (mouse.paw - mouse.coat) * contact,
-            np.full(len(tail), bare),
-            [bare],
-        ]
-    )
-    picture = cage.empty.copy()
-    points_px = _to_picture(points[None], moment, mouse.length_px)[0]
-    _stamp(picture, points_px, radii * mouse.length_px, levels)
-    size = len(picture)
-    y, x = (frame * 37) % _GRAIN, (frame * 101) % _GRAIN
-    picture += cage.grain[y : y + size, x : x + size]
-    return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
-
-
-def draw_cage(mouse: Mouse, size_px: int, rng: np.random.Generator) -> Cage:
-    """A cage: uneven light, bright edges, a few droppings."""
-    y, x = np.mgrid[:size_px, :size_px].astype(np.float32) / size_px
-    a, b, c = rng.uniform(-0.12, 0.12, 3)
-    cage = mouse.floor * (1 + a * (x - 0.5) + b * (y - 0.5) + c * np.cos(5 * x + 3 * y))
-    edge = np.minimum(np.minimum(x, 1 - x), np.minimum(y, 1 - y))
-    cage = np.where(edge < 0.03, 0.6 * cage, cage)
-    cage = np.where(np.abs(edge - 0.035) < 0.006, np.minimum(1.5 * cage + 20, 250), cage)
-    for dropping_x, dropping_y in rng.uniform(0.1, 0.9, (5, 2)):
-        inside = (x - dropping_x) ** 2 + (y - dropping_y) ** 2 < 0.006**2
-        cage = np.where(inside, 0.6 * cage, cage)
-    grain = mouse.noise * rng.standard_normal((size_px + _GRAIN, size_px + _GRAIN), np.float32)
-    return Cage(cage.astype(np.float32), grain)
-
-
-def _envelope(bout: Bout, rate_hz: float, rise_s: float, fall_s: float) -> np.ndarray:
+def envelope(bout: Bout, rate_hz: float, rise_s: float, fall_s: float) -> np.ndarray:
     """From 0 up to 1 and down again within a bout, smoothly."""
     since_s = (np.arange(len(bout)) + 0.5) / rate_hz
     length_s = len(bout) / rate_hz
@@ -345,7 +302,7 @@ def _walk_about(
     return centers, headings
 
 
-def _spine(motion: Motion) -> np.ndarray:
+def spine_of(motion: Motion) -> np.ndarray:
     """Seven points from tail base to snout, `(time, 7, 2)` in body lengths.
 
     The bend grows to the front.
@@ -360,12 +317,7 @@ def _spine(motion: Motion) -> np.ndarray:
     return spine - spine[:, 2:3] + np.array([-1 / 6, 0.0])
 
 
-def _tail(spine: np.ndarray, heading: float) -> np.ndarray:
-    along = np.linspace(0.04, 0.75, 24)
-    return spine[0] + np.stack([-along, 0.15 * np.sin(4 * along + heading)], -1)
-
-
-def _to_picture(points: np.ndarray, motion: Motion, length_px: float) -> np.ndarray:
+def to_picture(points: np.ndarray, motion: Motion, length_px: float) -> np.ndarray:
     """Points `(time, k, 2)` in the animal's frame to pixels.
 
     The y axis of a picture points down, and in a view from below left is down, so no axis flips.
@@ -373,20 +325,3 @@ def _to_picture(points: np.ndarray, motion: Motion, length_px: float) -> np.ndar
     cos, sin = np.cos(motion.heading)[:, None], np.sin(motion.heading)[:, None]
     x, y = points[..., 0], points[..., 1]
     return motion.center[:, None] + length_px * np.stack([cos * x - sin * y, sin * x + cos * y], -1)
-
-
-def _stamp(picture: np.ndarray, points: np.ndarray, radii: np.ndarray, levels: np.ndarray) -> None:
-    """Paint soft discs one over the other, the first one lowest."""
-    size = picture.shape[0]
-    for (x, y), radius, level in zip(points, radii, levels, strict=True):
-        reach = int(1.5 * radius + 3)
-        x0, y0 = max(0, int(x) - reach), max(0, int(y) - reach)
-        x1, y1 = min(size, int(x) + reach + 1), min(size, int(y) + reach + 1)
-        if x0 >= x1 or y0 >= y1:
-            continue
-        dx = np.arange(x0, x1, dtype=np.float32) - np.float32(x)
-        dy = np.arange(y0, y1, dtype=np.float32) - np.float32(y)
-        distance = np.sqrt(dx[None] ** 2 + dy[:, None] ** 2)
-        cover = np.clip((np.float32(radius) - distance) / np.float32(1.5) + np.float32(0.5), 0, 1)
-        patch = picture[y0:y1, x0:x1]
-        patch += cover * (np.float32(level) - patch)

@@ -14,7 +14,8 @@ from dolorim.core.workers import Failed, spread
 from dolorim.files.tables import write_table
 from dolorim.pose.keypoints import KEYPOINTS
 from dolorim.pose.write_dlc import write_dlc
-from dolorim.simulate.mouse import Mouse, draw_cage, draw_labels, keypoints, move, render
+from dolorim.simulate.camera import draw_cage, render
+from dolorim.simulate.mouse import Mouse, draw_labels, keypoints, move
 from dolorim.video.writer import VideoWriter
 
 SCORER = "DLC_resnet50_simulatedMay7shuffle1_500000"

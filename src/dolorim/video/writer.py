@@ -84,8 +84,17 @@ class VideoWriter:
             self.discard()
 
 
-def write_lossless(path: Path, frames: np.ndarray, rate_hz: float) -> Path:
-    """Write gray frames `(time, height, width)` uint8 to an FFV1 file that keeps every pixel."""
+def write_lossless(path: Path, frames: np.ndarray, rate_hz: float | None) -> Path:
+    """Write gray frames `(time, height, width)` uint8 to an FFV1 file that keeps every pixel.
+
+    Raises `UserError` for frames of another shape or type, and where there is no rate.
+    """
+    if frames.ndim != 3 or frames.dtype != np.uint8:
+        raise UserError(
+            f"expected frames (time, height, width) uint8, got {frames.shape} {frames.dtype}"
+        )
+    if rate_hz is None or rate_hz <= 0:
+        raise UserError("an array has no timestamps; give rate_hz, its frames per second")
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=Fraction(rate_hz).limit_denominator(100_000))
         stream.height, stream.width = frames.shape[1:]

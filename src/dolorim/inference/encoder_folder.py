@@ -1,0 +1,125 @@
+"""An encoder on disk: `encoder.safetensors`, its weights, and `encoder.json`, its card.
+
+The card tells which videos the weights have seen, by name and by content, so that training can say
+whether test animals were among them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from dolorim.core.errors import UserError
+from dolorim.files.structured import read_json
+from dolorim.files.tables import write_text
+from dolorim.models.frame_encoder import FrameEncoder
+from dolorim.models.pretrained import fingerprint as weights_key
+from dolorim.models.pretrained import load_strictly, read_weights
+from dolorim.video.cache import fingerprint
+
+WEIGHTS, CARD = "encoder.safetensors", "encoder.json"
+_KIND = "frame encoder on motion maps"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A trained encoder and its card.
+
+    `key` tells its weights from any others, for the names of stored features.
+    """
+
+    network: FrameEncoder
+    card: dict[str, Any]
+    key: str
+    folder: Path
+
+    @property
+    def width(self) -> int:
+        """Features per frame."""
+        return self.network.width
+
+    def __str__(self) -> str:
+        return f"{self.folder} ({self.card.get('method', 'unknown method')})"
+
+
+def load_encoder_folder(folder: Path) -> Encoder:
+    """Read an encoder. Raises `UserError` for anything that is missing or does not fit."""
+    card = read_card(folder)
+    network = FrameEncoder(card["stages"])
+    state = read_weights(folder / WEIGHTS)
+    load_strictly(network, state, str(folder / WEIGHTS))
+    key = weights_key(state)
+    if key != card["weights"]:
+        raise UserError(
+            f"these are not the weights that {CARD} describes",
+            where=folder / WEIGHTS,
+            remedy="copy both files again",
+        )
+    return Encoder(network.eval(), card, key, folder)
+
+
+def save_encoder(network: FrameEncoder, card: dict[str, Any], folder: Path) -> Encoder:
+    """Write both files; the card, written last, marks the encoder as finished."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    part = folder / f"{WEIGHTS}.part"
+    save_file(state, part)
+    part.replace(folder / WEIGHTS)
+    card = {"kind": _KIND, "stages": [*network.stages], "weights": weights_key(state), **card}
+    write_text(folder / CARD, json.dumps(card, indent=1, allow_nan=False) + "\n")
+    return Encoder(network.eval(), card, card["weights"], folder)
+
+
+def copy_encoder(encoder: Encoder, folder: Path) -> None:
+    """Keep an encoder in another folder, as a run does that depends on it."""
+    card = {name: value for name, value in encoder.card.items() if name not in ("kind", "stages")}
+    save_encoder(encoder.network, card, folder)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of an encoder. Raises `UserError` where there is none."""
+    path = folder / CARD
+    if not path.is_file():
+        raise UserError(
+            f"has no {CARD}",
+            where=folder,
+            remedy="name a folder that `dolorim pretrain` has finished",
+        )
+    card = read_json(path)
+    stages = card.get("stages") if isinstance(card, dict) else None
+    whole = isinstance(stages, list) and len(stages) > 1 and all(_is_width(n) for n in stages)
+    if not whole or card.get("kind") != _KIND or not isinstance(card.get("weights"), str):
+        raise UserError(
+            "not the card of an encoder", where=path, remedy="make it again with dolorim pretrain"
+        )
+    return dict(card)
+
+
+def _is_width(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 4096
+
+
+def describe_video(video: Path) -> dict[str, Any]:
+    """A video as a card names it: by its name, and by what its content is."""
+    state = fingerprint(video)
+    return {"name": video.name, "bytes": state["bytes"], "ends": state["ends"]}
+
+
+def seen_videos(card: dict[str, Any], videos: Iterable[Path]) -> set[Path]:
+    """Those of the videos that an encoder, or one that it continued from, has seen.
+
+    A video counts as seen if its content is the same, whatever it is called now.
+    """
+    known = {_content(video) for video in card.get("videos", ()) if isinstance(video, dict)}
+    return {video for video in videos if video.is_file() and _content(fingerprint(video)) in known}
+
+
+def _content(video: dict[str, Any]) -> tuple[Any, Any]:
+    return video.get("bytes"), video.get("ends")
