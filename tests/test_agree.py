@@ -64,6 +64,15 @@ def test_two_raters_need_no_model_and_no_video(tmp_path, raters):
     assert "events" in pair
 
 
+def test_advice_about_too_few_animals_is_what_raters_can_do(tmp_path, raters, capsys):
+    one, two, _ = raters
+    (pair,) = agree(tmp_path, one, two)["pairs"].values()
+    said = " ".join(capsys.readouterr().out.split())
+    assert "one animal says nothing about others" in said
+    assert "have more animals labeled by all raters" in said
+    assert "--folds" not in said + pair["intervals"]["note"]
+
+
 def test_only_frames_that_all_have_labelled_are_compared(tmp_path, raters):
     one, two, _ = raters
     rest = labels(1)

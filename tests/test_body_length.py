@@ -164,3 +164,47 @@ def test_pictures_of_a_size_that_was_not_learned_from_are_estimated_one_by_one(
     video = next(iter(videos))
     assert lengths.for_crop(config, video) == config
     assert plan_crop(video, config, probe(video)).side_px < 100
+
+
+def test_a_new_picture_size_and_a_zoomed_camera_are_named_with_what_is_done(
+    videos: dict[Path, Path | None], config: DataConfig
+) -> None:
+    video = sorted(videos)[0]
+    seen_px = plan_crop(video, config).seen_length_px
+    assert seen_px == pytest.approx(40, rel=0.2)
+
+    def said(pictures: dict[str, float], config: DataConfig = config) -> str | None:
+        return BodyLengths(pictures).describe_new_view(config, probe(video), seen_px)
+
+    new_size = said({"640x480": 90.0}) or ""
+    assert "128x128 pixels are new to the run" in new_size
+    assert f"a body of {seen_px:.0f} px" in new_size
+    zoomed = said({"128x128": 110.0}) or ""
+    assert f"looks {seen_px:.0f} px long, and the run expects 110 px" in zoomed
+    assert "--body_length_px" in new_size
+    assert "--body_length_px" in zoomed
+    # A clip that shows the animal curled up or stretched is no new camera.
+    assert said({"128x128": 0.7 * seen_px}) is said({"128x128": 1.4 * seen_px}) is None
+    assert said({}) is None  # a run of an older version
+    assert said({"640x480": 90.0}, DataConfig(body_length_px=40)) is None
+    assert said({"640x480": 90.0}, DataConfig(crop="none")) is None
+
+
+def test_predict_and_evaluate_say_that_a_view_is_new(
+    videos: dict[Path, Path | None],
+    config: DataConfig,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    settings = Config(data=config, model=ModelConfig(clip_length=4))
+    run.start(settings, PAIN, Split(train=("a",)))
+    run.save_model(build_recognizer(settings.model, len(PAIN)))
+    run.write_json("decoder.json", Decoder().to_dict())
+    run.write_json("body_lengths.json", {"pictures": {"640x480": 90.0}, "poses": {}})
+    video = sorted(videos)[0]
+    predict_videos(run, [PredictInput(video, video.stem)], tmp_path / "out")
+    assert "128x128 pixels are new to the run" in capsys.readouterr().err
+    for _ in range(2):  # the second time from the cache
+        extract([video], config, lengths=run.read_body_lengths())
+        assert "128x128 pixels are new to the run" in capsys.readouterr().err

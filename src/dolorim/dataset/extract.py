@@ -54,16 +54,19 @@ def extract(
         built, not_built = _build_all(tasks, expected_frames, config, workers, lengths)
         entries |= built
         failures += not_built
-    _warn_of_oddities(entries.values())
+    _warn_of_oddities(entries.values(), config, lengths)
     # In the order of the videos, no matter which entries existed before.
     return {v: entries[v] for v in videos if v in entries}, failures
 
 
-def _warn_of_oddities(entries: Iterable[CachedVideo]) -> None:
+def _warn_of_oddities(
+    entries: Iterable[CachedVideo], config: DataConfig, lengths: BodyLengths
+) -> None:
     for entry in entries:
         info = probe(entry.video)
         oddities = describe_oddities(info, entry.time_s, entry.damage is not None, entry.sizes)
-        for text in oddities.values():
+        new_view = lengths.describe_new_view(config, info, entry.seen_length_px)
+        for text in [*oddities.values(), *filter(None, [new_view])]:
             warn(f"{entry.video}: {text}")
 
 

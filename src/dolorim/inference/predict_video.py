@@ -126,6 +126,7 @@ class VideoPredictor:
             seconds=clock,
             keypoints=_keypoints_in_video(decisions, windows, crops.side_px, grid),
             grid=grid,
+            seen_length_px=crops.plan.seen_length_px,
         )
         if part is None:
             return replace(raw, sizes=crops.sizes)

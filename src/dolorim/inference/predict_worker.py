@@ -168,17 +168,20 @@ def write_results(
         raw.damage,
         len(predictions.labels),
         raw.seconds,
-        _note_on(recording, raw),
+        _note_on(setup, recording, raw),
     )
 
 
-def _note_on(recording: PredictInput, raw: RawPrediction) -> str | None:
+def _note_on(setup: PredictSetup, recording: PredictInput, raw: RawPrediction) -> str | None:
     """What has to be said about a recording, although its labels are complete."""
     notes: list[str] = []
     if recording.video is not None:
         info = probe(recording.video)
         oddities = describe_oddities(info, raw.time_s, raw.damage is not None, raw.sizes)
         notes += oddities.values()
+        lengths, data = setup.run.read_body_lengths(), setup.config.data
+        new_view = lengths.describe_new_view(data, info, raw.seen_length_px)
+        notes += filter(None, [new_view])
     notes += _notes_on_rate(raw)
     return "; ".join(notes) or None
 

@@ -44,7 +44,8 @@ class RawPrediction:
     `(frames,)` the times of the frames in seconds. Without a `grid`, each frame is a step. `damage`
     says where decoding stopped; `inputs` are "video" and "pose", as far as they were used.
     `keypoints` `(steps, keypoint, 3)`, if requested, are x and y in pixels of the video and the
-    probability that the keypoint is visible.
+    probability that the keypoint is visible. `seen_length_px` is the body length that the video
+    alone shows.
     """
 
     probabilities: np.ndarray
@@ -55,6 +56,7 @@ class RawPrediction:
     keypoints: np.ndarray | None = None
     sizes: tuple[PictureSize, ...] = ()
     grid: TimeGrid | None = None
+    seen_length_px: float | None = None
 
 
 def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPrediction | None:
@@ -74,6 +76,7 @@ def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPredic
         inputs=usable[0].inputs,
         seconds=seconds,
         keypoints=np.concatenate(keypoints) if keypoints else None,
+        seen_length_px=usable[0].seen_length_px,
     )
 
 

@@ -262,7 +262,7 @@ def _told(animals: int) -> dict[str, Any]:
         "method": "jackknife over animals, Student's t",
     }
     if animals < FEWEST_ANIMALS:
-        told["note"] = f"{too_few(animals)}; score more of them, or all in turn with --folds"
+        told["note"] = too_few(animals)  # what to do about it depends on the command
     elif animals < _FEW_ANIMALS:
         told["note"] = (
             f"{animals} animals are few: the intervals are wide, and rest on these {animals} "

@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
+from dolorim.metrics.intervals import FEWEST_ANIMALS
+
 Scores = Mapping[str, Any]
 _Path = tuple[str, ...]  # keys from the top of a tree of scores
 
@@ -137,7 +139,8 @@ def profile_table(seconds: dict[str, float], frames: int, together: bool) -> Tab
 def agreement_table(pairs: dict[str, dict[str, Any]], indicator: str | None) -> Table:
     """Scores of pairs of raters side by side, with 95 % intervals over animals."""
     first = next(iter(pairs.values()))
-    lines = [f"{first['frames']} frames that all raters have labeled", *_interval_note(first)]
+    lines = [f"{first['frames']} frames that all raters have labeled"]
+    lines += _interval_note(first, "have more animals labeled by all raters")
     table = _left_titled("\n".join(lines))
     table.add_column("", justify="left")
     for pair in pairs:
@@ -160,7 +163,7 @@ def comparison_table(comparison: dict[str, Any], indicator: str | None) -> Table
     runs, a, b = comparison["runs"], comparison["a"], comparison["b"]
     animals = ", ".join(comparison["animals"])
     lines = [f"A {runs['a']}, B {runs['b']}: {a['frames']} frames of {animals}"]
-    lines += _interval_note(comparison)
+    lines += _interval_note(comparison, "compare the runs on more animals")
     for run, known in comparison["seen_in_training"].items():
         names = ", ".join(known)
         lines.append(f"SEEN IN TRAINING of {run}: {names} - this is no fair comparison")
@@ -181,10 +184,13 @@ def _left_titled(title: str) -> Table:
     return Table(title=title, title_justify="left", title_style="bold")
 
 
-def _interval_note(scores: Scores) -> list[str]:
-    """Why there are no intervals, where there are none."""
+def _interval_note(scores: Scores, remedy: str = "") -> list[str]:
+    """Why there are no intervals or wide ones; where there are none, what gives one."""
     note = _at(scores, ("intervals", "note"))
-    return [note] if note else []
+    if not note:
+        return []
+    without = scores["intervals"]["animals"] < FEWEST_ANIMALS
+    return [f"{note}; {remedy}" if remedy and without else note]
 
 
 def _indicator_first(per_class: Mapping[str, Any], indicator: str | None) -> list[str]:

@@ -31,6 +31,9 @@ _MOST = 40  # at most so many videos per picture size are measured, evenly sprea
 # Lengths are rounded to steps of this size on the log scale, so that a further video rarely changes
 # the length, which would make all cached crops stale.
 _STEP = 0.04
+# A clip alone shows an animal up to 1.4 times as long or as short as the median of its camera does;
+# beyond this factor the camera has changed.
+_OTHER_CAMERA = 2.0
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,7 @@ class BodyLengths:
 
         Raises `UserError` if the video cannot be read.
         """
-        if config.crop == "none":
-            return config
-        lengths = self.poses if config.crop == "pose" else self.pictures
-        return _with_length(config, lengths, video, info)
+        return _with_length(config, self._of_crop(config), video, info)
 
     def for_pose(
         self, config: DataConfig, video: Path, info: VideoInfo | None = None
@@ -65,6 +65,37 @@ class BodyLengths:
         Raises `UserError` if the video cannot be read.
         """
         return _with_length(config, self.poses, video, info)
+
+    def describe_new_view(
+        self, config: DataConfig, info: VideoInfo, seen_px: float | None
+    ) -> str | None:
+        """What is unlike the videos that were measured, and what is done about it; None if nothing.
+
+        `seen_px` is the body length that this video alone shows (`CropPlan.seen_length_px`).
+        """
+        lengths = self._of_crop(config)
+        if config.body_length_px is not None or not lengths or seen_px is None:
+            return None
+        size = _size(info)
+        if size not in lengths:
+            return (
+                f"pictures of {size} pixels are new to the run, which has measured body lengths "
+                f"for {', '.join(lengths)}; the crop is sized by what this video alone shows, a "
+                f"body of {seen_px:.0f} px; if that is wrong, set --body_length_px"
+            )
+        expected_px = lengths[size]
+        if 1 / _OTHER_CAMERA <= seen_px / expected_px <= _OTHER_CAMERA:
+            return None
+        return (
+            f"the animal looks {seen_px:.0f} px long, and the run expects {expected_px:.0f} px in "
+            f"pictures of {size} pixels; the crop is sized for {expected_px:.0f} px; if the camera "
+            "was moved or zoomed, set --body_length_px"
+        )
+
+    def _of_crop(self, config: DataConfig) -> Mapping[str, float]:
+        if config.crop == "none":
+            return {}
+        return self.poses if config.crop == "pose" else self.pictures
 
     @classmethod
     def from_dict(cls, data: Any, where: str) -> BodyLengths:

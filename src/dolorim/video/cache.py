@@ -42,7 +42,8 @@ class CachedVideo:
 
     `images` `(time, size, size)` uint8 stay on disk. `centers` `(time, 2)`, `time_s` `(time,)` and
     `angles_rad` `(time,)` are as in `Crops`; `side_px` is the side of the windows. `damage` says
-    where the video stops being readable.
+    where the video stops being readable. `seen_length_px` is the body length that the video alone
+    shows; None for older entries.
     """
 
     video: Path
@@ -54,6 +55,7 @@ class CachedVideo:
     angles_rad: np.ndarray
     folder: Path = Path()
     sizes: tuple[PictureSize, ...] = ()
+    seen_length_px: float | None = None
 
     @property
     def n_frames(self) -> int:
@@ -97,6 +99,7 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
         angles_rad,
         folder,
         sizes,
+        meta.get("seen_length_px"),
     )
 
 
@@ -201,6 +204,7 @@ def _write(video: Path, config: DataConfig, pose: Path | None, folder: Path) -> 
         "fingerprint": before,
         "n_frames": n_frames,
         "side_px": crops.side_px,
+        "seen_length_px": crops.plan.seen_length_px,
         "sizes": [dataclasses.astuple(size) for size in crops.sizes],
         "damage": crops.damage,
     }

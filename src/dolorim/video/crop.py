@@ -44,6 +44,8 @@ class CropPlan:
     the animal to the next. Where a pose gives the path beforehand, `centers_px` `(time, 2)` holds
     it, and `angles_rad` `(time,)` the angles by which the window is turned so that the animal
     looks up. `shape` is the `(height, width)` of the pictures that the plan was made for.
+    `seen_length_px` is the body length that the picture alone shows, whichever one is used; along
+    a pose it is the one that is used.
     """
 
     side_px: float
@@ -56,6 +58,7 @@ class CropPlan:
     centers_px: np.ndarray | None = None
     angles_rad: np.ndarray | None = None
     shape: tuple[int, int] | None = None
+    seen_length_px: float | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,12 @@ def _along_pose(
         )
     track = read_any_track(pose, config, info.header_rate_hz)
     centers_px, heading_rad = track.way()
-    plan = replace(plan, side_px=config.crop_scale * track.length_px, centers_px=centers_px)
+    plan = replace(
+        plan,
+        side_px=config.crop_scale * track.length_px,
+        seen_length_px=track.length_px,
+        centers_px=centers_px,
+    )
     if config.align == "heading":
         # Turned by a quarter more, an animal that heads along x looks up.
         plan = replace(plan, angles_rad=heading_rad + np.pi / 2)
@@ -182,6 +190,7 @@ def _following(
         side_px=config.crop_scale * body_length_px,
         center_px=scene.home_px,
         scene=scene,
+        seen_length_px=scene.body_length_px,
         knot=max(1, round(info.header_rate_hz / _KNOT_HZ)),
     )
 
