@@ -1,11 +1,12 @@
 """A temporal network on top of the 3D CNN, on real bottom-view mice: does it label whole recordings
 better?
 
-python -m benchmarks.composite [--jobs 2] [--minutes 3] [--seeds 3] [--data DIR] [--accelerator
-auto]
+python -m benchmarks.composite [--jobs 2] [--seeds 3] [--data DIR] [--accelerator auto] [--work DIR]
 
 `dolorim train video` against `dolorim train multitask --pose none --tasks action_only` (3D CNN,
-then the TCN), with the same flags and the same time. The five recordings of `bottomview_composite`
+then the TCN), with the same flags and about as many training steps. The number of epochs is the
+limit, so a busy machine changes nothing; with `--work`, the same command goes on where it was cut
+off. The five recordings of `bottomview_composite`
 are of three sources; `_a` and `_b` of one source hold pieces of the same clips, so a source is
 never divided. Two protocols: *coat* (learn on agouti, score on black, and the reverse) and
 *session* (leave one source out). Scores are pooled over a protocol's folds, once a seed.
@@ -82,9 +83,6 @@ Fold = tuple[str, str]
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    parser.add_argument(
-        "--minutes", type=float, default=3.0, help="training time of one run at most"
-    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", type=Path, default=None, help="folder of public recordings")
     parser.add_argument("--accelerator", default="auto")
@@ -173,8 +171,6 @@ def train(
     command += [
         "--seed",
         str(seed),
-        "--max_minutes",
-        str(given.minutes),
         "--accelerator",
         given.accelerator,
     ]
@@ -203,7 +199,11 @@ def group_of(recording: str, table: str) -> str:
 
 def decoder_of(dataset: StudyDataset, fold: Fold) -> Decoder:
     """Bouts last at least as long as nine in ten of those that the fold learns from; nothing else
-    is fitted."""
+    is fitted.
+
+    The prior of the run is not given again: probabilities in prediction files are corrected for it
+    (`Decoder.calibrated`).
+    """
     lengths = [len(b) for labels in learned(dataset, fold) for b in to_bouts(labels)]
     rate_hz = rate_of(dataset.labelled[0].time_s)
     shortest = float(np.percentile(lengths, 10)) / rate_hz
@@ -245,13 +245,13 @@ def write(found: dict[tuple[str, Fold, int], list[Scored]], dataset: StudyDatase
           given: argparse.Namespace) -> None:  # fmt: skip
     variants = list(given.variant or VARIANTS)
     everything: dict[str, Any] = {}
-    command = f"python -m benchmarks.composite --minutes {given.minutes:g} --seeds {given.seeds}"
+    command = f"python -m benchmarks.composite --seeds {given.seeds}"
     command += f" --jobs {given.jobs} --accelerator {given.accelerator}"
     look = " ".join(f"--{k} {v:g}" for k, v in LOOK.items())
     text = [
         "# Real bottom-view recordings: the 3D CNN alone, and with a temporal network", "",
         f"`{command}`; {machine()}", "",
-        f"All runs: `{FLAGS} {look}`, at most {given.minutes:g} minutes each. Mean over "
+        f"All runs: `{FLAGS} {look}`. Mean over "
         f"{given.seeds} seeds with the "
         "95 % interval (Student's t) where there is more than one; the folds of a protocol are "
         "pooled. *Decoded*: no "

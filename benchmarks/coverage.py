@@ -25,7 +25,7 @@ CLASSES = ("rest", "paw_withdraw", "paw_lick", "paw_shake", "walk", "active")
 _SHARES = np.array([0.45, 0.06, 0.08, 0.02, 0.24, 0.15])  # of bouts
 _MEAN_S = np.array([2.0, 0.4, 1.5, 0.3, 1.5, 1.0])
 RATE_HZ = 30.0
-STUDIES, GROUP_STUDIES = 200, 400
+STUDIES, GROUP_STUDIES = 200, 1000
 RESAMPLES, POPULATION, SECONDS = 1000, 2000, 120.0
 SIZES = (3, 4, 6, 8, 12, 20)
 

@@ -14,15 +14,24 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.null_effect import CLASSES, draw_habits, draw_track
-from dolorim.metrics.intervals import PERCENT, Interval, difference_interval, mean_interval
+from dolorim.metrics.intervals import (
+    PERCENT,
+    Interval,
+    difference_interval,
+    jackknife_interval,
+    mean_interval,
+    skewness_corrected,
+)
 from dolorim.reporting.effect_sizes import effects
 from dolorim.reporting.readouts import measure
 
-RESAMPLES, POPULATION = 1000, 1000
+RESAMPLES, POPULATION = 500, 1000
 SIZES = (3, 4, 5, 6, 8, 12)
 BEHAVIORS = {"licking": 1, "walking": 2}
 TREATED = 2.5  # times as often as the control
-OURS = {"mean": "jackknife t, logit (ours)", "difference": "MOVER (ours)"}
+OURS = {"mean": "jackknife t and Hall (ours)", "difference": "MOVER of these (ours)"}
+JACKKNIFE = {"mean": "jackknife t, logit", "difference": "MOVER of jackknife t"}
+HALL = {"mean": "Hall", "difference": "MOVER of Hall"}
 
 
 def population(rng: np.random.Generator, factor: float) -> dict[str, np.ndarray]:
@@ -61,6 +70,28 @@ def studentized(found: np.ndarray, squares: np.ndarray, point: float, error: flo
     return point - high * error, point - low * error
 
 
+def jackknife(values: np.ndarray) -> Interval:
+    without = (values.sum() - values) / (len(values) - 1)
+    return jackknife_interval(float(values.mean()), [without], PERCENT)
+
+
+def hall(values: np.ndarray) -> Interval:
+    if not np.ptp(values):
+        return np.nan, np.nan
+    low, high = np.clip(skewness_corrected(values, 0.95), PERCENT.low, PERCENT.high)
+    return float(low), float(high)
+
+
+def mover(a: np.ndarray, b: np.ndarray, one: Interval, two: Interval) -> Interval:
+    """Interval of a difference of means from those of the means (Zou & Donner 2008)."""
+    first = (a.mean(), a.mean()) if np.isnan(one).any() else one
+    second = (b.mean(), b.mean()) if np.isnan(two).any() else two
+    below = np.hypot(b.mean() - second[0], first[1] - a.mean())
+    above = np.hypot(second[1] - b.mean(), a.mean() - first[0])
+    difference = b.mean() - a.mean()
+    return float(difference - below), float(difference + above)
+
+
 def intervals(
     a: np.ndarray, b: np.ndarray, rng: np.random.Generator
 ) -> dict[tuple[str, str], Interval]:
@@ -78,6 +109,8 @@ def intervals(
         ("mean", "BCa"): bca(one, point, a - a.mean()),
         ("mean", "studentized"): studentized(one, one_sq, point, np.sqrt(squares[0])),
         ("mean", "Student's t"): student,
+        ("mean", JACKKNIFE["mean"]): jackknife(a),
+        ("mean", HALL["mean"]): hall(a),
         ("mean", OURS["mean"]): mean_interval(a, PERCENT),
         ("difference", "percentile"): tuple(np.quantile(two - one, [0.025, 0.975])),
         ("difference", "BCa"): bca(two - one, difference, influence),
@@ -85,6 +118,8 @@ def intervals(
             two - one, one_sq + two_sq, difference, np.sqrt(squares.sum())
         ),
         ("difference", "Welch's t"): tuple(welch),
+        ("difference", JACKKNIFE["difference"]): mover(a, b, jackknife(a), jackknife(b)),
+        ("difference", HALL["difference"]): mover(a, b, hall(a), hall(b)),
         ("difference", OURS["difference"]): difference_interval(a, b, PERCENT),
         ("Cliff's delta", "Newcombe (ours)"): (effect["cliffs_delta_low"], effect["cliffs_delta_high"]),
         ("Hedges' g", "Hedges & Olkin (ours)"): (effect["hedges_g_low"], effect["hedges_g_high"]),

@@ -73,9 +73,6 @@ class Task:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--minutes", type=float, default=None, help="training time of one run at most"
-    )
     parser.add_argument("--steps", type=int, default=500, help="training steps of one run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
@@ -219,8 +216,6 @@ def train(task: Task, given: argparse.Namespace) -> RunFolder:
         str(given.seed),
     ]
     command += ["--accelerator", given.accelerator]
-    if given.minutes is not None:
-        command += ["--max_minutes", str(given.minutes)]
     run = trained(given.work / "runs" / task.name.replace(" ", "_"), command)
     print(
         f"{task.name}: {run.read_json('metrics.json')['test']['keypoints']}",
@@ -301,8 +296,6 @@ def write(
     rows: dict[str, dict[str, float]], tasks: Sequence[Task], given: argparse.Namespace
 ) -> None:
     command = f"python -m benchmarks.keypoints --steps {given.steps} --seed {given.seed}"
-    if given.minutes is not None:
-        command += f" --minutes {given.minutes:g}"
     command += f" --jobs {given.jobs} --accelerator {given.accelerator}"
     about: dict[str, Any] = {**machine(), "command": command, "flags": FLAGS}
     about["body_px"] = {t.name: t.body_length_px for t in tasks}

@@ -2,10 +2,11 @@
 
 Student's t around the figure, with the standard error of the jackknife over animals (each left
 out in turn; Efron & Tibshirani 1993, chapter 11), carried to a scale on which the figure has no
-bounds, so that an interval never leaves what the figure can be. In simulated studies these
-intervals cover the truth about as often as they say, also where animals are few and their values
-skewed; percentile and BCa intervals of the bootstrap do so too seldom, and studentized ones are
-no better (benchmarks/results/coverage.md).
+bounds, so that an interval never leaves what the figure can be. Means of a group's animals are
+also corrected for skewness: a few mice lick far more than the others, and a sample without them
+gives too low an upper end. In simulated studies these intervals cover the truth about as often as
+they say, also where animals are few and their values skewed; percentile and BCa intervals of the
+bootstrap do so too seldom, and studentized ones are no better (benchmarks/results/coverage.md).
 """
 
 from __future__ import annotations
@@ -167,13 +168,40 @@ def jackknife_interval(
 
 
 def mean_interval(values: np.ndarray, scale: Scale = FREE, level: float = LEVEL) -> Interval:
-    """Interval of the mean of `(animals,)`; NaN values do not count."""
+    """Interval of the mean of `(animals,)`; NaN values do not count.
+
+    Each end is the outer one of two intervals: the jackknife's, and one that is corrected for the
+    skewness of the values, which covers more of the truths that lie far out on the long side.
+    """
     values = values[~np.isnan(values)]
     n = len(values)
     if n < FEWEST_ANIMALS:
         return NO_INTERVAL
     without = (values.sum() - values) / (n - 1)
-    return jackknife_interval(float(values.mean()), [without], scale, level)
+    low, high = jackknife_interval(float(values.mean()), [without], scale, level)
+    if np.isnan(low):
+        return NO_INTERVAL
+    ends = np.clip(skewness_corrected(values, level), scale.low, scale.high)
+    return min(low, float(ends[0])), max(high, float(ends[1]))
+
+
+def skewness_corrected(values: np.ndarray, level: float) -> Interval:
+    """Student's interval of the mean of `(animals,)`, which differ, with t made symmetric.
+
+    The cubic transformation is that of Hall (1992, Journal of the Royal Statistical Society B
+    54:221), with quantiles of Student's t. Skewness within sampling error of 0 is shrunk to 0
+    (James & Stein): in few values that are not skewed it is mostly noise.
+    """
+    n, mean, spread = len(values), float(values.mean()), float(values.std(ddof=1))
+    skewness = float(np.mean(((values - mean) / values.std()) ** 3))
+    noise = 6 * (n - 2) / ((n + 1) * (n + 3))  # variance of the skewness of normal values
+    skewness *= max(0.0, 1 - noise / max(skewness**2, _EDGE))
+    limits = np.array([1, -1]) * special.stdtrit(n - 1, (1 + level) / 2) / np.sqrt(n)
+    third = skewness / 3
+    if abs(third) > _EDGE:
+        limits = (np.cbrt(1 + 3 * third * (limits - skewness / (6 * n))) - 1) / third
+    low, high = mean - spread * limits
+    return float(low), float(high)
 
 
 def difference_interval(
