@@ -42,8 +42,9 @@ def methods(observations: Observations, assay: Assay, settings: dict[str, Any]) 
     if len(observations.groups) > 1:
         sentences += _comparisons(observations, assay, settings)
     sentences.append(
-        f"95 % intervals are Student's t with the jackknife over animals, on a scale without "
-        f"bounds; those of differences between groups are by MOVER. None is given below "
+        f"95 % intervals of means are Student's t with the jackknife over animals, on a scale "
+        f"without bounds, widened where Hall's correction for skewness reaches further; those of "
+        f"differences between groups combine these (MOVER). None is given below "
         f"{FEWEST_PER_GROUP} animals in a group."
     )
     # A p value may change between versions of a library.
