@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from dolorim.core.clock import rate_of
 from dolorim.core.errors import UserError
 from dolorim.dataset.labelled_recording import LabelledRecording, crop_points
 from dolorim.dataset.loading import StudyDataset, load_dataset, wants_pose
+from dolorim.dataset.splits import Split
 from dolorim.files.animals import also_in
 from dolorim.inference.backbone_features import needs_only_features, with_features
 from dolorim.inference.decoder import Decoder
@@ -32,8 +34,9 @@ from dolorim.terminal import progress
 def evaluate_recordings(
     run: RunFolder, labelled: Sequence[LabelledRecording], folder: Path
 ) -> dict[str, Any]:
-    """Predict every recording, write predictions and truth to `folder`, and score the ones
-    against the other.
+    """Predict recordings, write predictions and true labels to `folder`, and compare the two.
+
+    Returns the figures of one split, as `metrics.json` holds them. Raises `UserError`.
     """
     ethogram, decoder = run.read_ethogram(), run.read_decoder()
     config, model = run.read_config(), run.load_model()
@@ -42,32 +45,50 @@ def evaluate_recordings(
         labelled = with_features(labelled, model, predictor.input_spec, config)
     for old in folder.glob("*.truth.csv"):  # of what was scored here before
         old.unlink()
-    found, keypoints = [], []
+    probabilities: list[np.ndarray] = []
+    distances_px: list[tuple[np.ndarray, float, float]] = []
     with progress("predicting", sum(f.n_frames for f in labelled)) as bar:
         for one in labelled:
-            recording = one.recording
-            decided = predictor(one)
-            probabilities = decoder.calibrated(decided.probabilities)
-            labels = _decoded(one, decided.probabilities, decoder)
-            meta = {
-                "dolorim": __version__,
-                "run": str(run.path),
-                "video": str(recording.file),
-                "animal": recording.animal,
-                "trials": [[t.start, t.stop] for t in recording.trials],
-            }
-            predictions = Predictions(
-                recording.name, ethogram.classes, labels, probabilities, one.time_s, meta
-            )
-            write_predictions(folder, predictions)
-            write_labels(folder / f"{recording.name}.truth.csv", recording.labels, ethogram)
-            found.append(decided.probabilities)
-            if decided.keypoints is not None:
-                keypoints.append(_distances_px(one, decided.keypoints))
+            decisions = predictor(one)
+            probabilities.append(decisions.probabilities)
+            _write_scored(run, one, decisions.probabilities, ethogram, decoder, folder)
+            if decisions.keypoints is not None:
+                distances_px.append(_distances_px(one, decisions.keypoints))
             bar(one.n_frames)
-    metrics = score(labelled, found, ethogram, decoder)
-    names = run.read_skeleton().keypoints
-    return {**metrics, "keypoints": keypoint_scores(keypoints, names)} if keypoints else metrics
+    metrics = score(labelled, probabilities, ethogram, decoder)
+    if distances_px:
+        names = run.read_skeleton().keypoints
+        metrics["keypoints"] = keypoint_scores(distances_px, names)
+    return metrics
+
+
+def _write_scored(
+    run: RunFolder,
+    labelled: LabelledRecording,
+    probabilities: np.ndarray,
+    ethogram: Ethogram,
+    decoder: Decoder,
+    folder: Path,
+) -> None:
+    """Write what `read_scored` reads back: a recording's predictions, and its true labels."""
+    recording = labelled.recording
+    meta = {
+        "dolorim": __version__,
+        "run": str(run.path),
+        "video": str(recording.file),
+        "animal": recording.animal,
+        "trials": [[t.start, t.stop] for t in recording.trials],
+    }
+    predictions = Predictions(
+        recording.name,
+        ethogram.classes,
+        _decoded(labelled, probabilities, decoder),
+        decoder.calibrated(probabilities),
+        labelled.time_s,
+        meta,
+    )
+    write_predictions(folder, predictions)
+    write_labels(folder / f"{recording.name}.truth.csv", recording.labels, ethogram)
 
 
 def score(
@@ -76,53 +97,53 @@ def score(
     ethogram: Ethogram,
     decoder: Decoder,
 ) -> dict[str, Any]:
-    """All figures of one split, as `metrics.json` holds them."""
-    pairs = [
-        (f, decoder.calibrated(p), _decoded(f, p, decoder))
-        for f, p in zip(labelled, probabilities, strict=True)
-    ]
-    plain = [_scored(f, p, p.argmax(1)) for f, p, _ in pairs]
-    decoded = [_scored(f, p, labels) for f, p, labels in pairs]
+    """All figures of one split, as `metrics.json` holds them.
+
+    `probabilities` `(time, classes)` are those of the network, one array per recording.
+    """
+    decoded, plain = [], []
+    for one, network_output in zip(labelled, probabilities, strict=True):
+        calibrated = decoder.calibrated(network_output)
+        decoded.append(_scored(one, calibrated, _decoded(one, network_output, decoder)))
+        plain.append(_scored(one, calibrated, calibrated.argmax(1)))
     return _figures(decoded, [] if decoder.is_plain else plain, ethogram, decoder.kind)
 
 
 def _figures(
     decoded: Sequence[Scored], plain: Sequence[Scored], ethogram: Ethogram, decoder: str
 ) -> dict[str, Any]:
-    """The figures of what was decoded and, where that is another thing, of the likeliest class of
-    each frame beside.
+    """The figures of decoded labels and, as `argmax`, those of the most likely classes.
+
+    `plain` is empty where the decoder does nothing else.
     """
-    found = summarize(decoded, ethogram.classes, ethogram.background)
-    found["decoder"] = decoder
+    figures = summarize(decoded, ethogram.classes, ethogram.background)
+    figures["decoder"] = decoder
     if plain:
-        beside = summarize(plain, ethogram.classes, ethogram.background)
-        found["argmax"] = {
-            k: v for k, v in beside.items() if k not in ("intervals", "calibration", "confusion")
-        }
-    return found
+        argmax = summarize(plain, ethogram.classes, ethogram.background)
+        for name in ("intervals", "calibration", "confusion"):
+            argmax.pop(name, None)
+        figures["argmax"] = argmax
+    return figures
 
 
 def read_scored(folder: Path, ethogram: Ethogram) -> dict[str, Scored]:
-    """Truth and calibrated predictions that `evaluate_recordings` has left in a folder, by
-    recording.
+    """Truth and calibrated predictions that `evaluate_recordings` wrote to a folder, by recording.
 
-    Raises `UserError` where there are none, and where an older version has not written whose they
-    are.
+    Raises `UserError` where there are none, and where the files do not say which animals they show.
     """
-    found = {}
+    scored = {}
     for path in sorted(folder.glob("*.truth.csv")):
         name = path.name.removesuffix(".truth.csv")
-        predictions, truth = (
-            read_predictions(folder / f"{name}.predictions.csv"),
-            read_labels(path, ethogram).labels,
-        )
+        predictions = read_predictions(folder / f"{name}.predictions.csv")
+        truth = read_labels(path, ethogram).labels
         meta = predictions.meta
         if not {"animal", "trials"} <= set(meta) or len(truth) != len(predictions.labels):
             raise UserError(
-                f"{path}: its predictions do not say whose they are, or are others'; evaluate the "
-                "run again"
+                "its predictions do not say whose they are, or are others'",
+                where=path,
+                remedy="evaluate the run again",
             )
-        found[name] = Scored(
+        scored[name] = Scored(
             str(meta["animal"]),
             truth,
             predictions.labels,
@@ -130,14 +151,15 @@ def read_scored(folder: Path, ethogram: Ethogram) -> dict[str, Scored]:
             predictions.time_s,
             [(int(start), int(stop)) for start, stop in meta["trials"]],
         )
-    if not found:
-        raise UserError(f"{folder}: holds no scored recordings; evaluate the run again")
-    return found
+    if not scored:
+        raise UserError("holds no scored recordings", where=folder, remedy="evaluate the run again")
+    return scored
 
 
 def _decoded(
     labelled: LabelledRecording, probabilities: np.ndarray, decoder: Decoder
 ) -> np.ndarray:
+    # Nothing is carried from one trial to the next.
     breaks = [t.start for t in labelled.recording.trials[1:]]
     return decoder.decode(probabilities, rate_of(labelled.time_s), breaks)
 
@@ -151,127 +173,161 @@ def _scored(labelled: LabelledRecording, probabilities: np.ndarray, labels: np.n
 
 
 def _distances_px(
-    labelled: LabelledRecording, found: np.ndarray
+    labelled: LabelledRecording, keypoints: np.ndarray
 ) -> tuple[np.ndarray, float, float]:
-    """Distances `(time, keypoint)` of keypoints found in the crop from those that the tracker has
-    seen there.
+    """Distances `(time, keypoint)` between the network's `keypoints` in the crop and the tracker's,
+    the side of the crop, and the body length, all in pixels.
+
+    NaN where the tracker has no point, interpolates one, or has it outside of the crop.
     """
     video, track = labelled.video, labelled.track
     assert video is not None
     if track is None:
-        return np.full(found.shape[:2], np.nan), 1.0, 1.0
+        return np.full(keypoints.shape[:2], np.nan), 1.0, 1.0
     true = crop_points(track.points[:, 0], video.centers, video.angles_rad, video.side_px)
-    true[(np.abs(true) > 1).any(-1) | (track.since_seen[:, 0] > 0)] = np.nan
-    return (
-        np.hypot(*np.moveaxis(found - true, -1, 0)) * video.side_px / 2,
-        video.side_px,
-        track.length_px,
-    )
+    is_outside = (np.abs(true) > 1).any(-1)
+    is_interpolated = track.since_seen[:, 0] > 0
+    true[is_outside | is_interpolated] = np.nan
+    # Places in the crop go from -1 to 1, over the whole side.
+    distances_px = np.hypot(*np.moveaxis(keypoints - true, -1, 0)) * video.side_px / 2
+    return distances_px, video.side_px, track.length_px
 
 
 def evaluate_held_out(run: RunFolder, dataset: StudyDataset | None = None) -> dict[str, Any]:
     """Score a run on its own validation and test animals, by part; empty where it has none.
 
-    A cross-validated run is scored once, over its kept out-of-fold predictions.
+    A cross-validated run is scored once, over its kept out-of-fold predictions. `dataset` is the
+    run's study, if it has been loaded. Raises `UserError`.
     """
     if run.is_cross_validated:
         return {"folds": score_folds(run)}
-    split, dataset = (
-        run.read_split(),
-        dataset or load_dataset(run.read_config(), run.read_body_lengths()),
-    )
+    split = run.read_split()
+    if dataset is None:
+        dataset = load_dataset(run.read_config(), run.read_body_lengths())
+    seen_before, training = run.seen_before(), run.read_training()
     metrics = {}
-    for part in ("val", "test"):
-        labelled = dataset.part(getattr(split, part))
-        if labelled:
-            metrics[part] = evaluate_recordings(run, labelled, run.predictions(part))
-    before, training = run.seen_before(), run.read_training()
-    for part, found in metrics.items():
+    for part, animals in (("val", split.val), ("test", split.test)):
+        labelled = dataset.part(animals)
+        if not labelled:
+            continue
+        metrics[part] = evaluate_recordings(run, labelled, run.predictions(part))
         if training:
-            found["training"] = training
-        if seen := sorted(before & set(getattr(split, part))):
-            found["seen_in_training"] = seen
+            metrics[part]["training"] = training
+        if seen := sorted(seen_before & set(animals)):
+            metrics[part]["seen_in_training"] = seen
     return metrics
 
 
 def score_folds(run: RunFolder) -> dict[str, Any]:
-    """All figures over the out-of-fold predictions of a cross-validated run, and in `by_fold`
-    some of each fold.
+    """All figures over the out-of-fold predictions of a cross-validated run.
+
+    `by_fold` has some of them for each fold. Raises `UserError` where a fold has not finished.
     """
     ethogram, splits = run.read_ethogram(), run.read_folds()
     decoded = list(read_scored(run.predictions("folds"), ethogram).values())
-    lacking = {a for s in splits for a in s.test} - {s.animal for s in decoded}
+    _refuse_unfinished(run, splits, {scored.animal for scored in decoded})
+    folds = [run.fold(k) for k in range(len(splits))]
+    parts = [fold.read_json("metrics.json")["test"] for fold in folds]
+    plain = _by_argmax(decoded)
+    if all(fold.read_decoder().is_plain for fold in folds):
+        plain = []
+    kinds = sorted({part["decoder"] for part in parts})
+    figures = _figures(decoded, plain, ethogram, " or ".join(kinds))
+    figures["by_fold"] = [_of_fold(k, part) for k, part in enumerate(parts)]
+    if keypoints := _mean_keypoints(parts):
+        figures["keypoints"] = keypoints
+    seen = set(itertools.chain.from_iterable(p.get("seen_in_training", ()) for p in parts))
+    if seen:
+        figures["seen_in_training"] = sorted(seen)
+    return figures
+
+
+def _refuse_unfinished(run: RunFolder, splits: Sequence[Split], scored: set[str]) -> None:
+    """Raises `UserError` where a fold's test animals have not been scored."""
+    tested = set(itertools.chain.from_iterable(split.test for split in splits))
+    lacking = sorted(tested - scored)
     if lacking:
         raise UserError(
-            f"{run.predictions('folds')}: lacks {', '.join(sorted(lacking))}; give the command of "
-            "the run again"
+            f"lacks {', '.join(lacking)}",
+            where=run.predictions("folds"),
+            remedy="give the command of the run again",
         )
-    parts = [run.fold(k).read_json("metrics.json")["test"] for k in range(len(splits))]
-    fitted = any(not run.fold(k).read_decoder().is_plain for k in range(len(splits)))
-    plain = [
-        dataclasses.replace(s, predicted=s.probabilities.argmax(1))
-        for s in decoded
-        if s.probabilities is not None
-    ]
-    kinds = sorted({part["decoder"] for part in parts})
-    found = _figures(decoded, plain if fitted else [], ethogram, " or ".join(kinds))
-    wanted = ("animals", "frames", "accuracy", "macro_f1", "decoder")
-    found["by_fold"] = [
-        {"fold": k, **{name: part[name] for name in wanted}, **_training(part)}
-        for k, part in enumerate(parts)
-    ]
-    points = [part["keypoints"] for part in parts if part.get("keypoints", {}).get("points")]
-    if points:
-        weights = [p["points"] for p in points]
-        means = {
-            k: float(np.average([p[k] for p in points], weights=weights))
-            for k in points[0]
-            if k[:4] == "mae_"
-        }
-        found["keypoints"] = {"points": sum(weights), **means}
-    seen = sorted({a for part in parts for a in part.get("seen_in_training", ())})
-    return {**found, "seen_in_training": seen} if seen else found
 
 
-def _training(part: dict[str, Any]) -> dict[str, Any]:
-    return {"training": part["training"]} if "training" in part else {}
+def _by_argmax(recordings: Sequence[Scored]) -> list[Scored]:
+    """The same recordings with the most likely class of each frame as the prediction."""
+    plain = []
+    for scored in recordings:
+        if scored.probabilities is not None:
+            plain.append(dataclasses.replace(scored, predicted=scored.probabilities.argmax(1)))
+    return plain
+
+
+def _of_fold(number: int, part: dict[str, Any]) -> dict[str, Any]:
+    """What the figures of a cross-validated run say about one fold."""
+    shown = {"fold": number}
+    for name in ("animals", "frames", "accuracy", "macro_f1", "decoder", "training"):
+        if name in part:
+            shown[name] = part[name]
+    return shown
+
+
+def _mean_keypoints(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean errors of keypoints over the folds, each weighted by its number of points."""
+    scored = [part["keypoints"] for part in parts if part.get("keypoints", {}).get("points")]
+    if not scored:
+        return {}
+    n_points = [scores["points"] for scores in scored]
+    means: dict[str, Any] = {"points": sum(n_points)}
+    for name in scored[0]:
+        if name.startswith("mae_"):
+            errors = [scores[name] for scores in scored]
+            means[name] = float(np.average(errors, weights=n_points))
+    return means
 
 
 def evaluate_study(
     run: RunFolder, data: DataConfig, folder: Path, seen_too: bool
 ) -> dict[str, Any]:
-    """Score a run on a project, on animals that it has neither learned from nor been chosen by.
+    """Score a run on another study, on animals that it was neither trained on nor chosen by.
 
     Animals of the run's own split, and of the run that it started from, are refused unless
-    `seen_too` asks for them; the figures then say so.
+    `seen_too` asks for them; the figures then say so. Raises `UserError`.
     """
-    seen_before = run.learned_from()
-    dataset = load_dataset(
-        dataclasses.replace(run.read_config(), data=data), run.read_body_lengths()
-    )
+    config = dataclasses.replace(run.read_config(), data=data)
+    learned_from = run.learned_from()
+    dataset = load_dataset(config, run.read_body_lengths())
     _refuse_other_classes(run, dataset)
-    mine, theirs = run.read_skeleton(), dataset.skeleton
-    if wants_pose(run.read_config()) and theirs != mine:
-        raise UserError(
-            f"the run has learned from {', '.join(mine.keypoints)} of {mine.animals}, the "
-            "project's poses have "
-            f"{', '.join(theirs.keypoints)} of {theirs.animals}; choose some with --kp_names"
-        )
-    seen = also_in(dataset.animals, seen_before)
+    if wants_pose(config):
+        _refuse_other_points(run, dataset)
+    seen = also_in(dataset.animals, learned_from)
     if seen and not seen_too:
+        names = ", ".join(seen)
         raise UserError(
-            f"{run.path}: has learned from {', '.join(seen)}, so a score on them says nothing "
-            "about new animals; "
-            f"score other ones, or ask for it with --seen_animals_too"
+            f"has learned from {names}, so a score on them says nothing about new animals",
+            where=run.path,
+            remedy="score others, or ask for it with --seen_animals_too",
         )
     metrics = evaluate_recordings(run, dataset.labelled, folder)
-    return {**metrics, "seen_in_training": seen} if seen else metrics
+    if seen:
+        metrics["seen_in_training"] = seen
+    return metrics
 
 
 def _refuse_other_classes(run: RunFolder, dataset: StudyDataset) -> None:
     mine, theirs = run.read_ethogram().classes, dataset.study.ethogram.classes
     if mine != theirs:
         raise UserError(
-            f"the run knows the classes {', '.join(mine)}, the project has {', '.join(theirs)}; "
-            "give --classes"
+            f"the run knows the classes {', '.join(mine)}, the study has {', '.join(theirs)}",
+            remedy="give --classes",
+        )
+
+
+def _refuse_other_points(run: RunFolder, dataset: StudyDataset) -> None:
+    mine, theirs = run.read_skeleton(), dataset.skeleton
+    if mine != theirs:
+        raise UserError(
+            f"the run has learned from {', '.join(mine.keypoints)} of {mine.animals}, the study's "
+            f"poses have {', '.join(theirs.keypoints)} of {theirs.animals}",
+            remedy="choose some with --kp_names",
         )
