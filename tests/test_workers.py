@@ -72,7 +72,7 @@ def test_a_check_goes_on_when_its_worker_is_killed_or_meets_a_bug(
     films(tmp_path / "Videos", "a", "buggy", "fatal", "mortal")
     monkeypatch.setattr(check, "_examiner", partial(mortal_examiner, tmp_path / "met"))
     checked = check.check(DataConfig(videos=tmp_path / "Videos"), workers=2)
-    assert {r.name: r.found.n_frames for r in checked.rows} == {
+    assert {r.name: r.examined.n_frames for r in checked.rows} == {
         "a": 20,
         "buggy": 0,
         "fatal": 0,

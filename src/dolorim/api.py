@@ -23,8 +23,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.dataset.study import in_study_folder, with_study_files
 from dolorim.files.naming import find_videos
-from dolorim.labels.ethogram import PAIN
-from dolorim.labels.ethogram_file import read_ethogram
+from dolorim.labels.ethogram_file import given_ethogram
 from dolorim.labels.matching import labels_of_one
 from dolorim.labels.placing import place_labels
 from dolorim.presets import options_of, starting_point, with_settings
@@ -332,7 +331,7 @@ def read_labels(path: AnyPath, video: AnyPath, **settings: Any) -> pd.DataFrame:
     from dolorim.video.frame_times import frame_times
 
     config = with_settings(Config(), settings).data
-    ethogram = PAIN if config.classes is None else read_ethogram(config.classes)
+    ethogram = given_ethogram(config.classes)
     findings: list[Finding] = []
     files = labels_of_one(Path(path), Path(video), config, ethogram, findings)
     time_s = frame_times(Path(video), decode=True)

@@ -19,8 +19,8 @@ from dolorim.dataset.study import ethogram_beside
 from dolorim.files.poses import home_of, pose_of_video
 from dolorim.labels.annotations import FORMATS, SUFFIXES, read_annotations, sniff
 from dolorim.labels.bouts import to_bouts
-from dolorim.labels.ethogram import PAIN, Ethogram
-from dolorim.labels.ethogram_file import read_ethogram
+from dolorim.labels.ethogram import Ethogram
+from dolorim.labels.ethogram_file import given_ethogram
 from dolorim.labels.events import Conflicts
 from dolorim.labels.label_files import LabelFile, parse_name, read_labels
 from dolorim.pose.cleaning import clean, gate
@@ -55,7 +55,7 @@ def look_at(file: Path, config: DataConfig) -> dict[str, Any]:
     # A label file lies in the folder of a study, or in its Annotations/: `train` would find the
     # same classes.
     classes = config.classes or ethogram_beside([file.parent, home_of(file.parent)])
-    ethogram = PAIN if classes is None else read_ethogram(classes)
+    ethogram = given_ethogram(classes)
     if label_format == "frames":
         return _look_at_labels(file, ethogram)
     return _look_at_annotations(file, label_format, ethogram, config)

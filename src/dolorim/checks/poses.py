@@ -11,6 +11,7 @@ import numpy as np
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding, Severity
+from dolorim.core.wording import counted
 from dolorim.pose.cleaning import BODY, gate
 from dolorim.pose.keypoints import KEYPOINTS, match_keypoints
 from dolorim.pose.pose import Pose
@@ -32,15 +33,7 @@ def read_to_check(path: Path, config: DataConfig, findings: list[Finding]) -> tu
 
     Raises `UserError` for a file that cannot be read.
     """
-    poses = read_poses(path)
-    chosen = config.individual
-    if chosen is not None and chosen.casefold() != ALL:
-        poses = (read_pose(path, chosen),)
-    elif chosen is None and len(poses) > 1:
-        names = ", ".join(pose.individual or "" for pose in poses)
-        what = f"it tracks {len(poses)} individuals ({names})"
-        remedy = "choose one with --individual, or all"
-        findings.append(Finding("error", str(path), what, remedy, "individual"))
+    poses = _read_individuals(path, config.individual, findings)
     notes: dict[str, None] = {}
     for pose in poses:
         notes |= dict.fromkeys(pose.notes)
@@ -48,13 +41,27 @@ def read_to_check(path: Path, config: DataConfig, findings: list[Finding]) -> tu
     try:
         return name_poses(poses, config, any_skeleton=False)[0]
     except UserError as error:
-        # Most of the six are there: they are meant, and the others were overlooked.
-        meant = len(_of_the_six(poses[0].names)) >= _MOST
-        severity: Severity = "warning" if meant else "note"
+        severity: Severity = "note"
+        if len(_of_the_six(poses[0].names)) >= _MOST:
+            # Most of the six are there: they are meant, and the others were overlooked.
+            severity = "warning"
         findings.append(Finding.from_error(error, "keypoints", path, severity))
         if config.kp_names:
             return poses
         return name_poses(poses, config, any_skeleton=True)[0]
+
+
+def _read_individuals(path: Path, chosen: str | None, findings: list[Finding]) -> tuple[Pose, ...]:
+    """The chosen individual, or all; several without a choice are a finding."""
+    if chosen is not None and chosen.casefold() != ALL:
+        return (read_pose(path, chosen),)
+    poses = read_poses(path)
+    if chosen is None and len(poses) > 1:
+        names = ", ".join(pose.individual or "" for pose in poses)
+        what = f"it tracks {len(poses)} individuals ({names})"
+        remedy = "choose one with --individual, or all"
+        findings.append(Finding("error", str(path), what, remedy, "individual"))
+    return poses
 
 
 def check_rows(
@@ -82,15 +89,16 @@ def check_lag(where: str, lag: int | None, given: int = 0) -> list[Finding]:
     if not lag:
         return []
     way = "earlier" if lag > 0 else "later"
-    distance = "1 frame" if abs(lag) == 1 else f"{abs(lag)} frames"
-    what = f"the points fit the picture best {distance} {way}"
+    what = f"the points fit the picture best {counted(abs(lag), 'frame')} {way}"
     remedy = f"--pose_lag {lag + given}, if all recordings are like this; else track this one again"
     return [Finding("warning", where, what, remedy, "pose-lag")]
 
 
 def check_likelihood(where: str, pose: Pose, threshold: float) -> list[Finding]:
     """How often is each keypoint likely enough?"""
-    shares = gate(pose, threshold).mean(axis=0) if len(pose) else np.zeros(len(pose.names))
+    shares = np.zeros(len(pose.names))
+    if len(pose):
+        shares = gate(pose, threshold).mean(axis=0)
     remedy = "lower --kp_likelihood_thr, or label more frames of it and train the tracker again"
     if len(pose) and not shares.any():
         what = f"no point of any keypoint reaches the likelihood {threshold:g}"
@@ -143,6 +151,7 @@ def check_swaps(where: str, pose: Pose, threshold: float, length_px: float) -> l
             continue
         both = believed[:, pose.names.index(left)] & believed[:, pose.names.index(right)]
         one, two = pose.xy(left), pose.xy(right)
+        # Steps for which both points are believed, before and after.
         steps = both[1:] & both[:-1]
         # If crossing over means much shorter steps than staying, the names have changed places.
         stay = _distance(one[1:], one[:-1]) + _distance(two[1:], two[:-1])
@@ -181,8 +190,10 @@ def sides(pose: Pose, threshold: float) -> dict[str, float]:
         if all_four.sum() < _ENOUGH:
             continue
         across = (pose.xy(left) - pose.xy(right))[all_four]
+        # The sign of the cross product tells on which side of the body axis the left paw is.
         cross = forward[all_four, 0] * across[:, 1] - forward[all_four, 1] * across[:, 0]
-        shares["front" if "front" in left else "hind"] = float(np.mean(cross > 0))
+        ends = "front" if "front" in left else "hind"
+        shares[ends] = float(np.mean(cross > 0))
     return shares
 
 
@@ -212,15 +223,19 @@ def check_sides(where: str, shares: dict[str, float]) -> list[Finding]:
 
 def from_below(shares: dict[str, float]) -> bool | None:
     """Does the animal look as from below? None if `shares` of `sides` do not tell."""
-    votes = {s > 0.5 for s in shares.values() if not 1 - _SURE < s < _SURE}
-    return votes.pop() if len(votes) == 1 else None
+    votes = {share > 0.5 for share in shares.values() if not 1 - _SURE < share < _SURE}
+    if len(votes) != 1:
+        return None
+    return votes.pop()
 
 
 def describe_keypoints(poses: Sequence[Pose]) -> str:
     """How many of the six keypoints there are: `6/6`; or how many points another skeleton has."""
     names = poses[0].names
     n = len(_of_the_six(names))
-    return f"{n}/{len(KEYPOINTS)}" if n >= _MOST else f"{len(names)} others"
+    if n < _MOST:
+        return f"{len(names)} others"
+    return f"{n}/{len(KEYPOINTS)}"
 
 
 def _of_the_six(names: Sequence[str]) -> list[str]:

@@ -62,7 +62,7 @@ class Row:
     """One row of the table of recordings: a recording, its files, and its labels on its frames."""
 
     source: Source
-    found: Examined
+    examined: Examined
     placement: Placement | None = None
 
     @property
@@ -134,20 +134,25 @@ def _examine_video(
             estimator.look(frame)
     time_s = np.array(times)
     rate, constant = rate_of_frames(time_s, info)
-    promised = promised_frames(info, stream.decoded, stream.damage is not None)
+    promised = None
+    if config.allow_damaged:
+        promised = promised_frames(info, stream.decoded, stream.damage is not None)
+    lag = None
+    if estimator is not None:
+        lag = estimator.estimate()
     findings += check_video(str(video), info, stream, time_s, constant, config.allow_damaged)
     return replace(
         examined,
         n_frames=stream.decoded,
         time_s=time_s,
-        promised=promised if config.allow_damaged else None,
+        promised=promised,
         header_frames=info.header_frames,
         rate_hz=rate,
         constant_rate=constant,
         width_px=info.width_px,
         height_px=info.height_px,
         sizes=tuple(stream.sizes),
-        lag=estimator.estimate() if estimator else None,
+        lag=lag,
     )
 
 
@@ -201,17 +206,22 @@ def _check_pose(
     config: DataConfig,
     has_video: bool,
 ) -> list[Finding]:
+    """Findings about a pose, alone and against the frames of its video."""
     findings: list[Finding] = []
     threshold = config.kp_likelihood_thr
-    lag = examined.lag.frames if examined.lag else None
     if has_video and examined.n_frames:
-        # The estimate is what remains after --pose_lag has been taken out.
-        total_lag = None if lag is None else lag + config.pose_lag
+        lag, total_lag = None, None
+        if examined.lag is not None and examined.lag.frames is not None:
+            # The estimate is what remains after --pose_lag has been taken out.
+            lag = examined.lag.frames
+            total_lag = lag + config.pose_lag
         cut = examined.promised is not None
         findings += pose_check.check_rows(where, len(poses[0]), examined.n_frames, total_lag, cut)
         findings += pose_check.check_lag(where, lag, config.pose_lag)
     for pose in poses:
-        who = f"{where}, {pose.individual}" if len(poses) > 1 else where
+        who = where
+        if len(poses) > 1:
+            who += f", {pose.individual}"
         findings += pose_check.check_likelihood(who, pose, threshold)
         if examined.width_px and examined.height_px:
             size = (examined.width_px, examined.height_px)
@@ -234,8 +244,9 @@ def place(
         )
     except UserError as error:
         # Contradictions in label files have a name and say where; other errors concern the layout.
-        where = error.where if error.name else source.file
-        finding = Finding.from_error(error, error.name or "trial-layout", where)
+        finding = Finding.from_error(error, "trial-layout", source.file)
+        if error.name:
+            finding = Finding.from_error(error, error.name, error.where)
         return Row(source, examined), [finding]
     findings = list(placement.findings)
     remedy = "left out; is it the right video, and complete?"

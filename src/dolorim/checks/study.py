@@ -13,6 +13,7 @@ import numpy as np
 from dolorim.checks.recordings import Row
 from dolorim.config import DataConfig
 from dolorim.core.findings import Finding
+from dolorim.core.wording import counted
 from dolorim.labels.bouts import to_bouts
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.gaps import gap_candidate, warn_of_gaps
@@ -85,9 +86,8 @@ def check_classes(
         return [Finding("note", "labels", "no frame is labelled", remedy, "no-labels")]
     findings = []
     if animals < _MIN_ANIMALS:
-        noun = "animals" if animals > 1 else "animal"
         need = f"learning, choosing settings and scoring take at least {_MIN_ANIMALS}"
-        what = f"{animals} {noun}; {need}"
+        what = f"{counted(animals, 'animal')}; {need}"
         remedy = "name the animals in recordings.csv, or record more"
         findings.append(Finding("warning", "animals", what, remedy, "few-animals"))
     for name, count in counts.items():
@@ -157,9 +157,9 @@ def _check_lengths(animal: str, rows: Sequence[Row]) -> list[Finding]:
     """Is an animal about equally long in all pictures of one size?"""
     lengths: dict[tuple[int | None, int | None], list[float]] = defaultdict(list)
     for row in rows:
-        if row.found.body_length_px:
-            size = (row.found.width_px, row.found.height_px)
-            lengths[size].append(row.found.body_length_px)
+        if row.examined.body_length_px:
+            size = (row.examined.width_px, row.examined.height_px)
+            lengths[size].append(row.examined.body_length_px)
     findings = []
     for same_size in lengths.values():
         shortest, longest = min(same_size), max(same_size)
@@ -175,7 +175,7 @@ def _check_lengths(animal: str, rows: Sequence[Row]) -> list[Finding]:
 
 def check_rates(rows: Sequence[Row]) -> list[Finding]:
     """Have all recordings about the same frame rate?"""
-    rates = {row.name: row.found.rate_hz for row in rows if row.found.rate_hz}
+    rates = {row.name: row.examined.rate_hz for row in rows if row.examined.rate_hz}
     if not rates:
         return []
     usual = float(np.median([*rates.values()]))
@@ -193,8 +193,11 @@ def check_views(rows: Sequence[Row]) -> list[Finding]:
     below: list[str] = []
     above: list[str] = []
     for row in rows:
-        if row.found.from_below is not None:
-            (below if row.found.from_below else above).append(row.name)
+        match row.examined.from_below:
+            case True:
+                below.append(row.name)
+            case False:
+                above.append(row.name)
     if above and not below:
         what = "left paws lie where a camera above, or a mirrored picture, shows them"
         return [Finding("note", "poses", what, "nothing to do if all are like that", "from-above")]

@@ -20,8 +20,8 @@ from dolorim.files.animals import animal_key
 from dolorim.files.naming import find_videos
 from dolorim.files.subjects import animal_of
 from dolorim.files.tables import write_text
-from dolorim.labels.ethogram import PAIN, Ethogram
-from dolorim.labels.ethogram_file import read_ethogram
+from dolorim.labels.ethogram import Ethogram
+from dolorim.labels.ethogram_file import given_ethogram
 from dolorim.labels.rater_alignment import Rated, align_raters
 from dolorim.labels.ratings import Ratings, read_raters
 from dolorim.metrics.summary import Scored, summarize
@@ -62,7 +62,7 @@ def run(arguments: list[str]) -> int:
     given = parse(_Agree, arguments, "dolorim agree")
     check_targets(given)
     ethogram_path = _ethogram_path(given)
-    ethogram = PAIN if ethogram_path is None else read_ethogram(ethogram_path)
+    ethogram = given_ethogram(ethogram_path)
     config = with_settings(Config(), {**given.settings, "classes": ethogram_path}).data
     places = [given.rater_a, given.rater_b]
     if given.model is not None:

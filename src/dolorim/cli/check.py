@@ -79,7 +79,10 @@ def _print_tables(checked: Checked, everything: bool) -> None:
         summary_line,
     )
 
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    width = None  # that of the terminal
+    if not sys.stdout.isatty():
+        width = _WIDTH
+    console = Console(width=width, highlight=False)
     common, table = recordings_table(checked, everything)
     if common:
         console.print(common, markup=False, soft_wrap=True)
@@ -103,8 +106,17 @@ def _as_json(checked: Checked, status: int) -> dict[str, Any]:
 def _row_as_json(row: Row, classes: list[str]) -> dict[str, Any]:
     from dolorim.cli.check_tables import class_frames
 
-    examined, placement, lag = row.found, row.placement, row.found.lag
-    trials = [] if placement is None else [dataclasses.asdict(t) for t in placement.trials]
+    examined = row.examined
+    layout, trials = None, []
+    if row.placement is not None:
+        layout = row.placement.layout
+        trials = [dataclasses.asdict(trial) for trial in row.placement.trials]
+    pose = None
+    if row.source.pose is not None:
+        pose = str(row.source.pose)
+    lag_frames, lag_agreement = None, None
+    if examined.lag is not None:
+        lag_frames, lag_agreement = examined.lag.frames, examined.lag.agreement
     return {
         "recording": row.name,
         "file": str(row.source.file),
@@ -115,15 +127,15 @@ def _row_as_json(row: Row, classes: list[str]) -> dict[str, Any]:
         "constant_rate": examined.constant_rate,
         "width_px": examined.width_px,
         "height_px": examined.height_px,
-        "layout": placement.layout if placement else None,
+        "layout": layout,
         "trials": trials,
         "label_rows": sum(len(file.labels) for file in row.source.labels),
         "classes": dict(zip(classes, class_frames(row, len(classes)), strict=True)),
-        "pose": str(row.source.pose) if row.source.pose else None,
+        "pose": pose,
         "pose_rows": examined.pose_rows,
         "keypoints": examined.keypoints,
         "missing": examined.missing,
         "body_length_px": examined.body_length_px,
-        "lag": lag.frames if lag else None,
-        "lag_agreement": lag.agreement if lag else None,
+        "lag": lag_frames,
+        "lag_agreement": lag_agreement,
     }

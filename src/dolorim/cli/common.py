@@ -49,9 +49,13 @@ def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | No
     if page is not None and any(word in _HELP for word in arguments):
         print(page, end="")
         raise SystemExit(0)
-    arguments = ["--help" if word in _HELP_ALL else word for word in canonical(arguments)]
+    arguments = canonical(arguments)
+    if any(word in _HELP_ALL for word in arguments):
+        arguments = ["--help"]
     _refuse_unread_settings(arguments, kind, program)
-    given: dict[str, Any] = {} if default is None else {"default": default}
+    given: dict[str, Any] = {}
+    if default is not None:
+        given["default"] = default
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
@@ -73,6 +77,7 @@ def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | No
 
 def _validation_error(error: BaseException | None) -> ValidationError | None:
     """The error of a setting's value that made tyro stop, if that is why."""
+    # tyro raises its own exception from it, or while handling it.
     while error is not None and not isinstance(error, ValidationError):
         error = error.__cause__ or error.__context__
     return error
@@ -109,8 +114,8 @@ def with_usual(
     """The same command; a flag that was given without a value gets the usual one."""
     words = list(arguments)
     for i, word in enumerate(words):
-        following = words[i + 1] if i + 1 < len(words) else None
-        if word == flag and (following is None or not is_value(following)):
+        followed_by_value = any(is_value(following) for following in words[i + 1 : i + 2])
+        if word == flag and not followed_by_value:
             words[i] = f"{flag}={usual}"
     return words
 
@@ -143,8 +148,9 @@ def value_of(flag: str, arguments: Sequence[str]) -> str | None:
 
 
 def wait_politely() -> None:
-    """Let waiting threads sleep, so that others can use the processor. Call this before torch
-    loads.
+    """Let waiting threads sleep, so that others can use the processor.
+
+    Call this before torch loads, which reads the variable once.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -183,6 +189,7 @@ def show_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
 def report_failures(failures: Sequence[tuple[Path, str]], what: str = "failed") -> int:
     """Print each file with its reason; returns the exit code."""
     for file, reason in failures:
-        text = reason if str(file) in reason else f"{file}: {reason}"
-        print(f"{what}: {text}", file=sys.stderr)
-    return 1 if failures else 0
+        if str(file) not in reason:
+            reason = f"{file}: {reason}"
+        print(f"{what}: {reason}", file=sys.stderr)
+    return int(bool(failures))

@@ -17,6 +17,7 @@ from dolorim.cli.common import (
     with_usual,
 )
 from dolorim.core.errors import UserError
+from dolorim.core.wording import counted
 from dolorim.inference.predict_options import PredictOptions
 
 
@@ -57,8 +58,7 @@ def run(arguments: list[str]) -> int:
     out = given.out or run.folder.predictions("new")
     settings = {f.name: getattr(given.options, f.name) for f in dataclasses.fields(given.options)}
     batch = api.predict(run, given.videos, out=out, dlc=given.dlc, **settings)
-    n_done = len(batch.done)
-    text = f"{n_done} video{'s' * (n_done != 1)} labelled ({batch.frames:,} frames)"
+    text = f"{counted(len(batch.done), 'video')} labelled ({batch.frames:,} frames)"
     if batch.skipped:
         text += f", {len(batch.skipped)} were done before"
     say(f"{text}; results in {out}")
@@ -67,10 +67,10 @@ def run(arguments: list[str]) -> int:
         show(profile_table(batch.seconds, batch.frames, in_parallel))
     failed = report_failures(batch.failed)
     damaged = report_failures(batch.damaged, "damaged")
-    if batch.done or batch.skipped or batch.bugs:
-        return max(failed, damaged)
-    # Nothing could be labelled, and no bug of ours is to blame: the user has to change something.
-    return 2
+    if not (batch.done or batch.skipped or batch.bugs):
+        # Nothing was labelled, and no bug of ours is to blame: the user has to change something.
+        return 2
+    return max(failed, damaged)
 
 
 def _is_number(word: str) -> bool:

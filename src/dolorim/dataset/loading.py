@@ -10,6 +10,7 @@ import numpy as np
 
 from dolorim.config import Config, DataConfig
 from dolorim.core.errors import UserError
+from dolorim.core.wording import counted
 from dolorim.core.workers import usual_workers
 from dolorim.dataset.extract import extract
 from dolorim.dataset.labelled_recording import LabelledRecording
@@ -52,6 +53,7 @@ class StudyDataset:
 
         Raises `UserError` if the poses differ.
         """
+        # One recording of each skeleton, to name in the message.
         examples = {
             f.track.skeleton: f.recording.name for f in self.labelled if f.track is not None
         }
@@ -179,7 +181,9 @@ def _with_inputs(
             if source.video is None or source.video not in cached:
                 continue
             video = cached[source.video]
-        track = _track(source, config, video, lengths) if wants_pose(config) else None
+        track = None
+        if wants_pose(config):
+            track = _track(source, config, video, lengths)
         if video is None and track is None:
             warn(f"{source.name} is left out: it has no pose file")
             continue
@@ -192,14 +196,15 @@ def _say_poses(dataset: StudyDataset, config: Config) -> None:
     n_lacking = sum(f.track is None for f in dataset.labelled)
     # Some videos without a pose are fine: the network learns to do without. None at all is not.
     if n_lacking == n_videos:
-        videos = "video" if learns_points_alone(config) else "labelled video"
+        kind = "labelled video"
+        if learns_points_alone(config):
+            kind = "video"
         raise UserError(
-            f"{config.data.dlc or config.data.videos}: no {videos} has a pose file; "
+            f"{config.data.dlc or config.data.videos}: no {kind} has a pose file; "
             "name their folder with --dlc, or do without: --pose none --tasks action_only"
         )
     skeleton = dataset.skeleton
-    animals = "1 animal" if skeleton.animals == 1 else f"{skeleton.animals} animals"
-    line = f"pose: {', '.join(skeleton.keypoints)} of {animals}"
+    line = f"pose: {', '.join(skeleton.keypoints)} of {counted(skeleton.animals, 'animal')}"
     if n_lacking:
         line += f"; {n_lacking} of {n_videos} videos have none"
     say(line)
@@ -238,15 +243,20 @@ def _track(
     try:
         track = _read_pose(source.pose, config, video, lengths)
     except UserError as error:
-        outcome = "is left out" if video is None else "goes without pose"
+        outcome = "goes without pose"
+        if video is None:
+            outcome = "is left out"
         warn(f"{source.name} {outcome}: {error}")
         return None
-    return track if video is None else track.on(video.n_frames)
+    if video is None:
+        return track
+    return track.on(video.n_frames)
 
 
 def _read_pose(
     pose: Path, config: Config, video: CachedVideo | None, lengths: BodyLengths
 ) -> PoseTrack:
+    """Read a pose with the body length and at the rate that prediction will use."""
     # A pose without a video says nothing of a picture size, in prediction as here, so its body
     # length is estimated from the pose itself.
     data, rate_hz = config.data, config.data.rate_hz
@@ -289,6 +299,7 @@ def _labelled(
 
 
 def _without_short_trials(recording: Recording, min_frames: int) -> Recording:
+    """Without the labels of trials that have fewer than `min_frames` of them; warns of each."""
     labels = recording.labels.copy()
     for trial in recording.trials:
         # A view: writing to it below changes `labels`.

@@ -51,8 +51,8 @@ from dolorim.files.recordings import (
     recorded,
 )
 from dolorim.files.subjects import Subject
-from dolorim.labels.ethogram import PAIN, UNLABELED, Ethogram
-from dolorim.labels.ethogram_file import read_ethogram
+from dolorim.labels.ethogram import UNLABELED, Ethogram
+from dolorim.labels.ethogram_file import given_ethogram, read_ethogram
 from dolorim.labels.events import Events
 from dolorim.labels.label_files import LabelFile
 from dolorim.labels.matching import label_files
@@ -145,14 +145,16 @@ def open_study(config: DataConfig, keep_going: bool = False) -> Study:
     that cannot be read becomes a finding, and the rest is opened; otherwise it raises `UserError`,
     as does a study without recordings.
     """
-    ethogram = PAIN if config.classes is None else read_ethogram(config.classes)
+    ethogram = given_ethogram(config.classes)
     findings: list[Finding] = []
     assumptions: list[Finding] = []
     if config.annotations:
         assumptions.append(_which_classes(config))
     names = recordings_of(config, findings, keep_going)
     poses = _poses(config, names, findings)
-    noted = findings if keep_going else None
+    noted = None
+    if keep_going:
+        noted = findings
     subjects: dict[Recorded, Subject] = {}
     labels: dict[Recorded, list[LabelFile | Events]] = {}
     with noting(noted, "recordings-unreadable"):
@@ -161,6 +163,19 @@ def open_study(config: DataConfig, keep_going: bool = False) -> Study:
         # The table may say which stream of a label file is about the recording's animal.
         streams = {recording: streams_of(recording, subjects) for recording in names}
         labels = label_files(config, names, ethogram, findings, noted, streams)
+    sources = _sources(names, labels, poses, subjects, config, assumptions)
+    return Study(ethogram, tuple(sources), tuple(findings), tuple(assumptions))
+
+
+def _sources(
+    names: Mapping[Recorded, str],
+    labels: Mapping[Recorded, Sequence[LabelFile | Events]],
+    poses: Mapping[Path, Path],
+    subjects: Mapping[Recorded, Subject],
+    config: DataConfig,
+    assumptions: list[Finding],
+) -> list[Source]:
+    """The recordings with all that belongs to them; notes what is assumed about their animals."""
     animals = animals_of(config, names, subjects)
     # Different spellings of an id are one animal; apart, it could be learned from and scored.
     spelled = one_spelling(animals.values())
@@ -176,7 +191,7 @@ def open_study(config: DataConfig, keep_going: bool = False) -> Study:
         file, its_labels = file_of(recording), tuple(labels.get(recording, ()))
         chamber = chamber_of(recording)
         sources.append(Source(file, animal, its_labels, columns, poses.get(file), chamber))
-    return Study(ethogram, tuple(sources), tuple(findings), tuple(assumptions))
+    return sources
 
 
 def recordings_of(
@@ -187,7 +202,8 @@ def recordings_of(
     Raises `UserError` if there are none; also if the chambers of a video cannot be found, which
     becomes a finding with `keep_going`.
     """
-    findings = [] if findings is None else findings
+    if findings is None:
+        findings = []
     if config.videos is not None:
         videos = find_videos([config.videos])
         return _in_chambers(videos, config, findings, keep_going)
@@ -238,6 +254,7 @@ def _poses(
 
 
 def _which_classes(config: DataConfig) -> Finding:
+    """Where the behaviors of the study come from."""
     if config.classes is not None:
         return Finding(
             "note", str(config.classes), "says which behaviors there are", name="classes-used"
@@ -277,8 +294,7 @@ def in_study_folder(folder: Path, config: DataConfig) -> DataConfig:
 
 def with_study_files(config: DataConfig) -> DataConfig:
     """The same settings with the tables that lie beside the folders named in them."""
-    named = [f for f in (config.videos, config.annotations, config.dlc) if f is not None]
-    places = homes(*named)
+    places = homes(config.videos, config.annotations, config.dlc)
     if config.videos is not None:
         places = [*places, config.videos]
     return _with_tables(places, config)

@@ -39,8 +39,11 @@ def tables_in(places: Iterable[Path], names: Iterable[str]) -> list[Path]:
     wanted = list(names)
     tables: list[Path] = []
     for place in dict.fromkeys(places):
-        files = sorted(place.iterdir()) if place.is_dir() else []
-        tables += [f for f in files if f.name.casefold() in wanted and f.is_file()]
+        if not place.is_dir():
+            continue
+        for file in sorted(place.iterdir()):
+            if file.name.casefold() in wanted and file.is_file():
+                tables.append(file)
     return sorted(dict.fromkeys(tables), key=lambda table: wanted.index(table.name.casefold()))
 
 
@@ -75,7 +78,7 @@ def find_whose(places: Iterable[Path], recordings: Mapping[R, str]) -> Whose:
     chosen: SubjectTable | None = None
     findings: list[Finding] = []
     for kind in _NAMED:
-        tables = tables_in(places, [kind + s for s in _SUFFIXES])
+        tables = tables_in(places, [kind + suffix for suffix in _SUFFIXES])
         # A report next to the folders has tables of these names that hold read-outs.
         of_report = [path for path in tables if is_report_table(path)]
         findings += [_not_used(path, "a report has written it") for path in of_report]
@@ -85,22 +88,34 @@ def find_whose(places: Iterable[Path], recordings: Mapping[R, str]) -> Whose:
         if kind == _REQUIRED:
             chosen = read_subjects(path)
             continue
-        try:
-            table = read_subjects(path)
-            fitting = table.lines_of(recordings) if table.has_animal else {}
-        except UserError as error:
-            why = Finding.from_error(error, "", path)
-            findings.append(_not_used(path, why.what, why.remedy))
+        table = _read_if_it_fits(path, recordings, findings)
+        if table is None:
             continue
-        if not table.has_animal:
-            findings.append(_not_used(path, "it names no animals"))
-        elif not fitting:
-            findings.append(_not_used(path, example(table.subjects, recordings.values())))
-        elif chosen is None:
+        if chosen is None:
             chosen = table
         else:
             _refuse_other_animals(chosen, table, recordings)
     return Whose(chosen, tuple(findings))
+
+
+def _read_if_it_fits(
+    path: Path, recordings: Mapping[R, str], findings: list[Finding]
+) -> SubjectTable | None:
+    """A table that names the animal of at least one recording; else None, and a finding."""
+    try:
+        table = read_subjects(path)
+        if not table.has_animal:
+            findings.append(_not_used(path, "it names no animals"))
+            return None
+        fitting = table.lines_of(recordings)
+    except UserError as error:
+        why = Finding.from_error(error, "", path)
+        findings.append(_not_used(path, why.what, why.remedy))
+        return None
+    if not fitting:
+        findings.append(_not_used(path, example(table.subjects, recordings.values())))
+        return None
+    return table
 
 
 def is_report_table(path: Path) -> bool:
@@ -115,13 +130,14 @@ def is_report_table(path: Path) -> bool:
 def _refuse_other_animals(
     one: SubjectTable, two: SubjectTable, recordings: Mapping[R, str]
 ) -> None:
-    mine, theirs = one.lines_of(recordings), two.lines_of(recordings)
-    for recording in mine:
-        animal, other = mine[recording].animal, theirs.get(recording)
-        if other is not None and animal_key(other.animal) != animal_key(animal):
+    """Raises `UserError` if two tables name different animals for a recording."""
+    second_lines = two.lines_of(recordings)
+    for recording, line in one.lines_of(recordings).items():
+        other = second_lines.get(recording)
+        if other is not None and animal_key(other.animal) != animal_key(line.animal):
             raise UserError(
-                f"{one.path} says that {recordings[recording]} shows {animal}, {two.path} says "
-                f"{other.animal}",
+                f"{one.path} says that {recordings[recording]} shows {line.animal}, {two.path} "
+                f"says {other.animal}",
                 remedy="correct one, or name the table to use with --recordings",
             )
 

@@ -77,6 +77,7 @@ def looks_like_poses(path: Path) -> bool:
 
 
 def _has_deeplabcut_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Are there the header rows `bodyparts` and `coords` of DeepLabCut?"""
     first_cells: set[str] = set()
     for row in rows:
         first_cells.update(row[:6])
@@ -119,6 +120,7 @@ def stem_of(pose: Path, stems: Mapping[str, str]) -> str | None:
     `stems` maps `folded` names to names as they are written.
     """
     text = folded(pose.stem)
+    # The name may begin after that of a SLEAP project.
     beginnings = [0, *(match.end() for match in _PROJECT.finditer(text))]
     fitting = []
     for begin in beginnings:
@@ -126,7 +128,9 @@ def stem_of(pose: Path, stems: Mapping[str, str]) -> str | None:
             stem = text[begin:stop]
             if stem in stems and _APPENDED.fullmatch(text[stop:]):
                 fitting.append(stem)
-    return stems[max(fitting, key=len)] if fitting else None
+    if not fitting:
+        return None
+    return stems[max(fitting, key=len)]
 
 
 def find_poses(
@@ -161,26 +165,37 @@ def poses_of(
     doubtful: set[str] = set()
     for place in places:
         # Earlier places win, and a doubt in an earlier place is not settled by a later one.
-        open_stems = [
-            stem
-            for stem, namesakes in by_stem.items()
-            if stem not in doubtful and not chosen.keys() >= set(namesakes)
-        ]
+        open_stems = []
+        for stem, namesakes in by_stem.items():
+            if stem not in doubtful and not chosen.keys() >= set(namesakes):
+                open_stems.append(stem)
         for stem, files in _by_stem(pose_files_below([place]), open_stems).items():
-            namesakes = by_stem[stem]
-            open_videos = [video for video in namesakes if video not in chosen]
-            is_alone = len(namesakes) == 1
-            best: dict[Path, Path | None] = {}
-            for video in open_videos:
-                candidates = files if is_alone else _beside(video, files)
-                if candidates:
-                    best[video] = _best(video.stem, candidates, findings)
+            open_videos = [video for video in by_stem[stem] if video not in chosen]
+            is_alone = len(by_stem[stem]) == 1
+            best = _best_of_namesakes(open_videos, files, is_alone, findings)
             chosen |= {video: pose for video, pose in best.items() if pose is not None}
             if None in best.values():
                 doubtful.add(stem)
-            elif not best:
-                findings.append(_fits_two_videos(files[0], open_videos[0]))
     return chosen
+
+
+def _best_of_namesakes(
+    videos: Sequence[Path], files: Sequence[Path], is_alone: bool, findings: list[Finding]
+) -> dict[Path, Path | None]:
+    """The pose of each of some videos of one name, among files for that name; None in doubt.
+
+    A video that is alone with its name may take any of the files.
+    """
+    best: dict[Path, Path | None] = {}
+    for video in videos:
+        candidates = list(files)
+        if not is_alone:
+            candidates = _beside(video, files)
+        if candidates:
+            best[video] = _best(video.stem, candidates, findings)
+    if not best:
+        findings.append(_fits_two_videos(files[0], videos[0]))
+    return best
 
 
 def _fits_two_videos(pose: Path, video: Path) -> Finding:
@@ -257,18 +272,19 @@ def find_pose_files(places: Iterable[Path]) -> list[Path]:
     Raises `UserError` for a folder that does not exist, and if there is no pose file.
     """
     places = list(places)
+    folders, files = [], []
     for place in places:
-        # A missing file is an error of its own, when it is read.
-        if not place.exists() and place.suffix.casefold() not in POSE_SUFFIXES:
+        if place.is_dir():
+            folders.append(place)
+        elif place.exists() or place.suffix.casefold() in POSE_SUFFIXES:
+            files.append(place)  # a missing file is an error of its own, when it is read
+        else:
             raise UserError("there is no such folder", where=place)
-    named = [place for place in places if not place.is_dir()]
-    files = [*named, *pose_files_below(place for place in places if place.is_dir())]
-    poses = find_poses(files, [recording_stem(f) for f in files], [])
+    files += pose_files_below(folders)
+    poses = find_poses(files, [recording_stem(file) for file in files], [])
     if not poses:
-        raise UserError(
-            "no pose file here (looked for <recording>DLC_*.csv or .h5)",
-            where=places[0] if places else ".",
-        )
+        where = next(iter(places), Path())
+        raise UserError("no pose file here (looked for <recording>DLC_*.csv or .h5)", where=where)
     return sorted(poses.values())
 
 

@@ -52,7 +52,9 @@ def sniff(path: Path) -> str | None:
             return one_hot_format
     if any(boris.is_header(cells) for cells in top):
         return "boris"
-    return _sniff_table(top) if top else None
+    if not top:
+        return None
+    return _sniff_table(top)
 
 
 def _sniff_table(top: Sequence[Sequence[str]]) -> str | None:
@@ -75,8 +77,9 @@ def _sniff_one_hot(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str 
     is_pose = _pose_columns(header)
     if all(has_flags[1:]) and not any(is_pose):
         # DeepEthogram's background is the first column, or follows the index of the frame.
-        names = [name.casefold() for name in header[:2]]
-        return "deepethogram" if one_hot.BACKGROUND in names else "simba"
+        if one_hot.BACKGROUND in [name.casefold() for name in header[:2]]:
+            return "deepethogram"
+        return "simba"
     # SimBA's behaviors follow pose and features, so its last column is a behavior.
     if sum(is_pose) >= 2 and has_flags[-1] and not is_pose[-1]:
         return "simba"
@@ -107,9 +110,8 @@ def read_annotations(
     `wanted` tells whether the labels of a video are needed; those of other videos are not read.
     Raises `UserError` for a file that cannot be read.
     """
-    file_format = sniff(path) if config.label_format == "auto" else config.label_format
     gap_label = gap_class(config, ethogram)
-    match file_format:
+    match _format_of(path, config):
         case "boris":
             return dict(boris.read_boris(path, ethogram, config, conflicts, wanted))
         case "caltech":
@@ -126,12 +128,22 @@ def read_annotations(
             return {"": read_labels(path, ethogram)}
 
 
+def _format_of(path: Path, config: DataConfig) -> str | None:
+    """The format of a label file: what the settings say, else what its content looks like."""
+    if config.label_format == "auto":
+        return sniff(path)
+    return config.label_format
+
+
 def streams_in(path: Path, config: DataConfig) -> list[str]:
     """The subjects or streams that a label file names; none for formats that know no animals."""
-    file_format = sniff(path) if config.label_format == "auto" else config.label_format
-    if file_format == "boris":
-        return boris.subjects_of(path)
-    return caltech.streams_of(path) if file_format == "caltech" else []
+    match _format_of(path, config):
+        case "boris":
+            return boris.subjects_of(path)
+        case "caltech":
+            return caltech.streams_of(path)
+        case _:
+            return []
 
 
 def gap_class(config: DataConfig, ethogram: Ethogram) -> int:

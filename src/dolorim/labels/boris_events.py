@@ -146,12 +146,14 @@ def _events_on_media(
     if point_events == "drop":
         bouts = _without_points(path, bouts, conflicts)
     rows = [bout.row for bout in bouts]
-    behaviors, places = [row.behavior for row in rows], [row.where for row in rows]
-    labels = classes_of(path, behaviors, places, ethogram, conflicts)
-    start, stop = np.array([(bout.start, bout.stop) for bout in bouts], float).reshape(-1, 2).T
+    labels = classes_of(
+        path, [row.behavior for row in rows], [row.where for row in rows], ethogram, conflicts
+    )
     points = None
     if point_events == "keep":
         points = np.array([row.is_point for row in rows], bool)
+    # Two columns, also without any bout.
+    start, stop = np.array([(bout.start, bout.stop) for bout in bouts], float).reshape(-1, 2).T
     unit: Literal["frames", "s"] = "frames"  # pictures are counted per media file
     if is_timed:
         # Times run on over all files of the observation.
@@ -163,6 +165,7 @@ def _events_on_media(
 def _without_points(
     path: Path, bouts: Sequence[BorisBout], conflicts: Conflicts
 ) -> list[BorisBout]:
+    """The bouts that last; how many points are left out is noted."""
     states = [bout for bout in bouts if not bout.row.is_point]
     n_dropped = len(bouts) - len(states)
     if n_dropped:
@@ -172,6 +175,7 @@ def _without_points(
 
 
 def _parts_on_media(bouts: Sequence[BorisBout], media: Media) -> list[BorisBout]:
+    """What a media file shows of some bouts."""
     parts = (_part_on_media(bout, media) for bout in bouts)
     return [part for part in parts if part is not None]
 
@@ -179,7 +183,9 @@ def _parts_on_media(bouts: Sequence[BorisBout], media: Media) -> list[BorisBout]
 def _part_on_media(bout: BorisBout, media: Media) -> BorisBout | None:
     """The part of a bout that a media file shows; None if it shows nothing of it."""
     if bout.start == bout.stop or (bout.row.is_point and bout.row.media):
-        return bout if _shows_event(media, bout) else None
+        if not _shows_event(media, bout):
+            return None
+        return bout
     start_s, stop_s = media.overlap(bout.start, bout.stop)
     # Times are rounded: a piece in the next file shorter than half a frame does not belong to it.
     shortest_s = min(media.half_frame_s, (bout.stop - bout.start) / 2)

@@ -14,7 +14,7 @@ import tomli_w
 from dolorim.core.errors import UserError
 from dolorim.files.structured import read_toml
 from dolorim.files.tables import read_table, write_text
-from dolorim.labels.ethogram import Ethogram, RawClass, means_unlabelled
+from dolorim.labels.ethogram import PAIN, Ethogram, RawClass, means_unlabelled
 
 _LEFT_OUT = "none"
 # Larger ids are damage, or no ids at all.
@@ -29,7 +29,16 @@ def read_ethogram(path: Path) -> Ethogram:
 
     Raises `UserError` for an unknown key, and for a missing or invalid entry.
     """
-    return _from_toml(path) if path.suffix.casefold() == ".toml" else _from_table(path)
+    if path.suffix.casefold() == ".toml":
+        return _from_toml(path)
+    return _from_table(path)
+
+
+def given_ethogram(path: Path | None) -> Ethogram:
+    """The ethogram of a file, or the built-in one if there is no file."""
+    if path is None:
+        return PAIN
+    return read_ethogram(path)
 
 
 def write_ethogram(path: Path, ethogram: Ethogram) -> None:

@@ -87,17 +87,35 @@ def labels_in(
         labels_there = labels_of_chambers(
             path, meant, config, names, ethogram, findings, conflicts, streams
         )
-        return [(r, _of_whole(file) if exact_matches else file) for r, file in labels_there]
-    files = _read_streams(path, own, config, names, ethogram, conflicts, streams)
+    else:
+        files = _read_streams(path, own, config, names, ethogram, conflicts, streams)
+        labels_there = _assign(path, files, own, names, findings)
+    if exact_matches:
+        labels_there = [(recording, _of_whole(file)) for recording, file in labels_there]
+    return labels_there
+
+
+def _assign(
+    path: Path,
+    files: Mapping[str, LabelFile | Events],
+    own: Sequence[R],
+    names: dict[str, list[R]],
+    findings: list[Finding],
+) -> list[tuple[R, LabelFile | Events]]:
+    """The labels in a file, given by the video that it names, each with its recording.
+
+    `own` are the recordings whose name the file carries. Raises `UserError` if several recordings
+    fit, or none of several videos is here.
+    """
     if not files:  # its observations are not those that were chosen, which has been said
         return []
-    matches = {media: named(media, names) for media in files}
+    matches: dict[str, Sequence[R]] = {media: named(media, names) for media in files}
     if not any(matches.values()):
         # The file names no recording inside: the one whose name it carries counts.
         if len(files) > 1:
             raise UserError(
-                f"{path}: labels {', '.join(files)}, and none of them is a video here; rename the "
-                f"video"
+                f"{path}: labels {', '.join(files)}, and none of them is a video here; "
+                "rename the video"
             )
         if not own:
             findings.append(_without_video(path, "labels no video that is there"))
@@ -105,15 +123,15 @@ def labels_in(
     labels: list[tuple[R, LabelFile | Events]] = []
     for media, file in files.items():
         _refuse_ambiguous(path, matches[media])
-        if exact_matches:
-            file = _of_whole(file)
         labels += [(recording, file) for recording in matches[media]]
     return labels
 
 
 def _of_whole(file: LabelFile | Events) -> LabelFile | Events:
     """The labels of a file whose whole name is its recording's: a number at the end is no trial."""
-    return dataclasses.replace(file, trial=None) if isinstance(file, LabelFile) else file
+    if not isinstance(file, LabelFile):
+        return file
+    return dataclasses.replace(file, trial=None)
 
 
 def _named_inside(path: Path, names: Mapping[str, Sequence[R]]) -> list[R]:
@@ -170,7 +188,9 @@ def _read_streams(
         # A default argument binds the stream of this turn of the loop.
         def wanted(media: str, stream: str | None = stream) -> bool:
             known = named(media, names)
-            return any(_first_of(streams, r) == stream for r in known) if known else bool(own)
+            if not known:
+                return bool(own)
+            return any(_first_of(streams, recording) == stream for recording in known)
 
         settings = config
         if stream is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -105,26 +105,42 @@ def _align(alignment: _Alignment, video: str, time_s: np.ndarray | None) -> Rate
     """One video as all raters see it; `time_s` `(time,)` are the times of its frames, if known."""
     raters = alignment.raters
     if time_s is None:
-        time_s = next((r.time_s[video] for r in raters if video in r.time_s), None)
+        times_of_raters = [rater.time_s[video] for rater in raters if video in rater.time_s]
+        time_s = next(iter(times_of_raters), None)
+    lengths = _lengths(alignment, video)
+    if time_s is not None:
+        return _on_frames(alignment, video, time_s, lengths)
+    files_of = (rater.files.get(video, []) for rater in raters)
+    files = [*itertools.chain.from_iterable(files_of)]
+    if not lengths and are_trials(files):
+        labels, borders = _trial_by_trial(alignment, video)
+        return _rated(video, labels, borders, None)
+    time_s, rate_is_known = _times_by_files(files, lengths, alignment)
+    rated = _on_frames(alignment, video, time_s, lengths)
+    if not rate_is_known:
+        rated = replace(rated, time_s=None)
+    return rated
+
+
+def _lengths(alignment: _Alignment, video: str) -> list[int]:
+    """The frames of a video by each rater who labelled it whole; notes that they differ."""
+    raters = alignment.raters
     lengths = [len(rater.whole[video]) for rater in raters if video in rater.whole]
     if lengths and max(lengths) > min(lengths):
         alignment.notes.append(
             f"{video}: lengths of {min(lengths)} to {max(lengths)} frames; the first "
             f"{min(lengths)} count"
         )
-    files_of = (rater.files.get(video, []) for rater in raters)
-    files = [*itertools.chain.from_iterable(files_of)]
-    if time_s is None and not lengths and are_trials(files):
-        labels, borders = _trial_by_trial(alignment, video)
-        return _rated(video, labels, borders, None)
-    if time_s is None:
-        on_frames, is_known = _times_by_files(files, lengths, alignment)
-    else:
-        on_frames, is_known = time_s, True
-    # Raters are compared only on frames that all of them have.
-    n_frames = min([len(on_frames), *lengths])
-    labels, borders = _place_raters(alignment, video, on_frames, n_frames)
-    return _rated(video, labels, borders, on_frames[:n_frames] if is_known else None)
+    return lengths
+
+
+def _on_frames(
+    alignment: _Alignment, video: str, time_s: np.ndarray, lengths: Sequence[int]
+) -> Rated:
+    """One video on frames shown at `time_s` `(time,)`, as far as all raters have them."""
+    n_frames = min([len(time_s), *lengths])
+    labels, borders = _place_raters(alignment, video, time_s, n_frames)
+    return _rated(video, labels, borders, time_s[:n_frames])
 
 
 def _times_by_files(
@@ -160,6 +176,7 @@ def _place_raters(
 
 
 def _rated(video: str, labels: np.ndarray, borders: Borders, time_s: np.ndarray | None) -> Rated:
+    # Only frames that all raters have labelled are compared.
     is_complete = (labels >= 0).all(axis=0)
     labels = np.where(is_complete, labels, UNLABELED).astype(np.int16)
     return Rated(video, labels, borders, time_s)

@@ -62,13 +62,15 @@ def read_raters(places: Sequence[str], ethogram: Ethogram, config: DataConfig) -
     names: dict[Path, VideoNames] = {}
     for rater in raters:
         names |= {path: names_of(path, config) for path in rater.paths}
-    paths = [] if config.videos is None else find_videos([config.videos])
-    videos = {path: path.stem for path in paths}
+    videos: dict[Path, str] = {}
+    if config.videos is not None:
+        videos = {path: path.stem for path in find_videos([config.videos])}
     for rater in raters:
         if rater.paths:
-            others = [other for other in raters if other is not rater]
             known = {name.casefold() for name in videos.values()}
-            known.update(*(_folded_names(other, names) for other in others))
+            for other in raters:
+                if other is not rater:
+                    known |= _folded_names(other, names)
             _read_files(rater, names, known, videos, config, ethogram)
         _refuse_nothing_read(rater)
     # `Mouse1` and `mouse1` are one video, so all raters must spell it alike to be compared.
@@ -121,10 +123,13 @@ def _open_rater(place: str, ethogram: Ethogram) -> Ratings:
 
 
 def _prediction_paths(path: Path) -> list[Path]:
+    """The files of predictions below a folder, or the file itself if it is one."""
     pattern = f"*{PREDICTIONS}"
     if path.is_dir():
         return sorted(path.rglob(pattern))
-    return [path] if path.match(pattern) else []
+    if path.match(pattern):
+        return [path]
+    return []
 
 
 def _folded_names(rater: Ratings, names: dict[Path, VideoNames]) -> set[str]:
@@ -173,6 +178,7 @@ def _add_predictions(ratings: Ratings, file: Path, ethogram: Ethogram) -> None:
 
 
 def _read_archive(place: str, ethogram: Ethogram) -> Ratings:
+    """One rater of a NumPy archive, `FILE.npz:RATER`, whose arrays are called `VIDEO|RATER`."""
     path, _, rater = place.rpartition(":")
     ratings, names = Ratings(rater), set()
     try:

@@ -46,7 +46,9 @@ class TrialLabels:
     @property
     def span(self) -> int:
         """Frames up to the last labelled one, from frame 0 on."""
-        return int(self.frames[-1]) + 1 if len(self.frames) else 0
+        if not len(self.frames):
+            return 0
+        return int(self.frames[-1]) + 1
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ class Placement:
     @property
     def open_share(self) -> float:
         """Share of the frames that have no label."""
-        return float((self.labels < 0).mean()) if len(self.labels) else 0.0
+        if not len(self.labels):
+            return 0.0
+        return float((self.labels < 0).mean())
 
 
 @dataclass(frozen=True)
@@ -172,13 +176,14 @@ def _choose_layout(
     length: int,
 ) -> Placement:
     """The layout that fits the number of frames. Raises `UserError` if both do, or neither."""
+    is_whole_number_of_trials = n_frames % length == 0
     same_labels = np.array_equal(fixed.labels, cumulative.labels)
     # One full trial, for instance, lies at the same place in both.
     if same_labels and len(fixed.skipped) == len(cumulative.skipped):
-        return fixed if n_frames % length == 0 else cumulative
+        return fixed if is_whole_number_of_trials else cumulative
     spans = [file.span for file in files]
     cannot_be_fixed = max(spans) > length or n_frames < length
-    fixed_fits = n_frames % length == 0 and bool(fixed.trials) and not cannot_be_fixed
+    fixed_fits = is_whole_number_of_trials and bool(fixed.trials) and not cannot_be_fixed
     cumulative_fits = 0 <= n_frames - sum(spans) <= _MAX_SPARE_FRAMES
     only_one_skips = bool(fixed.skipped) != bool(cumulative.skipped)
     if fixed_fits and cumulative_fits and only_one_skips:
@@ -195,7 +200,9 @@ def _choose_layout(
 def _undecided(
     files: Sequence[TrialLabels], n_frames: int, length: int, both_fit: bool
 ) -> UserError:
-    verb, conjunction = ("fit both", "and") if both_fit else ("fit neither", "nor")
+    verb, conjunction = "fit neither", "nor"
+    if both_fit:
+        verb, conjunction = "fit both", "and"
     spans = ", ".join(f"{file.number}: {file.span}" for file in files)
     return UserError(
         f"{files[0].source}: the label files of its video with {n_frames} frames (frames per "
@@ -211,6 +218,7 @@ def _context_offsets(files: Sequence[TrialLabels], length: int, context: int) ->
     short = length - context
     if max(file.span for file in files) == short:
         return [context] * len(files)
+    # Otherwise only files of exactly that length come from such a tool.
     return [context if file.span == short else 0 for file in files]
 
 

@@ -138,6 +138,7 @@ def _match_given(
 def _match_one(names: Sequence[str], free: Sequence[int], ours: str, where: str) -> Match | None:
     """The match among the `free` names in the surest way there is. Raises `UserError` for two."""
     squashed = squash(ours)
+    # The surest way first.
     ways = {
         "exact": [i for i in free if names[i] == ours],
         "spelling": [i for i in free if squash(names[i]) == squashed],
@@ -161,7 +162,9 @@ def _find(name: str, names: Sequence[str]) -> int | None:
     matches = [i for i, n in enumerate(names) if n == name]
     if not matches:
         matches = [i for i, n in enumerate(names) if squash(n) == squash(name)]
-    return matches[0] if len(matches) == 1 else None
+    if len(matches) != 1:
+        return None
+    return matches[0]
 
 
 def with_our_names(

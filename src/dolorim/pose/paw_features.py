@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dolorim.pose.keypoints import KEYPOINTS
@@ -21,7 +23,8 @@ from dolorim.pose.motion import (
 
 PAWS = KEYPOINTS[1:5]
 _MOUTH, _PAWS, _TAIL = 0, slice(1, 5), 5
-_SIDES = ("front", "hind")
+_ENDS = ("front", "hind")
+_LEFT, _RIGHT = [0, 2], [1, 3]  # among the paws, front and hind
 
 
 def add_paws(columns: Columns, points: np.ndarray, since_seen: np.ndarray, clock: Clock) -> None:
@@ -31,45 +34,50 @@ def add_paws(columns: Columns, points: np.ndarray, since_seen: np.ndarray, clock
     both of the six `KEYPOINTS`. In a mirror, left minus right and what is across the body change
     their signs; everything else only changes sides.
     """
+    # Where the paws are, seen from the middle of the body.
     heading = unit(points[:, _MOUTH] - points[:, _TAIL])
     middle = (points[:, _MOUTH] + points[:, _TAIL]) / 2
     away = points[:, _PAWS] - middle[:, None]
     along, across = dot(away, heading[:, None]), cross(heading[:, None], away)
-    columns.add([f"{p} along" for p in PAWS], along)
-    columns.add([f"{p} across" for p in PAWS], across)
+    columns.add(_named(PAWS, "along"), along)
+    columns.add(_named(PAWS, "across"), across)
 
+    # How the points move.
     moves = [clock.velocity(points, lag) for lag in clock.lags]
-    for i, v in enumerate(moves):
-        columns.add([f"{k} speed {i}" for k in KEYPOINTS], length(v))
+    for i, velocity in enumerate(moves):
+        columns.add(_named(KEYPOINTS, f"speed {i}"), length(velocity))
     for i in range(2):
-        columns.add(
-            [f"{k} acceleration {i}" for k in KEYPOINTS],
-            length(clock.velocity(moves[i], clock.lags[i])),
-        )
+        acceleration = length(clock.velocity(moves[i], clock.lags[i]))
+        columns.add(_named(KEYPOINTS, f"acceleration {i}"), acceleration)
     body = mean_seen(moves[1], 1)
     turn = turning(heading[:, None], clock)
-    columns.add(
-        ["forward", "sideways", "turning"], np.c_[dot(body, heading), cross(heading, body), turn]
-    )
+    whole_body = np.c_[dot(body, heading), cross(heading, body), turn]
+    columns.add(["forward", "sideways", "turning"], whole_body)
     egocentric = np.stack([along, across], -1)
     own = length(clock.velocity(egocentric, clock.lags[0]))  # relative to the body
-    columns.add([f"{p} own speed" for p in PAWS], own)
+    columns.add(_named(PAWS, "own speed"), own)
 
+    # Left against right: an animal spares the paw that hurts.
     trunk = points[:, [_MOUTH, _TAIL]]
     reach = length(points[:, _PAWS] - np.repeat(trunk, 2, axis=1))
-    for name, left_right in (("along", along), ("reach", reach), ("own speed", own)):
-        columns.add(
-            [f"{s} {name} L-R" for s in _SIDES], left_right[:, [0, 2]] - left_right[:, [1, 3]]
-        )
-    columns.add([f"{s} across L+R" for s in _SIDES], across[:, [0, 2]] + across[:, [1, 3]])
+    for name, values in (("along", along), ("reach", reach), ("own speed", own)):
+        columns.add(_named(_ENDS, f"{name} L-R"), values[:, _LEFT] - values[:, _RIGHT])
+    # Left and right are on opposite sides of the axis, so it is the sum that tells the difference.
+    columns.add(_named(_ENDS, "across L+R"), across[:, _LEFT] + across[:, _RIGHT])
 
+    # The same over a longer time.
     slow = np.c_[length(body), length(trunk[:, 0] - trunk[:, 1]), own]
-    names = ["speed", "body length", *(f"{p} own speed" for p in PAWS)]
+    names = ["speed", "body length", *_named(PAWS, "own speed")]
     mean, std = rolling_mean_and_std(slow, clock.roll)
-    columns.add([f"{n} mean" for n in names], mean)
-    columns.add([f"{n} std" for n in names], std)
-    columns.add([f"{p} shaking" for p in PAWS], _shaking(points, clock))
-    columns.add([f"{k} unseen_s" for k in KEYPOINTS], unseen_s(since_seen, clock))
+    columns.add(_named(names, "mean"), mean)
+    columns.add(_named(names, "std"), std)
+    columns.add(_named(PAWS, "shaking"), _shaking(points, clock))
+    columns.add(_named(KEYPOINTS, "unseen_s"), unseen_s(since_seen, clock))
+
+
+def _named(things: Sequence[str], what: str) -> list[str]:
+    """The names of a feature of several things: `mouth speed`, `tail_base speed`."""
+    return [f"{thing} {what}" for thing in things]
 
 
 def _shaking(points: np.ndarray, clock: Clock) -> np.ndarray:

@@ -110,15 +110,19 @@ def _flat_layout(path: Path, header: Sequence[str]) -> _Layout:
 
 
 def _stacked_columns(header: dict[str, list[str]], first: int) -> dict[int, Column]:
+    """What the columns hold from the index `first` on, by the rows of a stacked header."""
     coords = header["coords"]
     parts = _without_suffixes(header["bodyparts"][first:])
     individuals = _without_suffixes(header.get("individuals", [])[first:])
     columns = {}
-    for i, (part, word) in enumerate(zip(parts, _without_suffixes(coords[first:]), strict=False)):
+    words = _without_suffixes(coords[first:])
+    # A file of one animal has no row of individuals, and rows may be of different lengths.
+    every_individual = itertools.chain(individuals, itertools.repeat(None))
+    cells = zip(parts, words, every_individual, strict=False)
+    for i, (part, word, individual) in enumerate(cells, first):
         kind = coordinate(word)
         if kind:
-            individual = individuals[i] if i < len(individuals) else None
-            columns[first + i] = Column(individual, part, kind)
+            columns[i] = Column(individual, part, kind)
     return columns
 
 
@@ -134,14 +138,18 @@ def _without_suffixes(row: Sequence[str]) -> list[str]:
 
 
 def _flat_columns(header: Sequence[str]) -> dict[int, Column]:
+    """What the columns <part>_x, <part>_y and <part>_likelihood hold, by their index."""
     columns = {}
     for i, cell in enumerate(header):
         match = _FLAT.fullmatch(cell)
-        kind = coordinate(match["coordinate"]) if match else None
-        if match and kind:
+        if match is None:
+            continue
+        kind = coordinate(match["coordinate"])
+        if kind:
             columns[i] = Column(None, match["part"], kind)
-    located = {c.part for c in columns.values() if c.coordinate != "likelihood"}
-    return {i: c for i, c in columns.items() if c.part in located}
+    # Something with a likelihood alone is no point.
+    located = {column.part for column in columns.values() if column.coordinate != "likelihood"}
+    return {i: column for i, column in columns.items() if column.part in located}
 
 
 def _numbers(
@@ -150,8 +158,9 @@ def _numbers(
     """Values `(rows, columns)`, frame numbers `(rows,)` or None, and the rows' lines."""
     columns, index = layout.columns, layout.index
     # Arrays of machine numbers: a list of Python floats would take four times the memory.
-    values, frames, lines = array("d"), array("q"), []
-    numbered: bool | None = None
+    values, frames = array("d"), array("q")
+    lines: list[int] = []
+    has_numbers = index >= 0
     for line, cells in rows:
         if _is_filler(cells, layout):
             continue
@@ -164,15 +173,18 @@ def _numbers(
         try:
             values.extend([float(cells[i] or "nan") for i in columns])
         except ValueError:
+            # Slower, for decimal commas and other ways to write a missing number.
             values.extend([_number(path, line, cells[i], columns[i]) for i in columns])
-        if index >= 0:
-            if numbered is None:
-                numbered = _is_number(cells[index])
-            if numbered:
-                frames.append(_frame(path, line, cells[index]))
+        # The first row decides whether the first column numbers the frames.
+        if has_numbers and not lines:
+            has_numbers = _is_number(cells[index])
+        if has_numbers:
+            frames.append(_frame(path, line, cells[index]))
         lines.append(line)
     table = np.array(values, np.float64).reshape(len(lines), len(columns))
-    return table, np.array(frames, np.int64) if numbered else None, lines
+    if not has_numbers or not lines:
+        return table, None, lines
+    return table, np.array(frames, np.int64), lines
 
 
 def _is_filler(cells: Sequence[str], layout: _Layout) -> bool:
@@ -184,7 +196,7 @@ def _is_filler(cells: Sequence[str], layout: _Layout) -> bool:
         return False
     if any(cells[i].strip() for i in layout.columns if i < len(cells)):
         return False
-    label = cells[layout.index] if layout.index < len(cells) else ""
+    label = "".join(cells[layout.index : layout.index + 1])  # empty if the line is too short
     return label.strip().casefold() in _FRAME
 
 

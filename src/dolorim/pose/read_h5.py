@@ -73,7 +73,10 @@ def _pandas(path: Path, file: h5py.File) -> tuple[Pose, ...]:
         who, part, word = _LEVELS[len(label)]
         kind = coordinate(label[word])
         if kind:
-            columns.append(Column(None if who is None else label[who], label[part], kind))
+            individual = None
+            if who is not None:
+                individual = label[who]
+            columns.append(Column(individual, label[part], kind))
             kept.append(i)
     values = values[:, kept]
     notes: list[str] = []
@@ -110,19 +113,22 @@ def _pandas_table(path: Path, file: h5py.File) -> h5py.Group:
 def _stored_as_table(
     path: Path, group: h5py.Group
 ) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray | None]:
+    """Labels, values `(rows, columns)` and frames that pandas stored with `format="table"`."""
     table = group["table"]
     labels: list[tuple[str, ...]] = []
     blocks = []
     refuse_bomb(table)
-    for name in table.dtype.names or ():
+    fields = table.dtype.names or ()
+    for name in fields:
         if name.startswith("values_block_"):
             labels += _labels(path, table.attrs[f"{name}_kind"])
             blocks.append(np.asarray(table[name], np.float64))
+    # Columns of one type are stored together, so they have to be put in order again.
     stored_order = _labels(path, group.attrs["non_index_axes"], axes=True)
     order = {label: i for i, label in enumerate(stored_order)}
     values = np.empty((0, 0))
     if blocks:
-        values = np.concatenate([b.reshape(len(table), -1) for b in blocks], axis=1)
+        values = np.concatenate([block.reshape(len(table), -1) for block in blocks], axis=1)
     if len(order) != len(labels) or values.shape[1] != len(labels):
         raise UserError(
             f"{len(labels)} column labels for {values.shape[1]} columns",
@@ -130,29 +136,36 @@ def _stored_as_table(
             remedy="export the pose as CSV",
         )
     sort = sorted(range(len(labels)), key=lambda i: order.get(labels[i], 0))
-    frames = np.asarray(table["index"]) if "index" in (table.dtype.names or ()) else None
-    return [labels[i] for i in sort], values[:, sort], _as_frames(frames)
+    frames = None
+    if "index" in fields:
+        frames = _as_frames(np.asarray(table["index"]))
+    return [labels[i] for i in sort], values[:, sort], frames
 
 
 def _stored_fixed(
     path: Path, group: h5py.Group
 ) -> tuple[list[tuple[str, ...]], np.ndarray, np.ndarray | None]:
+    """Labels, values `(rows, columns)` and frames that pandas stored with `format="fixed"`."""
     labels = _levels(path, group, "axis0")
-    values: np.ndarray | None = None
+    index_of = {label: i for i, label in enumerate(labels)}
+    values = np.empty((0, len(labels)))
     for block in range(int(group.attrs["nblocks"])):
         numbers = group[f"block{block}_values"]
         if numbers.dtype.kind not in "fiu":
             continue
         numbers = stored(numbers, np.float64)
-        if values is None:
+        if not len(values):
             values = np.full((len(numbers), len(labels)), np.nan)
-        at = {label: i for i, label in enumerate(labels)}
-        values[:, [at[label] for label in _levels(path, group, f"block{block}_items")]] = numbers
-    frames = stored(group["axis1"]) if "axis1" in group else None
-    return labels, np.empty((0, len(labels))) if values is None else values, _as_frames(frames)
+        indices = [index_of[label] for label in _levels(path, group, f"block{block}_items")]
+        values[:, indices] = numbers
+    frames = None
+    if "axis1" in group:
+        frames = _as_frames(stored(group["axis1"]))
+    return labels, values, frames
 
 
 def _levels(path: Path, group: h5py.Group, axis: str) -> list[tuple[str, ...]]:
+    """The labels of an axis: each level is stored as its different words and an index per label."""
     columns = []
     for level in range(int(group.attrs[f"{axis}_nlevels"])):
         words = group[f"{axis}_level{level}"]
@@ -167,8 +180,11 @@ def _levels(path: Path, group: h5py.Group, axis: str) -> list[tuple[str, ...]]:
     return list(zip(*columns, strict=True))
 
 
-def _as_frames(index: np.ndarray | None) -> np.ndarray | None:
-    return index.astype(np.int64) if index is not None and index.dtype.kind in "iu" else None
+def _as_frames(index: np.ndarray) -> np.ndarray | None:
+    """An index of whole numbers; None for one of names of pictures, for instance."""
+    if index.dtype.kind not in "iu":
+        return None
+    return index.astype(np.int64)
 
 
 def _labels(path: Path, attribute: Any, axes: bool = False) -> list[tuple[str, ...]]:
@@ -205,17 +221,17 @@ def _sleap(path: Path, file: h5py.File) -> tuple[Pose, ...]:
         scores = stored(file["point_scores"], np.float64)
     if not _as_saved(path, file["tracks"], len(names), len(individuals)):
         tracks = tracks.transpose(3, 2, 1, 0)
-        scores = None if scores is None else scores.transpose(2, 1, 0)
-    return tuple(
-        tracked(
-            names,
-            track.transpose(2, 1, 0),
-            None if scores is None else scores[i].T,
-            individual=individuals[i] if i < len(individuals) else f"track_{i}",
-            source=path,
-        )
-        for i, track in enumerate(tracks)
-    )
+        if scores is not None:
+            scores = scores.transpose(2, 1, 0)
+    individuals += [f"track_{i}" for i in range(len(individuals), len(tracks))]
+    poses = []
+    for i, track in enumerate(tracks):
+        likelihood = None
+        if scores is not None:
+            likelihood = scores[i].T
+        points = track.transpose(2, 1, 0)
+        poses.append(tracked(names, points, likelihood, individual=individuals[i], source=path))
+    return tuple(poses)
 
 
 def _as_saved(path: Path, tracks: h5py.Dataset, nodes: int, individuals: int) -> bool:
@@ -273,4 +289,6 @@ def _dims(dataset: h5py.Dataset) -> list[str] | None:
 
 
 def _text(value: bytes | str) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value)

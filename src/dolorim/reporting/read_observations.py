@@ -25,8 +25,8 @@ from dolorim.files.subjects import (
     read_subjects,
 )
 from dolorim.files.tables import Table, read_table
-from dolorim.labels.ethogram import PAIN, Ethogram
-from dolorim.labels.ethogram_file import read_ethogram
+from dolorim.labels.ethogram import Ethogram
+from dolorim.labels.ethogram_file import given_ethogram
 from dolorim.labels.gaps import warn_of_gaps
 from dolorim.labels.label_folder import label_paths, names_of
 from dolorim.reporting.observations import Observations, ObservedRecording, order_groups
@@ -77,7 +77,7 @@ def read_observations(
         files = _predictions(folder, table, stems)
     else:
         config = labels or DataConfig(classes=classes)
-        ethogram = PAIN if classes is None else read_ethogram(classes)
+        ethogram = given_ethogram(classes)
         files = _label_files(folder, table, config, ethogram, rate_hz, times_of)
     recordings = _recordings(files)
     if not recordings:
