@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from dolorim.checks import poses as pose_check
+from dolorim.checks.rates import check_rates
 from dolorim.checks.recordings import Examined, Row, examine
 from dolorim.checks.study import (
     ClassCount,
     check_animals,
     check_classes,
     check_duplicates,
-    check_rates,
     check_views,
 )
 from dolorim.cli import main
@@ -144,8 +144,22 @@ def row(
 
 
 def test_a_rate_unlike_the_others_is_found() -> None:
-    rows = [row("a"), row("b"), row("c", rate_hz=60.0)]
-    assert [(f.name, f.where) for f in check_rates(rows)] == [("rates-differ", "c")]
+    rows = [row(name, time_s=np.arange(100) / 30) for name in "ab"]
+    rows += [row("fast", time_s=np.arange(100) / 60), row("slow", time_s=np.arange(100) / 15)]
+    found = check_rates(rows)
+    assert [(f.name, f.where, f.severity) for f in found] == [
+        ("rates-differ", "fast", "note"),
+        ("rates-differ", "slow", "warning"),
+    ]
+    assert found[0].what == "60 frames/s, seen at the run's 30"
+    assert "paw shake" in found[1].what
+
+
+def test_the_rate_of_a_run_is_one_that_was_filmed_and_no_mean_of_two() -> None:
+    rows = [row("a", time_s=np.arange(100) / 30), row("b", time_s=np.arange(100) / 60)]
+    (found,) = check_rates(rows)
+    assert "45" not in str(found)
+    assert found.what == "60 frames/s, seen at the run's 30"
 
 
 def test_a_mirrored_recording_among_others_is_found_and_views_from_above_are_a_note() -> None:

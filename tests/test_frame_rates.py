@@ -1,14 +1,22 @@
 """Recordings of any frame rate, from the video to the labels of every frame."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from dolorim.cli import main
 from dolorim.config import Config, DataConfig, ModelConfig
+from dolorim.core.errors import UserError
+from dolorim.dataset.loading import load_dataset
+from dolorim.dataset.run_rate import with_rate
 from dolorim.dataset.splits import Split
+from dolorim.dataset.study import in_study_folder
+from dolorim.evaluation.evaluate import evaluate_recordings, read_scored
+from dolorim.files.tables import write_table
 from dolorim.inference.decoder import Decoder
 from dolorim.inference.predict_batch import predict_videos
 from dolorim.inference.predict_options import PredictOptions
@@ -18,6 +26,7 @@ from dolorim.labels.ethogram import PAIN
 from dolorim.labels.prediction_files import read_predictions
 from dolorim.labels.predictions import Predictions
 from dolorim.models.build import build_recognizer
+from dolorim.video.body_length import NO_LENGTHS
 from dolorim.video.writer import write_lossless
 
 _SECOND = 30
@@ -96,3 +105,82 @@ def test_a_shortest_bout_is_the_same_time_at_every_rate(
     fast = predict(run, write_lossless(tmp_path / "a.mkv", pictures.repeat(2, 0), 60))
     changes = np.flatnonzero(np.diff(fast.labels))
     assert (np.diff(changes) >= 12).all()
+
+
+@pytest.fixture(scope="module")
+def mixed(pictures: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
+    """Two animals that do the same, one filmed at 30 and one at 60 frames/s."""
+    folder = tmp_path_factory.mktemp("mixed")
+    (folder / "Videos").mkdir()
+    labels = np.arange(len(pictures)) // 10 % 8
+    for animal, times in (("1M", 1), ("2F", 2)):
+        write_lossless(folder / "Videos" / f"{animal}.mkv", pictures.repeat(times, 0), 30 * times)
+        rows = enumerate(labels.repeat(times).tolist())
+        write_table(folder / "Annotations" / f"{animal}.csv", ("Frame", "Action"), rows)
+    config = DataConfig(crop="none", image_size=32, cache=folder / "cache")
+    return in_study_folder(folder, config)
+
+
+def test_an_animal_at_twice_the_rate_does_not_count_twice_in_learning(
+    mixed: DataConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = load_dataset(Config(data=mixed))
+    slow, fast = dataset.labelled
+    assert dataset.rate_hz == 30
+    assert slow.grid is None
+    np.testing.assert_array_equal(slow.recording.labels, fast.recording.labels)
+    frames = np.arange(slow.n_frames)
+    assert slow.video is not None
+    assert fast.video is not None
+    np.testing.assert_array_equal(slow.video.pictures(frames), fast.video.pictures(frames))
+    assert len(fast.on_frames.labels) == 2 * slow.n_frames
+    assert "2F: 60 frames/s, seen at the run's 30" in capsys.readouterr().err
+
+
+def test_an_animal_at_twice_the_rate_does_not_count_twice_in_scores(
+    mixed: DataConfig, run: RunFolder, tmp_path: Path
+) -> None:
+    settings = replace(run.read_config(), data=replace(mixed, run_rate_hz=30))
+    dataset = load_dataset(settings, NO_LENGTHS)
+    scores = evaluate_recordings(run, dataset.labelled, tmp_path)
+    assert scores["frames"] == 2 * 120
+    # Every frame that was filmed is in the files, and both animals get the same labels.
+    one, two = (read_predictions(tmp_path / f"{name}.predictions.csv") for name in ("1M", "2F"))
+    np.testing.assert_array_equal(one.labels.repeat(2), two.labels)
+    scored = read_scored(tmp_path, run.read_ethogram())
+    np.testing.assert_array_equal(scored["1M"].truth, scored["2F"].truth)
+    np.testing.assert_array_equal(scored["1M"].predicted, scored["2F"].predicted)
+
+
+def test_a_run_keeps_its_rate_and_the_frames_of_a_clip_in_seconds() -> None:
+    config = Config(model=ModelConfig(clip_s=0.5))
+    resolved = with_rate(config, 50.0)
+    assert resolved.data.run_rate_hz == 50
+    assert (resolved.model.clip_length, resolved.model.clip_s) == (25, None)
+    assert with_rate(resolved, 50.0) == resolved
+
+
+def test_a_rate_far_above_what_was_filmed_is_refused(mixed: DataConfig) -> None:
+    with pytest.raises(UserError, match="--run_rate_hz 1000: the fastest recording has 60"):
+        load_dataset(Config(data=replace(mixed, run_rate_hz=1000)))
+
+
+@pytest.mark.parametrize("rate", ["0", "-30", "nan"])
+def test_a_rate_that_is_none_is_refused(
+    rate: str, mixed: DataConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mixed.videos is not None
+    folder = str(mixed.videos.parent)
+    assert main(["check", folder, "--run_rate_hz", rate]) == 2
+    assert "rate_hz" in capsys.readouterr().err
+
+
+def test_check_names_what_is_resampled(
+    mixed: DataConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mixed.videos is not None
+    main(["check", str(mixed.videos.parent), "--all", "--workers", "1", "--json", "-"])
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    (found,) = [finding for finding in findings if finding["name"] == "rates-differ"]
+    assert found["where"] == "2F"
+    assert found["what"] == "60 frames/s, seen at the run's 30"

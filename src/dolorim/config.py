@@ -169,6 +169,8 @@ class ModelConfig:
     """Size of the 3D CNN: standard has about 3.5 million parameters, light about 0.4 million."""
     clip_length: Positive = 16
     """Frames that one decision is based on."""
+    clip_s: Annotated[float, Field(gt=0, le=60)] | None = None
+    """The same in seconds; it replaces --clip_length by that many frames at the run's rate."""
     encoder_name: str = ""
     """Pretrained network: a timm name for vit_2d; a hub name, small or base (VideoMAE2) for
     videomae2_3d."""

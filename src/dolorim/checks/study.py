@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dolorim.checks.rates import check_rates
 from dolorim.checks.recordings import Row
 from dolorim.config import DataConfig
 from dolorim.core.findings import Finding
@@ -20,7 +21,6 @@ from dolorim.labels.gaps import gap_candidate, warn_of_gaps
 
 _MIN_BOUTS = 10  # per class
 _MIN_ANIMALS = 3  # per class: one to learn from, one to choose settings by, and one to score on
-_RATE_RATIO = 1.2  # frame rates that differ by more are not of one kind
 _LENGTH_RATIO = 1.5  # an animal's length differs by less between its recordings
 _ANIMAL_COLUMNS = ("group", "sex", "genotype", "strain", "line")  # one value per animal
 
@@ -66,7 +66,7 @@ def check_study(
         *warn_of_gaps(open_shares, config.label_gaps, ethogram),
         *check_classes(counts, len(animals), gap_candidate(ethogram), gaps_are_open),
         *check_animals(rows),
-        *check_rates(rows),
+        *check_rates(rows, config.run_rate_hz),
         *check_views(rows),
         *check_duplicates(row.source.video for row in rows if row.source.video),
         *check_duplicates(row.source.pose for row in rows if row.source.pose),
@@ -170,21 +170,6 @@ def _check_lengths(animal: str, rows: Sequence[Row]) -> list[Finding]:
             )
             remedy = "correct recordings.csv, or look at the poses"
             findings.append(Finding("warning", animal, what, remedy, "one-id"))
-    return findings
-
-
-def check_rates(rows: Sequence[Row]) -> list[Finding]:
-    """Have all recordings about the same frame rate?"""
-    rates = {row.name: row.examined.rate_hz for row in rows if row.examined.rate_hz}
-    if not rates:
-        return []
-    usual = float(np.median([*rates.values()]))
-    findings = []
-    for name, rate in rates.items():
-        if max(rate / usual, usual / rate) > _RATE_RATIO:
-            what = f"{rate:.4g} frames/s, the others about {usual:.4g}"
-            remedy = "a clip of a given number of frames lasts longer or shorter in it"
-            findings.append(Finding("warning", name, what, remedy, "rates-differ"))
     return findings
 
 

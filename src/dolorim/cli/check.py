@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 _COLORS = {"error": "red", "warning": "yellow", "note": "dim"}
 _WIDTH = 200  # columns of the tables if stdout is not a terminal
 _READ = settings_flags(
-    *STUDY_FILES, *LABEL_FILES, *LABEL_TIMES, *POSES, "rate_hz", "body_length_px", "allow_damaged"
+    *STUDY_FILES,
+    *LABEL_FILES,
+    *LABEL_TIMES,
+    *POSES,
+    "rate_hz",
+    "run_rate_hz",
+    "body_length_px",
+    "allow_damaged",
 )
 
 

@@ -73,7 +73,8 @@ def _train(approach: str, files: Options, extra: Options, examples: tuple[str, .
 _EXAMPLE = "--videos study/Videos --annotations study/Annotations"
 _VIDEO_FILES = {k: v for k, v in _STUDY_FILES.items() if not k.startswith("--dlc")}
 _CLIP = {
-    "--clip_length N": "frames that one decision sees (16)",
+    "--clip_length N": "frames that one decision sees (16); --clip_s S gives it in seconds",
+    "--run_rate_hz N": "frames per second that the network sees (the study's middle rate)",
     "--visual motion_features": "no convolutions, for very few bouts per behavior",
     "--body_length_px X": "length of a stretched animal, if one camera took all videos",
 }

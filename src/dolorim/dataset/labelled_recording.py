@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,19 +11,54 @@ from dolorim.pose.features import REACH, FeatureKind, feature_names, pose_featur
 from dolorim.pose.pose import NO_SKELETON, Skeleton
 from dolorim.pose.pose_track import PoseTrack
 from dolorim.video.cache import CachedVideo
+from dolorim.video.time_grid import TimeGrid
 
 
 @dataclass(frozen=True)
 class LabelledRecording:
     """A labelled recording with its cached video and its pose; one of the two may be missing.
 
-    `features` `(time, width)` are those of a frozen visual encoder, if they have been computed.
+    `features` `(time, width)` are those of a frozen visual encoder, if they have been computed. On
+    a `grid`, everything is about its steps, and `filmed` holds the labels of the frames.
     """
 
     recording: Recording
     video: CachedVideo | None = None
     track: PoseTrack | None = None
     features: np.ndarray | None = None
+    grid: TimeGrid | None = None
+    filmed: Recording | None = None
+
+    def on_grid(self, grid: TimeGrid) -> LabelledRecording:
+        """The recording as the steps of a grid show it: a step has the label of its frame."""
+        labels = self.recording.labels[grid.frames]
+        trials = []
+        for trial in self.recording.trials:
+            start, stop = grid.span(trial.start, trial.stop)
+            trials.append(replace(trial, start=start, stop=stop))
+        track = self.track
+        return replace(
+            self,
+            recording=replace(self.recording, labels=labels, trials=tuple(trials)),
+            video=None if self.video is None else self.video.on_grid(grid),
+            track=None if track is None else track.resampled(grid.places, grid.rate_hz),
+            grid=grid,
+            filmed=self.recording,
+        )
+
+    @property
+    def on_frames(self) -> Recording:
+        """The labels of the frames as they were filmed."""
+        return self.recording if self.filmed is None else self.filmed
+
+    @property
+    def frame_s(self) -> np.ndarray:
+        """Time of each frame as it was filmed `(frames,)`."""
+        return self.time_s if self.grid is None else self.grid.frame_s
+
+    def by_frame(self, by_step: np.ndarray) -> np.ndarray:
+        """What was decided on the steps `(time, ...)`, on the frames `(frames, ...)`."""
+        return by_step if self.grid is None else by_step[self.grid.steps]
 
     @property
     def n_frames(self) -> int:
@@ -32,6 +67,8 @@ class LabelledRecording:
     @property
     def time_s(self) -> np.ndarray:
         """Time of each frame `(time,)`: its timestamp; without a video, its index over the rate."""
+        if self.grid is not None:
+            return self.grid.time_s
         if self.video is not None:
             return self.video.time_s
         assert self.track is not None

@@ -14,6 +14,7 @@ from dolorim.core.wording import counted
 from dolorim.core.workers import usual_workers
 from dolorim.dataset.extract import extract
 from dolorim.dataset.labelled_recording import LabelledRecording
+from dolorim.dataset.run_rate import at_rate, rate_of_study
 from dolorim.dataset.study import Source, Study, open_study
 from dolorim.labels.ethogram import UNLABELED
 from dolorim.labels.gaps import warn_of_gaps
@@ -29,11 +30,12 @@ from dolorim.video.reader import probe, promised_frames
 
 @dataclass(frozen=True)
 class StudyDataset:
-    """The labelled recordings of a study with their frames and points."""
+    """The labelled recordings of a study with their frames and points, seen at `rate_hz`."""
 
     study: Study
     labelled: tuple[LabelledRecording, ...]
     lengths: BodyLengths = NO_LENGTHS
+    rate_hz: float | None = None
 
     def part(self, animals: Sequence[str]) -> list[LabelledRecording]:
         """The recordings of some animals."""
@@ -100,8 +102,8 @@ def load_dataset(config: Config, lengths: BodyLengths | None = None) -> StudyDat
     """Open the study, fill the cache, read the poses, and assign labels to frames.
 
     Everything that is left out is reported. If only keypoints are learned, recordings with a pose
-    take part with all frames unlabelled. `lengths` are the body lengths of a run; without them,
-    they are measured in the videos of the study.
+    take part with all frames unlabelled. `lengths` are the body lengths of a run, whose settings
+    name its rate; without them, both are measured in the recordings of the study.
 
     Raises `UserError` if nothing is left to learn from.
     """
@@ -110,6 +112,7 @@ def load_dataset(config: Config, lengths: BodyLengths | None = None) -> StudyDat
         tell = say if finding.severity == "note" else warn
         tell(str(finding))
     sources = _sources_to_learn_from(study, config)
+    is_measured = lengths is None
     if lengths is None:
         lengths = measure_study(config, study)
     recordings = _load_recordings(study, sources, config, lengths)
@@ -118,7 +121,10 @@ def load_dataset(config: Config, lengths: BodyLengths | None = None) -> StudyDat
             f"{config.data.annotations}: no frame of any recording is labelled; "
             "see the warnings above"
         )
-    dataset = StudyDataset(study, tuple(recordings), lengths)
+    rate_hz = config.data.run_rate_hz
+    if is_measured:
+        rate_hz = rate_of_study(recordings, rate_hz)
+    dataset = StudyDataset(study, tuple(at_rate(recordings, rate_hz)), lengths, rate_hz)
     if wants_pose(config):
         _say_poses(dataset, config)
     return dataset

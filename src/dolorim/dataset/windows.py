@@ -74,7 +74,7 @@ class Windows(Dataset[Batch]):
             halo = input_spec.visual
             with_halo = _with_halo(at, halo.before, halo.after, spec.speed)
             frames = np.clip(np.round(with_halo).astype(np.int64), first, last)
-            item["frames"] = torch.from_numpy(_take(recording.video.images, frames))
+            item["frames"] = torch.from_numpy(recording.video.pictures(frames))
             item["crop_centers"] = torch.from_numpy(recording.video.centers[frames])
         if input_spec.pose is not None or input_spec.points:
             item |= self._pose(recording, spec, at, first, last, rng)
@@ -227,12 +227,3 @@ def _with_halo(at: np.ndarray, before: int, after: int, speed: float) -> np.ndar
     head = at[0] - speed * np.arange(before, 0, -1)
     tail = at[-1] + speed * np.arange(1, after + 1)
     return np.concatenate([head, at, tail])
-
-
-def _take(images: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """Frames by index; neighbors are read as one slice, which is several times faster on disk."""
-    # A few frames more than needed still cost less than reading one by one.
-    low, high = int(frames.min()), int(frames.max()) + 1
-    if high - low <= 2 * len(frames):
-        return np.asarray(images[low:high])[frames - low]
-    return images[frames]

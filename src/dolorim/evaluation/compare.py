@@ -85,8 +85,10 @@ def _compared(
 ) -> dict[str, Any]:
     ethogram = one.read_ethogram()
     _refuse_other_classes(one, two)
-    scored_one = read_scored(one.predictions(parts[0]), ethogram)
-    scored_two = read_scored(two.predictions(parts[1]), ethogram)
+    # Both on the time grid of the first: runs of different rates have seen other frames.
+    rate_hz = one.read_config().data.run_rate_hz
+    scored_one = read_scored(one.predictions(parts[0]), ethogram, rate_hz)
+    scored_two = read_scored(two.predictions(parts[1]), ethogram, rate_hz)
     for run, scored, other in ((one, scored_one, scored_two), (two, scored_two, scored_one)):
         lacking = sorted(other.keys() - scored.keys())
         if lacking:

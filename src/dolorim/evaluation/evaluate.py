@@ -29,6 +29,7 @@ from dolorim.labels.predictions import Predictions
 from dolorim.metrics.keypoints import keypoint_scores
 from dolorim.metrics.summary import Scored, summarize
 from dolorim.terminal import progress
+from dolorim.video.time_grid import time_grid
 
 
 def evaluate_recordings(
@@ -71,20 +72,22 @@ def _write_scored(
     folder: Path,
 ) -> None:
     """Write what `read_scored` reads back: a recording's predictions, and its true labels."""
-    recording = labelled.recording
-    meta = {
+    recording = labelled.on_frames
+    meta: dict[str, Any] = {
         "dolorim": __version__,
         "run": str(run.path),
         "video": str(recording.file),
         "animal": recording.animal,
         "trials": [[t.start, t.stop] for t in recording.trials],
     }
+    if labelled.grid is not None:
+        meta["seen_at_hz"] = labelled.grid.rate_hz
     predictions = Predictions(
         recording.name,
         ethogram.classes,
-        _decoded(labelled, probabilities, decoder),
-        decoder.calibrated(probabilities),
-        labelled.time_s,
+        labelled.by_frame(_decoded(labelled, probabilities, decoder)),
+        labelled.by_frame(decoder.calibrated(probabilities)),
+        labelled.frame_s,
         meta,
     )
     write_predictions(folder, predictions)
@@ -99,7 +102,8 @@ def score(
 ) -> dict[str, Any]:
     """All figures of one split, as `metrics.json` holds them.
 
-    `probabilities` `(time, classes)` are those of the network, one array per recording.
+    `probabilities` `(time, classes)` are those of the network, one array per recording. Frames are
+    those of the run's time grid, so that a recording counts by its time and not by its frame rate.
     """
     decoded, plain = [], []
     for one, network_output in zip(labelled, probabilities, strict=True):
@@ -126,8 +130,12 @@ def _figures(
     return figures
 
 
-def read_scored(folder: Path, ethogram: Ethogram) -> dict[str, Scored]:
+def read_scored(
+    folder: Path, ethogram: Ethogram, rate_hz: float | None = None
+) -> dict[str, Scored]:
     """Truth and calibrated predictions that `evaluate_recordings` wrote to a folder, by recording.
+
+    They are on the time grid of `rate_hz`; without it, on that of the run that was evaluated.
 
     Raises `UserError` where there are none, and where the files do not say which animals they show.
     """
@@ -143,7 +151,7 @@ def read_scored(folder: Path, ethogram: Ethogram) -> dict[str, Scored]:
                 where=path,
                 remedy="evaluate the run again",
             )
-        scored[name] = Scored(
+        on_frames = Scored(
             str(meta["animal"]),
             truth,
             predictions.labels,
@@ -151,9 +159,27 @@ def read_scored(folder: Path, ethogram: Ethogram) -> dict[str, Scored]:
             predictions.time_s,
             [(int(start), int(stop)) for start, stop in meta["trials"]],
         )
+        scored[name] = _at_rate(on_frames, rate_hz or meta.get("seen_at_hz"))
     if not scored:
         raise UserError("holds no scored recordings", where=folder, remedy="evaluate the run again")
     return scored
+
+
+def _at_rate(scored: Scored, rate_hz: float | None) -> Scored:
+    """A recording as the steps of a grid show it, so that it counts by its time."""
+    assert scored.time_s is not None
+    assert scored.probabilities is not None
+    grid = time_grid(scored.time_s, rate_hz)
+    if grid is None:
+        return scored
+    return dataclasses.replace(
+        scored,
+        truth=scored.truth[grid.frames],
+        predicted=scored.predicted[grid.frames],
+        probabilities=scored.probabilities[grid.frames],
+        time_s=grid.time_s,
+        borders=[grid.span(start, stop) for start, stop in scored.borders],
+    )
 
 
 def _decoded(

@@ -15,6 +15,7 @@ from dolorim.config import Config, ModelConfig
 from dolorim.core.clock import rate_of
 from dolorim.core.errors import UserError
 from dolorim.dataset.labelled_recording import InputSpec, LabelledRecording
+from dolorim.dataset.run_rate import at_rate, rate_of_study
 from dolorim.dataset.study import open_study
 from dolorim.inference.hardware import pick_device, pick_precision
 from dolorim.inference.input_spec import input_spec_of
@@ -56,7 +57,7 @@ def with_features(
     with progress("computing features", sum(f.n_frames for f in labelled)) as bar:
         for one in labelled:
             assert one.video is not None
-            path = feature_file(one.video, f"{key}-{_pose_key(one, input_spec)}")
+            path = feature_file(one.video, f"{key}-{_recording_key(one, input_spec)}")
             try:
                 with contextlib.nullcontext() if path.exists() else alone_with(path):
                     if not path.exists():
@@ -115,6 +116,7 @@ def compute_features(
         labelled.append(
             LabelledRecording(empty, video, None if track is None else track.on(video.n_frames))
         )
+    labelled = at_rate(labelled, rate_of_study(labelled, config.data.run_rate_hz))
     skeleton = next((f.track.skeleton for f in labelled if f.track is not None), NO_SKELETON)
     model = build_recognizer(config.model, 2, skeleton, config.data.image_size)
     assert isinstance(model.visual, Pretrained)
@@ -133,8 +135,10 @@ def encoder_key(encoder: Vit2d | VideoMae3d, config: Config) -> str:
     return digest.hexdigest()[:16]
 
 
-def _pose_key(labelled: LabelledRecording, input_spec: InputSpec) -> str:
-    """What the features depend on of the pose: where its keypoints are."""
-    if not input_spec.points or labelled.track is None:
-        return "plain"
-    return hashlib.sha256(np.ascontiguousarray(labelled.track.points).tobytes()).hexdigest()[:16]
+def _recording_key(labelled: LabelledRecording, input_spec: InputSpec) -> str:
+    """What the features depend on beside the video: the pose's keypoints and the time grid."""
+    key = "plain"
+    if input_spec.points and labelled.track is not None:
+        points = np.ascontiguousarray(labelled.track.points)
+        key = hashlib.sha256(points.tobytes()).hexdigest()[:16]
+    return key if labelled.grid is None else f"{key}-{labelled.grid.rate_hz:g}hz"

@@ -290,7 +290,7 @@ def blocks_of(video: CachedVideo, size: int = 256) -> Iterator[Crops]:
     """A cached video as blocks of crops, like those of a video that is being decoded."""
     for start in range(0, video.n_frames, size):
         part = slice(start, start + size)
-        images = np.asarray(video.images[part])
+        images = video.pictures(np.arange(start, min(start + size, video.n_frames)))
         yield Crops(start, images, video.centers[part], video.time_s[part], video.angles_rad[part])
 
 

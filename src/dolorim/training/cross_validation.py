@@ -7,7 +7,6 @@ import shutil
 
 from dolorim.config import Config
 from dolorim.core.errors import UserError
-from dolorim.dataset.loading import load_dataset
 from dolorim.dataset.splits import Split, fold_animals
 from dolorim.evaluation.calibrate_conformal import calibrate
 from dolorim.evaluation.evaluate import score_folds
@@ -15,7 +14,7 @@ from dolorim.inference.run_folder import RunFolder
 from dolorim.terminal import say
 from dolorim.training.fit import trains_on_several
 from dolorim.training.model_card import write_model_card
-from dolorim.training.prepare import frames_by_animal
+from dolorim.training.prepare import frames_by_animal, load_to_train
 from dolorim.training.train import train_on
 
 
@@ -40,7 +39,7 @@ def cross_validate(config: Config, run: RunFolder, folds: int | None) -> RunFold
             "folds are trained on one device, one after the other; leave out --devices and "
             "--num_nodes"
         )
-    dataset = load_dataset(config)
+    config, dataset = load_to_train(config)
     counts = frames_by_animal(dataset)
     val = None if settings.val_animals is None else ()
     n_folds = len(counts) if folds is None else folds

@@ -18,6 +18,7 @@ from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.trials import Recording
 from dolorim.metrics.trust_text import trust_sentences
+from dolorim.video.time_grid import LEAST_SHARE
 
 _LIBRARIES = ("torch", "lightning", "av", "numpy", "scipy")
 
@@ -56,10 +57,17 @@ def write_model_card(
 
 
 def _first_sentence(config: Config, ethogram: Ethogram) -> str:
-    model = config.model
-    return (
+    model, rate_hz = config.model, config.data.run_rate_hz
+    sentence = (
         f"A dolorim `{config.approach}` model ({model.model_type}, clips of {model.clip_length} "
         f"frames) that distinguishes {len(ethogram)} behaviors: {', '.join(ethogram.classes)}."
+    )
+    if rate_hz is None:
+        return sentence
+    return (
+        f"{sentence} It sees {rate_hz:.4g} frames/s: recordings at another rate are resampled, and "
+        f"below {LEAST_SHARE * rate_hz:.3g} frames/s fast movements are not in them. Frames are "
+        "counted at this rate here."
     )
 
 

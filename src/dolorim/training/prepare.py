@@ -13,7 +13,8 @@ from dolorim.config import Config
 from dolorim.core.errors import UserError
 from dolorim.dataset.augmentation import augment, settle
 from dolorim.dataset.labelled_recording import InputSpec, LabelledRecording
-from dolorim.dataset.loading import StudyDataset, learns_points_alone
+from dolorim.dataset.loading import StudyDataset, learns_points_alone, load_dataset
+from dolorim.dataset.run_rate import with_rate
 from dolorim.dataset.splits import Split, split_animals
 from dolorim.dataset.windows import Batch, Windows, pose_statistics
 from dolorim.inference.backbone_features import needs_only_features, with_features
@@ -27,6 +28,21 @@ from dolorim.terminal import detail, say
 from dolorim.training.drawn_shares import prior_decoder, sampler_for
 from dolorim.training.loaders import Loaders, make_loaders
 from dolorim.training.module import Learner, inputs_of
+
+
+def load_to_train(config: Config) -> tuple[Config, StudyDataset]:
+    """The study to train on, and the settings with the rate that it gives the run.
+
+    Raises `UserError` if nothing can be learned from.
+    """
+    warm_start = config.train.warm_start
+    if warm_start is not None and config.data.run_rate_hz is None:
+        # The weights to start from know movements at this rate.
+        before_hz = RunFolder(warm_start).read_config().data.run_rate_hz
+        data = dataclasses.replace(config.data, run_rate_hz=before_hz)
+        config = dataclasses.replace(config, data=data)
+    dataset = load_dataset(config)
+    return with_rate(config, dataset.rate_hz), dataset
 
 
 def frames_by_animal(dataset: StudyDataset) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ import json
 from dolorim.config import Config
 from dolorim.core.clock import rate_of
 from dolorim.core.errors import FinishedElsewhere, UserError
-from dolorim.dataset.loading import StudyDataset, learns_points_alone, load_dataset
+from dolorim.dataset.loading import StudyDataset, learns_points_alone
 from dolorim.dataset.splits import Split
 from dolorim.evaluation.calibrate_conformal import calibrate
 from dolorim.evaluation.evaluate import evaluate_held_out
@@ -26,7 +26,7 @@ from dolorim.training.fit import fit, make_trainer, read_checkpoint, trains_on_s
 from dolorim.training.fit_decoder import fit_decoder
 from dolorim.training.model_card import write_model_card
 from dolorim.training.module import Learner
-from dolorim.training.prepare import prepare, split_dataset
+from dolorim.training.prepare import load_to_train, prepare, split_dataset
 from dolorim.training.summary import say_summary
 
 
@@ -37,7 +37,7 @@ def train(config: Config, run: RunFolder) -> RunFolder:
     """
     if trains_on_several(config.train) and not is_first_process():
         console.quiet = True
-    dataset = load_dataset(config)
+    config, dataset = load_to_train(config)
     return train_on(config, run, dataset, split_dataset(config, dataset))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from dolorim.video.picture_size import PictureSize, describe_sizes
 from dolorim.video.reader import VideoInfo, promised_frames
+from dolorim.video.time_grid import frame_rate
 
 
 def describe_oddities(
@@ -20,6 +21,7 @@ def describe_oddities(
     texts = {
         "cut-off": _describe_cut_off(info, len(time_s), damaged),
         "rate-assumed": _describe_rate(info),
+        "rate-unknown": _describe_no_rate(time_s),
         "times-backward": _describe_order(time_s),
         "size-changes": describe_sizes(sizes),
     }
@@ -45,6 +47,16 @@ def _describe_rate(info: VideoInfo) -> str | None:
         f"has no timestamps and does not state its frame rate, so {info.header_rate_hz:g} frames/s "
         f"are assumed for all times; give it its true rate, for example with "
         f"ffmpeg -framerate 30 -i IN -crf 10 OUT.mp4"
+    )
+
+
+def _describe_no_rate(time_s: np.ndarray) -> str | None:
+    """A sentence about frames that are all shown at one time."""
+    if len(time_s) < 2 or frame_rate(time_s) is not None:
+        return None
+    return (
+        "the times of its frames tell no frame rate, so frames are taken as they come; convert it "
+        "again from its source with the camera's rate"
     )
 
 

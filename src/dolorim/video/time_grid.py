@@ -18,7 +18,7 @@ _ALIKE = 0.05  # relative difference of rates within which nothing is resampled
 _ROUNDING_S = 1.01e-3  # Matroska rounds timestamps to whole milliseconds
 _UNEVEN_SHARE = 0.05  # of the steps between frames: with more odd ones, a rate is not steady
 _PAUSE_S = 1.0  # a longer gap is a pause, in which the camera saw nothing that could be shown
-_TOO_SLOW = 0.6  # share of the run's rate below which fast movements are not in a video
+LEAST_SHARE = 0.6  # of the run's rate; fast movements are not in a slower video
 _TOO_FAST = 8.0  # times the run's rate above which the times of a file are doubtful
 
 
@@ -37,7 +37,7 @@ class FrameRate:
     def __str__(self) -> str:
         if self.varies:
             return f"{self.slowest_hz:.3g} to {self.fastest_hz:.3g} frames/s"
-        return f"{self.mean_hz:.4g} frames/s"
+        return f"{self.mean_hz:.3g} frames/s"
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +174,7 @@ def _nearest(wanted_s: np.ndarray, times_s: np.ndarray) -> np.ndarray:
 
 def is_too_slow(filmed: FrameRate, rate_hz: float) -> bool:
     """Is a recording so slow that movements a run at `rate_hz` knows are not in it?"""
-    return filmed.mean_hz < _TOO_SLOW * rate_hz
+    return filmed.mean_hz < LEAST_SHARE * rate_hz
 
 
 def is_too_fast(filmed: FrameRate, rate_hz: float) -> bool:
