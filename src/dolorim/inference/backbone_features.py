@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 
 
 def needs_only_features(config: ModelConfig) -> bool:
-    """Can heads be trained on stored features? Where the encoder never learns and nothing else
-    looks at pictures.
+    """Can heads be trained on stored features?
+
+    They can where the encoder never learns and nothing else looks at pictures.
     """
     pretrained = config.visual in ("vit_2d", "videomae2_3d")
     return pretrained and config.freeze_backbone_epochs < 0 and config.tasks == "action_only"
@@ -47,81 +48,101 @@ def needs_only_features(config: ModelConfig) -> bool:
 def with_features(
     labelled: Sequence[LabelledRecording], model: Recognizer, input_spec: InputSpec, config: Config
 ) -> list[LabelledRecording]:
-    """The same recordings with the features of the model's visual encoder, computed where they
-    are not stored yet.
+    """The same recordings with the output of the model's visual encoder, `(time, width)` float16.
+
+    It is computed where it is not stored yet. Raises `UserError` where it cannot be written.
     """
-    assert isinstance(model.visual, Pretrained)
-    key = encoder_key(model.visual, config)
-    predictor: Predictor | None = None
-    found = []
+    store = _FeatureStore(model, input_spec, config)
+    recordings = []
     with progress("computing features", sum(f.n_frames for f in labelled)) as bar:
         for one in labelled:
-            assert one.video is not None
-            path = feature_file(one.video, f"{key}-{_recording_key(one, input_spec)}")
-            try:
-                with contextlib.nullcontext() if path.exists() else alone_with(path):
-                    if not path.exists():
-                        if predictor is None:
-                            say(
-                                f"computing the features of {config.model.visual} once, of "
-                                "pictures as they are"
-                            )
-                            device = pick_device(config.train.accelerator)
-                            predictor = Predictor(model, input_spec, device, config.train.precision)
-                        parts = [
-                            *predictor.features(blocks_of(one.video), one.track, one.video.side_px)
-                        ]
-                        np.save(path.with_suffix(".part.npy"), np.concatenate(parts))
-                        path.with_suffix(".part.npy").replace(path)
-            except OSError as error:
-                raise UserError(
-                    f"{path}: cannot be written ({error.strerror}); choose another --cache DIR"
-                ) from None
-            found.append(
-                dataclasses.replace(one, features=np.load(path, mmap_mode="r", allow_pickle=False))
-            )
+            recordings.append(dataclasses.replace(one, features=store.features_of(one)))
             bar(one.n_frames)
-    return found
+    return recordings
+
+
+class _FeatureStore:
+    """The features of one encoder, each beside the frame cache of its video."""
+
+    def __init__(self, model: Recognizer, input_spec: InputSpec, config: Config) -> None:
+        assert isinstance(model.visual, Pretrained)
+        self.model, self.input_spec, self.config = model, input_spec, config
+        self.key = encoder_key(model.visual, config)
+        self._predictor: Predictor | None = None
+
+    def features_of(self, labelled: LabelledRecording) -> np.ndarray:
+        """Features `(time, width)` float16 of a recording, as a memory map."""
+        assert labelled.video is not None
+        path = feature_file(
+            labelled.video, f"{self.key}-{_recording_key(labelled, self.input_spec)}"
+        )
+        try:
+            if not path.exists():
+                with alone_with(path):
+                    # Another process may have computed them while this one waited.
+                    if not path.exists():
+                        self._compute(labelled, labelled.video, path)
+        except OSError as error:
+            raise UserError(
+                f"cannot be written ({error.strerror})",
+                where=path,
+                remedy="choose another --cache DIR",
+            ) from None
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def _compute(self, labelled: LabelledRecording, video: CachedVideo, path: Path) -> None:
+        if self._predictor is None:
+            visual = self.config.model.visual
+            say(f"computing the features of {visual} once, of pictures as they are")
+            settings = self.config.train
+            device = pick_device(settings.accelerator)
+            self._predictor = Predictor(self.model, self.input_spec, device, settings.precision)
+        parts = [*self._predictor.features(blocks_of(video), labelled.track, video.side_px)]
+        # Under another name at first, so that an interruption leaves no half file.
+        unfinished = path.with_suffix(".part.npy")
+        np.save(unfinished, np.concatenate(parts))
+        unfinished.replace(path)
 
 
 def compute_features(
     config: Config, videos: Sequence[CachedVideo], lengths: BodyLengths = NO_LENGTHS
 ) -> None:
-    """Store the features of a pretrained encoder for cached videos, as training with the same
-    settings reads them.
+    """Store the features of a pretrained encoder for cached videos.
+
+    Training with the same settings reads them. Raises `UserError` for settings with which it would
+    not.
     """
     if not needs_only_features(config.model):
         raise UserError(
-            "--features are those of a frozen pretrained network that tells behaviors alone; "
-            "choose --visual vit_2d or "
-            "videomae2_3d, with --tasks action_only"
+            "--features are those of a frozen pretrained network that recognizes behaviors alone; "
+            "choose --visual vit_2d or videomae2_3d, with --tasks action_only"
         )
-    poses = (
-        {s.video: s.pose for s in open_study(config.data).sources}
-        if config.model.pose != "none"
-        else {}
-    )
-    labelled = []
-    for video in videos:
-        pose = poses.get(video.video)
-        data = lengths.for_pose(config.data, video.video)
-        track = (
-            read_track(pose, data, config.model.pose == "generic", rate_of(video.time_s))
-            if pose
-            else None
-        )
-        empty = Recording(
-            video.video.stem, "", np.full(video.n_frames, UNLABELED, np.int16), file=video.video
-        )
-        labelled.append(
-            LabelledRecording(empty, video, None if track is None else track.on(video.n_frames))
-        )
+    poses: dict[Path, Path | None] = {}
+    if config.model.pose != "none":
+        poses = {s.video: s.pose for s in open_study(config.data).sources if s.video is not None}
+    labelled = [_unlabelled(video, poses.get(video.video), config, lengths) for video in videos]
     labelled = at_rate(labelled, rate_of_study(labelled, config.data.run_rate_hz))
     skeleton = next((f.track.skeleton for f in labelled if f.track is not None), NO_SKELETON)
+    # The heads do not matter for the encoder's output: two classes stand for any number.
     model = build_recognizer(config.model, 2, skeleton, config.data.image_size)
     assert isinstance(model.visual, Pretrained)
     say(f"{config.model.visual}: {load_encoder(model.visual, config.model.encoder_weights)}")
     with_features(labelled, model, input_spec_of(model, config.model, skeleton), config)
+
+
+def _unlabelled(
+    video: CachedVideo, pose: Path | None, config: Config, lengths: BodyLengths
+) -> LabelledRecording:
+    """A cached video with its pose, and no labels."""
+    track = None
+    if pose is not None:
+        data = lengths.for_pose(config.data, video.video)
+        generic = config.model.pose == "generic"
+        track = read_track(pose, data, generic, rate_of(video.time_s)).on(video.n_frames)
+    labels = np.full(video.n_frames, UNLABELED, np.int16)
+    return LabelledRecording(
+        Recording(video.video.stem, "", labels, file=video.video), video, track
+    )
 
 
 def encoder_key(encoder: Vit2d | VideoMae3d, config: Config) -> str:

@@ -21,8 +21,9 @@ def pick_device(accelerator: str = "auto") -> torch.device:
 
 
 def pick_precision(asked: str, device: torch.device) -> Precision:
-    """`auto` is bf16 where the hardware computes in it, else 32 bits; emulated bf16 is slower
-    than 32 bits.
+    """The precision asked for; `auto` is bf16 where the hardware computes in it.
+
+    Elsewhere it is 16 bits on a GPU and 32 bits on a CPU, because emulated bf16 is slower.
     """
     match asked:
         case "32" | "bf16" | "16":
@@ -33,17 +34,20 @@ def pick_precision(asked: str, device: torch.device) -> Precision:
 
 
 def is_first_process() -> bool:
-    """Of the processes that train together, is this the one that writes and talks? The launchers'
-    variables tell.
+    """Of the processes that train together, is this the one that writes files and messages?
+
+    The variables that launchers set tell.
     """
     ranks = ("RANK", "SLURM_PROCID", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK")
     return all(os.environ.get(name, "0") in ("", "0") for name in ranks)
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[None]:
+    """A context in which a network computes with this precision."""
     if precision == "32":
         return contextlib.nullcontext()
-    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    return torch.autocast(device.type, dtype)
 
 
 def _cpu_has_bf16() -> bool:

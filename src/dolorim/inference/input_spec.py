@@ -9,14 +9,11 @@ from dolorim.pose.pose import Skeleton
 
 
 def input_spec_of(model: Recognizer, config: ModelConfig, skeleton: Skeleton) -> InputSpec:
-    visual, pose = (
-        None if stream is None else Halo(stream.before, stream.after)
-        for stream in (model.visual, model.pose)
-    )
-    sees_points = visual is not None and bool(skeleton.keypoints) and skeleton.animals == 1
+    """The frames of context, pose features, and points that a network has to be given."""
+    sees_points = model.visual is not None and bool(skeleton.keypoints) and skeleton.animals == 1
     return InputSpec(
-        visual,
-        pose,
+        None if model.visual is None else Halo(model.visual.before, model.visual.after),
+        None if model.pose is None else Halo(model.pose.before, model.pose.after),
         "graph" if config.pose == "none" else config.pose,
         skeleton,
         points=sees_points and (model.pose is not None or model.keypoints is not None),

@@ -51,21 +51,17 @@ def find_inputs(
         return [PredictInput(v, s) for v, s in zip(videos, stems, strict=True)]
     poses_alone = config.model.visual == "none"
     poses = _find_poses(videos, pose_places(places, dlc), poses_alone)
+    if poses_alone and not poses:
+        raise UserError(
+            f"no pose file belongs to any of the {len(videos)} videos (looked for {LOOKED_FOR})",
+            where=dlc,
+        )
     recordings = []
     for video, stem in zip(videos, stems, strict=True):
         pose = poses.get(video)
-        if not poses_alone:
-            recordings.append(PredictInput(video, stem, pose))
-        elif pose is not None:
-            recordings.append(PredictInput(pose, stem, pose))
-        else:
-            # The batch counts it among the failed ones.
-            recordings.append(PredictInput(video, stem))
-    if poses_alone and not poses:
-        raise UserError(
-            f"{dlc}: no pose file belongs to any of the {len(videos)} videos "
-            f"(looked for {LOOKED_FOR})"
-        )
+        # Without a pose, the video stays in the list, so that a batch counts it among the failed.
+        file = pose if poses_alone and pose is not None else video
+        recordings.append(PredictInput(file, stem, pose))
     return recordings
 
 

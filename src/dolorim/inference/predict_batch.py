@@ -39,8 +39,9 @@ _PART_UNITS = 32
 
 @dataclass
 class BatchResult:
-    """The outcome of a batch, by file: done, skipped (done before), damaged and failed, with
-    reasons.
+    """The outcome of a batch, by file.
+
+    Files are done, skipped (done before), damaged, or failed; the last two come with reasons.
     """
 
     done: list[Path] = field(default_factory=list)
@@ -68,8 +69,7 @@ def predict_videos(
     options: PredictOptions = PredictOptions(),  # noqa: B008 - frozen
     part_units: int = _PART_UNITS,
 ) -> BatchResult:
-    """Label recordings and write their files to `out`. One that fails is reported; the others go
-    on.
+    """Label recordings and write their files to `out`. One that fails does not stop the others.
 
     `to_check.csv` lists the bouts of all recordings that a person should look at first. Where
     several workers share the work, a long video is divided into parts of `part_units` units.
@@ -93,29 +93,52 @@ def predict_videos(
     results = spread(make_worker, tasks, workers, options.engine, options.address)
     with progress("labelling videos", len(recordings)) as bar:
         for task, result in results:
+            recording = task
             if isinstance(task, VideoPart):
-                recording, video = task.recording, shared[task.recording]
-                assert not isinstance(result, RecordingResult)
-                video.results[task] = result
-                if len(video.results) < len(video.parts):
-                    continue
-                result = _write_joined(setup, recording, shared.pop(recording))
-                if result is None:
+                recording = task.recording
+                result = _take_part(setup, task, result, shared)
+                if result is None and recording not in shared:
                     # The parts do not fit together, so the video is predicted as a whole.
                     tasks.append(recording)
-                    continue
-            else:
-                recording = task
+            if result is None:
+                continue
+            assert isinstance(recording, PredictInput)
             assert isinstance(result, RecordingResult | Failed)
             _add_result(batch, recording, result, len(recordings))
             bar(1)
             bar.describe(f"labelling videos ({batch.frames:,} frames so far)")
-    available = {*batch.done, *batch.skipped}
-    if available:
-        stems = [recording.stem for recording in recordings if recording.file in available]
-        write_bouts_to_check(out, stems, run.read_ethogram().indicator)
+    _write_to_check(setup, recordings, {*batch.done, *batch.skipped})
     batch.seconds["all"] = time.perf_counter() - started
     return batch
+
+
+def _take_part(
+    setup: PredictSetup,
+    part: VideoPart,
+    result: RecordingResult | RawPrediction | Failed | None,
+    shared: dict[PredictInput, _SharedVideo],
+) -> RecordingResult | Failed | None:
+    """Keep the prediction of a part, and write the whole video's files after the last one.
+
+    None before that, and where the parts do not fit together; then the video is not `shared` any
+    more.
+    """
+    assert not isinstance(result, RecordingResult)
+    video = shared[part.recording]
+    video.results[part] = result
+    if len(video.results) < len(video.parts):
+        return None
+    return _write_joined(setup, part.recording, shared.pop(part.recording))
+
+
+def _write_to_check(
+    setup: PredictSetup, recordings: Sequence[PredictInput], available: set[Path]
+) -> None:
+    """List the bouts that a person should look at first, over all predictions there are."""
+    stems = [recording.stem for recording in recordings if recording.file in available]
+    if stems:
+        indicator = setup.run.read_ethogram().indicator
+        write_bouts_to_check(setup.out, stems, indicator)
 
 
 def _check_options(setup: PredictSetup) -> None:

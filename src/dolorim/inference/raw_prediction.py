@@ -68,16 +68,20 @@ def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPredic
     for raw in usable:
         seconds.add_all(raw.seconds)
     filled = [raw for raw in usable if len(raw.time_s)]
-    keypoints = [raw.keypoints for raw in filled if raw.keypoints is not None]
     return RawPrediction(
         np.concatenate([raw.probabilities for raw in filled]),
         np.concatenate([raw.time_s for raw in filled]),
         damage=usable[-1].damage,
         inputs=usable[0].inputs,
         seconds=seconds,
-        keypoints=np.concatenate(keypoints) if keypoints else None,
+        keypoints=_joined_keypoints(filled),
         seen_length_px=usable[0].seen_length_px,
     )
+
+
+def _joined_keypoints(parts: Sequence[RawPrediction]) -> np.ndarray | None:
+    keypoints = [raw.keypoints for raw in parts if raw.keypoints is not None]
+    return np.concatenate(keypoints) if keypoints else None
 
 
 def _up_to_damage(

@@ -28,9 +28,8 @@ def spread(
     address: str | None = None,
 ) -> Iterator[tuple[T, R | Failed]]:
     """As `dolorim.core.workers.spread`, on this machine or in a Ray cluster."""
-    return local.spread(
-        make, waiting, workers, None if engine == "local" else _actors(make, address)
-    )
+    team = None if engine == "local" else _actors(make, address)
+    return local.spread(make, waiting, workers, team)
 
 
 def _actors(make: Callable[[int], Callable[[T], R]], address: str | None) -> Team:
@@ -65,7 +64,10 @@ def _actors(make: Callable[[int], Callable[[T], R]], address: str | None) -> Tea
 
 
 def _cluster(address: str | None) -> tuple[Any, dict[str, float]]:
-    """Ray, connected, and what one actor takes: a GPU where there are any, else two cores."""
+    """Ray, connected, and what one actor takes: a GPU where there are any, else two cores.
+
+    Raises `UserError` where Ray is not installed, and where there is no cluster at the address.
+    """
     if find_spec("ray") is None:
         raise UserError("--engine ray needs Ray; install it with: pip install 'dolorim[ray]'")
     ray: Any = import_module("ray")
@@ -76,14 +78,15 @@ def _cluster(address: str | None) -> tuple[Any, dict[str, float]]:
             raise UserError(
                 f"no Ray cluster at {address} ({error}); start one with: ray start --head"
             ) from None
-    there = ray.cluster_resources()
-    if there.get("GPU"):
+    if ray.cluster_resources().get("GPU"):
         return ray, {"num_gpus": 1, "num_cpus": 1}
-    return ray, {
-        "num_cpus": min(
-            _ACTOR_CORES, min(n["Resources"].get("CPU", 1) for n in ray.nodes() if n["Alive"])
-        )
-    }
+    # An actor must fit on the smallest machine, or it would wait forever.
+    cores = [node["Resources"].get("CPU", 1) for node in _machines(ray)]
+    return ray, {"num_cpus": min(_ACTOR_CORES, *cores)}
+
+
+def _machines(ray: Any) -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
 
 
 def how_many(engine: Engine, asked: int, address: str | None) -> int:
@@ -91,12 +94,12 @@ def how_many(engine: Engine, asked: int, address: str | None) -> int:
     if engine == "local" or asked:
         return max(1, asked)
     ray, options = _cluster(address)
-    there = ray.cluster_resources()
-    room = int(there["GPU"] if "num_gpus" in options else there["CPU"] // options["num_cpus"])
-    say(
-        f"{room} workers on {len([n for n in ray.nodes() if n['Alive']])} machines of the Ray "
-        "cluster"
-    )
+    resources = ray.cluster_resources()
+    if "num_gpus" in options:
+        room = int(resources["GPU"])
+    else:
+        room = int(resources["CPU"] // options["num_cpus"])
+    say(f"{room} workers on {len(_machines(ray))} machines of the Ray cluster")
     return max(1, room)
 
 
