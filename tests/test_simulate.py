@@ -20,6 +20,7 @@ from dolorim.simulate.camera import draw_cage, render
 from dolorim.simulate.mouse import REST, SHAKE, WALK, WITHDRAW, Mouse, draw_labels, move
 from dolorim.simulate.mouse import keypoints as true_points
 from dolorim.simulate.study import StudyPlan, draw_mouse, simulate_study, track
+from dolorim.video.frame_times import frame_times
 from dolorim.video.reader import FrameStream
 
 SMALL = StudyPlan(animals=2, trials=2, size_px=64, seed=5)
@@ -279,3 +280,36 @@ def test_a_study_can_be_written_into_a_folder_that_is_not_there_yet(tmp_path):
     )
     assert isinstance(folder, Path)
     assert len(list((folder / "Videos").glob("*.mp4"))) == 1
+
+
+def filmed(folder: Path, rate_hz: int, wander: float = 0.0) -> tuple[Path, np.ndarray]:
+    """The video and the labels of one small animal that is filmed for 3 s."""
+    plan = StudyPlan(
+        animals=1,
+        trials=1,
+        trial_length=3 * rate_hz,
+        rate_hz=rate_hz,
+        size_px=48,
+        seed=4,
+        motion_hz=600,
+        wander=wander,
+    )
+    study = simulate_study(folder, plan)
+    (video,) = (study / "Videos").iterdir()
+    (labels,) = (study / "Annotations").iterdir()
+    return video, np.loadtxt(labels, int, delimiter=",", skiprows=1)[:, 1]
+
+
+def test_an_animal_does_the_same_at_every_rate_of_the_camera(tmp_path: Path) -> None:
+    _, slow = filmed(tmp_path / "30", 30)
+    _, fast = filmed(tmp_path / "60", 60)
+    assert len(set(slow.tolist())) > 1
+    np.testing.assert_array_equal(fast[::2], slow)
+
+
+def test_the_rate_of_a_camera_may_wander(tmp_path: Path) -> None:
+    video, labels = filmed(tmp_path / "variable", 30, wander=1 / 3)
+    steps_s = np.diff(frame_times(video))
+    assert len(labels) == len(steps_s) + 1 == 90
+    assert steps_s.max() / steps_s.min() > 1.5
+    assert steps_s.sum() == pytest.approx(3, abs=0.1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,8 +25,7 @@ class Cage:
 
 def render(motion: Motion, mouse: Mouse, cage: Cage, frame: int) -> np.ndarray:
     """The picture `(size, size)` uint8 at a frame: animal over cage, then noise."""
-    one = slice(frame, frame + 1)
-    moment = Motion(*[getattr(motion, field.name)[one] for field in fields(Motion)])
+    moment = motion.at(slice(frame, frame + 1))
     spine = spine_of(moment)[0]
     snout = spine[-1:] + moment.mouth_shift[0]
     # The trunk is a row of discs, two for each point of the spine.

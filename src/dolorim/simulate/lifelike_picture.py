@@ -6,7 +6,7 @@ texture that moves and bends with the body.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -132,8 +132,7 @@ def picture(
     cos, sin = np.cos(heading), np.sin(heading)
     turn = np.array([[cos, sin], [-sin, cos]])  # rows of body coordinates to the room's
     here = motion.center[frame] / mouse.length_px
-    one = slice(frame, frame + 1)
-    moment = Motion(*[getattr(motion, field.name)[one] for field in fields(Motion)])
+    moment = motion.at(slice(frame, frame + 1))
     spine = spine_of(moment)[0] @ turn + here
     trunk = _Trunk.along_spine(spine, float(motion.stretch[frame]), looks.fatness)
     canvas = _Canvas(camera, frame, looks)

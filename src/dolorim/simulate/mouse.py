@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
@@ -75,6 +75,10 @@ class Motion:
     paws: np.ndarray  # (time, 4, 2) body lengths
     contact: np.ndarray  # (time, 4)
     mouth_shift: np.ndarray  # (time, 2) body lengths
+
+    def at(self, moments: np.ndarray | slice) -> Motion:
+        """The motion at some of its moments."""
+        return Motion(*[getattr(self, field.name)[moments] for field in fields(Motion)])
 
 
 def draw_labels(

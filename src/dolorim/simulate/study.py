@@ -27,7 +27,12 @@ _MISSING_RUN = 8  # mean length of a run of missing frames
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """How large the study is. `vigor` below 1 makes the movements of the paws harder to see."""
+    """How large the study is. `vigor` below 1 makes the movements of the paws harder to see.
+
+    Studies of the same seed and the same duration whose motion is drawn at the same `motion_hz`
+    (without it: `rate_hz`) show the same movements, at whatever `rate_hz` the camera films them. It
+    wanders by a share of `wander`: a third makes 30 frames/s 20 to 40.
+    """
 
     animals: int = 8
     trials: int = 4
@@ -37,6 +42,12 @@ class StudyPlan:
     vigor: float = 1.0
     seed: int = 0
     first: int = 0  # number of the first animal; 0 is 201M
+    motion_hz: float | None = None
+    wander: float = 0.0
+
+    @property
+    def n_frames(self) -> int:
+        return self.trials * self.trial_length
 
 
 def simulate_study(
@@ -82,14 +93,18 @@ def _simulate_animal(folder: Path, plan: StudyPlan, number: int) -> tuple[str, s
     animal, group = f"{201 + number}{sex}", ("CFA", "saline")[number // 2 % 2]
     name = f"sim_2023-10-25_{group}_{number + 1:03d}_{animal}_tracking"
     mouse = draw_mouse(plan, rng)
-    n_frames = plan.trials * plan.trial_length
-    labels = draw_labels(n_frames, plan.rate_hz, rng)
-    motion = move(labels, mouse, plan.size_px, plan.rate_hz, rng)
+    motion_hz = plan.motion_hz or plan.rate_hz
+    n_moments = round(plan.n_frames / plan.rate_hz * motion_hz)
+    behaviors = draw_labels(n_moments, motion_hz, rng)
+    moving = move(behaviors, mouse, plan.size_px, motion_hz, rng)
     cage = draw_cage(mouse, plan.size_px, rng)
+    time_s = _camera_times(plan, number)
+    motion = moving.at(np.minimum(np.round(time_s * motion_hz).astype(int), n_moments - 1))
+    labels = motion.labels
     path = folder / "Videos" / f"{name}.mp4"
     with VideoWriter(path, plan.size_px, plan.size_px, plan.rate_hz) as video:
-        for frame in range(n_frames):
-            video.write(render(motion, mouse, cage, frame))
+        for frame, at_s in enumerate(time_s.tolist()):
+            video.write(render(motion, mouse, cage, frame), at_s if plan.wander else None)
     unlabelled = 15 if number % 2 else 0
     for trial in range(plan.trials):
         start, stop = trial * plan.trial_length, (trial + 1) * plan.trial_length
@@ -99,6 +114,18 @@ def _simulate_animal(folder: Path, plan: StudyPlan, number: int) -> tuple[str, s
     points, likelihood = track(keypoints(motion, mouse), rng)
     write_dlc(folder / "DLC" / f"{name}{SCORER}.csv", SCORER, KEYPOINTS, points, likelihood)
     return f"{name}.mp4", animal, group
+
+
+def _camera_times(plan: StudyPlan, number: int) -> np.ndarray:
+    """When the camera takes each frame `(frames,)`, in seconds."""
+    if not plan.wander:
+        return np.arange(plan.n_frames) / plan.rate_hz
+    rng = np.random.default_rng([plan.seed, number, 1])
+    swing = np.sin(np.arange(plan.n_frames) * 2 * np.pi / 240 + rng.uniform(0, 2 * np.pi))
+    lengths_s = 1 / (1 + plan.wander * swing)
+    # The whole lasts as long as at a steady rate, so that it shows the same movements.
+    lengths_s *= plan.n_frames / plan.rate_hz / lengths_s.sum()
+    return np.cumsum(lengths_s) - lengths_s
 
 
 def draw_mouse(plan: StudyPlan, rng: np.random.Generator) -> Mouse:

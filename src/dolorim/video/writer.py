@@ -12,6 +12,8 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 
+_CLOCK = Fraction(1, 90_000)  # of a second, in which frames of an unsteady rate are timed
+
 
 class VideoWriter:
     """Writes frames to a file that appears when it is complete.
@@ -51,11 +53,15 @@ class VideoWriter:
         # there are cores. One thread also makes the smallest file.
         self._stream.codec_context.thread_count = 1
 
-    def write(self, image: np.ndarray) -> None:
-        """Append a frame."""
+    def write(self, image: np.ndarray, time_s: float | None = None) -> None:
+        """Append a frame, shown at `time_s` if the rate is not steady."""
         image = np.ascontiguousarray(image[: self._height, : self._width])
         frame = av.VideoFrame.from_ndarray(image, format="gray" if image.ndim == 2 else "rgb24")
         yuv = frame.reformat(format="yuv420p", dst_color_range="MPEG")
+        if time_s is not None:
+            if not self._stream.codec_context.is_open:
+                self._stream.codec_context.time_base = _CLOCK
+            yuv.pts, yuv.time_base = round(time_s / _CLOCK), _CLOCK
         self._container.mux(self._stream.encode(yuv))
 
     def close(self) -> None:

@@ -1,0 +1,166 @@
+"""Does a run that was trained at 30 frames/s label the same animals as well at other rates?
+
+    python -m benchmarks.frame_rates [--seeds 5] [--epochs 12] [--real] [--work DIR]
+
+Simulated: `dolorim train video` learns from six animals at 30 frames/s. Three others, filmed doing
+the same at 15 to 120 frames/s and at a rate that wanders from 20 to 40, are scored once on the
+run's time grid, and once with each frame as a step, as versions without a grid did. Real, with
+`--real`: the run labels the clips of `formalin/` (60 frames/s) and the same thinned to 30 frames/s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import RESULTS, machine, real_data, trained
+from dolorim.config import config_toml, read_config
+from dolorim.dataset.run_rate import with_rate
+from dolorim.evaluation.evaluate import evaluate_study
+from dolorim.evaluation.other_study import data_of_other_study
+from dolorim.inference.predict_batch import predict_videos
+from dolorim.inference.raw_prediction import PredictInput
+from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.prediction_files import read_predictions
+from dolorim.simulate.study import StudyPlan, simulate_study
+from dolorim.terminal import be_quiet
+from dolorim.video.reader import FrameStream
+from dolorim.video.writer import VideoWriter
+
+TRAINED, TESTED = 6, 3  # animals
+TRIALS, TRIAL_S = 4, 12
+MOTION_HZ = 600  # a multiple of all rates
+RATES_HZ = (15, 24, 25, 30, 50, 60, 120)
+VARIABLE = "20-40"
+FLAGS = "--image_size 64 --crop_scale 1.6 --test_animals none --accelerator cpu --quiet"
+
+
+def study(folder: Path, seed: int, rate_hz: int, first: int, animals: int, wander: float) -> Path:
+    """Simulated animals at a rate; those of one seed do the same at every rate."""
+    plan = StudyPlan(
+        animals=animals,
+        trials=TRIALS,
+        trial_length=TRIAL_S * rate_hz,
+        rate_hz=rate_hz,
+        size_px=160,
+        seed=seed,
+        first=first,
+        motion_hz=MOTION_HZ,
+        wander=wander,
+    )
+    return folder if folder.exists() else simulate_study(folder, plan)
+
+
+def run_of(work: Path, seed: int, epochs: int) -> RunFolder:
+    folder = study(work / f"train{seed}", seed, 30, 0, TRAINED, 0)
+    words = f"video --videos {folder / 'Videos'} --annotations {folder / 'Annotations'}"
+    words += f" --epochs {epochs} --seed {seed} --cache {work / 'cache'} {FLAGS}"
+    return trained(work / f"run{seed}", words.split())
+
+
+def without_grid(run: RunFolder) -> RunFolder:
+    """The same run as if it knew no rate."""
+    folder = run.path.with_name(f"{run.path.name}-without")
+    if not folder.exists():
+        shutil.copytree(run.path, folder)
+        config = with_rate(read_config(run.config), None)
+        (folder / "config.toml").write_text(config_toml(config), encoding="utf-8")
+    return RunFolder(folder)
+
+
+def scores(run: RunFolder, work: Path, seed: int) -> dict[str, dict[str, float]]:
+    """Macro-F1 and segment F1@50 of the same animals by the rate at which they were filmed."""
+    found = {}
+    cases = [(str(rate), rate, 0.0) for rate in RATES_HZ] + [(VARIABLE, 30, 1 / 3)]
+    for name, rate_hz, wander in cases:
+        filmed = study(work / f"test{seed}-{name}", seed, rate_hz, TRAINED, TESTED, wander)
+        settings = {"trial_length": TRIAL_S * rate_hz, "cache": work / "cache"}
+        data = data_of_other_study(run, filmed, settings)
+        figures = evaluate_study(run, data, work / "scored", seen_too=False)
+        found[name] = {
+            "macro_f1": round(figures["macro_f1"], 4),
+            "f1_50": round(figures["segments"]["f1_50"], 2),
+            "frames": figures["frames"],
+        }
+    return found
+
+
+def simulated(work: Path, seeds: int, epochs: int) -> dict[str, Any]:
+    by_seed = []
+    for seed in range(seeds):
+        run = run_of(work, seed, epochs)
+        on_grid = scores(run, work, seed)
+        without = scores(without_grid(run), work, seed)
+        by_seed.append({"seed": seed, "on_grid": on_grid, "without_grid": without})
+        print(json.dumps(by_seed[-1]), flush=True)
+    means: dict[str, Any] = {}
+    for name in by_seed[0]["on_grid"]:
+        ours = [one["on_grid"][name]["macro_f1"] for one in by_seed]
+        at_30 = [one["on_grid"]["30"]["macro_f1"] for one in by_seed]
+        without = [one["without_grid"][name]["macro_f1"] for one in by_seed]
+        means[name] = {
+            "macro_f1": round(float(np.mean(ours)), 3),
+            "minus_30": round(float(np.mean(np.subtract(ours, at_30))), 3),
+            "without_grid": round(float(np.mean(without)), 3),
+        }
+    return {"seeds": seeds, "epochs": epochs, "means": means, "by_seed": by_seed}
+
+
+def thinned(video: Path, folder: Path) -> Path:
+    """Every other frame of a clip at 60 frames/s, encoded again almost without loss."""
+    path = folder / f"{video.stem}.mp4"
+    if not path.exists():
+        frames = (frame for frame in FrameStream(video) if frame.index % 2 == 0)
+        first = next(frames)
+        height, width = first.gray.shape
+        with VideoWriter(path, width, height, 30, crf=8) as writer:
+            writer.write(first.gray)
+            for frame in frames:
+                writer.write(frame.gray)
+    return path
+
+
+def real(run: RunFolder, work: Path) -> dict[str, Any]:
+    """Share of frames with the same label at 60 frames/s and thinned to 30."""
+    same, total, shares = 0, 0, []
+    for video in sorted((real_data("formalin") / "Videos").iterdir()):
+        slow = thinned(video, work / "thinned")
+        labels = {}
+        for path in (video, slow):
+            out = work / "labels" / path.parent.name
+            predict_videos(run, [PredictInput(path, path.stem)], out)
+            labels[path] = read_predictions(out / f"{path.stem}.predictions.csv").labels
+        # A frame of the original goes with the thinned one that it shares a step with.
+        on_fast = labels[slow].repeat(2)[: len(labels[video])]
+        equal = on_fast == labels[video][: len(on_fast)]
+        same, total = same + int(equal.sum()), total + len(equal)
+        shares.append(round(float(equal.mean()), 4))
+    return {"clips": len(shares), "frames": total, "same": round(same / total, 4), "each": shares}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--real", action="store_true")
+    parser.add_argument("--work", type=Path, default=None)
+    given = parser.parse_args()
+    be_quiet(True)
+    work = given.work or Path(tempfile.mkdtemp())
+    result: dict[str, Any] = {**machine(), "data": "simulated"}
+    if given.seeds:
+        result |= simulated(work, given.seeds, given.epochs)
+    if given.real:
+        result["formalin"] = real(run_of(work, 0, given.epochs), work)
+    (RESULTS / "frame_rates.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps({k: v for k, v in result.items() if k != "by_seed"}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
