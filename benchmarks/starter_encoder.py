@@ -3,7 +3,7 @@
 It learns which behavior a window shows and truths about body and paws that do not depend on the
 heading (`simulate/lifelike_motion.py`). On one machine the same seed gives the same bytes twice.
 
-    python -m benchmarks.starter_encoder --out runs/starter [--seed 0]
+    python -m benchmarks.starter_encoder --out runs/starter [--seeds 0 1 2 3 4]
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from dolorim.simulate.lifelike_motion import N_BEHAVIORS, lifelike_motion, truth
 from dolorim.simulate.lifelike_picture import draw_looks, follow, picture
 from dolorim.simulate.mouse import Mouse
 
-ANIMALS = 36
-WINDOWS = 60  # per animal, equally many of each behavior
-SECONDS = 60  # that each animal is watched
+ANIMALS = 120
+WINDOWS = 24  # per animal, equally many of each behavior
+SECONDS = 40  # that each animal is watched
 RATES_HZ = (15.0, 60.0)
-STEPS, BATCH, RATE = 250, 96, 2e-3
+STEPS, BATCH, RATE = 300, 96, 2e-3
+TRUTHS = 4.0  # weight of their loss
+_STUDY = 0  # seed of the simulated animals
 _CROP = 1.6  # body lengths
 _SCALE = SIDE_PX / WINDOW  # pixels per body length
 _LENGTH_PX, _ROOM_PX = 100.0, 500  # of the animal and its room, before the camera
@@ -53,9 +55,9 @@ class Windows:
     truths: np.ndarray
 
 
-def simulated_windows(seed: int, animals: int = ANIMALS, windows: int = WINDOWS) -> Windows:
+def simulated_windows(animals: int = ANIMALS, windows: int = WINDOWS) -> Windows:
     """Windows of simulated animals, each with its own looks, room, frame rate and shape."""
-    parts = [_windows_of(np.random.default_rng([seed, i]), windows) for i in range(animals)]
+    parts = [_windows_of(np.random.default_rng([_STUDY, i]), windows) for i in range(animals)]
     return Windows(*map(np.concatenate, zip(*parts, strict=True)))
 
 
@@ -103,7 +105,7 @@ def learn(windows: Windows, seed: int, steps: int = STEPS, batch_size: int = BAT
         named = F.cross_entropy(output[:, :N_BEHAVIORS], behavior[chosen])
         measured = F.smooth_l1_loss(output[:, N_BEHAVIORS:], truth[chosen])
         optimizer.zero_grad()
-        (named + measured).backward()
+        (named + TRUTHS * measured).backward()
         optimizer.step()
         if (step + 1) % 50 == 0:
             hits = (output[:, :N_BEHAVIORS].argmax(1) == behavior[chosen]).float().mean()
@@ -134,9 +136,9 @@ def _changed(frames: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
     return changed
 
 
-def make(out: Path, seed: int) -> Encoder:
-    """Simulate, learn and write the encoder."""
-    network = learn(simulated_windows(seed), seed)
+def make(windows: Windows, out: Path, seed: int) -> Encoder:
+    """Learn an encoder and write it."""
+    network = learn(windows, seed)
     card = {
         "method": "supervision on simulated mice (python -m benchmarks.starter_encoder)",
         "window_body_lengths": WINDOW,
@@ -162,10 +164,12 @@ def make(out: Path, seed: int) -> Encoder:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=Path("runs/starter"))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     given = parser.parse_args()
-    encoder = make(given.out, given.seed)
-    print(f"{given.out}: {encoder.key}")
+    windows = simulated_windows()
+    for seed in given.seeds:
+        encoder = make(windows, given.out / str(seed), seed)
+        print(f"{encoder.folder}: {encoder.key}", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +13,26 @@ import torch
 
 import dolorim as dl
 from dolorim.cli import main
-from dolorim.config import AugmentConfig, DataConfig
+from dolorim.config import AugmentConfig, Config, DataConfig, ModelConfig
 from dolorim.core.errors import UserError
 from dolorim.dataset.augmentation import augment
 from dolorim.inference import encoder_folder
 from dolorim.inference.encoder_features import encoder_features
-from dolorim.inference.encoder_folder import load_encoder_folder, save_encoder, seen_videos
+from dolorim.inference.encoder_folder import (
+    describe_video,
+    keep_card,
+    load_encoder_folder,
+    save_encoder,
+    seen_videos,
+)
+from dolorim.inference.run_folder import RunFolder
+from dolorim.models.build import build_recognizer
+from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.frame_encoder import FrameEncoder, calibrate_statistics
 from dolorim.training import pretrain
+from dolorim.training.model_card import write_model_card
+from dolorim.training.module import thaw
+from dolorim.training.prepare import _load_weights
 from dolorim.training.vicreg import share_matched, vicreg_loss
 from dolorim.training.view_pairs import ViewPairs
 from dolorim.video import cache
@@ -193,3 +206,64 @@ def test_augmentation_can_show_the_middle_at_another_size() -> None:
     }
     middle = augment(batch, still, [0], side=4, share=0.5)["frames"]
     torch.testing.assert_close(middle * 255, ramp[..., 2:6, 2:6], atol=0.3, rtol=0)
+
+
+def test_the_3d_cnn_starts_from_an_encoder_and_sees_with_its_layers(place: Path) -> None:
+    encoder = load_encoder_folder(place / "encoder").network
+    cnn = build_recognizer(ModelConfig(encoder="encoder", appearance_dropout=0.0), 3).visual
+    assert isinstance(cnn, Cnn3d)
+    cnn.eval().adopt(encoder)
+    maps = cnn.motion_maps(torch.rand(1, 24, 64, 64))
+    outline = maps.inner_picture.abs() / (1 + maps.inner_picture.abs())
+    layers = [outline, *maps.motion, maps.flicker]
+    images = encoder.blocks[0](encoder.stem(torch.stack(layers, 2)[0]), 1)
+    begun = cnn._begin([maps.inner_picture, *maps.motion, maps.flicker, maps.inner_picture])
+    seen = cnn.blocks[0](begun[0].permute(0, 3, 1, 2), 1)
+    torch.testing.assert_close(seen, images, atol=1e-4, rtol=1e-3)
+
+
+def test_layers_from_an_encoder_learn_only_when_they_are_thawed() -> None:
+    model = ModelConfig(encoder="encoder", freeze_backbone_epochs=1)
+    cnn = build_recognizer(model, 3).visual
+    assert isinstance(cnn, Cnn3d)
+    cnn.train()
+    thaw(cnn, model, epoch=0)
+    assert not cnn.stem[0].weight.requires_grad
+    assert not cnn.stem[1].training
+    assert cnn.blocks[1].time[0].weight.requires_grad
+    thaw(cnn, model, epoch=1)
+    assert cnn.stem[0].weight.requires_grad
+    assert cnn.stem[1].training
+
+
+@pytest.mark.parametrize("settings", [{"visual": "motion_features"}, {"clip_length": 8}])
+def test_an_encoder_that_would_not_be_used_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="--encoder"):
+        build_recognizer(ModelConfig(encoder="encoder", **settings), 3)
+
+
+def test_training_starts_from_the_encoder_that_is_named(place: Path) -> None:
+    model = ModelConfig(encoder=str(place / "encoder"))
+    recognizer = build_recognizer(model, 3)
+    _load_weights(recognizer, Config(model=model))
+    stem = load_encoder_folder(place / "encoder").network.stem[0].weight
+    assert isinstance(recognizer.visual, Cnn3d)
+    assert torch.equal(recognizer.visual.stem[0].weight[:, :5], stem)
+
+
+def test_a_run_names_the_animals_whose_videos_its_encoder_has_seen(
+    study: Path, trained: Path, tmp_path: Path
+) -> None:
+    videos = [describe_video(video) for video in sorted((study / "Videos").iterdir())]
+    save_encoder(FrameEncoder(), {"videos": videos}, tmp_path / "encoder")
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    keep_card(run, tmp_path / "encoder", None)
+    keep_card(tmp_path / "later", None, run)  # a warm start hands it on
+    card = (run / "encoder.json").read_bytes()
+    assert (tmp_path / "later" / "encoder.json").read_bytes() == card
+    metrics = dl.evaluate(run)
+    for scores in metrics.values():
+        assert scores["seen_unlabelled"] == scores["animals"]
+    write_model_card(RunFolder(run), [], metrics)
+    assert "Seen without labels" in (run / "model_card.md").read_text()

@@ -20,6 +20,7 @@ from dolorim.dataset.splits import Split
 from dolorim.files.animals import also_in
 from dolorim.inference.backbone_features import needs_only_features, with_features
 from dolorim.inference.decoder import Decoder
+from dolorim.inference.encoder_folder import seen_unlabelled
 from dolorim.inference.predictor import predictor_of
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.ethogram import Ethogram
@@ -57,6 +58,8 @@ def evaluate_recordings(
                 distances_px.append(_distances_px(one, decisions.keypoints))
             bar(one.n_frames)
     metrics = score(labelled, probabilities, ethogram, decoder)
+    if seen := seen_unlabelled(run.path, (one.recording for one in labelled)):
+        metrics["seen_unlabelled"] = seen
     if distances_px:
         names = run.read_skeleton().keypoints
         metrics["keypoints"] = keypoint_scores(distances_px, names)
@@ -262,9 +265,10 @@ def score_folds(run: RunFolder) -> dict[str, Any]:
     figures["by_fold"] = [_of_fold(k, part) for k, part in enumerate(parts)]
     if keypoints := _mean_keypoints(parts):
         figures["keypoints"] = keypoints
-    seen = set(itertools.chain.from_iterable(p.get("seen_in_training", ()) for p in parts))
-    if seen:
-        figures["seen_in_training"] = sorted(seen)
+    for kind in ("seen_in_training", "seen_unlabelled"):
+        seen = set(itertools.chain.from_iterable(part.get(kind, ()) for part in parts))
+        if seen:
+            figures[kind] = sorted(seen)
     return figures
 
 

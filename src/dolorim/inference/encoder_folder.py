@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from dolorim.core.errors import UserError
 from dolorim.files.structured import read_json
 from dolorim.files.tables import write_text
+from dolorim.labels.trials import Recording
 from dolorim.models.frame_encoder import FrameEncoder
 from dolorim.models.pretrained import fingerprint as weights_key
 from dolorim.models.pretrained import load_strictly, read_weights
@@ -77,12 +78,6 @@ def save_encoder(network: FrameEncoder, card: dict[str, Any], folder: Path) -> E
     return Encoder(network.eval(), card, card["weights"], folder)
 
 
-def copy_encoder(encoder: Encoder, folder: Path) -> None:
-    """Keep an encoder in another folder, as a run does that depends on it."""
-    card = {name: value for name, value in encoder.card.items() if name not in ("kind", "stages")}
-    save_encoder(encoder.network, card, folder)
-
-
 def read_card(folder: Path) -> dict[str, Any]:
     """The card of an encoder. Raises `UserError` where there is none."""
     path = folder / CARD
@@ -119,6 +114,26 @@ def seen_videos(card: dict[str, Any], videos: Iterable[Path]) -> set[Path]:
     """
     known = {_content(video) for video in card.get("videos", ()) if isinstance(video, dict)}
     return {video for video in videos if video.is_file() and _content(fingerprint(video)) in known}
+
+
+def keep_card(run: Path, *sources: Path | None) -> None:
+    """Note in a run folder which videos were seen without labels before its training.
+
+    `sources` are what its weights come from: encoders, and runs that came from one.
+    """
+    cards = [read_card(s) for s in sources if s is not None and (s / CARD).exists()]
+    if cards:
+        videos = {_content(video): video for card in cards for video in card.get("videos", ())}
+        card = {**cards[0], "videos": [*videos.values()]}
+        write_text(run / CARD, json.dumps(card, indent=1, allow_nan=False) + "\n")
+
+
+def seen_unlabelled(run: Path, recordings: Iterable[Recording]) -> list[str]:
+    """The animals whose videos the encoder of a run has seen, without their labels."""
+    if not (run / CARD).exists():
+        return []
+    videos = {one.file: one.animal for one in recordings if one.file is not None}
+    return sorted({videos[video] for video in seen_videos(read_card(run), videos)})
 
 
 def _content(video: dict[str, Any]) -> tuple[Any, Any]:

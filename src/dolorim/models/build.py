@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, assert_never
 from dolorim.config import ModelConfig
 from dolorim.core.errors import UserError
 from dolorim.models.cnn3d import Cnn3d
+from dolorim.models.frame_encoder import STAGES
 from dolorim.models.heads import ActionHead, SpatialKeypointHead
+from dolorim.models.motion_maps import LAGS, lags_within
 from dolorim.models.paw_brightness import PawBrightness
 from dolorim.models.pose import HEADS, PoseEncoder
 from dolorim.models.recognizer import Fusion, Recognizer
@@ -67,6 +69,7 @@ def _refuse_contradictions(config: ModelConfig, skeleton: Skeleton) -> None:
             "--visual none and --pose none leave nothing to learn from; choose one of them"
         )
     _refuse_keypoint_contradictions(config, skeleton)
+    _refuse_encoder_contradictions(config)
     if config.pose != "none" and config.pose_reach and config.width % HEADS:
         raise UserError(
             f"--width {config.width}: expected a multiple of {HEADS}, "
@@ -92,6 +95,21 @@ def _refuse_keypoint_contradictions(config: ModelConfig, skeleton: Skeleton) -> 
         raise UserError(
             "--tasks multitask learns the keypoints of one animal; name it with --individual, "
             "or use --tasks action_only"
+        )
+
+
+def _refuse_encoder_contradictions(config: ModelConfig) -> None:
+    if not config.encoder:
+        return
+    if config.visual != "cnn3d":
+        raise UserError(
+            f"--encoder {config.encoder} holds weights for the 3D CNN, "
+            f"and --visual {config.visual} has no use for them; leave one of the two out"
+        )
+    if lags_within(config.clip_length) != LAGS:
+        raise UserError(
+            f"--clip_length {config.clip_length}: --encoder compares frames that are "
+            f"{2 * max(LAGS)} apart; use clips of {2 * max(LAGS) + 1} frames or more"
         )
 
 
@@ -138,7 +156,7 @@ def _visual_encoder(
 
 def _cnn(config: ModelConfig) -> Cnn3d:
     cnn = Cnn3d(
-        _LIGHT if config.model_type == "light" else _STANDARD,
+        _stages(config),
         config.clip_length,
         _CNN_WIDTH if _decides_alone(config) else config.width,
         config.dropout,
@@ -150,6 +168,13 @@ def _cnn(config: ModelConfig) -> Cnn3d:
     if config.visual == "motion_features" and config.tasks == "action_only":
         cnn.freeze_convolutions()
     return cnn
+
+
+def _stages(config: ModelConfig) -> tuple[int, ...]:
+    """Channels after each halving of the picture; with an encoder, those of the encoder."""
+    if config.encoder:
+        return STAGES
+    return _LIGHT if config.model_type == "light" else _STANDARD
 
 
 def _pose_encoder(config: ModelConfig, skeleton: Skeleton) -> PoseEncoder | None:

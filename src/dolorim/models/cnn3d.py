@@ -89,6 +89,29 @@ class Cnn3d(nn.Module):
         for part in (self.stem, self.blocks, self.pooled_norm):
             part.requires_grad_(False)
 
+    @property
+    def single_frames(self) -> list[nn.Module]:
+        """The layers that look at one frame at a time, which an encoder can provide."""
+        parts: list[nn.Module] = [self.stem]
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            parts += [block.space, block.shortcut]
+        return parts
+
+    def adopt(self, encoder: nn.Module) -> None:
+        """Start from the weights of a `FrameEncoder` with the same stages.
+
+        The encoder does not see the picture itself, so what the stem makes of it starts at 0.
+        """
+        state = dict(encoder.state_dict())
+        stem = self.stem[0].weight
+        assert isinstance(stem, torch.Tensor)
+        seen = state["stem.0.weight"]
+        unseen = seen.new_zeros(stem.shape[0], stem.shape[1] - seen.shape[1], *seen.shape[2:])
+        state["stem.0.weight"] = torch.cat([seen, unseen], 1)
+        # The layers along time and those after the blocks keep their own weights.
+        self.load_state_dict({**self.state_dict(), **state})
+
     def forward(
         self,
         frames: torch.Tensor,

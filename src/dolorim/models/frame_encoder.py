@@ -59,6 +59,39 @@ class FrameEncoder(nn.Module):
         return pooled.view(batch, -1, self.width)
 
 
+class WindowEncoder(nn.Module):
+    """A frame encoder that looks at follow crops, in the form of the other visual encoders.
+
+    `(batch, 1, time, height, width)` from 0 to 1, `crop_scale` body lengths wide, -> `(batch, time,
+    width)`. With `halo=True` the frames carry `before + after` more, as context, and come back
+    without them; otherwise the first and the last frame are repeated. Crop centers and points are
+    not used.
+    """
+
+    def __init__(self, network: FrameEncoder, crop_scale: float) -> None:
+        super().__init__()
+        self.network, self.crop_scale = network, crop_scale
+        self.before = self.after = network.reach
+        self.width = network.width
+
+    def forward(
+        self,
+        frames: torch.Tensor,
+        crop_centers: torch.Tensor | None = None,
+        *,
+        halo: bool = False,
+        points: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        frames = frames.squeeze(1)
+        if not halo:
+            head = frames[:, :1].expand(-1, self.before, -1, -1)
+            tail = frames[:, -1:].expand(-1, self.after, -1, -1)
+            frames = torch.cat([head, frames, tail], 1)
+        with torch.autocast(frames.device.type, enabled=False):
+            features: torch.Tensor = self.network(seen_window(frames.float(), self.crop_scale))
+        return features
+
+
 def window_share(crop_scale: float) -> float:
     """Share of a crop's side that the encoder sees, for a crop of so many body lengths.
 

@@ -109,7 +109,7 @@ def truths(motion: Motion, mouse: Mouse) -> np.ndarray:
 
     Distances between its six keypoints, the bend of its neck, how far mouth, paws and body move
     and how far the body turns over `LAGS` frames to either side, and which paws bear weight.
-    Lengths are in body lengths.
+    Lengths are in body lengths; displacements are square roots of them, because most are small.
     """
     points = keypoints(motion, mouse) / mouse.length_px
     first, second = np.triu_indices(points.shape[1], 1)
@@ -117,7 +117,7 @@ def truths(motion: Motion, mouse: Mouse) -> np.ndarray:
     center = motion.center[:, None] / mouse.length_px
     moving = np.concatenate([points[:, :5], center], 1)
     for lag in LAGS:
-        columns.append(np.linalg.norm(_change(moving, lag), axis=-1))
+        columns.append(np.sqrt(np.linalg.norm(_change(moving, lag), axis=-1)))
         columns.append(_change(motion.heading[:, None], lag))
     columns.append(motion.contact.clip(0, 1))
     return np.concatenate(columns, 1).astype(np.float32)

@@ -212,7 +212,7 @@ def _strategy(config: Config) -> str:
     # stream's weights without, and so does a frozen encoder, an unused convolution, or an action
     # head where only keypoints are learned.
     one_stream = "none" in (config.model.visual, config.model.pose)
-    all_weights_learn = config.model.visual in ("none", "cnn3d")
+    all_weights_learn = config.model.visual in ("none", "cnn3d") and not config.model.encoder
     if one_stream and all_weights_learn and not learns_points_alone(config):
         return "ddp"
     return "ddp_find_unused_parameters_true"

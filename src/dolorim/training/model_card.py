@@ -135,6 +135,10 @@ def _part_figures(part: str, scores: dict[str, Any]) -> Iterator[str]:
         seen = ", ".join(scores["seen_in_training"])
         yield f"**Seen in training: {seen}.** These figures say nothing about new animals."
         yield ""
+    if scores.get("seen_unlabelled"):
+        seen = ", ".join(scores["seen_unlabelled"])
+        yield f"**Seen without labels: {seen}.** The encoder had learned from their videos before."
+        yield ""
     yield from _class_table(scores["per_class"])
 
 

@@ -21,13 +21,13 @@ from dolorim.inference.decoder import Decoder
 from dolorim.inference.streaming import UNIT, Predictor, compiled_with_fallback
 from dolorim.labels.ethogram import Ethogram
 from dolorim.metrics.frames import confusion, frame_scores
+from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.heads import Keypoints
 from dolorim.models.pretrained import Pretrained, freeze, last_blocks
 from dolorim.models.recognizer import Inputs, Output, Recognizer
 from dolorim.training.losses import FrameLoss, keypoint_loss
 
 if TYPE_CHECKING:
-    from dolorim.models.cnn3d import Cnn3d
     from dolorim.models.videomae import VideoMae3d
     from dolorim.models.vit import Vit2d
 
@@ -269,9 +269,16 @@ def inputs_of(batch: Batch) -> Inputs:
 
 def thaw(visual: Cnn3d | Vit2d | VideoMae3d | None, config: ModelConfig, epoch: int) -> None:
     """Let a pretrained encoder learn or freeze it, as the settings say for this epoch."""
+    frozen = config.freeze_backbone_epochs < 0 or epoch < config.freeze_backbone_epochs
+    if config.encoder and isinstance(visual, Cnn3d):
+        for part in visual.single_frames:
+            if frozen:
+                freeze(part)
+            else:
+                part.requires_grad_(True).train()
     if not isinstance(visual, Pretrained):
         return
-    if config.freeze_backbone_epochs < 0 or epoch < config.freeze_backbone_epochs:
+    if frozen:
         freeze(visual)
     elif config.unfreeze_last:
         freeze(visual, last_blocks(visual, config.unfreeze_last))

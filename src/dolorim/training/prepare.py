@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import lightning.pytorch as pl
 import numpy as np
@@ -18,10 +19,12 @@ from dolorim.dataset.run_rate import with_rate
 from dolorim.dataset.splits import Split, split_animals
 from dolorim.dataset.windows import Batch, Windows, pose_statistics
 from dolorim.inference.backbone_features import needs_only_features, with_features
+from dolorim.inference.encoder_folder import load_encoder_folder
 from dolorim.inference.input_spec import input_spec_of
 from dolorim.inference.run_folder import RunFolder, load_strictly
 from dolorim.labels.ethogram import Ethogram
 from dolorim.models.build import build_recognizer
+from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.pretrained import Pretrained, last_blocks, load_encoder
 from dolorim.models.recognizer import Recognizer
 from dolorim.terminal import detail, say
@@ -117,6 +120,10 @@ def _load_weights(model: Recognizer, config: Config) -> None:
                 "keypoints are read from the output of the frozen network, which is computed again "
                 "in every epoch; with --tasks action_only its features are computed only once"
             )
+    if settings.encoder and isinstance(model.visual, Cnn3d):
+        encoder = load_encoder_folder(Path(settings.encoder))
+        model.visual.adopt(encoder.network)
+        say(f"encoder: starting from {encoder}")
     warm_start = config.train.warm_start
     if warm_start is not None:
         load_strictly(model, RunFolder(warm_start).load_model().state_dict(), warm_start)

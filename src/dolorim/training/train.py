@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+from pathlib import Path
 
 from dolorim.config import Config
 from dolorim.core.clock import rate_of
@@ -15,12 +16,13 @@ from dolorim.evaluation.calibrate_conformal import calibrate
 from dolorim.evaluation.evaluate import evaluate_held_out
 from dolorim.inference.backbone_features import needs_only_features
 from dolorim.inference.decoder import Decoder
+from dolorim.inference.encoder_folder import keep_card
 from dolorim.inference.hardware import is_first_process
 from dolorim.inference.predictor import predictor_of
 from dolorim.inference.run_folder import RunFolder, load_strictly
 from dolorim.labels.trials import Recording
 from dolorim.models.recognizer import Recognizer
-from dolorim.terminal import console, say
+from dolorim.terminal import console, say, warn
 from dolorim.training.callbacks import record_of
 from dolorim.training.fit import fit, make_trainer, read_checkpoint, trains_on_several
 from dolorim.training.fit_decoder import fit_decoder
@@ -46,6 +48,8 @@ def train_on(config: Config, run: RunFolder, dataset: StudyDataset, split: Split
     _refuse_contradictions(config, split)
     writes = is_first_process() or not trains_on_several(config.train)
     resume = run.start(config, dataset.study.ethogram, split, dataset.skeleton, write=writes)
+    encoder = Path(config.model.encoder) if config.model.encoder else None
+    keep_card(run.path, encoder, config.train.warm_start)
     run.write_json("body_lengths.json", dataclasses.asdict(dataset.lengths))
     learner, loaders = prepare(config, dataset, split)
     model = learner.model
@@ -114,6 +118,9 @@ def _borders(recording: Recording) -> list[tuple[int, int]]:
 def _evaluate(run: RunFolder, dataset: StudyDataset, split: Split) -> None:
     """Score the held-out animals, and write what depends on the scores."""
     metrics = evaluate_held_out(run, dataset)
+    for part, scores in metrics.items():
+        if seen := scores.get("seen_unlabelled"):
+            warn(f"{part}: the encoder has seen videos of {', '.join(seen)}, without labels")
     if split.val and not metrics["val"].get("seen_in_training"):
         calibrate(run, "val")
     write_model_card(run, dataset.recordings, metrics)
