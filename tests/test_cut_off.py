@@ -10,6 +10,7 @@ import pytest
 from dolorim.cli import main
 from dolorim.video.oddities import describe_oddities
 from dolorim.video.reader import FrameStream, probe
+from videos import numbered, write_film
 
 FRAMES = 240
 
@@ -55,3 +56,23 @@ def test_check_and_predict_say_that_a_video_was_cut_off(
     out = str(tmp_path / "labels")
     assert main(["predict", str(trained), str(cut), "--out", out]) == 0
     assert "promises about 240" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "times_ms",
+    [
+        [300_000 + 33 * i for i in range(60)],
+        [33 * i for i in range(60) if i % 6],
+        [33 * i + 20_000 * (i > 30) for i in range(60)],
+    ],
+    ids=["begins at 300 s", "frames were dropped", "pauses"],
+)
+def test_a_whole_video_with_few_frames_for_its_length_is_not_taken_for_cut_off(
+    tmp_path: Path, times_ms: list[int]
+) -> None:
+    video = tmp_path / "v.mkv"
+    write_film(video, numbered(len(times_ms)), times_ms=times_ms)
+    stream = FrameStream(video)
+    times = np.array([frame.time_s for frame in stream])
+    assert len(times) == len(times_ms)
+    assert describe_oddities(probe(video), times, False, stream.sizes) == {}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,12 @@ from dolorim.files.poses import find_poses, is_pose_file, pose_of_video, poses_o
 from dolorim.files.subjects import ids_in, read_subjects
 from dolorim.files.tables import read_table
 from dolorim.labels.predicted_files import video_of
-from dolorim.labels.prediction_files import read_bouts, read_meta, write_predictions
+from dolorim.labels.prediction_files import (
+    read_bouts,
+    read_meta,
+    read_predictions,
+    write_predictions,
+)
 from dolorim.labels.predictions import Predictions
 from dolorim.reporting.read_observations import read_observations
 from dolorim.review.contents import open_review, predicted_labels
@@ -394,6 +400,10 @@ def test_bouts_that_were_edited_against_the_frames_are_refused_everywhere(tmp_pa
         main(["export", str(tmp_path / "p"), "--to", "bouts", "--out", str(tmp_path / "out")]) == 2
     )
     assert "v.bouts.csv: contradicts v.predictions.csv" in capsys.readouterr().err
+    (tmp_path / "classes.csv").write_text("id,name\n0,rest\n1,lick\n")
+    rater = str(tmp_path / "p")
+    assert main(["agree", rater, rater, "--classes", str(tmp_path / "classes.csv")]) == 2
+    assert "v.bouts.csv: contradicts v.predictions.csv" in capsys.readouterr().err
     (tmp_path / "p" / "v.bouts.csv").unlink()
     assert lick_s(tmp_path) == pytest.approx(1.0)
 
@@ -403,6 +413,27 @@ def test_a_table_of_bouts_that_was_only_saved_again_is_no_contradiction(tmp_path
     path = tmp_path / "p" / "v.bouts.csv"
     path.write_text(path.read_text().replace(",", ";"))
     assert read_bouts(tmp_path / "p", "v").labels.tolist() == [0, 1, 0]
+
+
+def test_predictions_that_a_spreadsheet_saved_with_decimal_commas_are_read(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "p", predicted("v"))
+    path = tmp_path / "p" / "v.predictions.csv"
+    before = read_predictions(path)
+    path.write_text(path.read_text().replace(",", ";").replace(".", ","))
+    after = read_predictions(path)
+    np.testing.assert_array_equal(after.probabilities, before.probabilities)
+    np.testing.assert_array_equal(after.time_s, before.time_s)
+
+
+def test_a_copied_study_is_reviewed_with_its_own_videos(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "Videos").mkdir(parents=True)
+    (home / "Videos" / "v.mp4").write_bytes(b"video")
+    write_predictions(home / "out", predicted("v", video=str(home / "Videos" / "v.mp4")))
+    copy = tmp_path / "copy"
+    shutil.copytree(home, copy)
+    meta = read_meta(copy / "out" / "v.meta.json")
+    assert video_of(meta, copy / "out", "v").samefile(copy / "Videos" / "v.mp4")
 
 
 @pytest.mark.parametrize("moved", [False, True])

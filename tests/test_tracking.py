@@ -28,6 +28,11 @@ NET = "DLC_resnet50_pawsMay7shuffle1_500000"
         ("cage_267M_pose.csv", "cage_267M"),
         ("cage_267M_tracks.h5", "cage_267M"),
         ("cage_267M.csv", "cage_267M"),
+        ("cage_267M_preds.csv", "cage_267M"),
+        ("cage_267M.proofread.analysis.h5", "cage_267M"),
+        ("labels.v001.000_cage_267M.mp4.predictions.analysis.h5", "cage_267M"),
+        (f"cage_267M.mp4{NET}.csv", "cage_267M"),
+        ("cage_267M.avi_superanimal_topviewmouse_hrnet_w32.h5", "cage_267M"),
     ],
 )
 def test_a_recordings_name_is_what_stands_before_the_trackers_words(name: str, stem: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from dolorim.checks import poses as pose_check
 from dolorim.checks.alignment import Lag, LagEstimator
 from dolorim.config import DataConfig
+from dolorim.core.clock import MILLISECOND
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.dataset.study import Source, Study
@@ -136,7 +137,7 @@ def _examine_video(
     rate, constant = rate_of_frames(time_s, info)
     promised = None
     if config.allow_damaged:
-        promised = promised_frames(info, stream.decoded, stream.damage is not None)
+        promised = promised_frames(info, time_s, stream.damage is not None)
     lag = None
     if estimator is not None:
         lag = estimator.estimate()
@@ -195,7 +196,8 @@ def rate_of_frames(times: np.ndarray, info: VideoInfo) -> tuple[float, bool]:
         return info.header_rate_hz, True
     usual = float(np.median(steps))
     largest_deviation = float(np.abs(steps - usual).max())
-    return len(steps) / float(times[-1] - times[0]), largest_deviation < 0.1 * usual
+    is_constant = largest_deviation < max(0.1 * usual, MILLISECOND)
+    return len(steps) / float(times[-1] - times[0]), is_constant
 
 
 def _check_pose(

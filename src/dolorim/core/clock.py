@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 # Matroska rounds timestamps to whole milliseconds, so a step between frames is off by up to one.
-_MILLISECOND = 1.01e-3
+MILLISECOND = 1.01e-3
 
 
 def rate_of(time_s: np.ndarray, otherwise_hz: float = 30.0) -> float:
@@ -21,7 +21,7 @@ def rate_of(time_s: np.ndarray, otherwise_hz: float = 30.0) -> float:
     median = float(np.quantile(steps, 0.5, method="lower"))  # a step that does occur
     if not (np.isfinite(median) and median > 0):
         return otherwise_hz
-    rounding = min(_MILLISECOND, 0.6 * median)
+    rounding = min(MILLISECOND, 0.6 * median)
     regular = np.abs(steps - median) <= rounding
     return 1 / float(steps[regular].mean())
 

@@ -289,7 +289,7 @@ def _labelled(
     if video is not None:
         time_s, sizes = video.time_s, video.sizes
         if data.allow_damaged:
-            promised = promised_frames(probe(video.video), video.n_frames, video.damage is not None)
+            promised = promised_frames(probe(video.video), time_s, video.damage is not None)
     else:
         assert track is not None
         time_s = np.arange(track.n_frames) / track.rate_hz

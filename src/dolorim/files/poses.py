@@ -22,8 +22,8 @@ LOOKED_FOR = (
 # What trackers append to the name of a video. DeepLabCut puts nothing in between; people do.
 _DEEPLABCUT = r"(?:dlc|deepcut)(?:[_ .-].*)?|[ ._-](?:dlc|deepcut)(?:(?!dlc).)*|_superanimal_.*"
 _WORDS = (
-    r"(?:[ ._-](?:analysis|predictions|preds|poses?|tracks|tracking|tracked|keypoints|filtered"
-    r"|sleap|lp))+"
+    r"(?:[ ._-](?:analysis|predictions|preds?|inference|poses?|tracks|tracking|tracked|keypoints"
+    r"|filtered|cleaned|smoothed|proofread|singlecam|eks|sleap|lp))+"
 )
 _SUFFIX = "(?:" + "|".join(re.escape(s) for s in sorted(VIDEO_SUFFIXES)) + ")?"
 _APPENDED = re.compile(f"{_SUFFIX}(?:{_DEEPLABCUT}|{_WORDS})?", re.DOTALL)
@@ -37,7 +37,9 @@ _RECORDING = [
         "(?<![ ._-])(?:dlc|deepcut)_.*",
         "[ ._-](?:dlc|deepcut)(?:_.*)?",
         "_superanimal_.*",
-        f"{_SUFFIX}(?:[ ._-](?:analysis|predictions|pose|tracks|filtered))+",
+        # Not "tracking": recordings themselves are called that.
+        f"{_SUFFIX}(?:[ ._-](?:analysis|predictions|preds?|inference|poses?|tracks|keypoints"
+        f"|filtered|cleaned|smoothed|proofread|eks|sleap))+",
     )
 ]
 _PROJECT = re.compile(r"\.\d{3}_")  # SLEAP writes <project>.v001.000_<video>.analysis.h5
@@ -110,8 +112,15 @@ def recording_stem(pose: Path) -> str:
     for pattern in _RECORDING:
         match = pattern.fullmatch(pose.stem)
         if match is not None:
-            return _PROJECT.split(match["stem"])[-1] or match["stem"]
+            stem = _without_video_suffix(match["stem"])
+            return _PROJECT.split(stem)[-1] or stem
     return pose.stem
+
+
+def _without_video_suffix(name: str) -> str:
+    """`cage.mp4` and `cage` name one recording, as trackers write both."""
+    suffix = Path(name).suffix
+    return name.removesuffix(suffix) if suffix.casefold() in VIDEO_SUFFIXES else name
 
 
 def stem_of(pose: Path, stems: Mapping[str, str]) -> str | None:

@@ -24,7 +24,7 @@ def where_video_is(video: str, folder: Path) -> dict[str, str]:
 def video_of(meta: Mapping[str, Any], folder: Path, name: str) -> Path:
     """The video that a `meta.json` in `folder` is about, whatever the working directory.
 
-    It is searched at its absolute path, at its path relative to the json, and beside the json.
+    It is searched at its path relative to the json, at its absolute path, and beside the json.
     Version 0.1.0 wrote a path relative to the working directory of predict, so each folder above is
     tried as well. A video as large as the predicted one comes first. If there is none, the path as
     it was written.
@@ -38,10 +38,11 @@ def video_of(meta: Mapping[str, Any], folder: Path, name: str) -> Path:
 
 
 def _candidates(meta: Mapping[str, Any], folder: Path, name: str) -> Iterator[Path]:
-    if isinstance(meta.get("video_absolute"), str):
-        yield Path(meta["video_absolute"])
+    # Relative first: a copy of a whole study has videos of its own.
     if isinstance(meta.get("video_relative"), str):
         yield folder / meta["video_relative"]
+    if isinstance(meta.get("video_absolute"), str):
+        yield Path(meta["video_absolute"])
     written = str(meta.get("video", name))
     # Predicted on Windows: its paths are no paths elsewhere.
     if "\\" in written and "/" not in written:

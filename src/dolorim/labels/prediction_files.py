@@ -82,8 +82,8 @@ def read_predictions(path: Path) -> Predictions:
                 )
             if len(row) != len(classes):
                 raise ValueError(f"{len(row)} probabilities of {len(classes)} classes")
-            times.append(float(time))
-            probabilities.extend(map(float, row))
+            times.append(_number(time))
+            probabilities.extend(map(_number, row))
             labels.append(label_of[label])
         except (KeyError, ValueError) as error:
             raise UserError(f"{path}, line {line}: not a prediction ({error})") from None
@@ -91,6 +91,14 @@ def read_predictions(path: Path) -> Predictions:
     name = path.name.removesuffix(PREDICTIONS)
     meta = read_meta(meta_path(path.parent, name))
     return Predictions(name, classes, np.array(labels), by_class, np.array(times), meta)
+
+
+def _number(cell: str) -> float:
+    """A number, also as spreadsheets of many countries save it, with a comma."""
+    try:
+        return float(cell)
+    except ValueError:
+        return float(cell.replace(",", "."))
 
 
 def read_meta(path: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from dolorim.labels.label_folder import (
     video_name,
 )
 from dolorim.labels.predicted_files import PREDICTIONS
-from dolorim.labels.prediction_files import read_predictions
+from dolorim.labels.prediction_files import read_predictions, which_counts
 
 T = TypeVar("T")
 
@@ -169,6 +169,7 @@ def _add_predictions(ratings: Ratings, file: Path, ethogram: Ethogram) -> None:
             f"{file}: expected the classes {', '.join(ethogram.classes)}, found "
             f"{', '.join(predictions.classes)}; give --classes"
         )
+    ratings.notes += which_counts(file.parent, predictions.name).notes
     key = _key(predictions.name)
     if key in ratings.whole:
         raise UserError(

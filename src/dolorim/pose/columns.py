@@ -133,6 +133,7 @@ def _check_increasing(path: Path, frames: np.ndarray, lines: Sequence[int] | Non
     place = f"row {row + 1}" if lines is None else f"line {lines[row]}"
     after = f" after frame {frames[row - 1]}" if row else ""
     raise UserError(
-        f"found frame {frames[row]}{after}; expected each frame once, in order, from 0",
+        f"found frame {frames[row]}{after}; expected each frame once, in order, from 0 (poses of "
+        "several animals in one column are read from an analysis HDF5 file of SLEAP)",
         where=f"{path}, {place}",
     )

@@ -232,7 +232,7 @@ class Opened:
         damaged = bool(self.source.damage or self.item.meta.get("damage"))
         if not damaged and not self.review.config.allow_damaged:
             return None
-        return promised_frames(probe(self.source.path), self.n_frames, damaged)
+        return promised_frames(probe(self.source.path), self.frame_times(), damaged)
 
     def _source(self) -> FrameSource:
         if self.source is None:

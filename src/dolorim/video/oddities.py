@@ -19,7 +19,7 @@ def describe_oddities(
     `time_s` `(n_frames,)` is when each frame that decodes is shown.
     """
     texts = {
-        "cut-off": _describe_cut_off(info, len(time_s), damaged),
+        "cut-off": _describe_cut_off(info, time_s, damaged),
         "rate-assumed": _describe_rate(info),
         "rate-unknown": _describe_no_rate(time_s),
         "times-backward": _describe_order(time_s),
@@ -28,14 +28,14 @@ def describe_oddities(
     return {name: text for name, text in texts.items() if text is not None}
 
 
-def _describe_cut_off(info: VideoInfo, decoded: int, damaged: bool) -> str | None:
+def _describe_cut_off(info: VideoInfo, time_s: np.ndarray, damaged: bool) -> str | None:
     """A sentence about a video that ends, without an error, long before its header says."""
-    promised = promised_frames(info, decoded, damaged)
+    promised = promised_frames(info, time_s, damaged)
     if damaged or promised is None:
         return None
     return (
-        f"ends after {decoded} frames, but its header promises about {promised}; was it cut off? "
-        f"Copy it again from its source"
+        f"ends after {len(time_s)} frames, but its header promises about {promised}; "
+        f"was it cut off? Copy it again from its source"
     )
 
 

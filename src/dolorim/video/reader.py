@@ -46,7 +46,8 @@ class VideoInfo:
     """What the header says. Sizes are those of the upright picture.
 
     `header_frames` is often wrong and sometimes 0; `expected_frames` is then estimated from the
-    duration. `rate_is_assumed` if neither timestamps nor the coded stream tell the frame rate.
+    duration. `rate_is_assumed` if neither timestamps nor the coded stream tell the frame rate. The
+    last frame ends at `end_s`, 0 if the header does not say.
     """
 
     width_px: int
@@ -58,6 +59,7 @@ class VideoInfo:
     pixel_format: str
     rotation_deg: int
     rate_is_assumed: bool = False
+    end_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -158,16 +160,25 @@ def probe(path: Path) -> VideoInfo:
             pixel_format=first.format.name,
             rotation_deg=_rotation_deg(first),
             rate_is_assumed=_lacks_rate(container, stream),
+            end_s=_span_s(container, stream)[1],
         )
 
 
-def promised_frames(info: VideoInfo, decoded: int, damaged: bool) -> int | None:
+def promised_frames(info: VideoInfo, time_s: np.ndarray, damaged: bool) -> int | None:
     """The frames that the header claims for a damaged or truncated video; None for a whole one.
 
-    A truncated Matroska file ends without an error, so only its header shows it.
+    `time_s` `(n_frames,)` is when each frame that decodes is shown. A truncated Matroska file ends
+    without an error, so only its header shows it. A header that states a duration and no number of
+    frames says when the last frame ends, however late the first one is and whatever lies between.
     """
-    short = decoded < _SHORT * info.expected_frames
-    return info.expected_frames if damaged or short else None
+    decoded = len(time_s)
+    if info.header_frames or not (decoded and info.end_s):
+        promised = info.header_frames or info.expected_frames
+        return promised if damaged or decoded < _SHORT * promised else None
+    missing_s = info.end_s - float(time_s.max()) - 1 / info.header_rate_hz
+    promised = decoded + round(max(0.0, missing_s) * info.header_rate_hz)
+    is_short = missing_s > (1 - _SHORT) * (info.end_s - float(time_s[0]))
+    return promised if damaged or is_short else None
 
 
 def read_frames(path: Path, indices: Iterable[int]) -> np.ndarray:
@@ -190,13 +201,22 @@ def read_frames(path: Path, indices: Iterable[int]) -> np.ndarray:
 
 
 def _expected_frames(container: av.container.InputContainer, stream: av.VideoStream) -> int:
-    return stream.frames or int(_duration_s(container, stream) * frame_rate_hz(stream))
+    start_s, end_s = _span_s(container, stream)
+    return stream.frames or int((end_s - start_s) * frame_rate_hz(stream))
 
 
-def _duration_s(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+def _span_s(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[float, float]:
+    """When the first frame begins and the last one ends; 0, 0 if the header does not say."""
     if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else 0.0
+        duration_s = float(stream.duration * stream.time_base)
+    elif container.duration:
+        duration_s = container.duration / av.time_base
+    else:
+        return 0.0, 0.0
+    start_s = max(0.0, container.start_time / av.time_base) if container.start_time else 0.0
+    # Matroska counts the duration from 0, and most others from the first frame.
+    is_from_zero = duration_s > start_s
+    return start_s, duration_s if is_from_zero else start_s + duration_s
 
 
 def luma_of(frame: VideoFrame) -> tuple[np.ndarray, bool]:
