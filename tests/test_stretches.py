@@ -14,7 +14,7 @@ from dolorim.reporting.raster import COLUMNS, column_s, paint, priorities
 from dolorim.reporting.readouts import collect
 from dolorim.reporting.statistics import compare
 from dolorim.reporting.stretches import find_stretches
-from dolorim.reporting.summary_text import verdict
+from dolorim.reporting.summary_text import summary_sentences
 
 CLASSES = ("rest", "lick", "walk")
 
@@ -99,7 +99,7 @@ def test_a_phase_that_no_recording_reaches_is_none() -> None:
     question = Question("lick", "time_percent", assay.primary, ("walk",))
     statistics = compare(tables["animals"], study.groups, question=question)
     assert "phase II" not in " ".join(
-        verdict(study, assay, tables["overall"], statistics, ["lick"], ["walk"])
+        summary_sentences(study, assay, tables["overall"], statistics, ["lick"], ["walk"])
     )
 
 

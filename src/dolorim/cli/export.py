@@ -66,7 +66,9 @@ def run(arguments: list[str]) -> int:
         written = f"{len(files) - len(failures)} of {len(files)} written"
         print(f"{written} as {given.to} to {out}", file=sys.stderr)
     code = report_failures(failures)
-    return 2 if len(failures) == len(files) else code
+    if len(failures) == len(files):
+        return 2
+    return code
 
 
 def _export(file: Path, out: Path, given: _Export, start: datetime | None) -> None:

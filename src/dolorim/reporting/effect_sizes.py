@@ -110,8 +110,11 @@ def _cliff_interval(delta: float, n: int, m: int) -> Interval:
 
     # At 0 and at 1 the standard error vanishes: an observed extreme is its own end.
     tiny = 1e-9
-    low = optimize.brentq(excess, tiny, observed - tiny) if observed > 2 * tiny else 0.0
-    high = optimize.brentq(excess, observed + tiny, 1 - tiny) if observed < 1 - 2 * tiny else 1.0
+    low, high = 0.0, 1.0
+    if observed > 2 * tiny:
+        low = optimize.brentq(excess, tiny, observed - tiny)
+    if observed < 1 - 2 * tiny:
+        high = optimize.brentq(excess, observed + tiny, 1 - tiny)
     return 2 * low - 1, 2 * high - 1
 
 

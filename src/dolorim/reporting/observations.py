@@ -13,6 +13,7 @@ import numpy as np
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.mirror import Side, side_of, side_words
+from dolorim.core.wording import counted
 
 _CONTROL = re.compile(
     r"(?<![a-z])(control|ctrl|vehicle|saline|sham|na[iï]ve|untreated|placebo|baseline|wt)(?![a-z])"
@@ -187,7 +188,7 @@ def check_animals(observations: Observations) -> list[Finding]:
     for group in observations.groups:
         n = sum(group in groups for groups in groups_by_animal.values())
         if n < _FEWEST_ANIMALS:
-            what = "only 1 animal" if n == 1 else f"only {n} animals"
+            what = f"only {counted(n, 'animal')}"
             remedy = "too few for any test or interval"
             findings.append(Finding("warning", f"group {group}", what, remedy))
     return findings
@@ -220,4 +221,6 @@ def sided(name: str, treated: Side, names: Sequence[str]) -> str:
 
 
 def _name(recording: ObservedRecording) -> str:
-    return f"{recording.video}, trial {recording.trial}" if recording.trial else recording.video
+    if not recording.trial:
+        return recording.video
+    return f"{recording.video}, trial {recording.trial}"

@@ -77,8 +77,7 @@ def read_observations(
         files = _predictions(folder, table, stems)
     else:
         config = labels or DataConfig(classes=classes)
-        ethogram = given_ethogram(classes)
-        files = _label_files(folder, table, config, ethogram, rate_hz, times_of)
+        files = _label_files(folder, table, config, given_ethogram(classes), rate_hz, times_of)
     recordings = _recordings(files)
     if not recordings:
         reason = _why_none(table, files)
@@ -89,20 +88,27 @@ def read_observations(
         *_left_out(files.absent, groups.name),
         *_unused(table, files.subjects.values(), folder.name),
     ]
-    present = {recording.group for recording in recordings}
-    _refuse_spellings(groups, "group", present)
-    names = dict.fromkeys(subject.group for subject in table.subjects)
-    order = [name for name in names if name in present]
-    if control is not None and control not in order:
-        raise UserError(f"--control {control}: no such group; there are {', '.join(order)}")
     return Observations(
         files.classes,
-        order_groups(order, control),
+        _groups_in(recordings, table, control),
         recordings,
         tuple(findings),
         tuple(files.read.failures),
         files.merging,
     )
+
+
+def _groups_in(
+    recordings: Iterable[ObservedRecording], table: SubjectTable, control: str | None
+) -> tuple[str, ...]:
+    """The groups that have recordings, the control first. Raises `UserError` if it is none."""
+    present = {recording.group for recording in recordings}
+    _refuse_spellings(table.path, "group", present)
+    names = dict.fromkeys(subject.group for subject in table.subjects)
+    order = [name for name in names if name in present]
+    if control is not None and control not in order:
+        raise UserError(f"--control {control}: no such group; there are {', '.join(order)}")
+    return order_groups(order, control)
 
 
 def _recordings(files: _Files) -> tuple[ObservedRecording, ...]:
@@ -136,11 +142,14 @@ def _most_common(failures: Sequence[tuple[Path, str]]) -> str:
     # Reasons begin with the name of their file; without it, equal ones can be counted.
     common, times = Counter(reasons).most_common(1)[0]
     _, first = failures[reasons.index(common)]
-    alike = f" ({times} files failed alike)" if times > 1 else ""
-    return f"the first that failed: {first}{alike}"
+    text = f"the first that failed: {first}"
+    if times > 1:
+        text += f" ({times} files failed alike)"
+    return text
 
 
 def _predictions(folder: Path, table: SubjectTable, stems: list[str]) -> _Files:
+    """Read the bouts of the predicted recordings that the table of groups names."""
     subjects = _subjects_of(table, stems)
     absent = [f"{stem}.bouts.csv" for stem in stems if stem not in subjects]
     read, classes = predicted_pieces(folder, [stem for stem in stems if stem in subjects])
@@ -155,9 +164,12 @@ def _label_files(
     rate_hz: float | None,
     times_of: Callable[[Path], np.ndarray] | None,
 ) -> _Files:
+    """Read the label files of the recordings that the table of groups names."""
     videos: dict[Path, str] = {}
     if config.videos is not None:
         videos = {video: video.stem for video in find_videos([config.videos])}
+    else:
+        times_of = None  # names in label files are no videos that could be opened
     # The name of a label file alone does not tell which part of it is the name of its recording.
     known = _known_names(table, videos.values())
     meant = {path: names_of(path, config).meant(known) for path in label_paths(folder)}
@@ -166,16 +178,11 @@ def _label_files(
     subjects = _subjects_of(table, list(recordings.values()))
     paths, absent = _split_by_subject(meant, subjects)
     wanted = {recording: name for recording, name in recordings.items() if name in subjects}
-    streams = {recording: subjects[name].stream for recording, name in wanted.items()}
-    read = label_pieces(
-        paths,
-        wanted,
-        config,
-        ethogram,
-        rate_hz,
-        times_of if videos else None,
-        {recording: (stream,) for recording, stream in streams.items() if stream},
-    )
+    streams = {}
+    for recording, name in wanted.items():
+        if subjects[name].stream:
+            streams[recording] = (subjects[name].stream,)
+    read = label_pieces(paths, wanted, config, ethogram, rate_hz, times_of, streams)
     read.findings += warn_of_gaps(read.open_shares, config.label_gaps, ethogram)
     return _Files(read, ethogram.classes, subjects, absent, names, ethogram.merging_note())
 
@@ -232,11 +239,13 @@ def read_stimuli(path: Path, observations: Observations) -> dict[tuple[str, str]
         seconds = _stimulus_s(path, table, line, row[onset], onset)
         videos = [file.name for file in named(row[video], names)]
         # A recording that is one piece has no trials, whatever the table counts.
-        trials = [""] if trial is None else [row[trial], ""]
-        places = (place for place in itertools.product(videos, trials) if place in known)
-        place = next(places, None)
-        if place is not None:
-            onsets_s[place].append(seconds)
+        trials = [""]
+        if trial is not None:
+            trials.insert(0, row[trial])
+        for place in itertools.product(videos, trials):
+            if place in known:
+                onsets_s[place].append(seconds)
+                break
     return {place: sorted(times_s) for place, times_s in onsets_s.items()}
 
 
@@ -298,7 +307,9 @@ def _columns_of(subject: Subject) -> dict[str, str]:
 
 def _merged(note: str) -> list[Finding]:
     """Merging behaviors is a scientific decision, so it is named wherever it was made."""
-    return [Finding("note", "behaviors", note)] if note else []
+    if not note:
+        return []
+    return [Finding("note", "behaviors", note)]
 
 
 def _left_out(names: Sequence[str], table: str) -> list[Finding]:

@@ -56,24 +56,35 @@ def compare(
         if readout not in _TESTED or len(groups) < 2:
             continue
         where = {"window": window, "behavior": behavior, "readout": readout}
-        if readout == "latency_s":
-            tests = _between_latencies(cell, groups, paired, rng)
-        else:
-            tests = _between(cell, groups, paired, scale_of_readout(readout), rng)
+        tests = _tests_of(cell, readout, groups, paired, rng)
         if second is not None and not paired:
             tests += _by_second_factor(cell.dropna(subset="value"), second)
         rows += [{**where, **test} for test in tests]
     table = pd.DataFrame(rows, columns=_COLUMNS)
     table["is_rank_test"] = table.test.str.removesuffix(PAIR).isin(RANK_TESTS)
     table["smallest_p"] = [_smallest_p_of(row) for row in table.itertuples()]
-    control = groups[0] if len(groups) else None
+    control = next(iter(groups), None)
     return adjust(table, correction, question, control).drop(columns="is_rank_test")
+
+
+def _tests_of(
+    cell: pd.DataFrame,
+    readout: str,
+    groups: Sequence[str],
+    paired: bool,
+    rng: np.random.Generator,
+) -> list[Row]:
+    """The tests between groups of one read-out; latencies may be censored."""
+    if readout == "latency_s":
+        return _between_latencies(cell, groups, paired, rng)
+    return _between(cell, groups, paired, scale_of_readout(readout), rng)
 
 
 def _mean_of_sessions(animals: pd.DataFrame, second: str | None) -> pd.DataFrame:
     """One value per animal: the mean over its sessions; censored where one of them is."""
-    factors = [] if second is None else [second]
-    keys = ["animal", "group", *factors, "window", "behavior", "readout"]
+    keys = ["animal", "group", "window", "behavior", "readout"]
+    if second is not None:
+        keys.insert(2, second)
     grouped = animals.groupby(keys, sort=False)
     return grouped.agg(value=("value", "mean"), event=("event", "min")).reset_index()
 
@@ -121,7 +132,9 @@ def _untested(samples: Sequence[np.ndarray], note: str) -> Row:
 
 def _test_name(name: str, groups: Sequence[str]) -> str:
     """Of more than two groups, the test of two of them is named as one of a pair."""
-    return name + PAIR if len(groups) > 2 else name
+    if len(groups) <= 2:
+        return name
+    return name + PAIR
 
 
 def _join(notes: Sequence[str]) -> str:

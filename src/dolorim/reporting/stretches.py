@@ -44,7 +44,9 @@ def find_stretches(observations: Observations, assay: Assay) -> tuple[list[Stret
     stretch.
     """
     stretches, findings = [], []
-    least_covered = _COVERED if assay.response_s is None else _COVERED_TRIAL
+    least_covered = _COVERED
+    if assay.response_s is not None:
+        least_covered = _COVERED_TRIAL
     for window in assay.windows:
         stretch, notes = _find_stretch(observations, window, least_covered)
         findings += notes
@@ -56,22 +58,20 @@ def find_stretches(observations: Observations, assay: Assay) -> tuple[list[Stret
 def _find_stretch(
     observations: Observations, window: Window, least_covered: float
 ) -> tuple[Stretch | None, list[Finding]]:
+    """The stretch of one window, and what a reader must know about it."""
     where = f"window {window.name}"
     recordings = observations.recordings
-    covered_s = np.array([min(r.length_s, window.stop_s) - window.start_s for r in recordings])
-    unreached = Finding("warning", where, "no recording reaches it")
-    if (covered_s <= 0).all():
-        return None, [unreached]
+    ends_s = np.array([min(recording.length_s, window.stop_s) for recording in recordings])
+    covered_s = ends_s - window.start_s
     medians_s = _median_by_group(observations, covered_s)
-    findings = [
-        Finding("warning", where, f"most recordings of {group} end before it")
-        for group, median_s in medians_s.items()
-        if median_s <= 0
-    ]
     short = _too_short(covered_s, list(medians_s.values()), least_covered)
     kept = [i for i in range(len(recordings)) if i not in short]
-    if not kept:
-        return None, [unreached]
+    if not kept or (covered_s <= 0).all():
+        return None, [Finding("warning", where, "no recording reaches it")]
+    findings = []
+    for group, median_s in medians_s.items():
+        if median_s <= 0:
+            findings.append(Finding("warning", where, f"most recordings of {group} end before it"))
     shortest_s, longest_s = float(covered_s[kept].min()), float(covered_s[kept].max())
     end_s = window.start_s + shortest_s
     unlabeled, partly = _poorly_labeled(observations, kept, window.start_s, end_s)
@@ -139,8 +139,10 @@ def _named_findings(
     for i in indices[:_NAMED]:
         recording = observations.recordings[i]
         names.append(f"{recording.video}, trial {recording.trial}".removesuffix(", trial "))
-    more = f" and {len(indices) - _NAMED} more" if len(indices) > _NAMED else ""
-    return [Finding("warning", where, f"{what} in {', '.join(names)}{more}", remedy)]
+    what += f" in {', '.join(names)}"
+    if len(indices) > _NAMED:
+        what += f" and {len(indices) - _NAMED} more"
+    return [Finding("warning", where, what, remedy)]
 
 
 def _cut_short(

@@ -83,6 +83,11 @@ def write_study_page(
     observations, assay = results.observations, results.assay
     # Figures go by the names of their files, under which their captions stand above.
     pictures = {file.stem: _picture(file, observations) for file in figures}
+    shown_trust, shown_raters = None, None
+    if trust is not None:
+        shown_trust = trust_view(trust, results)
+    if raters is not None:
+        shown_raters = raters_table(raters)
     return write_page(
         path,
         "report.html",
@@ -97,9 +102,9 @@ def write_study_page(
         groups=groups_table(observations),
         behaviors=[shown(name) for name in observations.classes],
         findings=_findings(observations),
-        trust=None if trust is None else trust_view(trust, results),
+        trust=shown_trust,
         no_run=NO_RUN,
-        raters=None if raters is None else raters_table(raters),
+        raters=shown_raters,
         figures=[(_HEADINGS[name], p) for name, p in pictures.items() if name in _HEADINGS],
         tests=tests_table(results),
         test_count=len(results.tables["statistics"]),
@@ -109,6 +114,7 @@ def write_study_page(
 
 
 def _extent(observations: Observations) -> str:
+    """How much was observed: `12 animals, 24 recordings, 8.0 h`."""
     animals = {recording.animal for recording in observations.recordings}
     hours = sum(recording.length_s for recording in observations.recordings) / 3600
     return f"{len(animals)} animals, {len(observations.recordings)} recordings, {hours:.1f} h"

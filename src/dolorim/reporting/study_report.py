@@ -25,7 +25,7 @@ from dolorim.reporting.stretches import find_stretches
 from dolorim.reporting.study_figures import draw_study
 from dolorim.reporting.study_page import write_study_page
 from dolorim.reporting.study_results import StudyResults
-from dolorim.reporting.summary_text import repeated_recordings, verdict
+from dolorim.reporting.summary_text import repeated_recordings, summary_sentences
 from dolorim.reporting.trust import Trust, read_agreement, read_trust
 
 
@@ -37,7 +37,9 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     """
     settings = options.shown()
     assay = _read_assay(options)
-    second_factor = column_key(options.second_factor) if options.second_factor else None
+    second_factor = None
+    if options.second_factor:
+        second_factor = column_key(options.second_factor)
     observed = read_observations(
         options.predictions,
         options.groups,
@@ -79,7 +81,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     written = [name for name in tables if factors or name != "overall"]
     _write_tables(options.out, {name: tables[name] for name in written})
     # `overall` has one value per animal, whatever sessions or factors the study has.
-    summary = verdict(
+    summary = summary_sentences(
         observations, assay, tables["overall"], tables["statistics"], pain, locomotion, doubts
     )
     summary += _learned_from(trust, observations)

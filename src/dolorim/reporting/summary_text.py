@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -51,7 +51,7 @@ def find_rank_tests(
     return statistics[wanted]
 
 
-def verdict(
+def summary_sentences(
     observations: Observations,
     assay: Assay,
     groups: pd.DataFrame,
@@ -108,9 +108,14 @@ def _smallest_group(tests: pd.DataFrame) -> int:
 def _answers(tests: Mapping[str, pd.DataFrame], indicator: str) -> list[str]:
     """Did the groups differ, in which windows, and where could no test have shown it?"""
     first = {window: rows.iloc[0] for window, rows in tests.items()}
-    impossible = [w for w, test in first.items() if test.smallest_adjusted >= ALPHA]
-    differ = [w for w, test in first.items() if test.p_adjusted < ALPHA]
-    alike = [w for w in first if w not in differ and w not in impossible]
+    impossible, differ, alike = [], [], []
+    for window, test in first.items():
+        if test.smallest_adjusted >= ALPHA:
+            impossible.append(window)
+        if test.p_adjusted < ALPHA:
+            differ.append(window)
+        elif window not in impossible:
+            alike.append(window)
     sentences = []
     if differ:
         sentences.append(f"The groups differ in {indicator} ({_p_of_windows(first, differ)}).")
@@ -120,7 +125,7 @@ def _answers(tests: Mapping[str, pd.DataFrame], indicator: str) -> list[str]:
             start = "No difference was found there in"
         sentences.append(
             f"{start} {indicator} ({_p_of_windows(first, alike)}). That is no proof that there is "
-            f"none: look at the intervals."
+            "none: look at the intervals."
         )
     if impossible:
         sentences.append(_cannot_differ(tests, impossible, indicator))
@@ -153,9 +158,12 @@ def _p_of_windows(first: Mapping[str, pd.Series], windows: Sequence[str]) -> str
 
 
 def _in_tests(tests: Mapping[str, pd.DataFrame]) -> str:
+    """How many tests share the correction; empty for one."""
     rows = pd.concat(list(tests.values()))
     count = int((rows.family == MAIN).sum())
-    return f" in {count} tests" if count > 1 else ""
+    if count <= 1:
+        return ""
+    return f" in {count} tests"
 
 
 def _differences(
@@ -172,7 +180,9 @@ def _differences(
     for window, rows in tests.items():
         of_window = groups[(groups.window == window) & (groups.behavior == behavior)]
         means = of_window[of_window.readout == assay.readout].set_index("group")["mean"]
-        start = "" if window == "whole" else f"{window[0].upper()}{window[1:]}, "
+        start = ""
+        if window != "whole":
+            start = f"{window[0].upper()}{window[1:]}, "
         for _, row in rows[rows.difference.notna()].iterrows():
             other = other_by_pair.get(row.compared)
             if other is not None:
@@ -190,13 +200,16 @@ def _difference(row: pd.Series, readout: str) -> str:
     if pd.notna(row.difference_low):
         ends = f"{number(row.difference_low)} to {number(row.difference_high)}"
         interval = f"95 % interval {ends}"
+    notes = [interval, p_text(row.p_adjusted)]
     # A mean latency with censored animals is a lower bound; a reader has to know that.
-    censored = f"; {row.note}" if "censored" in str(row.note) else ""
+    if "censored" in str(row.note):
+        notes.append(row.note)
     size = f"{number(row.difference)}{_UNITS_OF_DIFFERENCE.get(readout, '')}"
-    return f"difference {size} ({interval}; {p_text(row.p_adjusted)}{censored})"
+    return f"difference {size} ({'; '.join(notes)})"
 
 
 def _why_untested(statistics: pd.DataFrame, assay: Assay, behavior: str) -> str:
+    """The reason that the table of tests gives, in the words of its first line."""
     rows = statistics[(statistics.behavior == behavior) & (statistics.readout == assay.readout)]
     notes = rows[rows.test == "none"].note
     if len(notes):
@@ -212,7 +225,7 @@ def _movement(
         return [
             "No class tells how much the animals move, so sedation cannot be told from analgesia."
         ]
-    behaviors: dict[str, list[str]] = {result: [] for result in _MOVEMENT}
+    behaviors: dict[str, list[str]] = defaultdict(list)
     for name in locomotion:
         test = _clearest_test(assay, statistics, name)
         if doubts.get(name):
@@ -224,12 +237,13 @@ def _movement(
         else:
             result = "differ" if test.p_adjusted < ALPHA else "alike"
             behaviors[result].append(f"{shown(name)} ({p_text(test.p_adjusted)})")
-    sentences = [
-        sentence.format(" and ".join(behaviors[result]))
-        for result, sentence in _MOVEMENT.items()
-        if behaviors[result]
-    ]
-    return [" ".join(sentences)] if sentences else []
+    sentences = []
+    for result, sentence in _MOVEMENT.items():
+        if result in behaviors:
+            sentences.append(sentence.format(" and ".join(behaviors[result])))
+    if not sentences:
+        return []
+    return [" ".join(sentences)]
 
 
 def _clearest_test(assay: Assay, statistics: pd.DataFrame, behavior: str) -> pd.Series | None:

@@ -130,9 +130,10 @@ def profile_table(seconds: dict[str, float], frames: int, together: bool) -> Tab
     for name, spent in sorted(seconds.items(), key=lambda item: -item[1]):
         if name == "all":
             continue
-        note = " (beside the network)" if name in beside_network else ""
         share = "-" if together else f"{100 * spent / whole:.0f} %"
-        table.add_row(name + note, f"{spent:.2f}", share)
+        if name in beside_network:
+            name += " (beside the network)"
+        table.add_row(name, f"{spent:.2f}", share)
     return table
 
 
@@ -189,8 +190,9 @@ def _interval_note(scores: Scores, remedy: str = "") -> list[str]:
     note = _at(scores, ("intervals", "note"))
     if not note:
         return []
-    without = scores["intervals"]["animals"] < FEWEST_ANIMALS
-    return [f"{note}; {remedy}" if remedy and without else note]
+    if remedy and scores["intervals"]["animals"] < FEWEST_ANIMALS:
+        note += f"; {remedy}"
+    return [note]
 
 
 def _indicator_first(per_class: Mapping[str, Any], indicator: str | None) -> list[str]:
@@ -203,7 +205,7 @@ def _compared_rows(scores: Scores, indicator: str | None) -> Sequence[tuple[str,
 
 
 def _at(tree: Any, path: _Path) -> Any:
-    """A value in a tree of dictionaries; None where the path leads nowhere."""
+    """A value in a tree of dictionaries; None if the path leads nowhere."""
     for step in path:
         if tree is None:
             return None
@@ -221,9 +223,13 @@ def _change(difference: float | None, ends: list[float] | None, digits: int) -> 
 
 
 def _interval(ends: list[float] | None, digits: int = 2) -> str:
+    if not ends:
+        return ""
     digits = min(digits, 2)  # a third decimal of an interval over a few animals means nothing
-    return f" ({ends[0]:.{digits}f}-{ends[1]:.{digits}f})" if ends else ""
+    return f" ({ends[0]:.{digits}f}-{ends[1]:.{digits}f})"
 
 
 def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    if value is None:
+        return "-"
+    return f"{value:.{digits}f}"

@@ -81,8 +81,12 @@ class Trust:
         if stored.get("animals", FEWEST_ANIMALS) < FEWEST_ANIMALS:
             return None  # of an older version, which gave two animals one
         for step in path:
-            stored = None if stored is None else stored.get(step)
-        return None if stored is None else (float(stored[0]), float(stored[1]))
+            if stored is None:
+                return None
+            stored = stored.get(step)
+        if stored is None:
+            return None
+        return float(stored[0]), float(stored[1])
 
 
 def read_trust(run: Path, classes: Sequence[str]) -> Trust:
@@ -126,7 +130,9 @@ def _held_out(
         confusions[animal] = confusions.get(animal, 0) + counted
         labels = runs(truth)[2]  # one per bout
         counts += np.bincount(labels[labels >= 0], minlength=len(classes))
-    return confusions, dict(zip(classes, counts.tolist(), strict=True)) if paths else {}
+    if not paths:
+        return confusions, {}
+    return confusions, dict(zip(classes, counts.tolist(), strict=True))
 
 
 def _learned_from(run: Path) -> frozenset[str]:

@@ -91,8 +91,14 @@ def _budgets_table(budgets: pd.DataFrame) -> Table:
 
 
 def _score_cell(trust: Trust, value: float, *path: str) -> Cell:
-    interval = trust.interval(*path)
-    return Cell(f"{value:.2f}", "" if interval is None else interval_text(*interval))
+    return _cell_with_interval(value, trust.interval(*path))
+
+
+def _cell_with_interval(value: float, interval: Sequence[float] | None) -> Cell:
+    if interval is None:
+        return Cell(f"{value:.2f}")
+    low, high = interval
+    return Cell(f"{value:.2f}", interval_text(low, high))
 
 
 def _remarks(trust: Trust, animals: int) -> list[str]:
@@ -121,7 +127,6 @@ def raters_table(pairs: dict[str, dict[str, Any]]) -> Table:
     """How well pairs of people agree: no model can be shown to do better than that."""
     rows: list[list[str | Cell]] = []
     for pair, scores in pairs.items():
-        interval = scores["intervals"].get("macro_f1")
-        macro_f1 = Cell(f"{scores['macro_f1']:.2f}", interval_text(*interval) if interval else "")
+        macro_f1 = _cell_with_interval(scores["macro_f1"], scores["intervals"].get("macro_f1"))
         rows.append([pair, macro_f1, f"{scores['kappa']:.2f}", str(scores["frames"])])
     return Table(["pair", "macro-F1", "kappa", "frames"], rows)
