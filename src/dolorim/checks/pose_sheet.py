@@ -11,17 +11,11 @@ from dolorim.checks.sheet import overview_of, save_sheet
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.palette import class_colors
+from dolorim.pose.graph import BONES
 from dolorim.pose.keypoints import KEYPOINTS
 from dolorim.pose.pose_track import PoseTrack, read_any_track
 from dolorim.video.reader import FrameStream, probe
 
-EDGES = (
-    ("mouth", "tail_base"),
-    ("mouth", "L_frontpaw"),
-    ("mouth", "R_frontpaw"),
-    ("tail_base", "L_hindpaw"),
-    ("tail_base", "R_hindpaw"),
-)
 _TILES, _COLUMNS, _SIDE = 12, 4, 300
 _WIDE = 2.2  # body lengths that a tile shows
 
@@ -88,27 +82,28 @@ def _paint(
     corner: np.ndarray,
     named: bool,
 ) -> None:
+    """Draw the points of a frame: filled if they were seen, rings if they were bridged."""
     names = track.names
     colors = class_colors(len(names) + 1)[1:]
     font = ImageFont.load_default(12)
-    edges = EDGES if set(KEYPOINTS) <= set(names) else ()
+    bones: tuple[tuple[str, str], ...] = ()
+    if set(KEYPOINTS) <= set(names):
+        bones = BONES
     for points, since in zip(track.points[index], track.since_seen[index], strict=True):
         at = (points - corner + 0.5) * scale
         known = np.isfinite(at).all(-1)
-        for one, two in edges:
+        for one, two in bones:
             ends = [names.index(one), names.index(two)]
             if known[ends].all():
                 draw.line([tuple(p) for p in at[ends].tolist()], fill=(235, 235, 235), width=1)
         for k, (x, y) in enumerate(at.tolist()):
             if not known[k]:
                 continue
-            seen = since[k] == 0
-            draw.ellipse(
-                (x - 4, y - 4, x + 4, y + 4),
-                fill=colors[k] if seen else None,
-                outline=colors[k],
-                width=2,
-            )
+            disk = (x - 4, y - 4, x + 4, y + 4)
+            if since[k] == 0:
+                draw.ellipse(disk, fill=colors[k])
+            else:
+                draw.ellipse(disk, outline=colors[k], width=2)
             if named:
                 draw.text(
                     (x + 6, y - 7),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,7 +9,7 @@ from torch.utils.data import Sampler
 
 from dolorim.config import AugmentConfig, TrainConfig
 from dolorim.dataset.labelled_recording import LabelledRecording
-from dolorim.dataset.sampling import BoutSampler, WindowSpec
+from dolorim.dataset.sampling import BoutSampler, WindowSpec, own_draws
 
 
 class KeypointFrames(Sampler[WindowSpec]):
@@ -53,8 +52,7 @@ class KeypointFrames(Sampler[WindowSpec]):
     def __iter__(self) -> Iterator[WindowSpec]:
         # The 1 makes the random numbers differ from those of the windows.
         rng = np.random.default_rng([self._settings.seed, self.epoch, 1])
-        of_all_processes = (self._draw(rng) for _ in range(len(self) * self.world_size))
-        return itertools.islice(of_all_processes, self.rank, None, self.world_size)
+        return own_draws(lambda: self._draw(rng), len(self), self.rank, self.world_size)
 
     def _draw(self, rng: np.random.Generator) -> WindowSpec:
         at = int(rng.integers(self.n_tracked))

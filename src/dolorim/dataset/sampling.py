@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +37,18 @@ class WindowSpec:
     last: int = 1 << 60
     mirrored: bool = False
     seed: int | None = None
+
+
+def own_draws(
+    draw: Callable[[], WindowSpec], n_windows: int, rank: int, world_size: int
+) -> Iterator[WindowSpec]:
+    """The `n_windows` draws of one process among `world_size` that train together.
+
+    Every process draws the windows of all and takes its own, so that together they see what one
+    process would see.
+    """
+    of_all_processes = (draw() for _ in range(n_windows * world_size))
+    return itertools.islice(of_all_processes, rank, None, world_size)
 
 
 class BoutSampler(Sampler[WindowSpec]):
@@ -85,8 +97,7 @@ class BoutSampler(Sampler[WindowSpec]):
 
     def __iter__(self) -> Iterator[WindowSpec]:
         rng = np.random.default_rng([self._seed, self.epoch])
-        of_all_processes = (self._draw(rng) for _ in range(len(self) * self.world_size))
-        return itertools.islice(of_all_processes, self.rank, None, self.world_size)
+        return own_draws(lambda: self._draw(rng), len(self), self.rank, self.world_size)
 
     def class_shares(self, n_classes: int, mirrored: Sequence[int] | None = None) -> np.ndarray:
         """Expected share of each class among the labelled frames that are drawn, `(classes,)`.

@@ -19,7 +19,7 @@ from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Conflicts, Events, classes_of
 from dolorim.labels.predictions import Predictions
 from dolorim.pose.pose import Pose
-from dolorim.pose.read_h5 import stored
+from dolorim.pose.read_h5 import stored, text_of
 
 # What h5py raises for damaged files, apart from OSError.
 _DAMAGE = (LookupError, TypeError, ValueError, RuntimeError, MemoryError, AttributeError)
@@ -203,11 +203,7 @@ def _read_intervals(
     unit, first, last = next(i for i in _INTERVALS if i[1] in table and i[2] in table)
     label = next(name for name in _LABEL if name in table)
     start, stop = stored(table[first], np.float64), stored(table[last], np.float64)
-    return unit, start, stop, [_text(word) for word in stored(table[label])]
-
-
-def _text(word: Any) -> str:
-    return word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
+    return unit, start, stop, [text_of(word) for word in stored(table[label])]
 
 
 def _are_intervals(start: np.ndarray, stop: np.ndarray, n_bouts: int) -> bool:

@@ -10,12 +10,16 @@ import numpy as np
 from dolorim.pose.keypoints import KEYPOINTS
 from dolorim.pose.pose import Pose
 
-LENGTHS = (
+# The lines of a drawn skeleton, which are also the first lengths.
+BONES = (
     ("mouth", "tail_base"),
     ("mouth", "L_frontpaw"),
     ("mouth", "R_frontpaw"),
     ("tail_base", "L_hindpaw"),
     ("tail_base", "R_hindpaw"),
+)
+LENGTHS = (
+    *BONES,
     ("L_frontpaw", "L_hindpaw"),
     ("R_frontpaw", "R_hindpaw"),
     ("L_frontpaw", "R_frontpaw"),

@@ -211,11 +211,11 @@ def _label(words: Any) -> tuple[str, ...]:
 
 def _sleap(path: Path, file: h5py.File) -> tuple[Pose, ...]:
     """SLEAP's analysis file: tracks `(track, xy, node, frame)`, or `(frame, node, xy, track)`."""
-    names = [_text(name) for name in stored(file["node_names"])]
+    names = [text_of(name) for name in stored(file["node_names"])]
     tracks = stored(file["tracks"], np.float64)
     individuals: list[str] = []
     if "track_names" in file:
-        individuals = [_text(name) for name in stored(file["track_names"])]
+        individuals = [text_of(name) for name in stored(file["track_names"])]
     scores: np.ndarray | None = None
     if "point_scores" in file:
         scores = stored(file["point_scores"], np.float64)
@@ -282,13 +282,14 @@ def _dims(dataset: h5py.Dataset) -> list[str] | None:
     if "dims" not in dataset.attrs:
         return None
     try:
-        words = parse_json(_text(dataset.attrs["dims"]), dataset.name)
+        words = parse_json(text_of(dataset.attrs["dims"]), dataset.name)
     except UserError:
         return None
     return [str(w).casefold().rstrip("s") for w in words]
 
 
-def _text(value: bytes | str) -> str:
+def text_of(value: bytes | str) -> str:
+    """Text as a file holds it: h5py returns some as bytes."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return str(value)

@@ -26,17 +26,13 @@ from dolorim.labels.ethogram_file import read_ethogram
 from dolorim.labels.predicted_files import video_of
 from dolorim.labels.prediction_files import meta_path, read_meta, read_predictions, which_counts
 from dolorim.labels.trials import Placement
+from dolorim.pose.graph import BONES
 from dolorim.pose.keypoints import match_keypoints
 from dolorim.pose.pose import Pose
 from dolorim.pose.read import read_poses
 from dolorim.video.cache import fingerprint
 
 _SUFFIX = ".predictions.csv"
-# The bones that the page draws between keypoints.
-_SKELETON = (
-    ("mouth", "tail_base"), ("mouth", "L_frontpaw"), ("mouth", "R_frontpaw"),
-    ("tail_base", "L_hindpaw"), ("tail_base", "R_hindpaw"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,9 +109,7 @@ def open_review(
     if predictions is None and any(place.glob(f"*{_SUFFIX}")):
         predictions = place
     shows_predictions = predictions == place
-    tables: dict[str, Path] = {}
-    if predictions is not None:
-        tables = {path.name.removesuffix(_SUFFIX): path for path in _tables(predictions)}
+    tables = _tables(predictions)
     metas = {name: read_meta(meta_path(path.parent, name)) for name, path in tables.items()}
     if not shows_predictions:
         config = in_study_folder(place, config)
@@ -219,7 +213,7 @@ def points_of(path: Path) -> tuple[list[str], list[tuple[int, int]], np.ndarray]
 
 def _bones(pose: Pose) -> list[tuple[int, int]]:
     bones = []
-    for pair in _SKELETON:
+    for pair in BONES:
         try:
             one, two = match_keypoints(pose.names, pair)
         except UserError:
@@ -228,12 +222,15 @@ def _bones(pose: Pose) -> list[tuple[int, int]]:
     return bones
 
 
-def _tables(folder: Path) -> list[Path]:
+def _tables(folder: Path | None) -> dict[str, Path]:
+    """The predictions in a folder, by the name of their recording."""
+    if folder is None:
+        return {}
     # `glob` of a folder that does not exist finds nothing.
     tables = sorted(folder.glob(f"*{_SUFFIX}"))
     if not tables:
         raise UserError(f"{folder}: no predictions in this folder (looked for *{_SUFFIX})")
-    return tables
+    return {path.name.removesuffix(_SUFFIX): path for path in tables}
 
 
 def _common_folder(metas: dict[str, dict[str, Any]], folder: Path) -> Path:
