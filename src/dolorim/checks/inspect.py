@@ -127,6 +127,7 @@ def _look_at_animal(pose: Pose, config: DataConfig, threshold: float) -> dict[st
     except UserError as error:
         finding = Finding.from_error(error, "", pose.source or "")
         facts["body length"] = "; ".join(filter(None, (finding.what, finding.remedy)))
+    # Only points that are believed tell where the animal was.
     points = pose.points[gate(pose, threshold)]
     if len(points):
         (x0, y0), (x1, y1) = points.min(0), points.max(0)
@@ -223,6 +224,7 @@ def contact_sheet(video: Path, config: DataConfig, path: Path) -> None:
         images.append(block.images)
         centers.append(block.centers * plan.side_px)
     crops, path_px = np.concatenate(images), np.concatenate(centers)
+    # From the whole video, because a crop may be lost late.
     picked = np.linspace(0, len(crops) - 1, _TILES).round().astype(int)
     overview, scale = overview_of(first, _TILES // _COLUMNS * _SIDE)
     draw = ImageDraw.Draw(overview)

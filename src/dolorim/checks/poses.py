@@ -156,6 +156,7 @@ def check_swaps(where: str, pose: Pose, threshold: float, length_px: float) -> l
         # If crossing over means much shorter steps than staying, the names have changed places.
         stay = _distance(one[1:], one[:-1]) + _distance(two[1:], two[:-1])
         cross = _distance(one[1:], two[:-1]) + _distance(two[1:], one[:-1])
+        # Paws that are close together may change places in truth.
         closest = np.minimum(_distance(one[1:], two[1:]), _distance(one[:-1], two[:-1]))
         apart = closest > _APART * length_px
         swaps = steps & apart & (cross < 0.5 * stay)

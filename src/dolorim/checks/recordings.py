@@ -96,6 +96,7 @@ def examine(video: Path | None, pose: Path | None, config: DataConfig) -> Examin
             examined = _examine_video(video, track, examined, config, findings)
         except UserError as error:
             findings.append(Finding.from_error(error, "video-unreadable", video))
+    # The pose is compared with the frames that were decoded, not with the header.
     if pose is not None and poses:
         findings += _check_pose(str(pose), poses, track, examined, config, video is not None)
         shares = pose_check.sides(poses[0], config.kp_likelihood_thr)
@@ -125,6 +126,7 @@ def _examine_video(
     """Decode a video to its end."""
     info = probe(video)
     stream = FrameStream(video)
+    # The lag is estimated while the video is decoded, which is done only once.
     estimator = None
     if track is not None:
         estimator = LagEstimator(track.points, track.length_px)
@@ -174,6 +176,7 @@ def check_video(
             findings.append(Finding("warning", where, what, remedy, "damaged"))
         else:
             findings.append(Finding("error", where, what, remedy, "damaged"))
+    # Other programs may count labels and poses by the header.
     if info.header_frames != stream.decoded:
         what = f"its header claims {info.header_frames} frames, and {stream.decoded} decode"
         remedy = "labels and poses from software that relies on the header may be shifted"

@@ -126,6 +126,7 @@ def _check_spellings(animals: Iterable[str]) -> list[Finding]:
     """Ids that differ only in case, punctuation or leading zeros."""
     spellings: dict[str, set[str]] = defaultdict(set)
     for animal in animals:
+        # M-01, M01, and m1 are written by different people for one animal.
         squashed = "".join(c for c in animal.casefold() if c.isalnum()).lstrip("0")
         spellings[squashed].add(animal)
     findings = []

@@ -61,6 +61,7 @@ def run(arguments: list[str]) -> int:
     """`dolorim agree RATER_A RATER_B [MODEL]`"""
     given = parse(_Agree, arguments, "dolorim agree")
     check_targets(given)
+    # The label files are read as training on this ethogram would read them.
     ethogram_path = _ethogram_path(given)
     ethogram = given_ethogram(ethogram_path)
     config = with_settings(Config(), {**given.settings, "classes": ethogram_path}).data
@@ -128,5 +129,6 @@ def _scored(
     time_s = rated.time_s
     if time_s is None and rate_hz is not None:
         time_s = np.arange(rated.labels.shape[1]) / rate_hz
+    # Intervals are over animals, so each video needs its animal.
     animal = animal_key(animal_of(Path(f"{rated.video}.mp4").stem, animal_pattern))
     return Scored(animal, rated.labels[truth], rated.labels[predicted], None, time_s, rated.borders)

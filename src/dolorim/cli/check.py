@@ -67,6 +67,7 @@ def run(arguments: list[str]) -> int:
     status = checked.status(given.strict)
     if given.json is not None:
         text = json.dumps(_as_json(checked, status), indent=1) + "\n"
+        # Standard output then holds JSON and nothing else.
         if str(given.json) == "-":
             print(text, end="")
             return status
@@ -114,6 +115,7 @@ def _row_as_json(row: Row, classes: list[str]) -> dict[str, Any]:
     from dolorim.cli.check_tables import class_frames
 
     examined = row.examined
+    # Keys are always there, so that scripts need not ask for them.
     layout, trials = None, []
     if row.placement is not None:
         layout = row.placement.layout

@@ -83,6 +83,7 @@ def finding_lines(findings: Sequence[Finding], everything: bool = False) -> list
     Findings of one name and remedy are one line: how many there are, what the first one says, and
     the first few names. With `everything`, each finding is a line of its own.
     """
+    # Findings of one kind that differ in severity are different lines.
     groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for number, finding in enumerate(findings):
         kind = finding.name
@@ -126,6 +127,7 @@ def _group_line(group: Sequence[Finding]) -> str:
 def _cells(row: Row) -> dict[str, str]:
     """What the table says of a recording; an empty cell for what does not apply to it."""
     examined, placement = row.examined, row.placement
+    # Every row has every column, in this order.
     cells = dict.fromkeys(_HEADS, "")
     cells["recording"] = row.name
     cells["animal"] = row.source.animal

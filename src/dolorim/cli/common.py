@@ -45,6 +45,7 @@ def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | No
     `--help` shows the options that people use, `--help_all` all of them. Raises `UserError` for a
     value that a setting cannot have and for a setting that the verb does not read.
     """
+    # The short page is text that is ready, so that it appears at once.
     page = page_of(program)
     if page is not None and any(word in _HELP for word in arguments):
         print(page, end="")
@@ -56,6 +57,7 @@ def parse(kind: type[T], arguments: Sequence[str], program: str, default: T | No
     given: dict[str, Any] = {}
     if default is not None:
         given["default"] = default
+    # What tyro prints is held back, because some of its errors are said better below.
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
@@ -98,6 +100,7 @@ def check_targets(given: Any) -> None:
     """Raise `UserError`, before any work, where results cannot be written."""
     settings = getattr(given, "settings", {})
     for name in _FOLDERS:
+        # Found out before hours of work, not after.
         path = getattr(given, name, None) or settings.get(name)
         if isinstance(path, Path):
             check_folder(path, f"--{name}")
@@ -125,6 +128,7 @@ def canonical(arguments: Sequence[str]) -> list[str]:
     words: list[str] = []
     for argument in arguments:
         if argument.startswith("--"):
+            # Only the flag is respelled; a value may contain hyphens.
             flag, *value = argument.split("=", 1)
             flag = "--" + flag.removeprefix("--").replace("-", "_")
             words += [_OTHER_NAMES.get(flag, flag), *value]

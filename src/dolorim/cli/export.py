@@ -65,6 +65,7 @@ def run(arguments: list[str]) -> int:
     if not given.quiet:
         written = f"{len(files) - len(failures)} of {len(files)} written"
         print(f"{written} as {given.to} to {out}", file=sys.stderr)
+    # One file that fails does not stop the others; if all fail, the command did.
     code = report_failures(failures)
     if len(failures) == len(files):
         return 2

@@ -54,6 +54,7 @@ def run(arguments: list[str]) -> int:
     config = dataclasses.replace(config, data=data)
     assert data.videos is not None
     videos = find_videos([data.videos])
+    # A window that follows the pose needs the pose of each video.
     study = open_study(data)
     poses = {s.video: s.pose for s in study.sources} if data.crop == "pose" else {}
     lengths = measure_study(config, study)

@@ -56,6 +56,7 @@ def run(arguments: list[str]) -> int:
     set_verbosity(given.quiet)
     run = api.load_run(given.run)
     out = given.out or run.folder.predictions("new")
+    # The API takes the options as keywords.
     settings = {f.name: getattr(given.options, f.name) for f in dataclasses.fields(given.options)}
     batch = api.predict(run, given.videos, out=out, dlc=given.dlc, **settings)
     text = f"{counted(len(batch.done), 'video')} labelled ({batch.frames:,} frames)"

@@ -71,6 +71,7 @@ def run(arguments: list[str]) -> int:
     from dolorim.review.progress import Progress
     from dolorim.review.session import Session
 
+    # The rater's name becomes the name of a folder.
     rater = valid_rater(given.rater if given.rater is not None else getpass.getuser())
     config = with_settings(Config(), given.settings).data
     review = open_review(
@@ -81,6 +82,7 @@ def run(arguments: list[str]) -> int:
         out=given.out,
         shuffle=f"{given.seed} {rater}" if given.blinded else None,
     )
+    # Label files hold numbers of classes, which mean nothing without the ethogram beside them.
     write_ethogram(review.home / "ethogram.toml", review.ethogram)
     session = Session(review, rater, blinded=given.blinded)
 

@@ -145,7 +145,7 @@ HELP = {
         ),
     ),
     "dolorim check": ShortHelp(
-        "dolorim check PROJECT [OPTIONS]",
+        "dolorim check STUDY [OPTIONS]",
         "Look at every video, label file and pose file before anything is learned from them.\n"
         "Exit code: 0 fine, 1 there are warnings, 2 there are errors.",
         {
@@ -155,7 +155,7 @@ HELP = {
                 "--strict": "count warnings as errors",
                 "--quiet": "print no tables",
             },
-            "where files are, if not in PROJECT": _STUDY_FILES,
+            "where files are, if not in STUDY": _STUDY_FILES,
             "how files are read": {
                 "--trial_layout LAYOUT": "fixed or cumulative, where that is in doubt",
                 "--label_gaps rest": "class of the frames that lists of bouts leave open",
@@ -190,7 +190,7 @@ HELP = {
         ),
     ),
     "dolorim evaluate": ShortHelp(
-        "dolorim evaluate RUN [PROJECT]   or   dolorim evaluate RUN RUN [PROJECT]",
+        "dolorim evaluate RUN [STUDY]   or   dolorim evaluate RUN RUN [STUDY]",
         "Score a run on its own held-out animals or on another study, or compare two runs.",
         {
             "options": {
@@ -271,7 +271,7 @@ HELP = {
         ("dolorim inspect cage_267M.mp4 --crops crops.png",),
     ),
     "dolorim extract": ShortHelp(
-        "dolorim extract PROJECT [OPTIONS]",
+        "dolorim extract STUDY [OPTIONS]",
         "Decode every video once into the frame cache that training reads. `train` does it by "
         "itself.",
         {

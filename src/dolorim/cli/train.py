@@ -80,6 +80,7 @@ def run(arguments: list[str]) -> int:
     from dolorim import api
 
     set_verbosity(given.quiet, given.verbose)
+    # The dataclass of the flags holds the sections of the settings unchanged.
     sections = {name: getattr(given, name) for name in SECTIONS}
     config = dataclasses.replace(base, **sections)
     config = dataclasses.replace(config, data=with_study_files(config.data))

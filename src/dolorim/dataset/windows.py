@@ -55,8 +55,10 @@ class Windows(Dataset[Batch]):
         if recording.features is not None:  # computed from the picture as it was
             spec = dataclasses.replace(spec, mirrored=False)
         first, last = max(spec.first, 0), min(spec.last, recording.n_frames - 1)
+        # Everything random in the window comes from its own seed, whichever process makes it.
         rng = np.random.default_rng(spec.seed)
         at = spec.start + self._offsets(spec, rng) * spec.speed
+        # Beyond the ends, the nearest frame is shown, and its label does not count.
         nearest = np.round(at).astype(np.int64)
         valid = (nearest >= first) & (nearest <= last)
         frames = np.clip(nearest, first, last)

@@ -40,6 +40,7 @@ class ChamberTable:
     def chambers_of(self, videos: Sequence[Path]) -> dict[Path, tuple[Chamber, ...]]:
         """The chambers of each video that has any. Raises `UserError` for an ambiguous name."""
         names = by_name({video: video.stem for video in videos})
+        # Rows without a video are about all; rows of its own replace them.
         chambers = dict.fromkeys(videos, self.shared)
         for written, own in self.by_video.items():
             matches = named(written, names)
@@ -60,6 +61,7 @@ def read_chambers(path: Path) -> ChamberTable:
     chambers that cannot be (see `refuse_impossible`).
     """
     table = read_table(path)
+    # Headers are compared as the tables of recordings are: `X 0`, `x0`, and `X-0` are one.
     keys = [column_key(name) for name in table.header]
     missing = [name for name in COLUMNS if name not in keys]
     if missing:
@@ -147,6 +149,7 @@ def merged(
     """The chambers that two tables give a video. Raises `UserError` where they disagree."""
     by_folded_name = {folded(chamber.name): chamber for chamber in one}
     for chamber in other:
+        # Both tables may list a chamber, as long as they say the same.
         known = by_folded_name.setdefault(folded(chamber.name), chamber)
         if known.box != chamber.box:
             raise UserError(

@@ -39,6 +39,7 @@ def pair_bouts(
         what = f"has a time offset of {observation.time_offset_s:g} s"
         remedy = "set it to 0 in BORIS and export again"
         conflicts.add(path, what, remedy, "times are kept as written")
+    # Observations of pictures have image indices in place of times.
     is_timed = all(row.is_timed for row in rows)
     bouts = []
     for pair in _pair_rows(path, rows, is_timed, conflicts):
@@ -68,6 +69,7 @@ def _pair_rows(
 ) -> list[_Pair]:
     """Where each bout starts and stops."""
     pairs: list[_Pair] = []
+    # A behavior of one subject with one set of modifiers can run only once at a time.
     running: dict[tuple[str, str, tuple[str, ...]], Row] = {}
 
     def report_unpaired(row: Row, what: str) -> None:
@@ -99,6 +101,7 @@ def _note_cut_bouts(
     """Note which bouts run from a media file into the next one."""
     if not media.has_next or media.start_s is None or media.length_s is None:
         return
+    # A bout that ends within half a frame of the border does not run over it.
     before_s = media.start_s + media.length_s - media.half_frame_s
     after_s = media.start_s + media.length_s + media.half_frame_s
     behaviors = [b.row.behavior for b in bouts if b.start < before_s and b.stop > after_s]

@@ -66,6 +66,7 @@ class Media:
 
     def overlap(self, start_s: float, stop_s: float) -> tuple[float, float]:
         """The part of `[start_s, stop_s)` that this file shows, in seconds of the observation."""
+        # A single file shows the whole observation, whatever length the project states.
         if self.alone or self.start_s is None:
             return start_s, stop_s
         if self.length_s is not None:
@@ -107,6 +108,7 @@ def media_in_sequence(
     """
     media: list[Media] = []
     start_s: float | None = offset_s
+    # Each file begins where the one before it ends.
     alone = len(paths) == 1 and not side_by_side
     for path, length_s, rate_hz in zip(paths, lengths_s, rates_hz, strict=True):
         has_next = len(media) < len(paths) - 1

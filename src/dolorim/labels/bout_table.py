@@ -77,6 +77,7 @@ def read_bout_table(path: Path, ethogram: Ethogram, conflicts: Conflicts) -> Eve
             f"{path}: expected the columns start_frame,stop_frame,label or start_s,stop_s,label, "
             f"found {', '.join(table.header)}"
         )
+    # A cell that is no number becomes -1, which the check below names with its line.
     cells = [(row[columns.start], row[columns.stop]) for row in table.rows]
     numbers = np.array([(_number(start), _number(stop)) for start, stop in cells]).reshape(-1, 2)
     unit = columns.unit
@@ -139,6 +140,7 @@ def _rate_of(table: Table, frames: np.ndarray) -> float | None:
         return None
     if not times.size or not np.ptp(frames) or not np.ptp(times):
         return None
+    # From the first start to the last stop, where rounding matters least.
     rate_hz = float(np.ptp(frames) / np.ptp(times))
     # Times are rounded, and may belong to a video of a varying rate: one frame off is tolerated.
     off_s = times - times.min() - (frames - frames.min()) / rate_hz

@@ -36,6 +36,7 @@ def labels_of_chambers(
     `streams` says what the subject or stream of a recording may be called. Raises `UserError` for
     a file that does not tell the chambers apart.
     """
+    # Names are compared regardless of case and spaces, and used as the file writes them.
     in_file = {animal_key(stream): stream for stream in streams_in(path, config)}
     stream_of: dict[R, str | None] = {}
     for recording in recordings:

@@ -89,6 +89,7 @@ def _tell_counting(frames: np.ndarray, lengths: Sequence[int]) -> tuple[int, boo
     first, last = int(frames[0]), int(frames[-1])
     if first == 0:
         return 0, True
+    # The last row is frame 240 of 240: the first one must be 1.
     if last in lengths and last + 1 not in lengths:
         return 1, True
     if last + 1 in lengths:
@@ -124,6 +125,7 @@ def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
         raise UserError(
             f"{path}: has a header but no rows; label at least one frame or remove the file"
         )
+    # The words repeat in thousands of rows, so each is looked up once.
     ids: dict[str, int] = {}
     frames, raw_ids = [], []
     for line, row in zip(table.lines, table.rows, strict=True):
@@ -136,6 +138,7 @@ def read_labels(path: Path, ethogram: Ethogram) -> LabelFile:
                 raise UserError(f"{path}, line {line}, column {column}: {error}") from None
         frames.append(_frame_number(path, line, row[frame_column]))
         raw_ids.append(ids[word])
+    # Rows may come in any order, but no frame twice.
     numbers = np.asarray(frames, np.int64)
     order = np.argsort(numbers, kind="stable")
     _refuse_repeated_frames(table, numbers, order)
@@ -167,6 +170,7 @@ def _read_plain(path: Path, ethogram: Ethogram) -> LabelFile | None:
     numbers = _load_integers(body) if _is_plain_header(head) else None
     if numbers is None or numbers.shape[1] != 2:
         return None
+    # Whatever is unusual here is left to the slow path, which can say what is wrong.
     frames, raw_ids = numbers.T
     known_ids = [UNLABELED, *(raw.id for raw in ethogram.raw)]
     if not np.isin(raw_ids, known_ids).all():
@@ -185,6 +189,7 @@ def _is_plain_header(head: bytes) -> bool:
 
 def _load_integers(body: bytes) -> np.ndarray | None:
     """The numbers `(rows, columns)` int64 of a comma-separated table; None if it has other text."""
+    # Only characters of whole numbers: a point, a quote, or a letter ends the fast path.
     has_other_text = body.translate(None, b"0123456789,-\r\n")
     has_lone_returns = b"\r" in body.replace(b"\r\n", b"")
     if has_other_text or has_lone_returns or not body.strip():
@@ -207,6 +212,7 @@ def write_labels(path: Path, labels: np.ndarray, ethogram: Ethogram) -> None:
     A class that merges behaviors of other names is written as the first of these, so that the file
     reads back to the same labels.
     """
+    # The last name stands at index -1, which means unlabelled.
     names = np.array([*(_name_in_file(name, ethogram) for name in ethogram.classes), "None"])
     write_table(path, ("Frame", "Action"), enumerate(names[labels].tolist()))
 

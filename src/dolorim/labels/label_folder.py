@@ -65,6 +65,7 @@ def label_paths(place: Path) -> list[Path]:
     if place.is_file():
         return [place]
     entries = sorted(place.iterdir())
+    # Subfolders count only if the folder itself has none: they may hold another rater's files.
     in_folder = [path for path in entries if path.is_file() and _may_hold_labels(path)]
     return in_folder or [path for path in files_below(place) if _may_hold_labels(path)]
 
@@ -93,6 +94,7 @@ class VideoNames:
 
     def meant(self, known: Collection[str]) -> tuple[str, ...]:
         """The names among `known` (in lower case), else those inside the file, else its own."""
+        # A file that names videos inside may still carry the name of the recording that is meant.
         known_inside = tuple(name for name in self.inside if name.casefold() in known)
         if known_inside:
             return known_inside
@@ -157,6 +159,7 @@ def frame_grid_of(
     The rate is `rate_hz`, else the one that a file states, else, for bouts in seconds,
     `otherwise_hz`. Raises `UserError` if bouts in seconds have none of them.
     """
+    # Bouts in seconds need a rate before anything can be counted in frames.
     events = [file for file in files if isinstance(file, Events)]
     rate_hz = rate_hz or _rate_of_events(events, otherwise_hz)
     step = config.label_step or 1

@@ -64,6 +64,7 @@ def align_raters(
     by trial. Raises `UserError` if the raters share no video, or none that can be compared.
     """
     videos = [set(rater.whole) | set(rater.files) for rater in raters]
+    # Only videos that every rater has can be compared.
     shared = _shared_videos(raters, videos)
     alignment = _Alignment(raters, config, ethogram, rate_hz)
     for rater in raters:
@@ -163,6 +164,7 @@ def _place_raters(
         if video in rater.whole:
             rows.append(rater.whole[video][:n_frames])
             continue
+        # Label files are placed on the frames as in training.
         placement = place_labels(rater.files[video], time_s, alignment.config, alignment.ethogram)
         alignment.notes += placement.skipped
         alignment.notes += [str(finding) for finding in placement.findings]
@@ -184,6 +186,7 @@ def _rated(video: str, labels: np.ndarray, borders: Borders, time_s: np.ndarray 
 
 def _trial_by_trial(alignment: _Alignment, video: str) -> tuple[np.ndarray, Borders]:
     """Trials in number order, one after the other: labels `(raters, time)` and the borders."""
+    # Without a video, nothing tells where trials lie, but their numbers tell which belong together.
     trials_of = [_counted_trials(alignment, rater.files[video]) for rater in alignment.raters]
     all_trials = [*itertools.chain.from_iterable(trials_of)]
     spans: dict[int, int] = {}
@@ -191,6 +194,7 @@ def _trial_by_trial(alignment: _Alignment, video: str) -> tuple[np.ndarray, Bord
         number = trial.number or 0
         spans[number] = max(trial.span, spans.get(number, 0))
     numbers = sorted(spans)
+    # Each trial is as long as the longest of its files.
     stops = np.cumsum([spans[number] for number in numbers]).tolist()
     starts = [0, *stops[:-1]]
     start_of = dict(zip(numbers, starts, strict=True))

@@ -58,6 +58,7 @@ def read_raters(places: Sequence[str], ethogram: Ethogram, config: DataConfig) -
     A label file may name its video inside, or carry its name: the name that another rater uses for
     the video decides. Raises `UserError` if nothing of a rater can be read.
     """
+    # Predictions tell their videos at once; label files only together with those of other raters.
     raters = [_open_rater(place, ethogram) for place in places]
     names: dict[Path, VideoNames] = {}
     for rater in raters:
@@ -102,6 +103,7 @@ def _spelled_alike(table: dict[str, T], spellings: dict[str, str]) -> dict[str, 
 def _open_rater(place: str, ethogram: Ethogram) -> Ratings:
     """A rater's predictions, read, or the paths of the label files."""
     path, ratings = Path(place), Ratings(place)
+    # A path may contain a colon, so an existing file is never taken for an archive and a rater.
     if not path.exists() and ".npz:" in place:
         return _read_archive(place, ethogram)
     if not path.exists():
@@ -151,6 +153,7 @@ def _read_files(
     """Read the label files of a rater; `known` are the videos that others name, in lower case."""
     meant: dict[str, str] = {}
     for path in rater.paths:
+        # The names that the files turn out to mean, each in one spelling.
         for name in names[path].meant(known):
             meant[_key(name).casefold()] = name
     # Without videos, the names in the files stand for the recordings.
@@ -183,6 +186,7 @@ def _read_archive(place: str, ethogram: Ethogram) -> Ratings:
     path, _, rater = place.rpartition(":")
     ratings, names = Ratings(rater), set()
     try:
+        # Without pickles: an archive from elsewhere must not run code.
         with np.load(path, allow_pickle=False) as archive:
             for key in archive.files:
                 video, _, name = key.rpartition("|")

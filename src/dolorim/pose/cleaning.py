@@ -63,6 +63,7 @@ def body_length_px(pose: Pose, likelihood: float = 0.6, ends: Sequence[str] = BO
     together in fewer than 10 frames.
     """
     columns = [pose.names.index(e) for e in ends]
+    # Only frames in which both ends are believed tell the distance.
     both = gate(pose, likelihood)[:, columns].all(axis=1)
     where = pose.source or "the pose"
     if both.sum() < _ENOUGH:
@@ -103,6 +104,7 @@ def clean(
     """
     if not body_length > 0:
         raise ValueError(f"expected a body length in pixels above 0, got {body_length}")
+    # First what the tracker itself doubts, then what jumps, then the gaps that this leaves.
     believed = gate(pose, likelihood)
     doubted = ~pose.missing & ~believed
     points = np.array(pose.points)
@@ -120,6 +122,7 @@ def clean(
 def since_seen(seen: np.ndarray) -> np.ndarray:
     """Frames since each point was last seen `(time, keypoint)`; infinity before the first time."""
     frames = np.arange(len(seen), dtype=np.float64)[:, None]
+    # The running maximum is the last frame in which the point was seen.
     last = np.where(seen, frames, -np.inf)
     return frames - np.maximum.accumulate(last, axis=0)
 
@@ -137,6 +140,7 @@ def _glitches(
         at = np.flatnonzero(believed & ~bad)
         if len(at) < 2:
             return bad
+        # Over a gap of n frames an animal gets about sqrt(n) times as far as in one.
         step = np.hypot(*np.diff(points[at], axis=0).T)
         piece = np.concatenate(([0], np.cumsum(step > reach_px * np.sqrt(np.diff(at)))))
         sizes = np.bincount(piece)
@@ -152,6 +156,7 @@ def _bridge(points: np.ndarray, seen: np.ndarray, max_gap: int) -> np.ndarray:
     at = np.flatnonzero(seen)
     if len(at) == 0:
         return filled
+    # A gap needs a point before and after it; the ends of a recording have no such gap.
     starts, stops, values = runs(seen)
     short = ~values & (stops - starts <= max_gap) & (starts > at[0]) & (stops <= at[-1])
     gaps = np.repeat(short, stops - starts)

@@ -45,6 +45,7 @@ def to_poses(
             where=path,
             remedy="track the video again or remove the file",
         )
+    # Where each thing is, and the parts of each individual in the order of the file.
     where: dict[Column, int] = {}
     parts: dict[str | None, dict[str, None]] = {}
     for i, column in enumerate(columns):
@@ -70,6 +71,7 @@ def _pose(
     values: np.ndarray,
     notes: Sequence[str],
 ) -> Pose:
+    # In place of a likelihood that the file does not have.
     absent = np.full(len(values), np.nan)
 
     def column(name: str, which: str, needed: bool = True) -> np.ndarray:
@@ -109,6 +111,7 @@ def by_frame(
         frames = frames - 1
         notes.append("its frames are counted from 1")
     n = int(frames[-1]) + 1
+    # Times in milliseconds, for instance, would make an endless table.
     if n > _SPREAD * len(frames) + 10_000:
         raise UserError(
             f"its first column goes up to {frames[-1]} in {len(frames)} rows; "

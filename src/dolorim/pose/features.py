@@ -71,6 +71,7 @@ def skeleton_scale_px(points: np.ndarray) -> float:
     `(time, animal, keypoint, xy)`. Raises `ValueError` if no two points of one animal were ever
     seen together at different places.
     """
+    # All pairs of keypoints, each once.
     i, j = np.triu_indices(points.shape[2], 1)
     longest = np.fmax.reduce(length(points[:, :, i] - points[:, :, j]), axis=-1, initial=np.nan)
     longest = longest[np.isfinite(longest)]
@@ -93,10 +94,12 @@ def _compute(
     _check_shapes(points, since_seen, len(keypoints))
     if not (scale_px > 0 and rate_hz > 0):
         raise ValueError(f"expected a scale and a frame rate above 0, got {scale_px} and {rate_hz}")
+    # From here on, lengths are in body lengths.
     points, clock, columns = points.astype(np.float64) / scale_px, Clock(rate_hz), Columns()
     if kind == "generic":
         add_generic(columns, keypoints, points, since_seen, clock)
         return columns
+    # The graph and the paws are defined on the six keypoints of one animal only.
     if keypoints != KEYPOINTS or points.shape[1] != 1:
         raise ValueError(
             f"features {kind!r}: expected one animal with {', '.join(KEYPOINTS)}, "

@@ -69,6 +69,7 @@ def add_generic(
         [f"{i}-{j}" for i, j in combinations(keypoints, 2)],  # in the order of the indices above
         length(points[:, :, one] - points[:, :, two]),
     )
+    # Points relative to the rear of the animal, along its heading and across it.
     away = points - points[:, :, [back]]
     others = [k for k in range(len(keypoints)) if k not in (front, back)]
     columns.add_each(
@@ -130,6 +131,7 @@ def _add_relations(
         [f"{n} far" for n in names], np.fmax(apart[:, :, one, two], apart[:, :, two, one])
     )
 
+    # How far apart the animals are, by their centers and by their closest points.
     between = center[:, b] - center[:, a]
     distance, gap = length(between), np.fmin.reduce(apart, axis=(2, 3))
     distances = np.stack([distance, gap], -1)
@@ -142,6 +144,7 @@ def _add_relations(
         columns.add_each([f"distance change {i}", f"gap change {i}"], clock.velocity(calm, lag))
     for i, v in enumerate(velocities):
         columns.add_each([f"relative speed {i}"], length(v[:, b] - v[:, a])[..., None])
+    # Whether they approach and face each other; the smaller and the larger of both animals.
     toward = unit(between)
     approach = np.stack([dot(velocities[1][:, a], toward), -dot(velocities[1][:, b], toward)], -1)
     nose_a, nose_b = points[:, a, front], points[:, b, front]
@@ -162,6 +165,7 @@ def _add_relations(
     both = np.concatenate(
         [each[:, [a, b]].transpose(0, 2, 1, 3), np.stack([approach, facing, behind], -1)], -1
     )
+    # The animal that has been faster lately comes first.
     pace = np.nan_to_num(rolling_mean(each[..., 0], clock.roll))
     first = np.where(pace[:, a] >= pace[:, b], 0, 1)[..., None, None]
     names = ["speed", "forward", "length", "seen", "unseen_s", "approach", "facing", "to tail"]

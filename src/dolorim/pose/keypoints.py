@@ -92,6 +92,7 @@ def match_keypoints(
     of case, spaces and punctuation, then, for the six, a synonym. Raises `UserError` if one is not
     found, or two would fit.
     """
+    # What the user says comes first, and the rest may not claim the same points.
     matches = _match_given(names, wanted, given or {}, where)
     taken = {match.index for match in matches.values()}
     free = [i for i in range(len(names)) if i not in taken]
@@ -128,6 +129,7 @@ def _match_given(
         if index is None:
             raise UserError(f"{where} has no keypoint {theirs}; it has {there}", where="kp_names")
         matches[ours] = Match(ours, names[index], index, "given")
+    # Two spellings of one name in the file, given for two of our names.
     if len({match.index for match in matches.values()}) < len(matches):
         raise UserError(
             f"two names of {where} mean the same keypoint; it has {there}", where="kp_names"

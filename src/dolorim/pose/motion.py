@@ -23,6 +23,7 @@ class Clock:
     """The sizes of all windows in frames at a frame rate: at least 1, and within `REACH` in sum."""
 
     def __init__(self, rate_hz: float) -> None:
+        # Times stay the same at every frame rate, as far as the reach in frames allows.
         self.rate_hz = rate_hz
         self.smooth = _frames(_SMOOTH_S, rate_hz, _SMOOTH)
         self.lags = tuple(_frames(s, rate_hz, _LAG) for s in _LAGS_S)
@@ -52,6 +53,7 @@ def rolling_mean_and_std(x: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarr
     known = np.isfinite(x)
     values = np.where(known, x, 0.0)
     count = _rolling_sum(known.astype(np.float64), half)
+    # The mean of the squares minus the square of the mean: two sums do for any window.
     mean = _ratio(_rolling_sum(values, half), count)
     variance = _ratio(_rolling_sum(values * values, half), count) - mean**2
     return mean, np.sqrt(np.maximum(variance, 0.0))  # rounding may make it slightly negative
@@ -99,10 +101,12 @@ def _frames(seconds: float, rate_hz: float, most: int) -> int:
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    # Nothing divided by nothing stays unknown, without NumPy's warning.
     return np.divide(a, b, out=np.full(np.broadcast_shapes(a.shape, b.shape), np.nan), where=b > 0)
 
 
 def _rolling_sum(x: np.ndarray, half: int) -> np.ndarray:
+    # The difference of two cumulative sums costs the same for a window of any length.
     total = np.concatenate([np.zeros((1, *x.shape[1:])), np.cumsum(x, axis=0)])
     at = np.arange(len(x))
     return total[np.minimum(at + half + 1, len(x))] - total[np.maximum(at - half, 0)]
@@ -125,6 +129,7 @@ class Columns:
         if block.shape[1] == 1:
             self.add(names, block[:, 0])
         elif block.shape[1] > 1:
+            # Animals have no order, so that neither may come first.
             self.add([f"{n}:min" for n in names], np.fmin.reduce(block, axis=1))
             self.add([f"{n}:max" for n in names], np.fmax.reduce(block, axis=1))
 

@@ -55,6 +55,7 @@ class _Stack:
 
     def _group(self, opcode: str) -> None:
         """Make a tuple, a list or a dictionary of items on the stack."""
+        # Opcodes that make something of items above a mark take the mark away, too.
         if opcode[-1].isdecimal():  # TUPLE1 to TUPLE3 count their items and need no mark
             n = int(opcode[-1])
             self.items[-n:] = [tuple(self.items[-n:])]
@@ -88,6 +89,7 @@ class _Stack:
         """Keep an item in the memo, or fetch it from there; False for any other opcode."""
         match opcode:
             case "PROTO" | "FRAME":
+                # The version and the length of what follows: nothing to keep.
                 pass
             case "MARK":
                 self.items.append(_MARK)

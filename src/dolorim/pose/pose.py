@@ -49,6 +49,7 @@ class Pose:
             raise ValueError(f"expected points (time, {len(self.names)}, 2), got {points.shape}")
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"keypoints with one name: {', '.join(self.names)}")
+        # Half a point is none.
         missing = ~np.isfinite(points).all(axis=-1)
         points[missing] = np.nan
         likelihood = None
@@ -58,6 +59,7 @@ class Pose:
                 raise ValueError(f"expected likelihood {missing.shape}, got {likelihood.shape}")
             likelihood[missing] = np.nan
             likelihood.setflags(write=False)
+        # Poses are shared between readers and cleaning, so nobody may change them in place.
         points.setflags(write=False)
         missing.setflags(write=False)
         # A frozen dataclass: its own fields can only be set this way.
@@ -96,6 +98,7 @@ def tracked(
     filter may overshoot.
     """
     points = np.array(points, np.float64)
+    # Trackers write the corner of the picture where they found nothing.
     points[(points == 0).all(axis=-1)] = np.nan
     notes = list(notes)
     if likelihood is not None:
@@ -110,6 +113,7 @@ def tracked(
                 "and were clipped"
             )
             likelihood = np.clip(likelihood, 0, 1)
+        # A column without any number says nothing: better no likelihood than an unknown one.
         if not np.isfinite(likelihood).any():
             likelihood = None
     return Pose(tuple(names), points, likelihood, individual, source, tuple(notes))

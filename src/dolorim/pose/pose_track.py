@@ -75,6 +75,7 @@ class PoseTrack:
         rows = self.n_frames
         if rows == n_frames:
             return self
+        # Unknown positions are NaN, and what was never seen was seen infinitely long ago.
         lacking = max(0, n_frames - rows)
         points, since = (
             np.pad(a[:n_frames], [(0, lacking), *[(0, 0)] * (a.ndim - 1)], constant_values=fill)
@@ -104,14 +105,17 @@ class PoseTrack:
         if heading is None:
             return _smooth(_filled(middle), self.rate_hz), np.zeros(len(points))
         cos, sin = np.cos(heading)[:, None], np.sin(heading)[:, None]
+        # Each point relative to the middle, in axes that turn with the animal.
         off = points - middle[:, None]
         own = np.stack(
             [cos * off[..., 0] + sin * off[..., 1], cos * off[..., 1] - sin * off[..., 0]], -1
         )
+        # Where each point usually lies in the body, from the frames that show most of the animal.
         whole = there.sum(1) >= np.percentile(there.sum(1)[enough], 90)
         usual = np.array(
             [np.median(o, 0) if len(o) else (np.nan, np.nan) for o in _known(own[whole])]
         )
+        # The same places, turned back into the axes of the picture.
         back = np.stack(
             [cos * usual[:, 0] - sin * usual[:, 1], sin * usual[:, 0] + cos * usual[:, 1]], -1
         )
@@ -130,6 +134,7 @@ class PoseTrack:
         """
         if not set(BODY) <= set(self.names):
             return None
+        # A vector from tail base to mouth; NaN where one of them is missing.
         mouth, tail = (points[:, self.names.index(name)] for name in BODY)
         ahead = mouth - tail
         if not np.isfinite(ahead).all(1).any():
@@ -152,6 +157,7 @@ def lay(poses: Sequence[Pose], config: DataConfig, rate_hz: float) -> PoseTrack:
     ]
     points = np.stack([c.pose.points for c in cleaned], 1).astype(np.float32)
     since = np.stack([c.since_seen for c in cleaned], 1).astype(np.float32)
+    # A pose that is late by `lag` frames belongs to earlier frames.
     lag = config.pose_lag
     if lag:
         points, since = _earlier(points, lag, np.nan), _earlier(since, lag, np.inf)
@@ -164,6 +170,7 @@ def track_length_px(path: Path, config: DataConfig, any_skeleton: bool) -> float
 
 
 def _length_px(poses: Sequence[Pose], config: DataConfig) -> float:
+    # Several animals, or a skeleton without these ends, have no body length of their own.
     if set(BODY) <= set(poses[0].names) and len(poses) == 1:
         return body_length_px(poses[0], config.kp_likelihood_thr)
     return skeleton_length_px(poses, config.kp_likelihood_thr)
@@ -183,6 +190,7 @@ def skeleton_length_px(poses: Sequence[Pose], likelihood: float) -> float:
     for pose in poses:
         points = np.where(gate(pose, likelihood)[..., None], pose.points, np.nan)
         with np.errstate(all="ignore"):
+            # The diagonal of the box around all points of an animal in a frame.
             highest = np.nan_to_num(points, nan=-np.inf).max(axis=1)
             lowest = np.nan_to_num(points, nan=np.inf).min(axis=1)
             extents.append(np.hypot(*(highest - lowest).T))
@@ -220,5 +228,6 @@ def _filled(values: np.ndarray) -> np.ndarray:
 
 
 def _smooth(values: np.ndarray, rate_hz: float) -> np.ndarray:
+    # The median removes single outliers, and the Gaussian the trembling that is left.
     values = ndimage.median_filter(values, (2 * round(_SMOOTH_S * rate_hz) + 1, 1), mode="nearest")
     return ndimage.gaussian_filter1d(values, max(0.5, _SMOOTH_S * rate_hz), axis=0, mode="nearest")

@@ -81,6 +81,7 @@ def _read_recordings(folder: Path, ethogram: Ethogram) -> list[_Compared]:
 
 
 def _draw_confusion(counts: np.ndarray, names: Sequence[str], title: str) -> Figure:
+    # Rows are true classes: each adds up to 1, however rare it is.
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 1.6 + 0.5 * len(names)
     figure, axes = plt.subplots(figsize=(side + 0.6, side))
@@ -131,6 +132,7 @@ def _draw_reliability(calibration: dict[str, Any], title: str) -> Figure:
     confidences = [row["confidence"] for row in bins]
     accuracies = [row["accuracy"] for row in bins]
     figure, axes = plt.subplots(figsize=(3.6, 3.6))
+    # On the diagonal, a confidence of 0.8 is right in 80 % of the frames.
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle="--", label="perfect")
     axes.plot(confidences, accuracies, "o-", color="#0072b2", markersize=4, label="observed")
     error = f"calibration error {calibration['ece']:.3f} ({len(bins)} bins of equal mass)"
@@ -150,6 +152,7 @@ def _draw_raster(recordings: Sequence[_Compared], names: Sequence[str], title: s
     for axes, recording in zip(all_axes[:, 0], recordings, strict=False):
         # Where nobody has labeled, the prediction cannot be compared with anything.
         predicted = np.where(recording.truth >= 0, recording.predicted, -1)
+        # -1, unlabelled, becomes the first color, which is white.
         image = np.stack([recording.truth, predicted]) + 1
         limits = {"vmin": 0, "vmax": len(names)}
         axes.imshow(image, aspect="auto", cmap=color_map, interpolation="nearest", **limits)
@@ -181,6 +184,7 @@ def draw_ethogram(predictions: Predictions, axes: Axes | None = None) -> Axes:
     for label, color in enumerate(_fractions(len(classes))):
         axes.broken_barh(spans.get(label, []), (label - 0.4, 0.8), facecolors=[color])
     axes.set_yticks(range(len(classes)), classes)
+    # Matplotlib counts rows from below.
     axes.invert_yaxis()
     axes.set(xlabel="time (s)", title=predictions.name)
     return axes

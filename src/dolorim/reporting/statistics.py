@@ -49,6 +49,7 @@ def compare(
     rng = np.random.default_rng(seed)
     rows: list[Row] = []
     if within is not None:
+        # Sessions are compared first; after that, an animal counts with the mean of its sessions.
         rows += _repeated(animals, groups, within, rng)
         animals = _mean_of_sessions(animals, second)
     cells = animals.groupby(["window", "behavior", "readout"], sort=False)
@@ -100,6 +101,7 @@ def _samples(
     cell: pd.DataFrame, groups: Sequence[str], paired: bool
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Values and whether they were observed (not censored), an array `(animals,)` per group."""
+    # A row per animal, a column per group: missing where an animal is not in a group.
     values = cell.pivot(index="animal", columns="group", values="value")
     values = values.reindex(columns=list(groups))
     if paired:
@@ -157,6 +159,7 @@ def _between(
         test = {"test": _test_name(name, groups), "statistic": statistic, "p": p}
         rows.append(test | _effects_of_pair(samples, groups, i, j, scale, paired))
     if not paired:
+        # Permutation needs no assumption about the distribution, and confirms the rank test.
         rows.append({"test": "permutation", "p": permutation_p(samples, rng), **whole})
     return rows
 
@@ -169,6 +172,7 @@ def _between_latencies(
     if min(map(len, samples)) < 2:
         return [_untested(samples, "fewer than two animals in a group")]
     censored = sum(int((~event).sum()) for event in events)
+    # Times that are all known are compared like any other read-out.
     if paired and not censored:
         return _between(cell, groups, paired, scale_of_readout("latency_s"), rng)
     note = f"{censored} of {sum(map(len, samples))} latencies are censored" if censored else ""
@@ -224,6 +228,7 @@ def _effects_of_pair(
 
 
 def _by_second_factor(cell: pd.DataFrame, second: str) -> list[Row]:
+    # An analysis of variance would take a censored time for a real one.
     latencies = set(cell.readout) == {"latency_s"}
     if latencies and not (cell.event > 0).all():
         return [{"test": "two-way ANOVA", "note": "not done: some latencies are censored"}]
@@ -248,12 +253,14 @@ def _whole_courses(
     table: pd.DataFrame, groups: Sequence[str], rng: np.random.Generator
 ) -> list[Row]:
     """Permutation of whole animals and, where sessions are numbers, the area under the course."""
+    # A row per animal, a column per session.
     courses = table.pivot_table(
         index=["group", "animal"], columns="time", values="value", sort=True
     )
     complete = courses.dropna()
     present = complete.index.get_level_values(0)
     samples = [complete.loc[[group]].to_numpy() for group in groups if group in present]
+    # A group without a complete animal leaves nothing to compare it by.
     every_group = len(samples) == len(groups)
     if not every_group or len(groups) < 2 or min(map(len, samples)) < 2:
         return []

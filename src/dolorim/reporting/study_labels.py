@@ -104,6 +104,7 @@ def label_pieces(
     videos, each file of a trial is a piece of its own, and files that label frames need `rate_hz`.
     What cannot be read is among the failures.
     """
+    # What fails for one recording must not stop the others.
     label_files = read_label_files(paths, recordings, config, ethogram, streams)
     read = Pieces([], label_files.findings, label_files.failures)
     videos = {name: file for file, name in recordings.items()}
@@ -148,6 +149,7 @@ def _on_video(
     read: Pieces,
 ) -> list[Piece]:
     """The labels on the frames of a video; those of trials are a piece each."""
+    # The same rules as in training decide where labels lie in time.
     placement = place_labels(files, time_s, config, ethogram)
     if placement.lists_bouts:
         read.open_shares[name] = placement.open_share
@@ -183,6 +185,7 @@ def _trial(
 
 def _piece(path: Path, name: str, trial: str, labels: np.ndarray, edges_s: np.ndarray) -> Piece:
     """`labels` `(frames,)` as bouts; frame f lasts `[edges_s[f], edges_s[f + 1])`."""
+    # Gaps are left out: they belong to no bout.
     starts, stops, values = runs(labels)
     labeled = values >= 0
     edges_s = edges_s - edges_s[0]

@@ -49,6 +49,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         options.labels,
         options.times_of,
     )
+    # Everything that a user may have to change is read before anything is computed or written.
     trust, raters = _read_scores(options, observed.classes)
     observations = _place(observed, assay, options.stimuli)
     factors = [factor for factor in (assay.within, second_factor) if factor]
@@ -86,6 +87,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     )
     summary += _learned_from(trust, observations)
     figures = draw_study(results, options.out / "figures")
+    # The page repeats all settings, so that a reader can repeat the report.
     settings["assay"] = dataclasses.asdict(assay)
     title = options.title or f"{assay.title}: {options.predictions.resolve().name}"
     page = options.out / "report.html"
@@ -155,6 +157,7 @@ def _as_numbers(table: pd.DataFrame, column: str) -> None:
 
 
 def _write_tables(out: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    # A folder may hold a user's own table of the same name.
     refuse_foreign_tables(out, {name: list(table.columns) for name, table in tables.items()})
     for name, table in tables.items():
         write_tidy(out / f"{name}.csv", table)

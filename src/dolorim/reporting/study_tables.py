@@ -41,6 +41,7 @@ def answer_table(results: StudyResults) -> Table:
         tests = find_rank_tests(results.tables["statistics"], window, behavior, readout)
         cells += _p_cells(tests.head(1), behavior in results.doubts)
         if behavior == results.pain[0] and window in results.assay.primary:
+            # Bold: the rows that answer the question of the assay.
             strong.add(len(rows))
         rows.append(cells)
     header = ["behavior", "window", "read-out", *map(shown, groups), "p", "p corrected", "n"]
@@ -116,6 +117,7 @@ def _animals(row: Any) -> str:
     """How many animals were compared, in the order in which `_compared` names their groups."""
     if not isinstance(row.n, str):
         return ""
+    # A difference is named second minus first, and so are its animals (NaN is not equal to itself).
     if row.difference == row.difference:
         return " vs. ".join(reversed(row.n.split("/")))
     return row.n
@@ -134,6 +136,7 @@ def groups_table(observations: Observations) -> Table:
     rows = []
     for group in observations.groups:
         recordings = [r for r in observations.recordings if r.group == group]
+        # Lengths that look alike on the page are said once.
         lengths = sorted({f"{r.length_s / 60:.2f}" for r in recordings}, key=float)
         span = lengths[0]
         if len(lengths) > 1:
@@ -156,6 +159,7 @@ def _tests_on_page(results: StudyResults) -> pd.Series:
     tests = results.tables["statistics"]
     in_focus = tests.behavior.isin(results.behaviors_in_focus)
     is_main = (tests.readout == results.assay.readout) & (tests.test != "permutation")
+    # Of other behaviors, only the tests of all groups; pairs of groups would flood the table.
     kept = is_main & (in_focus | ~tests.test.str.endswith(PAIR))
     latencies = (tests.readout == "latency_s") & (tests.test == "log-rank")
     kept |= latencies & tests.behavior.isin(results.pain)

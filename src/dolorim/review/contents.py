@@ -108,6 +108,7 @@ def open_review(
         )
     if predictions is None and any(place.glob(f"*{_SUFFIX}")):
         predictions = place
+    # A folder of predictions is reviewed as such; otherwise they accompany the videos of a study.
     shows_predictions = predictions == place
     tables = _tables(predictions)
     metas = {name: read_meta(meta_path(path.parent, name)) for name, path in tables.items()}
@@ -126,6 +127,7 @@ def open_review(
     else:
         assert study is not None
         items = _from_study(study, config, tables, metas)
+    # Blinded raters see the recordings in an order of their own, the same at every start.
     if shuffle is not None:
         random.Random(str(shuffle)).shuffle(items)
     return Review(
@@ -149,6 +151,7 @@ def predicted_labels(item: Item, ethogram: Ethogram) -> tuple[list[tuple[Bout, f
     if item.predictions is None or item.n_frames is None:
         raise UserError(f"{item.name}: has no complete predictions; predict the video again")
     path = item.predictions.with_name(f"{item.name}.bouts.csv")
+    # The labels may have been edited since the bouts were written.
     if not which_counts(path.parent, item.name).bouts:
         predicted = read_predictions(item.predictions)
         return predicted.bouts(), predicted.labels
@@ -194,6 +197,7 @@ def points_of(path: Path) -> tuple[list[str], list[tuple[int, int]], np.ndarray]
     names: list[str] = []
     bones: list[tuple[int, int]] = []
     parts = []
+    # The poses of one file may end at different frames.
     n_frames = max(len(pose) for pose in poses)
     for pose in poses:
         first = len(names)
@@ -277,6 +281,7 @@ def _predicted_classes(
     tables: dict[str, Path], metas: dict[str, dict[str, Any]]
 ) -> tuple[str, ...] | None:
     """The classes of all predictions, None if unknown. Raises `UserError` if they differ."""
+    # Predictions of one folder may come from several runs, as long as these know the same classes.
     different = {tuple(meta["classes"]) for meta in metas.values() if meta.get("classes")}
     if len(different) > 1:
         folder = next(iter(tables.values())).parent
@@ -286,6 +291,7 @@ def _predicted_classes(
 
 def _ethogram_of_run(metas: dict[str, dict[str, Any]]) -> Ethogram | None:
     """The ethogram of the run that made the predictions, if it is one run that is still there."""
+    # The run may have been deleted or moved since; then its ethogram cannot be asked.
     runs = {Path(meta["run"]) for meta in metas.values() if "run" in meta}
     files = [path for path in (run / "ethogram.toml" for run in runs) if path.is_file()]
     if len(files) != 1:
@@ -347,6 +353,7 @@ def _from_study(
     items = []
     for source in study.sources:
         name = source.file.stem
+        # `a.mp4` and `a.avi` need different names of label files.
         if stems[name] > 1:
             name = source.file.name
         meta = metas.get(name, {})
@@ -373,6 +380,7 @@ def _problem(video: Path, meta: dict[str, Any], folder: Path | None) -> str:
             f"{video}: a link that leads out of its folder; "
             "name the folder that it is in with --videos DIR"
         )
+    # Labels of one file must not be saved for another one of the same name.
     if meta.get("fingerprint") is not None:
         now = fingerprint(video)
         if any(now[k] != meta["fingerprint"].get(k) for k in ("bytes", "ends")):

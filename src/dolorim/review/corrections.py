@@ -63,6 +63,7 @@ class Corrections:
         self.history_path = folder / f"{name}.history.jsonl"
         self.rater, self.ethogram = rater, ethogram
         self._truth = truth
+        # Requests of one page may arrive at the same time, in different threads.
         self._lock = threading.RLock()
         self._steps: list[dict[str, Any]] = []
         self._ids: set[str] = set()
@@ -168,6 +169,7 @@ class Corrections:
 
     def _load(self) -> None:
         with self._lock:
+            # The history is the truth; everything else is computed from it.
             self._steps, self._size = read_history(self.history_path)
             self._ids = {s["id"] for s in self._steps if isinstance(s.get("id"), str)}
             self._adopted = None
@@ -180,6 +182,7 @@ class Corrections:
             except OSError:
                 self._dirty = self.can_undo
                 return
+            # A label file that is older than the history lacks the last steps.
             history_written_ns = 0
             if self.history_path.exists():
                 history_written_ns = self.history_path.stat().st_mtime_ns
@@ -259,6 +262,7 @@ class Corrections:
                         raise OSError(28, "no space left on device")
                     os.fsync(file.fileno())
                 except OSError:
+                    # A half-written line would be taken for damage at the next start.
                     file.truncate(self._size)
                     raise
         except OSError as error:
@@ -287,6 +291,7 @@ class Corrections:
                 undone.append(done.pop())
             elif "redo" in step and undone:
                 done.append(undone.pop())
+        # Only steps that were not undone count, in their order.
         marks = np.full(len(self.marks), UNTOUCHED, np.int16)
         for unit in done:
             for i in unit:

@@ -65,6 +65,7 @@ class Guard:
                 "A token works once; after that the terminal shows the next one.\n",
                 403,
             )
+        # Refusals carry the same headers as answers.
         headers = dict(_HEADERS)
         if fresh:
             self._token = secrets.token_urlsafe(24)
@@ -87,6 +88,7 @@ class Guard:
             return PlainTextResponse("This host name is not one of this machine.\n", 421)
         if request.method in ("GET", "HEAD"):
             return None
+        # A browser names the page that a request comes from; only ours may change anything.
         origin = request.headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
             return PlainTextResponse("Requests from other pages are refused.\n", 403)

@@ -22,6 +22,7 @@ def read_history(path: Path) -> tuple[list[dict[str, Any]], int]:
         raw = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    # Every step ends with a line break, so what follows the last one was cut off.
     whole = raw[: raw.rfind(b"\n") + 1]
     steps = []
     for number, line in enumerate(whole.splitlines(), 1):

@@ -111,6 +111,7 @@ class Opened:
         """`(n_frames, classes)` uint8, 255 for 1."""
         if self.item.predictions is None:
             return None
+        # A byte per probability is enough for drawing, and an eighth of the memory.
         predictions = read_predictions(self.item.predictions)
         if self.source is not None:
             # If the file now shows other times than prediction saw, its frames are counted.
@@ -164,6 +165,7 @@ class Opened:
         probability), and the largest motion. The second and third results say whether there are
         probabilities and motion.
         """
+        # Tiles are numbered from the start, at every zoom.
         first, last = index * TILE * step, min((index + 1) * TILE * step, self.n_frames)
         with self.lock:
             probabilities, motion = self.probabilities, self._motion
@@ -195,6 +197,7 @@ class Opened:
         count = min(count, math.ceil(frames_left / step))
         parts = []
         for frame in self._source().read(first, count, step):
+            # JPEG is small enough for a network, and every browser shows it.
             buffer = io.BytesIO()
             Image.fromarray(np.ascontiguousarray(frame.gray)).save(buffer, "JPEG", quality=_QUALITY)
             x = y = math.nan

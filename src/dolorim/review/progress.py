@@ -107,6 +107,7 @@ class Progress:
         if self._order is not None:
             return self._order
         pieces = []
+        # The labels identify the round: other predictions are another round.
         digest = hashlib.sha256()
         items = self.session.review.items
         # By name, because the list may be shuffled.
@@ -186,5 +187,6 @@ class Progress:
 def _compare(marks: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
     """Corrections against predictions, `(classes, classes)`, on frames that have both."""
     n = min(len(marks), len(labels))
+    # Frames that are unlabelled, untouched, or unsure compare with nothing.
     known = (marks[:n] >= 0) & (labels[:n] >= 0)
     return confusion(marks[:n][known].astype(np.int64), labels[:n][known], n_classes)

@@ -64,6 +64,7 @@ def cut(item: int, bouts: Sequence[tuple[Bout, float]]) -> list[tuple[Piece, flo
     """Bouts as pieces of about equal length, each with the model's doubt (1 - mean probability)."""
     pieces = []
     for bout, probability in bouts:
+        # Pieces of one bout differ in length by one frame at most.
         n_pieces = math.ceil(len(bout) / PIECE)
         edges = np.linspace(bout.start, bout.stop, n_pieces + 1).round().astype(int).tolist()
         for start, stop in itertools.pairwise(edges):
@@ -83,7 +84,9 @@ def draw(
     `animals[i]` is the animal of recording i. The same pieces and seed give the same order. Pieces
     of the class `indicator`, which indicates pain, weigh twice.
     """
+    # A draw per piece: the order in which they are checked is the order of the draws.
     rng = np.random.default_rng(seed)
+    # Every animal gets the same chance, however long it was filmed.
     by_animal: dict[str, list[int]] = {}
     for i, (piece, _) in enumerate(pieces):
         by_animal.setdefault(animals[piece.item], []).append(i)
@@ -125,6 +128,7 @@ def estimate(order: Sequence[Piece], wrong: Sequence[int], unsure: Sequence[int]
         return Estimate(0, None, None, None, missing)
     length = np.array([len(p) for p in order])
     total = int(length.sum())
+    # The paper estimates a mean over pieces; frames per piece make it one over frames.
     weight = _lure_weights(order, checked) * n / total
     errors = np.array(wrong, float)
     judged = length[:checked] - np.array(unsure, float)

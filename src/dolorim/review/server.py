@@ -221,6 +221,7 @@ def serve(
             tell(f"another browser: {site}/?token={new}")
 
         app = make_app(session, progress, tell)
+        # Everything passes the guard first, static files too.
         guard = Guard(app, host, port, token, renewed)
         config = uvicorn.Config(
             guard, log_level="error", access_log=False, server_header=False, lifespan="on"
@@ -329,6 +330,7 @@ def _is_range(value: Any) -> bool:
 
 async def _json(request: Request) -> dict[str, Any]:
     body = b""
+    # Read in pieces, so that an endless request is refused before it fills the memory.
     async for chunk in request.stream():
         body += chunk
         if len(body) > _LARGEST_BODY:

@@ -39,6 +39,7 @@ class Session:
 
     def study(self) -> dict[str, Any]:
         """What the page needs before any recording is opened."""
+        # A blinded rater must not learn from titles, names, or notes what a recording is.
         title = self.review.title
         others: dict[str, list[Any]] = {}
         notes: list[str] = []
@@ -162,6 +163,7 @@ class Session:
         points = self._points(opened, notes)
         if opened.source is not None and opened.source.damage:
             notes.append(opened.source.damage)
+        # The page is shown at once; a long video is counted while it is looked at.
         self._count_later(number, opened)
         return {
             "id": number,
@@ -254,6 +256,7 @@ class Session:
             finally:
                 self._counting.discard(number)
 
+        # A daemon thread does not keep the server from ending.
         threading.Thread(target=work, daemon=True).start()
 
 

@@ -175,6 +175,7 @@ def _poses_of(videos: Iterable[Path], poses: Mapping[Path, Path | None]) -> list
 
 def _spread(files: Sequence[Path]) -> list[Path]:
     """At most `_MOST` of the files, evenly spread."""
+    # Neighbors in a folder are often of one animal or day, so the files are spread.
     at = np.linspace(0, len(files) - 1, min(len(files), _MOST)).round().astype(int)
     return [files[i] for i in at]
 
@@ -223,6 +224,7 @@ def _measured(
         config.kp_likelihood_thr,
     ]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    # Measuring takes seconds per video and is repeated by every command.
     cached = cache_folder(config) / "body_lengths" / f"{digest}.json"
     try:
         state = fingerprint(file)

@@ -110,6 +110,7 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
         sizes = tuple(PictureSize(*size) for size in meta["sizes"])
     except (UserError, OSError, EOFError, ValueError, KeyError, TypeError):
         return None
+    # A disk that was full may have cut off one of the files.
     if any(len(array) != shape[0] for array in (centers, time_s, angles_rad)):
         return None
     return CachedVideo(

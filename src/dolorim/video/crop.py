@@ -125,6 +125,7 @@ def plan_crop(
     )
     if config.crop == "none" and not masks:
         return whole
+    # The same frames give the color of masked boxes and, below, the size of the animal.
     lumas = _samples_of_one_size(path)
     mask_luma = int(np.median(np.stack([luma[::8, ::8] for luma in lumas])))
     masked = replace(whole, mask_luma=mask_luma)
@@ -184,6 +185,7 @@ def _following(
     factor = localize.factor_for(lumas[0].shape)
     masked = [_blank(luma, plan.masks, plan.mask_luma) for luma in lumas]
     scene = localize.survey(np.stack([localize.shrink(luma, factor) for luma in masked]), factor)
+    # A length that is known for the camera is better than one from a single video.
     body_length_px = config.body_length_px or scene.body_length_px
     return replace(
         plan,
@@ -260,6 +262,7 @@ def locate_animal(plan: CropPlan, frame: Frame) -> tuple[float, float]:
     """
     if plan.scene is None:
         return plan.center_px
+    # Locating works on a shrunk picture, as the scene was surveyed.
     small = localize.shrink(frame.luma, plan.scene.factor)
     if small.shape != plan.scene.median.shape:  # the picture changes its size within the file
         return plan.center_px
@@ -270,6 +273,7 @@ def _smooth_path(
     knots: list[tuple[float, float]], knot: int, n_frames: int | None = None
 ) -> np.ndarray:
     """Smoothed positions at frames, `(frames, 2)`, the first at the first knot."""
+    # The median drops a knot at which something else was taken for the animal.
     raw = np.asarray(knots)
     smooth = ndimage.median_filter(raw, (_MEDIAN, 1), mode="nearest")
     smooth = ndimage.gaussian_filter1d(smooth, _SIGMA, axis=0, mode="nearest", radius=_GAUSS_RADIUS)

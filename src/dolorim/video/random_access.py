@@ -76,6 +76,7 @@ def list_packets(path: Path) -> PacketList | None:
             if packet.is_keyframe:
                 keys.append(packet.pts)
         base = stream.time_base
+    # Packets come in the order of decoding, frames in that of their timestamps.
     order = np.argsort(pts, kind="stable")
     sorted_pts = np.asarray(pts, np.int64)[order]
     if not pts or base is None or (np.diff(sorted_pts) == 0).any():
@@ -122,6 +123,7 @@ class _Decoder:
     def jump(self, packets: PacketList, target: int) -> bool:
         """Go to a key frame at or before a frame; False if no jump lands there."""
         wanted = packets.pts[target]
+        # The nearest key frame first. Some containers land later than asked, hence earlier ones.
         keys = packets.keys[packets.keys <= wanted][::-1].tolist()
         for key in [keys[i] for i in _KEYS_BEFORE if i < len(keys)]:
             try:
@@ -145,6 +147,7 @@ class _Decoder:
         while (raw := self._pending or next(self._raw, None)) is not None:
             self._pending = None
             index = self._index_of(raw, packets)
+            # After a jump, frames that nothing refers to may be left out before the wanted one.
             may_skip = not self.counting and self._skipping
             if index is None or index < self.position or (index > self.position and not may_skip):
                 raise DisagreementError
@@ -301,6 +304,7 @@ class FrameSource:
 
     def _read(self, first: int, count: int, step: int) -> tuple[list[Frame], str]:
         """The frames, or none and the reason if the first one could not be reached."""
+        # Reading on is cheap, so decoders are kept where they stopped.
         decoder = self._take(first)
         frames: list[Frame] = []
         reason = ""

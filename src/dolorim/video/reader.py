@@ -231,6 +231,7 @@ def luma_of(frame: VideoFrame) -> tuple[np.ndarray, bool]:
     if bits is None:
         luma: np.ndarray = frame.reformat(format="gray", dst_color_range="JPEG").to_ndarray()
     elif bits == 8:
+        # The luma as it is coded: conversion by FFmpeg would cost more than decoding.
         luma = _first_plane(frame, np.dtype(np.uint8))
     else:
         luma = _to_8_bits(_first_plane(frame, np.dtype("<u2")), bits, video_range)

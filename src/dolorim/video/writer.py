@@ -37,6 +37,7 @@ class VideoWriter:
     ):
         self.path = Path(path)
         self._width, self._height = width // 2 * 2, height // 2 * 2
+        # The process number keeps two processes that write the same video apart.
         self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part.mp4")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
