@@ -32,43 +32,28 @@ def event_sums(
     pairs whose offsets were both seen, summed offset error in seconds. `spurious` `(classes,)`
     counts predicted bouts that share no frame with a true one of their class; `true_bouts` and
     `found_bouts` `(classes,)` count the true bouts, and those of them that share a frame with a
-    predicted one; `minutes` `()` is the time looked at.
+    predicted one; `minutes` `()` is the time that is labelled.
     """
-    events, spurious, seconds = (
-        np.zeros((len(TOLERANCES_S), n_classes, 6)),
-        np.zeros(n_classes),
-        0.0,
-    )
-    true_bouts, found_bouts = np.zeros(n_classes), np.zeros(n_classes)
+    events = np.zeros((len(TOLERANCES_S), n_classes, 6))
+    spurious, true_bouts, found_bouts = np.zeros((3, n_classes))
+    seconds = 0.0
     usual_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
+    # Frame i lasts from edges_s[i] to edges_s[i + 1].
     edges_s = np.append(time_s, time_s[-1:] + usual_s)
     for stretch in stretches:
-        n = stretch.stop - stretch.start
         edges = edges_s[stretch.start : stretch.stop + 1]
+        # Across a gap in the labels, the last frame of a stretch lasts as long as usual.
         seconds += float(edges_s[stretch.stop - 1] - edges[0]) + usual_s
-        true, found = (
-            np.stack(runs(x[stretch]), axis=1).astype(np.int64) for x in (truth, predicted)
-        )
-        for c in np.union1d(true[:, 2], found[:, 2]).tolist():
+        labels = truth[stretch], predicted[stretch]
+        true, claimed = (np.stack(runs(x), axis=1).astype(np.int64) for x in labels)
+        for c in np.union1d(true[:, 2], claimed[:, 2]).tolist():
             if c < 0:
                 continue
-            a, b = true[true[:, 2] == c], found[found[:, 2] == c]
-            spurious[c] += np.sum(~_touched(b, truth[stretch] == c))
-            true_bouts[c] += len(a)
-            found_bouts[c] += np.sum(_touched(a, predicted[stretch] == c))
-            i, j, apart_s = _closest_pairs(
-                edges[a[:, 0]], edges[b[:, 0]], max(TOLERANCES_S) + _ROUNDING_S
-            )
-            seen_a, seen_b = a[:, 0] > 0, b[:, 0] > 0
-            for k, tolerance_s in enumerate(TOLERANCES_S):
-                near = apart_s <= tolerance_s + _ROUNDING_S
-                one, two = i[near], j[near]
-                pair = seen_a[one] & seen_b[two]
-                ended = pair & (a[one, 1] < n) & (b[two, 1] < n)
-                offsets_s = np.abs(edges[a[one, 1]] - edges[b[two, 1]])[ended]
-                missed, false = seen_a.sum() - seen_a[one].sum(), seen_b.sum() - seen_b[two].sum()
-                onsets_s = apart_s[near][pair].sum()
-                events[k, c] += (pair.sum(), missed, false, onsets_s, ended.sum(), offsets_s.sum())
+            own, claims = true[true[:, 2] == c], claimed[claimed[:, 2] == c]
+            spurious[c] += np.sum(~_touched(claims, labels[0] == c))
+            true_bouts[c] += len(own)
+            found_bouts[c] += np.sum(_touched(own, labels[1] == c))
+            events[:, c] += _matched(own, claims, edges)
     return {
         "events": events,
         "spurious": spurious,
@@ -76,6 +61,31 @@ def event_sums(
         "found_bouts": found_bouts,
         "minutes": np.asarray(seconds / 60),
     }
+
+
+def _matched(true: np.ndarray, claimed: np.ndarray, edges_s: np.ndarray) -> np.ndarray:
+    """Sums `(tolerances, 6)` over the bouts of one class in one stretch (`event_sums`).
+
+    Bouts are rows of `[start, stop, ...)`; `edges_s` are the times at which frames begin, and the
+    time at which the last one ends.
+    """
+    n_frames = len(edges_s) - 1
+    widest_s = max(TOLERANCES_S) + _ROUNDING_S
+    i, j, apart_s = _closest_pairs(edges_s[true[:, 0]], edges_s[claimed[:, 0]], widest_s)
+    # Nobody saw the onset of a bout that already lasts when the stretch begins.
+    seen_true, seen_claimed = true[:, 0] > 0, claimed[:, 0] > 0
+    sums = np.zeros((len(TOLERANCES_S), 6))
+    for k, tolerance_s in enumerate(TOLERANCES_S):
+        near = apart_s <= tolerance_s + _ROUNDING_S
+        one, two = i[near], j[near]
+        pair = seen_true[one] & seen_claimed[two]
+        ended = pair & (true[one, 1] < n_frames) & (claimed[two, 1] < n_frames)
+        offsets_s = np.abs(edges_s[true[one, 1]] - edges_s[claimed[two, 1]])[ended]
+        missed = seen_true.sum() - seen_true[one].sum()
+        false = seen_claimed.sum() - seen_claimed[two].sum()
+        onsets_s = apart_s[near][pair].sum()
+        sums[k] = pair.sum(), missed, false, onsets_s, ended.sum(), offsets_s.sum()
+    return sums
 
 
 def _touched(bouts: np.ndarray, frames: np.ndarray) -> np.ndarray:
@@ -120,15 +130,16 @@ def event_figures(
 def _closest_pairs(
     one: np.ndarray, two: np.ndarray, within: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of two ascending lists of times, each used once, the closest first: indices and
-    distances, ascending.
+    """Pairs of two ascending lists of times, the closest first, in which each time occurs once.
+
+    Returns the indices of both, and their distances in ascending order.
     """
+    # All candidates: for each time of `one`, those of `two` from `first` to before `last`.
     first, last = np.searchsorted(two, one - within), np.searchsorted(two, one + within, "right")
-    i = np.repeat(np.arange(len(one)), last - first)
-    starts = (
-        np.concatenate(([0], np.cumsum(last - first)[:-1])) if len(one) else np.empty(0, np.int64)
-    )
-    j = np.arange(len(i)) - np.repeat(starts - first, last - first)
+    n_near = last - first
+    i = np.repeat(np.arange(len(one)), n_near)
+    starts = np.cumsum(n_near) - n_near
+    j = np.arange(len(i)) - np.repeat(starts - first, n_near)
     apart = np.abs(one[i] - two[j])
     taken_one, taken_two = np.zeros(len(one), bool), np.zeros(len(two), bool)
     kept = []

@@ -1,6 +1,4 @@
-"""Are probabilities worth their name? Ranking (average precision) and calibration, on `(time,
-classes)`.
-"""
+"""Are probabilities worth their name? Ranking (average precision) and calibration."""
 
 from __future__ import annotations
 
@@ -11,27 +9,34 @@ import numpy as np
 
 from dolorim.metrics.frames import Figures, divide, mean_of_known
 
-_BINS = 15
-_STEPS = 400  # at which the precision of a resample is looked at
-_LEAST = 1e-5
+_BINS = 15  # of the reliability diagram
+_STEPS = 400  # bins of each class's scores, from which average precision is computed
+_LEAST = 1e-5  # smaller probabilities count as this one in the log loss
 
 
 def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under precision over recall, without interpolation, as scikit-learn's; NaN without a
-    positive frame.
+    """Area under precision over recall, without interpolation, as scikit-learn computes it.
+
+    `scores` and `positive` are `(frames,)`. NaN without a positive frame.
     """
     order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) != 0, True)  # frames of one score come together
+    # Frames with the same score are claimed together, at the last one of them.
+    last = np.append(np.diff(scores[order]) != 0, True)
     hits = np.cumsum(positive[order])[last]
     if len(hits) == 0 or hits[-1] == 0:
         return float("nan")
-    return float(np.sum(np.diff(hits, prepend=0) * hits / (np.flatnonzero(last) + 1)) / hits[-1])
+    claimed = np.flatnonzero(last) + 1
+    gained = np.diff(hits, prepend=0)
+    return float(np.sum(gained * hits / claimed) / hits[-1])
 
 
 def edges_of(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
-    """Where to cut probabilities `(frames, classes)` into bins: equal masses of confidence for
-    calibration (`confidence`, `(bins - 1,)`), and of each class's scores, on its own frames and
-    on all, for average precision."""
+    """Where to cut probabilities `(frames, classes)` into bins of equal mass.
+
+    `confidence` `(bins - 1,)` is for calibration. `scores` `(classes, steps)` are for average
+    precision: quantiles of each class's probability, half of them on its own frames and half on
+    all, so that a rare class has enough bins where its frames are.
+    """
     levels = np.linspace(0, 1, _STEPS // 2 + 2)[1:-1]
     scores = []
     for c, p in enumerate(probabilities.T):
@@ -46,33 +51,38 @@ def edges_of(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarr
 def probability_sums(
     truth: np.ndarray, probabilities: np.ndarray, edges: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Sums over labelled frames of one recording: `ranks` `(classes, steps, 2)` counts other and
-    own frames by score; `reliability` `(bins, 3)` sums frames, confidence and hits; `quality`
-    `(3,)` frames, squared errors, log losses; `expected` `(classes, 2)` the frames that are of a
-    class, and that its probabilities add up to."""
-    n, classes = probabilities.shape
-    ranks = np.zeros((classes, _STEPS + 1, 2))
-    for c in range(classes):
-        cells = 2 * np.searchsorted(edges["scores"][c], probabilities[:, c], "right") + (truth == c)
-        ranks[c] = np.bincount(cells, minlength=2 * (_STEPS + 1))[: 2 * (_STEPS + 1)].reshape(-1, 2)
+    """Sums over the labelled frames of one recording.
+
+    `ranks` `(classes, steps, 2)` counts other and own frames by score; `reliability` `(bins, 3)`
+    sums frames, confidence and hits; `quality` `(3,)` sums frames, squared errors and log losses;
+    `expected` `(classes, 2)` the frames of each class, and the class's probabilities.
+    """
+    n_frames, n_classes = probabilities.shape
+    n_cells = 2 * (_STEPS + 1)
+    ranks = np.zeros((n_classes, _STEPS + 1, 2))
+    for c in range(n_classes):
+        steps = np.searchsorted(edges["scores"][c], probabilities[:, c], "right")
+        cells = 2 * steps + (truth == c)
+        ranks[c] = np.bincount(cells, minlength=n_cells)[:n_cells].reshape(-1, 2)
     confidence, hit = probabilities.max(1), probabilities.argmax(1) == truth
-    at = np.searchsorted(edges["confidence"], confidence, "right")
-    columns = [
-        np.bincount(at, weights, minlength=_BINS) for weights in (np.ones(n), confidence, hit)
-    ]
-    mine = probabilities[np.arange(n), truth]
-    squares = np.sum(probabilities**2) - 2 * mine.sum() + n  # sum over classes of (p - 1[true])^2
-    own = np.bincount(truth, minlength=classes)[:classes]
+    bins = np.searchsorted(edges["confidence"], confidence, "right")
+    summed = (np.ones(n_frames), confidence, hit)
+    columns = [np.bincount(bins, weights, minlength=_BINS) for weights in summed]
+    of_truth = probabilities[np.arange(n_frames), truth]
+    # The sum over classes of (p - 1[true])^2, multiplied out.
+    squares = np.sum(probabilities**2) - 2 * of_truth.sum() + n_frames
+    log_loss = -np.log(np.clip(of_truth, _LEAST, None)).sum()
+    own_frames = np.bincount(truth, minlength=n_classes)[:n_classes]
     return {
-        "expected": np.stack([own, probabilities.sum(0)], axis=1),
+        "expected": np.stack([own_frames, probabilities.sum(0)], axis=1),
         "ranks": ranks,
         "reliability": np.stack(columns, axis=1),
-        "quality": np.array([n, squares, -np.log(np.clip(mine, _LEAST, None)).sum()]),
+        "quality": np.array([n_frames, squares, log_loss]),
     }
 
 
 def probability_figures(totals: dict[str, np.ndarray], names: Sequence[str]) -> Figures:
-    """Figures of a batch of totals.
+    """Figures of a batch of totals, sums of `probability_sums` with a batch dimension.
 
     ECE is the mean distance between confidence and accuracy over bins of equal mass, the Brier
     score the mean over frames of the squared error summed over classes (0-2), NLL the mean log

@@ -1,5 +1,6 @@
-"""What a run's scores mean, in words: which behaviors it finds, which it does not, and what to do
-next.
+"""What a run's scores mean, in words.
+
+Which behaviors it finds, which it does not, and what to do next.
 """
 
 from __future__ import annotations
@@ -7,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Of the true bouts found, and of the predicted bouts true, from which on a behavior is found
-# reliably
+# A behavior is found reliably from this share on, of true bouts that are found and of predicted
+# bouts that are true alike.
 RELIABLE = 0.8
 PARTIAL = 0.5  # from which on it is found in part; below, its labels say nothing
 FEW_BOUTS = 10  # true bouts below which no statement about a behavior is made
@@ -30,25 +31,26 @@ def trust_sentences(
     scores = metrics[part]["per_class"]
     names = [n for n, s in scores.items() if n not in background and s.get("bouts") is not None]
     names.sort(key=lambda name: name != indicator)
-    verdicts = {name: _verdict(scores[name]) for name in names}
-    sentences = [_about(name, verdicts[name], scores[name]) for name in names]
-    return sentences + _next_steps(part, metrics[part], verdicts)
+    findability = {name: _is_found(scores[name]) for name in names}
+    sentences = [_about(name, findability[name], scores[name]) for name in names]
+    return sentences + _next_steps(part, metrics[part], findability)
 
 
-def _verdict(score: Mapping[str, Any]) -> str:
+def _is_found(score: Mapping[str, Any]) -> str:
+    """Is a behavior found: `reliably`, `in part`, `not`, or are there `too few` bouts to tell?"""
     bouts, found, false = score["bouts"], score["bouts_found"], score["false_bouts"]
     if bouts < FEW_BOUTS:
         return "too few"
-    # A predicted bout that is not false stands for a true one, so that precision of bouts is among
-    # these.
-    right, predicted = found, found + false
-    lower = min(right / bouts, right / predicted if predicted else 0.0)
+    # A predicted bout that is not false stands for a true one, so this is their precision, too.
+    recall, predicted = found / bouts, found + false
+    precision = found / predicted if predicted else 0.0
+    lower = min(recall, precision)
     if lower >= RELIABLE:
         return "reliably"
     return "in part" if lower >= PARTIAL else "not"
 
 
-def _about(name: str, verdict: str, score: Mapping[str, Any]) -> str:
+def _about(name: str, answer: str, score: Mapping[str, Any]) -> str:
     bouts, found = score["bouts"], score["bouts_found"]
     if not bouts:
         return (
@@ -57,37 +59,39 @@ def _about(name: str, verdict: str, score: Mapping[str, Any]) -> str:
     per_hour = score["false_bouts_per_hour"]
     false = "" if per_hour is None else f", {_rate(per_hour)} false per hour"
     counts = f"{found} of {bouts} bouts{false}"
-    if verdict == "too few":
+    if answer == "too few":
         return f"{name}: too few held-out bouts to judge ({counts})"
     words = {
         "reliably": "is found reliably",
         "in part": "is found only in part",
         "not": "is not found reliably",
     }
-    return f"{name} {words[verdict]} ({counts})"
+    return f"{name} {words[answer]} ({counts})"
 
 
-def _next_steps(part: str, scores: Mapping[str, Any], verdicts: Mapping[str, str]) -> list[str]:
-    steps = []
-    animals = len(scores["animals"])
-    if part == "val":
-        steps.append(
-            "next: these animals chose the checkpoint, so the figures are optimistic; "
-            "hold out test animals, or score all animals with --folds 5"
-        )
-    elif animals < FEW_ANIMALS:
-        held_out = "one held-out animal says" if animals == 1 else f"{animals} held-out animals say"
-        advice = "score more animals"
-        if part == "test":
-            advice = "score all of them with --folds 5"
-        steps.append(f"next: {held_out} little about the next animal; {advice}")
-    weak = [name for name, verdict in verdicts.items() if verdict in ("not", "in part")]
-    unknown = [name for name, verdict in verdicts.items() if verdict == "too few"]
+def _next_steps(part: str, scores: Mapping[str, Any], findability: Mapping[str, str]) -> list[str]:
+    steps = _about_animals(part, len(scores["animals"]))
+    weak = [name for name, answer in findability.items() if answer in ("not", "in part")]
+    unknown = [name for name, answer in findability.items() if answer == "too few"]
     if weak:
         steps.append(f"next: label more animals that show {_listed(weak)}, then train again")
     if unknown:
         steps.append(f"next: label more bouts of {_listed(unknown)} in animals that are held out")
     return steps
+
+
+def _about_animals(part: str, animals: int) -> list[str]:
+    """What to do where the scored animals say little about new ones."""
+    if part == "val":
+        return [
+            "next: these animals chose the checkpoint, so the figures are optimistic; "
+            "hold out test animals, or score all animals with --folds 5"
+        ]
+    if animals >= FEW_ANIMALS:
+        return []
+    held_out = "one held-out animal says" if animals == 1 else f"{animals} held-out animals say"
+    advice = "score all of them with --folds 5" if part == "test" else "score more animals"
+    return [f"next: {held_out} little about the next animal; {advice}"]
 
 
 def _rate(per_hour: float) -> str:
