@@ -101,6 +101,7 @@ def test_a_file_that_an_editor_saved_with_a_byte_order_mark_is_read(tmp_path):
     [
         ("[train]\nepoch = 3\n", "unknown key train.epoch"),
         ("trian = 3\n", "unknown key trian"),
+        ("[model]\nfusion = 'late'\n", "model.fusion: input should be 'concat' or 'gated'"),
         ("[dta]\nvideos = 'a'\n", "unknown key dta"),
         ("[train]\nepochs = 'many'\n", "train.epochs: .*integer.*, found 'many'"),
         ("[train]\nepochs = 2.5\n", "train.epochs: .*integer.*, found 2.5"),

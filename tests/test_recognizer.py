@@ -55,8 +55,7 @@ MODELS = {
     "generic alone, two animals, tcn": (settings(visual="none", pose="generic", **TCN), RATS),
     "concat": (settings(pose="full"), SIX),
     "gated": (settings(pose="graph", fusion="gated", **TCN), SIX),
-    "late": (settings(pose="full", fusion="late"), SIX),
-    "late, tcn": (settings(pose="graph", fusion="late", **TCN), SIX),
+    "gated without tcn": (settings(pose="full", fusion="gated"), SIX),
     "two animals with video": (settings(pose="generic"), RATS),
     "causal, refined": (settings(pose="graph", causal=True, refine_stages=1, **TCN), SIX),
     "multitask": (settings(pose="full", tasks="multitask", **TCN), SIX),
@@ -211,21 +210,6 @@ def test_a_network_of_two_streams_decides_by_either_one_alone(name: str) -> None
         assert np.abs(alone - both).max() > 1e-3
     with pytest.raises(ValueError, match="neither frames nor a pose"):
         list(case.predictor().stream(None, None))
-
-
-def test_late_fusion_is_the_mean_of_what_each_stream_says() -> None:
-    case = Case("late")
-    inputs = case.inputs()
-    with torch.no_grad():
-        streams = case.model.encode(inputs)
-        both = case.model.read(streams).actions.log_softmax(-1)
-        each = [
-            case.model.read(s).actions.log_softmax(-1)
-            for s in (streams._replace(pose=None), Streams(None, *streams[1:]))
-        ]
-    torch.testing.assert_close(
-        both, torch.stack(each).mean(0).log_softmax(-1), atol=1e-5, rtol=1e-5
-    )
 
 
 @pytest.mark.parametrize("name", [n for n, (c, _) in MODELS.items() if c.pose != "none"])

@@ -157,10 +157,9 @@ class ModelConfig:
     pose: PoseKind = "none"
     """Features of the pose. graph: the 18 lengths and angles of the six keypoints; full: these and
     more; generic: those of any skeleton and any number of animals; none: poses are not used."""
-    fusion: Literal["concat", "gated", "late"] = "concat"
-    """How video and pose are combined: concatenated, gated, or late (the mean of their
-    decisions).
-    """
+    fusion: Literal["concat", "gated"] = "concat"
+    """How video and pose are combined: concatenated, or weighed against each other in each frame
+    (gated)."""
     temporal: Literal["none", "tcn"] = "none"
     """Network along time, beyond a clip: none, or tcn, a dilated temporal convolutional network."""
     tasks: Literal["action_only", "multitask"] = "action_only"

@@ -149,23 +149,14 @@ class Recognizer(nn.Module):
         `dense=True` the streams hold all frames, and each is compared with those `step` away.
         """
         if self.fusion is None:
-            joined = [next(stream for stream in streams if stream is not None)]
+            joined = next(stream for stream in streams if stream is not None)
         else:
             joined = self.fusion(streams)
-        stages = self._stages(joined, valid, dense and self.step > 1)
+        decide = self._decide_densely if dense and self.step > 1 else self._decide
+        stages = decide(joined, valid)
         if self.keypoints is None or streams.maps is None:
             return Output(stages[-1], stages)
         return Output(stages[-1], stages, self.keypoints(streams.maps))
-
-    def _stages(
-        self, joined: list[torch.Tensor], valid: torch.Tensor | None, dense: bool
-    ) -> torch.Tensor:
-        """Logits of all stages; with late fusion, the mean of what each stream decides."""
-        decide = self._decide_densely if dense else self._decide
-        decisions = [decide(features, valid) for features in joined]
-        if len(decisions) == 1:
-            return decisions[0]
-        return torch.stack([logits.log_softmax(-1) for logits in decisions]).mean(0)
 
     def find_keypoints(self, frames: torch.Tensor) -> Keypoints:
         """Keypoints of single frames, with nothing else computed.
@@ -192,6 +183,7 @@ class Recognizer(nn.Module):
         return interleaved.transpose(2, 3).flatten(2, 3)[:, :, :time]
 
     def _decide(self, features: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        """Logits of all stages, `(stages, batch, time, classes)`."""
         if self.temporal is not None:
             features = self.temporal(features, valid)
         actions = self.action(features)
@@ -199,17 +191,17 @@ class Recognizer(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Joins the streams: `Streams` -> a list of `(batch, time, width)`, one entry but for `late`.
+    """Joins the streams: `Streams` -> `(batch, time, width)`.
 
     `widths` are those of the visual and of the pose stream, 0 for one that the model does not have.
     A stream that the model has, but that is left out, is replaced by a learned vector. `concat`
     puts the streams side by side before a hidden layer, `gated` weighs them against each other
-    frame by frame, `late` lets each decide alone.
+    frame by frame.
     """
 
     def __init__(self, widths: tuple[int, int], width: int, how: str, dropout: float) -> None:
         super().__init__()
-        self.how, self.width = how, width
+        self.width = width
         self.has = tuple(w > 0 for w in widths)
         own_widths = [w for w in widths if w]
         self.scale = nn.ModuleList(_to_width(w, width, dropout) for w in own_widths)
@@ -224,19 +216,19 @@ class Fusion(nn.Module):
         if how == "gated":
             self.gate = nn.Linear(2 * width, width)
 
-    def forward(self, streams: Streams) -> list[torch.Tensor]:
+    def forward(self, streams: Streams) -> torch.Tensor:
         scaled = self._scaled(streams)
         present = [stream for stream in scaled if stream is not None]
         if not present:
             raise ValueError("no stream has any input")
-        if self.absent is None or self.how == "late":
-            return present
+        if self.absent is None:
+            return present[0]
         # A learned vector stands for the stream that is left out, in every frame.
         visual, pose = (
             absent.expand_as(present[0]) if stream is None else stream
             for stream, absent in zip(scaled, self.absent, strict=True)
         )
-        return [self._joined(visual, pose)]
+        return self._joined(visual, pose)
 
     def _scaled(self, streams: Streams) -> list[torch.Tensor | None]:
         """The streams that the model has, each at the common width; None for one left out."""
