@@ -16,6 +16,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m benchmarks.house
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

@@ -1,4 +1,4 @@
-"""A study to review: films whose frames write their own number, and predictions that anybody can
+"""A study to review: videos whose frames show their own number, and predictions that anybody can
 work out."""
 
 from __future__ import annotations

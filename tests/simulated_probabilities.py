@@ -1,4 +1,4 @@
-"""Simulated labels and probabilities, without video: bouts, and evidence that flickers and wanders."""
+"""Simulated labels and probabilities, without video: bouts, and probabilities that flicker and wander."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ CLASSES = ("rest", "withdraw", "lick", "walk")
 RATE_HZ = 30.0
 
 
-def evidence(seed: int, frames: int = 3000, quality: float = 2.5) -> tuple[np.ndarray, np.ndarray]:
+def simulate_probabilities(
+    seed: int, frames: int = 3000, quality: float = 2.5
+) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities `(frames, 4)` and labels `(frames,)` of one simulated animal; bouts last 0.5 to
     2 s on average."""
     rng = np.random.default_rng(seed)

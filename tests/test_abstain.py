@@ -30,7 +30,7 @@ from dolorim.labels.label_files import write_labels
 from dolorim.labels.prediction_files import read_predictions, write_predictions
 from dolorim.labels.predictions import Predictions
 from dolorim.models.build import build_recognizer
-from simulated_probabilities import CLASSES, evidence
+from simulated_probabilities import CLASSES, simulate_probabilities
 
 ETHOGRAM = Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(CLASSES)), CLASSES)
 
@@ -41,7 +41,7 @@ def validated(path: Path, animals: int) -> RunFolder:
     run = RunFolder(path)
     run.start(Config(), ETHOGRAM, Split(("t",), tuple(f"v{i}" for i in range(animals))))
     for i in range(animals):
-        p, truth = evidence(i, 150)
+        p, truth = simulate_probabilities(i, 150)
         truth = np.where((truth == 3) & (i > 0), -1, truth)
         meta = {"animal": f"v{i}", "trials": []}
         found = Predictions(

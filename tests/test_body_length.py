@@ -83,10 +83,10 @@ def test_all_videos_of_one_picture_size_have_the_median_length(
     assert len(set(sides[:4])) == 1
     assert sides[0] == pytest.approx(np.median(alone), rel=0.1)
     assert sides[4] == pytest.approx(2 * sides[0], rel=0.15)
-    tracks = [
+    poses = [
         read_track(p, lengths.for_pose(config, v), False, 30.0) for v, p in videos.items() if p
     ]
-    assert len({t.length_px for t in tracks[:4]}) == 1
+    assert len({t.length_px for t in poses[:4]}) == 1
 
 
 def test_a_further_video_leaves_the_length_and_the_cached_crops_as_they_are(

@@ -12,11 +12,11 @@ from dolorim.core.errors import UserError
 from dolorim.inference.conformal import Conformal, abstain, calibrate_conformal
 from dolorim.inference.review_priority import rank_bouts
 from dolorim.labels.predictions import Predictions
-from simulated_probabilities import CLASSES, evidence
+from simulated_probabilities import CLASSES, simulate_probabilities
 
 
 def test_on_new_animals_the_true_class_is_in_the_set_as_often_as_promised():
-    animals = [evidence(s, 1500) for s in range(120)]
+    animals = [simulate_probabilities(s, 1500) for s in range(120)]
     found = []
     for start in range(0, 120, 40):
         some, new = animals[start : start + 28], animals[start + 28 : start + 40]
@@ -32,13 +32,13 @@ def test_on_new_animals_the_true_class_is_in_the_set_as_often_as_promised():
 
 
 def test_a_recording_more_of_an_animal_is_not_an_animal_more():
-    p, y = evidence(0)
+    p, y = simulate_probabilities(0)
     assert calibrate_conformal([p, p], [y, y], ["a", "a"]).animals == (1,) * 4
     assert calibrate_conformal([p, p], [y, y], ["a", "a"]) == calibrate_conformal([p], [y], ["a"])
 
 
 def test_few_animals_and_unseen_classes_guarantee_nothing():
-    p, y = evidence(0)
+    p, y = simulate_probabilities(0)
     y = np.where(y == 3, -1, y)
     sets = calibrate_conformal([p], [y], ["a"])
     assert sets.guaranteed == (False,) * 4
@@ -56,7 +56,7 @@ def test_what_could_be_two_classes_or_none_is_left_open():
 
 
 def test_conformal_sets_read_back_and_others_are_refused():
-    sets = calibrate_conformal(*zip(*[evidence(0, 500)], strict=True), ["a"])
+    sets = calibrate_conformal(*zip(*[simulate_probabilities(0, 500)], strict=True), ["a"])
     assert Conformal.from_dict(json.loads(json.dumps(sets.to_dict()))) == sets
     for wrong in (
         {**sets.to_dict(), "beta": 1},

@@ -39,7 +39,7 @@ def way_of(path, mask="", stop=None):
 
 
 def follow(folder, mouse, mask="", **scene):
-    """Over three films: distances between crop and animal in body lengths, and the body lengths
+    """Over three videos: distances between crop and animal in body lengths, and the body lengths
     found."""
     distances, lengths = [], []
     for seed in range(3):
@@ -179,8 +179,8 @@ def test_a_real_animal_that_hardly_moves_is_found_in_a_cage_full_of_edges(real_d
 
 
 def test_the_burnt_in_clock_of_real_films_does_not_attract_the_crop(real_data):
-    films = sorted((real_data / "formalin").rglob("*.mp4"))
-    assert len(films) >= 10
-    for path in films[::2]:
+    videos = sorted((real_data / "formalin").rglob("*.mp4"))
+    assert len(videos) >= 10
+    for path in videos[::2]:
         way, length = way_of(path, stop=60)
         assert np.hypot(*(way - (352, 330)).T).min() > length, path.name

@@ -13,7 +13,7 @@ from dolorim.labels.trials import Recording
 from dolorim.metrics.summary import Scored, summarize
 from dolorim.training.fit_decoder import fit_decoder
 from dolorim.training.losses import FrameLoss, learned_shares
-from simulated_probabilities import CLASSES, RATE_HZ, evidence
+from simulated_probabilities import CLASSES, RATE_HZ, simulate_probabilities
 
 LABELLED = np.array([0.9, 0.02, 0.08])  # of what a camera sees
 DRAWN = np.array([0.45, 0.3, 0.25])  # of what training draws
@@ -121,9 +121,9 @@ def test_a_window_in_the_mirror_shows_the_other_side_and_shares_count_that() -> 
 
 
 def skewed(seed: int, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Simulated evidence as a network would give it that takes classes for more or less frequent
+    """Simulated probabilities as a network would give it that takes classes for more or less frequent
     than they are."""
-    p, y = evidence(seed)
+    p, y = simulate_probabilities(seed)
     p = p / factors
     return p / p.sum(1, keepdims=True), y
 

@@ -77,8 +77,8 @@ def test_time_adds_up_over_windows_and_so_do_bouts(labels: list[int], cut: int) 
 
 
 def test_two_recordings_of_an_animal_count_as_one_animal() -> None:
-    tracks = (track([0, 1], animal="a"), track([1, 1], animal="a"), track([0, 0], animal="b"))
-    tables = collect(Observations(("rest", "lick"), ("g",), tracks), read_assay("whole"))
+    recordings = (track([0, 1], animal="a"), track([1, 1], animal="a"), track([0, 0], animal="b"))
+    tables = collect(Observations(("rest", "lick"), ("g",), recordings), read_assay("whole"))
     animals = (
         tables["animals"]
         .query("behavior == 'lick' and readout == 'time_percent'")
@@ -93,17 +93,17 @@ def test_two_recordings_of_an_animal_count_as_one_animal() -> None:
 
 
 def test_left_and_right_become_ipsi_and_contra() -> None:
-    tracks = (
+    recordings = (
         track([1, 1, 2], treated_side="L"),
         track([1, 1, 2], animal="b", treated_side="right"),
     )
-    study = Observations(("rest", "lick_L", "lick_R"), ("g",), tracks).by_side()
+    study = Observations(("rest", "lick_L", "lick_R"), ("g",), recordings).by_side()
     assert study.classes == ("rest", "lick_ipsi", "lick_contra")
     assert [measure(t, 3)["time_s"].tolist() for t in study.recordings] == [[0, 2, 1], [0, 1, 2]]
-    camel = Observations(("rest", "LickLeft", "LickRight"), ("g",), tracks).by_side()
+    camel = Observations(("rest", "LickLeft", "LickRight"), ("g",), recordings).by_side()
     assert camel.classes == ("rest", "Lick_ipsi", "Lick_contra")
     assert [measure(t, 3)["time_s"].tolist() for t in camel.recordings] == [[0, 2, 1], [0, 1, 2]]
-    half = dataclasses.replace(study, recordings=(*tracks, track([0], animal="c")))
+    half = dataclasses.replace(study, recordings=(*recordings, track([0], animal="c")))
     with pytest.raises(UserError, match=r"animal c: expected L or R"):
         half.by_side()
 

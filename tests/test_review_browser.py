@@ -42,18 +42,18 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Predictions of a usual film, of one with a variable frame rate, and of one that is stored
     turned."""
-    folder = tmp_path_factory.mktemp("films")
+    folder = tmp_path_factory.mktemp("study")
     predicted_study(folder, ("a_201M.mp4", "b_202F.mkv"))
     turned(folder / "Videos" / "a_201M.mp4", folder / "Videos" / "c_203M.mp4")
     return folder
 
 
 @pytest.fixture
-def place(films: Path, tmp_path: Path) -> Path:
-    shutil.copytree(films / "predictions", tmp_path / "predictions")
+def place(study: Path, tmp_path: Path) -> Path:
+    shutil.copytree(study / "predictions", tmp_path / "predictions")
     return tmp_path / "predictions"
 
 
@@ -95,7 +95,7 @@ def number_shown(page: Page, rotated: bool = False) -> int:
     return sum(1 << i for i, level in enumerate(levels) if level > 128)
 
 
-def test_seeking_shows_the_very_frame(place: Path, films: Path, go: Callable[[str], Page]) -> None:
+def test_seeking_shows_the_very_frame(place: Path, study: Path, go: Callable[[str], Page]) -> None:
     with serving(place) as served:
         page = go(served.url)
         wait_frame(page, 0)
@@ -115,9 +115,9 @@ def test_seeking_shows_the_very_frame(place: Path, films: Path, go: Callable[[st
 
 
 def test_a_turned_film_and_one_without_predictions_show_the_very_frame(
-    films: Path, go: Callable[[str], Page]
+    study: Path, go: Callable[[str], Page]
 ) -> None:
-    with serving(films, review=open_review(films, DataConfig(), out=films / "out")) as served:
+    with serving(study, review=open_review(study, DataConfig(), out=study / "out")) as served:
         page = go(served.url)
         wait_frame(page, 0)
         page.click("#recordings [data-id='2']")
@@ -205,10 +205,10 @@ def test_a_bout_is_corrected_with_the_mouse(place: Path, go: Callable[[str], Pag
 
 
 def test_a_class_paints_while_the_film_plays(
-    films: Path, go: Callable[[str], Page], tmp_path: Path
+    study: Path, go: Callable[[str], Page], tmp_path: Path
 ) -> None:
-    review = open_review(films / "Videos", DataConfig(), out=tmp_path / "out")
-    with serving(films, review=review) as served:
+    review = open_review(study / "Videos", DataConfig(), out=tmp_path / "out")
+    with serving(study, review=review) as served:
         page = go(served.url)
         wait_frame(page, 0)
         go_to(page, 20)
@@ -341,7 +341,7 @@ def test_a_tab_outlives_the_server_and_sends_its_steps_to_the_next_one(
 
 
 def test_a_missing_video_and_a_refused_token_say_what_to_do(
-    place: Path, films: Path, go: Callable[[str], Page]
+    place: Path, study: Path, go: Callable[[str], Page]
 ) -> None:
     meta = place / "a_201M.meta.json"
     meta.write_text(re.sub(r'"(video\w*)": "[^"]*"', r'"\1": "/gone/a_201M.mp4"', meta.read_text()))

@@ -44,22 +44,22 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("films")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
     predicted_study(folder)
     return folder
 
 
 @pytest.fixture
-def place(films: Path, tmp_path: Path) -> Path:
-    shutil.copytree(films / "predictions", tmp_path / "predictions")
+def place(study: Path, tmp_path: Path) -> Path:
+    shutil.copytree(study / "predictions", tmp_path / "predictions")
     return tmp_path / "predictions"
 
 
 @pytest.fixture
-def scratch(films: Path, tmp_path: Path) -> Review:
-    """The same films with no label but those that are made."""
-    return open_review(films / "Videos", DataConfig(), out=tmp_path / "out")
+def scratch(study: Path, tmp_path: Path) -> Review:
+    """The same study with no label but those that are made."""
+    return open_review(study / "Videos", DataConfig(), out=tmp_path / "out")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from dolorim.metrics.keypoints import keypoint_scores
 from dolorim.metrics.probabilities import average_precision
 from dolorim.metrics.segments import count_segments
 from dolorim.metrics.summary import Scored, compare, summarize
-from simulated_probabilities import CLASSES, evidence
+from simulated_probabilities import CLASSES, simulate_probabilities
 
 TIME_S = np.arange(100) / 20  # a frame lasts 50 ms
 
@@ -129,7 +129,7 @@ def test_events_of_truth_and_prediction_exchanged_exchange_precision_and_recall(
 def study(n=6, quality=2.5, first=0, frames=1500):
     found = []
     for seed in range(first, first + n):
-        p, y = evidence(seed, frames, quality)
+        p, y = simulate_probabilities(seed, frames, quality)
         found.append(Scored(f"m{seed}", y, p.argmax(1), p, np.arange(frames) / 30))
     return found
 
@@ -304,7 +304,7 @@ def test_abstained_and_unlabelled_frames_count_nowhere():
 
 
 def test_thirty_animals_of_long_recordings_take_seconds():
-    p, y = evidence(0, 8_000)
+    p, y = simulate_probabilities(0, 8_000)
     recordings = [Scored(str(i), y, p.argmax(1), p, np.arange(len(y)) / 30) for i in range(30)]
     start = time.process_time()
     summarize(recordings, CLASSES)

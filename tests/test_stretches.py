@@ -37,12 +37,12 @@ def resting(
 
 
 def study_of(**minutes: tuple[float, ...]) -> Observations:
-    tracks = [
+    recordings = [
         resting(f"{group}{i}", group, length)
         for group, lengths in minutes.items()
         for i, length in enumerate(lengths)
     ]
-    return Observations(CLASSES, tuple(minutes), tuple(tracks))
+    return Observations(CLASSES, tuple(minutes), tuple(recordings))
 
 
 def test_where_nobody_licks_no_group_is_sooner_however_long_it_was_filmed() -> None:

@@ -9,7 +9,7 @@ from dolorim.inference.decoder import Decoder
 from dolorim.metrics.frames import confusion, frame_scores
 from dolorim.metrics.segments import count_segments
 from dolorim.training.fit_decoder import fit_biases, fit_decoder, fit_temperature
-from simulated_probabilities import CLASSES, RATE_HZ, evidence
+from simulated_probabilities import CLASSES, RATE_HZ, simulate_probabilities
 
 
 def scores_on(decoder, recordings):
@@ -21,7 +21,9 @@ def scores_on(decoder, recordings):
 
 @pytest.mark.parametrize("animals", [1, 4])
 def test_on_new_animals_it_raises_segment_f1_and_keeps_macro_f1(animals):
-    known, new = ([evidence(s) for s in range(a, b)] for a, b in ((0, animals), (50, 56)))
+    known, new = (
+        [simulate_probabilities(s) for s in range(a, b)] for a, b in ((0, animals), (50, 56))
+    )
     decoder = fit_decoder(*zip(*known, strict=True), RATE_HZ, CLASSES)
     macro, segments = scores_on(Decoder(), new)
     fitted_macro, fitted_segments = scores_on(decoder, new)
@@ -30,7 +32,7 @@ def test_on_new_animals_it_raises_segment_f1_and_keeps_macro_f1(animals):
 
 
 def test_with_perfect_or_meaningless_probabilities_it_does_no_harm():
-    labels = [evidence(s, 1500)[1] for s in range(3)]
+    labels = [simulate_probabilities(s, 1500)[1] for s in range(3)]
     perfect = [np.eye(4)[y] * 0.96 + 0.01 for y in labels]
     assert scores_on(fit_decoder(perfect, labels, RATE_HZ, CLASSES), [(perfect[0], labels[0])]) == (
         1.0,
@@ -60,7 +62,7 @@ def test_a_bias_brings_back_a_class_that_is_always_outbid():
 
 
 def test_with_too_few_bouts_only_the_temperature_is_fitted():
-    p, _ = evidence(0, 200)
+    p, _ = simulate_probabilities(0, 200)
     labels = np.repeat([0, 1, 0], [80, 40, 80])
     decoder = fit_decoder([p, p], [labels, labels], RATE_HZ, CLASSES)
     assert set(decoder.to_dict()) <= {"decoder", "temperature"}
@@ -68,7 +70,7 @@ def test_with_too_few_bouts_only_the_temperature_is_fitted():
 
 
 def test_without_labels_nothing_is_fitted():
-    p, y = evidence(0, 100)
+    p, y = simulate_probabilities(0, 100)
     assert fit_decoder([p], [np.full_like(y, -1)], RATE_HZ, CLASSES) == Decoder()
     assert fit_decoder([], [], RATE_HZ, CLASSES) == Decoder()
 
@@ -76,7 +78,7 @@ def test_without_labels_nothing_is_fitted():
 def test_unlabelled_and_unknown_frames_do_not_disturb():
     pairs = []
     for seed in range(3):
-        p, y = evidence(seed)
+        p, y = simulate_probabilities(seed)
         p[100:130], y[200:260] = np.nan, -1
         pairs.append((p, y))
     decoder = fit_decoder(

@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return random_run(tmp_path_factory.mktemp("random") / "run")
 
 
-def films(folder: Path, *names: str) -> list[Path]:
+def write_videos(folder: Path, *names: str) -> list[Path]:
     return [write_film(folder / f"{n}.mp4", numbered(20 + i)) for i, n in enumerate(names)]
 
 
@@ -45,7 +45,7 @@ def test_a_killed_extraction_worker_loses_nothing_and_a_video_that_always_kills_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "met").mkdir()
-    videos = films(tmp_path / "Videos", "a", "fatal", "mortal")
+    videos = write_videos(tmp_path / "Videos", "a", "fatal", "mortal")
     monkeypatch.setattr(extract, "_builder", partial(mortal_builder, tmp_path / "met"))
     command = [
         "extract",
@@ -69,7 +69,7 @@ def test_a_check_goes_on_when_its_worker_is_killed_or_meets_a_bug(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash_log: Path
 ) -> None:
     (tmp_path / "met").mkdir()
-    films(tmp_path / "Videos", "a", "buggy", "fatal", "mortal")
+    write_videos(tmp_path / "Videos", "a", "buggy", "fatal", "mortal")
     monkeypatch.setattr(check, "_examiner", partial(mortal_examiner, tmp_path / "met"))
     checked = check.check(DataConfig(videos=tmp_path / "Videos"), workers=2)
     assert {r.name: r.examined.n_frames for r in checked.rows} == {
@@ -96,7 +96,10 @@ def test_whatever_one_video_raises_is_named_with_it_and_the_batch_is_finished(
     crash_log: Path,
     error: Exception,
 ) -> None:
-    videos, predict_video = films(tmp_path / "Videos", "a", "b", "c"), VideoPredictor.predict_video
+    videos, predict_video = (
+        write_videos(tmp_path / "Videos", "a", "b", "c"),
+        VideoPredictor.predict_video,
+    )
 
     def breaking(self: VideoPredictor, job: PredictInput) -> label.RawPrediction:
         if job.stem == "b":
@@ -125,7 +128,7 @@ def test_whatever_one_video_raises_is_named_with_it_and_the_batch_is_finished(
 def test_a_batch_says_how_far_it_is(
     run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    videos = films(tmp_path / "Videos", "a", "b")
+    videos = write_videos(tmp_path / "Videos", "a", "b")
     outcome = predict_videos(run, [PredictInput(v, v.stem) for v in videos], tmp_path / "out")
     assert outcome.frames == 41
     said = capsys.readouterr().err

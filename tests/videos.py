@@ -1,4 +1,4 @@
-"""Small films for tests: pictures that are known beforehand, in any codec and pixel format."""
+"""Small videos for tests: pictures that are known beforehand, in any codec and pixel format."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
