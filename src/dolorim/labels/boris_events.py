@@ -152,14 +152,20 @@ def _events_on_media(
     points = None
     if point_events == "keep":
         points = np.array([row.is_point for row in rows], bool)
-    # Two columns, also without any bout.
-    start, stop = np.array([(bout.start, bout.stop) for bout in bouts], float).reshape(-1, 2).T
+    start, stop = _starts_and_stops(bouts)
     unit: Literal["frames", "s"] = "frames"  # pictures are counted per media file
     if is_timed:
         # Times run on over all files of the observation.
         unit, start, stop = "s", start - media.start_s, stop - media.start_s
     start, stop = np.maximum(start, 0.0), np.maximum(stop, 0.0)
     return Events(path, unit, start, stop, labels, media.rate_hz, points, media.length_s)
+
+
+def _starts_and_stops(bouts: Sequence[BorisBout]) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and stops `(bouts,)` as numbers, in the bouts' own unit."""
+    start = np.array([bout.start for bout in bouts], float)
+    stop = np.array([bout.stop for bout in bouts], float)
+    return start, stop
 
 
 def _without_points(

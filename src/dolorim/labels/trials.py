@@ -176,11 +176,25 @@ def _choose_layout(
     length: int,
 ) -> Placement:
     """The layout that fits the number of frames. Raises `UserError` if both do, or neither."""
-    is_whole_number_of_trials = n_frames % length == 0
     same_labels = np.array_equal(fixed.labels, cumulative.labels)
     # One full trial, for instance, lies at the same place in both.
     if same_labels and len(fixed.skipped) == len(cumulative.skipped):
-        return fixed if is_whole_number_of_trials else cumulative
+        return fixed if n_frames % length == 0 else cumulative
+    fixed_fits, cumulative_fits = _which_fit(fixed, cumulative, files, n_frames, length)
+    if fixed_fits == cumulative_fits:
+        raise _undecided(files, n_frames, length, both_fit=fixed_fits)
+    return fixed if fixed_fits else cumulative
+
+
+def _which_fit(
+    fixed: Placement,
+    cumulative: Placement,
+    files: Sequence[TrialLabels],
+    n_frames: int,
+    length: int,
+) -> tuple[bool, bool]:
+    """Whether the fixed layout fits the number of frames, and whether the cumulative one does."""
+    is_whole_number_of_trials = n_frames % length == 0
     spans = [file.span for file in files]
     cannot_be_fixed = max(spans) > length or n_frames < length
     fixed_fits = is_whole_number_of_trials and bool(fixed.trials) and not cannot_be_fixed
@@ -192,9 +206,7 @@ def _choose_layout(
     if not fixed_fits and not cumulative_fits:
         # The video is longer than its trials. If they cannot be fixed, they must be cumulative.
         cumulative_fits = cannot_be_fixed and not cumulative.skipped
-    if fixed_fits == cumulative_fits:
-        raise _undecided(files, n_frames, length, both_fit=fixed_fits)
-    return fixed if fixed_fits else cumulative
+    return fixed_fits, cumulative_fits
 
 
 def _undecided(

@@ -74,7 +74,13 @@ class Review:
     config: DataConfig
     study: Study | None = None
     dlc: Path | None = None
-    notes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What was noticed in opening the study."""
+        if self.study is None:
+            return []
+        return [str(finding) for finding in self.study.findings]
 
     def truth(self, item: Item, time_s: np.ndarray, promised: int | None) -> Placement | None:
         """Assign the labels of the study to frames shown at `time_s` `(frames,)` in seconds.
@@ -117,10 +123,8 @@ def open_review(
     elif config.annotations is not None and config.videos is None:
         config = dataclasses.replace(config, videos=_common_folder(metas, place))
     study = None
-    notes: tuple[str, ...] = ()
     if not shows_predictions or config.annotations is not None:
         study = open_study(config)
-        notes = tuple(str(finding) for finding in study.findings)
     ethogram = _ethogram(config, study, tables, metas)
     if shows_predictions:
         items = _from_predictions(tables, metas, config, study)
@@ -138,7 +142,6 @@ def open_review(
         config=config,
         study=study,
         dlc=dlc,
-        notes=notes,
     )
 
 
