@@ -17,6 +17,7 @@ from dolorim.reporting.linear_models import mixed_model
 from dolorim.reporting.permutation import permutation_p
 from dolorim.reporting.rank_tests import omnibus, smallest_p
 from dolorim.reporting.statistics import compare
+from dolorim.reporting.summary_text import ranks_and_means_disagree
 
 RNG = np.random.default_rng(5)
 A, B, C = RNG.normal(20, 1, 8), RNG.normal(21.5, 1, 7), RNG.normal(20.5, 1, 9)  # % of time
@@ -316,3 +317,16 @@ def test_repeated_measures_are_tested_over_animals() -> None:
     assert set(over.test) == {"mixed model", "permutation", "Mann-Whitney (area)"}
     assert over.p.max() < 0.05
     assert found[found.test == "Mann-Whitney"].n.to_list() == ["6/6"]
+
+
+def test_p_and_interval_that_do_not_agree_are_explained() -> None:
+    def row(p: float, low: float, high: float, adjusted: float | None = None) -> pd.Series:
+        found = {"p": p, "p_adjusted": p if adjusted is None else adjusted}
+        return pd.Series({**found, "difference_low": low, "difference_high": high})
+
+    assert ranks_and_means_disagree(row(0.001, -1.1, 3.9))
+    assert ranks_and_means_disagree(row(0.2, 0.1, 3.9))
+    assert not ranks_and_means_disagree(row(0.001, 0.1, 3.9))
+    assert not ranks_and_means_disagree(row(0.2, -1.1, 3.9))
+    assert not ranks_and_means_disagree(row(0.03, 0.1, 3.9, adjusted=0.06))  # the correction does
+    assert not ranks_and_means_disagree(row(0.001, np.nan, np.nan))

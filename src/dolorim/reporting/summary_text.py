@@ -36,6 +36,12 @@ _MOVEMENT = {
 }
 _UNITS_OF_DIFFERENCE = {"time_percent": " percentage points", "time_s": " s", "latency_s": " s"}
 
+_RANKS_AND_MEANS = (
+    "Here p and the interval do not agree, because the test compares ranks and the interval means: "
+    "a few animals with extreme values move a mean, but hardly the ranks. Look at the animals in "
+    "the figures."
+)
+
 
 def find_rank_tests(
     statistics: pd.DataFrame, window: str, behavior: str, readout: str
@@ -191,7 +197,18 @@ def _differences(
                 what = f"{_WORDS[assay.readout]} {shown(behavior)}"
                 difference = _difference(row, assay.readout)
                 sentences.append(f"{start}{against}: {values} {what}; {difference}.")
+    if any(ranks_and_means_disagree(row) for rows in tests.values() for _, row in rows.iterrows()):
+        sentences.append(_RANKS_AND_MEANS)
     return sentences
+
+
+def ranks_and_means_disagree(row: pd.Series) -> bool:
+    """Does only one of the test and the interval exclude that there is no difference?"""
+    if pd.isna(row.difference_low) or pd.isna(row.p_adjusted):
+        return False
+    if row.p < ALPHA <= row.p_adjusted:  # that is the correction's doing
+        return False
+    return (row.p_adjusted < ALPHA) != (row.difference_low > 0 or row.difference_high < 0)
 
 
 def _difference(row: pd.Series, readout: str) -> str:
