@@ -1,6 +1,6 @@
 """Do intervals and conformal sets cover what they promise, on simulated studies?
 
-    python -m benchmarks.coverage        # writes results/coverage.json
+    python -m benchmarks.coverage [--part groups]        # writes results/coverage.json
 
 A population of simulated animals (labels and probabilities, no video) stands for all animals there
 could be; a study draws some of them. The truth is the figure of the whole population.
@@ -8,7 +8,11 @@ could be; a study draws some of them. The truth is the figure of the whole popul
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
+from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from scipy import stats
@@ -24,6 +28,7 @@ from dolorim.metrics.summary import Scored, budget_figures, by_animal
 CLASSES = ("rest", "paw_withdraw", "paw_lick", "paw_shake", "walk", "active")
 _SHARES = np.array([0.45, 0.06, 0.08, 0.02, 0.24, 0.15])  # of bouts
 _MEAN_S = np.array([2.0, 0.4, 1.5, 0.3, 1.5, 1.0])
+RESULT = RESULTS / "coverage.json"
 RATE_HZ = 30.0
 STUDIES, GROUP_STUDIES = 200, 1000
 RESAMPLES, POPULATION, SECONDS = 1000, 2000, 120.0
@@ -183,24 +188,44 @@ def coverage_of_sets(population: list[Scored]) -> list[dict[str, object]]:
     return rows
 
 
-def main() -> None:
+@cache
+def population() -> list[Scored]:
     rng = np.random.default_rng(0)
-    population = [simulated_animal(rng) for _ in range(POPULATION)]
-    plain = [Scored(f"{i:05d}", r.truth, r.predicted) for i, r in enumerate(population)]
+    return [simulated_animal(rng) for _ in range(POPULATION)]
+
+
+def of_intervals() -> dict[str, object]:
+    animals = population()
+    accuracy = round(float(np.mean([np.mean(r.truth == r.predicted) for r in animals])), 3)
+    about = {"animals": POPULATION, "seconds": SECONDS, "accuracy": accuracy}
+    plain = [Scored(f"{i:05d}", r.truth, r.predicted) for i, r in enumerate(animals)]
     sums, _ = by_animal(plain, CLASSES)
-    accuracy = round(float(np.mean([np.mean(r.truth == r.predicted) for r in population])), 3)
-    result = {
-        **machine(),
-        "studies": STUDIES,
-        "population": {"animals": POPULATION, "seconds": SECONDS, "accuracy": accuracy},
-        "intervals": coverage_of_intervals(sums),
-        "groups": coverage_of_groups(GROUP_STUDIES),
-        "conformal": coverage_of_sets(population[:600]),
-    }  # fmt: skip
-    (RESULTS / "coverage.json").write_text(json.dumps(result, indent=1) + "\n")
-    for row in [*result["intervals"], *result["groups"], *result["conformal"]]:
-        print(row)
+    return {"studies": STUDIES, "population": about, "rows": coverage_of_intervals(sums)}
+
+
+def of_groups() -> dict[str, object]:
+    return {"studies": GROUP_STUDIES, "rows": coverage_of_groups(GROUP_STUDIES)}
+
+
+def of_sets() -> dict[str, object]:
+    return {"studies": STUDIES, "rows": coverage_of_sets(population()[:600])}
+
+
+PARTS = {"groups": of_groups, "intervals": of_intervals, "conformal": of_sets}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
+    given = parser.parse_args([] if arguments is None else arguments)
+    # Parts that are not measured now keep their figures, with their own date.
+    kept = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {}
+    for name in given.part:
+        kept[name] = {**machine(), **PARTS[name]()}
+        RESULT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        for row in kept[name]["rows"]:
+            print(row)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -164,7 +164,7 @@ def test_a_run_of_poses_alone_needs_no_videos_and_takes_those_of_some(
     said = capsys.readouterr().err
     assert "untracked.mp4: no pose file of it (looked for untrackedDLC_*.csv" in said
     assert "it is not labelled" in said
-    assert "1 video labelled" in said
+    assert "1 recording labeled" in said
     assert f"failed: {videos / 'untracked.mp4'}: has no pose file" in said
 
 

@@ -353,7 +353,7 @@ def test_half_of_a_behavior_has_to_be_found_and_right_in_ten_bouts_at_least() ->
     assert doubtful(0.5, 0.5, 10) == ""
     assert "finds 49 % of it" in doubtful(0.9, 0.49, 50)
     assert "49 % of what it calls so is right" in doubtful(0.49, 0.9, 50)
-    assert "show it 9 times only" in doubtful(0.9, 0.9, 9)
+    assert "show it in only 9 bouts" in doubtful(0.9, 0.9, 9)
 
 
 @pytest.mark.usefixtures("undrawn")

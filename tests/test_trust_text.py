@@ -12,9 +12,11 @@ REST, LICK = 0, 1
 RATE_HZ = 10.0
 
 
-def recording(animal: str, true_starts: list[int], predicted_starts: list[int]) -> Scored:
-    """An hour of one animal at 10 frames/s; each lick lasts one second."""
-    n = int(3600 * RATE_HZ)
+def recording(
+    animal: str, true_starts: list[int], predicted_starts: list[int], seconds: int = 3600
+) -> Scored:
+    """One animal at 10 frames/s; each lick lasts one second."""
+    n = int(seconds * RATE_HZ)
     truth, predicted = np.zeros(n, np.int16), np.zeros(n, np.int16)
     for start in true_starts:
         truth[start : start + 10] = LICK
@@ -66,6 +68,14 @@ def test_two_test_animals_are_advised_to_use_folds_and_validation_animals_are_ca
     two = [recording(name, true, true) for name in "ab"]
     assert any("--folds 5" in s for s in trust_sentences(metrics(two), None, ("rest",)))
     assert any("optimistic" in s for s in trust_sentences(metrics(two, "val"), None, ("rest",)))
+
+
+def test_false_bouts_of_less_than_an_hour_are_counted_and_not_extrapolated() -> None:
+    true = [100 + 100 * i for i in range(20)]
+    false = [2500, 2700, 2900]
+    short = [recording(name, true, true + false, 300) for name in "abc"]
+    (sentence,) = trust_sentences(metrics(short), "lick", ("rest",))
+    assert sentence == "lick is found reliably (60 of 60 bouts, 9 false)"
 
 
 def test_few_or_no_bouts_give_no_verdict() -> None:

@@ -15,7 +15,9 @@ from dolorim.config import LABEL_FILES, LABEL_TIMES, POSES, STUDY_FILES
 from dolorim.core.errors import UserError
 from dolorim.files.tables import write_text
 
-_READ = settings_flags(*STUDY_FILES, *LABEL_FILES, *LABEL_TIMES, *POSES, "cache")
+_READ = settings_flags(
+    *STUDY_FILES, *LABEL_FILES, *LABEL_TIMES, *POSES, "body_length_px", "mask", "cache"
+)
 
 
 @dataclass(frozen=True)

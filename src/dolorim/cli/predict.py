@@ -59,7 +59,7 @@ def run(arguments: list[str]) -> int:
     # The API takes the options as keywords.
     settings = {f.name: getattr(given.options, f.name) for f in dataclasses.fields(given.options)}
     batch = api.predict(run, given.videos, out=out, dlc=given.dlc, **settings)
-    text = f"{counted(len(batch.done), 'video')} labelled ({batch.frames:,} frames)"
+    text = f"{counted(len(batch.done), 'recording')} labeled ({batch.frames:,} frames)"
     if batch.skipped:
         text += f", {len(batch.skipped)} were done before"
     say(f"{text}; results in {out}")

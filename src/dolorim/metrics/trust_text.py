@@ -56,9 +56,7 @@ def _about(name: str, answer: str, score: Mapping[str, Any]) -> str:
         return (
             f"{name}: no held-out animal shows it, so nothing is known about how well it is found"
         )
-    per_hour = score["false_bouts_per_hour"]
-    false = "" if per_hour is None else f", {_rate(per_hour)} false per hour"
-    counts = f"{found} of {bouts} bouts{false}"
+    counts = f"{found} of {bouts} bouts, {_false_bouts(score)}"
     if answer == "too few":
         return f"{name}: too few held-out bouts to judge ({counts})"
     words = {
@@ -94,8 +92,12 @@ def _about_animals(part: str, animals: int) -> list[str]:
     return [f"next: {held_out} little about the next animal; {advice}"]
 
 
-def _rate(per_hour: float) -> str:
-    return f"{per_hour:.1f}".removesuffix(".0")
+def _false_bouts(score: Mapping[str, Any]) -> str:
+    """`2 false per hour`; their number where less than an hour was scored, or nobody knows."""
+    false, per_hour = score["false_bouts"], score["false_bouts_per_hour"]
+    if per_hour is None or false < per_hour:
+        return f"{false} false"
+    return f"{per_hour:.1f}".removesuffix(".0") + " false per hour"
 
 
 def _listed(names: Sequence[str]) -> str:

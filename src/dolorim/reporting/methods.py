@@ -43,7 +43,7 @@ def methods(observations: Observations, assay: Assay, settings: dict[str, Any]) 
         sentences += _comparisons(observations, assay, settings)
     sentences.append(
         f"95 % intervals of means are Student's t with the jackknife over animals, on a scale "
-        f"without bounds, widened where Hall's correction for skewness reaches further; those of "
+        f"without bounds, extended on the long side by Hall's correction for skewness; those of "
         f"differences between groups combine these (MOVER). None is given below "
         f"{FEWEST_PER_GROUP} animals in a group."
     )

@@ -218,5 +218,5 @@ def _learned_from(trust: Trust | None, observations: Observations) -> list[str]:
         f"The run has learned from {len(known)} of these {len(animals)} animals "
         f"({', '.join(known)}): its labels of them are better than its labels of new animals, "
         f"which favors groups with more of them. Use labels made by people for these animals, or "
-        f"out-of-fold predictions (--folds)."
+        f"predictions that never saw their animal (dolorim train ... --folds 5)."
     ]

@@ -32,7 +32,7 @@ _MOVEMENT = {
         "The groups differ in {} too: a change in pain behavior may come from moving less or more."
     ),
     "impossible": "Movement ({}): too few animals for a difference to show.",
-    "doubted": "Movement: the run does not find {} well enough to say.",
+    "doubted": "Movement: nothing can be said about {} (the reason is under How far to trust it).",
 }
 _UNITS_OF_DIFFERENCE = {"time_percent": " percentage points", "time_s": " s", "latency_s": " s"}
 
@@ -99,7 +99,10 @@ def summary_sentences(
 
 
 def _unreliable(pain: Sequence[str], doubts: Mapping[str, str]) -> list[str]:
-    sentences = [f"Nothing can be said about {shown(pain[0])}: {doubts[pain[0]]}."]
+    sentences = [
+        f"Nothing can be said about {shown(pain[0])}: {doubts[pain[0]]}. To know more, label more "
+        f"animals that show it, and score all of them in turn (dolorim train ... --folds 5)."
+    ]
     reliable = [name for name in pain[1:] if not doubts.get(name)]
     if reliable:
         names = " or ".join(reliable)

@@ -64,8 +64,8 @@ class Trust:
         bouts = self.bouts.get(name, FEWEST_BOUTS)
         if bouts < FEWEST_BOUTS:
             return (
-                f"the animals that were held out of the run show it {bouts} times only, and it "
-                f"takes {FEWEST_BOUTS} bouts to know the errors"
+                f"the animals that were held out of the run show it in only {bouts} bouts, and it "
+                f"takes {FEWEST_BOUTS} to know its errors"
             )
         if score["recall"] >= LEAST_RECALL and score["precision"] >= LEAST_PRECISION:
             return ""

@@ -22,7 +22,7 @@ from dolorim.inference.predictor import predictor_of
 from dolorim.inference.run_folder import RunFolder, load_strictly
 from dolorim.labels.trials import Recording
 from dolorim.models.recognizer import Recognizer
-from dolorim.terminal import console, say, warn
+from dolorim.terminal import console, detail, warn
 from dolorim.training.callbacks import record_of
 from dolorim.training.fit import fit, make_trainer, read_checkpoint, trains_on_several
 from dolorim.training.fit_decoder import fit_decoder
@@ -107,7 +107,7 @@ def _fitted_decoder(config: Config, run: RunFolder, learner: Learner) -> Decoder
         borders=[_borders(r) for r in recordings],
         base=learner.decoder,
     )
-    say(f"decoder, fitted to the validation animals: {json.dumps(decoder.to_dict())}")
+    detail(f"decoder, fitted to the validation animals: {json.dumps(decoder.to_dict())}")
     return decoder
 
 
