@@ -173,7 +173,8 @@ def page(
 
 NOTES = """## What else was tried
 
-Peaks of the cross-correlation over lags, on the same two real videos and six simulated ones at lag 0:
+Peaks of the cross-correlation over lags, on the same two real videos and six simulated ones at lag
+0:
 
 | | bottomview_pose (2) | openfield_keypoints (0) | simulated (0) |
 |---|---|---|---|
@@ -181,21 +182,23 @@ Peaks of the cross-correlation over lags, on the same two real videos and six si
 | velocity of the silhouette with that of the points' middle | 2.4 | -1.7 | -1.2 to 0.3 |
 | looks of moving points against their looks at rest (used) | 1.9 | 0.0 | -0.1 to 0.1 |
 
-Both correlations have peaks so broad (0.715 at the peak, 0.698 at the truth) that a frame more or less is chance: they
-were left out, and not joined with the third. Looks at rest taken at lag 0 alone pulled the estimate to 0 where an
-animal hardly rests (openfield_keypoints, 600 frames, shifted by -2: silent); they are now taken at the lag that they
-lead to, until that stays. A stricter choice of resting frames (a tenth instead of three tenths) made it silent more
-often there (7 of 36 pieces), so three tenths stayed.
+Both correlations have peaks so broad (0.715 at the peak, 0.698 at the truth) that a frame more or
+less is chance: they were left out, and not joined with the third. Looks at rest taken at lag 0
+alone pulled the estimate to 0 where an animal hardly rests (openfield_keypoints, 600 frames,
+shifted by -2: silent); they are now taken at the lag that they lead to, until that stays. A
+stricter choice of resting frames (a tenth instead of three tenths) made it silent more often there
+(7 of 36 pieces), so three tenths stayed.
 
-Frames were first chosen by the middle point's motion, and resampled in stretches of 30 frames with all points: right
-in 143 of the first 220 simulated cases above, silent in the others. Now a frame counts where any point moves, and each
-point's stretches of 15 frames are resampled by themselves. That was changed after a look at seeds 11 and 12 (44 cases
-each); the total of the first run was known for the others, their single cases were not. The depth that the least cost
-must have (0.8 of the usual) was set on other simulated animals and the two real videos.
+Frames were first chosen by the middle point's motion, and resampled in stretches of 30 frames with
+all points: right in 143 of the first 220 simulated cases above, silent in the others. Now a frame
+counts where any point moves, and each point's stretches of 15 frames are resampled by themselves.
+That was changed after a look at seeds 11 and 12 (44 cases each); the total of the first run was
+known for the others, their single cases were not. The depth that the least cost must have (0.8 of
+the usual) was set on other simulated animals and the two real videos.
 
-It is silent, too, where the tracker trembles as far as the animal moves (six of six simulated videos with 4 px of noise
-on bodies of 55 px), where points move in fewer than eight stretches of 15 frames, and where the pose is later than 7
-frames (six of six at 8, six of six at 20).
+It is silent, too, where the tracker trembles as far as the animal moves (six of six simulated
+videos with 4 px of noise on bodies of 55 px), where points move in fewer than eight stretches of
+15 frames, and where the pose is later than 7 frames (six of six at 8, six of six at 20).
 """
 
 

@@ -49,7 +49,8 @@ def machine() -> dict[str, str]:
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": f"{name}, {os.cpu_count()} cores",
-        "versions": f"dolorim {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+        "versions": f"dolorim {__version__}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}",
     }
 
 
@@ -100,7 +101,9 @@ def random_run(
 
 
 def run_with(folder: Path, config: Config, skeleton: Skeleton) -> RunFolder:
-    """A run folder with random weights: how good they are changes nothing about speed and memory."""
+    """A run folder with random weights: how good they are changes nothing about speed and
+    memory.
+    """
     run = RunFolder(folder)
     run.start(config, PAIN, Split(train=("none",)), skeleton)
     run.save_model(build_recognizer(config.model, len(PAIN), skeleton, config.data.image_size))

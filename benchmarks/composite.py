@@ -178,7 +178,8 @@ def train(
     ethogram = made.read_ethogram()
     scored = list(read_scored(made.predictions("test"), ethogram).values())
     figures = summarize(scored, ethogram.classes)
-    said = f"macro-F1 {figures['macro_f1']:.3f}, F1@50 {figures['segments']['f1_50']:.1f}, {epochs_of(made)} epochs"
+    said = f"macro-F1 {figures['macro_f1']:.3f}, F1@50 {figures['segments']['f1_50']:.1f}"
+    said += f", {epochs_of(made)} epochs"
     print(f"{run.name}: {said}", file=sys.stderr, flush=True)
     return scored
 
@@ -241,7 +242,8 @@ def rare(dataset: StudyDataset, fold: Fold) -> list[str]:
     return [c for i, c in enumerate(dataset.study.ethogram.classes) if bouts.count(i) == 1]
 
 
-def write(found: dict[tuple[str, Fold, int], list[Scored]], dataset: StudyDataset, tables: dict[str, Path],
+def write(found: dict[tuple[str, Fold, int], list[Scored]], dataset: StudyDataset,
+tables: dict[str, Path],
           given: argparse.Namespace) -> None:  # fmt: skip
     variants = list(given.variant or VARIANTS)
     everything: dict[str, Any] = {}

@@ -181,8 +181,10 @@ def coverage_of_sets(population: list[Scored]) -> list[dict[str, object]]:
                             by_class[c].append(member[r.truth == c, c].mean())
             rows.append({
                 "animals": n, "alpha": alpha, "guaranteed": sum(sets.guaranteed) == len(CLASSES),
-                "covered": {c: round(float(np.mean(v)), 3) for c, v in zip(CLASSES, by_class, strict=True)},
-                "classes_in_a_set": round(float(np.mean(size)), 2), "frames_kept": round(float(np.mean(kept)), 3),
+                "covered": {c: round(float(np.mean(v)), 3) for c,
+                v in zip(CLASSES, by_class, strict=True)},
+                "classes_in_a_set": round(float(np.mean(size)), 2),
+                "frames_kept": round(float(np.mean(kept)), 3),
                 "accuracy_of_kept": round(float(np.nanmean(right)), 3),
             })  # fmt: skip
     return rows

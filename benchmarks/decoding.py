@@ -55,7 +55,8 @@ def gain(
     for name, scored in (("argmax", before), ("fitted", after)):
         m = summarize(scored, classes, classes[:1])
         rows[name] = {
-            "macro_f1": m["macro_f1"], "f1_50": m["segments"]["f1_50"], "edit": m["segments"]["edit"],
+            "macro_f1": m["macro_f1"], "f1_50": m["segments"]["f1_50"],
+            "edit": m["segments"]["edit"],
             "event_f1_200ms": m["events"]["200ms"]["f1"], "ece": m["calibration"]["ece"],
             "false_per_minute": m["events"]["false_per_minute"],
         }  # fmt: skip

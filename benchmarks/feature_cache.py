@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study = work / "study"
     if not (study / "recordings.csv").exists():
         code = "from dolorim.simulate.study import *; from pathlib import Path; import sys; "
-        code += f"simulate_study(Path(sys.argv[1]), StudyPlan(animals={given.animals}, trials={given.trials}, size_px=320))"
+        plan = f"StudyPlan(animals={given.animals}, trials={given.trials}, size_px=320)"
+        code += f"simulate_study(Path(sys.argv[1]), {plan})"
         subprocess.run([sys.executable, "-c", code, str(study)], check=True)
     data = in_study_folder(study, DataConfig())
     data = replace(data, cache=work / "cache", image_size=given.image_size)
@@ -96,8 +97,11 @@ def write(
     spent: dict[str, dict[str, float]], same: dict[str, Any], given: argparse.Namespace
 ) -> None:
     frames = given.animals * given.trials * 360
-    command = f"python -m benchmarks.feature_cache --animals {given.animals} --trials {given.trials} --epochs {given.epochs}"
-    command += f" --image_size {given.image_size} --encoder {given.encoder} --accelerator {given.accelerator}"
+    command = (
+        f"python -m benchmarks.feature_cache --animals {given.animals} --trials {given.trials} "
+        f"--epochs {given.epochs} --image_size {given.image_size} --encoder {given.encoder} "
+        f"--accelerator {given.accelerator}"
+    )
     share = {k: spent["second"][k] / spent["first"][k] for k in spent["first"]}
     about = {
         **machine(),
@@ -119,7 +123,8 @@ def write(
         f"{HEADS['second']}.", "",
         "| | clock s | processor s |", "|---|---|---|",
         *(f"| {n} | {s['clock_s']:.1f} | {s['processor_s']:.1f} |" for n, s in spent.items()),
-        f"| second over first | {100 * share['clock_s']:.1f} % | {100 * share['processor_s']:.1f} % |", "",
+        f"| second over first | {100 * share['clock_s']:.1f} % "
+        f"| {100 * share['processor_s']:.1f} % |", "",
         f"Probabilities of a validation recording ({same['frames']} frames), stored features "
         "against frames: largest "
         f"difference {same['largest_difference']:g}.",

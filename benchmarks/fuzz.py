@@ -104,7 +104,8 @@ def make_seeds(folder: Path) -> None:
     )
     for kind, name in (
         ("config", "config.toml"), ("splits", "splits.json"), ("metrics", "metrics.json"),
-        ("decoder", "decoder.json"), ("run_ethogram", "ethogram.toml"), ("weights", "model.safetensors"),
+        ("decoder", "decoder.json"), ("run_ethogram", "ethogram.toml"),
+        ("weights", "model.safetensors"),
     ):  # fmt: skip
         keep(kind, run.path / name, lines=None)
     videos = [
@@ -210,11 +211,15 @@ def readers(folder: Path) -> dict[str, Callable[[Path], Any]]:
         cache.build(path, DataConfig(cache=path.parent / "cache", image_size=32))
 
     return {
-        "labels": labels, "boris": labels, "caltech": labels, "other_labels": labels, "nwb": labels, "pose_csv": poses,
-        "pose_h5": poses, "predictions": read_predictions, "predictions_meta": meta, "ethogram_toml": read_ethogram,
+        "labels": labels, "boris": labels, "caltech": labels, "other_labels": labels, "nwb": labels,
+        "pose_csv": poses,
+        "pose_h5": poses, "predictions": read_predictions, "predictions_meta": meta,
+        "ethogram_toml": read_ethogram,
         "ethogram_csv": read_ethogram, "recordings": recordings, "config": in_run("config.toml"),
-        "splits": in_run("splits.json"), "metrics": in_run("metrics.json"), "decoder": in_run("decoder.json"),
-        "run_ethogram": in_run("ethogram.toml"), "weights": in_run("model.safetensors"), "video": video,
+        "splits": in_run("splits.json"), "metrics": in_run("metrics.json"),
+        "decoder": in_run("decoder.json"),
+        "run_ethogram": in_run("ethogram.toml"), "weights": in_run("model.safetensors"),
+        "video": video,
     }  # fmt: skip
 
 
@@ -246,7 +251,8 @@ def work(folder: Path, kind: str, first: int, last: int) -> None:
             except BaseException as error:  # noqa: BLE001 - that is what is looked for
                 at = traceback.extract_tb(error.__traceback__)
                 ours = next((f for f in reversed(at) if "dolorim" in f.filename), at[-1])
-                outcome = f"FAIL {type(error).__name__} at {Path(ours.filename).name}:{ours.lineno} {str(error)[:80]}"
+                place = f"{Path(ours.filename).name}:{ours.lineno}"
+                outcome = f"FAIL {type(error).__name__} at {place} {str(error)[:80]}"
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             took = time.perf_counter() - began
             print(
@@ -346,12 +352,15 @@ def table(tallies: dict[str, Tally], command: str, began: float) -> str:
             strict=True,
         )
     ]
-    rows.append(f"| **all** | {' | '.join(map(str, total))} | {max(t.slowest_s for t in tallies.values()):.2f} | "
+    slowest_s = max(t.slowest_s for t in tallies.values())
+    rows.append(f"| **all** | {' | '.join(map(str, total))} | {slowest_s:.2f} | "
                 f"{max(t.peak_mb for t in tallies.values())} |")  # fmt: skip
     left = [f"- {k}: {w} ({c} times, first with seed {t.examples[w]})" for k, t in tallies.items()
             for w, c in t.failures.items()]  # fmt: skip
-    about = f"`{command}`, {where['date']}, {where['cpu']}, {where['versions']}, {(time.time() - began) / 60:.0f} minutes."
-    limits = f"Each case has {LIMIT_S:.0f} s and its process {MEMORY / 2**30:.0f} GB of memory, the program included."
+    hardware = f"{where['date']}, {where['cpu']}, {where['versions']}"
+    about = f"`{command}`, {hardware}, {(time.time() - began) / 60:.0f} minutes."
+    memory = f"{MEMORY / 2**30:.0f} GB of memory"
+    limits = f"Each case has {LIMIT_S:.0f} s and its process {memory}, the program included."
     return "\n".join(
         [
             "# Damaged files",

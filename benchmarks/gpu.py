@@ -180,7 +180,8 @@ def training(
     step()
     steps = rate(step, seconds / 2)
     return {"train_steps_per_s": steps, "train_frames_per_s": round(steps * batch * time_),
-            "train_peak_mb": torch.cuda.max_memory_allocated() // 2**20, "batch": batch, "train_T": time_}  # fmt: skip
+            "train_peak_mb": torch.cuda.max_memory_allocated() // 2**20, "batch": batch,
+            "train_T": time_}  # fmt: skip
 
 
 def rate(work: Any, seconds: float) -> float:

@@ -121,7 +121,8 @@ def intervals(
         ("difference", JACKKNIFE["difference"]): mover(a, b, jackknife(a), jackknife(b)),
         ("difference", HALL["difference"]): mover(a, b, hall(a), hall(b)),
         ("difference", OURS["difference"]): difference_interval(a, b, PERCENT),
-        ("Cliff's delta", "Newcombe (ours)"): (effect["cliffs_delta_low"], effect["cliffs_delta_high"]),
+        ("Cliff's delta", "Newcombe (ours)"): (effect["cliffs_delta_low"],
+        effect["cliffs_delta_high"]),
         ("Hedges' g", "Hedges & Olkin (ours)"): (effect["hedges_g_low"], effect["hedges_g_high"]),
     }  # fmt: skip
 
@@ -158,7 +159,8 @@ def coverage_of_groups(studies: int, say: Callable[[str], None] = print) -> list
                 covered, width = np.array(found, float).T
                 rows.append({
                     "behavior": behavior, "animals": n, "figure": figure, "method": method,
-                    "given": round(len(found) / studies, 3), "covered": round(float(covered.mean()), 3),
+                    "given": round(len(found) / studies, 3),
+                    "covered": round(float(covered.mean()), 3),
                     "width": round(float(np.median(width)), 3),
                 })  # fmt: skip
                 say(str(rows[-1]))

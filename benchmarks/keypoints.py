@@ -284,11 +284,13 @@ def against_human(run: RunFolder, film: Path, truth: np.ndarray, first: int) -> 
     mean = np.broadcast_to(mean_places(load_dataset(config).part(["learned"])), true.shape)
     constant = np.hypot(*np.moveaxis(video_points(mean, *where) - truth[first:], -1, 0))
     return {
-        "points": int(inside.sum()), "outside": int((~np.isnan(truth[first:, :, 0]) & ~inside).sum()),
+        "points": int(inside.sum()), "outside": int((~np.isnan(truth[first:, :,
+        0]) & ~inside).sum()),
         "mean_px": float(np.nanmean(found)), "median_px": float(np.nanmedian(found)),
         "body_lengths": float(np.nanmean(found)) / (config.data.body_length_px or 1.0),
         "constant_px": float(np.nanmean(constant[inside])), "side_px": video.side_px,
-        **{f"{name}_px": float(np.nanmean(found[:, i])) for i, name in enumerate(run.read_skeleton().keypoints)},
+        **{f"{name}_px": float(np.nanmean(found[:, i])) for i,
+        name in enumerate(run.read_skeleton().keypoints)},
     }  # fmt: skip
 
 

@@ -104,7 +104,8 @@ def train(work: Path, name: str, flags: list[str], seed: int) -> dict[str, Any]:
     study, run = work / f"study{seed}", work / "runs" / f"{name.replace(' ', '_')}-{seed}"
     command = [
         *flags, "--cache", str(work / "cache"),
-        "--videos", str(study / "Videos"), "--annotations", str(study / "Annotations"), "--image_size", "96",
+        "--videos", str(study / "Videos"), "--annotations", str(study / "Annotations"),
+        "--image_size", "96",
         "--val_animals", ",".join(VAL), "--test_animals", ",".join(TEST), "--seed", str(seed),
     ]  # fmt: skip
     made = trained(run, command)
@@ -123,7 +124,8 @@ def floors_of(study: Path) -> dict[str, dict[str, Any]]:
     def features(part: list[Any]) -> list[np.ndarray]:
         return [
             pose_features(
-                "full", f.track.names, f.track.points, f.track.since_seen, scale_px=f.track.length_px,
+                "full", f.track.names, f.track.points, f.track.since_seen,
+                scale_px=f.track.length_px,
                 rate_hz=f.track.rate_hz,
             )
             for f in part

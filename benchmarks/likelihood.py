@@ -35,10 +35,13 @@ FILES = (
 
 def main() -> None:
     text = [
-        "# Points that a tracker half believes", "", f"`python -m benchmarks.likelihood`; {machine()}", "",
+        "# Points that a tracker half believes", "",
+        f"`python -m benchmarks.likelihood`; {machine()}", "",
         "By likelihood: share of all points, and how many of those between two sure ones "
-        f"(above {SURE}, at most {NEAR} frames apart) lie more than {FAR} body lengths off the line between them.", "",
-        "| file | " + " | ".join(f"{low:g} to {high:g}" for low, high in itertools.pairwise(EDGES)) + " |",
+        f"(above {SURE}, at most {NEAR} frames apart) lie more than {FAR} body lengths off "
+        "the line between them.", "",
+        "| file | " + " | ".join(f"{low:g} to {high:g}" for low,
+        high in itertools.pairwise(EDGES)) + " |",
         "|---" * len(EDGES) + "|",
     ]  # fmt: skip
     rows = {}

@@ -71,7 +71,9 @@ def draw_study(sizes: Sequence[int], rng: np.random.Generator, days: int = 1) ->
 
 
 def rows_of(track: ObservedRecording) -> list[dict[str, Any]]:
-    """The lines of the table of animals that are tested here; each animal has one recording a day."""
+    """The lines of the table of animals that are tested here; each animal has one recording a
+    day.
+    """
     found = measure(track, len(CLASSES))
     who = {
         "animal": track.animal,

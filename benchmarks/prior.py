@@ -31,7 +31,10 @@ from dolorim.simulate.study import StudyPlan, simulate_study
 from dolorim.training.fit_decoder import fit_decoder
 
 PLAN = StudyPlan(animals=12, trials=4, trial_length=360, size_px=96, vigor=0.35)
-RECIPE = "multimodal --visual none --epochs 30 --accelerator cpu --val_animals 201M,202F,203M --test_animals"
+RECIPE = (
+    "multimodal --visual none --epochs 30 --accelerator cpu --val_animals 201M,202F,203M "
+    "--test_animals"
+)
 
 
 def figures(
@@ -84,8 +87,10 @@ def fitted(
 ) -> Decoder:
     recordings = [f.recording for f in val]
     return fit_decoder(
-        raw, [r.labels for r in recordings], [rate_of(f.time_s) for f in val], dataset.study.ethogram.classes,
-        animals=[r.animal for r in recordings], borders=[[(t.start, t.stop) for t in r.trials] for r in recordings],
+        raw, [r.labels for r in recordings], [rate_of(f.time_s) for f in val],
+        dataset.study.ethogram.classes,
+        animals=[r.animal for r in recordings],
+        borders=[[(t.start, t.stop) for t in r.trials] for r in recordings],
         base=base,
     )  # fmt: skip
 

@@ -92,7 +92,8 @@ def cells(repeats: int) -> Iterator[dict[str, Any]]:
                 width[m] += result.high - result.low
         yield {
             "pieces": n, "animals": animals, "lengths": lengths, "wrong": how, "accuracy": accuracy,
-            "coverage": {m: held[m] / repeats for m in SIZES}, "width": {m: width[m] / repeats for m in SIZES},
+            "coverage": {m: held[m] / repeats for m in SIZES},
+            "width": {m: width[m] / repeats for m in SIZES},
         }  # fmt: skip
 
 
@@ -113,7 +114,8 @@ def main() -> None:
         }
     report = {
         "command": f"python -m benchmarks.queue_coverage --repeats {given.repeats}", **machine(),
-        "seconds": time.perf_counter() - start, "cells": len(rows), "by_checked_pieces": summary, "rows": rows,
+        "seconds": time.perf_counter() - start, "cells": len(rows), "by_checked_pieces": summary,
+        "rows": rows,
     }  # fmt: skip
     (RESULTS / "queue_coverage.json").write_text(
         json.dumps(report, indent=1) + "\n", encoding="utf-8"

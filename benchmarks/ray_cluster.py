@@ -75,9 +75,12 @@ def main() -> None:
             ray.shutdown()
             cluster.shutdown()
     report = {
-        "command": f"python -m benchmarks.ray_cluster --videos {given.videos}", **machine(), "simulated video": True,
-        "load average at the start": round(load, 1), "seconds": {k: round(v, 1) for k, v in found.items()},
-        "two nodes over one": round(found["Ray, 1 node"] / found["Ray, 2 nodes"], 2), "bytes equal to local": True,
+        "command": f"python -m benchmarks.ray_cluster --videos {given.videos}", **machine(),
+        "simulated video": True,
+        "load average at the start": round(load, 1),
+        "seconds": {k: round(v, 1) for k, v in found.items()},
+        "two nodes over one": round(found["Ray, 1 node"] / found["Ray, 2 nodes"], 2),
+        "bytes equal to local": True,
     }  # fmt: skip
     (RESULTS / "ray_cluster.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=1))

@@ -41,7 +41,8 @@ RECIPES: dict[str, list[str]] = {
     "default until 2026-11-27": ["--class_weight_power", "1", "--kp_hide", "0.1"],
     "classic": ["--recipe", "classic", "--min_frames", "0"],
     "classic at our learning rate": [
-        "--recipe", "classic", "--min_frames", "0", "--lr", "1e-3", "--warmup_epochs", "1", "--ema_decay", "0.99",
+        "--recipe", "classic", "--min_frames", "0", "--lr", "1e-3", "--warmup_epochs", "1",
+        "--ema_decay", "0.99",
     ],
 }  # fmt: skip
 CANDIDATES: dict[str, list[str]] = {
@@ -81,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     decoded = {name: [figures(m) for m in found] for name, found in done.items()}
     animals = {"val": VAL} if given.choose else {"test": TEST}
     about = {**machine(), "seeds": list(seeds), "epochs": given.epochs, "study": PLAN, **animals}
-    command = f"python -m benchmarks.recipe{' --choose' * given.choose} --seeds {given.seeds} --epochs {given.epochs}"
+    choose = " --choose" * given.choose
+    command = f"python -m benchmarks.recipe{choose} --seeds {given.seeds} --epochs {given.epochs}"
     title = (
         "# The recipe, as validation animals see it (simulated)"
         if given.choose

@@ -32,7 +32,8 @@ from dolorim.labels.predictions import Predictions
 from dolorim.video.cache import fingerprint
 
 ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--enable-precise-memory-info",
 ]  # fmt: skip
 RATE_HZ = 30.0
@@ -177,7 +178,8 @@ def playback(page: Page, server: int, minutes: float) -> dict[str, Any]:
         """async () => {
           const { on } = await import("/static/state.js");
           window.shown = [];
-          on("drawn", () => window.shown.push(Number(document.querySelector("#video").dataset.frame)));
+          const shown = () => Number(document.querySelector("#video").dataset.frame);
+          on("drawn", () => window.shown.push(shown()));
         }"""
     )
     page.keyboard.press("Home")

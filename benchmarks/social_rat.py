@@ -114,7 +114,8 @@ def scores(pairs: list[tuple[np.ndarray, np.ndarray]], names: tuple[str, ...]) -
     stretches = [(t[s], p[s]) for t, p in pairs for s in labelled_stretches(t, [(0, len(t))])]
     segments = count_segments(stretches).scores
     by_class = {f"f1_{name}": frames["per_class"][name]["f1"] for name in names}
-    return {"accuracy": frames["accuracy"], "macro_f1": frames["macro_f1"], "f1_50": segments["f1_50"],
+    return {"accuracy": frames["accuracy"], "macro_f1": frames["macro_f1"],
+    "f1_50": segments["f1_50"],
             "edit": segments["edit"], **by_class}  # fmt: skip
 
 
@@ -145,7 +146,8 @@ def fold_with_network(work: Path, test: list[str]) -> Scores:
     command += ["--recordings", str(work / "recordings.csv"), *FLAGS.split()]
     found = trained(run, command, os.cpu_count() or 1).read_json("metrics.json")["test"]
     by_class = {f"f1_{name}": values["f1"] for name, values in found["per_class"].items()}
-    return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"], "f1_50": found["segments"]["f1_50"],
+    return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"],
+    "f1_50": found["segments"]["f1_50"],
             "edit": found["segments"]["edit"], **by_class}  # fmt: skip
 
 

@@ -130,7 +130,8 @@ def main() -> None:
             "OpenCV is not installed" if loop_s is None else decoded[0] / loop_s
         )
     report = {
-        "command": f"python -m benchmarks.throughput --device {given.device}", **machine(), "simulated video": True,
+        "command": f"python -m benchmarks.throughput --device {given.device}", **machine(),
+        "simulated video": True,
         "frames": frames, "frames/s": found,
     }  # fmt: skip
     (RESULTS / f"throughput_{given.device}.json").write_text(

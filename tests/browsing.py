@@ -21,7 +21,8 @@ CHROMIUM = os.environ.get("DOLORIM_CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 Page = sync_api.Page
@@ -127,7 +128,8 @@ def page_state(page: Page) -> dict[str, Any]:
         """async () => {
           const { state } = await import("/static/state.js");
           const { frame, selection, mark, paint, rec } = state;
-          return { frame, selection, mark, paint, labels: Array.from(rec.effective), marks: Array.from(rec.marks) };
+          const labels = Array.from(rec.effective), marks = Array.from(rec.marks);
+          return { frame, selection, mark, paint, labels, marks };
         }"""
     )
     return found

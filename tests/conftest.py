@@ -47,7 +47,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder, trained for two quick epochs on the simulated study through the command line."""
+    """A run folder, trained for two quick epochs on the simulated study through the command
+    line.
+    """
     folder = tmp_path_factory.mktemp("trained")
     command = [
         "train",

@@ -169,12 +169,14 @@ class Model:
         if s and s.edges == "move" and (here > s.start if begins else here + 1 < s.stop):
             labels = self.labels()
             if begins:
-                self.lay([(s.start, here, self.left_to(labels, s.start - 1, s.start, here, s.label)),
+                self.lay([(s.start, here, self.left_to(labels, s.start - 1, s.start, here,
+                s.label)),
                           (here, s.stop, s.label)])  # fmt: skip
                 self.choose(Stretch(here, s.stop, s.label, "move"))
             else:
                 self.lay([(s.start, here + 1, s.label),
-                          (here + 1, s.stop, self.left_to(labels, s.stop, here + 1, s.stop, s.label))])  # fmt: skip
+                          (here + 1, s.stop, self.left_to(labels, s.stop, here + 1, s.stop,
+                          s.label))])  # fmt: skip
                 self.choose(Stretch(s.start, here + 1, s.label, "move"))
         elif s and s.edges == "narrow":
             start, stop = (here, s.stop) if begins else (s.start, here + 1)

@@ -1,4 +1,6 @@
-"""Simulated labels and probabilities, without video: bouts, and probabilities that flicker and wander."""
+"""Simulated labels and probabilities, without video: bouts, and probabilities that flicker and
+wander.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Frames that could be of two classes are left open, and bouts are listed by what they can change."""
+"""Frames that could be of two classes are left open, and bouts are listed by what they can
+change.
+"""
 
 from __future__ import annotations
 

@@ -305,7 +305,8 @@ def test_a_pose_with_other_points_than_the_run_has_learned_from_is_named_and_the
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     good, bad = sorted((study / "DLC").iterdir())[0], tmp_path / "otherDLC_x.csv"
-    bad.write_text("scorer,x,x,x,x,x,x\nbodyparts,ear,ear,ear,eye,eye,eye\ncoords,x,y,likelihood,x,y,likelihood\n"
+    bad.write_text("scorer,x,x,x,x,x,x\nbodyparts,ear,ear,ear,eye,eye,eye\n"
+                   "coords,x,y,likelihood,x,y,likelihood\n"
                    "0,1,2,1,30,4,1\n1,1,2,1,30,4,1\n")  # fmt: skip
     for name in ("generic", "graph"):
         assert (

@@ -21,7 +21,7 @@ def only(**knobs):
 
 
 def batch_of(frames, centers=None, labels=None, seed=0, flip=0.0):
-    """`frames` `(batch, time, size, size)` uint8 with crop centers at rest and no labels, unless given.
+    """`frames` `(batch, time, size, size)` uint8; crop centers at rest and no labels, unless given.
 
     Each window has a seed of its own that follows from `seed`, and a share `flip` of them is
     mirrored.

@@ -79,7 +79,8 @@ def test_what_no_worker_can_be_made_of_stops_everything(tmp_path: Path, workers:
 def random_run(folder: Path, **model: object) -> RunFolder:
     torch.manual_seed(0)
     config = Config(
-        data=DataConfig(image_size=32), model=ModelConfig(clip_length=8, **model),  # type: ignore[arg-type]
+        data=DataConfig(image_size=32),
+        model=ModelConfig(clip_length=8, **model),  # type: ignore[arg-type]
         train=TrainConfig(accelerator="cpu", precision="32"),
     )  # fmt: skip
     run = RunFolder(folder)
@@ -263,7 +264,8 @@ cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_
 cluster.add_node(num_cpus=1)
 predict.PredictWorker = test_batch.Mortal
 jobs = find_inputs(run, [videos])
-found = predict.predict_videos(run, jobs, out, PredictOptions(engine="ray", address=cluster.address))
+options = PredictOptions(engine="ray", address=cluster.address)
+found = predict.predict_videos(run, jobs, out, options)
 assert len(found.done) == len(jobs) and not found.failed, found
 import ray
 ray.shutdown()
@@ -279,7 +281,8 @@ def test_a_ray_cluster_of_two_nodes_writes_the_same_bytes_and_a_killed_worker_lo
     predict_videos(run, find_inputs(run, [study / "Videos"]), tmp_path / "one")
     paths = [*(p for p in sys.path if p), str(Path(__file__).parent)]
     done = subprocess.run(
-        [sys.executable, "-c", _ON_TWO_NODES, str(run.path), str(study / "Videos"), str(tmp_path / "two")],
+        [sys.executable, "-c", _ON_TWO_NODES, str(run.path), str(study / "Videos"),
+        str(tmp_path / "two")],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip

@@ -25,11 +25,15 @@ from videos import numbered, write_film
 
 ETHOGRAM = unmerged(["rest", "lick", "walk", "flinch"])
 REST, LICK, WALK, FLINCH = range(4)
-AGGREGATED = "Observation id,Source,Media duration (s),FPS,Subject,Behavior,Behavior type,Start (s),Stop (s),Media file name\n"
+AGGREGATED = (
+    "Observation id,Source,Media duration (s),FPS,Subject,Behavior,Behavior type,Start (s),"
+    "Stop (s),Media file name\n"
+)
 IN_TWO_FILES = "o1,player #1:/v/m1.mp4;/v/m2.mp4,8.0;8.0,30.000,mouse,"
 EVENTS = [
     [0.0, "mouse", "rest", "", ""], [3.333, "mouse", "rest", "", ""],
-    [3.333, "mouse", "lick", "", ""], [5.0, "mouse", "lick", "", ""], [4.0, "mouse", "flinch", "", ""],
+    [3.333, "mouse", "lick", "", ""], [5.0, "mouse", "lick", "", ""],
+    [4.0, "mouse", "flinch", "", ""],
     [5.0, "mouse", "walk", "", "", 150], [8.0, "mouse", "walk", "", "", 240],
 ]  # fmt: skip
 
@@ -188,12 +192,16 @@ def test_media_of_one_name_in_two_folders_are_two_videos(tmp_path):
         ('{"observations": {"o1": 3}}', "observation o1: expected its events and media files"),
         (project(events={"a": 1}), "observation o1: expected a list of events"),
         (project(events=[[1.0, ""]]), "observation o1, event 1: expected .time, subject, code"),
-        (project(events=[["soon", "", "rest", ""]]), "event 1: expected a time in seconds, found 'soon'"),
-        (project(events=[[float("nan"), "", "rest", ""]]), "observation o1, event 1: expected a time in seconds"),
+        (project(events=[["soon", "", "rest", ""]]),
+        "event 1: expected a time in seconds, found 'soon'"),
+        (project(events=[[float("nan"), "", "rest", ""]]),
+        "observation o1, event 1: expected a time in seconds"),
         (project(file={"1": [3]}), "expected the names of media files"),
         (project(events=[[1.0, "", "rest", "", ""]]), "rest has a START without a STOP"),
-        (project(events=[[1.0, "", "sniff", "", ""]]), "does not say whether sniff is a state or a point event"),
-        ({**project(), "behaviors_conf": None}, "does not say whether rest is a state or a point event"),
+        (project(events=[[1.0, "", "sniff", "", ""]]),
+        "does not say whether sniff is a state or a point event"),
+        ({**project(), "behaviors_conf": None},
+        "does not say whether rest is a state or a point event"),
     ],
 )  # fmt: skip
 def test_a_damaged_project_is_one_clear_line(tmp_path, content, message):
@@ -320,7 +328,10 @@ def test_a_bout_that_ends_with_its_file_leaves_no_trace_in_the_next(tmp_path, st
 
 
 def test_a_start_in_one_file_and_its_stop_in_the_next_are_one_bout(tmp_path):
-    header = "Observation id\tSource\tMedia duration (s)\tFPS\tSubject\tBehavior\tBehavior type\tTime\tMedia file name\n"
+    header = (
+        "Observation id\tSource\tMedia duration (s)\tFPS\tSubject\tBehavior\tBehavior type\t"
+        "Time\tMedia file name\n"
+    )
     source = "o\tplayer #1:m1.mp4;m2.mp4\t8.0;8.0\t30;30\tmouse\twalk"
     path = write(tmp_path, f"{header}{source}\tSTART\t5.0\tm1.mp4\n{source}\tSTOP\t10.0\tm2.mp4\n")
     found, said = read(path)

@@ -8,7 +8,8 @@ from dolorim.labels.caltech import read_caltech
 from dolorim.labels.trials import place_trials
 from ethograms import unmerged
 
-RAT = unmerged(["base", "aggression", "freezing", "lateralthreat", "keepdown", "chase", "uprightposture", "social",
+RAT = unmerged(["base", "aggression", "freezing", "lateralthreat", "keepdown", "chase",
+"uprightposture", "social",
                 "bite", "nonsocial", "clinch"])  # fmt: skip
 HEAD = "Caltech Behavior Annotator - Annotation File\n\nConfiguration file:\nbase\tz\n\n"
 

@@ -254,7 +254,8 @@ def test_an_individual_that_must_be_chosen_is_an_error_and_the_rest_is_looked_at
 def test_a_keypoint_of_the_six_that_cannot_be_told_by_name_is_a_warning_and_another_skeleton_a_note(
     tmp_path: Path,
 ) -> None:
-    for theirs, severity in ((("mouth", "L_frontpaw", "R_frontpaw", "L_hindpaw", "R_hindpaw", "x"), "warning"),
+    for theirs, severity in ((("mouth", "L_frontpaw", "R_frontpaw", "L_hindpaw", "R_hindpaw", "x"),
+    "warning"),
                              (("head", "neck", "back", "hip", "nose", "x"), "note")):  # fmt: skip
         path = tmp_path / f"{severity}.csv"
         write_dlc(path, "net", theirs, standing(), np.ones((100, 6)))

@@ -31,7 +31,9 @@ ONE_SPLIT = Split(("a",), ("b",), TESTED)
 
 
 def scored(path: Path, wrong: int, split: Split | list[Split] = ONE_SPLIT) -> RunFolder:
-    """A run that was scored on three animals and took the first frames of each for the other class."""
+    """A run that was scored on three animals and took the first frames of each for the other
+    class.
+    """
     run = RunFolder(path)
     run.start(Config(), TWO, split)
     for i, animal in enumerate(TESTED):

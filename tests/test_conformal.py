@@ -99,7 +99,7 @@ def test_first_comes_the_bout_that_can_change_the_sign_of_pain_most():
     assert len(rank_bouts([one, two], "withdraw", limit=2)) == 2
 
 
-def test_a_long_rest_with_one_possible_withdrawal_leads_to_that_moment_and_a_sure_rest_is_not_listed():
+def test_a_long_rest_with_a_possible_withdrawal_leads_to_it_and_a_sure_rest_is_not_listed():
     sure, possible = [0.97, 0.03, 0.0, 0.0], [0.6, 0.4, 0.0, 0.0]
     rest = prediction("rest", [(0, 200, sure), (0, 5, possible), (0, 65, sure)])
     found = prediction("found", [(1, 10, [0.1, 0.9, 0.0, 0.0])])

@@ -34,7 +34,8 @@ FOLDS = 2
 
 def settings(study: Path, cache: Path, **changes: object) -> Config:
     data = DataConfig(
-        videos=study / "Videos", annotations=study / "Annotations", recordings=study / "recordings.csv",
+        videos=study / "Videos", annotations=study / "Annotations",
+        recordings=study / "recordings.csv",
         trial_length=90, image_size=16, cache=cache,
     )  # fmt: skip
     loop = dataclasses.replace(

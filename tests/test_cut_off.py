@@ -16,7 +16,9 @@ FRAMES = 240
 
 
 def matroska(path: Path) -> Path:
-    """Noise, so that every frame has its bytes: eight seconds at 30 frames/s, a key frame per second."""
+    """Noise, so that every frame has its bytes: eight seconds at 30 frames/s, a key frame per
+    second.
+    """
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(30), options={"g": "30"})

@@ -105,7 +105,8 @@ def test_a_mirror_turns_left_into_right_and_leaves_the_rest():
 
 
 @settings(deadline=None)
-@given(st.lists(st.sampled_from(["l", "r", "lick_L", "lick_R", "L_R", "R_L", "turn-left", "turn-right", "rest"]),
+@given(st.lists(st.sampled_from(["l", "r", "lick_L", "lick_R", "L_R", "R_L", "turn-left",
+"turn-right", "rest"]),
                 min_size=2, unique=True))  # fmt: skip
 def test_a_mirror_image_of_a_mirror_image_is_the_behavior_itself(names):
     mirrored = unmerged(names).mirrored
@@ -151,7 +152,8 @@ def test_a_table_may_merge_behaviors_and_an_empty_cell_merges_nothing(tmp_path):
     ("name", "text"),
     [
         ("classes.csv", "id,name,merged\n0,base,none\n1,social,\n2,nonsocial,\n3,bite,None\n"),
-        ("ethogram.toml", '[[raw]]\nid = 0\nname = "base"\nmerged = "none"\n[[raw]]\nid = 1\nname = "social"\n'
+        ("ethogram.toml",
+        '[[raw]]\nid = 0\nname = "base"\nmerged = "none"\n[[raw]]\nid = 1\nname = "social"\n'
          '[[raw]]\nid = 2\nname = "nonsocial"\n[[raw]]\nid = 3\nname = "bite"\nmerged = "None"\n'),
     ],
 )  # fmt: skip
@@ -168,7 +170,8 @@ def test_a_behavior_that_is_merged_into_none_is_known_but_its_frames_are_unlabel
 
 def test_a_toml_file_may_name_classes_alone_and_they_are_counted_from_0(tmp_path):
     path = written(tmp_path, "ethogram.toml", 'classes = ["rest", "lick"]\nindicator = "lick"\n')
-    assert read_ethogram(path) == Ethogram((RawClass(0, "rest", "rest"), RawClass(1, "lick", "lick")),
+    assert read_ethogram(path) == Ethogram((RawClass(0, "rest", "rest"),
+    RawClass(1, "lick", "lick")),
                                            ("rest", "lick"), "lick")  # fmt: skip
 
 

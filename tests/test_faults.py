@@ -283,7 +283,9 @@ def test_ctrl_c_in_a_batch_keeps_what_was_finished(
 def unfinished(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> tuple[Path, Callable[[], str]]:
-    """The last checkpoint of a run that is not finished, and what going on with it is refused with."""
+    """The last checkpoint of a run that is not finished, and what going on with it is refused
+    with.
+    """
     copy = tmp_path / "run"
     shutil.copytree(trained, copy)
     (copy / "metrics.json").unlink()
@@ -412,7 +414,8 @@ def test_a_run_folder_from_elsewhere_does_not_say_where_files_go_nor_what_is_sea
     shutil.copytree(trained, run.path)
     config = run.read_config()
     data = dataclasses.replace(
-        config.data, cache=tmp_path / "elsewhere", animal_pattern="(_|[a-z])+$^", dlc=tmp_path / "dlc",
+        config.data, cache=tmp_path / "elsewhere", animal_pattern="(_|[a-z])+$^",
+        dlc=tmp_path / "dlc",
         classes=tmp_path / "theirs.csv",
     )  # fmt: skip
     run.config.write_text(config_toml(dataclasses.replace(config, data=data)))

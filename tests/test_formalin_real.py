@@ -96,7 +96,8 @@ def test_durations_of_each_recording_are_the_published_ones(
     study, tables = made
     table = pd.read_csv(
         home
-        / "reference_tables/behavior_instance-durations/total_average_std_durations_per_file_demo_FormalinResponse.csv"
+        / "reference_tables/behavior_instance-durations"
+        / "total_average_std_durations_per_file_demo_FormalinResponse.csv"
     )
     ours = (
         tables["bouts"]

@@ -36,8 +36,10 @@ TABULAR = (
     "(s),0.0,,,\nvariable,value,,,\n"
     "Time,FPS,Subject,Behavior,Status\n"
 )
-NEW = "Observation id\tSource\tTime offset (s)\tMedia duration (s)\tFPS\tSubject\tBehavior\tBehavior type\tTime\t"
-NEW += "Media file name\tImage index\n"
+NEW = (
+    "Observation id\tSource\tTime offset (s)\tMedia duration (s)\tFPS\tSubject\tBehavior\t"
+    "Behavior type\tTime\tMedia file name\tImage index\n"
+)
 AGGREGATED = "Observation id,FPS,Subject,Behavior,Behavior type,Start (s),Stop (s),Media file\n"
 
 
@@ -168,14 +170,16 @@ def test_without_pynwb_it_is_said_how_to_get_it(tmp_path, monkeypatch):
         TABULAR + "0.2,10,mouse,s,START\n0.4,10,mouse,s,STOP\n0.5,10,mouse,p,POINT\n",
         NEW + "".join(
             f"o\tplayer #1:/x/v.mp4\t0.0\t1.0\t10.000\tmouse\t{b}\t{k}\t{t}\tv.mp4\t{i}\n"
-            for b, k, t, i in [("s", "START", 0.2, 2), ("p", "POINT", 0.5, 5), ("s", "STOP", 0.4, 4)]
+            for b, k, t, i in [("s", "START", 0.2, 2), ("p", "POINT", 0.5, 5),
+            ("s", "STOP", 0.4, 4)]
         ),
         NEW + "".join(
             f"o\tFrom directories of images\tNA\tNA\tNA\tmouse\t{b}\t{k}\tNA\tNA\t{i}\n"
             for b, k, i in [("s", "START", 3), ("s", "STOP", 5), ("p", "POINT", 6)]
         ),
         AGGREGATED + "o,10,mouse,s,STATE,0.2,0.4,/x/v.mp4\no,10,mouse,p,POINT,0.5,0.5,/x/v.mp4\n",
-        AGGREGATED.replace(",", ";") + "o;10;mouse;s;STATE;0,2;0,4;v\no;10;mouse;p;POINT;0:00:00,5;0:00:00,5;v\n",
+        AGGREGATED.replace(",",
+        ";") + "o;10;mouse;s;STATE;0,2;0,4;v\no;10;mouse;p;POINT;0:00:00,5;0:00:00,5;v\n",
     ],
     ids=["tabular", "new tabular", "images", "aggregated", "semicolons and clock times"],
 )  # fmt: skip
@@ -359,8 +363,8 @@ def small_project(folder, **files):
 
 def test_a_project_may_mix_formats_and_one_boris_file_may_label_several_videos(tmp_path):
     both = (
-        AGGREGATED
-        + "o,10,m,s,STATE,0.2,0.4,/x/v.mp4\nq,10,m,p,STATE,0,0.1,w.mp4\nr,10,m,x,STATE,0,0.1,other.mp4\n"
+        AGGREGATED + "o,10,m,s,STATE,0.2,0.4,/x/v.mp4\nq,10,m,p,STATE,0,0.1,w.mp4\n"
+        "r,10,m,x,STATE,0,0.1,other.mp4\n"
     )
     folder = small_project(tmp_path, all_events__csv=both)
     found = open_study(in_study_folder(folder, DataConfig()))

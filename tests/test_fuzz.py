@@ -31,7 +31,10 @@ LABELS = np.repeat(np.arange(6, dtype=np.int16), 5)
 FOUND = Predictions(
     "v", PAIN.classes, LABELS, np.full((30, 6), 1 / 6), np.arange(30) / 30, {"run": "r"}
 )
-CALTECH = "Caltech Behavior Annotator - Annotation File\n\nS1:\tstart\tend\ttype\n---\n\t1\t9\trest\n\t10\t20\twalk\n"
+CALTECH = (
+    "Caltech Behavior Annotator - Annotation File\n\n"
+    "S1:\tstart\tend\ttype\n---\n\t1\t9\trest\n\t10\t20\twalk\n"
+)
 TABULAR = (
     "Observation id,o\nTime,FPS,Subject,Behavior,Status\n0.1,30,m,walk,START\n0.5,30,m,walk,STOP\n"
 )

@@ -122,9 +122,7 @@ def test_a_frame_is_shown_with_its_own_points_also_in_the_mirror() -> None:
         torch.testing.assert_close(points, expected)
 
 
-def test_a_step_that_learns_no_keypoints_or_learns_them_from_its_windows_is_given_no_single_frames() -> (
-    None
-):
+def test_a_step_without_keypoints_or_with_those_of_its_windows_gets_no_single_frames() -> None:
     assert set(loaders_of([labelled(60)], kp_frames=0).training) == {"windows"}
     assert set(loaders_of([labelled(60)], lambda_kp=0.0).training) == {"windows"}
     alone = loaders_of([labelled(60)])  # no folder of label files

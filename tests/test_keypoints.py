@@ -70,7 +70,8 @@ def test_every_spelling_tells_left_from_right_and_front_from_hind():
 
 @pytest.mark.parametrize(
     "name",
-    ["left_ear", "L_paw", "frontpaw", "FL", "tail", "tail1", "tail_tip", "tailbase2", "L_frontpaw_tip",
+    ["left_ear", "L_paw", "frontpaw", "FL", "tail", "tail1", "tail_tip", "tailbase2",
+    "L_frontpaw_tip",
      "left_front_leg", "L_frontpaw2", "nose2",
      "nosebridge", "mouth_left", "B_Nose", "LR_hindpaw", "l_front_hind_paw", "head", "wrist_L"],
 )  # fmt: skip

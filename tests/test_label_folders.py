@@ -25,8 +25,10 @@ NAMES = ("rest", "lick", "walk", "flinch")
 N, RATE_HZ = 240, 30.0
 LABELS = np.repeat([0, 1, 2], [100, 50, 90])  # rest for 3.333 s, lick until 5 s, walk until 8 s
 BOUTS = [("rest", 0, 100), ("lick", 100, 150), ("walk", 150, 240)]
-BORIS = "Observation id,Source,Media duration (s),FPS,Subject,Behavior,Behavior type,Start (s),Stop (s),"
-BORIS += "Media file name\n"
+BORIS = (
+    "Observation id,Source,Media duration (s),FPS,Subject,Behavior,Behavior type,Start (s),"
+    "Stop (s),Media file name\n"
+)
 
 
 def boris(bouts=BOUTS, fps="30.0", media="m1.mp4", subject="mouse"):
@@ -54,7 +56,8 @@ def flags(label):
 CALTECH = "Caltech Behavior Annotator - Annotation File\n\nS1:\tstart\tend\ttype\n------\n"
 FILES = {
     "frames": ("m1.csv", table("Frame,Action", (f"{i},{label}" for i, label in enumerate(LABELS)))),
-    "frames from 1": ("m1.csv", table("Frame,Action", (f"{i + 1},{label}" for i, label in enumerate(LABELS)))),
+    "frames from 1": ("m1.csv", table("Frame,Action",
+    (f"{i + 1},{label}" for i, label in enumerate(LABELS)))),
     "boris": ("observation 7.csv", boris()),
     "boris by its own name": ("m1.csv", boris(media="cage 4.avi")),
     "boris without a rate": ("m1.csv", boris(fps="NA")),
@@ -65,10 +68,12 @@ FILES = {
     ),
     "simba": (
         "m1.csv",
-        table(",nose_x,nose_y,nose_p,rest,lick,walk", (f"{i},1.5,2,0.9,{flags(k)}" for i, k in enumerate(LABELS))),
+        table(",nose_x,nose_y,nose_p,rest,lick,walk",
+        (f"{i},1.5,2,0.9,{flags(k)}" for i, k in enumerate(LABELS))),
     ),
     "caltech": ("m1_annot.txt", CALTECH + "".join(f"\t{s + 1}\t{e}\t{b}\n" for b, s, e in BOUTS)),
-    "bouts": ("m1.csv", table("start_frame,stop_frame,label", (f"{s},{e},{b}" for b, s, e in BOUTS))),
+    "bouts": ("m1.csv", table("start_frame,stop_frame,label",
+    (f"{s},{e},{b}" for b, s, e in BOUTS))),
     "bouts in both": (
         "m1.bouts.csv",
         table(
@@ -77,7 +82,8 @@ FILES = {
         ),
     ),
     "bouts in seconds": (
-        "m1.csv", table("start_s,stop_s,label", (f"{s / 30:.3f},{e / 30:.3f},{b}" for b, s, e in BOUTS)),
+        "m1.csv", table("start_s,stop_s,label",
+        (f"{s / 30:.3f},{e / 30:.3f},{b}" for b, s, e in BOUTS)),
     ),
 }  # fmt: skip
 SAY_NO_RATE = ("boris without a rate", "bouts in seconds")

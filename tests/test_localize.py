@@ -1,4 +1,6 @@
-"""The animal is found without any pose: dark on light, bright paws in the dark, walking or still."""
+"""The animal is found without any pose: dark on light, bright paws in the dark, walking or
+still.
+"""
 
 import csv
 
@@ -18,8 +20,10 @@ INFRARED = Mouse(length_px=LENGTH, floor=24, coat=55, paw=200)
 LIGHT = (0.8 * SIZE, 0.25 * SIZE)
 CLOCK = (SIZE - 22, SIZE - 12, SIZE - 2, SIZE - 2)  # x0, y0, x1, y1
 KINDS = pytest.mark.parametrize("mouse", [DARK, INFRARED], ids=["dark on light", "infrared"])
-_DIGITS = ("111101101101111", "010110010010111", "111001111100111", "111001011001111", "101101111001001",
-           "111100111001111", "111100111101111", "111001001010010", "111101111101111", "111101111001111")  # fmt: skip
+_DIGITS = ("111101101101111", "010110010010111", "111001111100111", "111001011001111",
+"101101111001001",
+           "111100111001111", "111100111101111", "111001001010010", "111101111101111",
+           "111101111001111")  # fmt: skip
 
 
 def draw_clock(picture, frame):
@@ -86,7 +90,7 @@ def test_a_bright_reflection_does_not_attract_the_crop_from_a_dark_animal_that_n
     assert hits(follow(tmp_path, DARK, still=True, light=LIGHT)[0]) >= 0.95
 
 
-def test_beside_a_bright_reflection_the_crop_of_an_infrared_animal_that_never_moves_is_mostly_within_a_body_length(
+def test_beside_a_bright_reflection_the_crop_of_a_still_infrared_animal_is_mostly_near_it(
     tmp_path,
 ):
     distances, _ = follow(tmp_path, INFRARED, still=True, light=LIGHT)

@@ -170,9 +170,7 @@ def test_a_peak_is_highest_in_the_cell_that_its_point_lies_in(x: float, y: float
     assert abs((row + 0.5) / 3 - 1 - y) <= 1 / 6 + 1e-5
 
 
-def test_two_guesses_with_the_right_mean_are_not_alike_where_one_is_spread_over_the_whole_mouse() -> (
-    None
-):
+def test_of_two_guesses_with_the_right_mean_one_spread_over_the_whole_mouse_is_worse() -> None:
     truth = torch.zeros(1, 1, 1, 2)  # in the middle of the crop
     spread, peaked = torch.full((1, 1, 1, 9, 9), -20.0), torch.full((1, 1, 1, 9, 9), -20.0)
     spread[..., 4, 0] = spread[..., 4, 8] = 0.0  # half here, half there: the mean is in the middle

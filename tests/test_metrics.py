@@ -96,7 +96,9 @@ def segments_of(labels, background):
 
 
 def reference_counts(truth, guess, overlap, background):
-    """True and false positives and misses after `f_score` of github.com/yabufarha/ms-tcn, eval.py."""
+    """True and false positives and misses after `f_score` of github.com/yabufarha/ms-tcn,
+    eval.py.
+    """
     true, found = segments_of(truth, background), segments_of(guess, background)
     taken = [False] * len(true)
     tp = fp = 0

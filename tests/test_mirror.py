@@ -16,8 +16,10 @@ from dolorim.pose.keypoints import KEYPOINTS
 
 PAIRS = [
     ("lick_L", "lick_R"), ("LickLeft", "LickRight"), ("lickL", "lickR"), ("leftPaw", "rightPaw"),
-    ("left paw", "right paw"), ("leftpaw", "rightpaw"), ("hindpawleft", "hindpawright"), ("Lpaw", "Rpaw"),
-    ("LPaw", "RPaw"), ("paw.L", "paw.R"), ("LHP", "RHP"), ("LFP", "RFP"), ("lhp", "rhp"), ("FLP", "FRP"),
+    ("left paw", "right paw"), ("leftpaw", "rightpaw"), ("hindpawleft", "hindpawright"),
+    ("Lpaw", "Rpaw"),
+    ("LPaw", "RPaw"), ("paw.L", "paw.R"), ("LHP", "RHP"), ("LFP", "RFP"), ("lhp", "rhp"),
+    ("FLP", "FRP"),
     ("LeftHindPaw", "RightHindPaw"), ("FL_paw", "FR_paw"), ("turn_cw", "turn_ccw"),
     ("TurnClockwise", "TurnCounterClockwise"), ("L1", "R1"), ("TatzéL", "TatzéR"),
 ]  # fmt: skip

@@ -1,4 +1,6 @@
-"""Where a label lies in time: the same for everybody who asks, and by the video's own timestamps."""
+"""Where a label lies in time: the same for everybody who asks, and by the video's own
+timestamps.
+"""
 
 import dataclasses
 import json

@@ -8,7 +8,7 @@ from dolorim.pose.pose import Pose, tracked
 NAMES = ("mouth", "tail_base")
 
 
-def test_a_point_with_one_unknown_coordinate_is_missing_with_its_other_coordinate_and_its_likelihood():
+def test_a_point_with_one_unknown_coordinate_is_missing_and_so_is_its_likelihood():
     points = np.array([[[1.0, np.nan], [3, 4]], [[np.inf, 2], [0, 4]]])
     pose = Pose(NAMES, points, np.full((2, 2), 0.9))
     assert pose.missing.tolist() == [[True, False], [True, False]]

@@ -179,7 +179,10 @@ coords,x,y,likelihood,x_ens_var,zscore
 
 
 def test_hand_labelled_points_have_no_likelihood_and_their_rows_are_counted(tmp_path):
-    text = "scorer,,,me,me\nbodyparts,,,nose,nose\ncoords,,,x,y\nlabeled-data,m4,7.png,,\nlabeled-data,m4,9.png,3,4\n"
+    text = (
+        "scorer,,,me,me\nbodyparts,,,nose,nose\ncoords,,,x,y\n"
+        "labeled-data,m4,7.png,,\nlabeled-data,m4,9.png,3,4\n"
+    )
     pose = read_pose(pose_file(tmp_path, text))
     np.testing.assert_array_equal(pose.points[:, 0], [[np.nan, np.nan], [3, 4]])
 

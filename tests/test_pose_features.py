@@ -30,7 +30,9 @@ SHAKY = ("turning", "facing", "aligned")  # directions: ill-conditioned where tw
 
 
 def walk(seed, frames, animals, keypoints, missing=0.2):
-    """Points `(time, animal, keypoint, xy)` that wander smoothly, some of them missing for a while."""
+    """Points `(time, animal, keypoint, xy)` that wander smoothly, some of them missing for a
+    while.
+    """
     rng = np.random.default_rng(seed)
     path = np.cumsum(rng.normal(0, 3, (frames, animals, 1, 2)), axis=0) + rng.uniform(
         0, 300, (animals, 1, 2)

@@ -41,11 +41,13 @@ def scalar_reference(row, length):
 
 def test_the_features_are_the_eighteen_that_were_agreed():
     assert FEATURES == (
-        "mouth-tail_base", "mouth-L_frontpaw", "mouth-R_frontpaw", "tail_base-L_hindpaw", "tail_base-R_hindpaw",
+        "mouth-tail_base", "mouth-L_frontpaw", "mouth-R_frontpaw", "tail_base-L_hindpaw",
+        "tail_base-R_hindpaw",
         "L_frontpaw-L_hindpaw", "R_frontpaw-R_hindpaw", "L_frontpaw-R_frontpaw",
         "tail_base-mouth-L_frontpaw", "tail_base-mouth-R_frontpaw", "mouth-tail_base-L_hindpaw",
         "mouth-tail_base-R_hindpaw", "mouth-L_frontpaw-L_hindpaw", "mouth-R_frontpaw-R_hindpaw",
-        "tail_base-L_frontpaw-L_hindpaw", "tail_base-R_frontpaw-R_hindpaw", "L_frontpaw-mouth-R_frontpaw",
+        "tail_base-L_frontpaw-L_hindpaw", "tail_base-R_frontpaw-R_hindpaw",
+        "L_frontpaw-mouth-R_frontpaw",
         "L_hindpaw-tail_base-R_hindpaw",
     )  # fmt: skip
 

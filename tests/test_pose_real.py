@@ -12,7 +12,10 @@ from dolorim.core.errors import UserError
 from dolorim.pose.read import read_pose, read_poses
 
 TWICE = "formats/pose/saved_twice_12_01_A_DeepCut_resnet50_Blockcourse1May9shuffle1_1030000.csv"
-CFA = "cfa_sample/DLC/shortened_2023-10-25_CFA_010_267M_trackingDLC_resnet50_pawtracking_comparisionMay7shuffle1_500000"
+CFA = (
+    "cfa_sample/DLC/shortened_2023-10-25_CFA_010_267M_tracking"
+    "DLC_resnet50_pawtracking_comparisionMay7shuffle1_500000"
+)
 OPENFIELD = "openfield_keypoints/m3v1mp4DLC_resnet50_openfieldOct30shuffle1_6000.csv"
 HAND = "openfield_keypoints/labeled-data/m4s1/CollectedData_Pranav"
 TABLES = {  # frames, keypoints and missing points, of single animals with a plain header

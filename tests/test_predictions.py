@@ -49,7 +49,8 @@ def any_predictions(draw):
         )
     )
     return Predictions(
-        "day 1.left", classes, labels, rng.dirichlet(np.ones(len(classes)), len(labels)).astype(np.float32),
+        "day 1.left", classes, labels, rng.dirichlet(np.ones(len(classes)),
+        len(labels)).astype(np.float32),
         rng.uniform(0, 0.1) + np.arange(len(labels)) / rng.uniform(10, 200), meta,
     )  # fmt: skip
 

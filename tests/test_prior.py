@@ -30,7 +30,9 @@ def posterior(shares: np.ndarray) -> np.ndarray:
 
 
 def minimizer(settings: TrainConfig) -> np.ndarray:
-    """The probabilities `(picture, class)` of a network that minimizes the loss over endless draws."""
+    """The probabilities `(picture, class)` of a network that minimizes the loss over endless
+    draws.
+    """
     loss = FrameLoss(settings, DRAWN)
     logits = torch.zeros(3, 3, requires_grad=True)
     often = np.round(2000 * SEEN_AS * DRAWN[:, None]).astype(int)  # (class, picture)
@@ -121,7 +123,7 @@ def test_a_window_in_the_mirror_shows_the_other_side_and_shares_count_that() -> 
 
 
 def skewed(seed: int, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Simulated probabilities as a network would give it that takes classes for more or less frequent
+    """Simulated probabilities as of a network that takes classes for more or less frequent
     than they are."""
     p, y = simulate_probabilities(seed)
     p = p / factors

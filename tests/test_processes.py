@@ -59,7 +59,8 @@ def settings(study: Path, devices: int) -> Config:
         visual="none", pose="graph", width=16, pose_reach=4, dropout=0.0, modality_dropout=0.0
     )
     loop = TrainConfig(
-        epochs=3, batch_size=8 // devices, devices=str(devices), accelerator="cpu", precision="32", train_T=15,
+        epochs=3, batch_size=8 // devices, devices=str(devices), accelerator="cpu", precision="32",
+        train_T=15,
         val_animals="202F,204F,205M", test_animals="none", lambda_smooth=0.1, decoder="argmax",
     )  # fmt: skip
     return Config("multimodal", data, model, train=loop)
@@ -188,7 +189,12 @@ def test_the_loss_of_two_halves_is_on_average_that_of_the_whole() -> None:
     halves = [(logits[:, i : i + 2], labels[i : i + 2]) for i in (0, 2)]
     asked: list[list[torch.Tensor]] = [[], []]
     for mine, half in zip(asked, halves, strict=True):
-        loss(*half, lambda value, mine=mine: mine.append(value) or value)  # type: ignore[func-returns-value]
+
+        def over_all(value: torch.Tensor, mine: list[torch.Tensor] = mine) -> torch.Tensor:
+            mine.append(value)
+            return value
+
+        loss(*half, over_all)
     means = [torch.stack(pair).mean(0) for pair in zip(*asked, strict=True)]
     found = []
     for half in halves:

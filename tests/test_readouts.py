@@ -23,7 +23,8 @@ def track(
     starts, stops, values = runs(np.array(labels))
     known = values >= 0
     return ObservedRecording(
-        "v", animal, group, starts[known] / rate_hz, stops[known] / rate_hz, values[known], len(labels) / rate_hz, "",
+        "v", animal, group, starts[known] / rate_hz, stops[known] / rate_hz, values[known],
+        len(labels) / rate_hz, "",
         columns,
     )  # fmt: skip
 
@@ -154,7 +155,8 @@ def test_every_built_in_assay_reads_and_others_are_refused_by_name(tmp_path) -> 
     with pytest.raises(UserError, match="there are acetone"):
         read_assay("capsaicin")
     for text, complaint in (
-        ("title = 3", "title"), ("titel = 'x'", "titel"), ("title = 'x'\nbin_s = '5 weeks'", "5 weeks"),
+        ("title = 3", "title"), ("titel = 'x'", "titel"),
+        ("title = 'x'\nbin_s = '5 weeks'", "5 weeks"),
         ("title = 'x'\nprimary = ['phase I']", "phase I"), ("title =", "not valid TOML"),
         ("title = 'x'\n[[windows]]\nname = 'whole'\nstart_s = 5\nstop_s = 2", "last longer"),
     ):  # fmt: skip

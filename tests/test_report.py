@@ -531,6 +531,7 @@ def test_animals_that_were_in_every_group_are_compared_with_themselves(folder: P
 
 
 def test_help_answers_without_torch_and_pandas() -> None:
-    code = "import sys; from dolorim.cli import main\ntry: main(['report', '--help'])\nexcept SystemExit: pass\n"
+    code = "import sys; from dolorim.cli import main\n"
+    code += "try: main(['report', '--help'])\nexcept SystemExit: pass\n"
     code += "assert not {'torch', 'pandas', 'matplotlib'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

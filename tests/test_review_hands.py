@@ -59,8 +59,9 @@ async ({ start, sequences, keys, depth }) => {
   const verbs = {
     " ": play, tick,
     "[": (s) => bracket(s, "start"), "]": (s) => bracket(s, "stop"),
-    "2": (s) => hands.setClass(s, 1), "3": (s) => hands.setClass(s, 2), "u": (s) => hands.setClass(s, UNSURE),
-    "Delete": hands.remove, "c": hands.clear, "s": hands.split, "m": hands.merge, "Escape": hands.letGo,
+    "2": (s) => hands.setClass(s, 1), "3": (s) => hands.setClass(s, 2),
+    "u": (s) => hands.setClass(s, UNSURE), "Delete": hands.remove, "c": hands.clear,
+    "s": hands.split, "m": hands.merge, "Escape": hands.letGo,
     "z": hands.undo, "Shift+Z": hands.redo,
     "Enter": (s) => { if (hands.accept(s).accepted) hands.stepBout(s, 1); },
     "ArrowDown": (s) => hands.stepBout(s, 1), "ArrowUp": (s) => hands.stepBout(s, -1),
@@ -69,7 +70,9 @@ async ({ start, sequences, keys, depth }) => {
   };
   const fresh = ({ base, marks, frame, last }) => {
     const truth = base && Int16Array.from(base);
-    const rec = { n_frames: marks.length, marks: Int16Array.from(marks), truth, undoable: [], redoable: [] };
+    const rec = {
+      n_frames: marks.length, marks: Int16Array.from(marks), truth, undoable: [], redoable: [],
+    };
     rec.undoable.push({ ranges: marks.map((m, i) => [i, i + 1, m]).filter((r) => r[2] !== -1) });
     refresh(rec);
     return {
@@ -82,7 +85,8 @@ async ({ start, sequences, keys, depth }) => {
     const labels = Array.from(s.rec.effective);
     if (s.paint) labels.fill(s.paint.label, s.paint.from, s.frame + 1);
     const aim = hands.target(s);
-    return [labels.join(), s.frame, Number(s.playing), aim ? [aim.start, aim.stop].join() : ""].join(";");
+    const aimed = aim ? [aim.start, aim.stop].join() : "";
+    return [labels.join(), s.frame, Number(s.playing), aimed].join(";");
   };
   const told = [];
   const walk = (s, left) => {
@@ -214,7 +218,8 @@ def test_long_sequences_of_all_keys_do_what_the_reference_does(modules: Page) ->
 
 # ---- the same through real keys ----
 
-KEYS = ("[", "]", "2", "3", "u", "Delete", "Enter", "c", "z", "Shift+Z", "s", "m", "Escape", "ArrowLeft",
+KEYS = ("[", "]", "2", "3", "u", "Delete", "Enter", "c", "z", "Shift+Z", "s", "m", "Escape",
+"ArrowLeft",
         "ArrowRight", "Shift+ArrowRight", "ArrowDown", "ArrowUp")  # fmt: skip
 
 

@@ -11,8 +11,10 @@ import pytest
 from browsing import Browser, Page, chromium, page_state, visiting, wait_bouts, wait_frame
 from reviewing import BOUT, predicted_study, serving
 
-BOUND = ["[", "]", "/", "?", "+", "=", "-", "0", ",", ".", "z", "y", "m", "a", "q", "Shift+Z", "Shift+R", "Shift+A",
-         "Enter", "End", "ArrowLeft", "Shift+ArrowLeft", "ArrowDown", "Ctrl+z", "Ctrl+Shift+z", " "]  # fmt: skip
+BOUND = ["[", "]", "/", "?", "+", "=", "-", "0", ",", ".", "z", "y", "m", "a", "q", "Shift+Z",
+"Shift+R", "Shift+A",
+         "Enter", "End", "ArrowLeft", "Shift+ArrowLeft", "ArrowDown", "Ctrl+z", "Ctrl+Shift+z",
+         " "]  # fmt: skip
 
 
 def key(key: str, code: str, held: str = "") -> dict[str, Any]:
@@ -80,7 +82,8 @@ async ([events, bound]) => {
   return events.map(({ key, code, held }) => {
     const has = (name) => held.includes(name);
     const event = new KeyboardEvent("keydown", {
-      key, code, shiftKey: has("Shift"), ctrlKey: has("Ctrl"), altKey: has("Alt"), metaKey: has("Meta"),
+      key, code, shiftKey: has("Shift"), ctrlKey: has("Ctrl"),
+      altKey: has("Alt"), metaKey: has("Meta"),
       modifierAltGraph: has("AltGraph"),
     });
     return nameOf(event, new Set(bound));
@@ -174,7 +177,8 @@ def test_the_frame_box_takes_frames_and_times(page: Page, typed: str, frame: int
 
 @pytest.mark.parametrize(
     ("typed", "said"),
-    [("abc", "no place"), ("", "no place"), ("-3", "no place"), ("1.5", "no place"), ("999", "There is no frame 999"),
+    [("abc", "no place"), ("", "no place"), ("-3", "no place"), ("1.5", "no place"),
+    ("999", "There is no frame 999"),
      ("0:40", "There is no 0:40"), ("0:75", "no time")],
 )  # fmt: skip
 def test_what_is_neither_is_refused_and_the_playhead_stays(

@@ -1,4 +1,6 @@
-"""What was begun in the review page outlives whatever happens to the page, the tab and the server."""
+"""What was begun in the review page outlives whatever happens to the page, the tab and the
+server.
+"""
 
 from __future__ import annotations
 
@@ -314,7 +316,9 @@ def test_after_undo_nothing_shows_a_bout_that_is_gone(place: Path, visit: Visito
     ("edge", "to"), [(60, 56), (60, 66), (60, 20), (60, 100), (0, 7), (120, 113)]
 )
 def test_a_dragged_edge_leaves_no_sliver(place: Path, visit: Visitor, edge: int, to: int) -> None:
-    """Bouts of 20 frames, each of another class: what an edge gives up goes to the neighbor, whole."""
+    """Bouts of 20 frames, each of another class: what an edge gives up goes to the neighbor,
+    whole.
+    """
     with serving(place) as served:
         page = visit(served.url)
         wait_bouts(page)

@@ -128,7 +128,7 @@ def test_a_study_has_the_same_bytes_on_a_machine_with_one_core(tmp_path):
     assert one_core == usual
 
 
-def test_in_the_usual_study_rest_is_above_60_percent_and_withdrawing_and_shaking_are_1_to_3_percent():
+def test_usually_rest_is_above_60_percent_and_withdrawing_and_shaking_are_1_to_3_percent():
     rest, withdraw, shake = shares(labels_of(StudyPlan()))
     assert rest > 0.6
     assert 0.01 <= withdraw <= 0.03

@@ -60,7 +60,8 @@ def test_another_seed_draws_other_animals():
 
 
 @pytest.mark.parametrize(
-    ("animals", "sizes"), [(1, (1, 0, 0)), (2, (1, 0, 1)), (3, (1, 1, 1)), (5, (3, 1, 1)), (10, (6, 2, 2)),
+    ("animals", "sizes"), [(1, (1, 0, 0)), (2, (1, 0, 1)), (3, (1, 1, 1)), (5, (3, 1, 1)),
+    (10, (6, 2, 2)),
                            (20, (12, 4, 4))]
 )  # fmt: skip
 def test_animals_are_divided_60_20_20_and_training_is_served_first(animals, sizes):
@@ -78,7 +79,7 @@ def test_an_empty_list_leaves_a_part_out():
     assert split == Split(train=("m00", "m01", "m02", "m03", "m04"))
 
 
-def test_a_behavior_that_one_animal_alone_shows_is_kept_for_training_however_even_the_rest_would_be_without_it():
+def test_a_behavior_that_one_animal_alone_shows_is_kept_for_training_at_any_cost_in_evenness():
     shares = {"even": 20, "most": 40, "less": 10, "least": 10, "also_even": 20}
     frames = {
         name: np.array([share] * 100 + [10 * (name == "even")]) for name, share in shares.items()

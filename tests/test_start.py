@@ -1,4 +1,6 @@
-"""How long it takes until something answers; processor time, so that busy machines do not matter."""
+"""How long it takes until something answers; processor time, so that busy machines do not
+matter.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ def animals(
     samples: dict[str, np.ndarray], behavior: str = "lick", readout: str = "time_percent"
 ) -> pd.DataFrame:
     rows = [
-        {"animal": f"{g}{i}", "group": g, "window": "whole", "behavior": behavior, "readout": readout, "value": v,
+        {"animal": f"{g}{i}", "group": g, "window": "whole", "behavior": behavior,
+        "readout": readout, "value": v,
          "event": 1.0}
         for g, values in samples.items() for i, v in enumerate(values)
     ]  # fmt: skip

@@ -30,10 +30,13 @@ from dolorim.training.train import train
 
 def settings(study: Path, cache: Path, **changes: object) -> Config:
     data = DataConfig(
-        videos=study / "Videos", annotations=study / "Annotations", recordings=study / "recordings.csv",
+        videos=study / "Videos", annotations=study / "Annotations",
+        recordings=study / "recordings.csv",
         trial_length=90, image_size=32, cache=cache,
     )  # fmt: skip
-    loop = TrainConfig(epochs=2, batch_size=8, accelerator="cpu", **changes)  # type: ignore[arg-type]
+    loop = TrainConfig(
+        epochs=2, batch_size=8, accelerator="cpu", **changes  # type: ignore[arg-type]
+    )  # fmt: skip
     return Config(data=data, model=ModelConfig(clip_length=8), train=loop)
 
 
@@ -45,7 +48,8 @@ def run(study: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def test_a_run_folder_holds_all_that_the_design_names(run: RunFolder) -> None:
     for name in (
-        "config.toml", "ethogram.toml", "splits.json", "model.safetensors", "decoder.json", "metrics.json",
+        "config.toml", "ethogram.toml", "splits.json", "model.safetensors", "decoder.json",
+        "metrics.json",
         "model_card.md", "checkpoints/last.ckpt",
     ):  # fmt: skip
         assert (run.path / name).is_file(), name
@@ -329,7 +333,8 @@ def test_a_run_that_ran_its_course_says_that(run: RunFolder) -> None:
 
 @pytest.mark.parametrize(("schedule", "last"), [("cosine", 18), ("plateau", 3)])
 def test_patience_waits_until_the_learning_rate_has_come_down(
-    run: RunFolder, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    run: RunFolder, study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     schedule: str, last: int,
 ) -> None:  # fmt: skip
     scores = frame_scores(np.array([[1, 0], [1, 0]]), ["a", "b"])  # the same after every epoch

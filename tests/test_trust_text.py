@@ -61,9 +61,7 @@ def test_a_behavior_that_is_predicted_everywhere_is_not_reliable() -> None:
     assert "is not found reliably" in trust_sentences(metrics(animals), None, ("rest",))[0]
 
 
-def test_two_test_animals_are_advised_to_use_folds_and_validation_animals_are_called_optimistic() -> (
-    None
-):
+def test_two_test_animals_are_advised_to_use_folds_and_validation_is_called_optimistic() -> None:
     true = [100 + 100 * i for i in range(50)]
     two = [recording(name, true, true) for name in "ab"]
     assert any("--folds 5" in s for s in trust_sentences(metrics(two), None, ("rest",)))

@@ -76,18 +76,24 @@ def original_tokens(state: State, clip: torch.Tensor, layers: int, heads: int) -
 
 
 def original_state(width: int, layers: int, norm: str = "fc_norm") -> State:
-    """Random weights in the layout of the distilled VideoMAE2 files, classification head included."""
+    """Random weights in the layout of the distilled VideoMAE2 files, classification head
+    included.
+    """
     generator = torch.Generator().manual_seed(3)
     shapes: dict[str, tuple[int, ...]] = {
         "patch_embed.proj.weight": (width, 3, 2, 16, 16), "patch_embed.proj.bias": (width,),
-        f"{norm}.weight": (width,), f"{norm}.bias": (width,), "head.weight": (710, width), "head.bias": (710,),
+        f"{norm}.weight": (width,), f"{norm}.bias": (width,), "head.weight": (710, width),
+        "head.bias": (710,),
     }  # fmt: skip
     for i in range(layers):
         block: dict[str, tuple[int, ...]] = {
-            "norm1.weight": (width,), "norm1.bias": (width,), "attn.q_bias": (width,), "attn.v_bias": (width,),
-            "attn.qkv.weight": (3 * width, width), "attn.proj.weight": (width, width), "attn.proj.bias": (width,),
+            "norm1.weight": (width,), "norm1.bias": (width,), "attn.q_bias": (width,),
+            "attn.v_bias": (width,),
+            "attn.qkv.weight": (3 * width, width), "attn.proj.weight": (width, width),
+            "attn.proj.bias": (width,),
             "norm2.weight": (width,), "norm2.bias": (width,), "mlp.fc1.weight": (4 * width, width),
-            "mlp.fc1.bias": (4 * width,), "mlp.fc2.weight": (width, 4 * width), "mlp.fc2.bias": (width,),
+            "mlp.fc1.bias": (4 * width,), "mlp.fc2.weight": (width, 4 * width),
+            "mlp.fc2.bias": (width,),
         }  # fmt: skip
         shapes |= {f"blocks.{i}.{name}": shape for name, shape in block.items()}
     return {
@@ -105,7 +111,8 @@ def test_the_mapped_weights_compute_what_the_original_layout_computes(norm: str)
     ).eval()  # at this size, positions are as in pretraining
     model.adopt(state, "here")
     video = torch.rand(24, 224, 224)
-    tokens = [original_tokens(state, model.picture(clip[:, None]).transpose(0, 1)[None], layers, heads)
+    tokens = [original_tokens(state, model.picture(clip[:, None]).transpose(0, 1)[None], layers,
+    heads)
               for clip in (video[:16], video[8:])]  # fmt: skip
     steps = [t.view(1, 8, -1, width) for t in tokens]
     scale = (state[f"{norm}.weight"], state[f"{norm}.bias"])
@@ -221,12 +228,14 @@ def without_norm(state: State) -> None:
     [
         (
             renamed,
-            r"net.encoder.layer.1.output.dense.bias is missing and net.blocks.1.mlp.fc3.bias is left over",
+            r"net.encoder.layer.1.output.dense.bias is missing and "
+            r"net.blocks.1.mlp.fc3.bias is left over",
         ),
         (lost, r"layer.0.attention.attention.value.bias is missing"),
         (
             misshapen,
-            r"layer.1.attention.output.dense.weight: expected the shape \(24, 24\), found \(24, 23\)",
+            r"layer.1.attention.output.dense.weight: expected the shape \(24, 24\), "
+            r"found \(24, 23\)",
         ),
         (
             misshapen_qkv,

@@ -190,7 +190,7 @@ def test_only_the_last_blocks_learn_when_the_rest_is_frozen() -> None:
         assert all(p.requires_grad == (last > 0) for p in encoder.net.norm.parameters())
 
 
-def test_blocks_of_a_residual_network_are_its_layers_and_a_frozen_one_keeps_its_running_statistics() -> (
+def test_blocks_of_a_residual_network_are_its_layers_and_frozen_ones_keep_their_statistics() -> (
     None
 ):
     encoder = Vit2d("resnet18", 32)

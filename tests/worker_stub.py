@@ -1,4 +1,6 @@
-"""A worker for tests that does what it is told, dying included; in a file that is quick to import."""
+"""A worker for tests that does what it is told, dying included; in a file that is quick to
+import.
+"""
 
 from __future__ import annotations
 
