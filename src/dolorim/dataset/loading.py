@@ -111,6 +111,7 @@ def load_dataset(config: Config, lengths: BodyLengths | None = None) -> StudyDat
     for finding in (*study.assumptions, *study.findings):
         tell = say if finding.severity == "note" else warn
         tell(str(finding))
+    # Videos without labels still help to measure the body length.
     sources = _sources_to_learn_from(study, config)
     is_measured = lengths is None
     if lengths is None:

@@ -185,6 +185,7 @@ def _sources(
     sources = []
     for recording in names:
         animal = spelled[animals[recording]]
+        # Only what the table says of this recording; its animal in the spelling that counts.
         columns: dict[str, str] = {}
         if recording in subjects and subjects[recording].columns:
             columns = {**subjects[recording].columns, "animal": animal}
@@ -213,6 +214,7 @@ def recordings_of(
             "(or that of pose files with --dlc DIR)"
         )
     pose_files = find_pose_files([config.dlc])
+    # In the order of the names that are shown, not of the folders.
     by_name = sorted((recording_stem(file), file) for file in pose_files)
     return {file: name for name, file in by_name}
 

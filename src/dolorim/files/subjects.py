@@ -109,6 +109,7 @@ class SubjectTable:
         return lines
 
     def _by_animal(self, recordings: Mapping[R, str]) -> dict[R, Subject]:
+        # An animal may be listed once per recording, as long as it stays in one group.
         by_id: dict[str, Subject] = {}
         for subject in self.subjects:
             other = by_id.setdefault(animal_key(subject.animal), subject)
@@ -180,8 +181,8 @@ def read_subjects(path: Path) -> SubjectTable:
     table = _table(path)
     columns = _columns(table.header)
     if "animal" not in columns and "video" not in columns:
-        found = ", ".join(table.header)
-        raise UserError(f"expected the columns video,animal[,group,...], found {found}", where=path)
+        names = ", ".join(table.header)
+        raise UserError(f"expected the columns video,animal[,group,...], found {names}", where=path)
     subjects = []
     for line, cells in zip(table.lines, table.rows, strict=True):
         known = {what: cells[i] for what, i in columns.items()}
@@ -283,6 +284,7 @@ def _table(path: Path) -> Table:
     rows = list(filled_rows(path))
     if not rows:
         raise UserError("the file is empty; expected a table with a header line", where=path)
+    # The header is the line that names most columns, among the first ones.
     columns_known = [len(_columns(cells)) for _, cells in rows[:_FIRST_ROWS]]
     # A title may contain one of the names; two of them make a header.
     two = [i for i, count in enumerate(columns_known) if count >= 2]

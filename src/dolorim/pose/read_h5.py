@@ -39,11 +39,11 @@ def read_pose_h5(path: Path) -> tuple[Pose, ...]:
             reason = error.strerror or "there is no such file"
             raise UserError(f"cannot be read ({reason})", where=path) from None
         size = Path(path).stat().st_size
-        found = f"{size} bytes that are not HDF5, or only a part of it"
+        content = f"{size} bytes that are not HDF5, or only a part of it"
         if size == 0:
-            found = "an empty file"
+            content = "an empty file"
         raise UserError(
-            f"expected a pose file in HDF5, found {found}",
+            f"expected a pose file in HDF5, found {content}",
             where=path,
             remedy="copy or export it again",
         ) from None
@@ -98,12 +98,12 @@ def _pandas_table(path: Path, file: h5py.File) -> h5py.Group:
     if "df_with_missing" in tables:  # DeepLabCut's own name
         return tables["df_with_missing"]
     if len(tables) != 1:
-        found = ", ".join(file) or "nothing"
+        content = ", ".join(file) or "nothing"
         if tables:
-            found = f"{len(tables)} tables ({', '.join(tables)})"
+            content = f"{len(tables)} tables ({', '.join(tables)})"
         raise UserError(
             "expected one table of DeepLabCut or the tracks of a SLEAP analysis file, "
-            f"found {found}",
+            f"found {content}",
             where=path,
             remedy="export the pose as CSV",
         )

@@ -70,6 +70,7 @@ def read_observations(
             f"{folder}: there is no such folder; name one that predict has written, or one of "
             f"label files"
         )
+    # The table of groups decides which recordings count; files that it does not name are noted.
     table = _read_groups(groups)
     # A folder of predictions may hold tables of other kinds beside them, so it is tried first.
     stems = predicted_stems(folder)
@@ -165,6 +166,7 @@ def _label_files(
     times_of: Callable[[Path], np.ndarray] | None,
 ) -> _Files:
     """Read the label files of the recordings that the table of groups names."""
+    # With videos, labels are placed by the times of their frames.
     videos: dict[Path, str] = {}
     if config.videos is not None:
         videos = {video: video.stem for video in find_videos([config.videos])}
@@ -277,6 +279,7 @@ def _subjects_of(table: SubjectTable, videos: Sequence[str]) -> dict[str, Subjec
 
     Raises `UserError` where a line lacks the animal or the group.
     """
+    # Without a column of videos, a recording's name tells its animal.
     different = list(dict.fromkeys(videos))
     lines = table.lines_of({Path(video): video for video in different})
     subjects: dict[str, Subject] = {}
@@ -336,6 +339,7 @@ def _unused(table: SubjectTable, used: Iterable[Subject], folder: str) -> list[F
 
 def _refuse_spellings(path: Path, what: str, values: Iterable[str]) -> None:
     """Raises `UserError` where two values differ in letter case or spaces alone: one, or two?"""
+    # `Saline` and `saline` may be one group or two, and only the user can tell.
     known: dict[str, str] = {}
     for value in sorted(set(values)):
         other = known.setdefault(animal_key(value), value)

@@ -80,6 +80,7 @@ def _find_stretch(
     findings += _named_findings(where, observations, unlabeled, "nothing is labeled", left_out)
     remedy = "percents are of what is labeled"
     findings += _named_findings(where, observations, partly, "less than half is labeled", remedy)
+    # A few frames more or less are no reason for a note.
     alike = longest_s - shortest_s <= _ALIKE * longest_s
     if not alike:
         shortest = recordings[kept[int(covered_s[kept].argmin())]]
@@ -105,6 +106,7 @@ def _too_short(
     covered_s: np.ndarray, medians_s: Sequence[float], least_covered: float
 ) -> list[int]:
     """Indices of recordings that cover too little of a window to cut it to their length."""
+    # A group that ends before the window does not make the others too long.
     reached = [median_s for median_s in medians_s if median_s > 0]
     least_s = max(least_covered * min(reached, default=0.0), _SHORTEST_S)
     return np.flatnonzero(covered_s < least_s).tolist()

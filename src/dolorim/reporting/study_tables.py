@@ -32,10 +32,10 @@ def answer_table(results: StudyResults) -> Table:
     rows: list[list[str | Cell]] = []
     strong = set()
     for behavior, window, readout in _answer_rows(results):
-        found = results.select("overall", window, behavior, readout)
-        if not len(found):
+        of_row = results.select("overall", window, behavior, readout)
+        if not len(of_row):
             continue
-        by_group = found.set_index("group")
+        by_group = of_row.set_index("group")
         cells: list[str | Cell] = [shown(behavior), window, READOUT_LABELS[readout]]
         cells += [_mean_cell(by_group, group) for group in groups]
         tests = find_rank_tests(results.tables["statistics"], window, behavior, readout)

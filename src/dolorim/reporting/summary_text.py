@@ -72,6 +72,7 @@ def summary_sentences(
     be said about them (`Trust.doubt`).
     """
     doubts = doubts or {}
+    # Movement is said even where nothing can be said about pain: it is a question of its own.
     movement = _movement(assay, statistics, locomotion, doubts)
     if len(observations.groups) < 2:
         return ["There is one group only, so nothing is compared.", *movement]
@@ -183,6 +184,7 @@ def _differences(
     behavior: str,
 ) -> list[str]:
     """How much each group differs from the control, a sentence per window and group."""
+    # Every group is compared with the control, which comes first.
     control = observations.groups[0]
     other_by_pair = {f"{group} - {control}": group for group in observations.groups[1:]}
     sentences = []
@@ -286,6 +288,7 @@ def repeated_recordings(
     """Name animals with several recordings in one cell of the design, and what ignoring it does."""
     if assay.response_s is not None or assay.within is not None:
         return []  # several trials or sessions of an animal are meant
+    # Counting recordings as if they were animals makes small differences look certain.
     counts = Counter((recording.animal, recording.group) for recording in observations.recordings)
     repeated = [f"{animal} ({n})" for (animal, _), n in counts.items() if n > 1]
     if not repeated:

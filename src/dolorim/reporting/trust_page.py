@@ -75,6 +75,7 @@ def trust_view(trust: Trust, results: StudyResults) -> TrustView:
 def _scores_table(trust: Trust) -> Table:
     rows: list[list[str | Cell]] = []
     for name, score in trust.scores["per_class"].items():
+        # Intervals are stored for F1 only; precision and recall stand without.
         f1 = _score_cell(trust, score["f1"], "per_class", name, "f1")
         precision, recall = f"{score['precision']:.2f}", f"{score['recall']:.2f}"
         bouts = str(trust.bouts.get(name, ""))

@@ -55,6 +55,7 @@ def sample_frames(path: Path, n: int = 32) -> list[Frame]:
     Only the stream determines which frames these are. Their index and time are unknown and given
     as -1 and NaN. Raises `UserError` if no frame decodes.
     """
+    # Only key frames decode alone, so samples begin at some of them.
     total, keys = _key_frames(path)
     chosen = _evenly(keys, total, n)
     frames: list[Frame] = []
@@ -96,6 +97,7 @@ def _evenly(keys: Sequence[_KeyFrame], total: int, n: int) -> list[_KeyFrame]:
     if not keys:
         return []
     wanted = [total * i // n for i in range(n)]
+    # Videos with few key frames give the same one several times; each counts once.
     at = np.searchsorted([key.position for key in keys], wanted, side="right") - 1
     return [keys[i] for i in np.unique(at.clip(min=0))]
 
