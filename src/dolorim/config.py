@@ -100,6 +100,9 @@ class DataConfig:
     animal_pattern: str = r"(?<![A-Za-z0-9.])\d+(?:\.\d+)?[MFmf](?![A-Za-z0-9])"
     """Without such a table: the pattern of an animal's name in a file name (267M). A video whose
     name has none counts as an animal of its own."""
+    label_origin: Literal["video", "start"] = "video"
+    """What labels count from: the first frame of the video, or the start that the table of
+    recordings gives (start_s or start_frame)."""
     trial_layout: Literal["auto", "fixed", "cumulative"] = "auto"
     """Where trial k lies in its video. fixed: at (k-1)*trial_length; cumulative: directly after the
     previous trial."""

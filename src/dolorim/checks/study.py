@@ -12,6 +12,7 @@ import numpy as np
 
 from dolorim.checks.rates import check_rates
 from dolorim.checks.recordings import Row
+from dolorim.checks.times import check_sessions, check_starts
 from dolorim.config import DataConfig
 from dolorim.core.findings import Finding
 from dolorim.core.wording import counted
@@ -67,6 +68,8 @@ def check_study(
         *check_classes(counts, len(animals), gap_candidate(ethogram), gaps_are_open),
         *check_animals(rows),
         *check_rates(rows, config.run_rate_hz),
+        *check_starts(rows),
+        *check_sessions(rows),
         *check_views(rows),
         *check_duplicates(row.source.video for row in rows if row.source.video),
         *check_duplicates(row.source.pose for row in rows if row.source.pose),

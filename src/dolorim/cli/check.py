@@ -25,6 +25,7 @@ _READ = settings_flags(
     *STUDY_FILES,
     *LABEL_FILES,
     *LABEL_TIMES,
+    "label_origin",
     *POSES,
     "rate_hz",
     "run_rate_hz",

@@ -13,7 +13,7 @@ from dolorim.cli.common import check_targets, parse, report_failures, set_verbos
 from dolorim.cli.settings import Settings, settings_flags
 from dolorim.config import LABEL_FILES, LABEL_TIMES
 
-_READ = settings_flags("videos", *LABEL_FILES, *LABEL_TIMES)
+_READ = settings_flags("videos", "label_origin", *LABEL_FILES, *LABEL_TIMES)
 
 
 @dataclass(frozen=True)

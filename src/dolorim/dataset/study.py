@@ -50,6 +50,7 @@ from dolorim.files.recordings import (
     name_recordings,
     recorded,
 )
+from dolorim.files.start_times import start_of
 from dolorim.files.subjects import Subject
 from dolorim.labels.ethogram import UNLABELED, Ethogram
 from dolorim.labels.ethogram_file import given_ethogram, read_ethogram
@@ -122,7 +123,14 @@ class Study:
         `sizes` of its pictures, frames of another shape than the first one lose their labels, as
         they show another view. The placement holds what `place_labels` noticed.
         """
-        placement = place_labels(source.labels, time_s, config, self.ethogram, promised)
+        start = None
+        if config.label_origin == "start":
+            start = start_of(source.columns, source.file)
+        skipped = 0 if start is None else start.in_frames(time_s)
+        left = None if promised is None else max(promised - skipped, 0)
+        placement = place_labels(source.labels, time_s[skipped:], config, self.ethogram, left)
+        if skipped:
+            placement = placement.later(skipped)
         other = of_other_shape(sizes, len(time_s))
         if other.any():
             labels = np.where(other, UNLABELED, placement.labels).astype(np.int16)

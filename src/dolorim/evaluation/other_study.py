@@ -19,6 +19,7 @@ _ABOUT_ONE_STUDY = (
     "label_stream",
     "label_observation",
     "label_counts_from",
+    "label_origin",
     "label_step",
 )
 

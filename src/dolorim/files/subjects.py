@@ -64,6 +64,11 @@ class Subject:
     stream: str = ""
     columns: dict[str, str] = field(default_factory=dict)
 
+    def further_columns(self) -> dict[str, str]:
+        """Further cells by `column_key` of their header: `Treated side` is `treated_side`."""
+        by_key = {column_key(header): value for header, value in self.columns.items()}
+        return {key: value for key, value in by_key.items() if key not in ("animal", "group")}
+
 
 @dataclass(frozen=True)
 class SubjectTable:

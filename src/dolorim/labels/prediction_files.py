@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dolorim.core.clock import edges_of
 from dolorim.core.errors import UserError
 from dolorim.files.structured import read_json
 from dolorim.files.tables import read_rows, read_table, write_table, write_text
@@ -199,6 +200,18 @@ def read_bouts(folder: Path, stem: str) -> PredictedBouts:
         raise UserError(
             f"{path}: not a table of bouts as predict writes it ({error}); {_PREDICT_AGAIN}"
         ) from None
+
+
+def predicted_edges_s(folder: Path, stem: str) -> np.ndarray:
+    """When the frames of a video begin and the last one ends `(frames + 1,)`, from its frames.
+
+    Without them, at the rate that the metadata state. Raises `UserError`.
+    """
+    frames = folder / f"{stem}{PREDICTIONS}"
+    if frames.exists():
+        return edges_of(read_predictions(frames).time_s)
+    meta = read_meta(meta_path(folder, stem))
+    return np.arange(int(meta["n_frames"]) + 1) / float(meta["fps"])
 
 
 def _read_bout_table(path: Path, meta: Mapping[str, Any]) -> PredictedBouts:

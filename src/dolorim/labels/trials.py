@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +75,12 @@ class Placement:
     skipped: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     lists_bouts: bool = False
+
+    def later(self, n_frames: int) -> Placement:
+        """The same, `n_frames` later in a longer video."""
+        before = np.full(n_frames, UNLABELED, np.int16)
+        trials = tuple(Trial(t.number, t.start + n_frames, t.stop + n_frames) for t in self.trials)
+        return replace(self, labels=np.concatenate((before, self.labels)), trials=trials)
 
     @property
     def open_share(self) -> float:

@@ -20,7 +20,6 @@ from dolorim.files.subjects import (
     Subject,
     SubjectTable,
     animal_of,
-    column_key,
     example,
     read_subjects,
 )
@@ -31,6 +30,7 @@ from dolorim.labels.gaps import warn_of_gaps
 from dolorim.labels.label_folder import label_paths, names_of
 from dolorim.reporting.observations import Observations, ObservedRecording, order_groups
 from dolorim.reporting.study_labels import Pieces, label_pieces, predicted_pieces, predicted_stems
+from dolorim.reporting.timing import observe
 
 _LATEST_STIMULUS_S = 1e7  # four months: a larger number is no time in a recording
 
@@ -58,9 +58,12 @@ def read_observations(
     control: str | None = None,
     labels: DataConfig | None = None,
     times_of: Callable[[Path], np.ndarray] | None = None,
+    factors: Sequence[str] = (),
 ) -> Observations:
     """Read all recordings of a folder and who is in which group.
 
+    Pieces of a session are joined, and time 0 is the start that the table gives (`observe`). A
+    column `session` among the `factors` says when an animal was measured, and joins nothing.
     A file that cannot be read is among the failures. `labels` says how label files are read, as in
     `train`; where it names videos, `times_of` gives the timestamps of their frames. Raises
     `UserError` where nothing is left to report on.
@@ -79,12 +82,16 @@ def read_observations(
     else:
         config = labels or DataConfig(classes=classes)
         files = _label_files(folder, table, config, given_ethogram(classes), rate_hz, times_of)
-    recordings = _recordings(files)
+    from_start = labels is not None and labels.label_origin == "start" and not stems
+    recordings, timing = observe(
+        files.read.pieces, files.subjects, table, from_start, joins="session" not in factors
+    )
     if not recordings:
         reason = _why_none(table, files)
         raise UserError(f"{folder}: no recording here that {groups} names{reason}")
     findings = [
         *files.read.findings,
+        *timing,
         *_merged(files.merging),
         *_left_out(files.absent, groups.name),
         *_unused(table, files.subjects.values(), folder.name),
@@ -92,7 +99,7 @@ def read_observations(
     return Observations(
         files.classes,
         _groups_in(recordings, table, control),
-        recordings,
+        tuple(recordings),
         tuple(findings),
         tuple(files.read.failures),
         files.merging,
@@ -110,25 +117,6 @@ def _groups_in(
     if control is not None and control not in order:
         raise UserError(f"--control {control}: no such group; there are {', '.join(order)}")
     return order_groups(order, control)
-
-
-def _recordings(files: _Files) -> tuple[ObservedRecording, ...]:
-    recordings = []
-    for piece in files.read.pieces:
-        subject = files.subjects[piece.video]
-        recording = ObservedRecording(
-            piece.video,
-            subject.animal,
-            subject.group,
-            piece.start_s,
-            piece.stop_s,
-            piece.labels,
-            piece.length_s,
-            piece.trial,
-            _columns_of(subject),
-        )
-        recordings.append(recording)
-    return tuple(recordings)
 
 
 def _why_none(table: SubjectTable, files: _Files) -> str:
@@ -300,12 +288,6 @@ def _subjects_of(table: SubjectTable, videos: Sequence[str]) -> dict[str, Subjec
         video: dataclasses.replace(subject, animal=spelled[subject.animal])
         for video, subject in subjects.items()
     }
-
-
-def _columns_of(subject: Subject) -> dict[str, str]:
-    """Further columns of the table of groups, by `column_key`: `Treated side` is `treated_side`."""
-    by_key = {column_key(header): value for header, value in subject.columns.items()}
-    return {key: value for key, value in by_key.items() if key not in ("animal", "group")}
 
 
 def _merged(note: str) -> list[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from dolorim.labels.label_files import LabelFile
 from dolorim.labels.label_folder import are_trials, frame_grid_of, read_label_files
 from dolorim.labels.placing import count_without_video, place_labels
 from dolorim.labels.predicted_files import BOUTS, PREDICTIONS
-from dolorim.labels.prediction_files import read_bouts
+from dolorim.labels.prediction_files import predicted_edges_s, read_bouts
 
 # Bouts in seconds need no frames: without a known rate, they are put on a grid of milliseconds.
 _MILLISECONDS_HZ = 1000.0
@@ -29,7 +30,8 @@ _MILLISECONDS_HZ = 1000.0
 class Piece:
     """A recording, or one trial of it, which lasts `length_s`.
 
-    The arrays are `(bouts,)`, in seconds from its beginning.
+    The arrays are `(bouts,)`, in seconds from its beginning. `edges_s` gives the times at which its
+    frames begin, with the end of the last one `(frames + 1,)`.
     """
 
     file: Path
@@ -39,6 +41,7 @@ class Piece:
     stop_s: np.ndarray
     labels: np.ndarray
     length_s: float
+    edges_s: Callable[[], np.ndarray]
 
 
 @dataclass
@@ -84,7 +87,10 @@ def predicted_pieces(folder: Path, stems: Sequence[str]) -> tuple[Pieces, tuple[
         except UserError as error:
             read.failures.append((path, str(error)))
             continue
-        piece = Piece(path, stem, "", bouts.start_s, bouts.stop_s, bouts.labels, bouts.length_s)
+        edges_s = partial(predicted_edges_s, folder, stem)
+        piece = Piece(
+            path, stem, "", bouts.start_s, bouts.stop_s, bouts.labels, bouts.length_s, edges_s
+        )
         read.pieces.append(piece)
     return read, classes
 
@@ -191,7 +197,9 @@ def _piece(path: Path, name: str, trial: str, labels: np.ndarray, edges_s: np.nd
     edges_s = edges_s - edges_s[0]
     start_s, stop_s = edges_s[starts[labeled]], edges_s[stops[labeled]]
     bouts = values[labeled].astype(np.int64)
-    return Piece(path, name, trial, start_s, stop_s, bouts, float(edges_s[len(labels)]))
+    length_s = float(edges_s[len(labels)])
+    known_s = edges_s[: len(labels) + 1]
+    return Piece(path, name, trial, start_s, stop_s, bouts, length_s, lambda: known_s)
 
 
 def _no_rate(path: Path) -> UserError:

@@ -26,6 +26,7 @@ from dolorim.reporting.study_figures import draw_study
 from dolorim.reporting.study_page import write_study_page
 from dolorim.reporting.study_results import StudyResults
 from dolorim.reporting.summary_text import repeated_recordings, summary_sentences
+from dolorim.reporting.timing import check_starts
 from dolorim.reporting.trust import Trust, read_agreement, read_trust
 
 
@@ -40,6 +41,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     second_factor = None
     if options.second_factor:
         second_factor = column_key(options.second_factor)
+    factors = [factor for factor in (assay.within, second_factor) if factor]
     observed = read_observations(
         options.predictions,
         options.groups,
@@ -48,11 +50,11 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         options.control,
         options.labels,
         options.times_of,
+        factors,
     )
     # Everything that a user may have to change is read before anything is computed or written.
     trust, raters = _read_scores(options, observed.classes)
     observations = _place(observed, assay, options.stimuli)
-    factors = [factor for factor in (assay.within, second_factor) if factor]
     for factor in factors:
         between_animals = factor == second_factor
         check_factor(options.groups, observations, factor, between_animals=between_animals)
@@ -63,6 +65,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         *check_animals(observations),
         *repeated_recordings(observations, assay, tables["recordings"], pain),
         *find_stretches(observations, assay)[1],
+        *check_starts(observations, assay),
     ]
     observations = dataclasses.replace(observations, findings=tuple(findings))
     # The indicator and movement are asked about first; all other tests are exploration.
