@@ -19,7 +19,7 @@ from scipy import stats
 from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.common import RESULTS, machine
-from benchmarks.group_intervals import coverage_of_groups
+from benchmarks.group_intervals import bootstrap_intervals, coverage_of_groups
 from dolorim.inference.conformal import abstain, calibrate_conformal
 from dolorim.metrics.frames import Figures, frame_figures
 from dolorim.metrics.intervals import Sums, intervals_of, whole_and_without
@@ -209,11 +209,20 @@ def of_groups() -> dict[str, object]:
     return {"studies": GROUP_STUDIES, "rows": coverage_of_groups(GROUP_STUDIES)}
 
 
+def of_bootstraps() -> dict[str, object]:
+    return {"studies": STUDIES, "rows": coverage_of_groups(STUDIES, bootstrap_intervals)}
+
+
 def of_sets() -> dict[str, object]:
     return {"studies": STUDIES, "rows": coverage_of_sets(population()[:600])}
 
 
-PARTS = {"groups": of_groups, "intervals": of_intervals, "conformal": of_sets}
+PARTS = {
+    "groups": of_groups,
+    "bootstraps": of_bootstraps,
+    "intervals": of_intervals,
+    "conformal": of_sets,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -225,8 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in given.part:
         kept[name] = {**machine(), **PARTS[name]()}
         RESULT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-        for row in kept[name]["rows"]:
-            print(row)
+        print(f"{name}: {len(kept[name]['rows'])} rows", flush=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from dolorim.metrics.intervals import (
 from dolorim.reporting.effect_sizes import effects
 from dolorim.reporting.readouts import measure
 
-RESAMPLES, POPULATION = 500, 1000
+Methods = Callable[[np.ndarray, np.ndarray, np.random.Generator], dict[tuple[str, str], Interval]]
+RESAMPLES, POPULATION = 1000, 1000
 SIZES = (3, 4, 5, 6, 8, 12)
 BEHAVIORS = {"licking": 1, "walking": 2}
 TREATED = 2.5  # times as often as the control
@@ -92,31 +93,39 @@ def mover(a: np.ndarray, b: np.ndarray, one: Interval, two: Interval) -> Interva
     return float(difference - below), float(difference + above)
 
 
-def intervals(
+def bootstrap_intervals(
     a: np.ndarray, b: np.ndarray, rng: np.random.Generator
 ) -> dict[tuple[str, str], Interval]:
-    """Of the mean of `a`, and of the difference `b - a`, by method."""
+    """Of the mean of `a`, and of the difference `b - a`, by kinds of bootstrap."""
     (one, one_sq), (two, two_sq) = resampled(a, rng), resampled(b, rng)
     squares = np.array([x.var(ddof=1) / len(x) for x in (a, b)])
     point, difference = a.mean(), b.mean() - a.mean()
     influence = np.concatenate([-(a - a.mean()) / len(a), (b - b.mean()) / len(b)])
-    effect = effects(a, b, PERCENT)
-    with np.errstate(all="ignore"):
-        student = stats.t.interval(0.95, len(a) - 1, point, np.sqrt(squares[0]))
-        welch = stats.ttest_ind(b, a, equal_var=False).confidence_interval()
     return {
         ("mean", "percentile"): tuple(np.quantile(one, [0.025, 0.975])),
         ("mean", "BCa"): bca(one, point, a - a.mean()),
         ("mean", "studentized"): studentized(one, one_sq, point, np.sqrt(squares[0])),
-        ("mean", "Student's t"): student,
-        ("mean", JACKKNIFE["mean"]): jackknife(a),
-        ("mean", HALL["mean"]): hall(a),
-        ("mean", OURS["mean"]): mean_interval(a, PERCENT),
         ("difference", "percentile"): tuple(np.quantile(two - one, [0.025, 0.975])),
         ("difference", "BCa"): bca(two - one, difference, influence),
         ("difference", "studentized"): studentized(
             two - one, one_sq + two_sq, difference, np.sqrt(squares.sum())
         ),
+    }
+
+
+def intervals(
+    a: np.ndarray, b: np.ndarray, rng: np.random.Generator
+) -> dict[tuple[str, str], Interval]:
+    """Of the mean of `a`, of the difference `b - a`, and of effect sizes, without resampling."""
+    effect = effects(a, b, PERCENT)
+    with np.errstate(all="ignore"):
+        student = stats.t.interval(0.95, len(a) - 1, a.mean(), stats.sem(a))
+        welch = stats.ttest_ind(b, a, equal_var=False).confidence_interval()
+    return {
+        ("mean", "Student's t"): student,
+        ("mean", JACKKNIFE["mean"]): jackknife(a),
+        ("mean", HALL["mean"]): hall(a),
+        ("mean", OURS["mean"]): mean_interval(a, PERCENT),
         ("difference", "Welch's t"): tuple(welch),
         ("difference", JACKKNIFE["difference"]): mover(a, b, jackknife(a), jackknife(b)),
         ("difference", HALL["difference"]): mover(a, b, hall(a), hall(b)),
@@ -137,7 +146,9 @@ def truths(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
     }
 
 
-def coverage_of_groups(studies: int, say: Callable[[str], None] = print) -> list[dict[str, object]]:
+def coverage_of_groups(
+    studies: int, methods: Methods = intervals, say: Callable[[str], None] = print
+) -> list[dict[str, object]]:
     """By behavior, animals per group, figure and method: the share of intervals that hold the
     truth."""
     rng = np.random.default_rng(0)
@@ -151,7 +162,7 @@ def coverage_of_groups(studies: int, say: Callable[[str], None] = print) -> list
             inside: dict[tuple[str, str], list[tuple[bool, float]]] = {}
             for _ in range(studies):
                 one, two = a[rng.integers(len(a), size=n)], b[rng.integers(len(b), size=n)]
-                for key, (low, high) in intervals(one, two, rng).items():
+                for key, (low, high) in methods(one, two, rng).items():
                     if not np.isnan([low, high]).any():
                         held = low <= truth[key[0]] <= high
                         inside.setdefault(key, []).append((held, high - low))

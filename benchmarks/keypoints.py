@@ -1,7 +1,8 @@
 """Keypoints found in the picture alone, in pixels, on real videos: contiguous blocks of frames are
 held out.
 
-python -m benchmarks.keypoints [--steps 500] [--seed 0] [--data DIR] [--accelerator auto] [--jobs 1]
+python -m benchmarks.keypoints [--recipe turned] [--steps 500] [--seed 0] [--work DIR] [--jobs 1]
+python -m benchmarks.keypoints --choose --task openfield --recipe turned
 
 `openfield_keypoints`: learn from 80 % of a video, by the points that DeepLabCut has found there,
 and score on the rest, in blocks; and score on 116 frames of *another* video that a human has
@@ -9,8 +10,9 @@ labelled: none of that video seen, and with the first 80 % of them learned from 
 `bottomview_pose`: the same by blocks, after its pose has been moved by two frames. No label file is
 needed: `dolorim train multitask` then learns keypoints alone. The crop follows the animal that is
 found in the picture, not the pose, so that it cannot tell where the points are. Training shifts,
-scales and mirrors it, but does not turn it: the videos show the animal in all directions. The flags
-are those that version 0.1.0 was measured with.
+scales and mirrors it; the recipe *turned* turns it, too. With `--choose`, nothing but the held-out
+blocks of the learned video is scored, also turned and in other light, and nothing is written: a
+recipe is chosen by these, and the frames of the other mouse are asked once.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.common import RESULTS, epochs_of, machine, real_data, trained
+from benchmarks.keypoint_changes import under_changes
 from dolorim.config import DataConfig
 from dolorim.dataset.extract import extract
 from dolorim.dataset.labelled_recording import LabelledRecording, crop_points, video_points
@@ -52,14 +55,19 @@ BLOCKS, HELD_OUT = 10, (2, 7)  # of each video: two blocks amid the others
 GAP = 8
 STILL = 30  # frames that a labelled frame is shown for, so that the crop comes to rest on it
 LEARNED_STILLS = 93  # of 116, the first
-FLAGS = (
-    "--pose none --temporal none --clip_length 8 --train_T 8 --image_size 128 "
-    "--convolution_dropout 0 "
-    "--appearance_dropout 0 --aug_invert 0 --aug_rotate 0 --lr 3e-3 --batch_size 4 --ema_decay "
-    "0.98 "
-    "--test_animals held_out --val_animals none"
+_SHARED = (
+    "--pose none --temporal none --train_T 8 --batch_size 4 --lr 3e-3 --ema_decay 0.98 "
+    "--convolution_dropout 0 --appearance_dropout 0 --aug_invert 0 "
+    "--test_animals held_out --val_animals none "
 )
+RECIPES = {
+    "0.1.0": f"{_SHARED}--clip_length 8 --image_size 128 --aug_rotate 0",
+    "turned": f"{_SHARED}--clip_length 3 --image_size 96 --aug_rotate 1",
+}
 FRAMES_PER_STEP = 8 * 4  # train_T times batch_size: as many frames make an epoch's steps
+
+
+Rows = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -74,49 +82,67 @@ class Task:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=500, help="training steps of one run")
+    parser.add_argument("--recipe", choices=RECIPES, default="0.1.0", help="flags of training")
+    parser.add_argument(
+        "--choose", action="store_true", help="score held-out blocks alone, under changes"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--data", type=Path, default=None, help="the folder of public recordings")
     parser.add_argument(
-        "--task", action="append", default=None, help="these alone: openfield, bottomview"
+        "--task",
+        action="append",
+        default=None,
+        help="these alone: openfield, openfield and stills, bottomview",
     )
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--work", type=Path, default=None, help="folder that is kept")
     given = parser.parse_args([] if arguments is None else arguments)
     given.work = given.work or Path(tempfile.mkdtemp(prefix="keypoints-"))
     be_quiet(True)
-    openfield, bottomview = (
-        (given.data / n if given.data else real_data(n))
-        for n in ("openfield_keypoints", "bottomview_pose")
-    )
-    video, pose = next(openfield.glob("*.mp4")), next(openfield.glob("*DLC*.csv"))
-    plain = blocks_of(given.work / "openfield", video, pose)
-    more = replace(plain, name="openfield and stills", folder=given.work / "openfield and stills")
-    if not more.folder.exists():
-        shutil.copytree(plain.folder, more.folder)
-    video, pose = next(bottomview.glob("*.mp4")), next(bottomview.glob("*DLC*.csv"))
-    tasks = [plain, more, blocks_of(given.work / "bottomview", video, pose, lag=2)]
-    stills = openfield / "labeled-data" / "m4s1"
-    shown = show_stills(given.work / "stills", "stills", stills, slice(None))
-    show_stills(tasks[1].folder, "learned_stills", stills, slice(LEARNED_STILLS))
-    tasks = [t for t in tasks if not given.task or t.name in given.task]
+    tasks = tasks_of(given)
     with ThreadPoolExecutor(given.jobs) as pool:
         runs = list(pool.map(lambda t: train(t, given), tasks))
-    rows: dict[str, dict[str, float]] = {}
+    if given.choose:
+        for task, run in zip(tasks, runs, strict=True):
+            print(task.name, json.dumps(under_changes(run), indent=1))
+        return
+    rows: Rows = {}
     for task, run in zip(tasks, runs, strict=True):
         rows[f"{task.name}: held-out blocks, against DeepLabCut"] = against_tracker(run)
     for task, run in zip(tasks, runs, strict=True):
-        if "openfield" not in task.name:
-            continue
-        first = LEARNED_STILLS if "stills" in task.name else 0
-        truth = human_points(stills, run.read_skeleton().keypoints)
-        rows[f"{task.name}: {len(truth) - first} frames of another video, against a human"] = (
-            against_human(run, shown, truth, first)
-        )
-        if not first:
-            late = against_human(run, shown, truth, LEARNED_STILLS)
-            rows[f"{task.name}: the last {len(truth) - LEARNED_STILLS} of these"] = late
+        if "openfield" in task.name:
+            rows |= against_human(task, run, given)
     write(rows, tasks, given)
+
+
+def data_of(given: argparse.Namespace, name: str) -> Path:
+    return given.data / name if given.data else real_data(name)
+
+
+def human_stills(given: argparse.Namespace) -> Path:
+    return data_of(given, "openfield_keypoints") / "labeled-data" / "m4s1"
+
+
+def tasks_of(given: argparse.Namespace) -> list[Task]:
+    """The tasks that were asked for, their films made."""
+    names = given.task or ["openfield", "openfield and stills", "bottomview"]
+    tasks = []
+    if any("openfield" in name for name in names):
+        folder = data_of(given, "openfield_keypoints")
+        video, pose = next(folder.glob("*.mp4")), next(folder.glob("*DLC*.csv"))
+        tasks.append(blocks_of(given.work / "openfield", video, pose))
+    if "openfield and stills" in names:
+        more = replace(tasks[0], name="openfield and stills", folder=given.work / "and stills")
+        if not more.folder.exists():
+            shutil.copytree(tasks[0].folder, more.folder)
+        show_stills(more.folder, "learned_stills", human_stills(given), slice(LEARNED_STILLS))
+        tasks.append(more)
+    if "bottomview" in names:
+        folder = data_of(given, "bottomview_pose")
+        video, pose = next(folder.glob("*.mp4")), next(folder.glob("*DLC*.csv"))
+        tasks.append(blocks_of(given.work / "bottomview", video, pose, lag=2))
+    return [task for task in tasks if task.name in names]
 
 
 def blocks_of(folder: Path, video: Path, pose: Path, lag: int = 0) -> Task:
@@ -204,7 +230,7 @@ def epochs_for(task: Task, steps: int) -> int:
 
 def train(task: Task, given: argparse.Namespace) -> RunFolder:
     epochs = epochs_for(task, given.steps)
-    command = ["multitask", *FLAGS.split()]
+    command = ["multitask", *RECIPES[given.recipe].split()]
     command += ["--videos", str(task.folder), "--recordings", str(task.folder / "recordings.csv")]
     command += ["--cache", str(given.work / "cache")]
     command += [
@@ -216,7 +242,8 @@ def train(task: Task, given: argparse.Namespace) -> RunFolder:
         str(given.seed),
     ]
     command += ["--accelerator", given.accelerator]
-    run = trained(given.work / "runs" / task.name.replace(" ", "_"), command)
+    name = f"{task.name} {given.recipe} {given.steps}".replace(" ", "_")
+    run = trained(given.work / "runs" / name, command)
     print(
         f"{task.name}: {run.read_json('metrics.json')['test']['keypoints']}",
         file=sys.stderr,
@@ -261,49 +288,59 @@ def mean_places(labelled: Sequence[LabelledRecording]) -> np.ndarray:
     return np.nanmean(np.concatenate([places(f) for f in labelled]), 0)
 
 
-def against_human(run: RunFolder, film: Path, truth: np.ndarray, first: int) -> dict[str, float]:
-    """Distances from a human's points on stills from the `first` on."""
-    config = run.read_config()
+def against_human(task: Task, run: RunFolder, given: argparse.Namespace) -> Rows:
+    """Distances from a human's points on stills of another mouse."""
+    config, stills = run.read_config(), human_stills(given)
+    film = show_stills(given.work / "stills", "stills", stills, slice(None))
     cached, failures = extract({film: None}, config.data)
     assert not failures
     video = cached[film]
     empty = Recording(film.stem, "", np.full(video.n_frames, UNLABELED, np.int16), file=film)
     decided = predictor_of(run, keypoints=True)(LabelledRecording(empty, video))
     assert decided.keypoints is not None
-    middle = slice(STILL // 2 + first * STILL, None, STILL)
+    middle = slice(STILL // 2, None, STILL)
     where = (video.centers[middle], video.angles_rad[middle], video.side_px)
-    true = crop_points(truth[first:], *where)
-    inside = (np.abs(true) <= 1).all(-1)
-    found = np.where(
-        inside,
-        np.hypot(
-            *np.moveaxis(video_points(decided.keypoints[middle], *where) - truth[first:], -1, 0)
-        ),
-        np.nan,
+    names = run.read_skeleton().keypoints
+    truth = human_points(stills, names)
+    inside = (np.abs(crop_points(truth, *where)) <= 1).all(-1)
+    off = video_points(decided.keypoints[middle], *where) - truth
+    mean = np.broadcast_to(mean_places(load_dataset(config).part(["learned"])), truth.shape)
+    off_mean = video_points(mean, *where) - truth
+    distances, constant = (
+        np.where(inside, np.hypot(*np.moveaxis(apart, -1, 0)), np.nan) for apart in (off, off_mean)
     )
-    mean = np.broadcast_to(mean_places(load_dataset(config).part(["learned"])), true.shape)
-    constant = np.hypot(*np.moveaxis(video_points(mean, *where) - truth[first:], -1, 0))
+
+    def row(first: int) -> dict[str, float]:
+        known, px = inside[first:], distances[first:]
+        return {
+            "points": int(known.sum()),
+            "outside": int((~np.isnan(truth[first:, :, 0]) & ~known).sum()),
+            "mean_px": float(np.nanmean(px)), "median_px": float(np.nanmedian(px)),
+            "body_lengths": float(np.nanmean(px)) / task.body_length_px,
+            "constant_px": float(np.nanmean(constant[first:])), "side_px": video.side_px,
+            **{f"{name}_px": float(np.nanmean(px[:, i])) for i, name in enumerate(names)},
+        }  # fmt: skip
+
+    last = len(truth) - LEARNED_STILLS
+    if "stills" in task.name:
+        name = f"{task.name}: {last} frames of another video, against a human"
+        return {name: row(LEARNED_STILLS)}
     return {
-        "points": int(inside.sum()), "outside": int((~np.isnan(truth[first:, :,
-        0]) & ~inside).sum()),
-        "mean_px": float(np.nanmean(found)), "median_px": float(np.nanmedian(found)),
-        "body_lengths": float(np.nanmean(found)) / (config.data.body_length_px or 1.0),
-        "constant_px": float(np.nanmean(constant[inside])), "side_px": video.side_px,
-        **{f"{name}_px": float(np.nanmean(found[:, i])) for i,
-        name in enumerate(run.read_skeleton().keypoints)},
-    }  # fmt: skip
+        f"{task.name}: {len(truth)} frames of another video, against a human": row(0),
+        f"{task.name}: the last {last} of these": row(LEARNED_STILLS),
+    }
 
 
-def write(
-    rows: dict[str, dict[str, float]], tasks: Sequence[Task], given: argparse.Namespace
-) -> None:
-    command = f"python -m benchmarks.keypoints --steps {given.steps} --seed {given.seed}"
+def write(rows: Rows, tasks: Sequence[Task], given: argparse.Namespace) -> None:
+    flags = RECIPES[given.recipe]
+    command = f"python -m benchmarks.keypoints --recipe {given.recipe} --steps {given.steps}"
+    command += f" --seed {given.seed}"
     command += f" --jobs {given.jobs} --accelerator {given.accelerator}"
-    about: dict[str, Any] = {**machine(), "command": command, "flags": FLAGS}
+    about: dict[str, Any] = {**machine(), "command": command, "flags": flags}
     about["body_px"] = {t.name: t.body_length_px for t in tasks}
     text = [
         "# Keypoints in real pictures", "", f"`{command}`; {machine()}", "",
-        f"`dolorim train multitask` without label files, `{FLAGS}`. The 3D CNN (light) and the "
+        f"`dolorim train multitask` without label files, `{flags}`. The 3D CNN (light) and the "
         "spatial head see the "
         "picture alone, in a crop that follows the animal found in the picture. Distances in "
         "pixels of the video, on "

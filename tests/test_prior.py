@@ -156,3 +156,12 @@ def test_metrics_say_how_much_time_the_probabilities_promise() -> None:
     assert found["rest"]["expected_over_true"] == pytest.approx(2 / 3)
     absent = summarize([Scored("a", truth * 0, p.argmax(1), p)], ["rest", "lick"])["per_class"]
     assert absent["lick"]["expected_over_true"] is None
+
+
+def test_probabilities_in_files_need_no_prior_again_before_they_are_decoded() -> None:
+    raw = np.random.default_rng(0).dirichlet(np.ones(3), 200)
+    prior, shortest = (2.0, 0.2, 0.8), (0.2,) * 3
+    written = Decoder(prior=prior).calibrated(raw)
+    labels = Decoder("viterbi", min_duration_s=shortest).decode(written, 30.0)
+    at_once = Decoder("viterbi", min_duration_s=shortest, prior=prior).decode(raw, 30.0)
+    assert (labels == at_once).all()
