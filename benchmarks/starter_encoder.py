@@ -41,7 +41,7 @@ _LENGTH_PX, _ROOM_PX = 100.0, 500  # of the animal and its room, before the came
 _REACH = 4
 _USED = (-4, -2, -1, 0, 1, 2, 4)  # frames that motion maps compare
 _AUGMENT = AugmentConfig(
-    aug_shift=0.1, aug_scale=0.25, aug_flip=0.0, aug_invert=0.3, aug_noise=0.02, aug_contrast=0.5
+    aug_shift=0.1, aug_scale=0.25, aug_flip=0.0, aug_invert=0.3, aug_noise=0.0, aug_contrast=0.5
 )
 _CALIBRATION = 10  # batches
 

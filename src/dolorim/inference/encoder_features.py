@@ -1,19 +1,15 @@
-"""Features of an encoder for every frame of a recording, in constant memory or kept on disk."""
+"""Features of an encoder for every frame of a video, in constant memory."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 
-from dolorim.core.errors import UserError
 from dolorim.inference.encoder_folder import Encoder
 from dolorim.inference.hardware import pick_device
-from dolorim.inference.streaming import blocks_of
-from dolorim.models.frame_encoder import seen_window
-from dolorim.video.cache import CachedVideo, alone_with, feature_file
+from dolorim.models.frame_encoder import WindowEncoder
 from dolorim.video.crop import Crops
 
 _CHUNK = 64  # frames that are encoded at a time
@@ -28,35 +24,11 @@ def encoder_features(
     The first and the last frame are repeated, so that each frame has the context it needs.
     """
     device = pick_device(accelerator)
-    network = encoder.network.to(device).eval()
-    for stretch in _stretches(blocks, network.reach):
-        frames = torch.from_numpy(stretch).to(device).float()[None] / 255
+    network = WindowEncoder(encoder.network, crop_scale).to(device).eval()
+    for stretch in _stretches(blocks, network.before):
+        frames = torch.from_numpy(stretch).to(device).float()[None, None] / 255
         with torch.inference_mode():
-            yield network(seen_window(frames, crop_scale))[0].float().cpu().numpy()
-
-
-def stored_encoder_features(
-    encoder: Encoder, video: CachedVideo, crop_scale: float, accelerator: str = "cpu"
-) -> np.ndarray:
-    """Features `(time, width)` float16 of a cached video, computed once and kept beside its frames.
-
-    Raises `UserError` if they cannot be written.
-    """
-    path = feature_file(video, f"{encoder.key}-{crop_scale:g}")
-    try:
-        # Another process may be computing the same; the file appears when it is complete.
-        with contextlib.nullcontext() if path.exists() else alone_with(path):
-            if not path.exists():
-                parts = encoder_features(encoder, blocks_of(video), crop_scale, accelerator)
-                part = path.with_suffix(".part.npy")
-                np.save(part, np.concatenate([features.astype(np.float16) for features in parts]))
-                part.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"cannot be written ({error.strerror})", where=path, remedy="choose another --cache DIR"
-        ) from None
-    features: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    return features
+            yield network(frames, halo=True)[0].float().cpu().numpy()
 
 
 def _stretches(blocks: Iterable[Crops], reach: int) -> Iterator[np.ndarray]:

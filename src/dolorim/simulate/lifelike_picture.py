@@ -48,7 +48,7 @@ def draw_looks(mouse: Mouse, size_px: int, rng: np.random.Generator) -> Looks:
     """Draw the looks of one animal in a room of `size_px`, for a mouse of `length_px`."""
     coarse = ndimage.gaussian_filter(rng.normal(size=(2 * _TEXTURE, _TEXTURE)), rng.uniform(2, 5))
     fine = ndimage.gaussian_filter(rng.normal(size=(2 * _TEXTURE, _TEXTURE)), (1.5, 0.6))
-    fur = coarse / coarse.std() * rng.uniform(2, 14) + fine / fine.std() * rng.uniform(1, 7)
+    fur = coarse / coarse.std() * rng.uniform(1, 9) + fine / fine.std() * rng.uniform(0, 3)
     dark = rng.random() < 0.5
     coat = rng.uniform(25, 60) if dark else rng.uniform(60, 130)
     floor = rng.uniform(75, 170)
@@ -70,8 +70,8 @@ def draw_looks(mouse: Mouse, size_px: int, rng: np.random.Generator) -> Looks:
         reflection=rng.uniform(0, 0.35),
         foot=rng.uniform(0.8, 1.25),
         stance=rng.uniform(0.6, 1.1),
-        blur=rng.uniform(0, 0.9),
-        noise=rng.uniform(0.5, 5),
+        blur=rng.uniform(0.5, 1.3),
+        noise=rng.uniform(0, 1.2),
     )
 
 

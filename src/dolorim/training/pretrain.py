@@ -81,7 +81,7 @@ def pretrain_encoder(
             "holds a finished encoder", where=f"--out {out}", remedy="choose another folder"
         )
     before = None if options.continue_from is None else load_encoder_folder(options.continue_from)
-    cached, failures = _frames_of(videos, data)
+    cached, failures = frames_of(videos, data)
     for entry in cached:
         if entry.damage:
             warn(f"{entry.video}: {entry.damage}; the frames before that are used")
@@ -101,7 +101,7 @@ def pretrain_encoder(
     return encoder, failures
 
 
-def _frames_of(videos: Sequence[Path], data: DataConfig) -> tuple[list[CachedVideo], Failures]:
+def frames_of(videos: Sequence[Path], data: DataConfig) -> tuple[list[CachedVideo], Failures]:
     """The cached videos, and those that could not be read."""
     lengths = measure_body_lengths(dict.fromkeys(videos), data, crops=True, poses=False)
     cached, failures = extract(videos, data, usual_workers(), lengths)
