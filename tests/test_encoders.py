@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
 
+from dolorim.config import ModelConfig
 from dolorim.core.errors import UserError
+from dolorim.models.build import build_recognizer
 from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.heads import SpatialKeypointHead
 
@@ -157,3 +160,34 @@ def test_a_flat_heat_map_points_at_the_middle_of_the_crop() -> None:
     torch.testing.assert_close(
         head(torch.randn(1, 2, 10, 4, 6))[0], torch.zeros(1, 2, 6, 2), atol=1e-6, rtol=0
     )
+
+
+def test_four_turns_make_features_that_do_not_depend_on_quarter_turns() -> None:
+    torch.manual_seed(0)
+    frames = torch.rand(1, 1, 3, 32, 32)
+    turned = frames.rot90(1, (3, 4))
+    model = Vit2d(VIT, 32, turns=4).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(model(frames), model(turned), atol=1e-5, rtol=1e-4)
+        model.turns = 1
+        assert (model(frames) - model(turned)).abs().max() > 1e-3
+
+
+def test_maps_for_an_image_network_look_at_frames_around_and_not_at_brightness() -> None:
+    torch.manual_seed(0)
+    model = Vit2d(VIT, 32, sees="maps").eval()
+    frames = 0.1 + 0.4 * torch.rand(1, 1, 12, 32, 32)
+    with torch.no_grad():
+        whole = model(frames)
+        inner = model(frames, halo=True)
+        torch.testing.assert_close(whole[:, 4:8], inner)
+        # Nearly, because dark pixels are lifted before the logarithm.
+        brighter = model(2 * frames, halo=True)
+        assert (inner - brighter).abs().mean() < 0.2 * inner.std()
+        assert model.maps_of(frames[:, :, :9]).shape[:2] == (1, 1)
+
+
+@pytest.mark.parametrize("settings", [{"input": "maps"}, {"encoder_turns": 4}])
+def test_only_image_networks_see_maps_or_turned_pictures(settings: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="is for --visual vit_2d"):
+        build_recognizer(ModelConfig(**settings), 3)

@@ -181,6 +181,12 @@ class ModelConfig:
     videomae2_3d."""
     encoder_weights: str = "hub"
     """Its weights: hub (from the local hub cache, otherwise downloaded), a file, or random."""
+    input: Literal["picture", "maps"] = "picture"
+    """What vit_2d looks at: the picture, or maps of outline and motion, in which coats and light
+    look alike."""
+    encoder_turns: Literal[1, 4] = 1
+    """With 4, features of vit_2d are averaged over four turns of the picture, because an animal
+    seen from below has no upright orientation; takes four times as long."""
     freeze_backbone_epochs: int = -1
     """Epochs in which a pretrained network stays frozen; -1 for all, so that its features are
     computed only once (with --tasks action_only)."""

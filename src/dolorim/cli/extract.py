@@ -16,7 +16,8 @@ from dolorim.presets import PRESETS, with_settings
 
 # What the visual encoder is, and whether its features can be stored.
 _MODEL = ("visual", "encoder_name", "encoder_weights", "pose", "tasks", "freeze_backbone_epochs")
-_READ = settings_flags(*STUDY_FILES, *LABEL_FILES, *POSES, *CROPS, "cache", *_MODEL)
+_LOOKS = ("input", "encoder_turns")
+_READ = settings_flags(*STUDY_FILES, *LABEL_FILES, *POSES, *CROPS, "cache", *_MODEL, *_LOOKS)
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,10 @@ def _unlabelled(
 def encoder_key(encoder: Vit2d | VideoMae3d, config: Config) -> str:
     """A short hash of the encoder's weights and of what its features depend on beside them."""
     precision = pick_precision(config.train.precision, pick_device(config.train.accelerator))
-    what = [config.model.visual, config.data.image_size, precision, encoder.width]
+    model = config.model
+    what: list[object] = [model.visual, config.data.image_size, precision, encoder.width]
+    if (model.input, model.encoder_turns) != ("picture", 1):
+        what += [model.input, model.encoder_turns]
     digest = hashlib.sha256(json.dumps(what).encode())
     for name, tensor in encoder.state_dict().items():
         digest.update(name.encode())

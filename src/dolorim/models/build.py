@@ -99,6 +99,9 @@ def _refuse_keypoint_contradictions(config: ModelConfig, skeleton: Skeleton) -> 
 
 
 def _refuse_encoder_contradictions(config: ModelConfig) -> None:
+    if config.visual != "vit_2d" and (config.input == "maps" or config.encoder_turns > 1):
+        flag = "--input maps" if config.input == "maps" else "--encoder_turns 4"
+        raise UserError(f"{flag} is for --visual vit_2d; leave it out with {config.visual}")
     if not config.encoder:
         return
     if config.visual != "cnn3d":
@@ -145,7 +148,8 @@ def _visual_encoder(
 
             # Patch tokens are read at the keypoints only where there is a pose stream too.
             n_keypoints = len(skeleton.keypoints) if _has_both_streams(config) else 0
-            return Vit2d(config.encoder_name or DEFAULT, image_size, n_keypoints)
+            name = config.encoder_name or DEFAULT
+            return Vit2d(name, image_size, n_keypoints, config.input, config.encoder_turns)
         case "videomae2_3d":
             from dolorim.models.videomae import VideoMae3d
 

@@ -14,6 +14,7 @@ from torch import nn
 
 LAGS = (1, 2, 4)  # frames; a map of motion compares frames at this distance to either side
 _DARK = 16.0 / 255  # luma added before the logarithm, so that noise in the dark is no motion
+MOST_MOTION = 3.0  # largest value of a map of motion, in units of the contrast
 _QUIET = 0.08  # changes below this share of the contrast are noise
 _LEAST_CONTRAST = 0.05  # log units
 _MIDDLE = 0.4  # half sides; standard deviation of the weights around the middle of the crop
@@ -64,7 +65,7 @@ class MotionMaps(nn.Module):
 
         def visible(change: torch.Tensor) -> torch.Tensor:
             # In place, because these maps are the largest tensors of the network.
-            return (change.abs_().mul_(share) - _QUIET).clamp_(0, 3)
+            return (change.abs_().mul_(share) - _QUIET).clamp_(0, MOST_MOTION)
 
         motion = tuple(visible(at(lag) - at(-lag)) for lag in self.lags)
         if self.lags:

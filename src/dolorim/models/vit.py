@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dolorim.core.errors import UserError
+from dolorim.models.motion_maps import LAGS, MOST_MOTION, MotionMaps
 from dolorim.models.pretrained import Picture, Source, State, check_patches, load_strictly, one_line
 
 DEFAULT = "vit_small_patch14_dinov2.lvd142m"
@@ -28,14 +29,29 @@ class Vit2d(nn.Module):
     tokens; with `n_keypoints`, these are followed, for each keypoint, by the patch tokens
     interpolated at its `points` `(batch, time, keypoint, 2)`, and a 1. A missing keypoint (NaN)
     gives zeros and a 0. Nothing is learned here besides the network itself, so features of a frozen
-    network can be stored. No context is needed.
+    network can be stored.
+
+    With `sees="maps"`, the three colors are maps of outline, quick and slower motion, which need a
+    few frames of context; pictures need none. With four `turns`, pooled features are the mean over
+    the picture turned by 0, 90, 180 and 270 degrees: seen from below, an animal has no upright
+    orientation.
     """
 
-    before = after = map_before = map_after = 0
     net: Any  # timm's networks have attributes that nn.Module does not
 
-    def __init__(self, name: str = DEFAULT, img_size: int = 112, n_keypoints: int = 0) -> None:
+    def __init__(
+        self,
+        name: str = DEFAULT,
+        img_size: int = 112,
+        n_keypoints: int = 0,
+        sees: Literal["picture", "maps"] = "picture",
+        turns: Literal[1, 4] = 1,
+    ) -> None:
         super().__init__()
+        self.motion_maps = MotionMaps(LAGS) if sees == "maps" else None
+        self.turns = turns
+        self.before = self.after = max(LAGS) if sees == "maps" else 0
+        self.map_before = self.map_after = self.before
         self.net = _network(name)
         config = self.net.pretrained_cfg
         repository = config.get("hf_hub_id") or f"timm/{name}"
@@ -92,14 +108,15 @@ class Vit2d(nn.Module):
 
         Tokens are `(batch, frames, map_channels, rows, columns)`.
         """
-        batch, time = frames.shape[0], frames.shape[2]
-        images = frames.transpose(1, 2).flatten(0, 1)
+        images = self._images(frames if halo else self._with_halo(frames))
+        batch = len(frames)
+        time = len(images) // batch
         if points is None:
             points = frames.new_full((batch, time, self.n_keypoints, 2), math.nan)
         points = points.flatten(0, 1)
         chunks, grids = [], []
         for i in range(0, len(images), _CHUNK):
-            pooled, grid = self._tokens(self.picture(images[i : i + _CHUNK]))
+            pooled, grid = self._seen(self.picture(images[i : i + _CHUNK]))
             chunks.append(torch.cat([pooled, self._at(grid, points[i : i + _CHUNK])], -1))
             if maps:
                 grids.append(grid)
@@ -111,10 +128,38 @@ class Vit2d(nn.Module):
     def maps_of(self, frames: torch.Tensor) -> torch.Tensor:
         """Tokens of single frames: `(batch, 1, map_channels, rows, columns)`.
 
-        `frames` are `(batch, 1, 1, height, width)`.
+        `frames` are `(batch, 1, map_before + 1 + map_after, height, width)`.
         """
-        images = self.picture(frames[:, :, 0])
+        images = self.picture(self._images(frames))
         return torch.cat([self._tokens(chunk)[1] for chunk in images.split(_CHUNK)])[:, None]
+
+    def _with_halo(self, frames: torch.Tensor) -> torch.Tensor:
+        """The frames with the first and the last repeated as context."""
+        head = frames[:, :, :1].expand(-1, -1, self.before, -1, -1)
+        tail = frames[:, :, -1:].expand(-1, -1, self.after, -1, -1)
+        return torch.cat([head, frames, tail], 2)
+
+    def _images(self, frames: torch.Tensor) -> torch.Tensor:
+        """What the network looks at, from 0 to 1: one picture per frame that is no context.
+
+        `(batch, 1, time, height, width)` -> `(pictures, 1 or 3, height, width)`.
+        """
+        if self.motion_maps is None:
+            return frames.transpose(1, 2).flatten(0, 1)
+        with torch.autocast(frames.device.type, enabled=False):
+            maps = self.motion_maps(frames.squeeze(1).float())
+            outline = maps.inner_picture.abs()
+            quick, slow = maps.motion[0], maps.motion[-1]
+            colors = [outline / (1 + outline), quick / MOST_MOTION, slow / MOST_MOTION]
+            return torch.stack(colors, 2).flatten(0, 1)
+
+    def _seen(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pooled features, averaged over the turns, and the grid of the picture as it is."""
+        pooled, grid = self._tokens(images)
+        if self.turns == 1:
+            return pooled, grid
+        turned = [self._tokens(images.rot90(k, (2, 3)))[0] for k in range(1, self.turns)]
+        return torch.stack([pooled, *turned]).mean(0), grid
 
     def _tokens(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures to pooled features `(n, width)` and a grid `(n, channels, rows, columns)`.
