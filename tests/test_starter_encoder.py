@@ -1,4 +1,4 @@
-"""The simulated mice that the starter encoder learns from, and that learning gives the same twice."""
+"""The simulated mice that the starter encoder learns from; learning gives the same twice."""
 
 from __future__ import annotations
 
