@@ -45,16 +45,19 @@ class Run:
 
     @property
     def folder(self) -> RunFolder:
+        """The files of the run, for functions inside the package."""
         from dolorim.inference.run_folder import RunFolder
 
         return RunFolder(self.path)
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Names of the behaviors, in the order of the columns of probabilities."""
         return self.folder.read_ethogram().classes
 
     @property
     def config(self) -> Config:
+        """Every setting of the run."""
         return self.folder.read_config()
 
     @property
@@ -92,7 +95,7 @@ class Run:
         from dolorim.video.writer import write_lossless
 
         options = PredictOptions(body_length_px=body_length_px, mask=mask, abstain=abstain)
-        pose_path = None if pose is None else Path(pose)
+        pose_path = _path(pose)
         if isinstance(video, np.ndarray):
             with tempfile.TemporaryDirectory() as folder:
                 file = write_lossless(Path(folder) / f"{name}.mkv", video, rate_hz)
@@ -136,7 +139,7 @@ def train(
     (`epochs=30`, `test_animals="201M,202F"`). `folds` cross-validates by animal. `config` starts
     from the settings of an earlier run. Raises `UserError`.
     """
-    base = starting_point(approach, recipe, None if config is None else Path(config))
+    base = starting_point(approach, recipe, _path(config))
     files = {"videos": videos, "annotations": annotations, "dlc": dlc}
     given = {name: Path(value) for name, value in files.items() if value is not None}
     changed = with_settings(base, {**given, **settings})
@@ -207,10 +210,10 @@ def predict(
 
     folder = _run_of(run).folder
     options = options_of(PredictOptions, "predict", settings)
-    target = folder.predictions("new") if out is None else Path(out)
+    target = _path(out) or folder.predictions("new")
     check_folder(target, "--out")
     places = _paths(videos)
-    recordings = find_inputs(folder, places, None if dlc is None else Path(dlc))
+    recordings = find_inputs(folder, places, _path(dlc))
     return predict_videos(folder, recordings, target, options)
 
 

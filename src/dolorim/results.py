@@ -40,10 +40,12 @@ class Prediction:
 
     @property
     def name(self) -> str:
+        """The recording's name, which its files have."""
         return self.predictions.name
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Names of the behaviors, in the order of the columns of probabilities."""
         return self.predictions.classes
 
     @cached_property

@@ -282,8 +282,11 @@ def _trace(
     stop = len(labels)
     while True:
         if begin is None:
-            at = int(np.searchsorted(entries[label], stop)) - 1
-            begin = int(entries[label][at]) - shortest[label] + 1 if at >= 0 else 0
+            # The last entry before `stop`; without one, the class lasts from the first frame on.
+            last = int(np.searchsorted(entries[label], stop)) - 1
+            begin = 0
+            if last >= 0:
+                begin = int(entries[label][last]) - shortest[label] + 1
         labels[begin:stop] = label
         if begin == 0:
             return labels

@@ -1,6 +1,4 @@
-"""What there is to label: videos with their poses, or poses alone, and the names of their
-results.
-"""
+"""What there is to label: videos with their poses, or poses alone, and what results are called."""
 
 from __future__ import annotations
 

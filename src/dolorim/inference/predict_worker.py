@@ -1,5 +1,6 @@
-"""One worker of a batch: label a recording and write its files, or predict a part of a long
-video.
+"""One worker of a batch.
+
+It labels a recording and writes its files, or predicts a part of a long video.
 """
 
 from __future__ import annotations
@@ -194,8 +195,9 @@ def _notes_on_rate(raw: RawPrediction) -> list[str]:
 
 
 def summary_text(predictions: Predictions, indicator: str | None) -> str:
-    """Shares of frames by class: the pain indicator first, even at 0 %, then the most frequent
-    ones.
+    """Shares of frames by class.
+
+    The pain indicator comes first, even at 0 %, then the most frequent classes.
     """
     labels, n_frames = predictions.labels, len(predictions.labels)
     counts = np.bincount(labels[labels >= 0], minlength=len(predictions.classes))

@@ -155,6 +155,7 @@ class RunFolder:
         return default
 
     def read_config(self) -> Config:
+        """The settings of the run. Raises `UserError` for a folder that holds no run."""
         if not self.config.exists():
             raise UserError(
                 "not a run folder (it has no config.toml)",

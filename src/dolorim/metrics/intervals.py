@@ -44,6 +44,7 @@ class Scale:
     straight: bool = False
 
     def there(self, x: np.ndarray) -> np.ndarray:
+        """Figures on the scale without bounds."""
         if self.straight or np.isinf(self.low):
             return np.asarray(x, float)
         if np.isinf(self.high):
@@ -52,6 +53,7 @@ class Scale:
         return np.log(share) - np.log1p(-share)
 
     def back(self, x: np.ndarray) -> np.ndarray:
+        """Values on the scale without bounds as figures."""
         if self.straight or np.isinf(self.low):
             return np.clip(x, self.low, self.high)
         if np.isinf(self.high):

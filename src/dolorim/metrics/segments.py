@@ -27,6 +27,7 @@ class SegmentCounts:
 
     @property
     def scores(self) -> dict[str, float]:
+        """F1 by overlap (`f1_10`, ...) and `edit`, from 0 to 100."""
         f1 = 200 * self.tp / np.maximum(2 * self.tp + self.fp + self.fn, 1)
         names = [f"f1_{round(100 * overlap)}" for overlap in OVERLAPS]
         scores = dict(zip(names, f1.tolist(), strict=True))
