@@ -46,7 +46,7 @@ Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[float, Field(ge=0)]
-Visual = Literal["cnn3d", "motion_features", "vit_2d", "videomae2_3d", "none"]
+Visual = Literal["cnn3d", "motion_features", "vit_2d", "videomae2_3d", "vjepa2_3d", "none"]
 PoseKind = Literal["none", "graph", "full", "generic"]
 _CONVOLUTION_DROPOUT = 0.5
 
@@ -155,8 +155,8 @@ class ModelConfig:
     visual: Visual = "cnn3d"
     """Encoder of the video. cnn3d: the 3D CNN; motion_features: its measurements of shape and
     motion without its convolutions, best where there are only a few bouts of each behavior; vit_2d:
-    a 2D transformer or ConvNet frame by frame; videomae2_3d: VideoMAE clip by clip; none: poses
-    alone."""
+    a 2D transformer or ConvNet frame by frame; videomae2_3d and vjepa2_3d: VideoMAE and V-JEPA 2
+    clip by clip; none: poses alone."""
     pose: PoseKind = "none"
     """Features of the pose. graph: the 18 lengths and angles of the six keypoints; full: these and
     more; generic: those of any skeleton and any number of animals; none: poses are not used."""
@@ -178,7 +178,7 @@ class ModelConfig:
     which stay as they are unless --freeze_backbone_epochs says otherwise."""
     encoder_name: str = ""
     """Pretrained network: a timm name for vit_2d; a hub name, small or base (VideoMAE2) for
-    videomae2_3d."""
+    videomae2_3d; a hub name for vjepa2_3d."""
     encoder_weights: str = "hub"
     """Its weights: hub (from the local hub cache, otherwise downloaded), a file, or random."""
     input: Literal["picture", "maps"] = "picture"

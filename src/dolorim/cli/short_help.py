@@ -112,7 +112,7 @@ HELP = {
         "multitask",
         _STUDY_FILES,
         {
-            "--visual vit_2d": "look through a pretrained network (vit_2d or videomae2_3d)",
+            "--visual vit_2d": "look through a pretrained network (or videomae2_3d, vjepa2_3d)",
             "--pose none": "without poses; needs --tasks action_only as well",
         },
         (

@@ -32,7 +32,7 @@ from dolorim.video.body_length import NO_LENGTHS, BodyLengths
 from dolorim.video.cache import CachedVideo, alone_with, feature_file
 
 if TYPE_CHECKING:
-    from dolorim.models.videomae import VideoMae3d
+    from dolorim.models.clips import ClipEncoder
     from dolorim.models.vit import Vit2d
 
 
@@ -41,7 +41,7 @@ def needs_only_features(config: ModelConfig) -> bool:
 
     They can where the encoder never learns and nothing else looks at pictures.
     """
-    pretrained = config.visual in ("vit_2d", "videomae2_3d")
+    pretrained = config.visual in ("vit_2d", "videomae2_3d", "vjepa2_3d")
     return pretrained and config.freeze_backbone_epochs < 0 and config.tasks == "action_only"
 
 
@@ -115,7 +115,7 @@ def compute_features(
     if not needs_only_features(config.model):
         raise UserError(
             "--features are those of a frozen pretrained network that recognizes behaviors alone; "
-            "choose --visual vit_2d or videomae2_3d, with --tasks action_only"
+            "choose --visual vit_2d, videomae2_3d or vjepa2_3d, with --tasks action_only"
         )
     poses: dict[Path, Path | None] = {}
     if config.model.pose != "none":
@@ -145,7 +145,7 @@ def _unlabelled(
     )
 
 
-def encoder_key(encoder: Vit2d | VideoMae3d, config: Config) -> str:
+def encoder_key(encoder: Vit2d | ClipEncoder, config: Config) -> str:
     """A short hash of the encoder's weights and of what its features depend on beside them."""
     precision = pick_precision(config.train.precision, pick_device(config.train.accelerator))
     model = config.model

@@ -18,10 +18,10 @@ from dolorim.pose.features import feature_names
 from dolorim.pose.pose import NO_SKELETON, Skeleton
 
 if TYPE_CHECKING:
-    from dolorim.models.videomae import VideoMae3d
+    from dolorim.models.clips import ClipEncoder
     from dolorim.models.vit import Vit2d
 
-    VisualEncoder = Cnn3d | Vit2d | VideoMae3d
+    VisualEncoder = Cnn3d | Vit2d | ClipEncoder
 
 _CNN_WIDTH = 512  # features of the 3D CNN, where nothing but the action head follows it
 _HIDDEN = 256  # of the action head
@@ -154,6 +154,11 @@ def _visual_encoder(
             from dolorim.models.videomae import VideoMae3d
 
             return VideoMae3d(config.encoder_name or "videomae2_small", image_size)
+        case "vjepa2_3d":
+            from dolorim.models.vjepa import DEFAULT as VJEPA2
+            from dolorim.models.vjepa import VJepa2
+
+            return VJepa2(config.encoder_name or VJEPA2, image_size)
         case _:
             assert_never(config.visual)
 

@@ -16,7 +16,7 @@ from dolorim.models.pose import PoseEncoder
 from dolorim.models.tcn import Refinement, Tcn
 
 if TYPE_CHECKING:  # their libraries take seconds to import
-    from dolorim.models.videomae import VideoMae3d
+    from dolorim.models.clips import ClipEncoder
     from dolorim.models.vit import Vit2d
 
 
@@ -76,7 +76,7 @@ class Recognizer(nn.Module):
 
     def __init__(
         self,
-        visual: Cnn3d | Vit2d | VideoMae3d | None,
+        visual: Cnn3d | Vit2d | ClipEncoder | None,
         pose: PoseEncoder | None,
         fusion: Fusion | None,
         temporal: Tcn | None,

@@ -14,16 +14,10 @@ from torch import nn
 from transformers import VideoMAEConfig, VideoMAEModel
 
 from dolorim.core.errors import UserError
-from dolorim.models.pretrained import Picture, Source, State, check_patches, load_strictly
+from dolorim.models.clips import CLIP, PATCH, TUBELET, ClipEncoder
+from dolorim.models.pretrained import Source, State, check_patches, load_strictly
 
-CLIP = 16  # frames
-HOP = 8  # frames from the start of a clip to the start of the next
-TUBELET = 2  # frames that share a token
-PATCH = 16  # pixels
 _PRETRAINED_AT = 224  # pixels
-_CHUNK = 8  # clips at a time, so that memory stays bounded
-# Mean and standard deviation of ImageNet's pictures, as in pretraining.
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _VIDEOMAE2 = "OpenGVLab/VideoMAE2"
 _VIDEOMAE2_LICENSE = "Apache-2.0 on its page, but the authors' VideoMAEv2 pages say CC BY-NC 4.0"
@@ -66,21 +60,10 @@ _HEADS = (
 _NORMS = {"fc_norm": False, "norm": True, "layernorm": True}
 
 
-class VideoMae3d(nn.Module):
-    """Frames to features: `(batch, 1, time, height, width)` from 0 to 1 -> `(batch, time, width)`.
+class VideoMae3d(ClipEncoder):
+    """VideoMAE and VideoMAE2; see `ClipEncoder`."""
 
-    Clips of 16 frames start every 8 frames, the first of them 8 frames before the first frame. A
-    clip's tokens are averaged over the picture; token k stands for frames 2k and 2k + 1, so it is
-    at 2k + 0.5, and frames are interpolated linearly between tokens. Each frame is in two clips,
-    weighted by how near their middles are (the two weights add up to 1). With `halo=True` the
-    frames carry `before` and `after` more; otherwise the outermost frames are repeated. Chunks that
-    start at multiples of 8 give the same as the whole recording. `points` are not used.
-    """
-
-    before = after = HOP
-    map_before = map_after = 2 * HOP - 1
     norms_tokens: torch.Tensor
-    weight: torch.Tensor
 
     def __init__(
         self,
@@ -92,13 +75,10 @@ class VideoMae3d(nn.Module):
 
         Raises `UserError` for a size that patches do not divide, or a name of unknown shape.
         """
-        super().__init__()
-        self.source = SOURCES.get(name) or Source(name, license="CC BY-NC 4.0")
-        width, layers, heads = shape or _shape_of(name)
         check_patches(name, img_size, PATCH)
-        self.width = self.map_channels = width
-        self.picture = Picture(img_size, _MEAN, _STD)
-        self.rows = img_size // PATCH
+        width, layers, heads = shape or _shape_of(name)
+        super().__init__(width, img_size)
+        self.source = SOURCES.get(name) or Source(name, license="CC BY-NC 4.0")
         config = VideoMAEConfig(
             image_size=_PRETRAINED_AT,
             patch_size=PATCH,
@@ -119,17 +99,11 @@ class VideoMae3d(nn.Module):
         # Saved with the weights, because checkpoints differ: fine-tuned ones normalize the mean of
         # the tokens, pretrained ones each token.
         self.register_buffer("norms_tokens", torch.tensor(False))
-        ramp = 1 - (torch.arange(CLIP) - (CLIP - 1) / 2).abs() / HOP
-        self.register_buffer("weight", ramp[:, None], persistent=False)
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
         """The network's layers, from the first to the last, for `freeze`."""
         return [*self.net.encoder.layer]
-
-    def without_points(self, features: torch.Tensor) -> torch.Tensor:
-        """The same features, because this encoder does not look at keypoints."""
-        return features
 
     def adopt(self, state: State, where: str) -> None:
         """Load a checkpoint: the original layout (VideoMAE2's distilled ones) or transformers'.
@@ -158,46 +132,7 @@ class VideoMae3d(nn.Module):
                         "conversion had lost them; use the file as it was published"
                     )
 
-    def forward(
-        self,
-        frames: torch.Tensor,
-        crop_centers: torch.Tensor | None = None,
-        *,
-        halo: bool = False,
-        points: torch.Tensor | None = None,
-        maps: int = 0,
-    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """Features of all frames; with `maps` also the tokens of every `maps`-th frame.
-
-        Tokens are `(batch, frames, width, rows, columns)`.
-        """
-        batch = len(frames)
-        context = self.before + self.after if halo else 0
-        time = frames.shape[2] - context
-        clips = self._clips(frames, halo, time)
-        pooled, grids = [], []
-        for start in range(0, len(clips), _CHUNK):
-            mean, tokens = self._tokens(clips[start : start + _CHUNK])
-            pooled.append(mean)
-            if maps:
-                grids.append(tokens.flatten(2))
-        features = self._to_frames(torch.cat(pooled), batch)[:, :time]
-        if not maps:
-            return features
-        grid = self._to_frames(torch.cat(grids), batch)[:, :time:maps]
-        grid = grid.view(batch, -1, self.rows, self.rows, self.width)
-        return features, grid.permute(0, 1, 4, 2, 3)
-
-    def _clips(self, frames: torch.Tensor, halo: bool, time: int) -> torch.Tensor:
-        """Overlapping clips `(batch * clips, 16, 1, height, width)` that cover `time` frames."""
-        before, after = (0, 0) if halo else (self.before, self.after)
-        n_frames = frames.shape[2]
-        index = torch.arange(-before, n_frames + after + -time % HOP, device=frames.device)
-        clips = frames[:, :, index.clamp(0, n_frames - 1)].unfold(2, CLIP, HOP)
-        return clips.permute(0, 2, 5, 1, 3, 4).flatten(0, 1)
-
-    def _tokens(self, clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean tokens `(clips, step, width)`, and all of them `(clips, step, place, width)`."""
+    def tokens_of(self, clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         images = self.picture(clips.flatten(0, 1))
         tokens = self.net(images.view(-1, CLIP, *images.shape[1:])).last_hidden_state.float()
         tokens = tokens.view(len(tokens), CLIP // TUBELET, -1, self.width)
@@ -205,30 +140,6 @@ class VideoMae3d(nn.Module):
             tokens = self.norm(tokens)
             return tokens.mean(2), tokens
         return self.norm(tokens.mean(2)), tokens
-
-    def maps_of(self, frames: torch.Tensor) -> torch.Tensor:
-        """Tokens of the middle frame of each window, `(batch, 1, width, rows, columns)`.
-
-        `frames` are `(batch, 1, map_before + 1 + map_after, height, width)`; the middle frame is in
-        two clips. In prediction clips start at every eighth frame, so a frame may be anywhere in
-        them: here, too, the first window has its frame at one place in its clips, the next window
-        at another, and so on.
-        """
-        place = HOP - 1 - torch.arange(len(frames), device=frames.device) % HOP
-        starts = (HOP - 1 - place).tolist()
-        windows = [
-            window[:, start : start + HOP + CLIP]
-            for window, start in zip(frames, starts, strict=True)
-        ]
-        _, grids = self(torch.stack(windows), halo=True, maps=1)
-        return grids[torch.arange(len(frames), device=frames.device), place][:, None]
-
-    def _to_frames(self, steps: torch.Tensor, batch: int) -> torch.Tensor:
-        """Steps of clips `(batch * clips, 8, n)` to frames `(batch, 8 * (clips - 1), n)`."""
-        stretched = F.interpolate(steps.transpose(1, 2), scale_factor=TUBELET, mode="linear")
-        stretched = stretched.transpose(1, 2)
-        weighted = (stretched * self.weight).view(batch, -1, *stretched.shape[1:])
-        return (weighted[:, :-1, HOP:] + weighted[:, 1:, :HOP]).flatten(1, 2)
 
 
 def _renamed(state: State, norm: str, where: str) -> dict[str, torch.Tensor]:

@@ -28,7 +28,7 @@ from dolorim.models.recognizer import Inputs, Output, Recognizer
 from dolorim.training.losses import FrameLoss, keypoint_loss
 
 if TYPE_CHECKING:
-    from dolorim.models.videomae import VideoMae3d
+    from dolorim.models.clips import ClipEncoder
     from dolorim.models.vit import Vit2d
 
 
@@ -267,7 +267,7 @@ def inputs_of(batch: Batch) -> Inputs:
     )
 
 
-def thaw(visual: Cnn3d | Vit2d | VideoMae3d | None, config: ModelConfig, epoch: int) -> None:
+def thaw(visual: Cnn3d | Vit2d | ClipEncoder | None, config: ModelConfig, epoch: int) -> None:
     """Let a pretrained encoder learn or freeze it, as the settings say for this epoch."""
     frozen = config.freeze_backbone_epochs < 0 or epoch < config.freeze_backbone_epochs
     if config.encoder and isinstance(visual, Cnn3d):
