@@ -327,6 +327,11 @@ def test_our_own_output_and_labels_are_never_taken_for_a_pose(tmp_path, name, te
     assert pose_of_video(video) is None
 
 
+def test_a_video_whose_folder_is_gone_takes_no_pose_from_the_folders_above(tmp_path: Path) -> None:
+    (tmp_path / "a_201MDLC_resnet50.csv").write_text(DLC_HEADER)
+    assert pose_of_video(tmp_path / "gone" / "a_201M.mp4") is None
+
+
 def test_results_beside_the_videos_do_not_hide_the_true_pose(tmp_path):
     folder = project(tmp_path, ["m1.mp4"])
     pose = folder / "Videos" / "m1DLC_x.csv"

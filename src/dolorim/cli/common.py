@@ -181,6 +181,7 @@ def show_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
     from dolorim.reporting.tables import metrics_table
     from dolorim.terminal import say, show
 
+    # Tables first, then sentences: what is said last is what people read.
     ethogram = run.read_ethogram()
     for part, figures in metrics.items():
         show(metrics_table(part, figures, ethogram.indicator))

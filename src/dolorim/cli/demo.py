@@ -44,6 +44,7 @@ def run(arguments: list[str]) -> int:
     from dolorim.presets import DEMO
     from dolorim.reporting.run_page import write_run_page
 
+    # The cache stays in the demo's folder, so that deleting it leaves nothing behind.
     data = in_study_folder(study, dataclasses.replace(DEMO.data, cache=given.out / "cache"))
     training = dataclasses.replace(DEMO.train, max_minutes=given.minutes, seed=given.seed)
     run = api.train_config(dataclasses.replace(DEMO, data=data, train=training), run_folder)
@@ -61,6 +62,7 @@ def _simulate(study: Path, new: Path, given: _Demo) -> None:
     from dolorim.simulate.study import StudyPlan, simulate_study
     from dolorim.terminal import progress, say
 
+    # The new animal has the number after the last one of the study.
     plan = StudyPlan(seed=given.seed)
     n_frames = plan.animals * plan.trials * plan.trial_length
     say(f"simulating {plan.animals} mice ({n_frames} frames) in {given.out}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -19,6 +20,9 @@ from dolorim.cli.common import (
 from dolorim.core.errors import UserError
 from dolorim.core.wording import counted
 from dolorim.inference.predict_options import PredictOptions
+
+if TYPE_CHECKING:
+    from dolorim.inference.predict_batch import BatchResult
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,9 @@ def run(arguments: list[str]) -> int:
     # The API takes the options as keywords.
     settings = {f.name: getattr(given.options, f.name) for f in dataclasses.fields(given.options)}
     batch = api.predict(run, given.videos, out=out, dlc=given.dlc, **settings)
-    text = f"{counted(len(batch.done), 'recording')} labeled ({batch.frames:,} frames)"
-    if batch.skipped:
-        text += f", {len(batch.skipped)} were done before"
-    say(f"{text}; results in {out}")
+    say(f"{_summary(batch)}; results in {out}")
     if given.profile:
+        # Seconds of several workers add up to more than the time that has passed.
         in_parallel = given.options.engine == "ray" or (given.options.jobs or 1) > 1
         show(profile_table(batch.seconds, batch.frames, in_parallel))
     failed = report_failures(batch.failed)
@@ -72,6 +74,14 @@ def run(arguments: list[str]) -> int:
         # Nothing was labelled, and no bug of ours is to blame: the user has to change something.
         return 2
     return max(failed, damaged)
+
+
+def _summary(batch: BatchResult) -> str:
+    """`12 recordings labeled (4,320 frames), 3 were done before`"""
+    text = f"{counted(len(batch.done), 'recording')} labeled ({batch.frames:,} frames)"
+    if batch.skipped:
+        text += f", {len(batch.skipped)} were done before"
+    return text
 
 
 def _is_number(word: str) -> bool:

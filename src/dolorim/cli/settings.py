@@ -33,6 +33,7 @@ def settings_read_by(kind: type) -> set[str]:
         names.add(name)
         if dataclasses.is_dataclass(hint):
             names |= {field.name for field in dataclasses.fields(hint)}
+        # Settings that a verb reads are flags of a factory, which tyro calls for their names.
         for metadata in getattr(hint, "__metadata__", ()):
             factory = getattr(metadata, "constructor_factory", None)
             if factory is not None:

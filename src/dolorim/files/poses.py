@@ -244,7 +244,9 @@ def pose_of_video(video: Path, dlc: Path | None = None, roots: Sequence[Path] = 
     """
     if dlc is not None and dlc.is_file():
         return dlc
-    places = [place for place in pose_places([*roots, video.parent], dlc) if place.is_dir()]
+    # A folder that is gone must not stand for the folder above it, down to the whole disk.
+    folders = [folder for folder in (*roots, video.parent) if folder.exists()]
+    places = [place for place in pose_places(folders, dlc) if place.is_dir()]
     findings: list[Finding] = []
     # The other videos of the folder matter: a longer name may fit a pose file better.
     chosen = poses_of(list(dict.fromkeys([video, *_videos_in(video.parent)])), places, findings)
