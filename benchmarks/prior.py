@@ -1,6 +1,6 @@
 """What do probabilities mean after training on bouts that were drawn equally often and weighted?
 
-    python -m benchmarks.prior --work DIR        # minutes; writes results/prior.json
+    python -m benchmarks.prior [--seeds 3] [--work DIR]        # writes results/prior.json
 
 A simulated study is learned from poses alone, once per seed (and split). Test animals are then
 scored twice with the same network: with the prior corrected, as `predict` does, and without, as
@@ -97,7 +97,7 @@ def fitted(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("prior"))
+    parser.add_argument("--work", type=Path, default=Path("runs/prior"))
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     study = given.work / "study"
