@@ -9,6 +9,7 @@ import pandas as pd
 
 from dolorim.core.findings import Finding
 from dolorim.reporting.assays import Assay
+from dolorim.reporting.effect_sizes import FEWEST_PER_GROUP
 from dolorim.reporting.families import MAIN, PAIR
 from dolorim.reporting.observations import Observations
 from dolorim.reporting.rank_tests import ALPHA, RANK_TESTS, omnibus
@@ -218,7 +219,7 @@ def ranks_and_means_disagree(row: pd.Series) -> bool:
 
 def _difference(row: pd.Series, readout: str) -> str:
     """`difference 4.7 percentage points (95 % interval 2.8 to 5.7; p = 0.01)`."""
-    interval = "no interval: too few animals that differ"
+    interval = f"no interval: it takes {FEWEST_PER_GROUP} animals per group, and some that differ"
     if pd.notna(row.difference_low):
         ends = f"{number(row.difference_low)} to {number(row.difference_high)}"
         interval = f"95 % interval {ends}"
