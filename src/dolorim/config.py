@@ -165,6 +165,10 @@ class ModelConfig:
     (gated)."""
     temporal: Literal["none", "tcn"] = "none"
     """Network along time, beyond a clip: none, or tcn, a dilated temporal convolutional network."""
+    head: Literal["network", "linear", "trees", "auto"] = "network"
+    """What decides. network: the network; linear or trees: a quick head on features of frames and
+    their means over time, trained in seconds; auto: all of these, and their mean, compared on
+    training and validation animals."""
     tasks: Literal["action_only", "multitask"] = "action_only"
     """Learn behaviors only, or keypoints too."""
     model_type: Literal["standard", "light"] = "light"

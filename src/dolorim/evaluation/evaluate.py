@@ -18,10 +18,9 @@ from dolorim.dataset.labelled_recording import LabelledRecording, crop_points
 from dolorim.dataset.loading import StudyDataset, load_dataset, wants_pose
 from dolorim.dataset.splits import Split
 from dolorim.files.animals import also_in
-from dolorim.inference.backbone_features import needs_only_features, with_features
 from dolorim.inference.decoder import Decoder
 from dolorim.inference.encoder_folder import seen_unlabelled
-from dolorim.inference.predictor import predictor_of
+from dolorim.inference.predictor import predictor_of, with_stored_features
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.label_files import read_labels, write_labels
@@ -41,10 +40,8 @@ def evaluate_recordings(
     Returns the figures of one split, as `metrics.json` holds them. Raises `UserError`.
     """
     ethogram, decoder = run.read_ethogram(), run.read_decoder()
-    config, model = run.read_config(), run.load_model()
-    predictor = predictor_of(run, model, keypoints=True)
-    if needs_only_features(config.model):
-        labelled = with_features(labelled, model, predictor.input_spec, config)
+    predictor = predictor_of(run, keypoints=True)
+    labelled = with_stored_features(predictor, labelled, run.read_config())
     for old in folder.glob("*.truth.csv"):  # of what was scored here before
         old.unlink()
     probabilities: list[np.ndarray] = []

@@ -74,7 +74,7 @@ class _FeatureStore:
         """Features `(time, width)` float16 of a recording, as a memory map."""
         assert labelled.video is not None
         path = feature_file(
-            labelled.video, f"{self.key}-{_recording_key(labelled, self.input_spec)}"
+            labelled.video, f"{self.key}-{recording_key(labelled, self.input_spec)}"
         )
         try:
             if not path.exists():
@@ -159,7 +159,7 @@ def encoder_key(encoder: Vit2d | ClipEncoder, config: Config) -> str:
     return digest.hexdigest()[:16]
 
 
-def _recording_key(labelled: LabelledRecording, input_spec: InputSpec) -> str:
+def recording_key(labelled: LabelledRecording, input_spec: InputSpec) -> str:
     """What the features depend on beside the video: the pose's keypoints and the time grid."""
     key = "plain"
     if input_spec.points and labelled.track is not None:

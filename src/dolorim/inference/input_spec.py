@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dolorim.config import ModelConfig
 from dolorim.dataset.labelled_recording import Halo, InputSpec
+from dolorim.models.quick import QuickRecognizer
 from dolorim.models.recognizer import Recognizer
 from dolorim.pose.pose import Skeleton
 
 
-def input_spec_of(model: Recognizer, config: ModelConfig, skeleton: Skeleton) -> InputSpec:
+def input_spec_of(
+    model: Recognizer | QuickRecognizer, config: ModelConfig, skeleton: Skeleton
+) -> InputSpec:
     """The frames of context, pose features, and points that a network has to be given."""
     sees_points = model.visual is not None and bool(skeleton.keypoints) and skeleton.animals == 1
     return InputSpec(

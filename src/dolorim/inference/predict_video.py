@@ -16,13 +16,14 @@ from dolorim.core.stopwatch import Stopwatch
 from dolorim.dataset.labelled_recording import video_points
 from dolorim.inference.conformal import Conformal, abstain
 from dolorim.inference.decoder import Decoder
+from dolorim.inference.ensemble import Decider
 from dolorim.inference.raw_prediction import (
     PredictInput,
     RawPrediction,
     VideoPart,
     cut_to_part,
 )
-from dolorim.inference.streaming import Decisions, Predictor
+from dolorim.inference.streaming import Decisions
 from dolorim.labels.ethogram import UNLABELED, Ethogram
 from dolorim.labels.predictions import Predictions
 from dolorim.pose.pose_track import PoseTrack, read_track
@@ -40,7 +41,7 @@ from dolorim.video.time_grid import TimeGrid, time_grid
 class VideoPredictor:
     """Runs a network, which is loaded once, on one recording after another."""
 
-    predictor: Predictor
+    predictor: Decider
     config: Config
     lengths: BodyLengths = NO_LENGTHS
 

@@ -1,19 +1,53 @@
-"""The network of a run, ready to predict."""
+"""What decides in a run, ready to predict."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from dolorim.config import Config
+from dolorim.dataset.labelled_recording import LabelledRecording
+from dolorim.inference.backbone_features import needs_only_features, with_features
+from dolorim.inference.ensemble import Decider, Ensemble, Member
+from dolorim.inference.frame_features import FrameStore
 from dolorim.inference.hardware import pick_device
+from dolorim.inference.head import NETWORK
 from dolorim.inference.input_spec import input_spec_of
 from dolorim.inference.run_folder import RunFolder
 from dolorim.inference.streaming import Predictor
+from dolorim.models.quick import QuickRecognizer
 from dolorim.models.recognizer import Recognizer
 
 
-def predictor_of(
-    run: RunFolder, model: Recognizer | None = None, keypoints: bool = False
+def predictor_of(run: RunFolder, keypoints: bool = False) -> Decider:
+    """What decides in the run, ready to predict on the device that its settings name.
+
+    With `keypoints` those that the run's network finds come along, where it finds any.
+    """
+    config, head = run.read_config(), run.read_head()
+    share = head.shares.get(NETWORK, 0.0)
+    if share == 1:
+        return predictor_with(run, run.load_model(), keypoints)
+    members = []
+    finds_points = keypoints and config.model.tasks == "multitask"
+    if share > 0 or (finds_points and NETWORK in head.shares):
+        network = predictor_with(run, run.load_model(), keypoints)
+
+        def stored(recording: LabelledRecording) -> LabelledRecording:
+            return with_stored_features(network, [recording], config)[0]
+
+        members.append(Member(network, share, stored))
+    if share < 1:
+        quick = predictor_with(run, run.load_quick())
+        store = FrameStore(quick, config)
+        members.append(Member(quick, 1 - share, store.in_place_of_pictures))
+    return Ensemble(members)
+
+
+def predictor_with(
+    run: RunFolder, model: Recognizer | QuickRecognizer, keypoints: bool = False
 ) -> Predictor:
-    """The run's recognizer, ready to predict on the device that its settings name."""
-    config, model = run.read_config(), model or run.load_model()
+    """A model of the run's settings, ready to predict on the device that these name."""
+    config = run.read_config()
     return Predictor(
         model,
         input_spec_of(model, config.model, run.read_skeleton()),
@@ -22,3 +56,13 @@ def predictor_of(
         compiled=config.train.compile,
         keypoints=keypoints,
     )
+
+
+def with_stored_features(
+    predictor: Decider, recordings: Sequence[LabelledRecording], config: Config
+) -> Sequence[LabelledRecording]:
+    """The recordings with what a network with a frozen encoder reads in place of pictures."""
+    if isinstance(predictor, Ensemble) or not needs_only_features(config.model):
+        return recordings  # an ensemble's members each have their own
+    assert isinstance(predictor.model, Recognizer)
+    return with_features(recordings, predictor.model, predictor.input_spec, config)

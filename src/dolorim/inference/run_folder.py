@@ -21,9 +21,11 @@ from dolorim.dataset.splits import Split
 from dolorim.files.structured import as_dataclass, read_json
 from dolorim.files.tables import write_text
 from dolorim.inference.decoder import Decoder
+from dolorim.inference.head import NETWORK, PREFIX, Head, quick_from, quick_tensors
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.ethogram_file import read_ethogram, write_ethogram
 from dolorim.models.build import build_recognizer
+from dolorim.models.quick import QuickRecognizer
 from dolorim.models.recognizer import Recognizer
 from dolorim.pose.pose import NO_SKELETON, Skeleton
 from dolorim.video.body_length import NO_LENGTHS, BodyLengths
@@ -236,32 +238,35 @@ class RunFolder:
         n_classes, path = len(self.read_ethogram()), self.path / "decoder.json"
         return Decoder.from_dict(self.read_json(path.name), n_classes, str(path))
 
-    def save_model(self, model: Recognizer) -> None:
-        """Write the weights."""
+    def read_head(self) -> Head:
+        """What decides; the network in a run of a version that knew nothing else."""
+        path = self.path / "head.json"
+        return Head.from_dict(self.read_json(path.name), path) if path.exists() else Head()
+
+    def save_model(
+        self, model: Recognizer | None = None, quick: QuickRecognizer | None = None
+    ) -> None:
+        """Write the weights of the network, of quick heads, or of both."""
+        tensors = {} if model is None else dict(model.state_dict())
+        if quick is not None:
+            tensors |= quick_tensors(quick)
         part = self.weights.with_suffix(".part")
-        safetensors.torch.save_file(
-            {k: v.contiguous() for k, v in model.state_dict().items()}, str(part)
-        )
+        safetensors.torch.save_file({k: v.contiguous() for k, v in tensors.items()}, str(part))
         part.replace(self.weights)
 
     def load_model(self) -> Recognizer:
         """Build the run's network and load its weights strictly. Raises `UserError` for whatever
-        does not fit.
+        does not fit, and for a run of quick heads alone.
         """
         config, ethogram = self.read_config(), self.read_ethogram()
-        if not self.weights.exists() and (self.path / "splits.json").exists():
-            self.refuse_folds()
-        network = config.model, len(ethogram), self.read_skeleton(), config.data.image_size
-        if not self.weights.exists():
+        tensors = self._read_tensors()
+        if NETWORK not in self.read_head().shares:
             raise UserError(
-                f"{self.weights}: there is no such file; the run has not finished training"
+                f"{self.path}: has no network, because {self.read_head().name} decides; "
+                "name a run that was trained with --head network or auto"
             )
-        try:
-            tensors = safetensors.torch.load_file(str(self.weights))
-        except (safetensors.SafetensorError, OSError) as error:
-            raise UserError(
-                f"{self.weights}: cannot be read ({error}); copy the run folder again"
-            ) from None
+        tensors = {k: v for k, v in tensors.items() if not k.startswith(PREFIX)}
+        network = config.model, len(ethogram), self.read_skeleton(), config.data.image_size
         with torch.device(
             "meta"
         ):  # takes no memory, however large a network somebody's settings may ask for
@@ -269,6 +274,26 @@ class RunFolder:
         model = build_recognizer(*network)
         load_strictly(model, tensors, self.weights)
         return model.eval()
+
+    def load_quick(self) -> QuickRecognizer:
+        """The run's quick heads. Raises `UserError` for whatever does not fit."""
+        tensors, head, config = self._read_tensors(), self.read_head(), self.read_config()
+        n_classes, skeleton = len(self.read_ethogram()), self.read_skeleton()
+        return quick_from(tensors, head, config, skeleton, n_classes, self.weights)
+
+    def _read_tensors(self) -> dict[str, torch.Tensor]:
+        if not self.weights.exists() and (self.path / "splits.json").exists():
+            self.refuse_folds()
+        if not self.weights.exists():
+            raise UserError(
+                f"{self.weights}: there is no such file; the run has not finished training"
+            )
+        try:
+            return safetensors.torch.load_file(str(self.weights))
+        except (safetensors.SafetensorError, OSError) as error:
+            raise UserError(
+                f"{self.weights}: cannot be read ({error}); copy the run folder again"
+            ) from None
 
 
 def _by_path(settings: dict[str, Any]) -> dict[tuple[str, ...], Any]:

@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from dolorim.dataset.labelled_recording import InputSpec, LabelledRecording, crop_points
 from dolorim.inference.hardware import Precision, autocast, pick_precision
 from dolorim.models.pretrained import Pretrained
+from dolorim.models.quick import QuickRecognizer
 from dolorim.models.recognizer import Inputs, Recognizer, Streams
 from dolorim.pose.features import REACH
 from dolorim.pose.pose_track import PoseTrack
@@ -24,6 +25,7 @@ from dolorim.video.cache import CachedVideo
 from dolorim.video.crop import Crops
 
 T = TypeVar("T")
+Model = TypeVar("Model", bound=nn.Module)
 UNIT = 1024
 """Frames that are decided at a time by default; a multiple of the frames that are encoded at a
 time.
@@ -57,7 +59,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: Recognizer,
+        model: Recognizer | QuickRecognizer,
         input_spec: InputSpec,
         device: torch.device,
         precision: str = "auto",
@@ -100,12 +102,15 @@ class Predictor:
     def features(
         self, blocks: Iterable[Crops], poses: PoseTrack | None, side_px: float
     ) -> Iterator[np.ndarray]:
-        """The visual encoder's output for consecutive frames, `(time, width)` float16, for a
-        cache.
+        """The visual encoder's output for consecutive frames, `(time, width)`, for a cache.
+
+        That of a pretrained encoder is float16, to which it has been rounded.
         """
+        rounded = isinstance(self.model.visual, Pretrained)
         for streams in self._encode_crops(blocks, poses, side_px):
             assert streams.visual is not None
-            yield streams.visual[0].half().cpu().numpy()
+            features = streams.visual[0].half() if rounded else streams.visual[0].float()
+            yield features.cpu().numpy()
 
     def _encode_crops(
         self, blocks: Iterable[Crops], poses: PoseTrack | None, side_px: float
@@ -274,7 +279,7 @@ def compiled_with_fallback(encode: Callable[..., T]) -> Callable[..., T]:
     return with_fallback
 
 
-def fold_normalization(model: Recognizer) -> Recognizer:
+def fold_normalization(model: Model) -> Model:
     """A copy in evaluation mode with batch normalization folded into the convolutions before it."""
     model = copy.deepcopy(model).eval()
     for module in model.modules():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, assert_never
 
-from dolorim.config import ModelConfig
+from dolorim.config import Config, ModelConfig
 from dolorim.core.errors import UserError
 from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.frame_encoder import STAGES
@@ -12,6 +13,8 @@ from dolorim.models.heads import ActionHead, SpatialKeypointHead
 from dolorim.models.motion_maps import LAGS, lags_within
 from dolorim.models.paw_brightness import PawBrightness
 from dolorim.models.pose import HEADS, PoseEncoder
+from dolorim.models.quick import FrameFeatures, PoseFeatures, QuickRecognizer
+from dolorim.models.quick_heads import QuickHead
 from dolorim.models.recognizer import Fusion, Recognizer
 from dolorim.models.tcn import Refinement, Tcn
 from dolorim.pose.features import feature_names
@@ -81,6 +84,23 @@ def _refuse_contradictions(config: ModelConfig, skeleton: Skeleton) -> None:
             "--tcn_step above 1 is for poses alone: use --visual none --pose_reach 0 "
             "--temporal tcn with it"
         )
+
+
+def build_quick(
+    config: Config,
+    skeleton: Skeleton = NO_SKELETON,
+    windows: Sequence[int] = (),
+    heads: Mapping[str, QuickHead] | None = None,
+    weights: Sequence[float] = (),
+) -> QuickRecognizer:
+    """Build a quick recognizer; without heads, it serves to compute features."""
+    visual = pose = None
+    if config.model.visual != "none":
+        visual = FrameFeatures()
+    if config.model.pose != "none":
+        names = feature_names(config.model.pose, skeleton.keypoints, skeleton.animals)
+        pose = PoseFeatures(len(names))
+    return QuickRecognizer(visual, pose, windows, heads or {}, weights).eval()
 
 
 def _refuse_keypoint_contradictions(config: ModelConfig, skeleton: Skeleton) -> None:

@@ -14,6 +14,7 @@ from dolorim import __version__
 from dolorim.config import Config
 from dolorim.dataset.splits import Split
 from dolorim.files.tables import write_text
+from dolorim.inference.head import Head
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.trials import Recording
@@ -44,6 +45,8 @@ def write_model_card(
     config, ethogram, splits = run.read_config(), run.read_ethogram(), run.read_folds()
     crossed = run.is_cross_validated
     lines = [f"# {run.path.name}", "", _first_sentence(config, ethogram), ""]
+    if not crossed:
+        lines += [*_head(run.read_head()), ""]
     lines += ["## Data", "", *_data_table(splits, recordings, crossed), ""]
     how = _CROSS_VALIDATED.format(folds=len(splits)) if crossed else _SPLIT_BY_ANIMAL
     lines += [how, ""]
@@ -58,9 +61,12 @@ def write_model_card(
 
 def _first_sentence(config: Config, ethogram: Ethogram) -> str:
     model, rate_hz = config.model, config.data.run_rate_hz
+    kind = f"{model.model_type}, clips of {model.clip_length} frames"
+    if model.head in ("linear", "trees"):
+        kind = f"{model.head} head on features of frames"
     sentence = (
-        f"A dolorim `{config.approach}` model ({model.model_type}, clips of {model.clip_length} "
-        f"frames) that distinguishes {len(ethogram)} behaviors: {', '.join(ethogram.classes)}."
+        f"A dolorim `{config.approach}` model ({kind}) that distinguishes {len(ethogram)} "
+        f"behaviors: {', '.join(ethogram.classes)}."
     )
     if rate_hz is None:
         return sentence
@@ -69,6 +75,21 @@ def _first_sentence(config: Config, ethogram: Ethogram) -> str:
         f"below {LEAST_SHARE * rate_hz:.3g} frames/s fast movements are not in them. Frames are "
         "counted at this rate here."
     )
+
+
+def _head(head: Head) -> Iterator[str]:
+    """What decides, why, and what was compared to choose it."""
+    if not head.why:
+        return
+    yield f"What decides: {head.name} ({head.why})."
+    if not head.scores:
+        return
+    yield ""
+    yield "| head | compared on | macro-F1 | F1@50 | standard error of the difference to the best |"
+    yield "|---|---|---|---|---|"
+    for row in head.scores:
+        error = row["standard_error_to_best"]
+        yield f"| {row['head']} | {row['on']} | {row['macro_f1']} | {row['f1_50']} | {error} |"
 
 
 def _data_table(

@@ -29,7 +29,7 @@ def say_summary(
 ) -> None:
     """Say in one block what training starts with, and warn of what the split lacks."""
     recordings = {part: dataset.part(getattr(split, part)) for part in PARTS}
-    lines = [_split_line(part, getattr(split, part), recordings[part]) for part in PARTS]
+    lines = split_lines(dataset, split)
     if note := dataset.study.ethogram.merging_note():
         lines.append(note)
     lines += _class_table(recordings, learner)
@@ -40,6 +40,14 @@ def say_summary(
         say("no validation animals: training runs all epochs, and the last weights are kept")
     if not split.test:
         warn("no test animals: the run will have no honest measure of its accuracy")
+
+
+def split_lines(dataset: StudyDataset, split: Split) -> list[str]:
+    """A line on each part: its animals, videos and labelled frames."""
+    return [
+        _split_line(part, getattr(split, part), dataset.part(getattr(split, part)))
+        for part in PARTS
+    ]
 
 
 def _split_line(part: str, animals: Sequence[str], recordings: Sequence[LabelledRecording]) -> str:

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 from pathlib import Path
 
 from dolorim.config import Config
-from dolorim.core.clock import rate_of
 from dolorim.core.errors import FinishedElsewhere, UserError
 from dolorim.dataset.loading import StudyDataset, learns_points_alone
 from dolorim.dataset.splits import Split
 from dolorim.evaluation.calibrate_conformal import calibrate
 from dolorim.evaluation.evaluate import evaluate_held_out
 from dolorim.inference.backbone_features import needs_only_features
-from dolorim.inference.decoder import Decoder
 from dolorim.inference.encoder_folder import keep_card
 from dolorim.inference.hardware import is_first_process
-from dolorim.inference.predictor import predictor_of
 from dolorim.inference.run_folder import RunFolder, load_strictly
-from dolorim.labels.trials import Recording
 from dolorim.models.recognizer import Recognizer
-from dolorim.terminal import console, detail, warn
+from dolorim.terminal import console, warn
 from dolorim.training.callbacks import record_of
+from dolorim.training.choose_head import choose_head
 from dolorim.training.fit import fit, make_trainer, read_checkpoint, trains_on_several
-from dolorim.training.fit_decoder import fit_decoder
 from dolorim.training.model_card import write_model_card
-from dolorim.training.module import Learner
 from dolorim.training.prepare import load_to_train, prepare, split_dataset
 from dolorim.training.summary import say_summary
+from dolorim.training.train_quick import decide_on_labels, train_quick_head
 
 
 def train(config: Config, run: RunFolder) -> RunFolder:
@@ -51,6 +46,18 @@ def train_on(config: Config, run: RunFolder, dataset: StudyDataset, split: Split
     encoder = Path(config.model.encoder) if config.model.encoder else None
     keep_card(run.path, encoder, config.train.warm_start)
     run.write_json("body_lengths.json", dataclasses.asdict(dataset.lengths))
+    if config.model.head in ("linear", "trees"):
+        train_quick_head(config, run, dataset, split)
+    else:
+        _train_network(config, run, dataset, split, resume)
+    _evaluate(run, dataset, split)
+    return run
+
+
+def _train_network(
+    config: Config, run: RunFolder, dataset: StudyDataset, split: Split, resume: bool
+) -> None:
+    """Train the network, and with `--head auto` choose between it and quick heads."""
     learner, loaders = prepare(config, dataset, split)
     model = learner.model
     frozen = model.visual if needs_only_features(config.model) else None
@@ -65,13 +72,24 @@ def train_on(config: Config, run: RunFolder, dataset: StudyDataset, split: Split
         _load_best(model, run)
     if frozen is not None:  # to the bit, because stored features are those of these weights
         frozen.load_state_dict(frozen_weights)
-    run.save_model(model)
-    run.write_json("decoder.json", _fitted_decoder(config, run, learner).to_dict())
-    _evaluate(run, dataset, split)
-    return run
+    if config.model.head == "auto" and not learns_points_alone(config):
+        choose_head(config, run, learner, dataset.part(split.train))
+    else:
+        run.save_model(model)
+    decide_on_labels(config, run, learner.val, learner.decoder)
 
 
 def _refuse_contradictions(config: Config, split: Split) -> None:
+    if config.model.head != "network" and config.train.focal_gamma:
+        raise UserError(
+            f"--head {config.model.head} and --focal_gamma: quick heads have no focal loss; "
+            "leave it out, or use --head network"
+        )
+    if config.model.head in ("linear", "trees") and config.model.tasks == "multitask":
+        raise UserError(
+            f"--head {config.model.head} learns no keypoints; add --tasks action_only, "
+            "or use --head auto"
+        )
     if config.train.lr_schedule == "plateau" and not split.val:
         raise UserError(
             "--lr_schedule plateau needs validation animals; name some with --val_animals, "
@@ -90,29 +108,6 @@ def _load_best(model: Recognizer, run: RunFolder) -> None:
     if best.exists():
         state = read_checkpoint(best)["state_dict"]
         load_strictly(model, {k.removeprefix("model."): v for k, v in state.items()}, best)
-
-
-def _fitted_decoder(config: Config, run: RunFolder, learner: Learner) -> Decoder:
-    """How probabilities become labels, fitted to the validation animals where there are any."""
-    if config.train.decoder == "argmax" or not learner.val:
-        return learner.decoder
-    predictor = predictor_of(run, learner.model)
-    recordings = [f.recording for f in learner.val]
-    decoder = fit_decoder(
-        [predictor(f).probabilities for f in learner.val],
-        [r.labels for r in recordings],
-        [rate_of(f.time_s) for f in learner.val],
-        learner.ethogram.classes,
-        animals=[r.animal for r in recordings],
-        borders=[_borders(r) for r in recordings],
-        base=learner.decoder,
-    )
-    detail(f"decoder, fitted to the validation animals: {json.dumps(decoder.to_dict())}")
-    return decoder
-
-
-def _borders(recording: Recording) -> list[tuple[int, int]]:
-    return [(trial.start, trial.stop) for trial in recording.trials]
 
 
 def _evaluate(run: RunFolder, dataset: StudyDataset, split: Split) -> None:

@@ -1,0 +1,115 @@
+"""How well heads do on animals that they have not learned from, and which difference counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from dolorim.metrics.frames import confusion, frame_figures
+from dolorim.metrics.segments import SegmentCounts, count_segments, labelled_stretches
+
+FEWEST_ANIMALS = 3
+"""With fewer, nothing tells chance from a difference."""
+_SMOOTH_S = 0.5  # probabilities are averaged over so long before the likeliest class is taken
+_POWERS = (1.0, 0.5, 0.0)  # of the prior's correction, as the decoder tries them
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive frames of an animal: labels `(time,)`, -1 unlabelled, and their rate."""
+
+    animal: str
+    labels: np.ndarray
+    rate_hz: float
+
+
+@dataclass(frozen=True)
+class HeadScore:
+    """Macro-F1 and segment F1@50, both 0-1, and their sum with each animal left out."""
+
+    macro_f1: float
+    f1_50: float
+    without: np.ndarray
+
+    @property
+    def sum(self) -> float:
+        return self.macro_f1 + self.f1_50
+
+
+def score_head(
+    stretches: Sequence[Stretch], scores: Sequence[np.ndarray], log_prior: np.ndarray
+) -> HeadScore:
+    """Score log probabilities `(time, classes)` of stretches by the labels that they make.
+
+    A label is the likeliest class of probabilities averaged over half a second, after the prior's
+    correction by the power that serves best, which is what a decoder does at the least.
+    """
+    found = []
+    for power in _POWERS if log_prior.any() else _POWERS[:1]:
+        labels = [
+            _smoothed(s + power * log_prior, one.rate_hz).argmax(1)
+            for s, one in zip(scores, stretches, strict=True)
+        ]
+        found.append(score_labels(stretches, labels, len(log_prior)))
+    return max(found, key=lambda score: score.sum)
+
+
+def score_labels(
+    stretches: Sequence[Stretch], predicted: Sequence[np.ndarray], n_classes: int
+) -> HeadScore:
+    """Score labels `(time,)` of stretches."""
+    counts: dict[str, np.ndarray] = {}
+    bouts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for one, labels in zip(stretches, predicted, strict=True):
+        found = confusion(one.labels, labels, n_classes)
+        counts[one.animal] = counts.get(one.animal, 0) + found
+        pairs = bouts.setdefault(one.animal, [])
+        for part in labelled_stretches(one.labels, [(0, len(labels))]):
+            pairs.append((one.labels[part], labels[part]))
+    animals = sorted(counts)
+    by_animal = np.stack([counts[a] for a in animals])
+    segments = np.stack([_at_half(count_segments(bouts[a])) for a in animals])
+    total, all_segments = by_animal.sum(0), segments.sum(0)
+    macro_f1 = _macro_f1(np.concatenate([total[None], total - by_animal]))
+    f1_50 = _f1(np.concatenate([all_segments[None], all_segments - segments]))
+    return HeadScore(float(macro_f1[0]), float(f1_50[0]), macro_f1[1:] + f1_50[1:])
+
+
+def standard_error(one: HeadScore, two: HeadScore) -> float:
+    """Standard error over animals of the difference of two scores, by the jackknife.
+
+    Infinite where there are fewer than `FEWEST_ANIMALS`.
+    """
+    n = len(one.without)
+    if n < FEWEST_ANIMALS:
+        return math.inf
+    differences = one.without - two.without
+    return float(np.sqrt((n - 1) / n * np.square(differences - differences.mean()).sum()))
+
+
+def _at_half(counts: SegmentCounts) -> np.ndarray:
+    """True, false and missed segments at an overlap of a half."""
+    return np.array([counts.tp[-1], counts.fp[-1], counts.fn[-1]])
+
+
+def _f1(segments: np.ndarray) -> np.ndarray:
+    """F1 `(batch,)` of true, false and missed segments `(batch, 3)`."""
+    right, wrong, missed = segments.T
+    return 2 * right / np.maximum(2 * right + wrong + missed, 1)
+
+
+def _macro_f1(counts: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(frame_figures(counts, [])[("macro_f1",)])
+
+
+def _smoothed(scores: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Probabilities `(time, classes)` averaged over half a second, from log probabilities."""
+    window = max(1, round(_SMOOTH_S * rate_hz))
+    highest = scores.max(1, keepdims=True)
+    unscaled = np.exp(scores - highest)
+    probabilities = unscaled / unscaled.sum(1, keepdims=True)
+    return ndimage.uniform_filter1d(probabilities, window, axis=0, mode="nearest")
