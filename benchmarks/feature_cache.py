@@ -88,7 +88,7 @@ def same_decisions(run: RunFolder) -> dict[str, Any]:
     stored = with_features(
         part, model, input_spec_of(model, config.model, dataset.skeleton), config
     )
-    predictor = predictor_of(run, model)
+    predictor = predictor_of(run)
     plain, kept = (predictor(f[0]).probabilities for f in (part, stored))
     return {"frames": len(plain), "largest_difference": float(np.abs(plain - kept).max())}
 

@@ -244,8 +244,8 @@ def test_auto_joins_the_network_with_quick_heads(
     assert head.shares["network"] == 0.5
     assert "fewer than 3 validation animals" in head.why
     assert {row["head"] for row in head.scores} == {"linear", "trees", "linear + trees"}
-    found = predictor_of(run)(dataset.footage[0]).probabilities
-    alone = [m.predictor(m.stored(dataset.footage[0])) for m in predictor_of(run).members]  # type: ignore[union-attr]
+    found = predictor_of(run)(dataset.labelled[0]).probabilities
+    alone = [m.predictor(m.stored(dataset.labelled[0])) for m in predictor_of(run).members]  # type: ignore[union-attr]
     product = alone[0].probabilities * alone[1].probabilities
     expected = np.sqrt(product) / np.sqrt(product).sum(1, keepdims=True)
     np.testing.assert_allclose(found, expected, atol=1e-5)
