@@ -254,19 +254,22 @@ def score_folds(run: RunFolder) -> dict[str, Any]:
     _refuse_unfinished(run, splits, {scored.animal for scored in decoded})
     folds = [run.fold(k) for k in range(len(splits))]
     parts = [fold.read_json("metrics.json")["test"] for fold in folds]
-    plain = _by_argmax(decoded)
-    if all(fold.read_decoder().is_plain for fold in folds):
-        plain = []
+    plain = [] if _all_plain(folds) else _by_argmax(decoded)
     kinds = sorted({part["decoder"] for part in parts})
     figures = _figures(decoded, plain, ethogram, " or ".join(kinds))
     figures["by_fold"] = [_of_fold(k, part) for k, part in enumerate(parts)]
     if keypoints := _mean_keypoints(parts):
         figures["keypoints"] = keypoints
     for kind in ("seen_in_training", "seen_unlabelled"):
-        seen = set(itertools.chain.from_iterable(part.get(kind, ()) for part in parts))
-        if seen:
-            figures[kind] = sorted(seen)
+        if seen := _animals_of(kind, parts):
+            figures[kind] = seen
     return figures
+
+
+def _animals_of(kind: str, parts: Sequence[dict[str, Any]]) -> list[str]:
+    """The animals that the figures of any fold list under a name."""
+    by_fold = (part.get(kind, ()) for part in parts)
+    return sorted(set(itertools.chain.from_iterable(by_fold)))
 
 
 def _refuse_unfinished(run: RunFolder, splits: Sequence[Split], scored: set[str]) -> None:
@@ -279,6 +282,11 @@ def _refuse_unfinished(run: RunFolder, splits: Sequence[Split], scored: set[str]
             where=run.predictions("folds"),
             remedy="give the command of the run again",
         )
+
+
+def _all_plain(folds: Sequence[RunFolder]) -> bool:
+    """Do all folds label frames by their most likely class?"""
+    return all(fold.read_decoder().is_plain for fold in folds)
 
 
 def _by_argmax(recordings: Sequence[Scored]) -> list[Scored]:

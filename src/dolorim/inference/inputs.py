@@ -54,6 +54,13 @@ def find_inputs(
             f"no pose file belongs to any of the {len(videos)} videos (looked for {LOOKED_FOR})",
             where=dlc,
         )
+    return _with_poses(videos, stems, poses, poses_alone)
+
+
+def _with_poses(
+    videos: Sequence[Path], stems: Sequence[str], poses: dict[Path, Path], poses_alone: bool
+) -> list[PredictInput]:
+    """The videos with their poses; with `poses_alone`, a pose stands for its video."""
     recordings = []
     for video, stem in zip(videos, stems, strict=True):
         pose = poses.get(video)

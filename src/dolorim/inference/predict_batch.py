@@ -83,11 +83,7 @@ def predict_videos(
     shared: dict[PredictInput, _SharedVideo] = {}
     if options.engine != "local" or workers > 1:
         shared = _divide(setup, recordings, part_units)
-    tasks: deque[PredictInput | VideoPart] = deque()
-    for video in shared.values():
-        tasks.extend(video.parts)
-    tasks.extend(recording for recording in recordings if recording not in shared)
-
+    tasks = _tasks(recordings, shared)
     batch = BatchResult()
     make_worker = partial(PredictWorker, setup)
     results = spread(make_worker, tasks, workers, options.engine, options.address)
@@ -110,6 +106,17 @@ def predict_videos(
     _write_to_check(setup, recordings, {*batch.done, *batch.skipped})
     batch.seconds["all"] = time.perf_counter() - started
     return batch
+
+
+def _tasks(
+    recordings: Sequence[PredictInput], shared: dict[PredictInput, _SharedVideo]
+) -> deque[PredictInput | VideoPart]:
+    """Parts of shared videos first, because these take longest, then all other recordings."""
+    tasks: deque[PredictInput | VideoPart] = deque()
+    for video in shared.values():
+        tasks.extend(video.parts)
+    tasks.extend(recording for recording in recordings if recording not in shared)
+    return tasks
 
 
 def _take_part(
