@@ -123,7 +123,7 @@ def test_pieces_of_a_session_follow_one_another_by_the_numbers_in_their_names(
     assert licks(observed) == [(2.0, 3.0), (16.0, 17.0)]
     whole = read(tmp_path, "file,animal,group,session", *(row.rpartition(",")[0] for row in rows))
     assert licks(whole) == [(9.0, 11.0), (15.0, 16.0), (29.0, 30.0)]
-    assert "cage_1, cage_2, cage_10 (0.5 min)" in "; ".join(map(str, whole.findings))
+    assert "night (cage_1, cage_2, cage_10; 0.5 min)" in "; ".join(map(str, whole.findings))
 
 
 def test_pieces_with_a_gap_say_when_they_begin(tmp_path: Path) -> None:

@@ -30,9 +30,13 @@ _NAMED = 3  # recordings that a finding names
 
 @dataclass(frozen=True)
 class _Timed:
-    """A recording, and where in it time 0 lies, in seconds; None where nothing says so."""
+    """A recording, the line of the table about it, and where in it time 0 lies, in seconds.
+
+    `start_s` is None where nothing says so.
+    """
 
     recording: ObservedRecording
+    line: int
     start_s: float | None
 
 
@@ -64,11 +68,11 @@ def observe(
             )
         recording = _recording(piece, subject)
         if start is None or from_start:
-            timed.append(_Timed(recording, None))
+            timed.append(_Timed(recording, subject.line, None))
             continue
         start_s, finding = _start_s(start, piece)
         if finding is None:
-            timed.append(_Timed(recording, start_s))
+            timed.append(_Timed(recording, subject.line, start_s))
         elif joins and cell(subject.columns, "session"):
             raise UserError(finding.what, where=place, remedy="correct the table")
         else:
@@ -119,7 +123,7 @@ def _with_sessions(
     ]
     sessions = find_sessions(pieces, table.path)
     joined: dict[int, _Timed | None] = dict(enumerate(timed))
-    findings = []
+    findings, described = [], []
     for session in sessions:
         members = [timed[i] for i in session.pieces]
         joined |= dict.fromkeys(session.pieces)
@@ -131,12 +135,19 @@ def _with_sessions(
         whole = _joined(session, members, table)
         joined[min(session.pieces)] = whole
         names = ", ".join(one.recording.video for one in members)
-        what = (
-            f"{counted(len(members), 'recording')} joined in this order: {names} "
-            f"({whole.recording.length_s / 60:.4g} min)"
-        )
-        findings.append(Finding("note", f"session {session.name}", what))
+        described.append(f"{session.name} ({names}; {whole.recording.length_s / 60:.4g} min)")
+    if described:
+        what = f"{counted(len(described), 'session')} joined in this order: {_first(described)}"
+        findings.append(Finding("note", "sessions", what))
     return [one for one in joined.values() if one is not None], findings
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first few of some names, and how many more there are."""
+    listed = ", ".join(names[:_NAMED])
+    if len(names) > _NAMED:
+        listed += f" and {len(names) - _NAMED} more"
+    return listed
 
 
 def _lacking(session: Session, members: Sequence[_Timed], table: SubjectTable) -> list[str]:
@@ -144,10 +155,9 @@ def _lacking(session: Session, members: Sequence[_Timed], table: SubjectTable) -
     if not table.has_video or "session_start_s" in members[0].recording.columns:
         return []
     key = animal_key(session.name)
-    lines = [s for s in table.subjects if animal_key(cell(s.columns, "session") or "") == key]
-    named = {line.video.rpartition(".")[0] or line.video: line.video for line in lines}
-    here = {one.recording.video for one in members}
-    return [video for stem, video in named.items() if not here & {stem, video}]
+    here = {one.line for one in members}
+    lacking = (subject for subject in table.subjects if subject.line not in here)
+    return [s.video for s in lacking if animal_key(cell(s.columns, "session") or "") == key]
 
 
 def _joined(session: Session, members: Sequence[_Timed], table: SubjectTable) -> _Timed:
@@ -193,7 +203,7 @@ def _joined(session: Session, members: Sequence[_Timed], table: SubjectTable) ->
         length_s=moved[-1].length_s,
         columns=_columns_of(moved),
     )
-    return _Timed(whole, starts_s[0] if starts_s else None)
+    return _Timed(whole, members[0].line, starts_s[0] if starts_s else None)
 
 
 def _bouts_of(
@@ -241,7 +251,5 @@ def check_starts(observations: Observations, assay: Assay) -> list[Finding]:
         what = "no column start_s or start_frame says when the drug was given"
         remedy = "windows and latencies count from the first frame of each recording"
         return [Finding("note", "start", what, remedy)]
-    listed = ", ".join(without[:_NAMED])
-    if len(without) > _NAMED:
-        listed += f" and {len(without) - _NAMED} more"
-    return [Finding("warning", "start", f"nothing says when it is in {listed}", remedy)]
+    what = f"nothing says when it is in {_first(without)}"
+    return [Finding("warning", "start", what, remedy)]
