@@ -95,7 +95,8 @@ def _joined(first: Decisions | None, second: Decisions) -> Decisions:
     if first is None:
         return second
     pairs = zip(first, second, strict=True)
-    return Decisions(*(None if b is None else np.concatenate([a, b]) for a, b in pairs))  # type: ignore[arg-type]
+    arrays = (None if b is None else np.concatenate([a, b]) for a, b in pairs)
+    return Decisions(*arrays)  # type: ignore[arg-type]
 
 
 def _cut(decisions: Decisions | None, part: slice) -> Decisions:
