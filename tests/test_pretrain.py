@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -28,11 +29,13 @@ from dolorim.inference.encoder_folder import (
 from dolorim.inference.run_folder import RunFolder
 from dolorim.models.build import build_recognizer
 from dolorim.models.cnn3d import Cnn3d
-from dolorim.models.frame_encoder import FrameEncoder, calibrate_statistics
+from dolorim.models.frame_encoder import FrameEncoder, calibrate_statistics, seen_window
+from dolorim.pose.pose import NO_SKELETON
 from dolorim.training import pretrain
 from dolorim.training.model_card import write_model_card
 from dolorim.training.module import thaw
 from dolorim.training.prepare import _load_weights
+from dolorim.training.quick import new_quick
 from dolorim.training.vicreg import share_matched, vicreg_loss
 from dolorim.training.view_pairs import ViewPairs
 from dolorim.video import cache
@@ -249,6 +252,22 @@ def test_training_starts_from_the_encoder_that_is_named(place: Path) -> None:
     stem = load_encoder_folder(place / "encoder").network.stem[0].weight
     assert isinstance(recognizer.visual, Cnn3d)
     assert torch.equal(recognizer.visual.stem[0].weight[:, :5], stem)
+
+
+def test_quick_heads_read_what_the_encoder_sees_beside_the_measurements(place: Path) -> None:
+    config = Config(model=ModelConfig(encoder=str(place / "encoder"), head="linear"))
+    quick = new_quick(config, NO_SKELETON, [31])
+    plain = new_quick(dataclasses.replace(config, model=ModelConfig()), NO_SKELETON, [31])
+    frames = torch.rand(1, 1, 11, 64, 64)
+    with torch.no_grad():
+        features = quick.visual(frames)
+        torch.testing.assert_close(features[..., : plain.width], plain.visual(frames))
+        encoder = load_encoder_folder(place / "encoder").network
+        seen = encoder(seen_window(frames[:, 0], 1.6))
+        torch.testing.assert_close(features[..., plain.width :], seen)
+    blind = dataclasses.replace(config.model, visual="none", pose="full")
+    with pytest.raises(UserError, match="looks at pictures"):
+        new_quick(dataclasses.replace(config, model=blind), NO_SKELETON, [31])
 
 
 def test_a_run_names_the_animals_whose_videos_its_encoder_has_seen(

@@ -178,8 +178,9 @@ class ModelConfig:
     clip_s: Annotated[float, Field(gt=0, le=60)] | None = None
     """The same in seconds; it replaces --clip_length by that many frames at the run's rate."""
     encoder: str = ""
-    """Folder of an encoder that `dolorim pretrain` has learned. The 3D CNN starts from its weights,
-    which stay as they are unless --freeze_backbone_epochs says otherwise."""
+    """Folder of an encoder that `dolorim pretrain` has learned. Quick heads read its features
+    beside the measurements of shape and motion. The 3D CNN starts from its weights, which stay as
+    they are unless --freeze_backbone_epochs says otherwise."""
     encoder_name: str = ""
     """Pretrained network: a timm name for vit_2d; a hub name, small or base (VideoMAE2) for
     videomae2_3d; a hub name for vjepa2_3d."""

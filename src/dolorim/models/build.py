@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from dolorim.config import Config, ModelConfig
 from dolorim.core.errors import UserError
 from dolorim.models.cnn3d import Cnn3d
-from dolorim.models.frame_encoder import STAGES
+from dolorim.models.frame_encoder import STAGES, FrameEncoder, WindowEncoder, scale_of_crops
 from dolorim.models.heads import ActionHead, SpatialKeypointHead
 from dolorim.models.motion_maps import LAGS, lags_within
 from dolorim.models.paw_brightness import PawBrightness
@@ -96,7 +96,15 @@ def build_quick(
     """Build a quick recognizer; without heads, it serves to compute features."""
     visual = pose = None
     if config.model.visual != "none":
-        visual = FrameFeatures()
+        encoders = []
+        if config.model.encoder:
+            encoders.append(WindowEncoder(FrameEncoder(), scale_of_crops(config.data)))
+        visual = FrameFeatures(encoders)
+    elif config.model.encoder:
+        raise UserError(
+            f"--encoder {config.model.encoder} looks at pictures, and --visual none at none; "
+            "leave one of the two out"
+        )
     if config.model.pose != "none":
         names = feature_names(config.model.pose, skeleton.keypoints, skeleton.animals)
         pose = PoseFeatures(len(names))

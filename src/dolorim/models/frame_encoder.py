@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dolorim.config import DataConfig
 from dolorim.models.cnn3d import Block
 from dolorim.models.motion_maps import LAGS, MotionMaps
 
@@ -90,6 +91,11 @@ class WindowEncoder(nn.Module):
         with torch.autocast(frames.device.type, enabled=False):
             features: torch.Tensor = self.network(seen_window(frames.float(), self.crop_scale))
         return features
+
+
+def scale_of_crops(data: DataConfig) -> float:
+    """Side of the pictures in body lengths; whole pictures are seen whole."""
+    return WINDOW if data.crop == "none" else data.crop_scale
 
 
 def window_share(crop_scale: float) -> float:

@@ -19,7 +19,6 @@ from dolorim.inference.frame_features import FrameStore
 from dolorim.inference.head import NETWORK, Head
 from dolorim.inference.predictor import predictor_with
 from dolorim.inference.run_folder import RunFolder
-from dolorim.models.build import build_quick
 from dolorim.models.quick_heads import QuickHead
 from dolorim.terminal import say
 from dolorim.training.head_scores import (
@@ -40,6 +39,7 @@ from dolorim.training.quick import (
     head_scores,
     labelled_stretches_of,
     leave_out,
+    new_quick,
     prepare_quick,
     units_between,
 )
@@ -81,7 +81,7 @@ def choose_head(
             heads[kind] = teacher.fit(kind, everything, strength)
     windows = store.model.windows.tolist()
     weights = [quick.shares[kind] for kind in heads]
-    model = build_quick(config, run.read_skeleton(), windows, heads, weights)
+    model = new_quick(config, run.read_skeleton(), windows, heads, weights)
     left_out = _validation_scores(run, learner, store, heads, quick.shares)
     choice = choose_network_share(left_out, quick, teacher.log_prior)
     if config.model.tasks == "multitask":  # the network stays, because it finds the keypoints

@@ -38,6 +38,7 @@ from dolorim.models.frame_encoder import (
     WINDOW,
     FrameEncoder,
     calibrate_statistics,
+    scale_of_crops,
 )
 from dolorim.terminal import progress, say, warn
 from dolorim.training.fit import read_checkpoint
@@ -91,7 +92,8 @@ def pretrain_encoder(
     if checkpoint.exists():
         _resume(state, checkpoint, settings)
         say(f"continuing from step {state.step} in {checkpoint}")
-    views = ViewPairs(cached, data.crop_scale, state.network.reach, options.within, options.seed)
+    scale = scale_of_crops(data)
+    views = ViewPairs(cached, scale, state.network.reach, options.within, options.seed)
     _learn(state, views, options, checkpoint, settings)
     state.network.cpu()
     plain = (views.plain(number, options.batch_size) for number in _CALIBRATION)

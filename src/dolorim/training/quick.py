@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,8 +12,10 @@ import torch
 from dolorim.config import Config
 from dolorim.core.clock import rate_of
 from dolorim.dataset.labelled_recording import LabelledRecording
+from dolorim.inference.encoder_folder import load_encoder_folder
 from dolorim.inference.frame_features import FrameStore, StoredFrames
 from dolorim.models.build import build_quick
+from dolorim.models.frame_encoder import WindowEncoder
 from dolorim.models.quick import QuickRecognizer
 from dolorim.models.quick_heads import QuickHead
 from dolorim.pose.pose import Skeleton
@@ -70,7 +73,24 @@ def empty_recognizer(
 ) -> QuickRecognizer:
     """A quick recognizer without heads, for recordings of this frame rate."""
     rate_hz = float(np.median([rate_of(r.time_s) for r in recordings]))
-    return build_quick(config, skeleton, windows_at(rate_hz))
+    return new_quick(config, skeleton, windows_at(rate_hz))
+
+
+def new_quick(
+    config: Config,
+    skeleton: Skeleton,
+    windows: Sequence[int],
+    heads: Mapping[str, QuickHead] | None = None,
+    weights: Sequence[float] = (),
+) -> QuickRecognizer:
+    """A quick recognizer with the weights of the encoder that the settings name."""
+    model = build_quick(config, skeleton, windows, heads, weights)
+    if config.model.encoder and model.visual is not None:
+        encoder = load_encoder_folder(Path(config.model.encoder))
+        for seen in model.visual.encoders:
+            assert isinstance(seen, WindowEncoder)
+            seen.network.load_state_dict(encoder.network.state_dict())
+    return model
 
 
 def prepare_quick(

@@ -21,14 +21,13 @@ from dolorim.inference.head import Head
 from dolorim.inference.predictor import predictor_of, predictor_with
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.trials import Recording
-from dolorim.models.build import build_quick
 from dolorim.terminal import detail, say, warn
 from dolorim.training.drawn_shares import prior_decoder, sampler_for
 from dolorim.training.fit_decoder import fit_decoder
 from dolorim.training.fit_quick_heads import STRENGTHS, Kind
 from dolorim.training.losses import learned_shares
 from dolorim.training.prepare import count_labels
-from dolorim.training.quick import best_strength, empty_recognizer, prepare_quick
+from dolorim.training.quick import best_strength, empty_recognizer, new_quick, prepare_quick
 from dolorim.training.summary import split_lines
 
 
@@ -57,7 +56,7 @@ def train_quick_head(config: Config, run: RunFolder, dataset: StudyDataset, spli
         strength = best_strength(teacher, store.model)[0]
     head = teacher.fit(kind, range(len(recordings)), strength)
     windows = store.model.windows.tolist()
-    quick = build_quick(config, dataset.skeleton, windows, {kind: head}, [1.0])
+    quick = new_quick(config, dataset.skeleton, windows, {kind: head}, [1.0])
     run.save_model(quick=quick)
     run.write_json("head.json", Head({kind: 1.0}, f"--head {kind}").to_dict())
     say(
