@@ -7,6 +7,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,10 @@ from pathlib import Path
 import pytest
 
 from dolorim.cli import main
-from dolorim.config import read_config
+from dolorim.config import Config, DataConfig, config_toml, read_config
+from dolorim.dataset.splits import Split
+from dolorim.inference.run_folder import RunFolder
+from dolorim.labels.ethogram import PAIN
 from dolorim.simulate import study as simulated
 from dolorim.simulate.study import StudyPlan
 
@@ -331,3 +335,38 @@ def test_the_demo_ends_with_one_page_that_says_that_it_is_simulated(
     assert page.count("<img") >= 2
     assert list((out / "predictions").glob("*.overlay.mp4"))
     assert main(["demo", "--out", str(out)]) == 2
+
+
+def test_a_run_finds_its_study_from_any_folder_and_after_both_were_moved(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    (home / "here").mkdir(parents=True)
+    for name in ("Videos", "Annotations"):
+        (home / name).symlink_to(study / name)
+    monkeypatch.chdir(home / "here")
+    data = DataConfig(videos=Path("../Videos"), annotations=Path("../Annotations"))
+    run = RunFolder(Path("../runs/first"))
+    run.start(Config(data=data), PAIN, Split(train=("a",)))
+    # The same command continues it.
+    run.start(Config(data=data), PAIN, Split(train=("a",)))
+    monkeypatch.chdir(tmp_path)
+    found = RunFolder(home / "runs" / "first").read_config().data
+    assert (found.videos, found.annotations) == (home / "Videos", home / "Annotations")
+
+    moved = home.rename(tmp_path / "elsewhere")
+    found = RunFolder(moved / "runs" / "first").read_config().data
+    assert (found.videos, found.annotations) == (moved / "Videos", moved / "Annotations")
+
+
+def test_a_run_whose_study_is_gone_says_where_it_was(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+    config = RunFolder(copy).read_config()
+    data = dataclasses.replace(config.data, videos=tmp_path / "gone")
+    (copy / "config.toml").write_text(config_toml(dataclasses.replace(config, data=data)), "utf-8")
+    (copy / "paths.json").unlink()
+    assert main(["evaluate", str(copy)]) == 2
+    assert f"its study is not where it was ({tmp_path / 'gone'})" in capsys.readouterr().err

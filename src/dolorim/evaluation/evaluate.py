@@ -229,7 +229,9 @@ def evaluate_held_out(run: RunFolder, dataset: StudyDataset | None = None) -> di
         return {"folds": score_folds(run)}
     split = run.read_split()
     if dataset is None:
-        dataset = load_dataset(run.read_config(), run.read_body_lengths())
+        config = run.read_config()
+        _refuse_absent_study(run, config.data)
+        dataset = load_dataset(config, run.read_body_lengths())
     seen_before, training = run.seen_before(), run.read_training()
     metrics = {}
     for part, animals in (("val", split.val), ("test", split.test)):
@@ -242,6 +244,16 @@ def evaluate_held_out(run: RunFolder, dataset: StudyDataset | None = None) -> di
         if seen := sorted(seen_before & set(animals)):
             metrics[part]["seen_in_training"] = seen
     return metrics
+
+
+def _refuse_absent_study(run: RunFolder, data: DataConfig) -> None:
+    for folder in (data.videos, data.annotations, data.dlc):
+        if folder is not None and not folder.exists():
+            raise UserError(
+                f"its study is not where it was ({folder})",
+                where=run.path,
+                remedy="put it back, or score another study: dolorim evaluate RUN STUDY",
+            )
 
 
 def score_folds(run: RunFolder) -> dict[str, Any]:

@@ -22,6 +22,11 @@ from dolorim.files.structured import as_dataclass, read_json
 from dolorim.files.tables import write_text
 from dolorim.inference.decoder import Decoder
 from dolorim.inference.head import NETWORK, PREFIX, Head, quick_from, quick_tensors
+from dolorim.inference.run_paths import (
+    relative_paths,
+    with_absolute_paths,
+    with_moved_paths,
+)
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.ethogram_file import read_ethogram, write_ethogram
 from dolorim.models.build import build_recognizer
@@ -92,6 +97,7 @@ class RunFolder:
             splits = asdict(split)
         else:
             splits = {"folds": [asdict(fold) for fold in split]}
+        config = with_absolute_paths(config)
         if self.config.exists():
             self._refuse_other_settings(config)
             self._refuse_finished()
@@ -101,6 +107,7 @@ class RunFolder:
             self.write_json("seen_before.json", seen_before)
         if write:
             write_text(self.config, config_toml(config))
+            self.write_json("paths.json", relative_paths(config, self.path))
             write_ethogram(self.path / "ethogram.toml", ethogram)
             self.write_json("splits.json", splits)
             self.write_json("skeleton.json", asdict(skeleton))
@@ -127,7 +134,8 @@ class RunFolder:
             )
 
     def _refuse_other_settings(self, config: Config) -> None:
-        before, now = _by_path(asdict(self.read_config())), _by_path(asdict(config))
+        before = _by_path(asdict(with_absolute_paths(self.read_config())))
+        now = _by_path(asdict(config))
         free = {("train", name) for name in _WHO_TRAINS}
         if any(before["train", name] != now["train", name] for name in ("devices", "num_nodes")):
             free.add(("train", "batch_size"))
@@ -157,14 +165,20 @@ class RunFolder:
         return default
 
     def read_config(self) -> Config:
-        """The settings of the run. Raises `UserError` for a folder that holds no run."""
+        """The settings, with the paths of a study that was moved together with this folder.
+
+        Raises `UserError` for a folder that holds no run.
+        """
         if not self.config.exists():
             raise UserError(
                 "not a run folder (it has no config.toml)",
                 where=self.path,
                 remedy="name one that train has written",
             )
-        return read_config(self.config)
+        relative = self.read_json("paths.json", default={})
+        if not isinstance(relative, dict):
+            raise UserError("expected paths", where=self.path / "paths.json", remedy="train again")
+        return with_moved_paths(read_config(self.config), self.path, relative)
 
     def read_split(self) -> Split:
         """Which animals were learned from, and which were held out.
