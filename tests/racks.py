@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from dolorim.labels.ethogram import PAIN
-from dolorim.simulate.mouse import Mouse, draw_cage, draw_labels, move, render
+from dolorim.simulate.camera import draw_cage, render
+from dolorim.simulate.mouse import Mouse, draw_labels, move
 from videos import WALK, write_film
 
 REST = next(r.id for r in PAIN.raw if r.name == "rest")

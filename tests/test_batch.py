@@ -204,7 +204,7 @@ def test_a_video_whose_frames_cannot_be_told_from_its_packets_is_not_divided(
         )
 
     for wrong in (lambda path: None, without_one):
-        monkeypatch.setattr(crop_stream, "_packets", wrong)
+        monkeypatch.setattr(crop_stream, "packets_of", wrong)
         assert predictor.predict_part(VideoPart(job, 1024, 2048)) is None
 
 

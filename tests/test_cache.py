@@ -44,7 +44,7 @@ def forbid_decoding(monkeypatch):
     def fail(*args, **options):
         raise AssertionError("a video was decoded again")
 
-    monkeypatch.setattr(cache, "open_crops", fail)
+    monkeypatch.setattr(cache, "cut_together", fail)
 
 
 @pytest.mark.parametrize("crop", ["none", "follow"])

@@ -193,15 +193,17 @@ def predict(
     *,
     out: AnyPath | None = None,
     dlc: AnyPath | None = None,
+    chambers: AnyPath | None = None,
     **settings: Any,
 ) -> BatchResult:
     """Label videos, as `dolorim predict` does, and write the results to a folder.
 
     `videos` are files or folders. `out` is the folder for the results; without it,
-    `RUN/predictions/new`. `dlc` is the folder of the pose files. `settings` are the flags of
-    `dolorim predict` by name (`overlay=True`, `jobs=2`). A video that fails is reported and does
-    not stop the others: the result lists the files that are `done`, `skipped`, `damaged` and
-    `failed`. Raises `UserError`.
+    `RUN/predictions/new`. `dlc` is the folder of the pose files. `chambers` says where
+    in the picture several animals are: a table, a grid (`"2x4"`) or `"auto"`. `settings` are the
+    flags of `dolorim predict` by name (`overlay=True`, `jobs=2`). A video that fails is reported
+    and does not stop the others: the result lists the files that are `done`, `skipped`, `damaged`
+    and `failed`. Raises `UserError`.
     """
     from dolorim.files.targets import check_folder
     from dolorim.inference.inputs import find_inputs
@@ -213,7 +215,8 @@ def predict(
     target = _path(out) or folder.predictions("new")
     check_folder(target, "--out")
     places = _paths(videos)
-    recordings = find_inputs(folder, places, _path(dlc))
+    rack = None if chambers is None else str(chambers)
+    recordings = find_inputs(folder, places, _path(dlc), rack)
     return predict_videos(folder, recordings, target, options)
 
 
@@ -379,7 +382,11 @@ def _predict_one(
     from dolorim.inference.inputs import find_inputs
     from dolorim.inference.predict_worker import PredictSetup, PredictWorker
 
-    [recording] = find_inputs(folder, [video], pose)
+    recording, *others = find_inputs(folder, [video], pose)
+    if others:
+        raise UserError(
+            "shows several chambers, each of which is a recording; use predict_all", where=video
+        )
     if pose is not None and pose.is_file():
         recording = dataclasses.replace(recording, pose=pose)
     setup = PredictSetup(folder, Path(), options)  # nothing is written, so no folder is needed

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from dolorim.cli.settings import all_settings, settings_read_by
 from dolorim.cli.short_help import page_of
 from dolorim.core.errors import UserError
+from dolorim.files.recordings import Recorded
 from dolorim.files.structured import explain
 from dolorim.files.targets import check_file, check_folder
 
@@ -191,8 +192,8 @@ def show_metrics(run: RunFolder, metrics: dict[str, Any]) -> None:
     say(f"run: {run.path} (figures in {run.figures})")
 
 
-def report_failures(failures: Sequence[tuple[Path, str]], what: str = "failed") -> int:
-    """Print each file with its reason; returns the exit code."""
+def report_failures(failures: Sequence[tuple[Recorded, str]], what: str = "failed") -> int:
+    """Print each recording with its reason; returns the exit code."""
     for file, reason in failures:
         if str(file) not in reason:
             reason = f"{file}: {reason}"

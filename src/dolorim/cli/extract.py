@@ -46,32 +46,29 @@ def run(arguments: list[str]) -> int:
     from dolorim.dataset.extract import extract as fill_cache
     from dolorim.dataset.loading import measure_study
     from dolorim.dataset.study import in_study_folder, open_study
-    from dolorim.files.naming import find_videos
+    from dolorim.files.recordings import count_of
     from dolorim.terminal import say, warn
 
     set_verbosity(given.quiet)
     config = with_settings(PRESETS[given.approach], given.settings)
     data = in_study_folder(given.study, config.data)
     config = dataclasses.replace(config, data=data)
-    assert data.videos is not None
-    videos = find_videos([data.videos])
-    # A window that follows the pose needs the pose of each video.
+    # A window that follows the pose needs the pose of each recording.
     study = open_study(data)
-    poses = {s.video: s.pose for s in study.sources} if data.crop == "pose" else {}
     lengths = measure_study(config, study)
-    pose_by_video = {video: poses.get(video) for video in videos}
+    poses = {s.recorded: s.pose if data.crop == "pose" else None for s in study.sources}
     workers = given.workers or usual_workers()
-    cached, failures = fill_cache(pose_by_video, data, workers, lengths)
-    for entry in cached.values():
-        if entry.damage:
-            warn(f"{entry.video}: {entry.damage}")
+    cached, failures = fill_cache(poses, data, workers, lengths)
+    damaged = {entry.video: entry.damage for entry in cached.values() if entry.damage}
+    for video, damage in damaged.items():
+        warn(f"{video}: {damage}")
     n_frames, side = sum(e.n_frames for e in cached.values()), data.image_size
     say(
-        f"{len(cached)} of {len(videos)} videos are in the frame cache, {n_frames} frames of "
+        f"{len(cached)} of {count_of(poses)} are in the frame cache, {n_frames} frames of "
         f"{side}x{side} pixels"
     )
     if given.features:
         from dolorim.inference.backbone_features import compute_features
 
-        compute_features(config, list(cached.values()), lengths)
+        compute_features(config, cached, lengths)
     return report_failures(failures)

@@ -36,6 +36,10 @@ class _Predict:
     dlc: Path | None = None
     """Folder with pose files, for a run that was trained on poses. Without it: those in the DLC/
     beside the folder of the videos, or beside the videos. A run of poses alone needs no videos."""
+    chambers: str | None = None
+    """Several animals in one video, each in its own chamber: a table [video,]chamber,x0,y0,x1,y1;
+    2x4 for a grid of 2 rows with 4 chambers each; auto to find them in the picture. Without it: the
+    chambers.csv beside the videos, if there is one."""
     out: Path | None = None
     """Folder for the results; RUN/predictions/new without it."""
     options: PredictOptions = field(default_factory=PredictOptions)
@@ -62,7 +66,8 @@ def run(arguments: list[str]) -> int:
     out = given.out or run.folder.predictions("new")
     # The API takes the options as keywords.
     settings = {f.name: getattr(given.options, f.name) for f in dataclasses.fields(given.options)}
-    batch = api.predict(run, given.videos, out=out, dlc=given.dlc, **settings)
+    places = {"dlc": given.dlc, "chambers": given.chambers}
+    batch = api.predict(run, given.videos, out=out, **places, **settings)
     say(f"{_summary(batch)}; results in {out}")
     if given.profile:
         # Seconds of several workers add up to more than the time that has passed.

@@ -16,6 +16,7 @@ from dolorim.dataset.extract import extract
 from dolorim.dataset.labelled_recording import LabelledRecording
 from dolorim.dataset.run_rate import at_rate, rate_of_study
 from dolorim.dataset.study import Source, Study, open_study
+from dolorim.files.recordings import Recorded
 from dolorim.labels.ethogram import UNLABELED
 from dolorim.labels.gaps import warn_of_gaps
 from dolorim.labels.trials import Placement, Recording
@@ -85,9 +86,9 @@ def measure_study(config: Config, study: Study) -> BodyLengths:
     """One body length per picture size, from all videos of the study, labelled or not."""
     if config.model.visual == "none":
         return NO_LENGTHS
-    videos = {s.video: s.pose for s in study.sources if s.video is not None}
+    poses = {s.recorded: s.pose for s in study.sources if s.video is not None}
     lengths = measure_body_lengths(
-        videos,
+        poses,
         config.data,
         crops=True,
         poses=wants_pose(config),
@@ -185,9 +186,9 @@ def _with_inputs(
         video = None
         if cached is not None:
             # Extraction has said why a video is not in the cache.
-            if source.video is None or source.video not in cached:
+            if source.recorded not in cached:
                 continue
-            video = cached[source.video]
+            video = cached[source.recorded]
         track = None
         if wants_pose(config):
             track = _track(source, config, video, lengths)
@@ -219,17 +220,17 @@ def _say_poses(dataset: StudyDataset, config: Config) -> None:
 
 def _cached(
     sources: Sequence[Source], config: Config, lengths: BodyLengths
-) -> dict[Path, CachedVideo] | None:
+) -> dict[Recorded, CachedVideo] | None:
     """The cached videos; None if the network does not look at any."""
     if config.model.visual == "none":
         return None
-    videos = {s.video: s.pose for s in sources if s.video is not None}
-    if not videos:
+    poses = {s.recorded: s.pose for s in sources if s.video is not None}
+    if not poses:
         raise UserError(
             "there are no videos; name their folder with --videos DIR, "
             "or learn from poses: --visual none"
         )
-    cached, failures = extract(videos, config.data, usual_workers(), lengths)
+    cached, failures = extract(poses, config.data, usual_workers(), lengths)
     for path, reason in failures:
         warn(f"{path.name} is left out: {reason}")
     for entry in cached.values():
@@ -248,7 +249,7 @@ def _track(
     if source.pose is None:
         return None
     try:
-        track = _read_pose(source.pose, config, video, lengths)
+        track = _read_pose(source, source.pose, config, video, lengths)
     except UserError as error:
         outcome = "goes without pose"
         if video is None:
@@ -261,14 +262,14 @@ def _track(
 
 
 def _read_pose(
-    pose: Path, config: Config, video: CachedVideo | None, lengths: BodyLengths
+    source: Source, pose: Path, config: Config, video: CachedVideo | None, lengths: BodyLengths
 ) -> PoseTrack:
     """Read a pose with the body length and at the rate that prediction will use."""
     # A pose without a video says nothing of a picture size, in prediction as here, so its body
     # length is estimated from the pose itself.
-    data, rate_hz = config.data, config.data.rate_hz
+    data, rate_hz = source.settings(config.data), config.data.rate_hz
     if video is not None:
-        data = lengths.for_pose(config.data, video.video)
+        data = lengths.for_pose(data, video.video)
         # The header's rate, as in prediction, which does not know all timestamps when it begins.
         rate_hz = probe(video.video).header_rate_hz
     if config.model.pose == "none":  # points to find, but no pose features: any skeleton will do

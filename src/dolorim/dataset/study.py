@@ -21,12 +21,11 @@ from dolorim.dataset.study_animals import (
     subjects_of,
 )
 from dolorim.files.animals import one_spelling
-from dolorim.files.chambers import TABLES as CHAMBER_TABLES
 from dolorim.files.folders import (
     ETHOGRAMS,
+    chambers_beside,
     find_whose,
     homes,
-    one_of,
     recordings_beside,
     tables_in,
 )
@@ -342,8 +341,9 @@ def _holds_videos(folder: Path) -> bool:
 def _with_tables(places: Sequence[Path], config: DataConfig) -> DataConfig:
     classes = config.classes or ethogram_beside(places)
     chambers = config.chambers
-    table = one_of(tables_in(places, CHAMBER_TABLES), "--chambers") if chambers is None else None
-    chambers = chambers if table is None else str(table)
+    if chambers is None:
+        table = chambers_beside(places)
+        chambers = None if table is None else str(table)
     config = dataclasses.replace(config, classes=classes, chambers=chambers)
     if config.recordings is None and (config.videos is not None or config.dlc is not None):
         names: dict[Recorded, str] = {}

@@ -16,7 +16,6 @@ from dolorim.files.recordings import Box, Chamber
 from dolorim.files.subjects import SubjectTable, cell, column_key
 from dolorim.files.tables import read_table
 
-TABLES = ("chambers.csv", "chambers.tsv", "chambers.xlsx")
 CORNERS = ("x0", "y0", "x1", "y1")
 COLUMNS = ("chamber", *CORNERS)
 # A chamber's name becomes part of a file's name, in which a dot separates it from the video's.

@@ -15,6 +15,7 @@ from dolorim.files.subjects import SubjectTable, column_key, example, read_subje
 from dolorim.files.tables import head_of, read_cells
 
 ETHOGRAMS = ("ethogram.toml", "classes.csv", "classes.xlsx")
+CHAMBERS = ("chambers.csv", "chambers.tsv", "chambers.xlsx")
 _SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm")
 _NAMED = ("recordings", "animals", "groups")  # tables of animals, in the order of preference
 _REQUIRED = "recordings"  # has no other purpose, so that it must fit
@@ -65,6 +66,11 @@ def recordings_beside(places: Iterable[Path]) -> Path | None:
     """The recordings.csv in some folders. Raises `UserError` if there are two different ones."""
     tables = tables_in(places, [_REQUIRED + suffix for suffix in _SUFFIXES])
     return one_of([path for path in tables if not is_report_table(path)], "--recordings")
+
+
+def chambers_beside(places: Iterable[Path]) -> Path | None:
+    """The chambers.csv in some folders. Raises `UserError` if there are two different ones."""
+    return one_of(tables_in(places, CHAMBERS), "--chambers")
 
 
 def find_whose(places: Iterable[Path], recordings: Mapping[R, str]) -> Whose:

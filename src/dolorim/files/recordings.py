@@ -5,7 +5,7 @@ A whole file is identified by its path, and a chamber by `InChamber`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -50,6 +50,9 @@ class InChamber:
     file: Path
     chamber: Chamber
 
+    def __str__(self) -> str:
+        return f"{self.file}, chamber {self.chamber.name}"
+
 
 Recorded: TypeAlias = Path | InChamber
 R = TypeVar("R", bound=Recorded)
@@ -86,16 +89,20 @@ def name_recordings(
     return names
 
 
+def count_of(recordings: Collection[Recorded]) -> str:
+    """How many videos these are, or how many chambers; of both kinds, how many recordings."""
+    n_chambers = sum(chamber_of(recording) is not None for recording in recordings)
+    if n_chambers == 0:
+        return f"{len(recordings)} videos"
+    noun = "chambers" if n_chambers == len(recordings) else "recordings"
+    n_files = len(set(map(file_of, recordings)))
+    return f"{len(recordings)} {noun} in {n_files} video{'s' * (n_files != 1)}"
+
+
 def called(recording: Recorded) -> str:
     """What to call a recording in a message: the name of its file, and its chamber."""
     chamber = chamber_of(recording)
-    return file_of(recording).name + ("" if chamber is None else f", chamber {chamber.name},")
-
-
-def describe(recording: Recorded) -> str:
-    """A recording for a message: its file and, if it has one, its chamber."""
-    chamber = chamber_of(recording)
-    return str(file_of(recording)) + ("" if chamber is None else f", chamber {chamber.name}")
+    return file_of(recording).name + ("" if chamber is None else f", chamber {chamber.name}")
 
 
 def are_chambers_of_one(recordings: Sequence[Recorded]) -> bool:

@@ -20,7 +20,6 @@ from dolorim.files.recordings import (
     are_chambers_of_one,
     chamber_names,
     chamber_of,
-    describe,
 )
 from dolorim.files.tables import Table, filled_rows
 
@@ -98,7 +97,7 @@ class SubjectTable:
             matches = _meant(subject, names, place)
             if len(matches) > 1:
                 raise UserError(
-                    f"{subject.video} may be {describe(matches[0])} or {describe(matches[1])}",
+                    f"{subject.video} may be {matches[0]} or {matches[1]}",
                     where=place,
                     remedy="write the folder in front of it",
                 )

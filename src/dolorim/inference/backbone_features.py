@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from dolorim.core.errors import UserError
 from dolorim.dataset.labelled_recording import InputSpec, LabelledRecording
 from dolorim.dataset.run_rate import at_rate, rate_of_study
 from dolorim.dataset.study import open_study
+from dolorim.files.recordings import Chamber, Recorded, chamber_of, name_in
 from dolorim.inference.hardware import pick_device, pick_precision
 from dolorim.inference.input_spec import input_spec_of
 from dolorim.inference.streaming import Predictor, blocks_of
@@ -30,6 +31,7 @@ from dolorim.pose.pose_track import read_track
 from dolorim.terminal import progress, say
 from dolorim.video.body_length import NO_LENGTHS, BodyLengths
 from dolorim.video.cache import CachedVideo, alone_with, feature_file
+from dolorim.video.chambers import in_chamber
 
 if TYPE_CHECKING:
     from dolorim.models.clips import ClipEncoder
@@ -105,7 +107,7 @@ class _FeatureStore:
 
 
 def compute_features(
-    config: Config, videos: Sequence[CachedVideo], lengths: BodyLengths = NO_LENGTHS
+    config: Config, videos: Mapping[Recorded, CachedVideo], lengths: BodyLengths = NO_LENGTHS
 ) -> None:
     """Store the features of a pretrained encoder for cached videos.
 
@@ -117,10 +119,13 @@ def compute_features(
             "--features are those of a frozen pretrained network that recognizes behaviors alone; "
             "choose --visual vit_2d, videomae2_3d or vjepa2_3d, with --tasks action_only"
         )
-    poses: dict[Path, Path | None] = {}
+    poses: dict[Recorded, Path | None] = {}
     if config.model.pose != "none":
-        poses = {s.video: s.pose for s in open_study(config.data).sources if s.video is not None}
-    labelled = [_unlabelled(video, poses.get(video.video), config, lengths) for video in videos]
+        poses = {s.recorded: s.pose for s in open_study(config.data).sources}
+    labelled = []
+    for recording, video in videos.items():
+        chamber = chamber_of(recording)
+        labelled.append(_unlabelled(video, chamber, poses.get(recording), config, lengths))
     labelled = at_rate(labelled, rate_of_study(labelled, config.data.run_rate_hz))
     skeleton = next((f.track.skeleton for f in labelled if f.track is not None), NO_SKELETON)
     # The heads do not matter for the encoder's output: two classes stand for any number.
@@ -131,18 +136,21 @@ def compute_features(
 
 
 def _unlabelled(
-    video: CachedVideo, pose: Path | None, config: Config, lengths: BodyLengths
+    video: CachedVideo,
+    chamber: Chamber | None,
+    pose: Path | None,
+    config: Config,
+    lengths: BodyLengths,
 ) -> LabelledRecording:
     """A cached video with its pose, and no labels."""
     track = None
     if pose is not None:
-        data = lengths.for_pose(config.data, video.video)
+        data = lengths.for_pose(in_chamber(config.data, chamber), video.video)
         generic = config.model.pose == "generic"
         track = read_track(pose, data, generic, rate_of(video.time_s)).on(video.n_frames)
     labels = np.full(video.n_frames, UNLABELED, np.int16)
-    return LabelledRecording(
-        Recording(video.video.stem, "", labels, file=video.video), video, track
-    )
+    name = name_in(video.video.stem, chamber)
+    return LabelledRecording(Recording(name, "", labels, file=video.video), video, track)
 
 
 def encoder_key(encoder: Vit2d | ClipEncoder, config: Config) -> str:

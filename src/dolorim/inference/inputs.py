@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dolorim.config import Config
@@ -18,20 +19,23 @@ from dolorim.files.poses import (
     poses_of,
     recording_stem,
 )
+from dolorim.files.recordings import name_in
 from dolorim.inference.raw_prediction import PredictInput
 from dolorim.inference.run_folder import RunFolder
-from dolorim.terminal import warn
+from dolorim.terminal import say, warn
+from dolorim.video.chambers import chamber_tables_beside, chambers_of
 
 _SHOWN_FILES = 3  # pose files that a message lists
 
 
 def find_inputs(
-    run: RunFolder, places: Sequence[Path], dlc: Path | None = None
+    run: RunFolder, places: Sequence[Path], dlc: Path | None = None, chambers: str | None = None
 ) -> list[PredictInput]:
     """What there is to label in some places: videos, with poses from `dlc` or near them, or poses.
 
-    Warns about a video without the pose that the run was trained on. Raises `UserError` where
-    there is nothing to label.
+    A video with `chambers`, given or in a table beside it, is a recording per chamber. Warns about
+    a video without the pose that the run was trained on. Raises `UserError` where there is nothing
+    to label.
     """
     config = run.read_config()
     if config.model.visual == "none" and (dlc is None or not places):
@@ -42,11 +46,11 @@ def find_inputs(
             "were trained on poses alone)"
         )
     videos = find_videos(places)
-    stems = unique_stems(videos)
+    whole = _recordings_in(videos, places, chambers)
     if not _uses_poses(config):
         if dlc is not None:
             warn(f"{run.path}: was not trained on poses; those in {dlc} are not used")
-        return [PredictInput(v, s) for v, s in zip(videos, stems, strict=True)]
+        return whole
     poses_alone = config.model.visual == "none"
     poses = _find_poses(videos, pose_places(places, dlc), poses_alone)
     if poses_alone and not poses:
@@ -54,20 +58,49 @@ def find_inputs(
             f"no pose file belongs to any of the {len(videos)} videos (looked for {LOOKED_FOR})",
             where=dlc,
         )
-    return _with_poses(videos, stems, poses, poses_alone)
+    return _with_poses(whole, poses, poses_alone)
 
 
 def _with_poses(
-    videos: Sequence[Path], stems: Sequence[str], poses: dict[Path, Path], poses_alone: bool
+    whole: Sequence[PredictInput], poses: Mapping[Path, Path], poses_alone: bool
 ) -> list[PredictInput]:
-    """The videos with their poses; with `poses_alone`, a pose stands for its video."""
+    """The recordings with their poses; with `poses_alone`, a pose stands for its video."""
     recordings = []
-    for video, stem in zip(videos, stems, strict=True):
-        pose = poses.get(video)
+    for recording in whole:
+        pose = poses.get(recording.file)
         # Without a pose, the video stays in the list, so that a batch counts it among the failed.
-        file = pose if poses_alone and pose is not None else video
-        recordings.append(PredictInput(file, stem, pose))
+        file = pose if poses_alone and pose is not None else recording.file
+        recordings.append(replace(recording, file=file, pose=pose))
     return recordings
+
+
+def _recordings_in(
+    videos: Sequence[Path], places: Sequence[Path], given: str | None
+) -> list[PredictInput]:
+    """The videos, or the chambers of them, each with the name of its results."""
+    chambers = chambers_of(videos, chamber_tables_beside(places, given))
+    for finding in chambers.findings:
+        (say if finding.severity == "note" else warn)(str(finding))
+    recordings = []
+    for video, stem in zip(videos, unique_stems(videos), strict=True):
+        for chamber in chambers.by_video.get(video) or (None,):
+            problem = chambers.refused.get(video, "")
+            name = name_in(stem, chamber)
+            recordings.append(PredictInput(video, name, chamber=chamber, problem=problem))
+    _refuse_same_names(recordings)
+    return recordings
+
+
+def _refuse_same_names(recordings: Sequence[PredictInput]) -> None:
+    """Raises `UserError` for a video that is called like a chamber of another one."""
+    first: dict[str, PredictInput] = {}
+    for recording in recordings:
+        other = first.setdefault(recording.stem, recording)
+        if other is not recording:
+            raise UserError(
+                f"{other.recorded} and {recording.recorded} would write the same files",
+                remedy="rename one of them",
+            )
 
 
 def _uses_poses(config: Config) -> bool:

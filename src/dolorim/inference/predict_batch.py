@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,11 +13,13 @@ from typing import Any
 from dolorim.core.errors import UserError
 from dolorim.core.stopwatch import Stopwatch
 from dolorim.core.workers import Failed, failure_of
+from dolorim.files.recordings import Recorded
 from dolorim.inference.predict_options import PredictOptions
 from dolorim.inference.predict_worker import (
     PredictSetup,
     PredictWorker,
     RecordingResult,
+    Task,
     write_results,
 )
 from dolorim.inference.raw_prediction import (
@@ -39,15 +41,15 @@ _PART_UNITS = 32
 
 @dataclass
 class BatchResult:
-    """The outcome of a batch, by file.
+    """The outcome of a batch, by file or, where a video has several, by chamber.
 
-    Files are done, skipped (done before), damaged, or failed; the last two come with reasons.
+    They are done, skipped (done before), damaged, or failed; the last two come with reasons.
     """
 
-    done: list[Path] = field(default_factory=list)
-    skipped: list[Path] = field(default_factory=list)
-    damaged: list[tuple[Path, str]] = field(default_factory=list)
-    failed: list[tuple[Path, str]] = field(default_factory=list)
+    done: list[Recorded] = field(default_factory=list)
+    skipped: list[Recorded] = field(default_factory=list)
+    damaged: list[tuple[Recorded, str]] = field(default_factory=list)
+    failed: list[tuple[Recorded, str]] = field(default_factory=list)
     bugs: int = 0  # how many of the failed ones failed by an unexpected exception
     seconds: Stopwatch = field(default_factory=Stopwatch)
     frames: int = 0
@@ -89,6 +91,13 @@ def predict_videos(
     results = spread(make_worker, tasks, workers, options.engine, options.address)
     with progress("labelling videos", len(recordings)) as bar:
         for task, result in results:
+            if isinstance(task, tuple):
+                # A failure of the whole video is one of each of its chambers.
+                each = [result] * len(task) if isinstance(result, Failed) else result
+                for chamber, its_result in zip(task, each, strict=True):
+                    _add_result(batch, chamber, its_result, len(recordings))
+                    bar(1)
+                continue
             recording = task
             if isinstance(task, VideoPart):
                 recording = task.recording
@@ -110,12 +119,12 @@ def predict_videos(
 
 def _tasks(
     recordings: Sequence[PredictInput], shared: dict[PredictInput, _SharedVideo]
-) -> deque[PredictInput | VideoPart]:
+) -> deque[Task]:
     """Parts of shared videos first, because these take longest, then all other recordings."""
-    tasks: deque[PredictInput | VideoPart] = deque()
+    tasks: deque[Task] = deque()
     for video in shared.values():
         tasks.extend(video.parts)
-    tasks.extend(recording for recording in recordings if recording not in shared)
+    tasks.extend(_by_video([recording for recording in recordings if recording not in shared]))
     return tasks
 
 
@@ -139,10 +148,10 @@ def _take_part(
 
 
 def _write_to_check(
-    setup: PredictSetup, recordings: Sequence[PredictInput], available: set[Path]
+    setup: PredictSetup, recordings: Sequence[PredictInput], available: set[Recorded]
 ) -> None:
     """List the bouts that a person should look at first, over all predictions there are."""
-    stems = [recording.stem for recording in recordings if recording.file in available]
+    stems = [recording.stem for recording in recordings if recording.recorded in available]
     if stems:
         indicator = setup.run.read_ethogram().indicator
         write_bouts_to_check(setup.out, stems, indicator)
@@ -163,24 +172,45 @@ def _add_result(
 ) -> None:
     """Count a recording's result, and report it."""
     if isinstance(result, Failed):
-        reason = result.explain(str(recording.file))
-        batch.failed.append((recording.file, reason))
+        place = str(recording.recorded)
+        # The file is in the place already, with the chamber behind it.
+        reason = result.explain(place).replace(f"{place}: {recording.file}: ", f"{place}: ", 1)
+        batch.failed.append((recording.recorded, reason))
         batch.bugs += bool(result.trace)
         warn(reason)
         return
     if result.summary is None:
-        batch.skipped.append(recording.file)
+        batch.skipped.append(recording.recorded)
         return
-    batch.done.append(recording.file)
+    batch.done.append(recording.recorded)
     batch.frames += result.frames
     batch.seconds.add_all(result.seconds)
     if result.note:
-        warn(f"{recording.file}: {result.note}")
+        warn(f"{recording.recorded}: {result.note}")
     if result.damage:
-        batch.damaged.append((recording.file, result.damage))
-        warn(f"{recording.file}: {result.damage}; the frames before that are labelled")
+        batch.damaged.append((recording.recorded, result.damage))
+        warn(f"{recording.recorded}: {result.damage}; the frames before that are labelled")
     finished = len(batch.done) + len(batch.skipped) + len(batch.failed)
     say(f"{finished} of {total}: {result.summary}" if total > 1 else result.summary)
+
+
+def _by_video(recordings: Sequence[PredictInput]) -> list[PredictInput | tuple[PredictInput, ...]]:
+    """The same recordings; the chambers of a video, which is decoded once, are one task."""
+    chambers: dict[Path, list[PredictInput]] = defaultdict(list)
+    for recording in recordings:
+        if _is_cut_out(recording):
+            chambers[recording.file].append(recording)
+    tasks: list[PredictInput | tuple[PredictInput, ...]] = []
+    for recording in recordings:
+        if not _is_cut_out(recording):
+            tasks.append(recording)
+        elif chambers[recording.file][0] is recording:
+            tasks.append(tuple(chambers[recording.file]))
+    return tasks
+
+
+def _is_cut_out(recording: PredictInput) -> bool:
+    return recording.chamber is not None and recording.video is not None
 
 
 def _divide(
@@ -190,7 +220,7 @@ def _divide(
     size = part_units * UNIT
     shared = {}
     for recording in recordings:
-        if recording.video is None:
+        if recording.video is None or recording.chamber is not None:
             continue
         try:
             n_frames = probe(recording.video).expected_frames

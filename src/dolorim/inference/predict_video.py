@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dolorim.config import Config
+from dolorim.config import Config, DataConfig
 from dolorim.core.clock import rate_of
 from dolorim.core.errors import UserError
 from dolorim.core.stopwatch import Stopwatch
@@ -29,11 +31,13 @@ from dolorim.labels.predictions import Predictions
 from dolorim.pose.pose_track import PoseTrack, read_track
 from dolorim.terminal import progress
 from dolorim.video.body_length import NO_LENGTHS, BodyLengths
-from dolorim.video.crop import Crops
-from dolorim.video.crop_stream import CropStream, crops_on_grid, open_crops
+from dolorim.video.chambers import in_chamber
+from dolorim.video.crop import CropPlan, Crops, plan_crop
+from dolorim.video.crop_stream import CropStream, crops_on_grid, cut_together, open_crops
 from dolorim.video.frame_times import grid_of_video
 from dolorim.video.picture_size import of_other_shape
 from dolorim.video.random_access import DisagreementError
+from dolorim.video.reader import VideoInfo, probe
 from dolorim.video.time_grid import TimeGrid, time_grid
 
 
@@ -90,45 +94,20 @@ class VideoPredictor:
         """`time_s` are the times of the frames, where they are known from decoding."""
         clock = Stopwatch()
         span = None if part is None else self.predictor.around(part.start, part.stop)
-        data = self.lengths.for_crop(self.config.data, video)
+        data = self._crop_settings(recording, video)
         crops = open_crops(video, data, recording.pose, span=span, stopwatch=clock)
-        if time_s is None:
-            grid = grid_of_video(video, crops.info.header_rate_hz, data.run_rate_hz)
-        else:
-            grid = time_grid(time_s, data.run_rate_hz)
+        grid = self._grid(video, crops.info, time_s)
         if part is not None and grid is not None:
             # Parts are ranges of frames, and a resampled video is decided on in steps.
             raise DisagreementError
-        poses = None
-        if self.predictor.input_spec.pose is not None:
-            poses = self._read_pose(recording, crops.info.header_rate_hz)
-        windows = _Windows()
-        with clock.on("network"):
-            blocks = windows.remember(crops, video.name)
-            if grid is not None:
-                blocks = crops_on_grid(blocks, grid)
-                poses = poses and poses.resampled(grid.places, grid.rate_hz)
-            decisions = list(self.predictor.stream(blocks, poses, crops.side_px))
-        # The network's time without that for which it waited for pictures.
-        clock.add("network", -clock["waiting for pictures"])
-        if not decisions and part is None:
+        reading = _Reading(crops, self._pose_to_use(recording, crops.info), grid)
+        self._decide_on([reading], video.name, clock)
+        if not reading.decisions and part is None:
             raise UserError(f"{video}: no frame of it decodes")
-        decoded_s = _concatenated(windows.time_s)
-        if grid is not None:
-            if not grid.fits(decoded_s):
-                # The packets promised other times than decode; what decodes counts.
-                return self._predict_frames(recording, video, time_s=decoded_s)
-            grid = grid.first(len(decoded_s))
-        raw = RawPrediction(
-            _concatenated([d.probabilities for d in decisions]),
-            decoded_s,
-            damage=crops.damage,
-            inputs=("video",) if poses is None else ("video", "pose"),
-            seconds=clock,
-            keypoints=_keypoints_in_video(decisions, windows, crops.side_px, grid),
-            grid=grid,
-            seen_length_px=crops.plan.seen_length_px,
-        )
+        if not reading.times_fit:
+            # The packets promised other times than decode; what decodes counts.
+            return self._predict_frames(recording, video, time_s=reading.time_s)
+        raw = reading.result(clock)
         if part is None:
             return replace(raw, sizes=crops.sizes)
         first_size = (crops.info.width_px, crops.info.height_px)
@@ -137,13 +116,88 @@ class VideoPredictor:
             raise DisagreementError
         return cut_to_part(raw, part, crops.first_frame)
 
+    def predict_chambers(
+        self, recordings: Sequence[PredictInput], time_s: np.ndarray | None = None
+    ) -> list[RawPrediction | UserError]:
+        """Predict several chambers of a video, which is decoded once.
+
+        A chamber that cannot be predicted gives its error in place of a prediction, and does not
+        stop the others. `time_s` as in `_predict_frames`. Raises `UserError` if the video cannot
+        be read.
+        """
+        video, clock = recordings[0].file, Stopwatch()
+        info = probe(video)
+        grid = self._grid(video, info, time_s)
+        errors: dict[PredictInput, UserError] = {}
+        plans: dict[PredictInput, CropPlan] = {}
+        poses: dict[PredictInput, PoseTrack | None] = {}
+        with clock.on("localize and crop"):
+            for recording in recordings:
+                try:
+                    data = self._crop_settings(recording, video)
+                    plans[recording] = plan_crop(video, data, info, recording.pose)
+                    poses[recording] = self._pose_to_use(recording, info)
+                except UserError as error:
+                    errors[recording] = error
+        plans = {r: plan for r, plan in plans.items() if r not in errors}
+        streams = cut_together(video, info, [*plans.values()], stopwatch=clock)
+        readings = {
+            recording: _Reading(stream, poses[recording], grid)
+            for recording, stream in zip(plans, streams, strict=True)
+        }
+        self._decide_on([*readings.values()], video.name, clock)
+        if not all(reading.times_fit for reading in readings.values()):
+            decoded_s = next(iter(readings.values())).time_s
+            return self.predict_chambers(recordings, decoded_s)
+        outcomes: list[RawPrediction | UserError] = []
+        for recording in recordings:
+            if recording in errors:
+                outcomes.append(errors[recording])
+            elif not readings[recording].decisions:
+                outcomes.append(UserError(f"{video}: no frame of it decodes"))
+            else:
+                # All time is counted for one of them, as it was spent once.
+                raw = readings[recording].result(clock)
+                outcomes.append(replace(raw, sizes=readings[recording].crops.sizes))
+                clock = Stopwatch()
+        return outcomes
+
+    def _decide_on(self, readings: Sequence[_Reading], name: str, clock: Stopwatch) -> None:
+        """Run the network on recordings side by side; their decisions are kept in `readings`."""
+        with clock.on("network"):
+            streams = []
+            for i, reading in enumerate(readings):
+                blocks = reading.blocks(name if i == 0 else "")
+                poses = reading.poses_on_grid
+                streams.append(self.predictor.stream(blocks, poses, reading.crops.side_px))
+            for together in itertools.zip_longest(*streams):
+                for reading, decisions in zip(readings, together, strict=True):
+                    if decisions is not None:
+                        reading.decisions.append(decisions)
+        # The network's time without that for which it waited for pictures.
+        clock.add("network", -clock["waiting for pictures"])
+
+    def _crop_settings(self, recording: PredictInput, video: Path) -> DataConfig:
+        return self.lengths.for_crop(in_chamber(self.config.data, recording.chamber), video)
+
+    def _grid(self, video: Path, info: VideoInfo, time_s: np.ndarray | None) -> TimeGrid | None:
+        run_rate_hz = self.config.data.run_rate_hz
+        if time_s is None:
+            return grid_of_video(video, info.header_rate_hz, run_rate_hz)
+        return time_grid(time_s, run_rate_hz)
+
+    def _pose_to_use(self, recording: PredictInput, info: VideoInfo) -> PoseTrack | None:
+        if self.predictor.input_spec.pose is None:
+            return None
+        return self._read_pose(recording, info.header_rate_hz)
+
     def _read_pose(self, recording: PredictInput, rate_hz: float) -> PoseTrack | None:
         """The recording's pose, if it has one. Raises `UserError` for other keypoints than the
         run's.
         """
         if recording.pose is None:
             return None
-        data = self.config.data
+        data = in_chamber(self.config.data, recording.chamber)
         if recording.video is not None:
             data = self.lengths.for_pose(data, recording.video)
         poses = read_track(recording.pose, data, self.config.model.pose == "generic", rate_hz)
@@ -159,22 +213,83 @@ class VideoPredictor:
 
 
 @dataclass
-class _Windows:
-    """The times and the crop windows of the frames that the network has taken, block by block."""
+class _Reading:
+    """A recording that is being read: its crops and pose, what the network has decided so far, and
+    the times and crop windows of the frames that it has taken, block by block.
+    """
 
-    time_s: list[np.ndarray] = field(default_factory=list)
+    crops: CropStream
+    poses: PoseTrack | None
+    grid: TimeGrid | None
+    decisions: list[Decisions] = field(default_factory=list)
+    times_s: list[np.ndarray] = field(default_factory=list)
     centers: list[np.ndarray] = field(default_factory=list)
     angles_rad: list[np.ndarray] = field(default_factory=list)
 
-    def remember(self, crops: CropStream, name: str) -> Iterator[Crops]:
-        """The blocks of a stream, with a progress bar."""
-        with progress(name, crops.info.expected_frames or None) as bar:
-            for block in crops:
-                self.time_s.append(block.time_s)
+    def blocks(self, name: str) -> Iterator[Crops]:
+        """The crops of the steps that the network sees; with a name, there is a progress bar."""
+        blocks = self._remember(name)
+        return blocks if self.grid is None else crops_on_grid(blocks, self.grid)
+
+    def _remember(self, name: str) -> Iterator[Crops]:
+        expected = self.crops.info.expected_frames or None
+        with progress(name, expected) if name else contextlib.nullcontext(_no_bar) as bar:
+            for block in self.crops:
+                self.times_s.append(block.time_s)
                 self.centers.append(block.centers)
                 self.angles_rad.append(block.angles_rad)
                 bar(len(block.images))
                 yield block
+
+    @property
+    def poses_on_grid(self) -> PoseTrack | None:
+        if self.poses is None or self.grid is None:
+            return self.poses
+        return self.poses.resampled(self.grid.places, self.grid.rate_hz)
+
+    @property
+    def time_s(self) -> np.ndarray:
+        return _concatenated(self.times_s)
+
+    @property
+    def times_fit(self) -> bool:
+        """Do the frames have the times for which the grid was made?"""
+        return self.grid is None or self.grid.fits(self.time_s)
+
+    def result(self, clock: Stopwatch) -> RawPrediction:
+        """The prediction of all frames that were read."""
+        grid = None if self.grid is None else self.grid.first(len(self.time_s))
+        centers, side_px = _concatenated(self.centers), self.crops.side_px
+        origin_px = np.array(self.crops.plan.origin_px, np.float32)
+        return RawPrediction(
+            _concatenated([d.probabilities for d in self.decisions]),
+            self.time_s,
+            damage=self.crops.damage,
+            inputs=("video",) if self.poses is None else ("video", "pose"),
+            seconds=clock,
+            keypoints=self._keypoints(grid, origin_px),
+            grid=grid,
+            centers_px=centers.reshape(-1, 2) * side_px + origin_px,
+            side_px=side_px,
+            seen_length_px=self.crops.plan.seen_length_px,
+        )
+
+    def _keypoints(self, grid: TimeGrid | None, origin_px: np.ndarray) -> np.ndarray | None:
+        """Keypoints in pixels of the video, from those in the crop (see `RawPrediction`)."""
+        points = [d.keypoints for d in self.decisions if d.keypoints is not None]
+        visible = [d.visible for d in self.decisions if d.visible is not None]
+        if not points:
+            return None
+        centers, angles_rad = np.concatenate(self.centers), np.concatenate(self.angles_rad)
+        if grid is not None:
+            centers, angles_rad = centers[grid.frames], angles_rad[grid.frames]
+        in_video = video_points(np.concatenate(points), centers, angles_rad, self.crops.side_px)
+        in_video = in_video + origin_px
+        return np.concatenate([in_video, np.concatenate(visible)[..., None]], -1).astype(np.float32)
+
+
+def _no_bar(n_frames: int) -> None:
+    """What is called in place of a progress bar."""
 
 
 def decide(
@@ -226,21 +341,6 @@ def _decoded(
     network_output = np.where(without[:, None], np.nan, raw.probabilities)
     labels = decoder.decode(network_output, grid.rate_hz)
     return labels[grid.steps], decoder.calibrated(network_output)[grid.steps]
-
-
-def _keypoints_in_video(
-    decisions: Sequence[Decisions], windows: _Windows, side_px: float, grid: TimeGrid | None
-) -> np.ndarray | None:
-    """Keypoints in pixels of the video, from those in the crop (see `RawPrediction`)."""
-    points = [d.keypoints for d in decisions if d.keypoints is not None]
-    visible = [d.visible for d in decisions if d.visible is not None]
-    if not points:
-        return None
-    centers, angles_rad = np.concatenate(windows.centers), np.concatenate(windows.angles_rad)
-    if grid is not None:
-        centers, angles_rad = centers[grid.frames], angles_rad[grid.frames]
-    in_video = video_points(np.concatenate(points), centers, angles_rad, side_px)
-    return np.concatenate([in_video, np.concatenate(visible)[..., None]], -1).astype(np.float32)
 
 
 def _concatenated(arrays: list[np.ndarray]) -> np.ndarray:

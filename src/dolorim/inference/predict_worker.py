@@ -6,9 +6,10 @@ It labels a recording and writes its files, or predicts a part of a long video.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from dolorim import __version__
 from dolorim.config import Config
 from dolorim.core.errors import UserError
 from dolorim.core.stopwatch import Stopwatch
+from dolorim.core.workers import Failed, failure_of
+from dolorim.files.recordings import called
 from dolorim.files.structured import read_json
 from dolorim.inference.conformal import Conformal, read_sets
 from dolorim.inference.overlay import write_overlay
@@ -29,6 +32,7 @@ from dolorim.labels.prediction_files import meta_path, write_predictions
 from dolorim.labels.predictions import Predictions
 from dolorim.pose.write_dlc import write_dlc
 from dolorim.video.cache import CROP_SETTINGS, fingerprint
+from dolorim.video.chambers import in_chamber
 from dolorim.video.oddities import describe_oddities
 from dolorim.video.reader import probe
 from dolorim.video.time_grid import describe_resampling, is_doubtful
@@ -36,7 +40,10 @@ from dolorim.video.time_grid import describe_resampling, is_doubtful
 _SUMMARY_CLASSES = 4  # classes that the line about a recording names
 
 # Predictions are up to date if these entries of their `meta.json` are what they would be now.
-_IDENTITY = ("run", "view", "fingerprint", "pose_fingerprint", "abstain", "abstain_by", "keypoints")
+_IDENTITY = (
+    *("run", "view", "chamber", "fingerprint", "pose_fingerprint"),
+    *("abstain", "abstain_by", "keypoints"),
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class PredictSetup:
 
     def meta(self, recording: PredictInput) -> dict[str, Any]:
         """What predictions of a recording depend on, as `meta.json` holds it."""
-        data = self.config.data
+        data = in_chamber(self.config.data, recording.chamber)
         if recording.video is not None:
             # The crop depends on the body length that the animal is taken to have.
             data = self.run.read_body_lengths().for_crop(data, recording.video)
@@ -83,6 +90,8 @@ class PredictSetup:
             "video": str(recording.file),
             "view": {name: getattr(data, name) for name in CROP_SETTINGS},
         }
+        if recording.chamber is not None:
+            meta["chamber"] = {"name": recording.chamber.name, "box": [*recording.chamber.box]}
         if self.options.abstain is not None:
             meta["abstain"] = self.options.abstain
             meta["abstain_by"] = str(self.sets_run.path.resolve())
@@ -127,18 +136,46 @@ class PredictWorker:
         lengths = setup.run.read_body_lengths()
         self.video_predictor = VideoPredictor(predictor, setup.config, lengths)
 
-    def __call__(self, task: PredictInput | VideoPart) -> RecordingResult | RawPrediction | None:
+    def __call__(self, task: Task) -> Any:
+        """A `RecordingResult`, for chambers a list of results, or the prediction of a part."""
         if isinstance(task, VideoPart):
             return self.video_predictor.predict_part(task)
+        if isinstance(task, tuple):
+            return self._label_chambers(task)
+        if task.problem:
+            raise UserError(task.problem)
         meta = self.setup.meta(task)
         if self.setup.is_done(task, meta):
             return RecordingResult(None)
         return write_results(self.setup, task, self.video_predictor.predict_video(task), meta)
 
+    def _label_chambers(self, recordings: Sequence[PredictInput]) -> list[RecordingResult | Failed]:
+        """Label the chambers of one video; one that fails does not stop the others."""
+        metas = {recording: self.setup.meta(recording) for recording in recordings}
+        results: dict[PredictInput, RecordingResult | Failed] = {}
+        for recording in recordings:
+            if self.setup.is_done(recording, metas[recording]):
+                results[recording] = RecordingResult(None)
+        to_label = [recording for recording in recordings if recording not in results]
+        if to_label:
+            outcomes = self.video_predictor.predict_chambers(to_label)
+            for recording, raw in zip(to_label, outcomes, strict=True):
+                try:
+                    if isinstance(raw, UserError):
+                        raise raw
+                    results[recording] = write_results(self.setup, recording, raw, metas[recording])
+                except Exception as error:  # noqa: BLE001 - no chamber may stop the others
+                    results[recording] = failure_of(error)
+        return [results[recording] for recording in recordings]
+
     def predictions_of(self, recording: PredictInput) -> Predictions:
         """The predictions of one recording; nothing is written. Raises `UserError`."""
         raw = self.video_predictor.predict_video(recording)
         return _decide(self.setup, recording, raw, self.setup.meta(recording))
+
+
+Task: TypeAlias = PredictInput | VideoPart | tuple[PredictInput, ...]
+"""A recording, a part of a long one, or the chambers of one video."""
 
 
 def write_results(
@@ -165,7 +202,7 @@ def write_results(
         frames += f" ({raw.grid.filmed}, seen at {raw.grid.rate_hz:.4g})"
     shares = summary_text(predictions, setup.run.read_ethogram().indicator)
     return RecordingResult(
-        f"{recording.file.name}: {frames}, {shares}",
+        f"{called(recording.recorded)}: {frames}, {shares}",
         raw.damage,
         len(predictions.labels),
         raw.seconds,
@@ -180,7 +217,10 @@ def _note_on(setup: PredictSetup, recording: PredictInput, raw: RawPrediction) -
         info = probe(recording.video)
         oddities = describe_oddities(info, raw.time_s, raw.damage is not None, raw.sizes)
         notes += oddities.values()
-        lengths, data = setup.run.read_body_lengths(), setup.config.data
+        lengths, data = (
+            setup.run.read_body_lengths(),
+            in_chamber(setup.config.data, recording.chamber),
+        )
         new_view = lengths.describe_new_view(data, info, raw.seen_length_px)
         notes += filter(None, [new_view])
     notes += _notes_on_rate(raw)

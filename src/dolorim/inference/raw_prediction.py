@@ -9,22 +9,34 @@ from pathlib import Path
 import numpy as np
 
 from dolorim.core.stopwatch import Stopwatch
+from dolorim.files.recordings import Chamber, Recorded, recorded
 from dolorim.video.picture_size import PictureSize
 from dolorim.video.time_grid import TimeGrid
 
 
 @dataclass(frozen=True)
 class PredictInput:
-    """A recording to label: its video, its pose, or both; `stem` names its result files."""
+    """A recording to label: its video, its pose, or both; `stem` names its result files.
+
+    `chamber` is the part of the video that it is, if not all. `problem` says why the recording
+    cannot be labelled, if that is known beforehand.
+    """
 
     file: Path
     stem: str
     pose: Path | None = None
+    chamber: Chamber | None = None
+    problem: str = ""
 
     @property
     def video(self) -> Path | None:
         """The video; None for a recording that has only a pose."""
         return None if self.file == self.pose else self.file
+
+    @property
+    def recorded(self) -> Recorded:
+        """What identifies the recording: its file, or the chamber of it."""
+        return recorded(self.file, self.chamber)
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,8 @@ class RawPrediction:
     says where decoding stopped; `inputs` are "video" and "pose", as far as they were used.
     `keypoints` `(steps, keypoint, 3)`, if requested, are x and y in pixels of the video and the
     probability that the keypoint is visible. `seen_length_px` is the body length that the video
-    alone shows.
+    alone shows. `centers_px` `(frames, 2)` are the centers of the crop windows in pixels of the
+    video, and `side_px` is their side. In a chamber that is `empty` there is nobody to label.
     """
 
     probabilities: np.ndarray
@@ -57,6 +70,9 @@ class RawPrediction:
     sizes: tuple[PictureSize, ...] = ()
     grid: TimeGrid | None = None
     seen_length_px: float | None = None
+    centers_px: np.ndarray | None = None
+    side_px: float = 0.0
+    empty: bool = False
 
 
 def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPrediction | None:
@@ -68,6 +84,7 @@ def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPredic
     for raw in usable:
         seconds.add_all(raw.seconds)
     filled = [raw for raw in usable if len(raw.time_s)]
+    centers_px = [raw.centers_px for raw in filled if raw.centers_px is not None]
     return RawPrediction(
         np.concatenate([raw.probabilities for raw in filled]),
         np.concatenate([raw.time_s for raw in filled]),
@@ -76,6 +93,8 @@ def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPredic
         seconds=seconds,
         keypoints=_joined_keypoints(filled),
         seen_length_px=usable[0].seen_length_px,
+        centers_px=np.concatenate(centers_px) if centers_px else None,
+        side_px=filled[0].side_px,
     )
 
 
@@ -112,5 +131,6 @@ def cut_to_part(raw: RawPrediction, part: VideoPart, first: int) -> RawPredictio
         probabilities=raw.probabilities[wanted],
         time_s=raw.time_s[wanted],
         keypoints=None if raw.keypoints is None else raw.keypoints[wanted],
+        centers_px=None if raw.centers_px is None else raw.centers_px[wanted],
         damage=None if damage_is_later else raw.damage,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dolorim.config import DataConfig
+from dolorim.pose.in_chamber import pose_in_chamber
 from dolorim.pose.keypoints import KEYPOINTS, Match, parse_kp_names, with_our_names
 from dolorim.pose.pose import Pose
 from dolorim.pose.read import read_pose, read_poses
@@ -23,7 +24,11 @@ def load_poses(
     With `any_skeleton`, the keypoints stay as they are in the file, or are those that `kp_names`
     lists. Raises `UserError`.
     """
-    if config.individual is not None and config.individual.casefold() == ALL:
+    poses: tuple[Pose, ...]
+    if config.chamber is not None:
+        # Where the points lie tells whose they are.
+        poses = (pose_in_chamber(read_poses(path), config.chamber),)
+    elif config.individual is not None and config.individual.casefold() == ALL:
         poses = read_poses(path)
     else:
         poses = (read_pose(path, config.individual),)

@@ -22,12 +22,15 @@ import numpy as np
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
+from dolorim.files.recordings import Box, R, Recorded, chamber_of, file_of, recorded
 from dolorim.pose.pose_track import track_length_px
 from dolorim.video.cache import cache_folder, fingerprint
+from dolorim.video.chambers import in_chamber
 from dolorim.video.crop import plan_crop
 from dolorim.video.reader import VideoInfo, probe
 
 _MOST = 40  # at most so many videos per picture size are measured, evenly spread
+_WITH_CHAMBERS = " with chambers"  # in the key of pictures whose chambers were measured
 # Lengths are rounded to steps of this size on the log scale, so that a further video rarely changes
 # the length, which would make all cached crops stale.
 _STEP = 0.04
@@ -42,7 +45,8 @@ class BodyLengths:
 
     The two differ: a picture shows the whole body, a pose the distance from mouth to tail base.
     `--body_length_px` overrides both; for a size that was not measured, the length is estimated
-    from each video alone.
+    from each video alone. Chambers are measured by the size of the whole picture (`1920x1080 with
+    chambers`); where that is not known, by their own.
     """
 
     pictures: Mapping[str, float] = field(default_factory=dict)
@@ -76,7 +80,7 @@ class BodyLengths:
         lengths = self._of_crop(config)
         if config.body_length_px is not None or not lengths or seen_px is None:
             return None
-        size = _size(info)
+        size = _size_in(lengths, info, config.chamber)
         if size not in lengths:
             return (
                 f"pictures of {size} pixels are new to the run, which has measured body lengths "
@@ -116,27 +120,27 @@ NO_LENGTHS = BodyLengths()
 
 
 def measure_body_lengths(
-    videos: Mapping[Path, Path | None],
+    recordings: Mapping[R, Path | None],
     config: DataConfig,
     *,
     crops: bool,
     poses: bool,
     any_skeleton: bool = False,
 ) -> BodyLengths:
-    """Medians over the videos of a study, each given with its pose file or None.
+    """Medians over the recordings of a study, each given with its pose file or None.
 
     Only what is needed is measured: for `crops`, for `poses`, or for both. Videos and poses that
     cannot be read are left out; the code that needs them reports what is wrong.
     """
     if config.body_length_px is not None:
         return NO_LENGTHS
-    by_size = _by_size(videos)
+    by_size = _by_size(recordings)
     picture_lengths: dict[str, float] = {}
     pose_lengths: dict[str, float] = {}
     if crops and config.crop == "follow":
         picture_lengths = _medians(by_size, config, "picture", _in_picture)
     if poses or (crops and config.crop == "pose"):
-        pose_files = {size: _poses_of(same, videos) for size, same in by_size.items()}
+        pose_files = {size: _poses_of(same, recordings) for size, same in by_size.items()}
         kind, measure = ("any", _in_any_pose) if any_skeleton else ("six", _in_pose)
         pose_lengths = _medians(pose_files, config, kind, measure)
     return BodyLengths(picture_lengths, pose_lengths)
@@ -151,29 +155,55 @@ def _with_length(
 ) -> DataConfig:
     if config.body_length_px is not None or not lengths:
         return config
-    size = _size(info or probe(video))
+    size = _size_in(lengths, info or probe(video), config.chamber)
     return dataclasses.replace(config, body_length_px=lengths.get(size))
+
+
+def _size_in(lengths: Mapping[str, float], info: VideoInfo, chamber: Box | None) -> str:
+    """The key of a picture in the table of lengths."""
+    if chamber is None:
+        return _size(info)
+    with_chambers = _size(info) + _WITH_CHAMBERS
+    if with_chambers in lengths:
+        return with_chambers
+    # A run of single animals knows a chamber that is as large as their videos.
+    x0, y0, x1, y1 = chamber
+    return f"{x1 - x0}x{y1 - y0}"
 
 
 def _size(info: VideoInfo) -> str:
     return f"{info.width_px}x{info.height_px}"
 
 
-def _by_size(videos: Iterable[Path]) -> dict[str, list[Path]]:
-    by_size: dict[str, list[Path]] = defaultdict(list)
-    for video in sorted(videos):
+def _by_size(recordings: Iterable[R]) -> dict[str, list[R]]:
+    by_size: dict[str, list[R]] = defaultdict(list)
+    for recording in sorted(recordings, key=_in_order):
         try:
-            by_size[_size(probe(video))].append(video)
+            size = _size(probe(file_of(recording)))
         except UserError:
             continue
+        if chamber_of(recording) is not None:
+            size += _WITH_CHAMBERS
+        by_size[size].append(recording)
     return dict(sorted(by_size.items()))
 
 
-def _poses_of(videos: Iterable[Path], poses: Mapping[Path, Path | None]) -> list[Path]:
-    return [pose for video in videos if (pose := poses[video]) is not None]
+def _in_order(recording: Recorded) -> tuple[Path, str]:
+    chamber = chamber_of(recording)
+    return file_of(recording), "" if chamber is None else chamber.name
 
 
-def _spread(files: Sequence[Path]) -> list[Path]:
+def _poses_of(recordings: Iterable[R], poses: Mapping[R, Path | None]) -> list[Recorded]:
+    """The poses of those recordings that have one, each in the chamber of its recording."""
+    files: list[Recorded] = []
+    for recording in recordings:
+        pose = poses[recording]
+        if pose is not None:
+            files.append(recorded(pose, chamber_of(recording)))
+    return files
+
+
+def _spread(files: Sequence[Recorded]) -> list[Recorded]:
     """At most `_MOST` of the files, evenly spread."""
     # Neighbors in a folder are often of one animal or day, so the files are spread.
     at = np.linspace(0, len(files) - 1, min(len(files), _MOST)).round().astype(int)
@@ -181,7 +211,7 @@ def _spread(files: Sequence[Path]) -> list[Path]:
 
 
 def _medians(
-    files: Mapping[str, Sequence[Path]],
+    files: Mapping[str, Sequence[Recorded]],
     config: DataConfig,
     kind: str,
     measure: Callable[[Path, DataConfig], float],
@@ -212,10 +242,11 @@ def _in_any_pose(pose: Path, config: DataConfig) -> float:
 
 
 def _measured(
-    file: Path, config: DataConfig, kind: str, measure: Callable[[Path, DataConfig], float]
+    recording: Recorded, config: DataConfig, kind: str, measure: Callable[[Path, DataConfig], float]
 ) -> float | None:
     """What `measure` returns, cached per file and settings; None if the file cannot be read."""
-    key = [
+    file, config = file_of(recording), in_chamber(config, chamber_of(recording))
+    key: list[Any] = [
         str(file.resolve()),
         kind,
         config.mask,
@@ -223,6 +254,8 @@ def _measured(
         config.individual,
         config.kp_likelihood_thr,
     ]
+    if config.chamber is not None:
+        key.append(config.chamber)
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     # Measuring takes seconds per video and is repeated by every command.
     cached = cache_folder(config) / "body_lengths" / f"{digest}.json"

@@ -14,10 +14,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import platformdirs
@@ -26,9 +26,10 @@ from filelock import FileLock, Timeout
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.files.structured import read_json
-from dolorim.video.crop_stream import open_crops
+from dolorim.video.crop import Crops, plan_crop
+from dolorim.video.crop_stream import CropStream, cut_together
 from dolorim.video.picture_size import PictureSize
-from dolorim.video.reader import VideoInfo
+from dolorim.video.reader import VideoInfo, probe
 from dolorim.video.time_grid import TimeGrid
 
 _VERSION = 6  # of the contents of an entry; a new number makes all old entries stale
@@ -147,36 +148,64 @@ def alone_with(path: Path) -> Iterator[bool]:
         lock.release()
 
 
+@dataclass(frozen=True)
+class Cropping:
+    """How to crop a recording: the settings, with its chamber, and the pose that it follows."""
+
+    config: DataConfig
+    pose: Path | None = None
+
+
 def build(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVideo:
     """Decode, crop and store a video, replacing its old entry.
 
     If another process has just built the entry, that one is returned. Raises `UserError` if the
     video cannot be read or the cache cannot be written.
     """
-    folder = _entry(video, config, pose)
-    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    [entry] = build_together(video, [Cropping(config, pose)])
+    return entry
+
+
+def build_together(video: Path, croppings: Sequence[Cropping]) -> list[CachedVideo]:
+    """The entries of several chambers of a video, as `build` makes them, from one decoding."""
+    by_folder = {_entry(video, c.config, c.pose): c for c in croppings}
+    parts = {folder: folder.with_name(f"{folder.name}.{os.getpid()}.part") for folder in by_folder}
     try:
-        with alone_with(folder) as waited:
-            if waited and (entry := load(video, config, pose)) is not None:
-                return entry
-            # A process that was killed may have left a part.
-            for leftover in folder.parent.glob(f"{glob.escape(folder.name)}.*.part"):
-                shutil.rmtree(leftover, ignore_errors=True)
-            part.mkdir()
-            _write(video, config, pose, part)
-            shutil.rmtree(folder, ignore_errors=True)
-            part.rename(folder)
+        with contextlib.ExitStack() as locks:
+            # In one order everywhere, so that no two processes wait for each other.
+            folders = sorted(by_folder)
+            waited = [locks.enter_context(alone_with(folder)) for folder in folders]
+            if not any(waited) or None in _loaded(video, croppings):
+                for folder in folders:
+                    _make_part(folder, parts[folder])
+                _write(video, by_folder, parts)
+                for folder, part in parts.items():
+                    shutil.rmtree(folder, ignore_errors=True)
+                    part.rename(folder)
     except OSError as error:
         raise UserError(
-            f"{folder}: the frame cache cannot be written ({error.strerror}); "
+            f"{next(iter(by_folder))}: the frame cache cannot be written ({error.strerror}); "
             "choose another folder with --cache DIR"
         ) from None
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-    entry = load(video, config, pose)
-    if entry is None:
+        for part in parts.values():
+            shutil.rmtree(part, ignore_errors=True)
+    entries = [entry for entry in _loaded(video, croppings) if entry is not None]
+    if len(entries) < len(croppings):
         raise UserError(f"{video}: changed while it was being read; run again")
-    return entry
+    return entries
+
+
+def _loaded(video: Path, croppings: Iterable[Cropping]) -> list[CachedVideo | None]:
+    return [load(video, cropping.config, cropping.pose) for cropping in croppings]
+
+
+def _make_part(folder: Path, part: Path) -> None:
+    """Make the folder in which an entry is built."""
+    # A process that was killed may have left a part.
+    for leftover in folder.parent.glob(f"{glob.escape(folder.name)}.*.part"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    part.mkdir()
 
 
 def feature_file(entry: CachedVideo, key: str) -> Path:
@@ -203,36 +232,59 @@ def fingerprint(video: Path) -> dict[str, Any]:
     }
 
 
-def _write(video: Path, config: DataConfig, pose: Path | None, folder: Path) -> None:
-    before = _state(video, config, pose)
-    crops = open_crops(video, config, pose, prefetched=False)
-    # Typed empty arrays, so that a video without a frame has its arrays too.
-    centers = [np.empty((0, 2), np.float32)]
-    times_s = [np.empty(0)]
-    angles_rad = [np.empty(0, np.float32)]
-    with open(folder / "images.u8", "wb") as file:
-        for block in crops:
-            file.write(block.images.data)
-            centers.append(block.centers)
-            times_s.append(block.time_s)
-            angles_rad.append(block.angles_rad)
-    n_frames = sum(len(times) for times in times_s)
-    if n_frames == 0:
-        raise UserError(f"{video}: no frame of it decodes")
-    np.save(folder / "centers.npy", np.concatenate(centers))
-    np.save(folder / "time_s.npy", np.concatenate(times_s))
-    np.save(folder / "turns.npy", np.concatenate(angles_rad))
-    meta = {
-        "version": _VERSION,
-        "video": str(video),
-        "fingerprint": before,
-        "n_frames": n_frames,
-        "side_px": crops.side_px,
-        "seen_length_px": crops.plan.seen_length_px,
-        "sizes": [dataclasses.astuple(size) for size in crops.sizes],
-        "damage": crops.damage,
-    }
-    (folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+def _write(video: Path, croppings: Mapping[Path, Cropping], parts: Mapping[Path, Path]) -> None:
+    """Decode a video once, and write each of its entries to its part."""
+    before = [_state(video, c.config, c.pose) for c in croppings.values()]
+    info = probe(video)
+    plans = [plan_crop(video, c.config, info, c.pose) for c in croppings.values()]
+    streams = cut_together(video, info, plans, prefetched=False)
+    with contextlib.ExitStack() as files:
+        writers = []
+        for folder in croppings:
+            images = files.enter_context(open(parts[folder] / "images.u8", "wb"))
+            writers.append(_EntryWriter(parts[folder], images))
+        for blocks in zip(*streams, strict=True):
+            for writer, block in zip(writers, blocks, strict=True):
+                writer.add(block)
+    for writer, stream, state in zip(writers, streams, before, strict=True):
+        writer.finish(video, stream, state)
+
+
+class _EntryWriter:
+    """Writes an entry block by block; `finish` makes it complete."""
+
+    def __init__(self, folder: Path, images: BinaryIO) -> None:
+        self.folder, self.images = folder, images
+        # Typed empty arrays, so that a video without a frame has its arrays too.
+        self.centers = [np.empty((0, 2), np.float32)]
+        self.times_s = [np.empty(0)]
+        self.angles_rad = [np.empty(0, np.float32)]
+
+    def add(self, block: Crops) -> None:
+        self.images.write(block.images.data)
+        self.centers.append(block.centers)
+        self.times_s.append(block.time_s)
+        self.angles_rad.append(block.angles_rad)
+
+    def finish(self, video: Path, stream: CropStream, state: dict[str, Any]) -> None:
+        """Write what remains; `state` is that of the files before they were read."""
+        n_frames = sum(len(times) for times in self.times_s)
+        if n_frames == 0:
+            raise UserError(f"{video}: no frame of it decodes")
+        np.save(self.folder / "centers.npy", np.concatenate(self.centers))
+        np.save(self.folder / "time_s.npy", np.concatenate(self.times_s))
+        np.save(self.folder / "turns.npy", np.concatenate(self.angles_rad))
+        meta = {
+            "version": _VERSION,
+            "video": str(video),
+            "fingerprint": state,
+            "n_frames": n_frames,
+            "side_px": stream.side_px,
+            "seen_length_px": stream.plan.seen_length_px,
+            "sizes": [dataclasses.astuple(size) for size in stream.sizes],
+            "damage": stream.damage,
+        }
+        (self.folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
 
 
 def _state(video: Path, config: DataConfig, pose: Path | None) -> dict[str, Any]:
@@ -245,6 +297,8 @@ def _state(video: Path, config: DataConfig, pose: Path | None) -> dict[str, Any]
 
 def _entry(video: Path, config: DataConfig, pose: Path | None) -> Path:
     settings = {name: getattr(config, name) for name in CROP_SETTINGS}
+    if config.chamber is not None:
+        settings["chamber"] = config.chamber
     if pose is not None and config.crop == "pose":
         settings["pose"] = str(pose.resolve())
         settings |= {name: getattr(config, name) for name in _POSE_SETTINGS}

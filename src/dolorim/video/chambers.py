@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,15 +19,17 @@ from dolorim.files.chambers import (
     overlaps,
     read_chambers,
 )
+from dolorim.files.folders import chambers_beside, homes, recordings_beside
 from dolorim.files.naming import folded
 from dolorim.files.recordings import Box, Chamber
-from dolorim.files.subjects import SubjectTable, read_subjects
-from dolorim.files.tables import write_table
+from dolorim.files.subjects import SubjectTable, column_key, read_subjects
+from dolorim.files.tables import head_of, write_table
 from dolorim.video.propose_chambers import name_at, propose_chambers
 from dolorim.video.reader import VideoInfo, probe
 
 AUTO = "auto"
 _GRID = re.compile(r"(\d+)\s*[x*]\s*(\d+)", re.IGNORECASE)
+_HEADER_WITHIN = 10  # rows of a table of recordings: some begin with a title
 _MOST = 64  # chambers in one picture
 _LEAST_PX = 16  # side of a chamber
 
@@ -68,6 +70,32 @@ def chambers_of(videos: Sequence[Path], config: DataConfig) -> Chambers:
             by_video[video] = chambers
             findings += overlaps(chambers, str(video))
     return Chambers(by_video, refused, tuple(findings))
+
+
+def chamber_tables_beside(places: Iterable[Path], given: str | None) -> DataConfig:
+    """Settings that tell the chambers of videos in some places, for `chambers_of`.
+
+    `given` is what the user says about chambers; without it, the chambers.csv in these places or
+    beside them counts. A recordings.csv there counts if it has a column of chambers. Raises
+    `UserError` if two tables of a kind differ.
+    """
+    places = list(places)
+    folders = [*places, *homes(*places)]
+    if given is None:
+        table = chambers_beside(folders)
+        given = None if table is None else str(table)
+    recordings = recordings_beside(folders)
+    if recordings is not None and not _names_chambers(recordings):
+        recordings = None
+    return DataConfig(chambers=given, recordings=recordings)
+
+
+def _names_chambers(table: Path) -> bool:
+    try:
+        rows = head_of(table, _HEADER_WITHIN)
+    except UserError:
+        return False
+    return any("chamber" in map(column_key, row) for row in rows)
 
 
 def _laid_out(

@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,13 @@ from scipy import ndimage
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
+from dolorim.files.recordings import Box
 from dolorim.pose.pose_track import read_any_track
 from dolorim.video import localizer as localize
+from dolorim.video.chambers import picture_of
 from dolorim.video.picture_size import scaled
 from dolorim.video.reader import Frame, VideoInfo, full_range, probe
 from dolorim.video.sample_frames import sample_frames
-
-Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels
 
 _KNOT_HZ = 15.0  # how often the animal is located; between these knots its path is straight
 _MEDIAN, _SIGMA = 7, 1.5  # knots; the filters that smooth the path
@@ -43,7 +44,8 @@ class CropPlan:
     `masks` are painted with `mask_luma`. `knot` is the number of frames from one localization of
     the animal to the next. Where a pose gives the path beforehand, `centers_px` `(time, 2)` holds
     it, and `angles_rad` `(time,)` the angles by which the window is turned so that the animal
-    looks up. `shape` is the `(height, width)` of the pictures that the plan was made for.
+    looks up. `shape` is the `(height, width)` of the pictures that the plan was made for. For a
+    `chamber`, everything else, but not `shape`, is about that part of the picture alone.
     `seen_length_px` is the body length that the picture alone shows, whichever one is used; along
     a pose it is the one that is used.
     """
@@ -59,6 +61,12 @@ class CropPlan:
     angles_rad: np.ndarray | None = None
     shape: tuple[int, int] | None = None
     seen_length_px: float | None = None
+    chamber: Box | None = None
+
+    @property
+    def origin_px(self) -> tuple[int, int]:
+        """The corner `(x, y)` of the video's picture that the plan's positions count from."""
+        return (0, 0) if self.chamber is None else self.chamber[:2]
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,9 @@ def plan_crop(
     other.
     """
     info = info or probe(path)
-    masks = parse_masks(config.mask)
+    shape = (info.height_px, info.width_px)
+    info = picture_of(info, config.chamber, path)
+    masks = _masks_in(config.chamber, parse_masks(config.mask))
     if config.align == "heading" and config.crop != "pose":
         raise UserError("--align heading turns the window by the pose; use it with --crop pose")
     whole = CropPlan(
@@ -121,12 +131,13 @@ def plan_crop(
         center_px=(info.width_px / 2, info.height_px / 2),
         scene=None,
         masks=masks,
-        shape=(info.height_px, info.width_px),
+        shape=shape,
+        chamber=config.chamber,
     )
     if config.crop == "none" and not masks:
         return whole
     # The same frames give the color of masked boxes and, below, the size of the animal.
-    lumas = _samples_of_one_size(path)
+    lumas = sampled_lumas(path, config.chamber)
     mask_luma = int(np.median(np.stack([luma[::8, ::8] for luma in lumas])))
     masked = replace(whole, mask_luma=mask_luma)
     if config.crop == "none":
@@ -136,9 +147,48 @@ def plan_crop(
     return _following(masked, lumas, config, info)
 
 
+def sampled_lumas(path: Path, chamber: Box | None) -> list[np.ndarray]:
+    """Pictures `(height, width)` of one size spread over a video, or of a chamber of it.
+
+    Raises `UserError` if no frame decodes.
+    """
+    if chamber is None:
+        return _samples_of_one_size(path)
+    # One after the other, the chambers of a video look at the same pictures.
+    pictures = _recent_samples(path, path.stat().st_mtime_ns)
+    return [_inside(picture, chamber) for picture in pictures]
+
+
 def _samples_of_one_size(path: Path) -> list[np.ndarray]:
     lumas = [frame.luma for frame in sample_frames(path)]
     return [luma for luma in lumas if luma.shape == lumas[0].shape]
+
+
+@lru_cache(maxsize=1)
+def _recent_samples(path: Path, changed: int) -> list[np.ndarray]:
+    return _samples_of_one_size(path)
+
+
+def _masks_in(chamber: Box | None, masks: tuple[Box, ...]) -> tuple[Box, ...]:
+    """Masks in pixels of the picture as masks in pixels of a chamber; those outside it are gone."""
+    if chamber is None:
+        return masks
+    left, top, right, bottom = chamber
+    inside = []
+    for x0, y0, x1, y1 in masks:
+        x0, x1 = max(x0, left) - left, min(x1, right) - left
+        y0, y1 = max(y0, top) - top, min(y1, bottom) - top
+        if x0 < x1 and y0 < y1:
+            inside.append((x0, y0, x1, y1))
+    return tuple(inside)
+
+
+def _inside(luma: np.ndarray, chamber: Box | None) -> np.ndarray:
+    """The part of a picture that a chamber is; not a copy."""
+    if chamber is None:
+        return luma
+    x0, y0, x1, y1 = chamber
+    return luma[y0:y1, x0:x1]
 
 
 def crop_period(plan: CropPlan) -> tuple[int, int]:
@@ -198,11 +248,11 @@ def _following(
 
 
 def _prepared(frame: Frame, plan: CropPlan) -> Frame:
-    """The frame at the planned picture size, with masked boxes painted over."""
+    """The frame at the planned picture size, or the chamber in it, with masks painted over."""
     luma = frame.luma
     if plan.shape is not None:
         luma = scaled(luma, plan.shape)
-    luma = _blank(luma, plan.masks, plan.mask_luma)
+    luma = _blank(_inside(luma, plan.chamber), plan.masks, plan.mask_luma)
     if luma is frame.luma:
         return frame
     return replace(frame, luma=luma)

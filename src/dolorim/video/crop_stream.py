@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +28,7 @@ _THREADS = (
 
 @dataclass(frozen=True)
 class CropStream(Iterable[Crops]):
-    """The crops of one video in blocks of consecutive frames, to be iterated once.
+    """The crops of one recording in blocks of consecutive frames, to be iterated once.
 
     `first_frame` is the index of the first crop. `damage` and `sizes` are final when the iteration
     has ended. `stopwatch` gets the seconds spent on decoding, on cropping and on waiting.
@@ -36,24 +38,11 @@ class CropStream(Iterable[Crops]):
     plan: CropPlan
     frames: FrameStream | FrameSpan
     first_frame: int
-    first_decoded: int
+    blocks: Iterator[Crops]
     stopwatch: Stopwatch
-    prefetched: bool
 
     def __iter__(self) -> Iterator[Crops]:
-        clock = self.stopwatch
-        frames: Iterator[Frame] = clock.each("decode", self.frames)
-        waiting_for_frames = "decode"
-        if self.prefetched and usual_workers() >= _THREADS:
-            waiting_for_frames = "waiting for frames"
-            frames = clock.each(waiting_for_frames, prefetch(frames, _FRAMES_AHEAD))
-        cropped = crop_frames(frames, self.plan, self.first_decoded)
-        blocks = _from_frame(clock.each("localize and crop", cropped), self.first_frame)
-        if self.prefetched:
-            blocks = clock.each("waiting for pictures", prefetch(blocks, _BLOCKS_AHEAD))
-        yield from blocks
-        # Cropping pulls the frames, so the time it took includes the wait for them.
-        clock.add("localize and crop", -clock[waiting_for_frames])
+        return self.blocks
 
     @property
     def side_px(self) -> float:
@@ -95,7 +84,8 @@ def open_crops(
     with stopwatch.on("localize and crop"):
         plan = plan_crop(video, config, info, pose)
     if span is None:
-        return CropStream(info, plan, FrameStream(video), 0, 0, stopwatch, prefetched)
+        [stream] = cut_together(video, info, [plan], prefetched=prefetched, stopwatch=stopwatch)
+        return stream
     packets = packets_of(video)
     if packets is None:
         raise DisagreementError
@@ -104,7 +94,58 @@ def open_crops(
     # Crops equal those of the full stream one period after a multiple of the period.
     first_decoded = max(0, (start - period) // period * period)
     frames = FrameSpan(video, packets, first_decoded, None if stop is None else stop + reach)
-    return CropStream(info, plan, frames, start, first_decoded, stopwatch, prefetched)
+    cropped = _cropped(frames, [plan], first_decoded, stopwatch, prefetched)
+    blocks = _from_frame((block for [block] in cropped), start)
+    return CropStream(info, plan, frames, start, blocks, stopwatch)
+
+
+def cut_together(
+    video: Path,
+    info: VideoInfo,
+    plans: Sequence[CropPlan],
+    *,
+    prefetched: bool = True,
+    stopwatch: Stopwatch | None = None,
+) -> list[CropStream]:
+    """A stream for each of several plans, such as those of chambers, in one pass over the video.
+
+    The streams must be read side by side: what one has read and another has not is kept in memory.
+    The plans must be of one kind, that is made with the same `crop` setting.
+    """
+    stopwatch = Stopwatch() if stopwatch is None else stopwatch
+    frames = FrameStream(video)
+    cropped = _cropped(frames, plans, 0, stopwatch, prefetched)
+    streams = []
+    for i, copy in enumerate(itertools.tee(cropped, len(plans))):
+        blocks = map(operator.itemgetter(i), copy)
+        streams.append(CropStream(info, plans[i], frames, 0, blocks, stopwatch))
+    return streams
+
+
+def _cropped(
+    frames: FrameStream | FrameSpan,
+    plans: Sequence[CropPlan],
+    first_decoded: int,
+    clock: Stopwatch,
+    prefetched: bool,
+) -> Iterator[tuple[Crops, ...]]:
+    """Blocks of the same frames for each plan, from frame `first_decoded` on."""
+    decoded: Iterator[Frame] = clock.each("decode", frames)
+    waiting_for_frames = "decode"
+    if prefetched and usual_workers() >= _THREADS:
+        waiting_for_frames = "waiting for frames"
+        decoded = clock.each(waiting_for_frames, prefetch(decoded, _FRAMES_AHEAD))
+    # Plans of one kind take the same number of frames at a time, so that few frames wait.
+    copies = itertools.tee(decoded, len(plans))
+    each = [
+        crop_frames(copy, plan, first_decoded) for copy, plan in zip(copies, plans, strict=True)
+    ]
+    blocks = clock.each("localize and crop", zip(*each, strict=True))
+    if prefetched:
+        blocks = clock.each("waiting for pictures", prefetch(blocks, _BLOCKS_AHEAD))
+    yield from blocks
+    # Cropping pulls the frames, so the time it took includes the wait for them.
+    clock.add("localize and crop", -clock[waiting_for_frames])
 
 
 def _from_frame(blocks: Iterable[Crops], frame: int) -> Iterator[Crops]:
