@@ -14,17 +14,21 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from dolorim import api
+from dolorim.config import Config
 from dolorim.core.errors import UserError
 from dolorim.dataset.labelled_recording import Halo, InputSpec
 from dolorim.inference.decoder import Decoder
 from dolorim.inference.ensemble import Ensemble, Member
 from dolorim.inference.frame_features import StoredFrames
-from dolorim.inference.head import Head
+from dolorim.inference.head import Head, quick_from, quick_tensors
 from dolorim.inference.predictor import predictor_of
 from dolorim.inference.run_folder import RunFolder
 from dolorim.inference.streaming import Predictor
+from dolorim.models.build import build_quick
+from dolorim.models.frame_encoder import FrameEncoder, WindowEncoder
 from dolorim.models.quick import FrameFeatures, PoseFeatures, QuickRecognizer, with_means
 from dolorim.models.quick_heads import LinearHead, TreesHead
+from dolorim.pose.pose import NO_SKELETON
 from dolorim.training import choose_head
 from dolorim.training.fit_quick_heads import _binned, _cuts, fit_head, tree_arrays
 from dolorim.training.head_scores import Stretch
@@ -89,7 +93,9 @@ def linear_head(columns: int, classes: int = 3, seed: int = 0) -> LinearHead:
 
 
 def quick_model(windows: tuple[int, ...] = (5, 31)) -> QuickRecognizer:
-    visual, pose = FrameFeatures(), PoseFeatures(4)
+    torch.manual_seed(0)
+    encoder = WindowEncoder(FrameEncoder((4, 8)), crop_scale=1.6).eval()
+    visual, pose = FrameFeatures([encoder]), PoseFeatures(4)
     width = (visual.width + 4) * (1 + len(windows))
     return QuickRecognizer(visual, pose, windows, {"linear": linear_head(width)}, [1.0])
 
@@ -251,6 +257,22 @@ def test_auto_joins_the_network_with_quick_heads(
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert frames_by_animal(dataset)
     assert json.loads((run.path / "head.json").read_text())["why"] == head.why
+
+
+def test_an_encoder_is_part_of_the_run(tmp_path: Path) -> None:
+    model = dataclasses.replace(Config().model, encoder="gone")
+    config, head = dataclasses.replace(Config(), model=model), Head({"linear": 1.0})
+    width = build_quick(config).width
+    assert width == 49 + 256
+    heads = {"linear": linear_head(2 * width)}
+    before = build_quick(config, windows=[3], heads=heads, weights=[1.0])
+    after = quick_from(quick_tensors(before), head, config, NO_SKELETON, 3, tmp_path)
+    state = before.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in after.state_dict().items())
+    del state["visual.encoders.0.network.stem.0.weight"]
+    lacking = {f"quick.{name}": tensor for name, tensor in state.items()}
+    with pytest.raises(UserError, match="do not fit"):
+        quick_from(lacking, head, config, NO_SKELETON, 3, tmp_path)
 
 
 def test_heads_are_named_with_their_shares() -> None:

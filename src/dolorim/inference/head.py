@@ -103,6 +103,9 @@ def quick_from(
         _refuse_other_sizes(arrays, columns, n_classes, where)
         heads[name] = head_class(arrays)
     model = build_quick(config, skeleton, lengths, heads, list(shares.values()))
+    wanted = model.state_dict()
+    if wanted.keys() != own.keys() or any(wanted[k].shape != own[k].shape for k in wanted):
+        raise UserError(f"{where}: its quick heads do not fit config.toml; copy the run again")
     model.load_state_dict(own)
     return model
 

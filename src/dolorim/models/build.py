@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, assert_never, cast
 
 from dolorim.config import Config, ModelConfig
 from dolorim.core.errors import UserError
@@ -13,7 +13,7 @@ from dolorim.models.heads import ActionHead, SpatialKeypointHead
 from dolorim.models.motion_maps import LAGS, lags_within
 from dolorim.models.paw_brightness import PawBrightness
 from dolorim.models.pose import HEADS, PoseEncoder
-from dolorim.models.quick import FrameFeatures, PoseFeatures, QuickRecognizer
+from dolorim.models.quick import FrameFeatures, PoseFeatures, QuickEncoder, QuickRecognizer
 from dolorim.models.quick_heads import QuickHead
 from dolorim.models.recognizer import Fusion, Recognizer
 from dolorim.models.tcn import Refinement, Tcn
@@ -93,13 +93,13 @@ def build_quick(
     heads: Mapping[str, QuickHead] | None = None,
     weights: Sequence[float] = (),
 ) -> QuickRecognizer:
-    """Build a quick recognizer; without heads, it serves to compute features."""
+    """Build a quick recognizer, whose encoders have random weights.
+
+    Without heads, it serves to compute features.
+    """
     visual = pose = None
     if config.model.visual != "none":
-        encoders = []
-        if config.model.encoder:
-            encoders.append(WindowEncoder(FrameEncoder(), scale_of_crops(config.data)))
-        visual = FrameFeatures(encoders)
+        visual = FrameFeatures(_quick_encoders(config, skeleton))
     elif config.model.encoder:
         raise UserError(
             f"--encoder {config.model.encoder} looks at pictures, and --visual none at none; "
@@ -109,6 +109,16 @@ def build_quick(
         names = feature_names(config.model.pose, skeleton.keypoints, skeleton.animals)
         pose = PoseFeatures(len(names))
     return QuickRecognizer(visual, pose, windows, heads or {}, weights).eval()
+
+
+def _quick_encoders(config: Config, skeleton: Skeleton) -> list[QuickEncoder]:
+    """The frozen encoder that the settings name, for what quick heads see."""
+    if not _is_cnn(config.model):
+        encoder = _visual_encoder(config.model, skeleton, config.data.image_size)
+        return [cast("QuickEncoder", encoder)]
+    if config.model.encoder:
+        return [WindowEncoder(FrameEncoder(), scale_of_crops(config.data))]
+    return []
 
 
 def _refuse_keypoint_contradictions(config: ModelConfig, skeleton: Skeleton) -> None:

@@ -20,7 +20,7 @@ from dolorim.models.recognizer import Inputs, Output, Streams
 from dolorim.models.shape_features import ShapeFeatures
 
 
-class FrameEncoder(Protocol):
+class QuickEncoder(Protocol):
     """What a frozen encoder must have: frames of context, and the width of its features."""
 
     before: int
@@ -41,10 +41,10 @@ class FrameFeatures(nn.Module):
     """Shape and motion in numbers, and beside them what frozen encoders see.
 
     Frames `(batch, 1, before + time + after, height, width)` from 0 to 1 to `(batch, time, width)`.
-    `encoders` are modules that keep to `FrameEncoder`.
+    `encoders` are modules that keep to `QuickEncoder`.
     """
 
-    def __init__(self, encoders: Sequence[FrameEncoder] = ()) -> None:
+    def __init__(self, encoders: Sequence[QuickEncoder] = ()) -> None:
         super().__init__()
         self.motion_maps, self.shape_features = MotionMaps(LAGS), ShapeFeatures(LAGS)
         self.encoders = nn.ModuleList(cast("Sequence[nn.Module]", encoders))
@@ -67,11 +67,11 @@ class FrameFeatures(nn.Module):
             near = self._inner(frames.shape[2], reach, reach)
             maps = self.motion_maps(frames.squeeze(1)[:, near])
             blocks = [self.shape_features(maps, crop_centers[:, near])]
-            for encoder in cast("Iterable[FrameEncoder]", self.encoders):
-                near = self._inner(frames.shape[2], encoder.before, encoder.after)
-                around = frames[:, :, near], crop_centers[:, near]
-                blocks.append(encoder(*around, halo=True, points=points))
-            return torch.cat(blocks, -1)
+        for encoder in cast("Iterable[QuickEncoder]", self.encoders):
+            near = self._inner(frames.shape[2], encoder.before, encoder.after)
+            around = frames[:, :, near], crop_centers[:, near]
+            blocks.append(encoder(*around, halo=True, points=points).float())
+        return torch.cat(blocks, -1)
 
     def _inner(self, n_frames: int, before: int, after: int) -> slice:
         """The frames that a part with less context than this needs."""

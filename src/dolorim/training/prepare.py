@@ -31,10 +31,11 @@ from dolorim.terminal import detail, say
 from dolorim.training.drawn_shares import prior_decoder, sampler_for
 from dolorim.training.loaders import Loaders, make_loaders
 from dolorim.training.module import Learner, inputs_of
+from dolorim.training.network_plan import planned
 
 
 def load_to_train(config: Config) -> tuple[Config, StudyDataset]:
-    """The study to train on, and the settings with the rate that it gives the run.
+    """The study to train on, and the settings with what it chooses: the run's rate, for one.
 
     Raises `UserError` if nothing can be learned from.
     """
@@ -45,7 +46,7 @@ def load_to_train(config: Config) -> tuple[Config, StudyDataset]:
         data = dataclasses.replace(config.data, run_rate_hz=before_hz)
         config = dataclasses.replace(config, data=data)
     dataset = load_dataset(config)
-    return with_rate(config, dataset.rate_hz), dataset
+    return planned(with_rate(config, dataset.rate_hz), dataset.labelled), dataset
 
 
 def frames_by_animal(dataset: StudyDataset) -> dict[str, np.ndarray]:

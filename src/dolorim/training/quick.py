@@ -16,6 +16,7 @@ from dolorim.inference.encoder_folder import load_encoder_folder
 from dolorim.inference.frame_features import FrameStore, StoredFrames
 from dolorim.models.build import build_quick
 from dolorim.models.frame_encoder import WindowEncoder
+from dolorim.models.pretrained import Pretrained, load_encoder
 from dolorim.models.quick import QuickRecognizer
 from dolorim.models.quick_heads import QuickHead
 from dolorim.pose.pose import Skeleton
@@ -85,11 +86,12 @@ def new_quick(
 ) -> QuickRecognizer:
     """A quick recognizer with the weights of the encoder that the settings name."""
     model = build_quick(config, skeleton, windows, heads, weights)
-    if config.model.encoder and model.visual is not None:
-        encoder = load_encoder_folder(Path(config.model.encoder))
-        for seen in model.visual.encoders:
-            assert isinstance(seen, WindowEncoder)
+    for seen in () if model.visual is None else model.visual.encoders:
+        if isinstance(seen, WindowEncoder):
+            encoder = load_encoder_folder(Path(config.model.encoder))
             seen.network.load_state_dict(encoder.network.state_dict())
+        elif isinstance(seen, Pretrained):
+            load_encoder(seen, config.model.encoder_weights)
     return model
 
 
