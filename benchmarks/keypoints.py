@@ -1,7 +1,7 @@
 """Keypoints found in the picture alone, in pixels, on real videos: contiguous blocks of frames are
 held out.
 
-python -m benchmarks.keypoints [--recipe turned] [--steps 500] [--seed 0] [--work DIR] [--jobs 1]
+python -m benchmarks.keypoints [--recipe turned] [--steps 800] [--seed 0] [--work DIR] [--jobs 1]
 python -m benchmarks.keypoints --choose --task openfield --recipe turned
 
 `openfield_keypoints`: learn from 80 % of a video, by the points that DeepLabCut has found there,
@@ -27,13 +27,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.common import RESULTS, epochs_of, machine, real_data, trained
+from benchmarks.common import epochs_of, machine, real_data, trained
 from benchmarks.keypoint_changes import under_changes
+from benchmarks.keypoint_page import write_page
 from dolorim.config import DataConfig
 from dolorim.dataset.extract import extract
 from dolorim.dataset.labelled_recording import LabelledRecording, crop_points, video_points
@@ -81,8 +81,8 @@ class Task:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=500, help="training steps of one run")
-    parser.add_argument("--recipe", choices=RECIPES, default="0.1.0", help="flags of training")
+    parser.add_argument("--steps", type=int, default=800, help="training steps of one run")
+    parser.add_argument("--recipe", choices=RECIPES, default="turned", help="flags of training")
     parser.add_argument(
         "--choose", action="store_true", help="score held-out blocks alone, under changes"
     )
@@ -332,65 +332,16 @@ def against_human(task: Task, run: RunFolder, given: argparse.Namespace) -> Rows
 
 
 def write(rows: Rows, tasks: Sequence[Task], given: argparse.Namespace) -> None:
-    flags = RECIPES[given.recipe]
     command = f"python -m benchmarks.keypoints --recipe {given.recipe} --steps {given.steps}"
-    command += f" --seed {given.seed}"
-    command += f" --jobs {given.jobs} --accelerator {given.accelerator}"
-    about: dict[str, Any] = {**machine(), "command": command, "flags": flags}
-    about["body_px"] = {t.name: t.body_length_px for t in tasks}
-    text = [
-        "# Keypoints in real pictures", "", f"`{command}`; {machine()}", "",
-        f"`dolorim train multitask` without label files, `{flags}`. The 3D CNN (light) and the "
-        "spatial head see the "
-        "picture alone, in a crop that follows the animal found in the picture. Distances in "
-        "pixels of the video, on "
-        "points in the crop. *Constant*: the mean place of each point in the crop over the frames "
-        "learned from. "
-        "DeepLabCut's points are a network's, cleaned as in training (likelihood above 0.6, no "
-        "jumps), not the truth. "
-        "The 116 frames that a human labelled are of another video and another mouse than the "
-        "tracked one, so no block "
-        "of that video can be scored by them; each is shown standing still, although the network "
-        "has learned from "
-        "pictures that move.", "",
-        "| scored on | points | outside of the crop | mean error px | median px | body lengths | "
-        "constant px | "
-        "crop's side px |",
-        "|---|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    for name, r in rows.items():
-        text.append(
-            f"| {name} | {r['points']} | {r.get('outside', '')} | {r['mean_px']:.1f} | "
-            f"{r['median_px']:.1f} | "
-            f"{r['body_lengths']:.3f} | {r['constant_px']:.1f} | {r['side_px']:.0f} |"
-        )
-    epochs = ", ".join(
-        f"{name.split(':')[0]} {r['epochs']}" for name, r in rows.items() if "epochs" in r
-    )
-    text += ["", f"Epochs that were trained: {epochs}."]
-    known = (
-        "points",
-        "epochs",
-        "outside",
-        "mean_px",
-        "median_px",
-        "body_lengths",
-        "constant_px",
-        "side_px",
-    )
-    text += [""]
-    for name, r in rows.items():
-        each = ", ".join(
-            f"{k.removesuffix('_px')} {v:.1f}"
-            for k, v in r.items()
-            if k not in known and v is not None
-        )
-        text.append(f"- {name}, by point: {each}")
-    (RESULTS / "keypoints.json").write_text(
-        json.dumps({**about, "rows": rows}, indent=1) + "\n", "utf-8"
-    )
-    (RESULTS / "keypoints.md").write_text("\n".join(text) + "\n", "utf-8")
-    print("\n".join(text))
+    command += f" --seed {given.seed} --jobs {given.jobs} --accelerator {given.accelerator}"
+    measured = {
+        **machine(),
+        "command": "".join([command, *(f" --task '{name}'" for name in given.task or [])]),
+        "flags": RECIPES[given.recipe],
+        "body_px": {task.name: task.body_length_px for task in tasks},
+        "rows": rows,
+    }
+    print(write_page(given.recipe, measured))
 
 
 if __name__ == "__main__":
