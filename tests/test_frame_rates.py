@@ -1,6 +1,7 @@
 """Recordings of any frame rate, from the video to the labels of every frame."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +10,15 @@ import pytest
 import torch
 
 from dolorim.cli import main
-from dolorim.config import Config, DataConfig, ModelConfig
+from dolorim.config import Config, DataConfig, ModelConfig, config_toml
 from dolorim.core.errors import UserError
+from dolorim.dataset.labelled_recording import LabelledRecording
 from dolorim.dataset.loading import load_dataset
-from dolorim.dataset.run_rate import with_rate
+from dolorim.dataset.run_rate import at_rate, with_rate
 from dolorim.dataset.splits import Split
 from dolorim.dataset.study import in_study_folder
 from dolorim.evaluation.evaluate import evaluate_recordings, read_scored
-from dolorim.files.tables import write_table
+from dolorim.files.tables import write_table, write_text
 from dolorim.inference.decoder import Decoder
 from dolorim.inference.predict_batch import predict_videos
 from dolorim.inference.predict_options import PredictOptions
@@ -25,7 +27,9 @@ from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.ethogram import PAIN
 from dolorim.labels.prediction_files import read_predictions
 from dolorim.labels.predictions import Predictions
+from dolorim.labels.trials import Recording
 from dolorim.models.build import build_recognizer
+from dolorim.pose.pose_track import PoseTrack
 from dolorim.video.body_length import NO_LENGTHS
 from dolorim.video.writer import write_lossless
 
@@ -84,14 +88,22 @@ def test_a_video_whose_frames_come_twice_as_fast_gets_the_same_labels(
     assert meta["fps"] == pytest.approx(30 * times, rel=0.01)
 
 
-def test_a_slow_video_is_labelled_and_what_it_cannot_show_is_said(
-    run: RunFolder, pictures: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("rate_hz", "doubt"), [(15, "paw shake"), (1000, "was it really filmed so fast?")]
+)
+def test_a_video_that_no_run_can_see_rightly_is_labelled_and_its_rate_is_doubted(
+    run: RunFolder,
+    pictures: np.ndarray,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    rate_hz: int,
+    doubt: str,
 ) -> None:
-    slow = predict(run, write_lossless(tmp_path / "slow.mkv", pictures[::2], 15))
-    assert len(slow.labels) == len(pictures) // 2
+    odd = predict(run, write_lossless(tmp_path / "odd.mkv", pictures, rate_hz))
+    assert len(odd.labels) == len(pictures)
     said = capsys.readouterr().err
-    assert "15 frames/s, seen at the run's 30" in said
-    assert "paw shake" in said
+    assert f"{rate_hz} frames/s, seen at the run's 30" in said
+    assert doubt in said
 
 
 def test_what_has_the_runs_rate_is_not_resampled(at_30: Predictions) -> None:
@@ -184,3 +196,29 @@ def test_check_names_what_is_resampled(
     (found,) = [finding for finding in findings if finding["name"] == "rates-differ"]
     assert found["where"] == "2F"
     assert found["what"] == "60 frames/s, seen at the run's 30"
+
+
+def test_what_has_the_runs_rate_gets_the_very_labels_of_a_run_without_one(
+    run: RunFolder, at_30: Predictions, pictures: np.ndarray, tmp_path: Path
+) -> None:
+    settings = with_rate(run.read_config(), None)
+    without = RunFolder(shutil.copytree(run.path, tmp_path / "run"))
+    write_text(without.config, config_toml(settings))
+    video = write_lossless(tmp_path / "a.mkv", pictures, 30)
+    found = predict(without, video)
+    np.testing.assert_array_equal(found.labels, at_30.labels)
+    np.testing.assert_array_equal(found.probabilities, at_30.probabilities)
+
+
+def test_poses_alone_are_seen_at_the_runs_rate() -> None:
+    """A pose of 60 frames/s without a video becomes one of 30 with the same way."""
+    places = np.arange(120, dtype=np.float32)
+    points = np.stack([places, 2 * places], -1)[:, None, None]
+    track = PoseTrack(("mouth",), points, np.zeros((120, 1, 1), np.float32), 50.0, 60.0)
+    recording = Recording("a", "1M", np.repeat(np.arange(4, dtype=np.int16), 30))
+    (seen,) = at_rate([LabelledRecording(recording, track=track)], 30.0)
+    assert seen.track is not None
+    np.testing.assert_array_equal(seen.track.points[:, 0, 0, 0], places[::2])
+    np.testing.assert_array_equal(seen.recording.labels, recording.labels[::2])
+    np.testing.assert_allclose(seen.time_s, np.arange(60) / 30)
+    np.testing.assert_array_equal(seen.by_frame(seen.recording.labels), recording.labels)

@@ -44,6 +44,7 @@ class StudyPlan:
     first: int = 0  # number of the first animal; 0 is 201M
     motion_hz: float | None = None
     wander: float = 0.0
+    crf: int = 23  # quality of the video, as `VideoWriter` counts it
 
     @property
     def n_frames(self) -> int:
@@ -102,7 +103,7 @@ def _simulate_animal(folder: Path, plan: StudyPlan, number: int) -> tuple[str, s
     motion = moving.at(np.minimum(np.round(time_s * motion_hz).astype(int), n_moments - 1))
     labels = motion.labels
     path = folder / "Videos" / f"{name}.mp4"
-    with VideoWriter(path, plan.size_px, plan.size_px, plan.rate_hz) as video:
+    with VideoWriter(path, plan.size_px, plan.size_px, plan.rate_hz, crf=plan.crf) as video:
         for frame, at_s in enumerate(time_s.tolist()):
             video.write(render(motion, mouse, cage, frame), at_s if plan.wander else None)
     unlabelled = 15 if number % 2 else 0

@@ -36,8 +36,8 @@ class FrameRate:
 
     def __str__(self) -> str:
         if self.varies:
-            return f"{self.slowest_hz:.3g} to {self.fastest_hz:.3g} frames/s"
-        return f"{self.mean_hz:.3g} frames/s"
+            return f"{_digits(self.slowest_hz)} to {_digits(self.fastest_hz)} frames/s"
+        return f"{_digits(self.mean_hz)} frames/s"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +86,11 @@ class TimeGrid:
         """The steps that show the frames `[start, stop)`."""
         first, last = np.searchsorted(self.frames, (start, stop)).tolist()
         return first, last
+
+
+def _digits(rate_hz: float) -> str:
+    """A rate for people: 29.97 is 30, and 1000 is not 1e+03."""
+    return f"{rate_hz:.0f}" if rate_hz >= 100 else f"{rate_hz:.3g}"
 
 
 def frame_rate(time_s: np.ndarray) -> FrameRate | None:
@@ -194,7 +199,7 @@ def describe_resampling(filmed: FrameRate, rate_hz: float) -> tuple[str, str]:
         return (
             f"{what}: movements faster than the camera, such as a paw shake, are not in the video",
             f"film at {rate_hz:.4g} frames/s or more, or train a run at the lower rate "
-            f"(--run_rate_hz {filmed.mean_hz:.3g})",
+            f"(--run_rate_hz {_digits(filmed.mean_hz)})",
         )
     if is_too_fast(filmed, rate_hz):
         return (
