@@ -31,6 +31,7 @@ from dolorim.files.folders import (
 )
 from dolorim.files.naming import find_videos, folded, inside, is_video, noting
 from dolorim.files.poses import (
+    LOOKED_FOR,
     find_pose_files,
     find_poses,
     home_of,
@@ -253,11 +254,8 @@ def _poses(
     places = pose_places([config.videos], config.dlc, [config.annotations])
     poses = poses_of(files, places, findings)
     if config.dlc and not poses:
-        example_name = files[0].stem
-        what = (
-            "no pose file here belongs to a video "
-            f"(looked for {example_name}DLC_*.csv and the like)"
-        )
+        pattern = LOOKED_FOR.replace("<video>", files[0].stem)
+        what = f"no pose file here belongs to a video (looked for {pattern})"
         findings.append(Finding("warning", str(config.dlc), what, name="pose-without-video"))
     return poses
 

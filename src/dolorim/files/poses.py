@@ -16,7 +16,8 @@ from dolorim.files.tables import head_of
 # Of two files of one name, the one whose suffix comes first here is taken.
 POSE_SUFFIXES = (".csv", ".tsv", ".txt", ".h5", ".hdf5")
 LOOKED_FOR = (
-    "<video>DLC_*.csv, <video>.analysis.h5, <video>_superanimal_*, <video>.csv and the like"
+    "<video>DLC_*.csv, <video>.analysis.h5, <video>_superanimal_*, <video>.csv and the like; "
+    "SLEAP's .slp files need to be exported as analysis HDF5"
 )
 
 # What trackers append to the name of a video. DeepLabCut puts nothing in between; people do.
