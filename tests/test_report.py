@@ -84,9 +84,19 @@ def test_a_report_says_that_the_groups_differ_and_by_how_much(
 ) -> None:
     assert main(report(folder, "--bin", "10s")) == 0
     said = capsys.readouterr().err
-    assert "The groups differ in paw lick L (p = 0.029; 4/4 animals)" in said
+    # Direction, size, interval, effect size, p, and animals: never a p value alone.
+    answer = re.search(
+        r"Over the whole recording, <treated> spent ([\d.]+) percentage points more of the time "
+        r"with paw lick L than vehicle \(([\d.]+) against ([\d.]+) % of the time; 95 % interval "
+        r"([\d.]+) to ([\d.]+); Hedges' g [\d.]+; p = 0.029; 4 against 4 animals\)\.",
+        said,
+    )
+    assert answer is not None
+    size, more, less, low, high = map(float, answer.groups())
+    assert size == pytest.approx(more - less, abs=0.11)
+    assert low < size < high
     page = (folder / "out" / "report.html").read_text("utf-8")
-    assert "The groups differ in paw lick L" in page.split("<h2>")[0]
+    assert "more of the time with paw lick L than vehicle" in page.split("<h2>")[0]
     for path in (
         "answer.png",
         "answer.svg",
@@ -231,7 +241,9 @@ def test_an_assay_of_trials_reports_responses(
         [(f"v{i}", s) for i in range(8) for s in (0, 30, 60)],
     )
     assert main(report(folder, "--assay", "von_frey", "--stimuli", str(folder / "s.csv"))) == 0
-    assert "of the stimuli answered with paw lick L" in capsys.readouterr().err
+    assert "83.3 against 25.0 % of the stimuli; difference 58.3 percentage points" in (
+        capsys.readouterr().err
+    )
     with (folder / "out" / "animals.csv").open(encoding="utf-8") as file:
         found = [
             r
@@ -313,10 +325,11 @@ def test_a_class_that_the_run_does_not_find_is_not_compared(
     assert main(report(folder, "--run", str(run))) == 0
     said = capsys.readouterr().err
     assert (
-        "Nothing can be said about lick: on animals that were held out of the run it finds 0 % of "
-        "it" in said
+        "Nothing can be said about lick, because on animals that were held out of the run it finds "
+        "0 % of it" in said
     )
     assert "o difference" not in said
+    assert "This run finds" not in said
     first = (folder / "out/report.html").read_text("utf-8").split("<h2>")[0]
     assert "Nothing can be said about lick" in first
     assert "not found reliably" in first
@@ -354,6 +367,16 @@ def test_half_of_a_behavior_has_to_be_found_and_right_in_ten_bouts_at_least() ->
     assert "finds 49 % of it" in doubtful(0.9, 0.49, 50)
     assert "49 % of what it calls so is right" in doubtful(0.49, 0.9, 50)
     assert "show it in only 9 bouts" in doubtful(0.9, 0.9, 9)
+
+
+def test_what_a_run_finds_of_a_behavior_has_an_interval_over_animals() -> None:
+    scores = {"per_class": {"rest": {}, "lick": {}}}
+    confusions = {f"m{i}": np.array([[80, 10], [10 - i, i]]) for i in (6, 8, 10)}
+    recall, (low, high) = Trust(Path("run"), "test", scores, confusions).finds(["lick"])
+    assert recall == pytest.approx(0.8)
+    assert 0 < low < 0.8 < high < 1
+    # Nobody knows what is found of a behavior that no held-out animal shows.
+    assert np.isnan(Trust(Path("run"), "test", scores, {}).finds(["lick"])[0])
 
 
 @pytest.mark.usefixtures("undrawn")

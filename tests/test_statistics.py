@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from dolorim.metrics.intervals import NEVER_NEGATIVE
+from dolorim.reporting.answer_text import ranks_and_means_disagree
 from dolorim.reporting.effect_sizes import effects, group_interval
 from dolorim.reporting.families import MAIN, MOVEMENT, Question, adjust
 from dolorim.reporting.latencies import hazard_ratio, log_rank, sign_test
@@ -17,7 +18,6 @@ from dolorim.reporting.linear_models import mixed_model
 from dolorim.reporting.permutation import permutation_p
 from dolorim.reporting.rank_tests import omnibus, smallest_p
 from dolorim.reporting.statistics import compare
-from dolorim.reporting.summary_text import ranks_and_means_disagree
 
 RNG = np.random.default_rng(5)
 A, B, C = RNG.normal(20, 1, 8), RNG.normal(21.5, 1, 7), RNG.normal(20.5, 1, 9)  # % of time

@@ -28,6 +28,7 @@ from dolorim.reporting.study_results import StudyResults
 from dolorim.reporting.summary_text import repeated_recordings, summary_sentences
 from dolorim.reporting.timing import check_starts
 from dolorim.reporting.trust import Trust, read_agreement, read_trust
+from dolorim.reporting.wording import shown
 
 
 def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]:
@@ -88,6 +89,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     summary = summary_sentences(
         observations, assay, tables["overall"], tables["statistics"], pain, locomotion, doubts
     )
+    summary += _finds(trust, pain[0], doubts, observed.classes)
     summary += _learned_from(trust, observations)
     figures = draw_study(results, options.out / "figures")
     # The page repeats all settings, so that a reader can repeat the report.
@@ -206,6 +208,25 @@ def _doubts(
 
 def _spellings_by_side(name: str, classes: Sequence[str]) -> tuple[str, str, str]:
     return name, sided(name, "L", classes), sided(name, "R", classes)
+
+
+def _finds(
+    trust: Trust | None, indicator: str, doubts: Mapping[str, str], scored_classes: Sequence[str]
+) -> list[str]:
+    """How much of the indicator the run finds, where its labels can be trusted at all."""
+    if trust is None or doubts.get(indicator):
+        return []
+    parts = [c for c in scored_classes if indicator in _spellings_by_side(c, scored_classes)]
+    recall, (low, high) = trust.finds(parts)
+    if recall != recall:
+        return []
+    interval = "no interval"
+    if low == low:
+        interval = f"95 % interval {100 * low:.0f} to {100 * high:.0f} %"
+    return [
+        f"This run finds {100 * recall:.0f} % of {shown(indicator)} ({interval}; "
+        f"{len(trust.confusions)} animals that were held out of it)."
+    ]
 
 
 def _learned_from(trust: Trust | None, observations: Observations) -> list[str]:

@@ -8,25 +8,16 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from dolorim.core.findings import Finding
+from dolorim.reporting.answer_text import answer_sentences
 from dolorim.reporting.assays import Assay
-from dolorim.reporting.effect_sizes import FEWEST_PER_GROUP
-from dolorim.reporting.families import MAIN, PAIR
+from dolorim.reporting.families import PAIR
 from dolorim.reporting.observations import Observations
 from dolorim.reporting.rank_tests import ALPHA, RANK_TESTS, omnibus
-from dolorim.reporting.wording import number, p_text, p_value, shown
+from dolorim.reporting.wording import number, p_text, shown
 
 FEWEST = 3
 """Animals in a group below which no answer is given at all."""
 _NAMED = 5  # animals named in a message, before it goes on with "and 7 more"
-_WORDS = {
-    "time_percent": "% of the time with",
-    "time_s": "s of",
-    "bouts": "bouts of",
-    "bouts_per_min": "bouts per minute of",
-    "bout_mean_s": "s per bout of",
-    "latency_s": "s until",
-    "response": "of the stimuli answered with",
-}
 _MOVEMENT = {
     "alike": "Movement: no difference was found in {}.",
     "differ": (
@@ -35,13 +26,6 @@ _MOVEMENT = {
     "impossible": "Movement ({}): too few animals for a difference to show.",
     "doubted": "Movement: nothing can be said about {} (the reason is under How far to trust it).",
 }
-_UNITS_OF_DIFFERENCE = {"time_percent": " percentage points", "time_s": " s", "latency_s": " s"}
-
-_RANKS_AND_MEANS = (
-    "Here p and the interval do not agree, because the test compares ranks and the interval means: "
-    "a few animals with extreme values move a mean, but hardly the ranks. Look at the animals in "
-    "the figures."
-)
 
 
 def find_rank_tests(
@@ -74,7 +58,7 @@ def summary_sentences(
     """
     doubts = doubts or {}
     # Movement is said even where nothing can be said about pain: it is a question of its own.
-    movement = _movement(assay, statistics, locomotion, doubts)
+    movement = _movement(observations, assay, groups, statistics, locomotion, doubts)
     if len(observations.groups) < 2:
         return ["There is one group only, so nothing is compared.", *movement]
     indicator = pain[0]
@@ -87,23 +71,23 @@ def summary_sentences(
             tests[window] = of_window
     if not tests:
         reason = _why_untested(statistics, assay, indicator)
-        return [f"The groups were not compared in {shown(indicator)}: {reason}.", *movement]
+        return [f"Nothing can be said about {shown(indicator)}, because {reason}.", *movement]
     if min(_smallest_group(rows) for rows in tests.values()) < FEWEST:
         return [
-            f"Too few animals to say: at least three in each group are needed to compare "
-            f"{shown(indicator)}."
+            f"Nothing can be said about {shown(indicator)}, because at least {FEWEST} animals in "
+            f"each group are needed to compare it."
         ]
     return [
-        *_answers(tests, shown(indicator)),
-        *_differences(observations, assay, groups, tests, indicator),
+        *answer_sentences(observations, assay, groups, tests, indicator),
         *movement,
     ]
 
 
 def _unreliable(pain: Sequence[str], doubts: Mapping[str, str]) -> list[str]:
     sentences = [
-        f"Nothing can be said about {shown(pain[0])}: {doubts[pain[0]]}. To know more, label more "
-        f"animals that show it, and score all of them in turn (dolorim train ... --folds 5)."
+        f"Nothing can be said about {shown(pain[0])}, because {doubts[pain[0]]}. To know more, "
+        f"label more animals that show it, and score all of them in turn (dolorim train ... "
+        f"--folds 5)."
     ]
     reliable = [name for name in pain[1:] if not doubts.get(name)]
     if reliable:
@@ -116,121 +100,6 @@ def _smallest_group(tests: pd.DataFrame) -> int:
     return min(int(n) for n in tests.n.iloc[0].split("/"))
 
 
-def _answers(tests: Mapping[str, pd.DataFrame], indicator: str) -> list[str]:
-    """Did the groups differ, in which windows, and where could no test have shown it?"""
-    first = {window: rows.iloc[0] for window, rows in tests.items()}
-    impossible, differ, alike = [], [], []
-    for window, test in first.items():
-        if test.smallest_adjusted >= ALPHA:
-            impossible.append(window)
-        if test.p_adjusted < ALPHA:
-            differ.append(window)
-        elif window not in impossible:
-            alike.append(window)
-    sentences = []
-    if differ:
-        sentences.append(f"The groups differ in {indicator} ({_p_of_windows(first, differ)}).")
-    if alike:
-        start = "No difference between the groups was found in"
-        if differ:
-            start = "No difference was found there in"
-        sentences.append(
-            f"{start} {indicator} ({_p_of_windows(first, alike)}). That is no proof that there is "
-            "none: look at the intervals."
-        )
-    if impossible:
-        sentences.append(_cannot_differ(tests, impossible, indicator))
-    return sentences
-
-
-def _cannot_differ(
-    tests: Mapping[str, pd.DataFrame], impossible: Sequence[str], indicator: str
-) -> str:
-    """With three against three animals, not even groups that are quite apart give p < 0.05."""
-    test = tests[impossible[0]].iloc[0]
-    windows = f" ({', '.join(impossible)})"
-    if list(impossible) == ["whole"]:
-        windows = ""
-    return (
-        f"No p below {ALPHA:g} is possible with {test.n.replace('/', ' against ')} animals"
-        f"{_in_tests(tests)}, so this study cannot show a difference in {indicator}{windows}: "
-        f"the smallest possible is {p_value(test.smallest_adjusted)}, here "
-        f"{p_text(test.p_adjusted)}."
-    )
-
-
-def _p_of_windows(first: Mapping[str, pd.Series], windows: Sequence[str]) -> str:
-    """`phase I p = 0.01, phase II p = 0.2; 10/10 animals`."""
-    parts = []
-    for window in windows:
-        p = p_text(first[window].p_adjusted)
-        parts.append(p if window == "whole" else f"{window} {p}")
-    return f"{', '.join(parts)}; {first[windows[0]].n} animals"
-
-
-def _in_tests(tests: Mapping[str, pd.DataFrame]) -> str:
-    """How many tests share the correction; empty for one."""
-    rows = pd.concat(list(tests.values()))
-    count = int((rows.family == MAIN).sum())
-    if count <= 1:
-        return ""
-    return f" in {count} tests"
-
-
-def _differences(
-    observations: Observations,
-    assay: Assay,
-    groups: pd.DataFrame,
-    tests: Mapping[str, pd.DataFrame],
-    behavior: str,
-) -> list[str]:
-    """How much each group differs from the control, a sentence per window and group."""
-    # Every group is compared with the control, which comes first.
-    control = observations.groups[0]
-    other_by_pair = {f"{group} - {control}": group for group in observations.groups[1:]}
-    sentences = []
-    for window, rows in tests.items():
-        of_window = groups[(groups.window == window) & (groups.behavior == behavior)]
-        means = of_window[of_window.readout == assay.readout].set_index("group")["mean"]
-        start = ""
-        if window != "whole":
-            start = f"{window[0].upper()}{window[1:]}, "
-        for _, row in rows[rows.difference.notna()].iterrows():
-            other = other_by_pair.get(row.compared)
-            if other is not None:
-                against = f"{shown(other)} against {shown(control)}"
-                values = f"{number(means[other])} against {number(means[control])}"
-                what = f"{_WORDS[assay.readout]} {shown(behavior)}"
-                difference = _difference(row, assay.readout)
-                sentences.append(f"{start}{against}: {values} {what}; {difference}.")
-    if any(ranks_and_means_disagree(row) for rows in tests.values() for _, row in rows.iterrows()):
-        sentences.append(_RANKS_AND_MEANS)
-    return sentences
-
-
-def ranks_and_means_disagree(row: pd.Series) -> bool:
-    """Does only one of the test and the interval exclude that there is no difference?"""
-    if pd.isna(row.difference_low) or pd.isna(row.p_adjusted):
-        return False
-    if row.p < ALPHA <= row.p_adjusted:  # that is the correction's doing
-        return False
-    return (row.p_adjusted < ALPHA) != (row.difference_low > 0 or row.difference_high < 0)
-
-
-def _difference(row: pd.Series, readout: str) -> str:
-    """`difference 4.7 percentage points (95 % interval 2.8 to 5.7; p = 0.01)`."""
-    interval = f"no interval: it takes {FEWEST_PER_GROUP} animals per group, and some that differ"
-    if pd.notna(row.difference_low):
-        ends = f"{number(row.difference_low)} to {number(row.difference_high)}"
-        interval = f"95 % interval {ends}"
-    notes = [interval, p_text(row.p_adjusted)]
-    # A mean latency with censored animals is a lower bound; a reader has to know that.
-    if "censored" in str(row.note):
-        notes.append(row.note)
-    size = f"{number(row.difference)}{_UNITS_OF_DIFFERENCE.get(readout, '')}"
-    return f"difference {size} ({'; '.join(notes)})"
-
-
 def _why_untested(statistics: pd.DataFrame, assay: Assay, behavior: str) -> str:
     """The reason that the table of tests gives, in the words of its first line."""
     rows = statistics[(statistics.behavior == behavior) & (statistics.readout == assay.readout)]
@@ -241,7 +110,12 @@ def _why_untested(statistics: pd.DataFrame, assay: Assay, behavior: str) -> str:
 
 
 def _movement(
-    assay: Assay, statistics: pd.DataFrame, locomotion: Sequence[str], doubts: Mapping[str, str]
+    observations: Observations,
+    assay: Assay,
+    groups: pd.DataFrame,
+    statistics: pd.DataFrame,
+    locomotion: Sequence[str],
+    doubts: Mapping[str, str],
 ) -> list[str]:
     """Whether the groups move differently: a sedated animal shows less pain behavior too."""
     if not locomotion:
@@ -259,7 +133,8 @@ def _movement(
             behaviors["impossible"].append(shown(name))
         else:
             result = "differ" if test.p_adjusted < ALPHA else "alike"
-            behaviors[result].append(f"{shown(name)} ({p_text(test.p_adjusted)})")
+            shares = _shares(observations, groups, test.window, name)
+            behaviors[result].append(f"{shown(name)} ({shares}; {p_text(test.p_adjusted)})")
     sentences = []
     for result, sentence in _MOVEMENT.items():
         if result in behaviors:
@@ -267,6 +142,15 @@ def _movement(
     if not sentences:
         return []
     return [" ".join(sentences)]
+
+
+def _shares(observations: Observations, groups: pd.DataFrame, window: str, behavior: str) -> str:
+    """`vehicle 36.7, drug 35.2 % of the time in phase II`."""
+    rows = groups[(groups.window == window) & (groups.behavior == behavior)]
+    means = rows[rows.readout == "time_percent"].set_index("group")["mean"]
+    values = ", ".join(f"{shown(group)} {number(means[group])}" for group in observations.groups)
+    where = "" if window == "whole" else f" in {window}"
+    return f"{values} % of the time{where}"
 
 
 def _clearest_test(assay: Assay, statistics: pd.DataFrame, behavior: str) -> pd.Series | None:

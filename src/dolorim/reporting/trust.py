@@ -16,7 +16,13 @@ from dolorim.labels.ethogram_file import read_ethogram
 from dolorim.labels.label_files import read_labels
 from dolorim.labels.prediction_files import read_predictions
 from dolorim.metrics.frames import confusion
-from dolorim.metrics.intervals import FEWEST_ANIMALS
+from dolorim.metrics.intervals import (
+    FEWEST_ANIMALS,
+    NO_INTERVAL,
+    SHARE,
+    Interval,
+    jackknife_interval,
+)
 
 LEAST_RECALL = LEAST_PRECISION = 0.5
 """Below one half, most of a behavior is missed, or most of what is called so is something else: a
@@ -74,6 +80,27 @@ class Trust:
             f"it (recall), and {100 * score['precision']:.0f} % of what it calls so is right "
             f"(precision); both must reach {100 * LEAST_RECALL:.0f} %"
         )
+
+    def finds(self, names: Sequence[str]) -> tuple[float, Interval]:
+        """Recall of a behavior made of these classes, with its 95 % interval over the animals.
+
+        NaN where the predictions of the held-out animals are not there or never show it.
+        """
+        indices = [self.classes.index(name) for name in names if name in self.classes]
+        # By animal: frames of the behavior that were found, and all that there are.
+        counts = np.array(
+            [
+                (table[np.ix_(indices, indices)].sum(), table[indices].sum())
+                for table in self.confusions.values()
+            ]
+        ).reshape(-1, 2)
+        found, there = counts.sum(0)
+        if not there:
+            return float("nan"), NO_INTERVAL
+        if len(counts) < FEWEST_ANIMALS or (there == counts[:, 1]).any():
+            return float(found / there), NO_INTERVAL
+        without = (found - counts[:, 0]) / (there - counts[:, 1])
+        return float(found / there), jackknife_interval(found / there, [without], SHARE)
 
     def interval(self, *path: str) -> tuple[float, float] | None:
         """The 95 % interval that the run has stored for a score, as `evaluate` shows it."""
