@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 PAIR = " (pair)"
 MAIN, MOVEMENT = "main question", "movement"
-_METHODS = {"holm": "holm", "fdr": "fdr_bh"}
+METHODS = {"holm": "holm", "fdr": "fdr_bh"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def adjust(
 
 
 def _adjusted(p: np.ndarray, correction: str) -> np.ndarray:
-    return np.asarray(multipletests(p, method=_METHODS[correction])[1])
+    return np.asarray(multipletests(p, method=METHODS[correction])[1])
 
 
 def _family(row: Any, question: Question | None, control: str | None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dolorim import __version__
+from dolorim.reporting.dose_response import dose_methods, dose_views
 from dolorim.reporting.methods import methods
 from dolorim.reporting.observations import Observations
 from dolorim.reporting.raster import column_s
@@ -99,6 +100,7 @@ def write_study_page(
         answer_key=ANSWER_KEY,
         answer_figure=pictures["answer"],
         pairs=pairs_table(results),
+        doses=dose_views(results),
         groups=groups_table(observations),
         behaviors=[shown(name) for name in observations.classes],
         findings=_findings(observations),
@@ -108,7 +110,7 @@ def write_study_page(
         figures=[(_HEADINGS[name], p) for name, p in pictures.items() if name in _HEADINGS],
         tests=tests_table(results),
         test_count=len(results.tables["statistics"]),
-        methods=methods(observations, assay, settings),
+        methods=" ".join([methods(observations, assay, settings), *dose_methods(results)]),
         settings="\n".join(f"{k} = {json.dumps(v, default=str)}" for k, v in settings.items()),
     )
 

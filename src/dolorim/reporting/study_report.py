@@ -14,6 +14,7 @@ from dolorim.core.findings import Finding
 from dolorim.files.animals import animal_key
 from dolorim.files.subjects import column_key
 from dolorim.reporting.assays import Assay, read_assay, seconds
+from dolorim.reporting.dose_response import dose_sentences, dose_tables, doses_of
 from dolorim.reporting.error_correction import corrected_budgets, why_not_corrected
 from dolorim.reporting.families import Question
 from dolorim.reporting.observations import Observations, check_animals, sided
@@ -61,12 +62,14 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         check_factor(options.groups, observations, factor, between_animals=between_animals)
     pain, locomotion = _behaviors(options.pain, assay, observations.classes)
     tables = _measure(observations, assay, factors, trust)
+    doses, dose_findings = doses_of(observations)
     findings = [
         *observations.findings,
         *check_animals(observations),
         *repeated_recordings(observations, assay, tables["recordings"], pain),
         *find_stretches(observations, assay)[1],
         *check_starts(observations, assay),
+        *dose_findings,
     ]
     observations = dataclasses.replace(observations, findings=tuple(findings))
     # The indicator and movement are asked about first; all other tests are exploration.
@@ -80,8 +83,13 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         seed=options.seed,
         question=Question(pain[0], assay.readout, assay.primary, tuple(locomotion)),
     )
+    if doses is not None:
+        asked = [(behavior, assay.readout) for behavior in pain]
+        asked += [(behavior, "time_percent") for behavior in locomotion]
+        keys = [(window, *what) for what in asked for window in assay.primary]
+        tables |= dose_tables(tables["animals"], doses, keys, options.correction, options.seed)
     doubts = _doubts(trust, observations, observed.classes)
-    results = StudyResults(observations, assay, tables, pain, locomotion, doubts)
+    results = StudyResults(observations, assay, tables, pain, locomotion, doubts, doses)
     # Without factors, `overall` is the same table as `groups`.
     written = [name for name in tables if factors or name != "overall"]
     _write_tables(options.out, {name: tables[name] for name in written})
@@ -90,6 +98,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         observations, assay, tables["overall"], tables["statistics"], pain, locomotion, doubts
     )
     summary += _finds(trust, pain[0], doubts, observed.classes)
+    summary += dose_sentences(results)
     summary += _learned_from(trust, observations)
     figures = draw_study(results, options.out / "figures")
     # The page repeats all settings, so that a reader can repeat the report.
