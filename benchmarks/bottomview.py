@@ -1,10 +1,10 @@
 """Accuracy on real bottom-view video, animals (coat) or sessions held out: the figures of
 results/bottomview.md.
 
-Each fold is one call of `dolorim train video` with the flags in `FLAGS`; the test fold is scored
-once, by that call.
+Each fold is one call of `dolorim train video`; the test fold is scored once, by that call. The
+network has the flags in `FLAGS`; with `--head`, the command has data flags and that one only.
 
-    python -m benchmarks.bottomview [--protocol coat] [--seeds 0 1 2] [--jobs 2]
+    python -m benchmarks.bottomview [--head linear] [--protocol coat] [--seeds 0 1 2] [--jobs 2]
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ FLAGS = (
 )
 
 
-def run_fold(work: Path, protocol: str, fold: str, seed: int, threads: int) -> dict[str, float]:
+def run_fold(
+    work: Path, protocol: str, fold: str, seed: int, threads: int, flags: str
+) -> dict[str, float]:
     data, (table, _) = real_data("bottomview"), PROTOCOLS[protocol]
     run = work / f"{protocol}_{fold}_{seed}"
     command = ["video", "--videos", str(data / "Videos")]
     command += ["--annotations", str(data / "Annotations"), "--classes", str(data / "classes.csv")]
     command += ["--recordings", str(data / table), "--test_animals", fold, "--seed", str(seed)]
-    command += ["--cache", str(work / "cache"), *FLAGS.split()]
+    command += ["--cache", str(work / "cache"), *flags.split()]
     started = time.monotonic()
     made = trained(run, command, threads)
     found = made.read_json("metrics.json")["test"]
@@ -72,30 +74,36 @@ def main() -> None:
     parser.add_argument(
         "--jobs", type=int, default=1, help="folds at a time; processors are divided among them"
     )
+    parser.add_argument("--head", choices=("network", "linear", "trees", "auto"), default="network")
     parser.add_argument("--work", type=Path, default=Path("runs/bottomview"))
     given = parser.parse_args()
-    given.work.mkdir(parents=True, exist_ok=True)
+    flags, name, work = FLAGS, "bottomview", given.work
+    if given.head != "network":
+        flags, name = f"--head {given.head}", f"bottomview_{given.head}"
+        work = given.work / given.head
+    work.mkdir(parents=True, exist_ok=True)
     threads = max(1, (os.cpu_count() or 1) // given.jobs)
     everything: dict[str, dict[str, list[dict[str, float]]]] = {}
     for protocol in given.protocol or PROTOCOLS:
         folds = PROTOCOLS[protocol][1]
         jobs = [(fold, seed) for seed in given.seeds for fold in folds]
-        first = run_fold(given.work, protocol, *jobs[0], threads)  # alone: it fills the frame cache
+        # The first one runs alone, because it fills the frame cache.
+        first = run_fold(work, protocol, *jobs[0], threads, flags)
         with ThreadPoolExecutor(given.jobs) as pool:
-            found = list(
-                pool.map(lambda job, p=protocol: run_fold(given.work, p, *job, threads), jobs[1:])
-            )
-            found = [first, *found]
+            others = [
+                pool.submit(run_fold, work, protocol, *job, threads, flags) for job in jobs[1:]
+            ]
+            found = [first, *(other.result() for other in others)]
         everything[protocol] = {
             fold: [r for (f, _), r in zip(jobs, found, strict=True) if f == fold] for fold in folds
         }
     report = {
-        "command": f"dolorim train video {FLAGS}",
+        "command": f"dolorim train video {flags}",
         **machine(),
         "seeds": given.seeds,
         "folds": everything,
     }
-    (RESULTS / "bottomview.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     for protocol, by_fold in everything.items():
         for score in ("macro_f1", "votes", "accuracy"):
             per_seed = np.mean([[r[score] for r in rows] for rows in by_fold.values()], axis=0)
