@@ -13,7 +13,16 @@ QUICK = (
     "feature_cache",
 )
 RIGHT = ("alignment", "coverage", "decoding", "formalin", "null_effect", "likelihood", "fuzz")
-LEARNED = ("prior", "bottomview", "composite", "keypoints", "social_rat", "ladder", "recipe")
+LEARNED = (
+    "prior",
+    "frame_rates",
+    "bottomview",
+    "composite",
+    "keypoints",
+    "social_rat",
+    "ladder",
+    "recipe",
+)
 
 # `gpu`, `ray_cluster` and `review` (which drives Chromium) are left out: they need what not every
 # machine has.
