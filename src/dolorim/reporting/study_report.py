@@ -17,6 +17,7 @@ from dolorim.reporting.assays import Assay, read_assay, seconds
 from dolorim.reporting.dose_response import dose_sentences, dose_tables, doses_of
 from dolorim.reporting.error_correction import corrected_budgets, why_not_corrected
 from dolorim.reporting.families import Question
+from dolorim.reporting.machine_files import write_data_package, write_report_json
 from dolorim.reporting.observations import Observations, check_animals, sided
 from dolorim.reporting.options import ReportOptions, refuse_foreign_tables
 from dolorim.reporting.read_observations import check_factor, read_observations, read_stimuli
@@ -29,6 +30,7 @@ from dolorim.reporting.study_results import StudyResults
 from dolorim.reporting.summary_text import repeated_recordings, summary_sentences
 from dolorim.reporting.timing import check_starts
 from dolorim.reporting.trust import Trust, read_agreement, read_trust
+from dolorim.reporting.wide_tables import wide_tables, write_wide_tables
 from dolorim.reporting.wording import shown
 
 
@@ -93,6 +95,8 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     # Without factors, `overall` is the same table as `groups`.
     written = [name for name in tables if factors or name != "overall"]
     _write_tables(options.out, {name: tables[name] for name in written})
+    write_wide_tables(options.out, wide_tables(results))
+    write_data_package(options.out, {name: tables[name] for name in written})
     # `overall` has one value per animal, whatever sessions or factors the study has.
     summary = summary_sentences(
         observations, assay, tables["overall"], tables["statistics"], pain, locomotion, doubts
@@ -103,6 +107,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     figures = draw_study(results, options.out / "figures")
     # The page repeats all settings, so that a reader can repeat the report.
     settings["assay"] = dataclasses.asdict(assay)
+    write_report_json(options.out / "report.json", results, summary, trust, settings)
     title = options.title or f"{assay.title}: {options.predictions.resolve().name}"
     page = options.out / "report.html"
     write_study_page(page, title, results, summary, figures, trust, raters, settings)
