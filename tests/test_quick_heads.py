@@ -21,6 +21,7 @@ from dolorim.inference.decoder import Decoder
 from dolorim.inference.ensemble import Ensemble, Member
 from dolorim.inference.frame_features import StoredFrames
 from dolorim.inference.head import Head, quick_from, quick_tensors
+from dolorim.inference.nearest_bouts import Place, nearest, summaries
 from dolorim.inference.predictor import predictor_of
 from dolorim.inference.run_folder import RunFolder
 from dolorim.inference.streaming import Predictor
@@ -32,6 +33,7 @@ from dolorim.pose.pose import NO_SKELETON
 from dolorim.training import choose_head
 from dolorim.training.fit_quick_heads import _binned, _cuts, fit_head, tree_arrays
 from dolorim.training.head_scores import Stretch
+from dolorim.training.label_curve import label_curve
 from dolorim.training.prepare import frames_by_animal
 from dolorim.training.quick import LeftOut, inner_folds
 from dolorim.training.quick_rows import QuickRows, rows_of, without_streams
@@ -137,6 +139,8 @@ def test_rare_classes_are_learned_from_densely(monkeypatch: pytest.MonkeyPatch) 
     model = QuickRecognizer(None, PoseFeatures(4), [3], {}, [])
     rows = rows_of([stored], [labels], model, 3)
     assert np.bincount(rows.labels).tolist() == [109, 30]  # 870 by 8
+    assert rows.bout.tolist() == sorted(rows.bout)
+    assert set(rows.of_bouts(np.array([2])).labels) == {1}  # after unlabelled frames and one bout
     first = rows.columns[rows.labels == 1][0]
     assert first.tolist() == [2000, 2001, 2002, 2003] * 2
     weights = rows.weights(np.array([0.5, 0.5, 0.0]))
@@ -144,7 +148,7 @@ def test_rare_classes_are_learned_from_densely(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_some_rows_lack_a_whole_stream() -> None:
-    rows = QuickRows(np.ones((200, 10), np.float32), np.zeros(200, int), np.zeros(200, int))
+    rows = QuickRows(np.ones((200, 10), np.float32), *np.zeros((3, 200), int))
     missing = np.isnan(without_streams(rows, (2, 3), 0.5, seed=0).columns)
     visual, pose = missing[:, [0, 1, 5, 6]], missing[:, [2, 3, 4, 7, 8, 9]]
     assert (visual.all(1) == visual.any(1)).all()
@@ -282,3 +286,29 @@ def test_heads_are_named_with_their_shares() -> None:
         "trees": 0.5,
     }
     assert dataclasses.asdict(Head())["shares"] == {"network": 1.0}
+
+
+def test_the_curve_tells_whether_more_labels_help(quick_run: Path) -> None:
+    curve = label_curve(RunFolder(quick_run), draws=2)
+    assert [point["share"] for point in curve["points"]][-1] == 1.0
+    bouts = [point["bouts"] for point in curve["points"]]
+    assert bouts == sorted(bouts)
+    assert curve["part"] == "test"
+    assert "abelling more" in curve["sentence"]
+    assert "label_curve.json" in {path.name for path in quick_run.iterdir()}
+
+
+def test_the_nearest_bout_is_the_one_that_looks_alike() -> None:
+    rng = np.random.default_rng(0)
+    kinds = [0, 1, 2, 0, 1, 2, 0]
+    blocks = [rng.normal([kind, kind == 1, -kind], 0.1, (10, 3)) for kind in kinds]
+    blocks = [
+        block * [1, -1 if kind == 1 else 1, 2] for kind, block in zip(kinds, blocks, strict=True)
+    ]
+    features = np.concatenate(blocks).astype(np.float32)
+    features[:, 1][::7] = np.nan
+    stored = StoredFrames(None, features)
+    places = [Place(0, 10 * i, 10 * i + 10) for i in range(len(kinds))]
+    found = nearest(summaries([stored], places), wanted=0, n=2)
+    assert {i for i, _ in found} == {3, 6}
+    assert found[0][1] >= found[1][1]

@@ -38,6 +38,9 @@ class _Evaluate:
     settings: Annotated[Settings, _READ] = field(default_factory=dict)
     seen_animals_too: bool = False
     """Also score animals that the run was trained on; the figures say so."""
+    curve: bool = False
+    """Tell whether labelling more would help: refit a quick head to 10, 25, 50, and 100 % of the
+    training bouts, and score it on the held-out animals."""
     json: Path | None = None
     """Also write the figures to this file."""
     quiet: bool = False
@@ -53,7 +56,9 @@ def run(arguments: list[str]) -> int:
     set_verbosity(given.quiet)
     run = api.load_run(given.run)
     metrics: dict[str, Any]
-    if given.study is not None and (given.study / "config.toml").exists():
+    if given.curve:
+        metrics = _curve(run, given)
+    elif given.study is not None and (given.study / "config.toml").exists():
         metrics = _compare(run, api.load_run(given.study), given)
     elif given.compare_on is not None:
         raise UserError(
@@ -68,6 +73,20 @@ def run(arguments: list[str]) -> int:
     if given.json is not None:
         write_text(given.json, json.dumps(metrics, indent=1) + "\n")
     return 0
+
+
+def _curve(run: Any, given: _Evaluate) -> dict[str, Any]:
+    if given.study is not None or given.settings:
+        raise UserError("--curve is about the run's own study; leave everything else out")
+    from dolorim.reporting.curve_figure import curve_table, draw_curve
+    from dolorim.terminal import say, show
+    from dolorim.training.label_curve import label_curve
+
+    curve = label_curve(run.folder)
+    show(curve_table(curve))
+    draw_curve(curve, run.folder.figures / "label_curve.png")
+    say(curve["sentence"])
+    return curve
 
 
 def _compare(first: Any, second: Any, given: _Evaluate) -> dict[str, Any]:

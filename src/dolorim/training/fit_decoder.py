@@ -3,7 +3,8 @@
 Fitted are the temperature, how far labels follow the prior, biases and minimum durations, and
 whether to search at all. Every choice is scored on animals that it was not fitted to
 (cross-validation within the validation recordings), and has to beat plain argmax there; then it is
-fitted to all of them. Test animals have no part in it.
+fitted to all of them. Biases have to gain more than one standard error over three animals or more.
+Test animals have no part in it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from scipy import optimize, special
 
 from dolorim.core.runs import runs
 from dolorim.inference.decoder import Decoder
-from dolorim.metrics.frames import confusion, frame_figures
-from dolorim.metrics.segments import count_segments, labelled_stretches
+from dolorim.metrics.frames import frame_figures
+from dolorim.training.head_scores import HeadScore, Stretch, score_labels, standard_error
 
 _FRAMES = 30_000  # as many are scored, spread over all recordings
 _WINDOW = 2000  # frames
@@ -43,6 +44,7 @@ Borders = Sequence[tuple[int, int]]
 class _Recording:
     """A validation recording; `durations_s` are those of its complete bouts, by class."""
 
+    animal: str
     probabilities: np.ndarray
     labels: np.ndarray
     rate_hz: float
@@ -55,6 +57,7 @@ class _Recording:
 class _Window:
     """A stretch of a recording that is decoded and scored by itself, unlabelled frames included."""
 
+    animal: str
     probabilities: np.ndarray
     labels: np.ndarray
     rate_hz: float
@@ -87,7 +90,7 @@ class _Candidate:
         )
 
 
-Scores = dict[_Candidate, tuple[float, float]]
+Scores = dict[_Candidate, HeadScore]
 
 
 def fit_decoder(
@@ -117,9 +120,11 @@ def fit_decoder(
     if borders is not None:
         trials = [given or whole for given, whole in zip(borders, trials, strict=True)]
     recordings = [
-        _Recording(p, truth, float(rate), fold, cuts, _durations_s(truth, cuts, rate, len(classes)))
-        for p, truth, rate, fold, cuts in zip(
-            probabilities, labels, rate_hz, _folds(animals), trials, strict=True
+        _Recording(
+            animal, p, truth, float(rate), fold, cuts, _durations_s(truth, cuts, rate, len(classes))
+        )
+        for animal, p, truth, rate, fold, cuts in zip(
+            animals, probabilities, labels, rate_hz, _folds(animals), trials, strict=True
         )
     ]
     return _fitted_to(_Validation(recordings, len(classes), base))
@@ -183,7 +188,8 @@ def _windows_of(recording: _Recording) -> Iterator[_Window]:
             if fold is None:
                 fold = first * _FOLDS // n_frames % _FOLDS
             labels = np.asarray(recording.labels[part])
-            yield _Window(recording.probabilities[part], labels, recording.rate_hz, fold)
+            probabilities = recording.probabilities[part]
+            yield _Window(recording.animal, probabilities, labels, recording.rate_hz, fold)
 
 
 def _best_candidate(data: _Validation) -> _Candidate | None:
@@ -191,7 +197,7 @@ def _best_candidate(data: _Validation) -> _Candidate | None:
     powers = _POWERS if data.base.prior else _POWERS[:1]
     fitted = {key: data.fitted(*key) for key in itertools.product(data.folds, powers)}
 
-    def held_out(candidate: _Candidate) -> tuple[float, float]:
+    def held_out(candidate: _Candidate) -> HeadScore:
         decoders = [candidate.of(fitted[w.fold, candidate.power]) for w in data.scored]
         return _score(decoders, data.scored, data.n_classes)
 
@@ -199,19 +205,27 @@ def _best_candidate(data: _Validation) -> _Candidate | None:
     scores: Scores = {candidate: held_out(candidate) for candidate in argmax}
     # Smoothing and minimum durations are tried on top of three ways to take the largest
     # probability: the plain one, the best for frames and bouts, and the best for frames.
-    by_frames = max(argmax, key=lambda c: scores[c][0] - _PULL * (c.shrink > 0))
+    by_frames = max(argmax, key=lambda c: scores[c].macro_f1 - _PULL * (c.shrink > 0))
     without_biases = [candidate for candidate in argmax if not candidate.shrink]
-    by_both = max(without_biases, key=lambda c: sum(scores[c]))
+    by_both = max(without_biases, key=lambda c: scores[c].sum)
     for start in dict.fromkeys((argmax[0], by_both, by_frames)):
         scores |= {candidate: held_out(candidate) for candidate in _variants(start)}
     plain = scores[argmax[0]]
     good = [candidate for candidate in scores if _beats(scores[candidate], plain)]
-    return max(good, key=lambda c: sum(scores[c]), default=None)
+    unbiased = [candidate for candidate in good if not candidate.shrink]
+    best = max(good, key=lambda c: scores[c].sum, default=None)
+    if best is None or not best.shrink:
+        return best
+    # Biases are fitted to the animals at hand: they must show that they help others, too.
+    simpler = max(unbiased, key=lambda c: scores[c].sum, default=None)
+    without = plain if simpler is None else scores[simpler]
+    gain = scores[best].sum - without.sum
+    return best if gain > standard_error(scores[best], without) else simpler
 
 
-def _beats(scores: tuple[float, float], plain: tuple[float, float]) -> bool:
-    """Is a decoder worth it? Both are macro-F1 and segment F1@50, of a candidate and of argmax."""
-    return sum(scores) > sum(plain) + _GAIN and scores[0] >= plain[0] - _LOSS
+def _beats(score: HeadScore, plain: HeadScore) -> bool:
+    """Is a decoder worth it, compared with argmax?"""
+    return score.sum > plain.sum + _GAIN and score.macro_f1 >= plain.macro_f1 - _LOSS
 
 
 def _variants(start: _Candidate) -> Iterator[_Candidate]:
@@ -293,19 +307,12 @@ def _fit(
     return dataclasses.replace(decoder, min_duration_s=tuple(shortest.tolist()))
 
 
-def _score(
-    decoders: Sequence[Decoder], windows: Sequence[_Window], classes: int
-) -> tuple[float, float]:
-    """Macro-F1 and segment F1@50, both 0-1, of windows decoded by one decoder each."""
-    counts = np.zeros((classes, classes), np.int64)
-    sequences = []
-    for decoder, window in zip(decoders, windows, strict=True):
-        predicted = decoder.decode(window.probabilities, window.rate_hz)
-        counts += confusion(window.labels, predicted, classes)
-        for stretch in labelled_stretches(window.labels, [(0, len(predicted))]):
-            sequences.append((window.labels[stretch], predicted[stretch]))
-    macro = float(np.nan_to_num(frame_figures(counts[None], [])[("macro_f1",)][0]))
-    return macro, count_segments(sequences).scores["f1_50"] / 100
+def _score(decoders: Sequence[Decoder], windows: Sequence[_Window], classes: int) -> HeadScore:
+    """The score of windows decoded by one decoder each."""
+    pairs = zip(decoders, windows, strict=True)
+    predicted = [decoder.decode(window.probabilities, window.rate_hz) for decoder, window in pairs]
+    stretches = [Stretch(window.animal, window.labels, window.rate_hz) for window in windows]
+    return score_labels(stretches, predicted, classes)
 
 
 def _durations_s(

@@ -29,11 +29,12 @@ class Stretch:
 
 @dataclass(frozen=True)
 class HeadScore:
-    """Macro-F1 and segment F1@50, both 0-1, and their sum with each animal left out."""
+    """Macro-F1 and segment F1@50, both 0-1, of all animals and with each left out `(animals,)`."""
 
     macro_f1: float
     f1_50: float
-    without: np.ndarray
+    macro_f1_without: np.ndarray
+    f1_50_without: np.ndarray
 
     @property
     def sum(self) -> float:
@@ -76,7 +77,7 @@ def score_labels(
     total, all_segments = by_animal.sum(0), segments.sum(0)
     macro_f1 = _macro_f1(np.concatenate([total[None], total - by_animal]))
     f1_50 = _f1(np.concatenate([all_segments[None], all_segments - segments]))
-    return HeadScore(float(macro_f1[0]), float(f1_50[0]), macro_f1[1:] + f1_50[1:])
+    return HeadScore(float(macro_f1[0]), float(f1_50[0]), macro_f1[1:], f1_50[1:])
 
 
 def standard_error(one: HeadScore, two: HeadScore) -> float:
@@ -84,11 +85,19 @@ def standard_error(one: HeadScore, two: HeadScore) -> float:
 
     Infinite where there are fewer than `FEWEST_ANIMALS`.
     """
-    n = len(one.without)
+    differences = one.macro_f1_without - two.macro_f1_without
+    return jackknife(differences + one.f1_50_without - two.f1_50_without)
+
+
+def jackknife(without: np.ndarray) -> float:
+    """Standard error of a figure, from the figure with each animal left out `(animals,)`.
+
+    Infinite where there are fewer than `FEWEST_ANIMALS`.
+    """
+    n = len(without)
     if n < FEWEST_ANIMALS:
         return math.inf
-    differences = one.without - two.without
-    return float(np.sqrt((n - 1) / n * np.square(differences - differences.mean()).sum()))
+    return float(np.sqrt((n - 1) / n * np.square(without - without.mean()).sum()))
 
 
 def _at_half(counts: SegmentCounts) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,18 +22,26 @@ CONTEXTS_S = (1.0, 4.0)
 class QuickRows:
     """Frames to learn from.
 
-    `columns` `(rows, columns)` float32, NaN where missing; `labels` `(rows,)`; `recording`
-    `(rows,)` is the index of the recording.
+    `columns` `(rows, columns)` float32, NaN where missing; `labels` `(rows,)`; `recording` and
+    `bout` `(rows,)` are the indices of the recording, and of the bout among all recordings' bouts.
     """
 
     columns: np.ndarray
     labels: np.ndarray
     recording: np.ndarray
+    bout: np.ndarray
 
     def of(self, recordings: Sequence[int]) -> QuickRows:
         """The rows of some recordings."""
-        chosen = np.isin(self.recording, list(recordings))
-        return QuickRows(self.columns[chosen], self.labels[chosen], self.recording[chosen])
+        return self._where(np.isin(self.recording, list(recordings)))
+
+    def of_bouts(self, bouts: np.ndarray) -> QuickRows:
+        """The rows of some bouts."""
+        return self._where(np.isin(self.bout, bouts))
+
+    def _where(self, chosen: np.ndarray) -> QuickRows:
+        parts = (self.columns, self.labels, self.recording, self.bout)
+        return QuickRows(*(part[chosen] for part in parts))
 
     def weights(self, shares: np.ndarray) -> np.ndarray:
         """Weights `(rows,)` with a mean of 1 that give each class its share `(classes,)`."""
@@ -57,18 +65,22 @@ def rows_of(
     counts = sum(np.bincount(one[one >= 0], minlength=n_classes) for one in labels)
     wanted = np.maximum(_LEAST, ROWS * counts / max(np.sum(counts), 1))
     strides = np.maximum(1, counts // wanted).astype(np.int64)
-    columns, chosen_labels, whose = [], [], []
+    columns, chosen_labels, whose, bouts = [], [], [], []
+    n_bouts = 0
     for i, (stored, truth) in enumerate(zip(frames, labels, strict=True)):
         chosen = _every_nth(np.asarray(truth), strides)
+        bout = n_bouts + np.cumsum(np.diff(truth, prepend=truth[:1]) != 0)
+        n_bouts = int(bout[-1]) + 1
         for start, stop in stored.units():
             rows = np.flatnonzero(chosen[start:stop])
             if len(rows):
                 columns.append(stored.columns(model, start, stop)[rows].numpy())
                 chosen_labels.append(truth[start:stop][rows])
                 whose.append(np.full(len(rows), i))
+                bouts.append(bout[start:stop][rows])
     if not columns:
-        return QuickRows(np.empty((0, 0), np.float32), np.empty(0, int), np.empty(0, int))
-    parts = (np.concatenate(part) for part in (columns, chosen_labels, whose))
+        return QuickRows(np.empty((0, 0), np.float32), *np.empty((3, 0), int))
+    parts = (np.concatenate(part) for part in (columns, chosen_labels, whose, bouts))
     return QuickRows(*parts)
 
 
@@ -96,4 +108,4 @@ def without_streams(rows: QuickRows, widths: Sequence[int], share: float, seed: 
     columns = rows.columns.copy()
     for s in range(len(widths)):
         columns[np.ix_(lacks & (which == s), stream == s)] = np.nan
-    return QuickRows(columns, rows.labels, rows.recording)
+    return replace(rows, columns=columns)

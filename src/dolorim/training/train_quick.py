@@ -42,7 +42,7 @@ def train_quick_head(config: Config, run: RunFolder, dataset: StudyDataset, spli
     say("\n".join(split_lines(dataset, split)))
     if not split.test:
         warn("no test animals: the run will have no honest measure of its accuracy")
-    shares, base = _shares(config, dataset, recordings)
+    shares, base = learned_and_base(config, dataset, recordings)
     empty = empty_recognizer(config, dataset.skeleton, recordings)
     store = FrameStore(predictor_with(run, empty), config)
     teacher = prepare_quick(config, store, recordings, shares, base.prior)
@@ -67,7 +67,7 @@ def train_quick_head(config: Config, run: RunFolder, dataset: StudyDataset, spli
     decide_on_labels(config, run, val, base)
 
 
-def _shares(
+def learned_and_base(
     config: Config, dataset: StudyDataset, recordings: Sequence[LabelledRecording]
 ) -> tuple[np.ndarray, Decoder]:
     """Shares of classes among what is learned from, as for the network, and their correction."""
