@@ -22,7 +22,7 @@ Kind = Literal["linear", "trees"]
 STRENGTHS = (0.1, 0.01, 0.001)
 """Penalties of the linear head that are tried, relative to the mean loss of a frame."""
 _ABSENT = -30.0  # score of a class that was never seen
-_STEPS = 200
+_STEPS = 100
 _TREES: dict[str, Any] = {
     "max_iter": 100,
     "learning_rate": 0.1,

@@ -11,7 +11,7 @@ from dolorim.inference.frame_features import StoredFrames
 from dolorim.labels.ethogram import UNLABELED
 from dolorim.models.quick import QuickRecognizer
 
-ROWS = 30_000
+ROWS = 20_000
 """About as many frames are learned from: neighbors show nearly the same."""
 _LEAST = 1500  # frames that are learned from of a rare class, if it has so many
 CONTEXTS_S = (1.0, 4.0)
