@@ -26,22 +26,20 @@ def mouse_pictures(seed: int, n_frames: int, side_px: int, still: bool = False) 
 
 def empty_pictures(seed: int, n_frames: int, side_px: int) -> list[np.ndarray]:
     """Pictures of a chamber in which nobody is, with the noise of the camera."""
-    rng = np.random.default_rng(seed)
-    floor = np.asarray(draw_cage(Mouse(length_px=side_px * 0.3), side_px, rng).empty, float)
-    noise = rng.normal(0, 2, (n_frames, *floor.shape))
+    noise = np.random.default_rng(seed).normal(0, 2, (n_frames, side_px, side_px))
+    floor = 130 + 15 * np.mgrid[:side_px, :side_px][1] / side_px  # lit from one side
     return [(floor + noise[i]).clip(0, 255).astype(np.uint8) for i in range(n_frames)]
 
 
 def tile(pictures: list[list[np.ndarray]], columns: int, wall_px: int = 0) -> list[np.ndarray]:
     """Films of one size side by side, row by row; their outermost pixels become dark walls."""
+    height, width = pictures[0][0].shape
+    inner = np.s_[wall_px : height - wall_px, wall_px : width - wall_px]
     tiled = []
     for frame in zip(*pictures, strict=True):
-        walled = [picture.copy() for picture in frame]
-        for picture in walled:
-            inner = picture[wall_px : len(picture) - wall_px, wall_px : len(picture) - wall_px]
-            kept = inner.copy()
-            picture[:] = 12
-            picture[wall_px : len(picture) - wall_px, wall_px : len(picture) - wall_px] = kept
+        walled = [np.full_like(picture, 12) for picture in frame]
+        for chamber, picture in zip(walled, frame, strict=True):
+            chamber[inner] = picture[inner]
         rows = [np.hstack(walled[i : i + columns]) for i in range(0, len(walled), columns)]
         tiled.append(np.vstack(rows))
     return tiled

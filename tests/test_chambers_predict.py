@@ -11,9 +11,11 @@ from dolorim.config import DataConfig
 from dolorim.files.recordings import InChamber
 from dolorim.inference.predict_batch import BatchResult
 from dolorim.labels.prediction_files import read_predictions
+from dolorim.reporting.study_labels import predicted_pieces
 from dolorim.video.chambers import lay_grid
 from dolorim.video.crop_stream import open_crops
-from racks import mouse_pictures, tile
+from dolorim.video.reader import FrameStream
+from racks import mouse_pictures, rack_film, tile
 from videos import LOSSLESS, write_film
 
 SIDE, N = 96, 40
@@ -99,6 +101,24 @@ def test_a_chamber_outside_the_picture_does_not_stop_the_others(trained, films, 
     [(failed, why)] = batch.failed
     assert "lies outside the picture, which has 192 x 192 pixels" in why
     assert str(failed).endswith("cage.mp4, chamber B")
+
+
+def test_an_empty_chamber_gets_no_label_and_the_overlay_shows_all_chambers(
+    trained, tmp_path, capsys
+):
+    video = rack_film(tmp_path / "cage.mp4", n_frames=60, empty=(3,))
+    out = tmp_path / "out"
+    batch = run_on(trained, video, out, chambers="2x2", overlay=True)
+    assert len(batch.done) == 4
+    assert "chamber B2: nothing moves or looks like an animal" in capsys.readouterr().err
+    empty = read_predictions(out / "cage.B2.predictions.csv")
+    assert (empty.labels == -1).all()
+    assert len(empty.labels) == 60
+    assert (read_predictions(out / "cage.A1.predictions.csv").labels >= 0).all()
+    assert len([*FrameStream(out / "cage.overlay.mp4")]) == 60
+    assert not list(out.glob("cage.A1.overlay*"))
+    [note] = predicted_pieces(out, ["cage.A1", "cage.B2"])[0].findings
+    assert "nobody was in this chamber" in note.what
 
 
 def test_a_video_whose_chambers_are_unclear_fails_and_the_others_are_labelled(

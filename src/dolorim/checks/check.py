@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-from dolorim.checks.recordings import Examined, Row, examine, place
+from dolorim.checks.recordings import Examined, Row, check_occupants, examine_together, place
 from dolorim.checks.study import ClassCount, check_study, count_classes
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.workers import Failed, spread
 from dolorim.dataset.study import Source, open_study, unclaimed_poses
+from dolorim.files.recordings import Recorded
 from dolorim.terminal import progress
+from dolorim.video.cache import Cropping
 
 _ORDER = ("error", "warning", "note")
 
@@ -48,6 +51,7 @@ def check(config: DataConfig, workers: int = 1) -> Checked:
     examined = _examine_all(study.sources, config, workers)
     for source, its_files in zip(study.sources, examined, strict=True):
         findings += its_files.findings
+        findings += check_occupants(source, its_files)
         row, more = place(source, its_files, study, config)
         findings += more
         rows.append(row)
@@ -65,25 +69,32 @@ def check(config: DataConfig, workers: int = 1) -> Checked:
 
 def _examine_all(sources: Sequence[Source], config: DataConfig, workers: int) -> list[Examined]:
     """What the files of each recording hold, in order; a crash is a finding and stops no other."""
-    examined: dict[int, Examined] = {}
-    tasks = deque(enumerate(sources))
+    examined: dict[Recorded, Examined] = {}
+    # All chambers of a video are one task, so that it is decoded once.
+    by_file: dict[Path, list[Source]] = defaultdict(list)
+    for source in sources:
+        by_file[source.file].append(source)
+    tasks = deque(tuple(of_one_file) for of_one_file in by_file.values())
     with progress("checking", len(sources)) as bar:
-        results = spread(partial(_examiner, config), tasks, min(workers, len(sources)))
-        for (i, source), result in results:
+        results = spread(partial(_examiner, config), tasks, min(workers, len(tasks)))
+        for task, result in results:
+            each = result
             if isinstance(result, Failed):
-                result = _not_checked(source, result)
-            examined[i] = result
-            bar(1)
-    return [examined[i] for i in range(len(sources))]
+                each = [_not_checked(source, result) for source in task]
+            assert not isinstance(each, Failed)
+            examined |= {s.recorded: one for s, one in zip(task, each, strict=True)}
+            bar(len(task))
+    return [examined[source.recorded] for source in sources]
 
 
-def _examiner(config: DataConfig, number: int) -> Callable[[tuple[int, Source]], Examined]:
+def _examiner(config: DataConfig, number: int) -> Callable[[tuple[Source, ...]], list[Examined]]:
     return partial(_examine, config)
 
 
-def _examine(config: DataConfig, task: tuple[int, Source]) -> Examined:
-    _, source = task
-    return examine(source.video, source.pose, config)
+def _examine(config: DataConfig, sources: tuple[Source, ...]) -> list[Examined]:
+    """Examine the recordings in one file."""
+    recordings = [Cropping(source.settings(config), source.pose) for source in sources]
+    return examine_together(sources[0].video, recordings)
 
 
 def _not_checked(source: Source, failed: Failed) -> Examined:

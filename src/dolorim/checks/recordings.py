@@ -22,7 +22,11 @@ from dolorim.dataset.study import Source, Study
 from dolorim.labels.trials import Placement
 from dolorim.pose.pose import Pose
 from dolorim.pose.pose_track import PoseTrack, lay
-from dolorim.video.oddities import describe_oddities
+from dolorim.video.cache import Cropping
+from dolorim.video.chambers import part_of, picture_of
+from dolorim.video.empty_chambers import find_empty
+from dolorim.video.localizer import SceneSampler
+from dolorim.video.oddities import describe_oddities, describe_several
 from dolorim.video.picture_size import PictureSize
 from dolorim.video.reader import (
     FrameStream,
@@ -55,6 +59,8 @@ class Examined:
     body_length_px: float | None = None
     lag: Lag | None = None
     from_below: bool | None = None
+    has_several: bool = False  # more than one animal moves
+    is_empty: bool = False  # nobody is in this chamber
     findings: tuple[Finding, ...] = ()
 
 
@@ -73,35 +79,69 @@ class Row:
 
 def examine(video: Path | None, pose: Path | None, config: DataConfig) -> Examined:
     """Examine the files of one recording. A file that cannot be read is a finding."""
-    findings: list[Finding] = []
-    examined = Examined()
-    poses: tuple[Pose, ...] = ()
-    track: PoseTrack | None = None
-    if pose is not None:
-        try:
-            poses = pose_check.read_to_check(pose, config, findings)
-            # A pose whose points are useless still has rows and names to report.
-            examined = replace(
-                examined, pose_rows=len(poses[0]), keypoints=pose_check.describe_keypoints(poses)
-            )
-            track = lay(poses, config, config.rate_hz)
-            missing = _share_missing(track)
-            examined = replace(examined, missing=missing, body_length_px=track.length_px)
-        except UserError as error:
-            findings.append(Finding.from_error(error, "pose-unreadable", pose))
+    [examined] = examine_together(video, [Cropping(config, pose)])
+    return examined
+
+
+def examine_together(video: Path | None, recordings: Sequence[Cropping]) -> list[Examined]:
+    """Examine recordings that are chambers of one video, which is decoded once."""
+    looks = [_Look(recording) for recording in recordings]
     if video is None:
-        examined = _timed_by_pose(examined, config.rate_hz)
+        for look in looks:
+            look.examined = _timed_by_pose(look.examined, look.config.rate_hz)
     else:
         try:
-            examined = _examine_video(video, track, examined, config, findings)
+            _examine_video(video, looks)
         except UserError as error:
-            findings.append(Finding.from_error(error, "video-unreadable", video))
+            for look in looks:
+                look.findings.append(Finding.from_error(error, "video-unreadable", video))
     # The pose is compared with the frames that were decoded, not with the header.
-    if pose is not None and poses:
-        findings += _check_pose(str(pose), poses, track, examined, config, video is not None)
-        shares = pose_check.sides(poses[0], config.kp_likelihood_thr)
-        examined = replace(examined, from_below=pose_check.from_below(shares))
-    return replace(examined, findings=tuple(findings))
+    return [look.result(video is not None) for look in looks]
+
+
+class _Look:
+    """A recording whose pose has been read, and which is looked at while its video is decoded."""
+
+    def __init__(self, recording: Cropping) -> None:
+        self.config, self.pose = recording.config, recording.pose
+        self.findings: list[Finding] = []
+        self.examined = Examined()
+        self.poses: tuple[Pose, ...] = ()
+        self.track: PoseTrack | None = None
+        if self.pose is None:
+            return
+        try:
+            self.poses = pose_check.read_to_check(self.pose, self.config, self.findings)
+            # A pose whose points are useless still has rows and names to report.
+            self.examined = replace(
+                self.examined,
+                pose_rows=len(self.poses[0]),
+                keypoints=pose_check.describe_keypoints(self.poses),
+            )
+            self.track = lay(self.poses, self.config, self.config.rate_hz)
+            self.examined = replace(
+                self.examined,
+                missing=_share_missing(self.track),
+                body_length_px=self.track.length_px,
+            )
+        except UserError as error:
+            self.findings.append(Finding.from_error(error, "pose-unreadable", self.pose))
+
+    @property
+    def estimator(self) -> LagEstimator | None:
+        if self.track is None:
+            return None
+        return LagEstimator(self.track.points, self.track.length_px)
+
+    def result(self, has_video: bool) -> Examined:
+        examined, config = self.examined, self.config
+        if self.pose is not None and self.poses:
+            self.findings += _check_pose(
+                str(self.pose), self.poses, self.track, examined, config, has_video
+            )
+            shares = pose_check.sides(self.poses[0], config.kp_likelihood_thr)
+            examined = replace(examined, from_below=pose_check.from_below(shares))
+        return replace(examined, findings=tuple(self.findings))
 
 
 def _share_missing(track: PoseTrack) -> float:
@@ -116,47 +156,67 @@ def _timed_by_pose(examined: Examined, rate_hz: float) -> Examined:
     return replace(examined, n_frames=rows, time_s=np.arange(rows) / rate_hz, rate_hz=rate_hz)
 
 
-def _examine_video(
-    video: Path,
-    track: PoseTrack | None,
-    examined: Examined,
-    config: DataConfig,
-    findings: list[Finding],
-) -> Examined:
+def _examine_video(video: Path, looks: Sequence[_Look]) -> None:
     """Decode a video to its end."""
     info = probe(video)
     stream = FrameStream(video)
+    inside = _inside_picture(video, info, looks)
     # The lag is estimated while the video is decoded, which is done only once.
-    estimator = None
-    if track is not None:
-        estimator = LagEstimator(track.points, track.length_px)
+    estimators = [look.estimator for look in inside]
+    surveys = [SceneSampler(info.expected_frames) for _ in inside]
     times = array("d")
     for frame in stream:
         times.append(frame.time_s)
-        if estimator is not None and estimator.wants(frame.index):
-            estimator.look(frame)
+        for look, estimator, survey in zip(inside, estimators, surveys, strict=True):
+            is_wanted = estimator is not None and estimator.wants(frame.index)
+            if not is_wanted and not survey.wants(frame.index):
+                continue
+            part = replace(frame, luma=part_of(frame.luma, look.config.chamber))
+            if estimator is not None and is_wanted:
+                estimator.look(part)
+            survey.look(part)
     time_s = np.array(times)
     rate, constant = rate_of_frames(time_s, info)
-    promised = None
-    if config.allow_damaged:
-        promised = promised_frames(info, time_s, stream.damage is not None)
-    lag = None
-    if estimator is not None:
-        lag = estimator.estimate()
-    findings += check_video(str(video), info, stream, time_s, constant, config.allow_damaged)
-    return replace(
-        examined,
-        n_frames=stream.decoded,
-        time_s=time_s,
-        promised=promised,
-        header_frames=info.header_frames,
-        rate_hz=rate,
-        constant_rate=constant,
-        width_px=info.width_px,
-        height_px=info.height_px,
-        sizes=tuple(stream.sizes),
-        lag=lag,
-    )
+    scenes = [survey.scene() for survey in surveys]
+    for look, estimator, scene in zip(inside, estimators, scenes, strict=True):
+        promised = None
+        if look.config.allow_damaged:
+            promised = promised_frames(info, time_s, stream.damage is not None)
+        lag = None
+        if estimator is not None:
+            lag = estimator.estimate()
+        allow_damaged = look.config.allow_damaged
+        look.findings += check_video(str(video), info, stream, time_s, constant, allow_damaged)
+        picture = picture_of(info, look.config.chamber, video)
+        look.examined = replace(
+            look.examined,
+            n_frames=stream.decoded,
+            time_s=time_s,
+            promised=promised,
+            header_frames=info.header_frames,
+            rate_hz=rate,
+            constant_rate=constant,
+            width_px=picture.width_px,
+            height_px=picture.height_px,
+            sizes=tuple(stream.sizes),
+            lag=lag,
+            has_several=scene is not None and scene.has_several,
+        )
+    for look, is_empty in zip(inside, find_empty(scenes, None), strict=True):
+        look.examined = replace(look.examined, is_empty=is_empty)
+
+
+def _inside_picture(video: Path, info: VideoInfo, looks: Sequence[_Look]) -> list[_Look]:
+    """The recordings whose chamber is in the picture; the others get a finding."""
+    inside = []
+    for look in looks:
+        try:
+            picture_of(info, look.config.chamber, video)
+        except UserError as error:
+            look.findings.append(Finding.from_error(error, error.name, video))
+        else:
+            inside.append(look)
+    return inside
 
 
 def check_video(
@@ -235,6 +295,19 @@ def _check_pose(
             findings += pose_check.check_swaps(who, pose, threshold, track.length_px)
         findings += pose_check.check_sides(who, pose_check.sides(pose, threshold))
     return findings
+
+
+def check_occupants(source: Source, examined: Examined) -> list[Finding]:
+    """Is there one animal in the picture, or in the chamber?"""
+    where = str(source.recorded)
+    several = describe_several(examined.has_several, source.chamber is not None)
+    if several is not None:
+        return [Finding("warning", where, several, name="several-animals")]
+    if examined.is_empty and source.chamber is not None:
+        what = "nothing moves or looks like an animal in this chamber"
+        remedy = "leave its row out of recordings.csv; predict gives it no labels"
+        return [Finding("warning", where, what, remedy, "chamber-empty")]
+    return []
 
 
 def place(

@@ -14,9 +14,10 @@ from dolorim.cli.common import check_targets, parse
 from dolorim.cli.settings import Settings, settings_flags
 from dolorim.config import CROPS, LABEL_FILES, POSES, Config
 from dolorim.core.errors import UserError
+from dolorim.files.recordings import Chamber
 from dolorim.presets import with_settings
 
-_READ = settings_flags("classes", "dlc", *LABEL_FILES, *POSES, *CROPS, "rate_hz")
+_READ = settings_flags("classes", "dlc", "chambers", *LABEL_FILES, *POSES, *CROPS, "rate_hz")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class _Inspect:
     file: tyro.conf.Positional[Path]
     """Video, label file or pose file."""
     crops: Path | None = None
-    """For a video: draw what the network would see, on a contact sheet in this PNG file."""
+    """For a video: draw what the network would see, on a contact sheet in this PNG file; with
+    --chambers, the chambers and what it would see of each."""
     overlay: Path | None = None
     """For a video: draw its pose on a few frames, in this PNG file. The pose file is looked for
     beside the video and in DLC/, or is the one that --dlc names."""
@@ -41,6 +43,7 @@ def run(arguments: list[str]) -> int:
     check_targets(given)
     from dolorim.checks.inspect import contact_sheet, look_at
     from dolorim.checks.pose_sheet import pose_sheet
+    from dolorim.checks.rack_sheet import find_chambers, look_at_chambers, rack_sheet
     from dolorim.files.poses import pose_of_video
     from dolorim.pose.read import READERS
 
@@ -52,6 +55,10 @@ def run(arguments: list[str]) -> int:
         )
     config = with_settings(Config(), given.settings).data
     results = look_at(given.file, config)
+    chambers: tuple[Chamber, ...] = ()
+    if config.chambers is not None:
+        chambers = find_chambers(given.file, config)
+        results |= look_at_chambers(given.file, chambers, config)
     if given.json:
         print(json.dumps(results, indent=1))
     else:
@@ -59,7 +66,10 @@ def run(arguments: list[str]) -> int:
         for key, value in results.items():
             print(f"{key:{width}}  {value}")
     if given.crops is not None:
-        contact_sheet(given.file, config, given.crops)
+        if chambers:
+            rack_sheet(given.file, chambers, config, given.crops)
+        else:
+            contact_sheet(given.file, config, given.crops)
         print(f"contact sheet: {given.crops}", file=sys.stderr)
     if given.overlay is not None:
         pose = pose_of_video(given.file, config.dlc)

@@ -41,6 +41,7 @@ _STUDY_FILES = {
     "--annotations DIR": "folder with the label files (our own, BORIS, DeepEthogram, SimBA, ...)",
     "--dlc DIR": "folder with pose files of DeepLabCut, Lightning Pose or SLEAP",
     "--recordings FILE": "table video,animal[,group...] that says which animal each video shows",
+    "--chambers 2x4": "several animals in one video: a grid of 2 rows of 4, auto, or a table",
     "--classes FILE": "your own behaviors: id,name[,merged]",
 }
 _SPLIT = {
@@ -172,6 +173,8 @@ HELP = {
             "files": {
                 "--out DIR": "folder for the results (without it, RUN/predictions/new)",
                 "--dlc DIR": "folder with pose files, for a run that has learned from poses",
+                "--chambers 2x4": "several animals in one video: a grid of 2 rows of 4, auto, or "
+                "a table",
                 "--no_overwrite": "skip videos that are done, to continue a stopped batch",
             },
             "results": {
@@ -262,6 +265,8 @@ HELP = {
         {
             "options": {
                 "--crops FILE.png": "for a video: draw what the network would see",
+                "--chambers 2x4": "several animals in one video: a grid of 2 rows of 4, auto, or "
+                "a table",
                 "--overlay FILE.png": "for a video: draw its pose on a few frames",
                 "--dlc PATH": "pose file of the video, or the folder it is in",
                 "--classes FILE": "for a label file: your own behaviors",

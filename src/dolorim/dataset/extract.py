@@ -74,10 +74,22 @@ def _warn_of_oddities(
     said: set[str] = set()
     for recording, entry in entries.items():
         info = probe(entry.video)
-        oddities = describe_oddities(info, entry.time_s, entry.damage is not None, entry.sizes)
-        own = in_chamber(config, chamber_of(recording))
+        chamber = chamber_of(recording)
+        damaged = entry.damage is not None
+        oddities = describe_oddities(
+            info,
+            entry.time_s,
+            damaged,
+            entry.sizes,
+            several=entry.several,
+            in_chamber=chamber is not None,
+        )
+        own = in_chamber(config, chamber)
         new_view = lengths.describe_new_view(own, info, entry.seen_length_px)
-        lines = [f"{entry.video}: {text}" for text in oddities.values()]
+        lines = []
+        for name, text in oddities.items():
+            where: Recorded = recording if name == "several-animals" else entry.video
+            lines.append(f"{where}: {text}")
         lines += [f"{recording}: {text}" for text in filter(None, [new_view])]
         # What is odd about a video is odd about each of its chambers.
         for line in lines:

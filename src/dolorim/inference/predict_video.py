@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ from dolorim.video.body_length import NO_LENGTHS, BodyLengths
 from dolorim.video.chambers import in_chamber
 from dolorim.video.crop import CropPlan, Crops, plan_crop
 from dolorim.video.crop_stream import CropStream, crops_on_grid, cut_together, open_crops
-from dolorim.video.frame_times import grid_of_video
+from dolorim.video.empty_chambers import find_empty
+from dolorim.video.frame_times import frame_times, grid_of_video
 from dolorim.video.picture_size import of_other_shape
 from dolorim.video.random_access import DisagreementError
 from dolorim.video.reader import VideoInfo, probe
@@ -140,6 +141,9 @@ class VideoPredictor:
                 except UserError as error:
                     errors[recording] = error
         plans = {r: plan for r, plan in plans.items() if r not in errors}
+        scenes, length_px = [plan.scene for plan in plans.values()], self.config.data.body_length_px
+        is_empty = dict(zip(plans, find_empty(scenes, length_px), strict=True))
+        plans = {r: plan for r, plan in plans.items() if not is_empty[r]}
         streams = cut_together(video, info, [*plans.values()], stopwatch=clock)
         readings = {
             recording: _Reading(stream, poses[recording], grid)
@@ -153,6 +157,8 @@ class VideoPredictor:
         for recording in recordings:
             if recording in errors:
                 outcomes.append(errors[recording])
+            elif is_empty[recording]:
+                outcomes.append(_nobody(video, readings.values()))
             elif not readings[recording].decisions:
                 outcomes.append(UserError(f"{video}: no frame of it decodes"))
             else:
@@ -210,6 +216,13 @@ class VideoPredictor:
                 f"on other points"
             )
         return poses
+
+
+def _nobody(video: Path, readings: Collection[_Reading]) -> RawPrediction:
+    """The prediction of an empty chamber; its frames are those of the other chambers."""
+    times = [reading.time_s for reading in readings]
+    time_s = times[0] if times else frame_times(video, decode=True)
+    return RawPrediction(np.empty((0, 0), np.float32), time_s, None, ("video",), empty=True)
 
 
 @dataclass
@@ -272,6 +285,7 @@ class _Reading:
             centers_px=centers.reshape(-1, 2) * side_px + origin_px,
             side_px=side_px,
             seen_length_px=self.crops.plan.seen_length_px,
+            several=self.crops.plan.shows_several,
         )
 
     def _keypoints(self, grid: TimeGrid | None, origin_px: np.ndarray) -> np.ndarray | None:
@@ -307,6 +321,11 @@ def decide(
     rate_hz = rate_of(raw.time_s)
     other_shape = of_other_shape(raw.sizes, len(raw.time_s))
     meta = {**meta, "n_frames": len(raw.time_s), "fps": round(rate_hz, 4), "damage": raw.damage}
+    if raw.empty:
+        labels = np.full(len(raw.time_s), UNLABELED, np.int16)
+        nothing = np.full((len(labels), len(ethogram)), np.nan, np.float32)
+        meta |= {"empty": True, "seen": list(raw.inputs)}
+        return Predictions(recording.stem, ethogram.classes, labels, nothing, raw.time_s, meta)
     with raw.seconds.on("decisions"):
         labels, probabilities = _decoded(raw, decoder, other_shape)
         if sets is not None:

@@ -6,7 +6,7 @@ It labels a recording and writes its files, or predicts a part of a long video.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,7 +22,12 @@ from dolorim.core.workers import Failed, failure_of
 from dolorim.files.recordings import called
 from dolorim.files.structured import read_json
 from dolorim.inference.conformal import Conformal, read_sets
-from dolorim.inference.overlay import write_overlay
+from dolorim.inference.overlay import (
+    ShownChamber,
+    windows_of,
+    write_overlay,
+    write_rack_overlay,
+)
 from dolorim.inference.predict_options import PredictOptions
 from dolorim.inference.predict_video import VideoPredictor, decide
 from dolorim.inference.predictor import predictor_of
@@ -159,6 +164,8 @@ class PredictWorker:
         to_label = [recording for recording in recordings if recording not in results]
         if to_label:
             outcomes = self.video_predictor.predict_chambers(to_label)
+            if self.setup.options.overlay:
+                self._write_rack_overlay(to_label, outcomes, metas)
             for recording, raw in zip(to_label, outcomes, strict=True):
                 try:
                     if isinstance(raw, UserError):
@@ -167,6 +174,22 @@ class PredictWorker:
                 except Exception as error:  # noqa: BLE001 - no chamber may stop the others
                     results[recording] = failure_of(error)
         return [results[recording] for recording in recordings]
+
+    def _write_rack_overlay(
+        self,
+        recordings: Sequence[PredictInput],
+        outcomes: Sequence[RawPrediction | UserError],
+        metas: Mapping[PredictInput, dict[str, Any]],
+    ) -> None:
+        """One copy of a video with all its chambers and their labels."""
+        shown = []
+        for recording, raw in zip(recordings, outcomes, strict=True):
+            if isinstance(raw, RawPrediction) and recording.chamber is not None:
+                predictions = _decide(self.setup, recording, raw, metas[recording])
+                shown.append(ShownChamber(recording.chamber, predictions, windows_of(raw)))
+        if shown:
+            video = recordings[0].file
+            write_rack_overlay(video, shown, self.setup.out / f"{video.stem}.overlay.mp4")
 
     def predictions_of(self, recording: PredictInput) -> Predictions:
         """The predictions of one recording; nothing is written. Raises `UserError`."""
@@ -192,15 +215,18 @@ def write_results(
             keypoints = raw.keypoints if raw.grid is None else raw.keypoints[raw.grid.steps]
             _write_keypoints(setup, recording, keypoints)
         write_predictions(setup.out, predictions)
-        if setup.options.overlay and recording.video is not None:
+        is_whole = recording.video is not None and recording.chamber is None
+        if setup.options.overlay and is_whole:
             overlay = setup.out / f"{recording.stem}.overlay.mp4"
-            write_overlay(recording.video, predictions, overlay)
+            write_overlay(recording.file, predictions, overlay, windows_of(raw))
     frames = f"{len(predictions.labels)} frames"
     if setup.run.read_config().model.pose != "none":
         frames += f" from {' and '.join(raw.inputs)}"
     if raw.grid is not None:
         frames += f" ({raw.grid.filmed}, seen at {raw.grid.rate_hz:.4g})"
-    shares = summary_text(predictions, setup.run.read_ethogram().indicator)
+    shares = "nobody in it, no label"
+    if not raw.empty:
+        shares = summary_text(predictions, setup.run.read_ethogram().indicator)
     return RecordingResult(
         f"{called(recording.recorded)}: {frames}, {shares}",
         raw.damage,
@@ -213,9 +239,18 @@ def write_results(
 def _note_on(setup: PredictSetup, recording: PredictInput, raw: RawPrediction) -> str | None:
     """What has to be said about a recording, although its labels are complete."""
     notes: list[str] = []
+    if raw.empty:
+        notes.append("nothing moves or looks like an animal in it, so that it gets no labels")
     if recording.video is not None:
         info = probe(recording.video)
-        oddities = describe_oddities(info, raw.time_s, raw.damage is not None, raw.sizes)
+        oddities = describe_oddities(
+            info,
+            raw.time_s,
+            raw.damage is not None,
+            raw.sizes,
+            several=raw.several,
+            in_chamber=recording.chamber is not None,
+        )
         notes += oddities.values()
         lengths, data = (
             setup.run.read_body_lengths(),

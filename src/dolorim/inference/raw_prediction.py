@@ -58,7 +58,8 @@ class RawPrediction:
     `keypoints` `(steps, keypoint, 3)`, if requested, are x and y in pixels of the video and the
     probability that the keypoint is visible. `seen_length_px` is the body length that the video
     alone shows. `centers_px` `(frames, 2)` are the centers of the crop windows in pixels of the
-    video, and `side_px` is their side. In a chamber that is `empty` there is nobody to label.
+    video, and `side_px` is their side. `several` tells that more than one animal moves. In a
+    chamber that is `empty` there is nobody to label.
     """
 
     probabilities: np.ndarray
@@ -72,6 +73,7 @@ class RawPrediction:
     seen_length_px: float | None = None
     centers_px: np.ndarray | None = None
     side_px: float = 0.0
+    several: bool = False
     empty: bool = False
 
 
@@ -95,6 +97,7 @@ def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPredic
         seen_length_px=usable[0].seen_length_px,
         centers_px=np.concatenate(centers_px) if centers_px else None,
         side_px=filled[0].side_px,
+        several=filled[0].several,
     )
 
 

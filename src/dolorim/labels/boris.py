@@ -278,6 +278,7 @@ def write_boris(path: Path, predictions: Predictions, source: str) -> None:
     """
     length_s = predictions.length_s
     video = base_name(str(predictions.meta.get("video") or predictions.name))
+    chamber = predictions.meta.get("chamber") or {}
     same_in_all_rows = {
         "Observation id": predictions.name,
         "Description": source,
@@ -287,7 +288,7 @@ def write_boris(path: Path, predictions: Predictions, source: str) -> None:
         "Coding duration": f"{length_s:.6f}",
         "Media duration (s)": f"{length_s:.6f}",
         "FPS (frame/s)": f"{predictions.rate_hz:.4f}",
-        "Subject": "No focal subject",
+        "Subject": chamber.get("name", "No focal subject"),
         "Behavior type": "STATE",
         "Media file name": video,
         "Image file path start": "NA",

@@ -20,7 +20,7 @@ from dolorim.labels.label_files import LabelFile
 from dolorim.labels.label_folder import are_trials, frame_grid_of, read_label_files
 from dolorim.labels.placing import count_without_video, place_labels
 from dolorim.labels.predicted_files import BOUTS, PREDICTIONS
-from dolorim.labels.prediction_files import predicted_edges_s, read_bouts
+from dolorim.labels.prediction_files import meta_path, predicted_edges_s, read_bouts, read_meta
 
 # Bouts in seconds need no frames: without a known rate, they are put on a grid of milliseconds.
 _MILLISECONDS_HZ = 1000.0
@@ -77,6 +77,10 @@ def predicted_pieces(folder: Path, stems: Sequence[str]) -> tuple[Pieces, tuple[
     for stem in stems:
         path = folder / f"{stem}{BOUTS}"
         try:
+            if read_meta(meta_path(folder, stem)).get("empty"):
+                what = "nobody was in this chamber; it is left out"
+                read.findings.append(Finding("note", str(path), what, name="chamber-empty"))
+                continue
             bouts = read_bouts(folder, stem)
             read.findings += [Finding("warning", *note.split(": ", 1)) for note in bouts.notes]
             classes = classes or bouts.classes

@@ -45,8 +45,8 @@ class CachedVideo:
     `images` `(frames, size, size)` uint8 stay on disk. `centers` `(time, 2)`, `time_s` `(time,)`
     and `angles_rad` `(time,)` are as in `Crops`; `side_px` is the side of the windows. `damage`
     says where the video stops being readable. `seen_length_px` is the body length that the video
-    alone shows; None for older entries. On a time grid, `shown` `(time,)` says which frame each
-    step shows; without one, each frame is a step.
+    alone shows; None for older entries. `several` tells that more than one animal moves. On a time
+    grid, `shown` `(time,)` says which frame each step shows; without one, each frame is a step.
     """
 
     video: Path
@@ -60,6 +60,7 @@ class CachedVideo:
     sizes: tuple[PictureSize, ...] = ()
     seen_length_px: float | None = None
     shown: np.ndarray | None = None
+    several: bool = False
 
     @property
     def n_frames(self) -> int:
@@ -125,6 +126,7 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
         folder,
         sizes,
         meta.get("seen_length_px"),
+        several=bool(meta.get("several")),
     )
 
 
@@ -281,6 +283,7 @@ class _EntryWriter:
             "n_frames": n_frames,
             "side_px": stream.side_px,
             "seen_length_px": stream.plan.seen_length_px,
+            "several": stream.plan.shows_several,
             "sizes": [dataclasses.astuple(size) for size in stream.sizes],
             "damage": stream.damage,
         }

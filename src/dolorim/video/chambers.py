@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
@@ -167,6 +169,14 @@ def lay_grid(size: tuple[int, int], rows: int, columns: int) -> tuple[Chamber, .
 def in_chamber(config: DataConfig, chamber: Chamber | None) -> DataConfig:
     """The settings for reading a recording that is a chamber of its video, or all of it."""
     return config if chamber is None else replace(config, chamber=chamber.box)
+
+
+def part_of(luma: np.ndarray, box: Box | None) -> np.ndarray:
+    """The part of a picture `(height, width)` that a chamber is; not a copy."""
+    if box is None:
+        return luma
+    x0, y0, x1, y1 = box
+    return luma[y0:y1, x0:x1]
 
 
 def picture_of(info: VideoInfo, box: Box | None, where: object) -> VideoInfo:

@@ -23,7 +23,7 @@ from dolorim.core.errors import UserError
 from dolorim.files.recordings import Box
 from dolorim.pose.pose_track import read_any_track
 from dolorim.video import localizer as localize
-from dolorim.video.chambers import picture_of
+from dolorim.video.chambers import part_of, picture_of
 from dolorim.video.picture_size import scaled
 from dolorim.video.reader import Frame, VideoInfo, full_range, probe
 from dolorim.video.sample_frames import sample_frames
@@ -62,6 +62,11 @@ class CropPlan:
     shape: tuple[int, int] | None = None
     seen_length_px: float | None = None
     chamber: Box | None = None
+
+    @property
+    def shows_several(self) -> bool:
+        """Does more than one animal move in the picture, as far as it was looked at?"""
+        return self.scene is not None and self.scene.has_several
 
     @property
     def origin_px(self) -> tuple[int, int]:
@@ -156,7 +161,7 @@ def sampled_lumas(path: Path, chamber: Box | None) -> list[np.ndarray]:
         return _samples_of_one_size(path)
     # One after the other, the chambers of a video look at the same pictures.
     pictures = _recent_samples(path, path.stat().st_mtime_ns)
-    return [_inside(picture, chamber) for picture in pictures]
+    return [part_of(picture, chamber) for picture in pictures]
 
 
 def _samples_of_one_size(path: Path) -> list[np.ndarray]:
@@ -181,14 +186,6 @@ def _masks_in(chamber: Box | None, masks: tuple[Box, ...]) -> tuple[Box, ...]:
         if x0 < x1 and y0 < y1:
             inside.append((x0, y0, x1, y1))
     return tuple(inside)
-
-
-def _inside(luma: np.ndarray, chamber: Box | None) -> np.ndarray:
-    """The part of a picture that a chamber is; not a copy."""
-    if chamber is None:
-        return luma
-    x0, y0, x1, y1 = chamber
-    return luma[y0:y1, x0:x1]
 
 
 def crop_period(plan: CropPlan) -> tuple[int, int]:
@@ -252,7 +249,7 @@ def _prepared(frame: Frame, plan: CropPlan) -> Frame:
     luma = frame.luma
     if plan.shape is not None:
         luma = scaled(luma, plan.shape)
-    luma = _blank(_inside(luma, plan.chamber), plan.masks, plan.mask_luma)
+    luma = _blank(part_of(luma, plan.chamber), plan.masks, plan.mask_luma)
     if luma is frame.luma:
         return frame
     return replace(frame, luma=luma)

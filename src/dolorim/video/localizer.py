@@ -19,6 +19,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from dolorim.video.occupants import are_several, is_still
+from dolorim.video.reader import Frame
+
 _LONG_SIDE = 128  # pixels of the shrunk picture
 # A typical body length as a share of the picture's long side; it sets the scale of all filters.
 _ANIMAL = 0.12
@@ -34,7 +37,8 @@ class Scene:
     """What a recording looks like, learned from a few frames.
 
     `median` and `prior` are maps `(height, width)` of the shrunk picture: the median log luma, and
-    how much a place counts without change. `usual_change` is what the animal typically changes.
+    how much a place counts without change. `usual_change` is what the animal typically changes, and
+    `has_several` whether more than one animal moves. In a scene that `is_still` nothing does.
     """
 
     factor: int
@@ -44,6 +48,8 @@ class Scene:
     usual_change: float
     body_length_px: float
     home_px: tuple[float, float]
+    is_still: bool = False
+    has_several: bool = False
 
 
 def shrink(luma: np.ndarray, factor: int) -> np.ndarray:
@@ -100,7 +106,45 @@ def survey(frames: np.ndarray, factor: int) -> Scene:
     middle = (width_px / 2, height_px / 2)
     centers_px = np.array([_center(s, factor) or middle for s in saliencies])
     home_x, home_y = np.median(centers_px, axis=0).tolist()
-    return replace(scene, body_length_px=length_px, home_px=(home_x, home_y))
+    changes = np.stack([_evidence(frame, median, noise)[0] for frame in picked])
+    return replace(
+        scene,
+        body_length_px=length_px,
+        home_px=(home_x, home_y),
+        is_still=is_still(picked),
+        has_several=are_several(changes, length_px / factor),
+    )
+
+
+class SceneSampler:
+    """Surveys a scene from frames that come in order, as a video is decoded."""
+
+    def __init__(self, expected_frames: int) -> None:
+        self._step = max(1, expected_frames // _WINDOW)
+        self._factor: int | None = None
+        self._frames: list[np.ndarray] = []
+
+    def wants(self, index: int) -> bool:
+        return index % self._step == 0
+
+    def look(self, frame: Frame) -> None:
+        """Keep a frame that is wanted; of a video longer than promised, every second one."""
+        if not self.wants(frame.index):
+            return
+        if self._factor is None:
+            self._factor = factor_for(frame.luma.shape)
+        small = shrink(frame.luma, self._factor)
+        # A picture that changes its size within the file shows another scene.
+        if not self._frames or small.shape == self._frames[0].shape:
+            self._frames.append(small)
+        if len(self._frames) >= 2 * _WINDOW:
+            self._frames, self._step = self._frames[::2], 2 * self._step
+
+    def scene(self) -> Scene | None:
+        """The scene of the frames so far; None without any."""
+        if self._factor is None:
+            return None
+        return survey(np.stack(self._frames), self._factor)
 
 
 def locate(scene: Scene, frame: np.ndarray) -> tuple[float, float]:

@@ -12,11 +12,18 @@ from dolorim.video.time_grid import frame_rate
 
 
 def describe_oddities(
-    info: VideoInfo, time_s: np.ndarray, damaged: bool, sizes: Sequence[PictureSize]
+    info: VideoInfo,
+    time_s: np.ndarray,
+    damaged: bool,
+    sizes: Sequence[PictureSize],
+    *,
+    several: bool = False,
+    in_chamber: bool = False,
 ) -> dict[str, str]:
     """What is odd about a video, by the name of the oddity.
 
-    `time_s` `(n_frames,)` is when each frame that decodes is shown.
+    `time_s` `(n_frames,)` is when each frame that decodes is shown. `several` tells that more than
+    one animal moves in the picture, or in the chamber that is looked at (`in_chamber`).
     """
     texts = {
         "cut-off": _describe_cut_off(info, time_s, damaged),
@@ -24,8 +31,24 @@ def describe_oddities(
         "rate-unknown": _describe_no_rate(time_s),
         "times-backward": _describe_order(time_s),
         "size-changes": describe_sizes(sizes),
+        "several-animals": describe_several(several, in_chamber),
     }
     return {name: text for name, text in texts.items() if text is not None}
+
+
+def describe_several(several: bool, in_chamber: bool) -> str | None:
+    """A sentence about a picture in which more than one animal moves."""
+    if not several:
+        return None
+    if in_chamber:
+        return (
+            "more than one animal moves in this chamber, and its labels are about one; correct the "
+            "chamber's corners, or cut out the other animal with --mask"
+        )
+    return (
+        "more than one animal moves in the picture, and labels of one may belong to pictures of "
+        "another; say where each of them is (--chambers 2x4, or a table chambers.csv)"
+    )
 
 
 def _describe_cut_off(info: VideoInfo, time_s: np.ndarray, damaged: bool) -> str | None:
