@@ -503,6 +503,36 @@ def test_export_to_nwb_finds_the_pose_of_each_video(tmp_path, pynwb):
     assert main([*command, "--session_start", "yesterday"]) == 2
 
 
+def test_nwb_names_the_animal_and_the_start_that_the_table_of_recordings_gives(
+    tmp_path, pynwb, capsys
+):
+    found = Predictions("a", ("rest", "s"), np.zeros(2, int), np.full((2, 2), 0.5), np.arange(2))
+    write_predictions(tmp_path, found)
+    table = tmp_path / "recordings.csv"
+    table.write_text(
+        "video,animal,group,sex,age,session_start\na.mp4,267M,drug,male,70,2026-01-31T14:05\n"
+    )
+    command = ["export", str(tmp_path), "--to", "nwb"]
+    assert main([*command, "--recordings", str(table)]) == 0
+    assert "not known" not in capsys.readouterr().err
+    with pynwb.NWBHDF5IO(str(tmp_path / "nwb" / "a.nwb"), "r") as io:
+        file = io.read()
+        assert (file.subject.subject_id, file.subject.sex, file.subject.age) == (
+            "267M",
+            "M",
+            "P70D",
+        )
+        assert file.subject.species == "Mus musculus"
+        assert file.subject.description == "group drug"
+        assert file.session_start_time.isoformat() == "2026-01-31T14:05:00+00:00"
+    # What is missing is asked for by name.
+    assert main(command) == 0
+    assert "a: not known: animal, sex, age, session_start" in capsys.readouterr().err
+    table.write_text("video,animal,age\na.mp4,267M,old\n")
+    assert main([*command, "--recordings", str(table)]) == 2
+    assert "line 2: age is 'old'" in capsys.readouterr().err
+
+
 def test_inspect_says_which_format_a_label_file_has_and_what_it_contradicts(tmp_path, capsys):
     rows = "o,10,m,rest,STATE,0.2,0.4,/x/v.mp4\no,10,m,sniff,POINT,0.5,0.5,/x/v.mp4\n"
     assert main(["inspect", str(label_file(tmp_path, AGGREGATED + rows)), "--json"]) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import tyro
@@ -16,6 +16,7 @@ from dolorim.core.findings import Finding
 from dolorim.files.naming import is_video
 from dolorim.files.poses import LOOKED_FOR, poses_of
 from dolorim.labels.export import Target, export_predictions
+from dolorim.labels.nwb_subject import FactsTable, moment, read_facts
 from dolorim.labels.prediction_files import read_predictions, which_counts
 from dolorim.labels.predictions import Predictions
 from dolorim.pose.read import read_pose
@@ -41,6 +42,9 @@ class _Export:
     """Which animal of a pose file with several animals."""
     session_start: str | None = None
     """For NWB: when the recording began, 2026-01-31T14:05; without a time zone, it is UTC."""
+    recordings: Path | None = None
+    """For NWB: table video,animal[,group][,sex][,age][,species][,session_start]; age in days.
+    """
     quiet: bool = False
     """Print warnings and errors only."""
 
@@ -49,17 +53,21 @@ def run(arguments: list[str]) -> int:
     """`dolorim export PREDICTIONS --to FORMAT`"""
     given = parse(_Export, arguments, "dolorim export")
     check_targets(given)
-    start = None if given.session_start is None else _moment(given.session_start)
-    if (given.pose or start) and given.to != "nwb":
+    start = None if given.session_start is None else moment(given.session_start, "--session_start")
+    if (given.pose or start or given.recordings) and given.to != "nwb":
         raise UserError(
-            f"--pose and --session_start are for --to nwb; {given.to} has no place for them"
+            f"--pose, --session_start, and --recordings are for --to nwb; {given.to} has no place "
+            f"for them"
         )
     files = _files(given.predictions)
+    facts = FactsTable()
+    if given.recordings is not None:
+        facts = read_facts(given.recordings, [file.name.removesuffix(_ENDING) for file in files])
     out = given.out or files[0].parent / given.to
     failures: list[tuple[Path, str]] = []
     for file in files:
         try:
-            _export(file, out, given, start)
+            _export(file, out, given, facts, start)
         except UserError as error:
             failures.append((file, str(error)))
     if not given.quiet:
@@ -72,14 +80,23 @@ def run(arguments: list[str]) -> int:
     return code
 
 
-def _export(file: Path, out: Path, given: _Export, start: datetime | None) -> None:
+def _export(
+    file: Path, out: Path, given: _Export, table: FactsTable, start: datetime | None
+) -> None:
     predictions = read_predictions(file)
     for note in which_counts(file.parent, predictions.name).notes:
         print(f"note: {note}", file=sys.stderr)
     pose = None
     if given.pose is not None:
         pose = read_pose(_pose_of(predictions, given.pose), given.individual)
-    export_predictions(out, predictions, given.to, pose, start)
+    facts = table.of(predictions.name, str(predictions.meta.get("animal", "")), start)
+    if given.to == "nwb" and facts.missing() and not given.quiet:
+        print(
+            f"note: {predictions.name}: not known: {', '.join(facts.missing())}; archives ask for "
+            f"them, give them as columns of --recordings FILE",
+            file=sys.stderr,
+        )
+    export_predictions(out, predictions, given.to, pose, facts)
 
 
 def _files(place: Path) -> list[Path]:
@@ -119,13 +136,3 @@ def _pose_of(predictions: Predictions, place: Path) -> Path:
     raise UserError(
         f"{place}: no single pose file of {predictions.name} ({reason}); name it with --pose FILE"
     )
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UserError(
-            f"--session_start: expected a date like 2026-01-31T14:05, found {text!r}"
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

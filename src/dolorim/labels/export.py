@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from dolorim.files.tables import write_text
 from dolorim.labels.boris import write_boris
 from dolorim.labels.bout_table import write_bout_table
 from dolorim.labels.nwb import write_nwb
+from dolorim.labels.nwb_subject import SessionFacts
 from dolorim.labels.one_hot import write_deepethogram, write_simba
 from dolorim.labels.predictions import Predictions
 from dolorim.pose.pose import Pose
@@ -40,13 +40,13 @@ def export_predictions(
     predictions: Predictions,
     to: Target,
     pose: Pose | None = None,
-    session_start: datetime | None = None,
+    facts: SessionFacts | None = None,
 ) -> Path:
     """Write one video's predictions for another tool and return the file.
 
     A table has no room for the provenance: it goes to `<name>.provenance.json` beside it. Only NWB
-    holds the pose and the start of the session. Raises `UserError` for a file that cannot be
-    written.
+    holds the pose, the animal, and the start of the session. Raises `UserError` for a file that
+    cannot be written.
     """
     path = folder / f"{predictions.name}{ENDINGS[to]}"
     origin = provenance(predictions)
@@ -62,7 +62,7 @@ def export_predictions(
         case "bouts":
             write_bout_table(path, predictions)
         case "nwb":
-            write_nwb(path, predictions, origin, pose, session_start)
+            write_nwb(path, predictions, origin, pose, facts)
             return path  # NWB holds the provenance itself
     provenance_path = folder / f"{predictions.name}.provenance.json"
     write_text(provenance_path, json.dumps(origin, indent=1, default=str) + "\n")

@@ -17,6 +17,7 @@ import numpy as np
 from dolorim.core.errors import UserError
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Conflicts, Events, classes_of
+from dolorim.labels.nwb_subject import SessionFacts
 from dolorim.labels.predictions import Predictions
 from dolorim.pose.pose import Pose
 from dolorim.pose.read_h5 import stored, text_of
@@ -44,17 +45,18 @@ def write_nwb(
     predictions: Predictions,
     provenance: dict[str, Any],
     pose: Pose | None = None,
-    session_start: datetime | None = None,
+    facts: SessionFacts | None = None,
 ) -> None:
     """Write bouts (`TimeIntervals`), ethogram, probabilities (`TimeSeries`) and pose (ndx-pose).
 
     They lie in the processing module `behavior`; times are those of the video. NWB demands a start
-    of the session: without `session_start` the file says 1970, and that the start is not known.
+    of the session: where `facts` do not know it the file says 1970, and that it is not known.
     Raises `UserError` if pynwb is not installed or the file cannot be written.
     """
     pynwb = _import_extra("pynwb")
     description = "behaviors recognised in video by dolorim"
-    if not session_start:
+    facts = facts or SessionFacts()
+    if facts.start is None:
         description += "; the start time is not known"
     origin = json.dumps(provenance, sort_keys=True, default=str)
     # The same predictions get the same identifier.
@@ -62,8 +64,9 @@ def write_nwb(
     file = pynwb.NWBFile(
         session_description=description,
         identifier=str(identifier),
-        session_start_time=session_start or _UNKNOWN_START,
+        session_start_time=facts.start or _UNKNOWN_START,
         notes=origin,
+        subject=_subject(pynwb, facts),
     )
     module = file.create_processing_module(
         name="behavior", description="behaviors, frame by frame, and how sure the model is of them"
@@ -82,6 +85,20 @@ def write_nwb(
     if pose is not None:
         _add_pose(module, pose, probabilities, len(predictions.labels))
     _write_whole(pynwb, Path(path), file)
+
+
+def _subject(pynwb: Any, facts: SessionFacts) -> Any:
+    """The animal; None where nobody has said which it is."""
+    if not facts.animal:
+        return None
+    # NWB allows no / in a subject's id: it may become the name of a folder.
+    details = {"subject_id": facts.animal.replace("/", "_"), "sex": facts.sex}
+    details["species"] = facts.species
+    if facts.age:
+        details["age"] = facts.age
+    if facts.group:
+        details["description"] = f"group {facts.group}"
+    return pynwb.file.Subject(**details)
 
 
 def _ethogram_table(pynwb: Any, predictions: Predictions) -> Any:

@@ -77,6 +77,7 @@ COLUMNS = {
     "dose": "dose, as in the table of groups",
     "doses": "doses, lowest first",
     "compared_with_dose": "dose that this one is compared with",
+    "p_dunnett": "p value of Dunnett's test against the lowest dose",
     "trend": "statistic of the trend over doses (Jonckheere-Terpstra)",
     "bottom": "fitted curve: value without an effect",
     "top": "fitted curve: value at full effect",
