@@ -105,19 +105,24 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dolorim.reporting.study_report.draw_study", draw)
 
 
-def report(folder: Path) -> int:
+def report(folder: Path, *more: str) -> int:
     found, groups, out = (str(folder / name) for name in ("found", "groups.csv", "out"))
-    return main(["report", found, "--groups", groups, "--out", out])
+    return main(["report", found, "--groups", groups, "--out", out, *more])
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_column_of_doses_makes_a_dose_response(
+def test_a_report_answers_about_doses_and_filaments(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_study(tmp_path, ["0", "1 mg/kg", "3 mg/kg", "10 mg/kg"])
-    assert report(tmp_path) == 0
+    # Every animal answers 2 g and not 1 g, so that its threshold lies between the two.
+    stimuli = [(f"m{i}", force, "OX"[force - 1]) for i in range(16) for force in (1, 2)]
+    filaments = tmp_path / "von_frey.csv"
+    write_table(filaments, ("animal", "filament_g", "response"), stimuli)
+    assert report(tmp_path, "--von_frey", str(filaments)) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert "Dose-response: lick falls with the dose (p = 0.0002, 4/4/4/4 animals)" in said
+    assert "Von Frey 50 % threshold (mean [95 % interval]): dose 0 1.41 g" in said
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert "<h2>Dose-response</h2>" in page
     assert "Dunnett" in page

@@ -44,6 +44,9 @@ class _Report:
     """Column that tells sessions of one animal apart (day)."""
     stimuli: Path | None = None
     """Table video,onset_s[,trial] with the times of stimuli."""
+    von_frey: Path | None = None
+    """Table animal,filament_g,response[,session] of filaments applied up and down, scored by hand:
+    adds 50 % thresholds to the report."""
     run: Path | None = None
     """The run that made the predictions: its scores on held-out animals tell which behaviors can be
     compared, and correct time budgets where possible."""

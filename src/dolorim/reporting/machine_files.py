@@ -29,6 +29,7 @@ _TABLES = {
     "corrected": "time budgets, corrected for the errors of the run",
     "doses": "read-outs of each dose, over animals, and each dose against the lowest",
     "dose_response": "trend over doses, and the fitted curve",
+    "von_frey": "answers to filaments applied up and down, and the threshold of each series",
 }
 _EFFECTS = {
     "difference": "difference of means, second group minus first",
@@ -78,6 +79,9 @@ COLUMNS = {
     "doses": "doses, lowest first",
     "compared_with_dose": "dose that this one is compared with",
     "p_dunnett": "p value of Dunnett's test against the lowest dose",
+    "session": "session of the animal",
+    "pattern": "answers to the stimuli in their order: X response, O none",
+    "threshold_g": "50 % withdrawal threshold in grams",
     "trend": "statistic of the trend over doses (Jonckheere-Terpstra)",
     "bottom": "fitted curve: value without an effect",
     "top": "fitted curve: value at full effect",

@@ -32,6 +32,7 @@ class ReportOptions:
     second_factor: str | None = None
     within: str | None = None
     stimuli: Path | None = None
+    von_frey: Path | None = None
     run: Path | None = None
     classes: Path | None = None
     rate_hz: float | None = None

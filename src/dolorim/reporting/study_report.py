@@ -30,6 +30,7 @@ from dolorim.reporting.study_results import StudyResults
 from dolorim.reporting.summary_text import repeated_recordings, summary_sentences
 from dolorim.reporting.timing import check_starts
 from dolorim.reporting.trust import Trust, read_agreement, read_trust
+from dolorim.reporting.von_frey import compare_thresholds, read_thresholds, threshold_sentences
 from dolorim.reporting.wide_tables import wide_tables, write_wide_tables
 from dolorim.reporting.wording import shown
 
@@ -64,14 +65,18 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         check_factor(options.groups, observations, factor, between_animals=between_animals)
     pain, locomotion = _behaviors(options.pain, assay, observations.classes)
     tables = _measure(observations, assay, factors, trust)
-    doses, dose_findings = doses_of(observations)
+    doses, added = doses_of(observations)
+    thresholds = None
+    if options.von_frey is not None:
+        thresholds, threshold_findings = read_thresholds(options.von_frey, observations)
+        added += threshold_findings
     findings = [
         *observations.findings,
         *check_animals(observations),
         *repeated_recordings(observations, assay, tables["recordings"], pain),
         *find_stretches(observations, assay)[1],
         *check_starts(observations, assay),
-        *dose_findings,
+        *added,
     ]
     observations = dataclasses.replace(observations, findings=tuple(findings))
     # The indicator and movement are asked about first; all other tests are exploration.
@@ -85,6 +90,12 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         seed=options.seed,
         question=Question(pain[0], assay.readout, assay.primary, tuple(locomotion)),
     )
+    said: list[str] = []
+    if thresholds is not None:
+        tests = compare_thresholds(thresholds, observations, options.correction, options.seed)
+        tables["von_frey"] = thresholds
+        tables["statistics"] = pd.concat([tables["statistics"], tests], ignore_index=True)
+        said = threshold_sentences(thresholds, tests)
     if doses is not None:
         asked = [(behavior, assay.readout) for behavior in pain]
         asked += [(behavior, "time_percent") for behavior in locomotion]
@@ -102,7 +113,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         observations, assay, tables["overall"], tables["statistics"], pain, locomotion, doubts
     )
     summary += _finds(trust, pain[0], doubts, observed.classes)
-    summary += dose_sentences(results)
+    summary += [*dose_sentences(results), *said]
     summary += _learned_from(trust, observations)
     figures = draw_study(results, options.out / "figures")
     # The page repeats all settings, so that a reader can repeat the report.

@@ -163,6 +163,7 @@ def _tests_on_page(results: StudyResults) -> pd.Series:
     kept = is_main & (in_focus | ~tests.test.str.endswith(PAIR))
     latencies = (tests.readout == "latency_s") & (tests.test == "log-rank")
     kept |= latencies & tests.behavior.isin(results.pain)
+    kept |= tests.readout == "threshold_g"
     # "time_percent by day": the tests of repeated measures.
     kept |= tests.readout.str.contains(" by ", regex=False) & in_focus
     return kept

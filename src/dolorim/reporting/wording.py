@@ -13,6 +13,7 @@ READOUT_LABELS = {
     "latency_s": "latency (s)",
     "response": "share with a response",
     "auc": "area (% min)",
+    "threshold_g": "50 % threshold (g)",
 }
 
 
