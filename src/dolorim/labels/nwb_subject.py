@@ -81,9 +81,9 @@ def read_facts(path: Path, recordings: list[str]) -> FactsTable:
 
 def _age(text: str, where: str) -> str:
     """Days as a number, or what ISO 8601 has for it: both become `P70D`."""
-    text = text.strip().upper()
-    if not text or text.startswith("P"):
-        return text
+    text = text.strip()
+    if not text or text.upper().startswith("P"):
+        return text.upper()
     try:
         return f"P{float(text):g}D"
     except ValueError:
