@@ -192,7 +192,6 @@ def test_a_bout_is_corrected_with_the_mouse(place: Path, go: Callable[[str], Pag
         page.mouse.click(*timeline_xy(page, 2.5 * BOUT))
         wait_frame(page, int(2.5 * BOUT))
         page.click("#classes [data-label='4']")
-        wait_saved(page)
         x, y = timeline_xy(page, 3 * BOUT)  # its end is dragged by six frames
         page.mouse.move(x, y)
         page.mouse.down()

@@ -14,6 +14,7 @@ const MOST_AT_ONCE = 100;
 const waiting = []; // {rec, what, body}; `rec.from` names the store that a step was found in
 let busy = false;
 let alone = false; // steps go one by one, as one of them was refused
+let taken = 0; // steps since this page was opened
 let stuck = false; // the server does not answer
 let kept = true; // the browser's store has taken all that waits
 let saveTimer = 0;
@@ -58,6 +59,7 @@ export const setDone = (done) => state.rec && post(state.rec, { what: "state", s
 
 export function post(rec, { what, ...body }) {
   waiting.push({ rec, what, body: { ...body, id: newId() } });
+  taken += 1;
   keep(rec);
   emit("saved", { text: "Saving" });
   work();
@@ -167,9 +169,11 @@ async function failed(steps, error) {
 export async function save() {
   clearTimeout(saveTimer);
   if (waiting.length) return;
+  const before = taken;
   try {
     await request("/api/save", {});
-    emit("saved", { text: "Saved" });
+    // A step that was taken meanwhile may not be in the file yet: the save that follows says so.
+    if (taken === before) emit("saved", { text: "Saved" });
     emit("progress");
   } catch (error) {
     emit("saved", { text: "Label file not written", bad: true });
