@@ -53,12 +53,12 @@ def kill_once(folder: Path, name: str) -> None:
 
 def mortal_builder(
     folder: Path, config: DataConfig, lengths: BodyLengths, number: int
-) -> Callable[[tuple[Path, Path | None]], None]:
+) -> Callable[[list[tuple[Path, Path | None]]], list[str]]:
     """What fills the frame cache, killed as the videos' names say."""
 
-    def build(task: tuple[Path, Path | None]) -> None:
-        kill_once(folder, task[0].stem)
-        extract._build(config, lengths, task)
+    def build(task: list[tuple[Path, Path | None]]) -> list[str]:
+        kill_once(folder, task[0][0].stem)
+        return extract._build(config, lengths, task)
 
     return build
 
