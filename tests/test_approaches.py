@@ -182,6 +182,21 @@ def test_a_video_without_the_pose_that_the_run_has_learned_from_is_named(
     assert "it is labelled from the video alone" in said
 
 
+def test_a_pose_with_fewer_rows_than_the_video_has_frames_is_named(
+    trained: Callable[[str], RunFolder],
+    study: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    video = Path(shutil.copy(sorted((study / "Videos").iterdir())[0], tmp_path))
+    pose = next((study / "DLC").glob(f"{video.stem}DLC*.csv"))
+    (tmp_path / pose.name).write_text("".join(pose.read_text().splitlines(True)[: 3 + 170]))
+    command = ["predict", str(trained("multimodal").path), str(video), "--dlc", str(tmp_path)]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "its pose has 170 rows for 180 frames; the last frames have no pose" in said
+
+
 def test_what_is_predicted_is_what_evaluation_has_scored(
     trained: Callable[[str], RunFolder], study: Path, tmp_path: Path
 ) -> None:

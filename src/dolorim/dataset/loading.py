@@ -21,7 +21,7 @@ from dolorim.labels.ethogram import UNLABELED
 from dolorim.labels.gaps import warn_of_gaps
 from dolorim.labels.trials import Placement, Recording
 from dolorim.pose.pose import NO_SKELETON, Skeleton
-from dolorim.pose.pose_track import PoseTrack, read_any_track, read_track
+from dolorim.pose.pose_track import PoseTrack, describe_rows, read_any_track, read_track
 from dolorim.terminal import say, warn
 from dolorim.video.body_length import NO_LENGTHS, BodyLengths, measure_body_lengths
 from dolorim.video.cache import CachedVideo
@@ -258,6 +258,9 @@ def _track(
         return None
     if video is None:
         return track
+    rows = describe_rows(track.n_frames, video.n_frames)
+    if rows is not None:
+        warn(f"{source.name}: {rows}")
     return track.on(video.n_frames)
 
 

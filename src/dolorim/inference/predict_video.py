@@ -282,6 +282,7 @@ class _Reading:
             seconds=clock,
             keypoints=self._keypoints(grid, origin_px),
             grid=grid,
+            pose_rows=None if self.poses is None else self.poses.n_frames,
             centers_px=centers.reshape(-1, 2) * side_px + origin_px,
             side_px=side_px,
             seen_length_px=self.crops.plan.seen_length_px,

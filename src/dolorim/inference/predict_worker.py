@@ -35,6 +35,7 @@ from dolorim.inference.raw_prediction import PredictInput, RawPrediction, VideoP
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.prediction_files import meta_path, write_predictions
 from dolorim.labels.predictions import Predictions
+from dolorim.pose.pose_track import describe_rows
 from dolorim.pose.write_dlc import write_dlc
 from dolorim.video.cache import CROP_SETTINGS, fingerprint
 from dolorim.video.chambers import in_chamber
@@ -258,6 +259,9 @@ def _note_on(setup: PredictSetup, recording: PredictInput, raw: RawPrediction) -
         )
         new_view = lengths.describe_new_view(data, info, raw.seen_length_px)
         notes += filter(None, [new_view])
+    if raw.pose_rows is not None and raw.damage is None:
+        rows = describe_rows(raw.pose_rows, len(raw.time_s))
+        notes += filter(None, [rows])
     notes += _notes_on_rate(raw)
     return "; ".join(notes) or None
 

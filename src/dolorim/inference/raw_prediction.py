@@ -56,10 +56,11 @@ class RawPrediction:
     `(frames,)` the times of the frames in seconds. Without a `grid`, each frame is a step. `damage`
     says where decoding stopped; `inputs` are "video" and "pose", as far as they were used.
     `keypoints` `(steps, keypoint, 3)`, if requested, are x and y in pixels of the video and the
-    probability that the keypoint is visible. `seen_length_px` is the body length that the video
-    alone shows. `centers_px` `(frames, 2)` are the centers of the crop windows in pixels of the
-    video, and `side_px` is their side. `several` tells that more than one animal moves. In a
-    chamber that is `empty` there is nobody to label.
+    probability that the keypoint is visible. `pose_rows` is the number of rows of the pose, if
+    one was used beside a video. `seen_length_px` is the body length that the video alone shows.
+    `centers_px` `(frames, 2)` are the centers of the crop windows in pixels of the video, and
+    `side_px` is their side. `several` tells that more than one animal moves. In a chamber that is
+    `empty` there is nobody to label.
     """
 
     probabilities: np.ndarray
@@ -70,6 +71,7 @@ class RawPrediction:
     keypoints: np.ndarray | None = None
     sizes: tuple[PictureSize, ...] = ()
     grid: TimeGrid | None = None
+    pose_rows: int | None = None
     seen_length_px: float | None = None
     centers_px: np.ndarray | None = None
     side_px: float = 0.0
@@ -94,6 +96,7 @@ def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPredic
         inputs=usable[0].inputs,
         seconds=seconds,
         keypoints=_joined_keypoints(filled),
+        pose_rows=usable[0].pose_rows,
         seen_length_px=usable[0].seen_length_px,
         centers_px=np.concatenate(centers_px) if centers_px else None,
         side_px=filled[0].side_px,

@@ -143,6 +143,15 @@ class PoseTrack:
         return np.arctan2(ahead[:, 1], ahead[:, 0])
 
 
+def describe_rows(rows: int, n_frames: int) -> str | None:
+    """A sentence about a pose that has more or fewer rows than its video has frames."""
+    if rows == n_frames:
+        return None
+    if rows > n_frames:
+        return f"its pose has {rows} rows for {n_frames} frames; the last rows are left out"
+    return f"its pose has {rows} rows for {n_frames} frames; the last frames have no pose"
+
+
 def read_track(path: Path, config: DataConfig, any_skeleton: bool, rate_hz: float) -> PoseTrack:
     """Read, clean and align the pose of a recording of this frame rate. Raises `UserError`."""
     return lay(load_poses(path, config, any_skeleton)[0], config, rate_hz)
