@@ -3,7 +3,7 @@
 Features are drawn at random, 49 of the picture as for video alone, six behaviors with bouts of
 about a second: how good the model is says nothing, how long it takes does.
 
-    python -m benchmarks.quick_heads [--minutes 60] [--threads 2]
+    python -m benchmarks.quick_heads [--minutes 60] [--threads 2] [--head linear trees]
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--head", choices=["linear", "trees"], nargs="+", default=["linear", "trees"]
+    )
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     rng = np.random.default_rng(0)
@@ -50,7 +53,7 @@ def main() -> None:
     model = QuickRecognizer(FrameFeatures(), None, windows_at(RATE_HZ), {}, [])
     report: dict[str, object] = {**machine(), "minutes": given.minutes, "threads": given.threads}
     with threadpool_limits(given.threads):
-        for kind in ("linear", "trees"):
+        for kind in given.head:
             started, spent = time.perf_counter(), time.process_time()
             rows = rows_of(frames, labels, model, CLASSES)
             weights = rows.weights(np.full(CLASSES, 1 / CLASSES))

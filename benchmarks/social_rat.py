@@ -51,6 +51,12 @@ FLAGS = (
 )
 # ---
 
+# What the data are, and nothing about the network
+DATA_FLAGS = (
+    "--visual none --pose generic --individual all --kp_likelihood_thr 0 --kp_max_gap 300 "
+    "--label_stream S1 --on_conflict warn"
+)
+
 Scores = dict[str, float]
 
 
@@ -131,9 +137,23 @@ def fold_with_trees(work: Path, test: list[str]) -> Scores:
 
 
 def fold_with_network(work: Path, test: list[str]) -> Scores:
+    return fold_with_command(work, test, "network", FLAGS)
+
+
+def fold_with_auto(work: Path, test: list[str]) -> Scores:
+    """The network and quick heads, chosen on inner folds and validation recordings."""
+    return fold_with_command(work, test, "auto", f"--head auto {DATA_FLAGS}")
+
+
+def fold_with_trees_over_time(work: Path, test: list[str]) -> Scores:
+    """HistGradientBoosting with means over 31 and 121 frames, and the fitted decoder."""
+    return fold_with_command(work, test, "trees_over_time", f"--head trees {DATA_FLAGS}")
+
+
+def fold_with_command(work: Path, test: list[str], name: str, flags: str) -> Scores:
     """One call of the command; its own score of the test recordings, which decoded with what
     validation had told."""
-    data, run = real_data("social_rat"), work / f"network_{'_'.join(sorted(test))}"
+    data, run = real_data("social_rat"), work / f"{name}_{'_'.join(sorted(test))}"
     command = ["multimodal", "--annotations", str(data / "annotations")]
     command += [
         "--dlc",
@@ -143,7 +163,7 @@ def fold_with_network(work: Path, test: list[str]) -> Scores:
         "--test_animals",
         ",".join(test),
     ]
-    command += ["--recordings", str(work / "recordings.csv"), *FLAGS.split()]
+    command += ["--recordings", str(work / "recordings.csv"), *flags.split()]
     found = trained(run, command, os.cpu_count() or 1).read_json("metrics.json")["test"]
     by_class = {f"f1_{name}": values["f1"] for name, values in found["per_class"].items()}
     return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"],
@@ -151,7 +171,12 @@ def fold_with_network(work: Path, test: list[str]) -> Scores:
             "edit": found["segments"]["edit"], **by_class}  # fmt: skip
 
 
-LEARNERS = {"trees": fold_with_trees, "network": fold_with_network}
+LEARNERS = {
+    "trees": fold_with_trees,
+    "network": fold_with_network,
+    "trees_over_time": fold_with_trees_over_time,
+    "auto": fold_with_auto,
+}
 
 
 def main() -> None:
