@@ -12,7 +12,16 @@ QUICK = (
     "loader",
     "feature_cache",
 )
-RIGHT = ("alignment", "coverage", "decoding", "formalin", "null_effect", "likelihood", "fuzz")
+RIGHT = (
+    "alignment",
+    "coverage",
+    "decoding",
+    "doses",
+    "formalin",
+    "null_effect",
+    "likelihood",
+    "fuzz",
+)
 LEARNED = (
     "prior",
     "frame_rates",

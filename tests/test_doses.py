@@ -126,6 +126,7 @@ def test_a_report_answers_about_doses_and_filaments(
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert "<h2>Dose-response</h2>" in page
     assert "Dunnett" in page
+    assert "Chaplan" in page
     table = read_table(tmp_path / "out" / "doses.csv")
     row = dict(zip(table.header, table.rows[-1], strict=True))
     assert float(row["difference"]) == pytest.approx(-36, abs=0.5)

@@ -24,6 +24,7 @@ from dolorim.reporting.study_tables import (
 )
 from dolorim.reporting.trust import Trust
 from dolorim.reporting.trust_page import NO_RUN, raters_table, trust_view
+from dolorim.reporting.von_frey import THRESHOLD_METHODS
 from dolorim.reporting.wording import shown
 
 _CAPTIONS = {
@@ -110,9 +111,16 @@ def write_study_page(
         figures=[(_HEADINGS[name], p) for name, p in pictures.items() if name in _HEADINGS],
         tests=tests_table(results),
         test_count=len(results.tables["statistics"]),
-        methods=" ".join([methods(observations, assay, settings), *dose_methods(results)]),
+        methods=_methods(results, settings),
         settings="\n".join(f"{k} = {json.dumps(v, default=str)}" for k, v in settings.items()),
     )
+
+
+def _methods(results: StudyResults, settings: dict[str, Any]) -> str:
+    sentences = [methods(results.observations, results.assay, settings), *dose_methods(results)]
+    if "von_frey" in results.tables:
+        sentences.append(THRESHOLD_METHODS)
+    return " ".join(sentences)
 
 
 def _extent(observations: Observations) -> str:

@@ -23,6 +23,10 @@ from dolorim.reporting.wording import interval_text, number, p_text, shown
 READOUT, BEHAVIOR = "threshold_g", "von Frey"
 _ANSWERS = {"x": True, "1": True, "yes": True, "true": True}
 _ANSWERS |= {"o": False, "0": False, "no": False, "false": False}
+THRESHOLD_METHODS = (
+    "50 % withdrawal thresholds were computed by the up-down method (Dixon 1965; Chaplan et al. "
+    "1994), with k as the maximum of the likelihood."
+)
 _WIDEST = 10.0  # steps around a series within which its threshold is looked for
 
 
