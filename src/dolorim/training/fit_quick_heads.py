@@ -24,13 +24,13 @@ STRENGTHS = (0.1, 0.01, 0.001)
 _ABSENT = -30.0  # score of a class that was never seen
 _STEPS = 100
 _TREES: dict[str, Any] = {
-    "max_iter": 100,
-    "learning_rate": 0.1,
     "max_leaf_nodes": 15,
     "max_features": 0.3,
     "l2_regularization": 1.0,
     "early_stopping": False,
 }
+_GROWN = 300  # trees in all, about
+_RATE = 0.1  # learning rate of 100 rounds
 _BINS = 63  # of a column's values, for trees
 _RANKED = 10_000  # values of a column that its bins are found from
 _CHECKED = 200  # rows on which the taken numbers must decide as scikit-learn does
@@ -99,7 +99,10 @@ def _trees(
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     cuts = [_cuts(column) for column in columns.T]
-    model = HistGradientBoostingClassifier(**_TREES, max_bins=_BINS, random_state=seed)
+    # Each round grows a tree for each class: with many classes fewer rounds, in larger steps.
+    rounds = max(40, min(100, _GROWN // len(np.unique(labels))))
+    size = {"max_iter": rounds, "learning_rate": _RATE * 100 / rounds, "max_bins": _BINS}
+    model = HistGradientBoostingClassifier(**{**size, **_TREES}, random_state=seed)
     model.fit(_binned(columns, cuts), labels, weights)
     arrays = tree_arrays(model, n_classes, cuts)
     # The nodes are no part of scikit-learn's public interface, so each fit is checked.
