@@ -15,6 +15,7 @@ from dolorim.reporting.families import Question
 from dolorim.reporting.machine_files import COLUMNS, write_data_package, write_report_json
 from dolorim.reporting.observations import Observations, ObservedRecording
 from dolorim.reporting.readouts import collect, write_tidy
+from dolorim.reporting.reproduce import write_reproduce
 from dolorim.reporting.statistics import compare
 from dolorim.reporting.study_results import StudyResults
 from dolorim.reporting.wide_tables import wide_tables, write_wide_tables
@@ -109,3 +110,22 @@ def test_report_json_has_every_test_with_its_interval(
     assert row["difference"] == pytest.approx(100 * (6.5 - 1.5) / 60)
     assert row["difference_low"] < row["difference"] < row["difference_high"]
     assert row["hazard_ratio"] is None
+
+
+def test_a_report_tells_its_inputs_by_hash_and_the_command_that_repeats_it(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.csv").write_text("x\n")
+    (tmp_path / "labels/a.mp4").write_text("a video is large, and its labels are what counts")
+    out = tmp_path / "labels/out"
+    settings = {"predictions": tmp_path / "labels", "out": out, "pain": ("lick", "paw shake")}
+    write_reproduce(out, settings)
+    words = (out / "reproduce/command.txt").read_text("utf-8")
+    assert words.startswith(f"dolorim report {tmp_path / 'labels'} --out {out}")
+    assert words.endswith("--pain lick 'paw shake'\n")
+    inputs = json.loads((out / "reproduce/inputs.json").read_text("utf-8"))["sha256"]
+    assert inputs == {
+        str(tmp_path / "labels/a.csv"): (
+            "73cb3858a687a8494ca3323053016282f3dad39d42cf62ca4e79dda2aac7d9ac"
+        )
+    }
+    assert "numpy==" in (out / "reproduce/versions.txt").read_text("utf-8")

@@ -22,6 +22,7 @@ from dolorim.reporting.observations import Observations, check_animals, sided
 from dolorim.reporting.options import ReportOptions, refuse_foreign_tables
 from dolorim.reporting.read_observations import check_factor, read_observations, read_stimuli
 from dolorim.reporting.readouts import collect, write_tidy
+from dolorim.reporting.reproduce import write_reproduce
 from dolorim.reporting.statistics import compare
 from dolorim.reporting.stretches import find_stretches
 from dolorim.reporting.study_figures import draw_study
@@ -116,6 +117,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     summary += [*dose_sentences(results), *said]
     summary += _learned_from(trust, observations)
     figures = draw_study(results, options.out / "figures")
+    write_reproduce(options.out, settings)
     # The page repeats all settings, so that a reader can repeat the report.
     settings["assay"] = dataclasses.asdict(assay)
     write_report_json(options.out / "report.json", results, summary, trust, settings)
