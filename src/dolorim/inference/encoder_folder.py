@@ -132,8 +132,10 @@ def seen_unlabelled(run: Path, recordings: Iterable[Recording]) -> list[str]:
     """The animals whose videos the encoder of a run has seen, without their labels."""
     if not (run / CARD).exists():
         return []
-    videos = {one.file: one.animal for one in recordings if one.file is not None}
-    return sorted({videos[video] for video in seen_videos(read_card(run), videos)})
+    shown = [(one.file, one.animal) for one in recordings if one.file is not None]
+    # One video may show several animals, each in its chamber.
+    seen = seen_videos(read_card(run), {video for video, _ in shown})
+    return sorted({animal for video, animal in shown if video in seen})
 
 
 def _content(video: dict[str, Any]) -> tuple[Any, Any]:
