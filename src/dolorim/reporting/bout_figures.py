@@ -13,6 +13,7 @@ from matplotlib.ticker import NullFormatter
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from dolorim.reporting.figure_parts import (
+    Color,
     behavior_colors,
     colors_of_groups,
     grid,
@@ -53,10 +54,20 @@ def draw_latencies(results: StudyResults) -> Figure:
             end_s = longest_s if rows.event.all() else rows.value.max()
             x, y = np.append(x, max(end_s, x[-1])), np.append(y, y[-1])
             axes.step(x / scale, y, where="post", color=color, lw=1.6)
+            _mark_censored(axes, rows, x, y, scale, color)
         axes.set(ylim=(-0.02, 1.03), title=shown(behavior))
         axes.set(xlabel=f"time ({unit})", ylabel="share that has begun")
     group_legend(figure, results.observations, marked=False)
     return figure
+
+
+def _mark_censored(
+    axes: Axes, rows: pd.DataFrame, x: np.ndarray, y: np.ndarray, scale: float, color: Color
+) -> None:
+    """A stroke on the curve `(x, y)` where an animal leaves that has not begun."""
+    left_s = rows[rows.event == 0].value.to_numpy(float)
+    heights = y[np.searchsorted(x, left_s, "right") - 1]
+    axes.plot(left_s / scale, heights, "|", color=color, ms=8, mew=1.4)
 
 
 def _share_begun(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -42,7 +42,7 @@ _CAPTIONS = {
     "sessions": "Session by session: mean and 95 % interval over animals.",
     "latency": (
         "Latency to the first bout (Kaplan-Meier). An animal that never begins counts until its "
-        "recording ends."
+        "recording ends, which a stroke on the curve marks."
     ),
     "bouts": "How long bouts last. All bouts of a group together: a description, not a test.",
     "transitions": (
