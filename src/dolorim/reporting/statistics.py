@@ -20,8 +20,15 @@ from dolorim.reporting.linear_models import Row, mixed_model, two_factors
 from dolorim.reporting.permutation import permutation_p
 from dolorim.reporting.rank_tests import RANK_TESTS, omnibus, smallest_p
 
-_TESTED = ("time_percent", "bouts_per_min", "bout_mean_s", "latency_s", "response", "auc")
-_TESTED += ("threshold_g",)  # of von Frey filaments
+_TESTED = (
+    "time_percent",
+    "bouts_per_min",
+    "bout_mean_s",
+    "latency_s",
+    "response",
+    "auc",
+    "threshold_g",  # of von Frey filaments
+)
 _COLUMNS = ["window", "behavior", "readout", "test", "compared", "n", "statistic", "p"]
 for _effect in ("difference", "cliffs_delta", "hedges_g", "hazard_ratio"):
     _COLUMNS += [_effect, f"{_effect}_low", f"{_effect}_high"]
