@@ -62,26 +62,37 @@ def start_of(columns: Mapping[str, str], where: object) -> Start | None:
 
     Raises `UserError` for a cell that holds no time in a recording, and for two of them.
     """
-    cells = {name: (cell(columns, name) or "").strip() for name in COLUMNS}
-    given = {name: text for name, text in cells.items() if text}
+    given = _cells_given(columns)
     if not given:
         return None
     if len(given) > 1:
         listed = " and ".join(f"{name} {text}" for name, text in given.items())
         raise UserError(f"has {listed}", where=where, remedy="give one of them")
     ((name, text),) = given.items()
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        value = -1.0
-    is_whole = value == int(value) if np.isfinite(value) else False
-    if not (np.isfinite(value) and value >= 0) or (name == "start_frame" and not is_whole):
-        unit = "frame number, counted from 0" if name == "start_frame" else "number of seconds"
+    is_frame = name == "start_frame"
+    value = _number_in(text)
+    if value is None or (is_frame and not value.is_integer()):
+        unit = "frame number, counted from 0" if is_frame else "number of seconds"
         raise UserError(
             f"{name} is {text!r}",
             where=where,
             remedy=f"give a {unit} within the recording; nothing can count from before it",
         )
-    if name == "start_frame":
+    if is_frame:
         return Start(None, int(value), f"{name} {text}")
     return Start(value, None, f"{name} {text}")
+
+
+def _cells_given(columns: Mapping[str, str]) -> dict[str, str]:
+    """The cells of a start that are not empty, by column."""
+    cells = {name: (cell(columns, name) or "").strip() for name in COLUMNS}
+    return {name: text for name, text in cells.items() if text}
+
+
+def _number_in(text: str) -> float | None:
+    """The number that a cell holds; None for one that no recording can have."""
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return value if 0 <= value < np.inf else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -129,21 +129,9 @@ class VideoPredictor:
         video, clock = recordings[0].file, Stopwatch()
         info = probe(video)
         grid = self._grid(video, info, time_s)
-        errors: dict[PredictInput, UserError] = {}
-        plans: dict[PredictInput, CropPlan] = {}
-        poses: dict[PredictInput, PoseTrack | None] = {}
         with clock.on("localize and crop"):
-            for recording in recordings:
-                try:
-                    data = self._crop_settings(recording, video)
-                    plans[recording] = plan_crop(video, data, info, recording.pose)
-                    poses[recording] = self._pose_to_use(recording, info)
-                except UserError as error:
-                    errors[recording] = error
-        plans = {r: plan for r, plan in plans.items() if r not in errors}
-        scenes, length_px = [plan.scene for plan in plans.values()], self.config.data.body_length_px
-        is_empty = dict(zip(plans, find_empty(scenes, length_px), strict=True))
-        plans = {r: plan for r, plan in plans.items() if not is_empty[r]}
+            plans, poses, errors = self._plan_chambers(recordings, info)
+        plans = self._occupied(plans)
         streams = cut_together(video, info, [*plans.values()], stopwatch=clock)
         readings = {
             recording: _Reading(stream, poses[recording], grid)
@@ -157,7 +145,7 @@ class VideoPredictor:
         for recording in recordings:
             if recording in errors:
                 outcomes.append(errors[recording])
-            elif is_empty[recording]:
+            elif recording not in readings:
                 outcomes.append(_nobody(video, readings.values()))
             elif not readings[recording].decisions:
                 outcomes.append(UserError(f"{video}: no frame of it decodes"))
@@ -167,6 +155,34 @@ class VideoPredictor:
                 outcomes.append(replace(raw, sizes=readings[recording].crops.sizes))
                 clock = Stopwatch()
         return outcomes
+
+    def _plan_chambers(
+        self, recordings: Sequence[PredictInput], info: VideoInfo
+    ) -> tuple[
+        dict[PredictInput, CropPlan],
+        dict[PredictInput, PoseTrack | None],
+        dict[PredictInput, UserError],
+    ]:
+        """How to crop the chambers of a video, the pose of each, and why the others cannot be."""
+        plans: dict[PredictInput, CropPlan] = {}
+        poses: dict[PredictInput, PoseTrack | None] = {}
+        errors: dict[PredictInput, UserError] = {}
+        for recording in recordings:
+            try:
+                data = self._crop_settings(recording, recording.file)
+                plan = plan_crop(recording.file, data, info, recording.pose)
+                poses[recording] = self._pose_to_use(recording, info)
+                plans[recording] = plan
+            except UserError as error:
+                errors[recording] = error
+        return plans, poses, errors
+
+    def _occupied(self, plans: Mapping[PredictInput, CropPlan]) -> dict[PredictInput, CropPlan]:
+        """The plans of the chambers that have somebody in them."""
+        scenes = [plan.scene for plan in plans.values()]
+        is_empty = find_empty(scenes, self.config.data.body_length_px)
+        pairs = zip(plans.items(), is_empty, strict=True)
+        return {recording: plan for (recording, plan), empty in pairs if not empty}
 
     def _decide_on(self, readings: Sequence[_Reading], name: str, clock: Stopwatch) -> None:
         """Run the network on recordings side by side; their decisions are kept in `readings`."""

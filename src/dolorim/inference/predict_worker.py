@@ -168,13 +168,19 @@ class PredictWorker:
             if self.setup.options.overlay:
                 self._write_rack_overlay(to_label, outcomes, metas)
             for recording, raw in zip(to_label, outcomes, strict=True):
-                try:
-                    if isinstance(raw, UserError):
-                        raise raw
-                    results[recording] = write_results(self.setup, recording, raw, metas[recording])
-                except Exception as error:  # noqa: BLE001 - no chamber may stop the others
-                    results[recording] = failure_of(error)
+                results[recording] = self._write_chamber(recording, raw, metas[recording])
         return [results[recording] for recording in recordings]
+
+    def _write_chamber(
+        self, recording: PredictInput, raw: RawPrediction | UserError, meta: dict[str, Any]
+    ) -> RecordingResult | Failed:
+        """Write the results of a chamber, or tell why it has none."""
+        try:
+            if isinstance(raw, UserError):
+                raise raw
+            return write_results(self.setup, recording, raw, meta)
+        except Exception as error:  # noqa: BLE001 - no chamber may stop the others
+            return failure_of(error)
 
     def _write_rack_overlay(
         self,

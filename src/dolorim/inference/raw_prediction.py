@@ -84,29 +84,33 @@ def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPredic
     usable = _up_to_damage(parts)
     if usable is None or not any(len(raw.time_s) for raw in usable):
         return None
+    return _as_one(usable)
+
+
+def _as_one(parts: Sequence[RawPrediction]) -> RawPrediction:
+    """Consecutive parts put together; at least one of them has frames."""
     seconds = Stopwatch()
-    for raw in usable:
+    for raw in parts:
         seconds.add_all(raw.seconds)
-    filled = [raw for raw in usable if len(raw.time_s)]
-    centers_px = [raw.centers_px for raw in filled if raw.centers_px is not None]
+    filled = [raw for raw in parts if len(raw.time_s)]
     return RawPrediction(
         np.concatenate([raw.probabilities for raw in filled]),
         np.concatenate([raw.time_s for raw in filled]),
-        damage=usable[-1].damage,
-        inputs=usable[0].inputs,
+        damage=parts[-1].damage,
+        inputs=parts[0].inputs,
         seconds=seconds,
-        keypoints=_joined_keypoints(filled),
-        pose_rows=usable[0].pose_rows,
-        seen_length_px=usable[0].seen_length_px,
-        centers_px=np.concatenate(centers_px) if centers_px else None,
+        keypoints=_concatenated([raw.keypoints for raw in filled]),
+        pose_rows=parts[0].pose_rows,
+        seen_length_px=parts[0].seen_length_px,
+        centers_px=_concatenated([raw.centers_px for raw in filled]),
         side_px=filled[0].side_px,
         several=filled[0].several,
     )
 
 
-def _joined_keypoints(parts: Sequence[RawPrediction]) -> np.ndarray | None:
-    keypoints = [raw.keypoints for raw in parts if raw.keypoints is not None]
-    return np.concatenate(keypoints) if keypoints else None
+def _concatenated(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    known = [array for array in arrays if array is not None]
+    return np.concatenate(known) if known else None
 
 
 def _up_to_damage(

@@ -38,14 +38,7 @@ def labels_of_chambers(
     """
     # Names are compared regardless of case and spaces, and used as the file writes them.
     in_file = {animal_key(stream): stream for stream in streams_in(path, config)}
-    stream_of: dict[R, str | None] = {}
-    for recording in recordings:
-        its_names = [animal_key(name) for name in streams.get(recording, ())]
-        meant = [in_file[name] for name in its_names if name in in_file]
-        if meant:
-            stream_of[recording] = meant[0]
-    if not stream_of and len(recordings) == 1:
-        stream_of[recordings[0]] = None  # the file's name tells the chamber
+    stream_of = _streams_meant(recordings, in_file, streams)
     if not stream_of:
         raise _names_no_chamber(path, recordings, list(in_file.values()))
     findings += _without_chamber(path, in_file, recordings, streams)
@@ -63,6 +56,21 @@ def labels_of_chambers(
         files = read_annotations(path, ethogram, settings, conflicts, wanted)
         labels += [(recording, file) for file in files.values()]
     return labels
+
+
+def _streams_meant(
+    recordings: Sequence[R], in_file: Mapping[str, str], streams: Mapping[R, Sequence[str]]
+) -> dict[R, str | None]:
+    """The stream of each recording that the file is about; None where its name tells which."""
+    stream_of: dict[R, str | None] = {}
+    for recording in recordings:
+        its_names = [animal_key(name) for name in streams.get(recording, ())]
+        meant = [in_file[name] for name in its_names if name in in_file]
+        if meant:
+            stream_of[recording] = meant[0]
+    if not stream_of and len(recordings) == 1:
+        stream_of[recordings[0]] = None  # the file's name tells the chamber
+    return stream_of
 
 
 def _names_no_chamber(path: Path, recordings: Sequence[R], in_file: Sequence[str]) -> UserError:

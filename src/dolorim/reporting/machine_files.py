@@ -144,7 +144,8 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 def write_data_package(out: Path, tables: Mapping[str, pd.DataFrame]) -> None:
     """`datapackage.json`: which tables there are, and what their columns hold.
 
-    The format is that of Frictionless Data (https://specs.frictionlessdata.io/tabular-data-package).
+    The format is that of Frictionless Data:
+    https://specs.frictionlessdata.io/tabular-data-package
     """
     resources = []
     for name, table in tables.items():

@@ -171,27 +171,18 @@ def build(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVi
 def build_together(video: Path, croppings: Sequence[Cropping]) -> list[CachedVideo]:
     """The entries of several chambers of a video, as `build` makes them, from one decoding."""
     by_folder = {_entry(video, c.config, c.pose): c for c in croppings}
-    parts = {folder: folder.with_name(f"{folder.name}.{os.getpid()}.part") for folder in by_folder}
     try:
         with contextlib.ExitStack() as locks:
             # In one order everywhere, so that no two processes wait for each other.
             folders = sorted(by_folder)
             waited = [locks.enter_context(alone_with(folder)) for folder in folders]
             if not any(waited) or None in _loaded(video, croppings):
-                for folder in folders:
-                    _make_part(folder, parts[folder])
-                _write(video, by_folder, parts)
-                for folder, part in parts.items():
-                    shutil.rmtree(folder, ignore_errors=True)
-                    part.rename(folder)
+                _replace_entries(video, by_folder)
     except OSError as error:
         raise UserError(
             f"{next(iter(by_folder))}: the frame cache cannot be written ({error.strerror}); "
             "choose another folder with --cache DIR"
         ) from None
-    finally:
-        for part in parts.values():
-            shutil.rmtree(part, ignore_errors=True)
     entries = [entry for entry in _loaded(video, croppings) if entry is not None]
     if len(entries) < len(croppings):
         raise UserError(f"{video}: changed while it was being read; run again")
@@ -200,6 +191,21 @@ def build_together(video: Path, croppings: Sequence[Cropping]) -> list[CachedVid
 
 def _loaded(video: Path, croppings: Iterable[Cropping]) -> list[CachedVideo | None]:
     return [load(video, cropping.config, cropping.pose) for cropping in croppings]
+
+
+def _replace_entries(video: Path, croppings: Mapping[Path, Cropping]) -> None:
+    """Build each entry in a part, and put the parts in the places of the old entries."""
+    parts = {folder: folder.with_name(f"{folder.name}.{os.getpid()}.part") for folder in croppings}
+    try:
+        for folder, part in parts.items():
+            _make_part(folder, part)
+        _write(video, croppings, parts)
+        for folder, part in parts.items():
+            shutil.rmtree(folder, ignore_errors=True)
+            part.rename(folder)
+    finally:
+        for part in parts.values():
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _make_part(folder: Path, part: Path) -> None:

@@ -15,6 +15,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.chambers import (
     COLUMNS,
+    ChamberTable,
     chambers_in_subjects,
     chambers_named_in,
     merged,
@@ -59,13 +60,12 @@ def chambers_of(videos: Sequence[Path], config: DataConfig) -> Chambers:
     if config.chambers is None and in_rows is None:
         return Chambers()
     laid, refused, where = _laid_out(videos, config)
-    listed = {} if in_rows is None else in_rows.chambers_of(videos)
+    if in_rows is not None:
+        laid = _with_those_in_rows(videos, laid, in_rows, where)
     by_video: dict[Path, tuple[Chamber, ...]] = {}
     findings: list[Finding] = []
     for video in videos:
         chambers = laid.get(video, ())
-        if in_rows is not None and video in listed:
-            chambers = merged(listed[video], chambers, in_rows.path, where)
         if subjects is not None and chambers:
             chambers = _with_a_row(subjects, video, chambers, findings)
         if chambers:
@@ -124,6 +124,19 @@ def _laid_out(
             info = probe(video)
             chambers[video] = lay_grid((info.width_px, info.height_px), *grid)
     return chambers, refused, Path(f"--chambers {given}")
+
+
+def _with_those_in_rows(
+    videos: Sequence[Path],
+    laid: Mapping[Path, tuple[Chamber, ...]],
+    in_rows: ChamberTable,
+    where: Path,
+) -> dict[Path, tuple[Chamber, ...]]:
+    """The chambers laid out by `where`, and those that the rows of a table of recordings give."""
+    together = dict(laid)
+    for video, chambers in in_rows.chambers_of(videos).items():
+        together[video] = merged(chambers, laid.get(video, ()), in_rows.path, where)
+    return together
 
 
 def _with_a_row(
