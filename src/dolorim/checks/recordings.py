@@ -164,18 +164,7 @@ def _examine_video(video: Path, looks: Sequence[_Look]) -> None:
     # The lag is estimated while the video is decoded, which is done only once.
     estimators = [look.estimator for look in inside]
     surveys = [SceneSampler(info.expected_frames) for _ in inside]
-    times = array("d")
-    for frame in stream:
-        times.append(frame.time_s)
-        for look, estimator, survey in zip(inside, estimators, surveys, strict=True):
-            is_wanted = estimator is not None and estimator.wants(frame.index)
-            if not is_wanted and not survey.wants(frame.index):
-                continue
-            part = replace(frame, luma=part_of(frame.luma, look.config.chamber))
-            if estimator is not None and is_wanted:
-                estimator.look(part)
-            survey.look(part)
-    time_s = np.array(times)
+    time_s = _decode(stream, inside, surveys)
     rate, constant = rate_of_frames(time_s, info)
     scenes = [survey.scene() for survey in surveys]
     for look, estimator, scene in zip(inside, estimators, scenes, strict=True):
@@ -204,6 +193,25 @@ def _examine_video(video: Path, looks: Sequence[_Look]) -> None:
         )
     for look, is_empty in zip(inside, find_empty(scenes, None), strict=True):
         look.examined = replace(look.examined, is_empty=is_empty)
+
+
+def _decode(
+    stream: FrameStream, looks: Sequence[_Look], surveys: Sequence[SceneSampler]
+) -> np.ndarray:
+    """The times of all frames; those that estimators of lags and surveys want are shown to them."""
+    times = array("d")
+    for frame in stream:
+        times.append(frame.time_s)
+        for look, survey in zip(looks, surveys, strict=True):
+            estimator = look.estimator
+            is_wanted = estimator is not None and estimator.wants(frame.index)
+            if not is_wanted and not survey.wants(frame.index):
+                continue
+            part = replace(frame, luma=part_of(frame.luma, look.config.chamber))
+            if estimator is not None and is_wanted:
+                estimator.look(part)
+            survey.look(part)
+    return np.array(times)
 
 
 def _inside_picture(video: Path, info: VideoInfo, looks: Sequence[_Look]) -> list[_Look]:

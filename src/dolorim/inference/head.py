@@ -88,13 +88,8 @@ def quick_from(
     Raises `UserError` for tensors that do not fit the settings, or each other.
     """
     own = {k.removeprefix(PREFIX): v for k, v in tensors.items() if k.startswith(PREFIX)}
-    windows = own.get("windows")
-    if windows is None or windows.dim() != 1 or windows.dtype != torch.int64:
-        raise UserError(f"{where}: lacks the quick heads that head.json names; train again")
+    lengths = _windows_in(own, where)
     shares = head.quick_shares
-    lengths = windows.tolist()
-    if not all(1 <= length <= 1 << 20 for length in lengths):
-        raise UserError(f"{where}: windows of {lengths} frames; copy the run folder again")
     columns = build_quick(config, skeleton).width * (1 + len(lengths))
     heads: dict[str, QuickHead] = {}
     for name in shares:
@@ -108,6 +103,17 @@ def quick_from(
         raise UserError(f"{where}: its quick heads do not fit config.toml; copy the run again")
     model.load_state_dict(own)
     return model
+
+
+def _windows_in(tensors: Mapping[str, torch.Tensor], where: Path) -> list[int]:
+    """The lengths of the windows in frames. Raises `UserError` where they are none."""
+    windows = tensors.get("windows")
+    if windows is None or windows.dim() != 1 or windows.dtype != torch.int64:
+        raise UserError(f"{where}: lacks the quick heads that head.json names; train again")
+    lengths: list[int] = windows.tolist()
+    if not all(1 <= length <= 1 << 20 for length in lengths):
+        raise UserError(f"{where}: windows of {lengths} frames; copy the run folder again")
+    return lengths
 
 
 def _arrays(

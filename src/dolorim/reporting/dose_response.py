@@ -34,27 +34,14 @@ Key = tuple[str, str, str]  # window, behavior, read-out
 
 def doses_of(observations: Observations) -> tuple[Doses | None, list[Finding]]:
     """The column `dose` of the table of groups; None, and why, where it holds no doses to fit."""
-    texts: dict[str, set[str]] = {}
-    for recording in observations.recordings:
-        text = recording.columns.get(COLUMN, "").strip()
-        texts.setdefault(recording.animal, set()).add(text)
-    if not any(text for of_animal in texts.values() for text in of_animal):
-        return None, []
-    doses, units, reason = {}, set(), ""
+    texts = _cells_by_animal(observations)
     # Untreated animals without a dose are no part of the curve.
     without = [animal for animal, of_animal in texts.items() if of_animal == {""}]
-    for animal, of_animal in texts.items():
-        if animal in without:
-            continue
-        match = _DOSE.fullmatch(next(iter(of_animal)).replace(",", "."))
-        if len(of_animal) > 1:
-            reason = f"animal {animal} has several doses ({', '.join(sorted(of_animal))})"
-        elif match is None:
-            reason = f"animal {animal}: expected a number, found {next(iter(of_animal))!r}"
-        else:
-            doses[animal] = float(match[1])
-            if doses[animal] > 0:
-                units.add((match[2] or "").strip())
+    if len(without) == len(texts):
+        return None, []
+    for animal in without:
+        del texts[animal]
+    doses, units, reason = _read_doses(texts)
     reason = reason or _why_no_curve(observations, doses, units)
     if reason:
         remedy = "no dose-response; give each animal a number (0 for vehicle) in one unit"
@@ -64,6 +51,33 @@ def doses_of(observations: Observations) -> tuple[Doses | None, list[Finding]]:
         what = f"has no number for {', '.join(without)}"
         findings.append(Finding("note", f"column {COLUMN}", what, "not in the dose-response"))
     return Doses(doses, units.pop()), findings
+
+
+def _cells_by_animal(observations: Observations) -> dict[str, set[str]]:
+    """What the column `dose` says about each animal."""
+    texts: dict[str, set[str]] = {}
+    for recording in observations.recordings:
+        text = recording.columns.get(COLUMN, "").strip()
+        texts.setdefault(recording.animal, set()).add(text)
+    return texts
+
+
+def _read_doses(texts: Mapping[str, set[str]]) -> tuple[dict[str, float], set[str], str]:
+    """The dose of each animal, the units above 0, and what is wrong with a cell, if anything."""
+    doses: dict[str, float] = {}
+    units: set[str] = set()
+    reason = ""
+    for animal, of_animal in texts.items():
+        match = _DOSE.fullmatch(next(iter(of_animal)).replace(",", "."))
+        if len(of_animal) > 1:
+            reason = f"animal {animal} has several doses ({', '.join(sorted(of_animal))})"
+        elif match is None:
+            reason = f"animal {animal}: expected a number, found {next(iter(of_animal))!r}"
+        else:
+            doses[animal] = float(match[1])
+            if doses[animal] > 0:
+                units.add((match[2] or "").strip())
+    return doses, units, reason
 
 
 def _why_no_curve(observations: Observations, doses: Mapping[str, float], units: set[str]) -> str:

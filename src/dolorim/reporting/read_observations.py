@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -232,11 +232,16 @@ def read_stimuli(path: Path, observations: Observations) -> dict[tuple[str, str]
         trials = [""]
         if trial is not None:
             trials.insert(0, row[trial])
-        for place in itertools.product(videos, trials):
-            if place in known:
-                onsets_s[place].append(seconds)
-                break
+        place = _first_known(itertools.product(videos, trials), known)
+        if place is not None:
+            onsets_s[place].append(seconds)
     return {place: sorted(times_s) for place, times_s in onsets_s.items()}
+
+
+def _first_known(
+    places: Iterable[tuple[str, str]], known: Collection[tuple[str, str]]
+) -> tuple[str, str] | None:
+    return next((place for place in places if place in known), None)
 
 
 def _stimulus_s(path: Path, table: Table, line: int, text: str, column: int) -> float:

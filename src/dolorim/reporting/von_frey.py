@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ THRESHOLD_METHODS = (
     "1994), with k as the maximum of the likelihood."
 )
 _WIDEST = 10.0  # steps around a series within which its threshold is looked for
+
+# Forces in grams with their answers, by the key of the animal and the session.
+Series = dict[tuple[str, str], list[tuple[float, bool]]]
 
 
 def tabular_k(responded: Sequence[bool]) -> float:
@@ -72,21 +75,8 @@ def read_thresholds(path: Path, observations: Observations) -> tuple[pd.DataFram
     is no force or no answer, and where no animal of the study is in the table.
     """
     table = read_table(path)
-    animal, force = table.column("animal"), table.column("filament_g", "force_g")
-    answer, session = table.column("response"), table.column("session")
-    if animal is None or force is None or answer is None:
-        header = ", ".join(table.header)
-        raise UserError(f"{path}: expected animal,filament_g,response[,session], found {header}")
     groups = {animal_key(r.animal): (r.animal, r.group) for r in observations.recordings}
-    series: dict[tuple[str, str], list[tuple[float, bool]]] = defaultdict(list)
-    unknown: dict[str, None] = {}
-    for line, row in zip(table.lines, table.rows, strict=True):
-        key = animal_key(row[animal])
-        stimulus = _stimulus(table, line, row[force], row[answer])
-        if key in groups:
-            series[key, "" if session is None else row[session]].append(stimulus)
-        else:
-            unknown[row[animal]] = None
+    series, unknown = _read_series(table, groups)
     if not series:
         raise UserError(f"{path}: names no animal of the study; it has {', '.join(unknown)}")
     forces = {force_g for stimuli in series.values() for force_g, _ in stimuli}
@@ -101,6 +91,27 @@ def read_thresholds(path: Path, observations: Observations) -> tuple[pd.DataFram
         what = f"names animals that the study lacks ({', '.join(unknown)})"
         findings.append(Finding("warning", path.name, what, "left out"))
     return pd.DataFrame(rows), findings
+
+
+def _read_series(table: Table, known: Collection[str]) -> tuple[Series, list[str]]:
+    """The stimuli of each known animal and session, and the names of the other animals."""
+    animal, force = table.column("animal"), table.column("filament_g", "force_g")
+    answer, session = table.column("response"), table.column("session")
+    if animal is None or force is None or answer is None:
+        header = ", ".join(table.header)
+        raise UserError(
+            f"{table.path}: expected animal,filament_g,response[,session], found {header}"
+        )
+    series: Series = defaultdict(list)
+    unknown: dict[str, None] = {}
+    for line, row in zip(table.lines, table.rows, strict=True):
+        key = animal_key(row[animal])
+        stimulus = _stimulus(table, line, row[force], row[answer])
+        if key in known:
+            series[key, "" if session is None else row[session]].append(stimulus)
+        else:
+            unknown[row[animal]] = None
+    return series, list(unknown)
 
 
 def _stimulus(table: Table, line: int, force: str, answer: str) -> tuple[float, bool]:

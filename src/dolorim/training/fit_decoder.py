@@ -91,6 +91,7 @@ class _Candidate:
 
 
 Scores = dict[_Candidate, HeadScore]
+_PLAIN = _Candidate(_POWERS[0], 0.0)  # argmax of the probabilities as they are
 
 
 def fit_decoder(
@@ -194,6 +195,22 @@ def _windows_of(recording: _Recording) -> Iterator[_Window]:
 
 def _best_candidate(data: _Validation) -> _Candidate | None:
     """The candidate with the best scores on held-out folds; None where none beats plain argmax."""
+    scores = _score_candidates(data)
+    plain = scores[_PLAIN]
+    good = [candidate for candidate in scores if _beats(scores[candidate], plain)]
+    unbiased = [candidate for candidate in good if not candidate.shrink]
+    best = max(good, key=lambda c: scores[c].sum, default=None)
+    if best is None or not best.shrink:
+        return best
+    # Biases are fitted to the animals at hand: they must show that they help others, too.
+    simpler = max(unbiased, key=lambda c: scores[c].sum, default=None)
+    without = plain if simpler is None else scores[simpler]
+    gain = scores[best].sum - without.sum
+    return best if gain > standard_error(scores[best], without) else simpler
+
+
+def _score_candidates(data: _Validation) -> Scores:
+    """The scores of plain argmax and of all other candidates on held-out folds."""
     powers = _POWERS if data.base.prior else _POWERS[:1]
     fitted = {key: data.fitted(*key) for key in itertools.product(data.folds, powers)}
 
@@ -208,19 +225,9 @@ def _best_candidate(data: _Validation) -> _Candidate | None:
     by_frames = max(argmax, key=lambda c: scores[c].macro_f1 - _PULL * (c.shrink > 0))
     without_biases = [candidate for candidate in argmax if not candidate.shrink]
     by_both = max(without_biases, key=lambda c: scores[c].sum)
-    for start in dict.fromkeys((argmax[0], by_both, by_frames)):
+    for start in dict.fromkeys((_PLAIN, by_both, by_frames)):
         scores |= {candidate: held_out(candidate) for candidate in _variants(start)}
-    plain = scores[argmax[0]]
-    good = [candidate for candidate in scores if _beats(scores[candidate], plain)]
-    unbiased = [candidate for candidate in good if not candidate.shrink]
-    best = max(good, key=lambda c: scores[c].sum, default=None)
-    if best is None or not best.shrink:
-        return best
-    # Biases are fitted to the animals at hand: they must show that they help others, too.
-    simpler = max(unbiased, key=lambda c: scores[c].sum, default=None)
-    without = plain if simpler is None else scores[simpler]
-    gain = scores[best].sum - without.sum
-    return best if gain > standard_error(scores[best], without) else simpler
+    return scores
 
 
 def _beats(score: HeadScore, plain: HeadScore) -> bool:
