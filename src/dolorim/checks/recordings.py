@@ -127,8 +127,7 @@ class _Look:
         except UserError as error:
             self.findings.append(Finding.from_error(error, "pose-unreadable", self.pose))
 
-    @property
-    def estimator(self) -> LagEstimator | None:
+    def new_estimator(self) -> LagEstimator | None:
         if self.track is None:
             return None
         return LagEstimator(self.track.points, self.track.length_px)
@@ -162,9 +161,9 @@ def _examine_video(video: Path, looks: Sequence[_Look]) -> None:
     stream = FrameStream(video)
     inside = _inside_picture(video, info, looks)
     # The lag is estimated while the video is decoded, which is done only once.
-    estimators = [look.estimator for look in inside]
+    estimators = [look.new_estimator() for look in inside]
     surveys = [SceneSampler(info.expected_frames) for _ in inside]
-    time_s = _decode(stream, inside, surveys)
+    time_s = _decode(stream, inside, estimators, surveys)
     rate, constant = rate_of_frames(time_s, info)
     scenes = [survey.scene() for survey in surveys]
     for look, estimator, scene in zip(inside, estimators, scenes, strict=True):
@@ -196,14 +195,16 @@ def _examine_video(video: Path, looks: Sequence[_Look]) -> None:
 
 
 def _decode(
-    stream: FrameStream, looks: Sequence[_Look], surveys: Sequence[SceneSampler]
+    stream: FrameStream,
+    looks: Sequence[_Look],
+    estimators: Sequence[LagEstimator | None],
+    surveys: Sequence[SceneSampler],
 ) -> np.ndarray:
-    """The times of all frames; those that estimators of lags and surveys want are shown to them."""
+    """The times of all frames; estimators and surveys are shown the frames that they want."""
     times = array("d")
     for frame in stream:
         times.append(frame.time_s)
-        for look, survey in zip(looks, surveys, strict=True):
-            estimator = look.estimator
+        for look, estimator, survey in zip(looks, estimators, surveys, strict=True):
             is_wanted = estimator is not None and estimator.wants(frame.index)
             if not is_wanted and not survey.wants(frame.index):
                 continue
