@@ -58,8 +58,7 @@ def run(arguments: list[str]) -> int:
         raise UserError("no videos given; usage: dolorim predict RUN VIDEO...")
     wait_politely()
     from dolorim import api
-    from dolorim.reporting.tables import profile_table
-    from dolorim.terminal import say, show
+    from dolorim.terminal import say
 
     set_verbosity(given.quiet)
     run = api.load_run(given.run)
@@ -70,15 +69,22 @@ def run(arguments: list[str]) -> int:
     batch = api.predict(run, given.videos, out=out, **places, **settings)
     say(f"{_summary(batch)}; results in {out}")
     if given.profile:
-        # Seconds of several workers add up to more than the time that has passed.
-        in_parallel = given.options.engine == "ray" or (given.options.jobs or 1) > 1
-        show(profile_table(batch.seconds, batch.frames, in_parallel))
+        _show_profile(batch, given.options)
     failed = report_failures(batch.failed)
     damaged = report_failures(batch.damaged, "damaged")
     if not (batch.done or batch.skipped or batch.bugs):
         # Nothing was labelled, and no bug of ours is to blame: the user has to change something.
         return 2
     return max(failed, damaged)
+
+
+def _show_profile(batch: BatchResult, options: PredictOptions) -> None:
+    from dolorim.reporting.tables import profile_table
+    from dolorim.terminal import show
+
+    # Seconds of several workers add up to more than the time that has passed.
+    in_parallel = options.engine == "ray" or (options.jobs or 1) > 1
+    show(profile_table(batch.seconds, batch.frames, in_parallel))
 
 
 def _summary(batch: BatchResult) -> str:

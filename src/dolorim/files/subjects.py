@@ -306,6 +306,14 @@ def _columns(header: Sequence[str]) -> dict[str, int]:
     A column `subject` next to another one of animals is the animal's name in its label file.
     """
     keys = [column_key(h) for h in header]
+    columns = _named_columns(keys)
+    stream = _first_index(keys, _STREAM)
+    if stream is not None and "animal" in columns and stream != columns["animal"]:
+        columns["stream"] = stream
+    return columns
+
+
+def _named_columns(keys: Sequence[str]) -> dict[str, int]:
     columns: dict[str, int] = {}
     for what, names in _NAMES.items():
         index = _first_index(keys, names)
@@ -315,9 +323,6 @@ def _columns(header: Sequence[str]) -> dict[str, int]:
     for what, name in _FALLBACK.items():
         if what not in columns and columns and name in keys:
             columns[what] = keys.index(name)
-    stream = _first_index(keys, _STREAM)
-    if stream is not None and "animal" in columns and stream != columns["animal"]:
-        columns["stream"] = stream
     return columns
 
 

@@ -147,15 +147,21 @@ def _fits(arrays: Arrays, columns: int, n_classes: int) -> bool:
 
 
 def _trees_fit(arrays: TreeArrays, columns: int, n_classes: int) -> bool:
+    if not _shapes_fit(arrays, n_classes) or not 0 <= int(arrays.depth) <= _DEEPEST:
+        return False
+    n_nodes = len(arrays.value)
+    goes_to = (arrays.left, arrays.right, arrays.roots)
+    return _within(arrays.feature, columns) and all(_within(a, n_nodes) for a in goes_to)
+
+
+def _shapes_fit(arrays: TreeArrays, n_classes: int) -> bool:
     nodes = arrays.value.shape
     by_node = (arrays.feature, arrays.threshold, arrays.missing_left, arrays.left, arrays.right)
-    shapes = len(nodes) == 1 and all(array.shape == nodes for array in by_node)
-    shapes = shapes and arrays.roots.ndim == 2 and arrays.roots.shape[1] == n_classes
-    shapes = shapes and arrays.baseline.shape == (n_classes,)
-    if not shapes or arrays.depth.shape != () or not 0 <= int(arrays.depth) <= _DEEPEST:
+    if len(nodes) != 1 or any(array.shape != nodes for array in by_node):
         return False
-    goes_to = (arrays.left, arrays.right, arrays.roots)
-    return _within(arrays.feature, columns) and all(_within(a, nodes[0]) for a in goes_to)
+    if arrays.roots.ndim != 2 or arrays.roots.shape[1] != n_classes:
+        return False
+    return arrays.baseline.shape == (n_classes,) and arrays.depth.shape == ()
 
 
 def _within(indices: np.ndarray, size: int) -> bool:

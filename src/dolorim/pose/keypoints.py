@@ -139,14 +139,7 @@ def _match_given(
 
 def _match_one(names: Sequence[str], free: Sequence[int], ours: str, where: str) -> Match | None:
     """The match among the `free` names in the surest way there is. Raises `UserError` for two."""
-    squashed = squash(ours)
-    # The surest way first.
-    ways = {
-        "exact": [i for i in free if names[i] == ours],
-        "spelling": [i for i in free if squash(names[i]) == squashed],
-        "synonym": [i for i in free if SPELLINGS.get(squash(names[i])) == ours],
-    }
-    for how, indices in ways.items():
+    for how, indices in _ways_to_match(names, free, ours).items():
         if len(indices) > 1:
             both = " and ".join(names[i] for i in indices)
             raise UserError(
@@ -157,6 +150,16 @@ def _match_one(names: Sequence[str], free: Sequence[int], ours: str, where: str)
         if indices:
             return Match(ours, names[indices[0]], indices[0], how)
     return None
+
+
+def _ways_to_match(names: Sequence[str], free: Sequence[int], ours: str) -> dict[str, list[int]]:
+    """Indices of the names that mean ours, the surest way first."""
+    squashed = squash(ours)
+    return {
+        "exact": [i for i in free if names[i] == ours],
+        "spelling": [i for i in free if squash(names[i]) == squashed],
+        "synonym": [i for i in free if SPELLINGS.get(squash(names[i])) == ours],
+    }
 
 
 def _find(name: str, names: Sequence[str]) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,11 +48,8 @@ def planned(config: Config, recordings: Sequence[LabelledRecording]) -> Config:
     plan = {section: dict(values) for section, values in _SLOW_POSES.items()}
     plan["model"]["tcn_step"] = step
     plan["train"]["train_T"] = window // step * step
-    usual = PRESETS[config.approach]
-    for section, values in plan.items():
-        now, before = getattr(config, section), getattr(usual, section)
-        if any(getattr(now, name) != getattr(before, name) for name in values):
-            return config
+    if not _is_usual(config, plan):
+        return config
     for section, values in plan.items():
         changed = dataclasses.replace(getattr(config, section), **values)
         config = dataclasses.replace(config, **{section: changed})
@@ -62,6 +59,16 @@ def planned(config: Config, recordings: Sequence[LabelledRecording]) -> Config:
         "it; settings of your own replace them all)"
     )
     return config
+
+
+def _is_usual(config: Config, plan: Mapping[str, Mapping[str, object]]) -> bool:
+    """Whether all settings of a plan are those of the approach."""
+    usual = PRESETS[config.approach]
+    for section, values in plan.items():
+        now, before = getattr(config, section), getattr(usual, section)
+        if any(getattr(now, name) != getattr(before, name) for name in values):
+            return False
+    return True
 
 
 def _durations_s(recordings: Sequence[LabelledRecording]) -> np.ndarray:
