@@ -263,6 +263,21 @@ FIGURES: list[tuple[str, str, str, list[str]]] = [
     ),
     ("benchmarks/README.md", "({:,.0f} files)", "fuzz.md", [r"\*\*all\*\* \| (\d+)"]),
     # Other pages
+    *(
+        (
+            "docs/recipes.md",
+            where + ": macro-F1 {:.3f} ± {:.3f}, clips right by majority vote {:.3f} ± {:.3f}",
+            "bottomview.json",
+            [prefix + place.format(key) for key in ("macro_f1", "votes") for prefix in ("", "sd:")],
+        )
+        for where, place in (("Across coats", COAT), ("Across sessions", SESSION))
+    ),
+    (
+        "docs/recipes.md",
+        "accuracy {:.3f}, macro-F1 {:.3f}, segment F1@50 {:.0f}",
+        "social_rat.json",
+        [f"network > * > {key}" for key in ("accuracy", "macro_f1", "f1_50")],
+    ),
     (
         "docs/evaluation.md",
         "{:.2f} times its true time without the correction, and {:.2f} times with it",
