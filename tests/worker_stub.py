@@ -65,14 +65,14 @@ def mortal_builder(
 
 def mortal_examiner(
     folder: Path, config: DataConfig, number: int
-) -> Callable[[tuple[int, Source]], Examined]:
-    """What looks at recordings in `check`, killed as their names say; 'buggy' raises what nobody
-    expects."""
+) -> Callable[[tuple[Source, ...]], list[Examined]]:
+    """What looks at the recordings in one file in `check`, killed as their names say; 'buggy'
+    raises what nobody expects."""
 
-    def examine(task: tuple[int, Source]) -> Examined:
-        kill_once(folder, task[1].name)
-        if task[1].name == "buggy":
+    def examine(sources: tuple[Source, ...]) -> list[Examined]:
+        kill_once(folder, sources[0].name)
+        if sources[0].name == "buggy":
             raise ZeroDivisionError("in the examiner")
-        return check._examine(config, task)
+        return check._examine(config, sources)
 
     return examine
