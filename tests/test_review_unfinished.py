@@ -176,7 +176,12 @@ def test_a_step_that_arrives_twice_is_done_once(place: Path, visit: Visitor) -> 
 
         page.route("**/edit", swallow)
         page.route("**/steps", lambda route: route.abort())
-        press(page, "ArrowDown", "3")
+        press(page, "ArrowDown")
+        for _ in range(100):
+            if page_state(page)["selection"]:
+                break
+            page.wait_for_timeout(50)
+        press(page, "3")
         page.wait_for_function(
             "() => document.querySelector('#saved').textContent.startsWith('Not saved')"
         )
