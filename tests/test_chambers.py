@@ -144,12 +144,23 @@ def test_two_animals_of_one_video_without_corners_are_told_what_is_missing(lab):
         (("A2", 60, 0, 50, 64), "no area"),
         (("A2", -5, 0, 50, 64), "no area"),
         (("A2", "left", 0, 50, 64), "expected the corners"),
+        (("A2", 48, 0, "inf", 64), "expected the corners"),
         (("a1", 48, 0, 96, 64), "two chambers are called a1"),
         (("A2", 4, 0, 48, 64), "overlap"),
         (("A/2", 48, 0, 96, 64), "a chamber's name of letters and digits"),
         (("", 48, 0, 96, 64), "a chamber's name of letters and digits"),
     ],
-    ids=["zero size", "reversed", "negative", "words", "name twice", "one place", "slash", "none"],
+    ids=[
+        "zero size",
+        "reversed",
+        "negative",
+        "words",
+        "no end",
+        "name twice",
+        "one place",
+        "slash",
+        "none",
+    ],
 )
 def test_chambers_that_cannot_be_are_refused_in_one_line(tmp_path, row, why):
     path = chambers_csv(tmp_path, [("A1", *BOXES["A1"]), row])

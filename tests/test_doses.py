@@ -137,6 +137,7 @@ def test_a_report_answers_about_doses_and_filaments(
     ("doses", "said"),
     [
         (["0", "1", "high"], "expected a number, found 'high'"),
+        (["0", "300", "1,000 mg"], "expected a number, found '1,000 mg'"),  # 1000 or 1.0
         (["0", "1 mg/kg", "3 ug/kg"], "several units"),
         (["0", "1", "1"], "fewer than 3 different doses"),
         (["0", "1", "2", "2"], "dose 2 was given to several groups"),

@@ -17,7 +17,7 @@ from dolorim.core.findings import Finding
 from dolorim.dataset.study import in_study_folder, open_study, with_study_files
 from dolorim.files.poses import find_poses, is_pose_file, pose_of_video, poses_of
 from dolorim.files.subjects import ids_in, read_subjects
-from dolorim.files.tables import read_table
+from dolorim.files.tables import number_in, read_table
 from dolorim.labels.predicted_files import video_of
 from dolorim.labels.prediction_files import (
     read_bouts,
@@ -620,3 +620,24 @@ def test_the_real_tables_of_groups(real_data, tmp_path, table, complaint):
             folder / "labs", folder / f"{table}.csv", folder / "classes.csv", 30
         )
         assert len(study.recordings) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("301.5", 301.5),
+        (" 301,5", 301.5),
+        ("0,125", 0.125),
+        ("-2", -2.0),
+        ("1e3", 1000.0),
+        ("1,200", None),  # 1200 or 1.2
+        ("1,200,000", None),
+        ("inf", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_a_number_in_a_table_of_a_lab_has_one_meaning_or_none(
+    text: str, number: float | None
+) -> None:
+    assert number_in(text) == number

@@ -74,6 +74,7 @@ def test_a_start_in_frames_is_exact_where_the_rate_varies(tmp_path: Path) -> Non
         ("soon,", "start_s is 'soon'"),
         ("nan,", "start_s is 'nan'"),
         (",2.5", "start_frame is '2.5'"),
+        ('"1,200",', "start_s is '1,200'"),  # 1200 or 1.2
         ("1,10", "give one of them"),
     ],
 )

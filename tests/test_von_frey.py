@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -112,3 +113,23 @@ def test_a_series_that_was_not_applied_up_and_down_has_no_threshold(tmp_path: Pa
     thresholds, _ = read_thresholds(tmp_path / "von_frey.csv", observations)
     assert thresholds.note.tolist() == ["not applied up and down", ""]
     assert np.isnan(thresholds.threshold_g[0])
+
+
+def test_grams_may_have_a_decimal_comma(tmp_path: Path) -> None:
+    observations = simulated(tmp_path, np.random.default_rng(0))
+    series = [
+        ("0,4", "X"),
+        ("0,16", "O"),
+        ("0,4", "X"),
+        ("0,16", "X"),
+        ("0,07", "O"),
+        ("0,16", "X"),
+    ]
+    rows = [("m0", grams, answer) for grams, answer in series]
+    comma, point = tmp_path / "comma.csv", tmp_path / "point.csv"
+    write_table(comma, ("animal", "filament_g", "response"), rows)
+    with_point = [(animal, grams.replace(",", "."), answer) for animal, grams, answer in rows]
+    write_table(point, ("animal", "filament_g", "response"), with_point)
+    pd.testing.assert_frame_equal(
+        read_thresholds(comma, observations)[0], read_thresholds(point, observations)[0]
+    )

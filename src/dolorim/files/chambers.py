@@ -14,7 +14,7 @@ from dolorim.core.findings import Finding
 from dolorim.files.naming import by_name, folded, named
 from dolorim.files.recordings import Box, Chamber
 from dolorim.files.subjects import SubjectTable, cell, column_key
-from dolorim.files.tables import read_table
+from dolorim.files.tables import number_in, read_table
 
 CORNERS = ("x0", "y0", "x1", "y1")
 COLUMNS = ("chamber", *CORNERS)
@@ -171,14 +171,13 @@ def check_name(name: str, where: object) -> None:
 def _chamber(row: Mapping[str, str], where: str) -> Chamber:
     """The chamber in a row, by `column_key`. Raises `UserError`."""
     check_name(row["chamber"], where)
-    try:
-        # Programs that draw rectangles give fractions of pixels.
-        x0, y0, x1, y1 = (round(float(row[corner])) for corner in CORNERS)
-    except (ValueError, OverflowError):
-        written = ", ".join(row[corner] or "nothing" for corner in CORNERS)
-        raise UserError(
-            f"expected the corners x0,y0,x1,y1 in pixels, found {written}", where=where
-        ) from None
+    # Programs that draw rectangles give fractions of pixels.
+    corners = [number_in(row[corner]) for corner in CORNERS]
+    pixels = [round(corner) for corner in corners if corner is not None]
+    if len(pixels) < len(CORNERS):
+        written = "; ".join(row[corner] or "nothing" for corner in CORNERS)
+        raise UserError(f"expected the corners x0,y0,x1,y1 in pixels, found {written}", where=where)
+    x0, y0, x1, y1 = pixels
     box: Box = (x0, y0, x1, y1)
     if not (0 <= x0 < x1 and 0 <= y0 < y1):
         raise UserError(

@@ -18,6 +18,7 @@ import numpy as np
 from dolorim.core.errors import UserError
 from dolorim.files.animals import animal_key
 from dolorim.files.subjects import cell
+from dolorim.files.tables import number_in
 
 _OVERLAP_S = 0.1  # by which clocks of two pieces may disagree
 
@@ -119,14 +120,12 @@ def _numbers(
         return {}
     numbers = {}
     for i, text in texts.items():
-        try:
-            numbers[i] = float(text.replace(",", "."))
-        except ValueError:
-            numbers[i] = np.nan
-        if not (np.isfinite(numbers[i]) and numbers[i] >= 0):
+        value = number_in(text)
+        if value is None or value < 0:
             raise UserError(
                 f"{column} of {pieces[i].name} is {text!r}",
                 where=place,
                 remedy="give a number from 0 on for each of its pieces, or for none",
             )
+        numbers[i] = value
     return numbers

@@ -12,6 +12,7 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.files.subjects import cell
+from dolorim.files.tables import number_in
 
 COLUMNS = ("start_s", "start_frame")
 
@@ -70,8 +71,8 @@ def start_of(columns: Mapping[str, str], where: object) -> Start | None:
         raise UserError(f"has {listed}", where=where, remedy="give one of them")
     ((name, text),) = given.items()
     is_frame = name == "start_frame"
-    value = _number_in(text)
-    if value is None or (is_frame and not value.is_integer()):
+    value = number_in(text)
+    if value is None or value < 0 or (is_frame and not value.is_integer()):
         unit = "frame number, counted from 0" if is_frame else "number of seconds"
         raise UserError(
             f"{name} is {text!r}",
@@ -87,12 +88,3 @@ def _cells_given(columns: Mapping[str, str]) -> dict[str, str]:
     """The cells of a start that are not empty, by column."""
     cells = {name: (cell(columns, name) or "").strip() for name in COLUMNS}
     return {name: text for name, text in cells.items() if text}
-
-
-def _number_in(text: str) -> float | None:
-    """The number that a cell holds; None for one that no recording can have."""
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        return None
-    return value if 0 <= value < np.inf else None

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import itertools
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from dolorim.core.errors import UserError
 from dolorim.files.sheet import SHEETS, read_sheet
 
 # What a spreadsheet would compute, or such a text with the mark that `write_table` puts in front.
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")  # or decimals, for all anybody knows
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 # The first line that Excel writes and reads to name the delimiter.
 _SEP = re.compile(r'"?sep=(?P<delimiter>.)"?[;,\t|]*', re.IGNORECASE)
@@ -227,6 +229,20 @@ def _unmarked(cell: str) -> str:
     if cell[:1] == "'" and _FORMULA.match(cell):
         return cell[1:]
     return cell
+
+
+def number_in(text: str) -> float | None:
+    """The number in a cell that a person wrote, with a point or a comma; None for anything else.
+
+    `1,200` may be 1200 or 1.2, so that it is none.
+    """
+    if _THOUSANDS.fullmatch(text.strip()):
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _is_number(text: str) -> bool:

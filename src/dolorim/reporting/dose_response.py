@@ -14,6 +14,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from dolorim.core.findings import Finding
+from dolorim.files.tables import number_in
 from dolorim.reporting.doses import DoseCurve, Doses, dunnett, fit_curve, jonckheere
 from dolorim.reporting.effect_sizes import group_interval, scale_of_readout
 from dolorim.reporting.families import METHODS
@@ -24,7 +25,7 @@ from dolorim.reporting.study_results import StudyResults
 from dolorim.reporting.wording import READOUT_LABELS, interval_text, number, p_text, p_value, shown
 
 COLUMN = "dose"
-_DOSE = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
+_DOSE = re.compile(r"(\d+(?:[.,]\d+)*(?:e[+-]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE)
 _FEWEST_LEVELS = 3  # two doses are two groups, which the other tests compare
 _TREND_COLUMNS = ["window", "behavior", "readout", "doses", "n", "trend", "p", "p_adjusted"]
 _TREND_COLUMNS += ["ed50", "ed50_low", "ed50_high", "bottom", "top", "slope", "note"]
@@ -68,13 +69,14 @@ def _read_doses(texts: Mapping[str, set[str]]) -> tuple[dict[str, float], set[st
     units: set[str] = set()
     reason = ""
     for animal, of_animal in texts.items():
-        match = _DOSE.fullmatch(next(iter(of_animal)).replace(",", "."))
+        match = _DOSE.fullmatch(next(iter(of_animal)))
+        amount = None if match is None else number_in(match[1])
         if len(of_animal) > 1:
             reason = f"animal {animal} has several doses ({', '.join(sorted(of_animal))})"
-        elif match is None:
+        elif match is None or amount is None:
             reason = f"animal {animal}: expected a number, found {next(iter(of_animal))!r}"
         else:
-            doses[animal] = float(match[1])
+            doses[animal] = amount
             if doses[animal] > 0:
                 units.add((match[2] or "").strip())
     return doses, units, reason

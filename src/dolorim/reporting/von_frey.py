@@ -14,7 +14,7 @@ from scipy import optimize, stats
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.animals import animal_key
-from dolorim.files.tables import Table, read_table
+from dolorim.files.tables import Table, number_in, read_table
 from dolorim.reporting.effect_sizes import group_interval, scale_of_readout
 from dolorim.reporting.observations import Observations
 from dolorim.reporting.statistics import compare
@@ -115,11 +115,8 @@ def _read_series(table: Table, known: Collection[str]) -> tuple[Series, list[str
 
 
 def _stimulus(table: Table, line: int, force: str, answer: str) -> tuple[float, bool]:
-    try:
-        force_g = float(force)
-    except ValueError:
-        force_g = 0.0
-    if not 0 < force_g < np.inf:
+    force_g = number_in(force)
+    if force_g is None or force_g <= 0:
         raise UserError(f"{table.path}, line {line}: expected grams above 0, found {force!r}")
     responded = _ANSWERS.get(answer.casefold())
     if responded is None:
