@@ -140,7 +140,7 @@ def test_rare_classes_are_learned_from_densely(monkeypatch: pytest.MonkeyPatch) 
     rows = rows_of([stored], [labels], model, 3)
     assert np.bincount(rows.labels).tolist() == [109, 30]  # 870 by 8
     assert rows.bout.tolist() == sorted(rows.bout)
-    assert set(rows.of_bouts(np.array([2])).labels) == {1}  # after unlabelled frames and one bout
+    assert set(rows.of_bouts(np.array([2])).labels) == {1}  # after unlabeled frames and one bout
     first = rows.columns[rows.labels == 1][0]
     assert first.tolist() == [2000, 2001, 2002, 2003] * 2
     weights = rows.weights(np.array([0.5, 0.5, 0.0]))
@@ -300,7 +300,9 @@ def test_the_curve_tells_whether_more_labels_help(quick_run: Path) -> None:
     bouts = [point["bouts"] for point in curve["points"]]
     assert bouts == sorted(bouts)
     assert curve["part"] == "test"
-    assert "abelling more" in curve["sentence"]
+    assert "abeling more" in curve["sentence"]
+    assert len(curve["animals"]) < 3
+    assert curve["points"][-1]["interval"] is None
     assert "label_curve.json" in {path.name for path in quick_run.iterdir()}
 
 

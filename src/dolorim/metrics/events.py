@@ -32,7 +32,7 @@ def event_sums(
     pairs whose offsets were both seen, summed offset error in seconds. `spurious` `(classes,)`
     counts predicted bouts that share no frame with a true one of their class; `true_bouts` and
     `found_bouts` `(classes,)` count the true bouts, and those of them that share a frame with a
-    predicted one; `minutes` `()` is the time that is labelled.
+    predicted one; `minutes` `()` is the time that is labeled.
     """
     events = np.zeros((len(TOLERANCES_S), n_classes, 6))
     spurious, true_bouts, found_bouts = np.zeros((3, n_classes))

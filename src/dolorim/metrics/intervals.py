@@ -153,7 +153,7 @@ def jackknife_interval(
     values = np.concatenate(without)
     if not np.isfinite([point, *values]).all() or max(np.ptp(w) for w in without) < _EDGE:
         return NO_INTERVAL
-    variances = [(len(w) - 1) / len(w) * np.sum((w - w.mean()) ** 2) for w in without]
+    variances = [jackknife_variance(w) for w in without]
     freedoms = [len(w) - 1 for w in without]
     variance = float(np.sum(variances))
     freedom = variance**2 / float(np.sum(np.square(variances) / freedoms))
@@ -167,6 +167,12 @@ def jackknife_interval(
     moved = scale.there(np.asarray(point)) + np.array([-half, half]) * slope
     low, high = scale.back(moved)
     return float(low), float(high)
+
+
+def jackknife_variance(without: np.ndarray) -> float:
+    """Variance of a figure from what it is with each animal left out, `(animals,)`."""
+    n = len(without)
+    return float((n - 1) / n * np.sum((without - without.mean()) ** 2))
 
 
 def mean_interval(values: np.ndarray, scale: Scale = FREE, level: float = LEVEL) -> Interval:

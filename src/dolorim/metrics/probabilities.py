@@ -51,7 +51,7 @@ def edges_of(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarr
 def probability_sums(
     truth: np.ndarray, probabilities: np.ndarray, edges: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Sums over the labelled frames of one recording.
+    """Sums over the labeled frames of one recording.
 
     `ranks` `(classes, steps, 2)` counts other and own frames by score; `reliability` `(bins, 3)`
     sums frames, confidence and hits; `quality` `(3,)` sums frames, squared errors and log losses;

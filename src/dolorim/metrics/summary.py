@@ -190,7 +190,7 @@ def _segment_figures(name: str, totals: Sums, i: int) -> Figures:
 
 
 def budget_figures(budget: np.ndarray, classes: Sequence[str]) -> Figures:
-    """Agreement of the animals' time budgets, their shares of labelled frames.
+    """Agreement of the animals' time budgets, their shares of labeled frames.
 
     The figures are the mean true and predicted share, the bias, and the concordance of Lin (1989,
     Biometrics 45:255), from moments `(batch, classes, 6)`: sums over animals of 1, x, y, x^2, y^2,
@@ -269,7 +269,7 @@ def _sums_of(
 
 def _budget_moments(counts: np.ndarray) -> np.ndarray:
     """Moments `(classes, 6)` of an animal's time budget, from its confusion matrix; 0 without
-    labelled frames (`budget_figures`).
+    labeled frames (`budget_figures`).
     """
     n_frames = max(counts.sum(), 1)
     x, y = counts.sum(1) / n_frames, counts.sum(0) / n_frames

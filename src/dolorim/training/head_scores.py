@@ -10,17 +10,16 @@ import numpy as np
 from scipy import ndimage
 
 from dolorim.metrics.frames import confusion, frame_figures
+from dolorim.metrics.intervals import FEWEST_ANIMALS, jackknife_variance
 from dolorim.metrics.segments import SegmentCounts, count_segments, labelled_stretches
 
-FEWEST_ANIMALS = 3
-"""With fewer, nothing tells chance from a difference."""
 _SMOOTH_S = 0.5  # probabilities are averaged over so long before the likeliest class is taken
 _POWERS = (1.0, 0.5, 0.0)  # of the prior's correction, as the decoder tries them
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Consecutive frames of an animal: labels `(time,)`, -1 unlabelled, and their rate."""
+    """Consecutive frames of an animal: labels `(time,)`, -1 unlabeled, and their rate."""
 
     animal: str
     labels: np.ndarray
@@ -86,18 +85,10 @@ def standard_error(one: HeadScore, two: HeadScore) -> float:
     Infinite where there are fewer than `FEWEST_ANIMALS`.
     """
     differences = one.macro_f1_without - two.macro_f1_without
-    return jackknife(differences + one.f1_50_without - two.f1_50_without)
-
-
-def jackknife(without: np.ndarray) -> float:
-    """Standard error of a figure, from the figure with each animal left out `(animals,)`.
-
-    Infinite where there are fewer than `FEWEST_ANIMALS`.
-    """
-    n = len(without)
-    if n < FEWEST_ANIMALS:
+    differences = differences + one.f1_50_without - two.f1_50_without
+    if len(differences) < FEWEST_ANIMALS:
         return math.inf
-    return float(np.sqrt((n - 1) / n * np.square(without - without.mean()).sum()))
+    return math.sqrt(jackknife_variance(differences))
 
 
 def _at_half(counts: SegmentCounts) -> np.ndarray:

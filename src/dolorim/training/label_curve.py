@@ -1,4 +1,4 @@
-"""Would labelling more help? The score of a quick head against the number of labelled bouts."""
+"""Would labeling more help? The score of a quick head against the number of labeled bouts."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 
 from dolorim.core.errors import UserError
 from dolorim.dataset.loading import load_dataset
 from dolorim.inference.frame_features import FrameStore
 from dolorim.inference.predictor import predictor_with
 from dolorim.inference.run_folder import RunFolder
+from dolorim.metrics.intervals import FEWEST_ANIMALS, NO_INTERVAL, SHARE, jackknife_interval
 from dolorim.terminal import progress
 from dolorim.training.fit_quick_heads import STRENGTHS, Kind, fit_head
-from dolorim.training.head_scores import HeadScore, Stretch, jackknife, score_head
+from dolorim.training.head_scores import HeadScore, Stretch, score_head
 from dolorim.training.quick import (
     Teacher,
     empty_recognizer,
@@ -30,8 +30,7 @@ from dolorim.training.train_quick import learned_and_base
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 DRAWS = 5
-_LEVEL = 0.95
-_NOTHING = 0.02  # macro-F1 that is not worth labelling for
+_NOTHING = 0.02  # macro-F1 that is not worth labeling for
 
 
 @dataclass(frozen=True)
@@ -128,11 +127,10 @@ def _point(share: float, n_bouts: int, scores: Sequence[HeadScore]) -> dict[str,
     """Mean scores over draws at one share of the bouts, and an interval over animals."""
     macro_f1 = float(np.mean([s.macro_f1 for s in scores]))
     without = np.mean([s.macro_f1_without for s in scores], axis=0)
-    error, n_animals = jackknife(without), len(without)
-    interval = None
-    if np.isfinite(error):
-        reach = float(stats.t.ppf((1 + _LEVEL) / 2, n_animals - 1)) * error
-        interval = [round(max(0.0, macro_f1 - reach), 4), round(min(1.0, macro_f1 + reach), 4)]
+    low, high = NO_INTERVAL
+    if len(without) >= FEWEST_ANIMALS:
+        low, high = jackknife_interval(macro_f1, [without], SHARE)
+    interval = None if np.isnan(low) else [round(low, 4), round(high, 4)]
     return {
         "share": share,
         "bouts": n_bouts,
@@ -150,15 +148,15 @@ def _sentence(
     """Whether twice as many labels have helped more than chance among draws explains."""
     halves, [whole] = scores[0.5], scores[1.0]
     if len(halves) < 2:
-        return "Too few labelled bouts to draw subsets from: nothing can be said."
+        return "Too few labeled bouts to draw subsets from: nothing can be said."
     gains = np.array([whole.macro_f1 - half.macro_f1 for half in halves])
     gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
     counted = f"from half of the {points[-1]['bouts']} bouts to all, macro-F1 of {kind}"
     if gain > 2 * error and gain > _NOTHING / 2:
-        return f"Labelling more would help: {counted} rose by {gain:.3f}."
+        return f"Labeling more would help: {counted} rose by {gain:.3f}."
     if gain + 2 * error < _NOTHING:
-        return f"Labelling more of the same would hardly help: {counted} changed by {gain:+.3f}."
+        return f"Labeling more of the same would hardly help: {counted} changed by {gain:+.3f}."
     return (
-        f"Whether labelling more would help cannot be told: {counted} changed by {gain:+.3f}, "
+        f"Whether labeling more would help cannot be told: {counted} changed by {gain:+.3f}, "
         f"and {2 * error:.3f} of that may be chance."
     )
