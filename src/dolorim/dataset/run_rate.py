@@ -10,6 +10,7 @@ import numpy as np
 
 from dolorim.config import Config
 from dolorim.core.errors import UserError
+from dolorim.core.wording import first_of
 from dolorim.dataset.labelled_recording import LabelledRecording
 from dolorim.terminal import say, warn
 from dolorim.video.time_grid import (
@@ -75,12 +76,9 @@ def at_rate(
 
 def _tell(names: Sequence[str], filmed: FrameRate, rate_hz: float) -> None:
     """Say what happens to the recordings of one rate, or warn of what they cannot show."""
-    listed = ", ".join(names[:_NAMED])
-    if len(names) > _NAMED:
-        listed += f" and {len(names) - _NAMED} more"
     what, remedy = describe_resampling(filmed, rate_hz)
     tell = warn if is_doubtful(filmed, rate_hz) else say
-    tell(f"{listed}: {what}; {remedy}")
+    tell(f"{first_of(names, _NAMED)}: {what}; {remedy}")
 
 
 def with_rate(config: Config, rate_hz: float | None) -> Config:

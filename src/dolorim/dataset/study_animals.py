@@ -61,8 +61,9 @@ def _check_complete(
         what = "has no animal of the table in its name; rename it"
         if table.has_video:
             what = "has no line; add its animal"
-        name = called(lacking[0])
-        raise UserError(f"{path}: {name} {what} (and those of {len(lacking) - 1} more)")
+        if len(lacking) > 1:
+            what += f" (and those of {len(lacking) - 1} more)"
+        raise UserError(f"{path}: {called(lacking[0])} {what}")
 
 
 def _unused_lines(

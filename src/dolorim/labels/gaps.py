@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dolorim.core.findings import Finding
+from dolorim.core.wording import first_of
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Events
 from dolorim.labels.label_files import LabelFile
@@ -55,9 +56,7 @@ def warn_of_gaps(
     open_shares = {name: s for name, s in open_shares.items() if s > _MAX_OPEN_SHARE}
     if label_gaps or not open_shares:
         return []
-    names = ", ".join(sorted(open_shares)[:_MOST_NAMES])
-    if len(open_shares) > _MOST_NAMES:
-        names += f" and {len(open_shares) - _MOST_NAMES} more"
+    names = first_of(sorted(open_shares), _MOST_NAMES)
     low = round(100 * min(open_shares.values()))
     high = round(100 * max(open_shares.values()))
     percent = f"{low} %" if low == high else f"{low} to {high} %"

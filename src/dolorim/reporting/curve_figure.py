@@ -1,4 +1,4 @@
-"""The score against the number of labelled bouts, as a table and a figure."""
+"""The score against the number of labeled bouts, as a table and a figure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw_curve(curve: dict[str, Any], path: Path) -> None:
     for point in points:
         if point["interval"] is not None:
             axes.vlines(point["bouts"], *point["interval"], color="#333333", lw=0.8)
-    axes.set(xlabel="labelled bouts", ylabel="macro-F1", ylim=(0, 1), title=curve["part"])
+    axes.set(xlabel="labeled bouts", ylabel="macro-F1", ylim=(0, 1), title=curve["part"])
     axes.legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, bbox_inches="tight")

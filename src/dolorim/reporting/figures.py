@@ -152,7 +152,7 @@ def _draw_raster(recordings: Sequence[_Compared], names: Sequence[str], title: s
     for axes, recording in zip(all_axes[:, 0], recordings, strict=False):
         # Where nobody has labeled, the prediction cannot be compared with anything.
         predicted = np.where(recording.truth >= 0, recording.predicted, -1)
-        # -1, unlabelled, becomes the first color, which is white.
+        # -1, unlabeled, becomes the first color, which is white.
         image = np.stack([recording.truth, predicted]) + 1
         limits = {"vmin": 0, "vmax": len(names)}
         axes.imshow(image, aspect="auto", cmap=color_map, interpolation="nearest", **limits)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dolorim.core.findings import Finding
+from dolorim.core.wording import first_of
 from dolorim.reporting.assays import Assay, Window
 from dolorim.reporting.observations import Observations, ObservedRecording
 
@@ -138,13 +139,10 @@ def _named_findings(
     if not indices:
         return []
     names = []
-    for i in indices[:_NAMED]:
+    for i in indices:
         recording = observations.recordings[i]
         names.append(f"{recording.video}, trial {recording.trial}".removesuffix(", trial "))
-    what += f" in {', '.join(names)}"
-    if len(indices) > _NAMED:
-        what += f" and {len(indices) - _NAMED} more"
-    return [Finding("warning", where, what, remedy)]
+    return [Finding("warning", where, f"{what} in {first_of(names, _NAMED)}", remedy)]
 
 
 def _cut_short(

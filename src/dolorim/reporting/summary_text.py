@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from dolorim.core.findings import Finding
+from dolorim.core.wording import first_of
 from dolorim.reporting.answer_text import answer_sentences
 from dolorim.reporting.assays import Assay
 from dolorim.reporting.families import PAIR
@@ -178,13 +179,10 @@ def repeated_recordings(
     repeated = [f"{animal} ({n})" for (animal, _), n in counts.items() if n > 1]
     if not repeated:
         return []
-    names = ", ".join(repeated[:_NAMED])
-    if len(repeated) > _NAMED:
-        names += f" and {len(repeated) - _NAMED} more"
     animals = {animal for animal, _ in counts}
     what = (
-        f"{names}: averaged, so that each animal counts once ({len(animals)} animals, "
-        f"{len(observations.recordings)} recordings)"
+        f"{first_of(repeated, _NAMED)}: averaged, so that each animal counts once "
+        f"({len(animals)} animals, {len(observations.recordings)} recordings)"
         f"{_if_recordings_counted(observations, assay, recordings, pain[0])}"
     )
     return [Finding("warning", "several recordings of one animal", what)]

@@ -15,7 +15,7 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
-from dolorim.core.wording import counted
+from dolorim.core.wording import counted, first_of
 from dolorim.files.animals import animal_key
 from dolorim.files.sessions import Session, SessionPiece, find_sessions
 from dolorim.files.start_times import COLUMNS, Start, start_of
@@ -137,17 +137,10 @@ def _with_sessions(
         names = ", ".join(one.recording.video for one in members)
         described.append(f"{session.name} ({names}; {whole.recording.length_s / 60:.4g} min)")
     if described:
-        what = f"{counted(len(described), 'session')} joined in this order: {_first(described)}"
+        joins = f"{counted(len(described), 'session')} joined in this order"
+        what = f"{joins}: {first_of(described, _NAMED)}"
         findings.append(Finding("note", "sessions", what))
     return [one for one in joined.values() if one is not None], findings
-
-
-def _first(names: Sequence[str]) -> str:
-    """The first few of some names, and how many more there are."""
-    listed = ", ".join(names[:_NAMED])
-    if len(names) > _NAMED:
-        listed += f" and {len(names) - _NAMED} more"
-    return listed
 
 
 def _lacking(session: Session, members: Sequence[_Timed], table: SubjectTable) -> list[str]:
@@ -251,5 +244,5 @@ def check_starts(observations: Observations, assay: Assay) -> list[Finding]:
         what = "no column start_s or start_frame says when the drug was given"
         remedy = "windows and latencies count from the first frame of each recording"
         return [Finding("note", "start", what, remedy)]
-    what = f"nothing says when it is in {_first(without)}"
+    what = f"nothing says when it is in {first_of(without, _NAMED)}"
     return [Finding("warning", "start", what, remedy)]
