@@ -165,10 +165,11 @@ class PredictWorker:
         to_label = [recording for recording in recordings if recording not in results]
         if to_label:
             outcomes = self.video_predictor.predict_chambers(to_label)
-            if self.setup.options.overlay:
-                self._write_rack_overlay(to_label, outcomes, metas)
             for recording, raw in zip(to_label, outcomes, strict=True):
                 results[recording] = self._write_chamber(recording, raw, metas[recording])
+            # The labels are on the disk by now, whatever becomes of the picture.
+            if self.setup.options.overlay:
+                self._write_rack_overlay(to_label, outcomes, metas)
         return [results[recording] for recording in recordings]
 
     def _write_chamber(
@@ -259,11 +260,8 @@ def _note_on(setup: PredictSetup, recording: PredictInput, raw: RawPrediction) -
             in_chamber=recording.chamber is not None,
         )
         notes += oddities.values()
-        lengths, data = (
-            setup.run.read_body_lengths(),
-            in_chamber(setup.config.data, recording.chamber),
-        )
-        new_view = lengths.describe_new_view(data, info, raw.seen_length_px)
+        data = in_chamber(setup.config.data, recording.chamber)
+        new_view = setup.run.read_body_lengths().describe_new_view(data, info, raw.seen_length_px)
         notes += filter(None, [new_view])
     if raw.pose_rows is not None and raw.damage is None:
         rows = describe_rows(raw.pose_rows, len(raw.time_s))
