@@ -17,11 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import RESULTS, machine, random_run
+from dolorim.files.chambers import COLUMNS as CHAMBER_COLUMNS
+from dolorim.files.tables import write_table
 from dolorim.inference.inputs import find_inputs
 from dolorim.inference.predict_batch import predict_videos
 from dolorim.simulate.camera import draw_cage, render
 from dolorim.simulate.mouse import Mouse, draw_labels, move
-from dolorim.video.chambers import lay_grid, write_chambers
+from dolorim.video.chambers import lay_grid
 from dolorim.video.reader import FrameStream
 from dolorim.video.writer import VideoWriter
 
@@ -83,7 +85,8 @@ def main() -> None:
 
         def one_by_one() -> None:
             for chamber in chambers:
-                write_chambers(folder / "one.csv", [chamber])
+                row = (chamber.name, *chamber.box)
+                write_table(folder / "one.csv", CHAMBER_COLUMNS, [row])
                 predict(video, str(folder / "one.csv"), "one_by_one")
 
         seconds: dict[str, float] = {}

@@ -6,7 +6,7 @@ deviation over 31 frames of the clip; a logistic regression for each block (stan
 training clips, cut off at 5 deviations, classes weighed equally, at most 100 frames per clip,
 C = 0.03); log probabilities fused 2 to 1. Scores: macro-F1 over all test frames, and clips by
 majority of their frames. The control is the same with random weights whose batch normalization is
-calibrated on all clips, so the control has seen the test clips unlabelled and the encoder has not.
+calibrated on all clips, so the control has seen the test clips unlabeled and the encoder has not.
 
     python -m benchmarks.encoders runs/starter/0 runs/starter/1 ... [--random 5]
 """
@@ -28,8 +28,8 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.bottomview import PROTOCOLS
 from benchmarks.common import RESULTS, machine, real_data
+from benchmarks.encoder_features import encoder_features
 from dolorim.config import DataConfig
-from dolorim.inference.encoder_features import encoder_features
 from dolorim.inference.encoder_folder import Encoder, load_encoder_folder
 from dolorim.inference.streaming import blocks_of
 from dolorim.models.frame_encoder import FrameEncoder, calibrate_statistics

@@ -6,7 +6,7 @@ python -m benchmarks.keypoints --choose --task openfield --recipe turned
 
 `openfield_keypoints`: learn from 80 % of a video, by the points that DeepLabCut has found there,
 and score on the rest, in blocks; and score on 116 frames of *another* video that a human has
-labelled: none of that video seen, and with the first 80 % of them learned from as well.
+labeled: none of that video seen, and with the first 80 % of them learned from as well.
 `bottomview_pose`: the same by blocks, after its pose has been moved by two frames. No label file is
 needed: `dolorim train multitask` then learns keypoints alone. The crop follows the animal that is
 found in the picture, not the pose, so that it cannot tell where the points are. Training shifts,
@@ -53,7 +53,7 @@ BLOCKS, HELD_OUT = 10, (2, 7)  # of each video: two blocks amid the others
 # Frames at either end of a held-out block that are not scored: their neighbors have been learned
 # from
 GAP = 8
-STILL = 30  # frames that a labelled frame is shown for, so that the crop comes to rest on it
+STILL = 30  # frames that a labeled frame is shown for, so that the crop comes to rest on it
 LEARNED_STILLS = 93  # of 116, the first
 _SHARED = (
     "--pose none --temporal none --train_T 8 --batch_size 4 --lr 3e-3 --ema_decay 0.98 "
@@ -182,7 +182,7 @@ def write_film(path: Path, frames: Sequence[np.ndarray], rate_hz: float) -> None
 
 
 def show_stills(folder: Path, name: str, stills: Path, which: slice) -> Path:
-    """A film of the frames that a human has labelled, with their points as its pose."""
+    """A film of the frames that a human has labeled, with their points as its pose."""
     path, table = folder / f"{name}.mp4", folder / "recordings.csv"
     if path.exists():
         return path

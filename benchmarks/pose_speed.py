@@ -1,4 +1,4 @@
-"""What a pose costs when videos are labelled: the multimodal approach with pose files against the
+"""What a pose costs when videos are labeled: the multimodal approach with pose files against the
 video approach.
 
     python -m benchmarks.pose_speed [--pairs 5]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benchmarks.encoder_features import encoder_features
 
 import dolorim as dl
 from dolorim.cli import main
@@ -18,7 +19,6 @@ from dolorim.config import AugmentConfig, Config, DataConfig, ModelConfig
 from dolorim.core.errors import UserError
 from dolorim.dataset.augmentation import augment
 from dolorim.inference import encoder_folder
-from dolorim.inference.encoder_features import encoder_features
 from dolorim.inference.encoder_folder import (
     describe_video,
     keep_card,

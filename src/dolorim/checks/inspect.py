@@ -70,7 +70,7 @@ def _look_at_labels(file: Path, ethogram: Ethogram) -> dict[str, Any]:
         "trial": labels.trial,
         "rows": len(labels.frames),
         "frames": f"{labels.frames[0]} to {labels.frames[-1]}",
-        "unlabelled rows": int(np.sum(labels.labels < 0)),
+        "unlabeled rows": int(np.sum(labels.labels < 0)),
         "bouts": len(to_bouts(labels.labels)),
         **{f"rows of {name}": int(n) for name, n in zip(ethogram.classes, counts, strict=True)},
     }
@@ -90,7 +90,7 @@ def _look_at_annotations(
         for name, count in zip(ethogram.classes, counts.tolist(), strict=True):
             if count:
                 facts[f"{prefix}{what} of {name}"] = count
-        facts[f"{prefix}unlabelled {what}"] = int(np.sum(labels.labels < 0))
+        facts[f"{prefix}unlabeled {what}"] = int(np.sum(labels.labels < 0))
     return facts | {f"conflict {i + 1}": str(f) for i, f in enumerate(conflicts.findings)}
 
 

@@ -77,14 +77,11 @@ class Row:
         return self.source.name
 
 
-def examine(video: Path | None, pose: Path | None, config: DataConfig) -> Examined:
-    """Examine the files of one recording. A file that cannot be read is a finding."""
-    [examined] = examine_together(video, [Cropping(config, pose)])
-    return examined
-
-
 def examine_together(video: Path | None, recordings: Sequence[Cropping]) -> list[Examined]:
-    """Examine recordings that are chambers of one video, which is decoded once."""
+    """Examine recordings that are chambers of one video, which is decoded once.
+
+    A file that cannot be read is a finding.
+    """
     looks = [_Look(recording) for recording in recordings]
     if video is None:
         for look in looks:
@@ -347,13 +344,13 @@ def place(
 def _check_coverage(
     source: Source, examined: Examined, labels: np.ndarray, pose_lag: int
 ) -> list[Finding]:
-    """Have all frames a label `(n_frames,)`, and all labelled frames a pose?"""
+    """Have all frames a label `(n_frames,)`, and all labeled frames a pose?"""
     findings: list[Finding] = []
     labelled = np.flatnonzero(labels >= 0)
     n_frames = examined.n_frames
     gaps = n_frames - len(labelled)
     if gaps:
-        what = f"{gaps} of {n_frames} frames are not labelled ({100 * gaps / n_frames:.0f} %)"
+        what = f"{gaps} of {n_frames} frames are not labeled ({100 * gaps / n_frames:.0f} %)"
         remedy = "they are neither learned nor scored"
         findings.append(Finding("note", source.name, what, remedy, "unlabelled"))
     if source.video and examined.pose_rows is not None and len(labelled):

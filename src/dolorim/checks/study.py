@@ -28,7 +28,7 @@ _ANIMAL_COLUMNS = ("group", "sex", "genotype", "strain", "line")  # one value pe
 
 @dataclass(frozen=True)
 class ClassCount:
-    """How much of a class is labelled, and in how many animals."""
+    """How much of a class is labeled, and in how many animals."""
 
     frames: int
     bouts: int
@@ -82,11 +82,11 @@ def check_classes(
     """Can each class be learned, and its score be trusted?
 
     `gaps` tells that label files which list bouts leave frames open, perhaps those of the class
-    `rest`. Then a class that is never labelled may still occur and must not be dropped.
+    `rest`. Then a class that is never labeled may still occur and must not be dropped.
     """
     if not any(count.frames for count in counts.values()):
         remedy = "name the label files with --annotations"
-        return [Finding("note", "labels", "no frame is labelled", remedy, "no-labels")]
+        return [Finding("note", "labels", "no frame is labeled", remedy, "no-labels")]
     findings = []
     if animals < _MIN_ANIMALS:
         need = f"learning, choosing settings and scoring take at least {_MIN_ANIMALS}"
@@ -96,7 +96,7 @@ def check_classes(
     for name, count in counts.items():
         if not count.bouts:
             remedy = _remedy_for_absent(name, rest, gaps)
-            findings.append(Finding("warning", name, "is never labelled", remedy, "class-absent"))
+            findings.append(Finding("warning", name, "is never labeled", remedy, "class-absent"))
         elif count.bouts < _MIN_BOUTS or count.animals < min(_MIN_ANIMALS, animals):
             what = f"bouts: {count.bouts}, of animals: {count.animals}"
             enough = f"at least {_MIN_BOUTS} bouts of {_MIN_ANIMALS} animals"
