@@ -27,7 +27,7 @@ def labels(seed: int, n: int = 360) -> np.ndarray:
 
 @pytest.fixture
 def raters(tmp_path: Path) -> tuple[Path, Path, Path]:
-    """Two people who labelled trials 1 and 3 of a video of 1080 frames, and a model that labelled
+    """Two people who labeled trials 1 and 3 of a video of 1080 frames, and a model that labeled
     all of it."""
     one, two, model = (tmp_path / n for n in ("anna", "ben", "model"))
     whole = np.concatenate([labels(k) for k in (1, 2, 3)])

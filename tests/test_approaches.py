@@ -158,12 +158,12 @@ def test_a_run_of_poses_alone_needs_no_videos_and_takes_those_of_some(
     (videos / "untracked.mp4").touch()
     assert (
         main(["predict", str(run.path), str(videos), *poses, "--out", str(tmp_path / "one")]) == 1
-    )  # one of two videos could not be labelled
+    )  # one of two videos could not be labeled
     (table,) = (tmp_path / "one").glob("*.predictions.csv")
     assert table.name == f"{Path(video).stem}.predictions.csv"
     said = capsys.readouterr().err
     assert "untracked.mp4: no pose file of it (looked for untrackedDLC_*.csv" in said
-    assert "it is not labelled" in said
+    assert "it is not labeled" in said
     assert "1 recording labeled" in said
     assert f"failed: {videos / 'untracked.mp4'}: has no pose file" in said
 
@@ -179,7 +179,7 @@ def test_a_video_without_the_pose_that_the_run_has_learned_from_is_named(
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert "other_name.mp4: no pose file of it (looked for other_nameDLC_*.csv" in said
-    assert "it is labelled from the video alone" in said
+    assert "it is labeled from the video alone" in said
 
 
 def test_a_pose_with_fewer_rows_than_the_video_has_frames_is_named(

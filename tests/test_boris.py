@@ -50,7 +50,7 @@ def read(path, n_frames=240, rate_hz=30.0, **settings):
 
 
 def runs_of(labels):
-    """`[(class, first frame, frame behind the last)]` of the labelled frames."""
+    """`[(class, first frame, frame behind the last)]` of the labeled frames."""
     edges = np.flatnonzero(np.diff(labels)) + 1
     borders = [0, *edges.tolist(), len(labels)]
     return [(int(labels[a]), a, b) for a, b in itertools.pairwise(borders) if labels[a] >= 0]

@@ -85,7 +85,7 @@ def test_every_animal_is_scored_once_by_a_network_that_has_not_learned_from_it(
     run, _ = crossed
     found = json.loads(run.metrics.read_text())["folds"]
     assert found["animals"] == ["201M", "202F", "203M", "204F", "205M"]
-    assert found["frames"] == 3 * 180 + 2 * 150  # all that is labelled
+    assert found["frames"] == 3 * 180 + 2 * 150  # all that is labeled
     scored = []
     for k, (split, part) in enumerate(zip(run.read_folds(), found["by_fold"], strict=True)):
         fold = run.fold(k)

@@ -86,7 +86,7 @@ def test_a_text_that_is_no_class_is_refused_with_the_names_that_are():
         ([(0, "a", "a")], "ab", {"indicator": "c"}, "'c' is not among the classes a, b"),
         ([(0, "a", "a")], "ab", {"background": ("c",)}, "'c' is not among the classes a, b"),
         ([(0, "a", "a")], "a", {}, "at least two classes are needed"),
-        ([(0, "None", "a")], "ab", {}, "'None' means unlabelled"),
+        ([(0, "None", "a")], "ab", {}, "'None' means unlabeled"),
     ],
 )
 def test_an_ethogram_that_contradicts_itself_is_refused(raw, classes, settings_, message):
@@ -95,7 +95,7 @@ def test_an_ethogram_that_contradicts_itself_is_refused(raw, classes, settings_,
 
 
 def test_a_class_that_is_called_like_an_unlabelled_frame_is_refused():
-    with pytest.raises(UserError, match="'none' means unlabelled"):
+    with pytest.raises(UserError, match="'none' means unlabeled"):
         Ethogram((RawClass(0, "still", "none"), RawClass(1, "walk", "walk")), ("none", "walk"))
 
 

@@ -93,7 +93,7 @@ FIGURES: list[tuple[str, str, str, list[str]]] = [
     ),
     (
         "benchmarks/README.md",
-        "{:.1f} px, where the mean position gives {:.0f}; 116 frames of another mouse, labelled "
+        "{:.1f} px, where the mean position gives {:.0f}; 116 frames of another mouse, labeled "
         "by a "
         "human: {:.1f} px (median {:.1f}), mean position {:.0f}; from below: {:.1f} px, mean "
         "position "

@@ -186,7 +186,7 @@ RATERS = ("NN", "Furkan", "Jin", "Oliver")
 
 
 def rated(real_data):
-    """By rater, the labels of each of the 20 videos on the frames that all four have labelled."""
+    """By rater, the labels of each of the 20 videos on the frames that all four have labeled."""
     with np.load(real_data / "raters" / "openfield20.npz") as table:
         videos = sorted({key.split("|")[0] for key in table.files})
         labels = {r: [table[f"{v}|{r}"].astype(int) for v in videos] for r in RATERS}

@@ -67,7 +67,7 @@ def test_prediction_says_so_and_leaves_frames_of_another_shape_open(
     assert main(["predict", str(run.path), str(video), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().err.replace("\n", " ")
     assert f"96x64, then {width}x{height} from frame 30 on" in said
-    assert ("not labelled" in said) == (open_frames > 0)
+    assert ("not labeled" in said) == (open_frames > 0)
     labels = read_predictions(tmp_path / "out" / "both.predictions.csv").labels
     assert len(labels) == 60
     assert (labels[:30] >= 0).all()

@@ -75,7 +75,7 @@ def gathered(folder, cache, **knobs):
 
 
 def reviewed(folder, out, **knobs):
-    """What review shows, and what it saves once one frame has been labelled as it was."""
+    """What review shows, and what it saves once one frame has been labeled as it was."""
     session = Session(open_review(folder, DataConfig(**knobs), out=out), "ann")
     shown = session.recording(0)["truth"]
     labels = np.full(session.open(0).n_frames, -1)

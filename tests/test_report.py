@@ -267,7 +267,7 @@ def scored_run(
     truth: np.ndarray = TRUTH,
     **more: object,
 ) -> Path:
-    """A run over two classes that was scored on some animals, all of them labelled and predicted
+    """A run over two classes that was scored on some animals, all of them labeled and predicted
     alike."""
     run = folder / "run"
     ethogram = Ethogram(tuple(RawClass(i, n, n) for i, n in enumerate(TWO)), TWO)

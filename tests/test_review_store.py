@@ -39,7 +39,7 @@ def test_what_is_saved_reads_back_as_ordinary_labels(tmp_path: Path) -> None:
     assert file.labels[25:28].tolist() == [1] * 3
     assert (
         np.delete(file.labels, [*range(3, 8), *range(25, 28)]) == -1
-    ).all()  # unsure and untouched: unlabelled
+    ).all()  # unsure and untouched: unlabeled
 
 
 def test_corrections_lie_on_top_of_the_labels_from_before(tmp_path: Path) -> None:

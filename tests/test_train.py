@@ -287,7 +287,7 @@ def says_what_training_starts_with(said: str, study: Path, run: RunFolder) -> No
         files = [pd.read_csv(f) for f in labels if any(f"_{a}_" in f.name for a in animals)]
         by_part[part] = pd.concat(files)["Action"]
         n_videos = f"{len(animals)} video{'s' * (len(animals) > 1)}"
-        line = f"{part}: {', '.join(animals)} ({n_videos}, {len(by_part[part])} labelled frames)"
+        line = f"{part}: {', '.join(animals)} ({n_videos}, {len(by_part[part])} labeled frames)"
         assert line in said
     rows = [line.split() for line in said.splitlines()]
     frames = [str((by_part[part] == 0).sum()) for part in ("train", "val", "test")]

@@ -133,7 +133,7 @@ def train(
     config: AnyPath | None = None,
     **settings: Any,
 ) -> Run:
-    """Learn behaviors from labelled videos, as `dolorim train APPROACH` does.
+    """Learn behaviors from labeled videos, as `dolorim train APPROACH` does.
 
     `approach` is `video`, `multimodal` or `multitask`; `settings` are its flags by name
     (`epochs=30`, `test_animals="201M,202F"`). `folds` cross-validates by animal. `config` starts
@@ -330,7 +330,7 @@ def read_poses(path: AnyPath) -> Poses:
 def read_labels(path: AnyPath, video: AnyPath, **settings: Any) -> pd.DataFrame:
     """Read a label file of any format as a row per frame of its video: `frame`, `time_s`, `label`.
 
-    `label` is None where a frame is unlabelled. Times are the video's own, in seconds. `settings`
+    `label` is None where a frame is unlabeled. Times are the video's own, in seconds. `settings`
     are the flags of `dolorim train` that tell how to read labels (`classes`, `label_stream`,
     `label_gaps`, ...). Raises `UserError`.
     """

@@ -70,7 +70,7 @@ class DataConfig:
     any text (ann_*)."""
     label_gaps: str = ""
     """Class of the frames between bouts (rest), in formats that list bouts; without it, they are
-    unlabelled."""
+    unlabeled."""
     point_events: Literal["keep", "conflict", "drop"] = "keep"
     """A point event inside a state (BORIS): keep gives the frame to the point event, conflict
     reports two behaviors in one frame as a contradiction, drop ignores point events."""
@@ -273,12 +273,12 @@ class TrainConfig:
     epochs: Positive = 30
     batch_size: Positive = 12
     train_T: Positive = 8  # noqa: N815 - the name that users know
-    """Labelled frames in a training window; the network also sees the frames around them that a
+    """Labeled frames in a training window; the network also sees the frames around them that a
     decision needs."""
     val_T: NotNegative = 0  # noqa: N815
     """Frames that are validated at a time; 0 chooses what fits. Scores do not depend on it."""
     min_frames: NotNegative = 0
-    """Leave out trials with fewer labelled frames; 0 leaves none out."""
+    """Leave out trials with fewer labeled frames; 0 leaves none out."""
     lr: Size = 2e-3
     weight_decay: Size = 0.05
     optimizer: Literal["adamw", "adam"] = "adamw"
@@ -294,7 +294,7 @@ class TrainConfig:
     logit_adjustment: Size = 0.0
     """Tau of logit adjustment, which replaces class weights."""
     rare_threshold_share: Share = 0.0
-    """Classes with a smaller share of the labelled frames count as rare and are boosted; 0 boosts
+    """Classes with a smaller share of the labeled frames count as rare and are boosted; 0 boosts
     none.
     """
     rare_boost_cap: Annotated[float, Field(ge=1)] = 30.0

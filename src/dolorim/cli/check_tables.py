@@ -22,7 +22,7 @@ SHOWN_ROWS = 20  # recordings that are listed without --all
 SHOWN_NAMES = 3  # recordings that a group of like findings names
 SEVERITIES = ("error", "warning", "note")
 _HEADS = (
-    *("recording", "animal", "frames", "frames/s", "size", "trials", "labelled"),
+    *("recording", "animal", "frames", "frames/s", "size", "trials", "labeled"),
     *("pose rows", "keypoints", "points missing"),
 )
 
@@ -70,7 +70,7 @@ def classes_table(checked: Checked) -> Table:
 
 
 def class_frames(row: Row, n_classes: int) -> list[int]:
-    """Labelled frames of each class in one recording."""
+    """Labeled frames of each class in one recording."""
     if row.placement is None:
         return [0] * n_classes
     labels = row.placement.labels
@@ -142,7 +142,7 @@ def _cells(row: Row) -> dict[str, str]:
     if placement is not None:
         cells["trials"] = f"{len(placement.trials)} {placement.layout}"
         n_labelled = int((placement.labels >= 0).sum())
-        cells["labelled"] = _percent(n_labelled / max(1, len(placement.labels)))
+        cells["labeled"] = _percent(n_labelled / max(1, len(placement.labels)))
     if examined.pose_rows is not None:
         cells["pose rows"] = str(examined.pose_rows)
     if examined.missing is not None:

@@ -39,7 +39,7 @@ class _Evaluate:
     seen_animals_too: bool = False
     """Also score animals that the run was trained on; the figures say so."""
     curve: bool = False
-    """Tell whether labelling more would help: refit a quick head to 10, 25, 50, and 100 % of the
+    """Tell whether labeling more would help: refit a quick head to 10, 25, 50, and 100 % of the
     training bouts, and score it on the held-out animals."""
     json: Path | None = None
     """Also write the figures to this file."""

@@ -73,7 +73,7 @@ def run(arguments: list[str]) -> int:
     failed = report_failures(batch.failed)
     damaged = report_failures(batch.damaged, "damaged")
     if not (batch.done or batch.skipped or batch.bugs):
-        # Nothing was labelled, and no bug of ours is to blame: the user has to change something.
+        # Nothing was labeled, and no bug of ours is to blame: the user has to change something.
         return 2
     return max(failed, damaged)
 

@@ -16,7 +16,7 @@ from dolorim.config import LABEL_FILES, LABEL_TIMES, STUDY_FILES, Config
 from dolorim.core.errors import UserError
 from dolorim.presets import with_settings
 
-# The tiles of the labelling room show the crop that the network sees, found in the picture.
+# The tiles of the labeling room show the crop that the network sees, found in the picture.
 _READ = settings_flags(
     *STUDY_FILES,
     *LABEL_FILES,

@@ -60,7 +60,7 @@ _LEARNING = {
 def _train(approach: str, files: Options, extra: Options, examples: tuple[str, ...]) -> ShortHelp:
     return ShortHelp(
         f"dolorim train {approach} --videos DIR --annotations DIR --run DIR [OPTIONS]",
-        "Learn behaviors from labelled videos. An interrupted run continues with the same command.",
+        "Learn behaviors from labeled videos. An interrupted run continues with the same command.",
         {
             "your files": {**files, "--run DIR": "folder that the run is written to"},
             "who is learned from, who is scored": _SPLIT,
@@ -83,7 +83,7 @@ _CLIP = {
 HELP = {
     "dolorim train": ShortHelp(
         "dolorim train video|multimodal|multitask --videos DIR --annotations DIR --run DIR",
-        "Learn behaviors from labelled videos.",
+        "Learn behaviors from labeled videos.",
         {
             "approaches": {
                 "video": "crops that follow the animal, through a 3D CNN; no poses needed",

@@ -29,7 +29,7 @@ from dolorim.presets import PRESETS, SECTIONS, starting_point
 
 @dataclass(frozen=True)
 class _Train:
-    """Learn behaviors from labelled videos. The same command continues a run that was
+    """Learn behaviors from labeled videos. The same command continues a run that was
     interrupted.
     """
 

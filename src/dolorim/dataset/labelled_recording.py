@@ -16,7 +16,7 @@ from dolorim.video.time_grid import TimeGrid
 
 @dataclass(frozen=True)
 class LabelledRecording:
-    """A labelled recording with its cached video and its pose; one of the two may be missing.
+    """A labeled recording with its cached video and its pose; one of the two may be missing.
 
     `features` `(time, width)` are those of a frozen visual encoder, if they have been computed. On
     a `grid`, everything is about its steps, and `filmed` holds the labels of the frames.

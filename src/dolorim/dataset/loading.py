@@ -1,4 +1,4 @@
-"""Load what training and evaluation need: labelled recordings with their frames and points."""
+"""Load what training and evaluation need: labeled recordings with their frames and points."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from dolorim.video.reader import probe, promised_frames
 
 @dataclass(frozen=True)
 class StudyDataset:
-    """The labelled recordings of a study with their frames and points, seen at `rate_hz`."""
+    """The labeled recordings of a study with their frames and points, seen at `rate_hz`."""
 
     study: Study
     labelled: tuple[LabelledRecording, ...]
@@ -83,7 +83,7 @@ def learns_points_alone(config: Config) -> bool:
 
 
 def measure_study(config: Config, study: Study) -> BodyLengths:
-    """One body length per picture size, from all videos of the study, labelled or not."""
+    """One body length per picture size, from all videos of the study, labeled or not."""
     if config.model.visual == "none":
         return NO_LENGTHS
     poses = {s.recorded: s.pose for s in study.sources if s.video is not None}
@@ -103,7 +103,7 @@ def load_dataset(config: Config, lengths: BodyLengths | None = None) -> StudyDat
     """Open the study, fill the cache, read the poses, and assign labels to frames.
 
     Everything that is left out is reported. If only keypoints are learned, recordings with a pose
-    take part with all frames unlabelled. `lengths` are the body lengths of a run, whose settings
+    take part with all frames unlabeled. `lengths` are the body lengths of a run, whose settings
     name its rate; without them, both are measured in the recordings of the study.
 
     Raises `UserError` if nothing is left to learn from.
@@ -120,7 +120,7 @@ def load_dataset(config: Config, lengths: BodyLengths | None = None) -> StudyDat
     recordings = _load_recordings(study, sources, config, lengths)
     if not recordings and not learns_points_alone(config):
         raise UserError(
-            f"{config.data.annotations}: no frame of any recording is labelled; "
+            f"{config.data.annotations}: no frame of any recording is labeled; "
             "see the warnings above"
         )
     rate_hz = config.data.run_rate_hz
@@ -204,7 +204,7 @@ def _say_poses(dataset: StudyDataset, config: Config) -> None:
     n_lacking = sum(f.track is None for f in dataset.labelled)
     # Some videos without a pose are fine: the network learns to do without. None at all is not.
     if n_lacking == n_videos:
-        kind = "labelled video"
+        kind = "labeled video"
         if learns_points_alone(config):
             kind = "video"
         raise UserError(
@@ -320,6 +320,6 @@ def _without_short_trials(recording: Recording, min_frames: int) -> Recording:
             trial_labels[:] = UNLABELED
             warn(
                 f"{recording.name}, trial {trial.number} is left out: "
-                f"{n_labelled} labelled frames, wanted {min_frames}"
+                f"{n_labelled} labeled frames, wanted {min_frames}"
             )
     return replace(recording, labels=labels)

@@ -100,10 +100,10 @@ class BoutSampler(Sampler[WindowSpec]):
         return own_draws(lambda: self._draw(rng), len(self), self.rank, self.world_size)
 
     def class_shares(self, n_classes: int, mirrored: Sequence[int] | None = None) -> np.ndarray:
-        """Expected share of each class among the labelled frames that are drawn, `(classes,)`.
+        """Expected share of each class among the labeled frames that are drawn, `(classes,)`.
 
         `mirrored` `(classes,)` says what each class becomes in a mirrored window; None if nothing
-        is mirrored. The shares are exact, not sampled: every class with a labelled frame has a
+        is mirrored. The shares are exact, not sampled: every class with a labeled frame has a
         share above 0, no matter how rare it is. Only `aug_temporal_drop` and the step of a temporal
         network are left out, because they thin all classes alike.
         """
@@ -190,9 +190,9 @@ class BoutSampler(Sampler[WindowSpec]):
 
 
 def _bouts_of(recordings: Sequence[Recording]) -> tuple[list[int], list[Bout]]:
-    """All labelled bouts, each with the index of its recording.
+    """All labeled bouts, each with the index of its recording.
 
-    If no recording has labels, each one is a single unlabelled bout.
+    If no recording has labels, each one is a single unlabeled bout.
     """
     indices: list[int] = []
     bouts: list[Bout] = []
@@ -209,7 +209,7 @@ def _bouts_of(recordings: Sequence[Recording]) -> tuple[list[int], list[Bout]]:
 def rare_boost(counts: np.ndarray, threshold: float, cap: float) -> np.ndarray:
     """Factors `(classes,)` by which rare classes are drawn more often.
 
-    They are threshold over share, at least 1 and at most `cap`; `counts` `(classes,)` are labelled
+    They are threshold over share, at least 1 and at most `cap`; `counts` `(classes,)` are labeled
     frames.
     """
     shares = counts / max(counts.sum(), 1)

@@ -41,7 +41,7 @@ def split_animals(
 ) -> Split:
     """Divide animals about 60/20/20, with classes spread as evenly as whole animals allow.
 
-    `frames[animal]` `(classes,)` counts its labelled frames. `val` and `test` fix a part by name;
+    `frames[animal]` `(classes,)` counts its labeled frames. `val` and `test` fix a part by name;
     an empty sequence leaves it out. If fewer than three animals are left to divide, none goes to
     validation, because training needs them more.
 
@@ -145,7 +145,7 @@ def _most_even_order(
 ) -> np.ndarray:
     """The order of animals that spreads the classes most evenly over parts of these sizes.
 
-    `counts` holds the labelled frames `(classes,)` of each animal. The last part is used for
+    `counts` holds the labeled frames `(classes,)` of each animal. The last part is used for
     training; with `each_is_left_out`, all parts but one are, for each of them in turn.
     """
     rng = np.random.default_rng(seed)

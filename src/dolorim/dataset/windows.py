@@ -23,9 +23,9 @@ Batch = dict[str, torch.Tensor]
 
 
 class Windows(Dataset[Batch]):
-    """Windows of `length` frames from labelled recordings, by `WindowSpec`.
+    """Windows of `length` frames from labeled recordings, by `WindowSpec`.
 
-    An item holds `labels` `(length,)` int64, -1 for unlabelled frames; `valid` `(length,)` bool,
+    An item holds `labels` `(length,)` int64, -1 for unlabeled frames; `valid` `(length,)` bool,
     false beyond the ends of the recording; and the input of the network:
 
     - `frames` `(length + halo, size, size)` uint8 and `crop_centers` `(length + halo, 2)` float32

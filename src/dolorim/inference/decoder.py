@@ -2,7 +2,7 @@
 
 A network that draws all bouts equally often and weights rare classes up learns how likely a class
 is *among what it was shown*. By Bayes' rule, its probability of a class, times the class's share of
-labelled frames over its share of what was learned from (share drawn times weight in the loss), is
+labeled frames over its share of what was learned from (share drawn times weight in the loss), is
 how likely the class is in the recordings. This is corrected first. Then come the temperature,
 biases, smoothing, and a search that knows how short a bout can be.
 
@@ -177,12 +177,12 @@ class Decoder:
 
 def prior_factors(labelled: np.ndarray, learned: np.ndarray) -> tuple[float, ...]:
     """Factors `(classes,)` that turn probabilities among what was learned from into those among
-    what was labelled.
+    what was labeled.
 
-    `labelled` are the classes' labelled frames or shares of them, `learned` their shares of what
+    `labelled` are the classes' labeled frames or shares of them, `learned` their shares of what
     the loss was averaged over: of drawn frames, times the weight of the class. Neither need sum
-    to 1. A class that was never labelled or never learned from keeps its probability, because
-    nothing is known about it. Empty where nothing is labelled.
+    to 1. A class that was never labeled or never learned from keeps its probability, because
+    nothing is known about it. Empty where nothing is labeled.
     """
     known = (labelled > 0) & (learned > 0)
     if not known.any():

@@ -137,7 +137,7 @@ def _warn_of_missing(videos: Sequence[Path], places: Sequence[Path], poses_alone
     if len(names) > _SHOWN_FILES:
         shown += ", ..."
     where = ", ".join(map(str, places))
-    instead = "it is not labelled" if poses_alone else "it is labelled from the video alone"
+    instead = "it is not labeled" if poses_alone else "it is labeled from the video alone"
     for video in videos:
         pattern = LOOKED_FOR.replace("<video>", video.stem)
         warn(

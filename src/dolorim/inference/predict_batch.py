@@ -89,7 +89,7 @@ def predict_videos(
     batch = BatchResult()
     make_worker = partial(PredictWorker, setup)
     results = spread(make_worker, tasks, workers, options.engine, options.address)
-    with progress("labelling videos", len(recordings)) as bar:
+    with progress("labeling videos", len(recordings)) as bar:
         for task, result in results:
             if isinstance(task, tuple):
                 # A failure of the whole video is one of each of its chambers.
@@ -111,7 +111,7 @@ def predict_videos(
             assert isinstance(result, RecordingResult | Failed)
             _add_result(batch, recording, result, len(recordings))
             bar(1)
-            bar.describe(f"labelling videos ({batch.frames:,} frames so far)")
+            bar.describe(f"labeling videos ({batch.frames:,} frames so far)")
     _write_to_check(setup, recordings, {*batch.done, *batch.skipped})
     batch.seconds["all"] = time.perf_counter() - started
     return batch
@@ -189,7 +189,7 @@ def _add_result(
         warn(f"{recording.recorded}: {result.note}")
     if result.damage:
         batch.damaged.append((recording.recorded, result.damage))
-        warn(f"{recording.recorded}: {result.damage}; the frames before that are labelled")
+        warn(f"{recording.recorded}: {result.damage}; the frames before that are labeled")
     finished = len(batch.done) + len(batch.skipped) + len(batch.failed)
     say(f"{finished} of {total}: {result.summary}" if total > 1 else result.summary)
 

@@ -11,7 +11,7 @@ from dolorim.core.errors import UserError
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How new videos are labelled. Raises `UserError` for settings that contradict each other."""
+    """How new videos are labeled. Raises `UserError` for settings that contradict each other."""
 
     overlay: bool = False
     """Also write a copy of each video with labels and probabilities drawn on it."""

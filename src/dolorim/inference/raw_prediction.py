@@ -19,7 +19,7 @@ class PredictInput:
     """A recording to label: its video, its pose, or both; `stem` names its result files.
 
     `chamber` is the part of the video that it is, if not all. `problem` says why the recording
-    cannot be labelled, if that is known beforehand.
+    cannot be labeled, if that is known beforehand.
     """
 
     file: Path

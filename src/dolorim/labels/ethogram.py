@@ -20,7 +20,7 @@ _UNLABELED_WORDS = frozenset({"", "none", "nan", "na", "n/a", "null", "unlabeled
 class RawClass:
     """A behavior in label files, and the class that it is merged into.
 
-    Frames of a behavior whose `merged` is None are unlabelled.
+    Frames of a behavior whose `merged` is None are unlabeled.
     """
 
     id: int
@@ -82,9 +82,7 @@ class Ethogram:
         # As a key, 3.0 equals 3; 3.5 is in no ethogram.
         if number != UNLABELED and number not in self._merged_by_id:
             ids = ", ".join(str(raw.id) for raw in self.raw)
-            raise ValueError(
-                f"class id {word} is not in the ethogram (ids {ids}; -1 is unlabelled)"
-            )
+            raise ValueError(f"class id {word} is not in the ethogram (ids {ids}; -1 is unlabeled)")
         return int(number)
 
     def merge(self, raw_ids: np.ndarray) -> np.ndarray:
@@ -144,7 +142,7 @@ def means_unlabelled(text: str) -> bool:
 def _check_raw_class(raw: RawClass, classes: Sequence[str]) -> None:
     if raw.id < 0:
         raise UserError(
-            f"ethogram: raw id {raw.id} of {raw.name!r} is negative; -1 means unlabelled"
+            f"ethogram: raw id {raw.id} of {raw.name!r} is negative; -1 means unlabeled"
         )
     if raw.merged is not None and raw.merged not in classes:
         raise UserError(
@@ -156,7 +154,7 @@ def _refuse_unlabelled_words(names: Sequence[str]) -> None:
     for name in names:
         if means_unlabelled(name):
             raise UserError(
-                f"ethogram: {name!r} means unlabelled in a label file; give the class another name"
+                f"ethogram: {name!r} means unlabeled in a label file; give the class another name"
             )
 
 

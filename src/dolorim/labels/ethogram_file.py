@@ -1,6 +1,6 @@
 """Ethograms as files: `classes.csv` (`id,name[,merged]`) and `ethogram.toml`.
 
-A behavior that is merged into `none` is left out: its frames are unlabelled.
+A behavior that is merged into `none` is left out: its frames are unlabeled.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Conflicts:
         first = int(np.flatnonzero(clash)[0])
         n_clashes = int(clash.sum())
         what = f"{n_clashes} frames have two behaviors at once, the first is frame {first}"
-        self.add(path, what, remedy, "they are unlabelled")
+        self.add(path, what, remedy, "they are unlabeled")
 
     def note(self, path: Path, what: str, remedy: str = "", name: str = "") -> None:
         """Record something that the user should know, but need not mend."""
@@ -76,7 +76,7 @@ class Events:
 
     `start` and `stop` `(bouts,)` are frames counted from 0, or seconds from the first frame. They
     are half-open; a bout without a length takes one frame. `labels` `(bouts,)` are class indices,
-    -1 where a bout is unlabelled. `rate_hz` and `length_s` are what the file states about its
+    -1 where a bout is unlabeled. `rate_hz` and `length_s` are what the file states about its
     video. `points` `(bouts,)` is true for events without a duration that take their frame from the
     bout around them; None where no event does.
     """
@@ -102,7 +102,7 @@ class Events:
 
         `time_s` may be None if the bouts are in frames. A time means the nearest border between
         frames. Frames outside all bouts get `gap_label`. Frames that bouts of different classes
-        claim are a conflict, and unlabelled. Labels beyond the last frame are a conflict too, but
+        claim are a conflict, and unlabeled. Labels beyond the last frame are a conflict too, but
         only a warning if the video `is_cut_off` there.
 
         Raises `ConflictError` for conflicts, unless they are collected as warnings, and `UserError`
@@ -260,7 +260,7 @@ def _class_of(word: str, where: str, ethogram: Ethogram, conflicts: Conflicts) -
         if name in classes:
             return classes[name]
         what = " ".join(str(error).split())
-        conflicts.add(where, what, "add it to the ethogram", "it is unlabelled")
+        conflicts.add(where, what, "add it to the ethogram", "it is unlabeled")
         return UNLABELED
 
 

@@ -212,7 +212,7 @@ def write_labels(path: Path, labels: np.ndarray, ethogram: Ethogram) -> None:
     A class that merges behaviors of other names is written as the first of these, so that the file
     reads back to the same labels.
     """
-    # The last name stands at index -1, which means unlabelled.
+    # The last name stands at index -1, which means unlabeled.
     names = np.array([*(_name_in_file(name, ethogram) for name in ethogram.classes), "None"])
     write_table(path, ("Frame", "Action"), enumerate(names[labels].tolist()))
 

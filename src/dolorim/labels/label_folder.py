@@ -187,7 +187,7 @@ def _rate_of_events(events: Sequence[Events], otherwise_hz: float | None) -> flo
 
 
 def _frames_needed(file: LabelFile | Events, config: DataConfig, rate_hz: float | None) -> int:
-    """Frames up to the last labelled one."""
+    """Frames up to the last labeled one."""
     step = config.label_step or 1
     if isinstance(file, Events):
         return _event_length(file.stretched(step), rate_hz)

@@ -39,7 +39,7 @@ def is_flag(cell: str) -> bool:
 def read_deepethogram(
     path: Path, ethogram: Ethogram, gap_label: int, conflicts: Conflicts
 ) -> LabelFile:
-    """DeepEthogram's labels: columns are `background` and behaviors; -1 is unlabelled.
+    """DeepEthogram's labels: columns are `background` and behaviors; -1 is unlabeled.
 
     Background frames get `gap_label`, unless the ethogram has a class of that name. Raises
     `UserError` for a file that cannot be read.
@@ -120,7 +120,7 @@ def _read_columns(
 
 
 def _read_flags(path: Path, header: Sequence[str], first: int) -> np.ndarray:
-    """The cells `(frames, columns)` int8 from column `first` on: 0, 1, and -1 for unlabelled."""
+    """The cells `(frames, columns)` int8 from column `first` on: 0, 1, and -1 for unlabeled."""
     rows = []
     for line, cells in itertools.islice(read_cells(path), 1, None):
         if len(cells) < len(header):
@@ -148,7 +148,7 @@ def _read_flags(path: Path, header: Sequence[str], first: int) -> np.ndarray:
 def write_deepethogram(path: Path, predictions: Predictions) -> None:
     """Write one column for each class, and `background`, which is never 1.
 
-    Our classes say what there is: a frame of none of them is unlabelled, -1 in all columns.
+    Our classes say what there is: a frame of none of them is unlabeled, -1 in all columns.
     """
     flags = _flags(predictions)
     flags[predictions.labels < 0] = -1
@@ -160,7 +160,7 @@ def write_deepethogram(path: Path, predictions: Predictions) -> None:
 
 
 def write_simba(path: Path, predictions: Predictions) -> None:
-    """Write one column of 0 and 1 for each class; unlabelled frames are 0 in all of them."""
+    """Write one column of 0 and 1 for each class; unlabeled frames are 0 in all of them."""
     _write_flags(path, predictions.classes, _flags(predictions))
 
 

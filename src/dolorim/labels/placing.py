@@ -119,7 +119,7 @@ def _report_lower_rate(path: Path, what: str, step: int, conflicts: Conflicts) -
     conflicts.add(
         path,
         f"{what}, as if each of its rows stood for {step} frames",
-        f"say so with --label_step {step}, or --label_step 1 if only the beginning is labelled",
+        f"say so with --label_step {step}, or --label_step 1 if only the beginning is labeled",
         "it is left out",
         "label-rate",
     )

@@ -124,7 +124,7 @@ def _align(alignment: _Alignment, video: str, time_s: np.ndarray | None) -> Rate
 
 
 def _lengths(alignment: _Alignment, video: str) -> list[int]:
-    """The frames of a video by each rater who labelled it whole; notes that they differ."""
+    """The frames of a video by each rater who labeled it whole; notes that they differ."""
     raters = alignment.raters
     lengths = [len(rater.whole[video]) for rater in raters if video in rater.whole]
     if lengths and max(lengths) > min(lengths):
@@ -178,7 +178,7 @@ def _place_raters(
 
 
 def _rated(video: str, labels: np.ndarray, borders: Borders, time_s: np.ndarray | None) -> Rated:
-    # Only frames that all raters have labelled are compared.
+    # Only frames that all raters have labeled are compared.
     is_complete = (labels >= 0).all(axis=0)
     labels = np.where(is_complete, labels, UNLABELED).astype(np.int16)
     return Rated(video, labels, borders, time_s)

@@ -135,7 +135,7 @@ def _prediction_paths(path: Path) -> list[Path]:
 
 
 def _folded_names(rater: Ratings, names: dict[Path, VideoNames]) -> set[str]:
-    """The videos that a rater may have labelled, in lower case."""
+    """The videos that a rater may have labeled, in lower case."""
     videos = [*rater.whole]
     for path in rater.paths:
         videos += [*names[path].inside, names[path].own]

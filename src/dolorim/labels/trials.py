@@ -27,7 +27,7 @@ class TrialLabels:
     """The labels of one file: `frames` `(rows,)` ascending, from 0 at the first frame it covers.
 
     `number` is None where the file labels the whole video. `labels` `(rows,)` are class indices, -1
-    unlabelled. `counted_from` is what the file was taken to count from, and `doubt` says why the
+    unlabeled. `counted_from` is what the file was taken to count from, and `doubt` says why the
     frames may be off by one.
     """
 
@@ -40,12 +40,12 @@ class TrialLabels:
 
     @property
     def gapless(self) -> bool:
-        """Whether each frame up to the last labelled one is labelled."""
+        """Whether each frame up to the last labeled one is labeled."""
         return self.span == len(self.frames)
 
     @property
     def span(self) -> int:
-        """Frames up to the last labelled one, from frame 0 on."""
+        """Frames up to the last labeled one, from frame 0 on."""
         if not len(self.frames):
             return 0
         return int(self.frames[-1]) + 1
@@ -92,7 +92,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording with its labels `(n_frames,)` int16, class indices or -1 for unlabelled.
+    """A recording with its labels `(n_frames,)` int16, class indices or -1 for unlabeled.
 
     `name` is the stem of its video, or the recording that its pose file names; `file` is the video,
     else the pose file. `columns` are further columns of `recordings.csv`.

@@ -1,4 +1,4 @@
-"""From labelled columns of numbers to poses, whatever file they come from."""
+"""From labeled columns of numbers to poses, whatever file they come from."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class Corrections:
         if self._truth is not None:
             labels[:] = self._truth[: len(self.marks)]
         touched = self.marks != UNTOUCHED
-        # A frame about which the rater is unsure is unlabelled.
+        # A frame about which the rater is unsure is unlabeled.
         labels[touched] = np.maximum(self.marks[touched], UNLABELED)
         return labels
 

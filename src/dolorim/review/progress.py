@@ -187,6 +187,6 @@ class Progress:
 def _compare(marks: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
     """Corrections against predictions, `(classes, classes)`, on frames that have both."""
     n = min(len(marks), len(labels))
-    # Frames that are unlabelled, untouched, or unsure compare with nothing.
+    # Frames that are unlabeled, untouched, or unsure compare with nothing.
     known = (marks[:n] >= 0) & (labels[:n] >= 0)
     return confusion(marks[:n][known].astype(np.int64), labels[:n][known], n_classes)

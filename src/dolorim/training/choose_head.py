@@ -19,10 +19,10 @@ from dolorim.inference.frame_features import FrameStore
 from dolorim.inference.head import NETWORK, Head
 from dolorim.inference.predictor import predictor_with
 from dolorim.inference.run_folder import RunFolder
+from dolorim.metrics.intervals import FEWEST_ANIMALS
 from dolorim.models.quick_heads import QuickHead
 from dolorim.terminal import say
 from dolorim.training.head_scores import (
-    FEWEST_ANIMALS,
     HeadScore,
     Stretch,
     score_head,

@@ -23,7 +23,7 @@ def sampler_for(
 ) -> tuple[BoutSampler, np.ndarray]:
     """The sampler of windows, and the share of each class `(classes,)` among drawn frames.
 
-    `counts` `(classes,)` are labelled frames.
+    `counts` `(classes,)` are labeled frames.
     """
     settings = config.train
     boost = rare_boost(counts, settings.rare_threshold_share, settings.rare_boost_cap)
@@ -43,7 +43,7 @@ def prior_decoder(
 ) -> Decoder:
     """The decoder that corrects probabilities for how often each class was drawn and weighted.
 
-    `counts` and `shares` `(classes,)` are labelled frames, and shares among drawn frames.
+    `counts` and `shares` `(classes,)` are labeled frames, and shares among drawn frames.
     """
     if settings.focal_gamma and settings.logit_adjustment:
         say(

@@ -32,7 +32,7 @@ _GAIN = 0.01  # gain over argmax that a decoder needs, in macro-F1 plus segment 
 _LOSS = 0.003  # macro-F1 that it may lose
 _SHRINK = (1.0, 0.5)  # factors of the biases
 _SMOOTH_S = (0.1, 0.2, 0.4)
-_DURATIONS = (0.5, 1.0)  # factors of the low quantile of labelled bouts
+_DURATIONS = (0.5, 1.0)  # factors of the low quantile of labeled bouts
 _QUANTILE = 0.05
 _POWERS = (1.0, 0.5, 0.0)  # of the prior's correction, for labels
 _COSTS = (0.0, 3.0, 8.0, 20.0, 40.0)  # of a change of class
@@ -55,7 +55,7 @@ class _Recording:
 
 @dataclass(frozen=True)
 class _Window:
-    """A stretch of a recording that is decoded and scored by itself, unlabelled frames included."""
+    """A stretch of a recording that is decoded and scored by itself, unlabeled frames included."""
 
     animal: str
     probabilities: np.ndarray
@@ -106,10 +106,10 @@ def fit_decoder(
 ) -> Decoder:
     """Fit a decoder to recordings with known labels.
 
-    `probabilities` are `(time, classes)` and `labels` `(time,)` each, -1 unlabelled. `rate_hz` is
+    `probabilities` are `(time, classes)` and `labels` `(time,)` each, -1 unlabeled. `rate_hz` is
     one rate, or one per recording. Recordings of one of the `animals` are in one fold (without it,
     each recording is an animal). `borders` are the trials' `[start, stop)`, across which nothing is
-    carried. `base` holds the correction of the probabilities. With too few labelled bouts only the
+    carried. `base` holds the correction of the probabilities. With too few labeled bouts only the
     temperature is fitted, without labels nothing.
     """
     base = base or Decoder()
@@ -244,7 +244,7 @@ def _variants(start: _Candidate) -> Iterator[_Candidate]:
 
 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature with the lowest mean log loss on labelled frames.
+    """The temperature with the lowest mean log loss on labeled frames.
 
     Guo et al. 2017, arXiv:1706.04599. `probabilities` are `(frames, classes)`, `labels`
     `(frames,)`.
@@ -325,7 +325,7 @@ def _score(decoders: Sequence[Decoder], windows: Sequence[_Window], classes: int
 def _durations_s(
     labels: np.ndarray, trials: Borders, rate_hz: float, classes: int
 ) -> list[np.ndarray]:
-    """Durations of complete bouts, by class: bouts between two labelled ones."""
+    """Durations of complete bouts, by class: bouts between two labeled ones."""
     n_frames: list[list[int]] = [[] for _ in range(classes)]
     for start, stop in trials:
         starts, stops, values = runs(np.asarray(labels[start:stop]))

@@ -59,9 +59,9 @@ def _adjustment(config: TrainConfig, shares: np.ndarray) -> np.ndarray:
 
 
 class FrameLoss(nn.Module):
-    """Mean loss over labelled frames, summed over stages.
+    """Mean loss over labeled frames, summed over stages.
 
-    Logits are `(stages, batch, time, classes)`, labels `(batch, time)`, -1 unlabelled. Focal loss:
+    Logits are `(stages, batch, time, classes)`, labels `(batch, time)`, -1 unlabeled. Focal loss:
     Lin et al. 2017. Logit adjustment: Menon et al. 2021, tau times the log share is added to the
     logits. Smoothness: Farha and Gall 2019, the truncated squared change of log probabilities
     between neighboring frames of one label.

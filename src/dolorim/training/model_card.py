@@ -95,7 +95,7 @@ def _head(head: Head) -> Iterator[str]:
 def _data_table(
     splits: Sequence[Split], recordings: Sequence[Recording], crossed: bool
 ) -> Iterator[str]:
-    yield "| part | animals | videos | labelled frames |"
+    yield "| part | animals | videos | labeled frames |"
     yield "|---|---|---|---|"
     for k, split in enumerate(splits):
         for part in ("test",) if crossed else ("train", "val", "test"):

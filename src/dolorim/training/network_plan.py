@@ -72,7 +72,7 @@ def _is_usual(config: Config, plan: Mapping[str, Mapping[str, object]]) -> bool:
 
 
 def _durations_s(recordings: Sequence[LabelledRecording]) -> np.ndarray:
-    """Durations of all labelled bouts."""
+    """Durations of all labeled bouts."""
     by_recording = []
     for one in recordings:
         time_s = one.time_s

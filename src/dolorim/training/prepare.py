@@ -50,7 +50,7 @@ def load_to_train(config: Config) -> tuple[Config, StudyDataset]:
 
 
 def frames_by_animal(dataset: StudyDataset) -> dict[str, np.ndarray]:
-    """Labelled frames of each class `(classes,)`, by animal."""
+    """Labeled frames of each class `(classes,)`, by animal."""
     n_classes = len(dataset.study.ethogram)
     by_animal: dict[str, np.ndarray] = {}
     for recording in dataset.recordings:
@@ -60,7 +60,7 @@ def frames_by_animal(dataset: StudyDataset) -> dict[str, np.ndarray]:
 
 
 def count_labels(labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Frames of each class `(classes,)` among `labels` `(time,)`; unlabelled ones do not count."""
+    """Frames of each class `(classes,)` among `labels` `(time,)`; unlabeled ones do not count."""
     return np.bincount(labels[labels >= 0], minlength=n_classes)
 
 

@@ -238,7 +238,7 @@ def _card(state: _State, settings: dict[str, Any], before: Encoder | None) -> di
         earlier = before.card.get("videos", [])
         videos += [video for video in earlier if (video["bytes"], video["ends"]) not in known]
     return {
-        "method": "VICReg on unlabelled video",
+        "method": "VICReg on unlabeled video",
         "window_body_lengths": WINDOW,
         "side_px": SIDE_PX,
         "settings": {name: value for name, value in settings.items() if name != "videos"},

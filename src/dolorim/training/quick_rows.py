@@ -61,7 +61,7 @@ def rows_of(
     model: QuickRecognizer,
     n_classes: int,
 ) -> QuickRows:
-    """The rows to learn from: every n-th labelled frame of a class, denser for rare classes."""
+    """The rows to learn from: every n-th labeled frame of a class, denser for rare classes."""
     counts = sum(np.bincount(one[one >= 0], minlength=n_classes) for one in labels)
     wanted = np.maximum(_LEAST, ROWS * counts / max(np.sum(counts), 1))
     strides = np.maximum(1, counts // wanted).astype(np.int64)

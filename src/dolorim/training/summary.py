@@ -43,7 +43,7 @@ def say_summary(
 
 
 def split_lines(dataset: StudyDataset, split: Split) -> list[str]:
-    """A line on each part: its animals, videos and labelled frames."""
+    """A line on each part: its animals, videos and labeled frames."""
     return [
         _split_line(part, getattr(split, part), dataset.part(getattr(split, part)))
         for part in PARTS
@@ -54,11 +54,11 @@ def _split_line(part: str, animals: Sequence[str], recordings: Sequence[Labelled
     n_frames = sum(int((f.recording.labels >= 0).sum()) for f in recordings)
     names = ", ".join(animals) or "none"
     videos = "1 video" if len(recordings) == 1 else f"{len(recordings)} videos"
-    return f"{part}: {names} ({videos}, {n_frames} labelled frames)"
+    return f"{part}: {names} ({videos}, {n_frames} labeled frames)"
 
 
 def _class_table(recordings: dict[str, list[LabelledRecording]], learner: Learner) -> list[str]:
-    """Labelled frames per class and part, and how training corrects for rare classes.
+    """Labeled frames per class and part, and how training corrects for rare classes.
 
     `drawn %` is the share of a class among the frames that training draws, `weight` its weight in
     the loss.
@@ -84,7 +84,7 @@ def _model_line(config: Config, learner: Learner, recordings: Sequence[LabelledR
     streams = [name for name in (config.model.visual, config.model.pose) if name != "none"]
     bouts = itertools.chain.from_iterable(to_bouts(f.recording.labels) for f in recordings)
     longest = max((len(bout) for bout in bouts), default=0)
-    compared = f" (the longest labelled bout has {longest})" if longest else ""
+    compared = f" (the longest labeled bout has {longest})" if longest else ""
     return (
         f"model: {config.approach} ({' + '.join(streams)}), {_parameters(learner.model, config)}; "
         f"a decision sees {_frames_seen(learner)} frames{compared}"

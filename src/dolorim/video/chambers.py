@@ -14,7 +14,6 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.chambers import (
-    COLUMNS,
     ChamberTable,
     chambers_in_subjects,
     chambers_named_in,
@@ -26,7 +25,7 @@ from dolorim.files.folders import chambers_beside, homes, recordings_beside
 from dolorim.files.naming import folded
 from dolorim.files.recordings import Box, Chamber
 from dolorim.files.subjects import SubjectTable, column_key, read_subjects
-from dolorim.files.tables import head_of, write_table
+from dolorim.files.tables import head_of
 from dolorim.video.propose_chambers import name_at, propose_chambers
 from dolorim.video.reader import VideoInfo, probe
 
@@ -216,8 +215,3 @@ def picture_of(info: VideoInfo, box: Box | None, where: object) -> VideoInfo:
             name="chamber-small",
         )
     return replace(info, width_px=x1 - x0, height_px=y1 - y0)
-
-
-def write_chambers(path: Path, chambers: Sequence[Chamber]) -> None:
-    """Write a chambers.csv for all videos of a rig."""
-    write_table(path, COLUMNS, [(chamber.name, *chamber.box) for chamber in chambers])

@@ -2,7 +2,7 @@
 
 A crop is planned for the size of the first picture. Later pictures of another size are scaled to
 it, which is right if the same view was merely stored with more or fewer pixels. A picture of
-another *shape* cannot show the same view, so its frames are not labelled. The user is told about
+another *shape* cannot show the same view, so its frames are not labeled. The user is told about
 both.
 """
 
@@ -53,7 +53,7 @@ def describe_sizes(sizes: Sequence[PictureSize]) -> str | None:
         "; pictures of another size are scaled to the first one's, as if they showed the same view"
     )
     if not all(s.has_shape_of(first) for s in sizes):
-        text += ", and frames of another shape are not labelled"
+        text += ", and frames of another shape are not labeled"
     return f"{text}; if the camera was moved or zoomed there, cut the file in two"
 
 

@@ -6,7 +6,7 @@
 // soon as the playhead leaves it.
 //
 // Kinds of selection: "bout" was chosen as it stands, and [ and ] move its edges; "range" was marked, "piece" comes
-// from the queue, and [ and ] narrow them; "labelled" has just been given its class, and [ and ] mark anew.
+// from the queue, and [ and ] narrow them; "labeled" has just been given its class, and [ and ] mark anew.
 
 import { fill, newId, refresh, runAt, toRuns, UNSURE, UNTOUCHED } from "./tracks.js";
 
@@ -49,7 +49,7 @@ export function settle(state) {
   const { rec, selection: s, frame, dragging } = state;
   if (!s || dragging === "edge" || dragging === "bout") return false;
   const here = frame >= s.start && frame < s.stop;
-  const claims = s.kind === "bout" || s.kind === "labelled";
+  const claims = s.kind === "bout" || s.kind === "labeled";
   if (here && (!claims || holds(rec, s.start, s.stop, s.label))) return false;
   state.selection = null;
   return true;
@@ -72,7 +72,7 @@ function lay(state, ranges, stroke = null) {
 
 function put(state, { start, stop, kind }, label) {
   const steps = lay(state, [[start, stop, label]]);
-  select(state, { start, stop, label, kind: kind === "bout" ? "bout" : "labelled" });
+  select(state, { start, stop, label, kind: kind === "bout" ? "bout" : "labeled" });
   return steps;
 }
 
@@ -106,7 +106,7 @@ export function finishPainting(state) {
   if (!paint) return done();
   const { steps } = keepPainting(state);
   state.paint = null;
-  if (frame >= paint.from) select(state, { start: paint.from, stop: frame + 1, label: paint.label, kind: "labelled" });
+  if (frame >= paint.from) select(state, { start: paint.from, stop: frame + 1, label: paint.label, kind: "labeled" });
   settle(state);
   return done(steps);
 }
@@ -134,7 +134,7 @@ export function clear(state) {
 }
 
 // There is no such bout: what lies on both sides goes on, else the background, else it is left open. Where nothing
-// was said before, labelling from scratch, it becomes unlabelled again.
+// was said before, labeling from scratch, it becomes unlabeled again.
 export function remove(state) {
   const { steps } = finishPainting(state);
   const s = target(state);
@@ -179,7 +179,7 @@ export function merge(state) {
   if (!next) return done(steps, { say: "There is no later bout to merge with." });
   if (next[1] > state.view.last) {
     const say = `The bout to merge with ends at frame ${next[1] - 1}, beyond what the timeline shows; `
-      + "zoom out (PgDn) to see what would be relabelled.";
+      + "zoom out (PgDn) to see what would be relabeled.";
     return done(steps, { say });
   }
   return done([...steps, ...put(state, { ...s, stop: next[1] }, s.label)], { say: null });
@@ -203,7 +203,7 @@ export function moveEdge(state, bout, side, to) {
   return done(steps);
 }
 
-// Frames that a bout gives up take the label of its neighbor. Where there is none, they are no longer labelled; but
+// Frames that a bout gives up take the label of its neighbor. Where there is none, they are no longer labeled; but
 // where the same class would shine through from below, a sliver of the bout would be left: nobody can tell, then.
 function givenUp(rec, start, stop, label, neighbor) {
   const beside = labelAt(rec, neighbor);

@@ -157,7 +157,7 @@ function askAcceptRest() {
   const bouts = untouched(state);
   const frames = bouts.reduce((sum, [start, stop]) => sum + stop - start, 0);
   if (!frames) return emit("alert", "Nothing is left to accept: you have been through everything.");
-  const what = state.rec.bouts ? "as predicted" : "as labelled before";
+  const what = state.rec.bouts ? "as predicted" : "as labeled before";
   $("ask-what").textContent = `${frames} frames in ${bouts.length} bouts that you have not touched would count as checked, ${what}.`;
   $("ask").showModal();
 }

@@ -82,7 +82,7 @@ export function fillClasses() {
   $("filter-class").replaceChildren(make("option", { value: "" }, "all"), ...state.study.classes.map((c, i) => make("option", { value: i }, c.name)));
 }
 
-const nameOf = (label) => (label >= 0 ? state.study.classes[label].name : label === UNSURE ? "unsure" : "not labelled");
+const nameOf = (label) => (label >= 0 ? state.study.classes[label].name : label === UNSURE ? "unsure" : "not labeled");
 
 const SAID = { here: "Here ", mark: "Marking", range: "Marked" };
 const MARKED = new Set(["mark", "range"]);
