@@ -58,8 +58,8 @@ def estimate(
         yield estimator.estimate(), seconds + time.perf_counter() - start
 
 
-def tell(found: int | None, true: int) -> str:
-    return "silent" if found is None else "right" if found == true else "wrong"
+def tell(estimated: int | None, true: int) -> str:
+    return "silent" if estimated is None else "right" if estimated == true else "wrong"
 
 
 def main() -> None:
@@ -101,7 +101,7 @@ def in_pieces(
     film: Sequence[Frame], tracks: Sequence[PoseTrack], length: int, true: int
 ) -> Counter[str]:
     """What is said of each piece of a film that many frames long, for every shift of its pose."""
-    found: Counter[str] = Counter()
+    answers: Counter[str] = Counter()
     for start in range(0, len(film) - length + 1, length):
         piece = [
             Frame(i, f.time_s, f.luma, f.video_range)
@@ -112,8 +112,8 @@ def in_pieces(
             for t in tracks
         ]
         for late, (lag, _) in zip(PIECES_LATE, estimate(piece, cut), strict=True):
-            found[tell(lag.frames, true + late)] += 1
-    return found
+            answers[tell(lag.frames, true + late)] += 1
+    return answers
 
 
 def page(

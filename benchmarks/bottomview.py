@@ -44,7 +44,7 @@ def run_fold(
     command += ["--cache", str(work / "cache"), *flags.split()]
     started = time.monotonic()
     made = trained(run, command, threads)
-    found = made.read_json("metrics.json")["test"]
+    on_test = made.read_json("metrics.json")["test"]
     votes = []
     for path in sorted(made.predictions("test").glob("*.predictions.csv")):
         with path.open(encoding="utf-8") as file:
@@ -52,9 +52,9 @@ def run_fold(
         votes.append(label == path.name.split(".")[0].split("_", 1)[1])  # session0_body_groom
     minutes = (time.monotonic() - started) / 60
     scores = {
-        "macro_f1": found["macro_f1"],
+        "macro_f1": on_test["macro_f1"],
         "votes": float(np.mean(votes)),
-        "accuracy": found["accuracy"],
+        "accuracy": on_test["accuracy"],
     }
     print(
         protocol,
@@ -93,9 +93,10 @@ def main() -> None:
             others = [
                 pool.submit(run_fold, work, protocol, *job, threads, flags) for job in jobs[1:]
             ]
-            found = [first, *(other.result() for other in others)]
+            results = [first, *(other.result() for other in others)]
         everything[protocol] = {
-            fold: [r for (f, _), r in zip(jobs, found, strict=True) if f == fold] for fold in folds
+            fold: [r for (f, _), r in zip(jobs, results, strict=True) if f == fold]
+            for fold in folds
         }
     report = {
         "command": f"dolorim train video {flags}",

@@ -109,9 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folds = [f for f in folds if not given.fold or "/".join(f) in given.fold]
     jobs = list(itertools.product(given.variant or VARIANTS, folds, range(given.seeds)))
     with ThreadPoolExecutor(given.jobs) as pool:
-        found = dict(zip(jobs, pool.map(lambda j: train(given, tables, *j), jobs), strict=True))
+        scored = dict(zip(jobs, pool.map(lambda j: train(given, tables, *j), jobs), strict=True))
     if not given.fold:
-        write(found, dataset, tables, given)
+        write(scored, dataset, tables, given)
 
 
 def folder_of(data: Path | None) -> Path:
@@ -242,7 +242,7 @@ def rare(dataset: StudyDataset, fold: Fold) -> list[str]:
     return [c for i, c in enumerate(dataset.study.ethogram.classes) if bouts.count(i) == 1]
 
 
-def write(found: dict[tuple[str, Fold, int], list[Scored]], dataset: StudyDataset,
+def write(scored: dict[tuple[str, Fold, int], list[Scored]], dataset: StudyDataset,
 tables: dict[str, Path],
           given: argparse.Namespace) -> None:  # fmt: skip
     variants = list(given.variant or VARIANTS)
@@ -268,12 +268,12 @@ tables: dict[str, Path],
     for protocol, folds in PROTOCOLS.items():
         seeds = range(given.seeds)
         rows = {
-            v: [figures([(f, found[v, f, s]) for f in folds], dataset) for s in seeds]
+            v: [figures([(f, scored[v, f, s]) for f in folds], dataset) for s in seeds]
             for v in variants
         }
         by_fold = {
             "/".join(f): {
-                v: [figures([(f, found[v, f, s])], dataset) for s in seeds] for v in variants
+                v: [figures([(f, scored[v, f, s])], dataset) for s in seeds] for v in variants
             }
             for f in folds
         }

@@ -55,27 +55,27 @@ def simulated_animal(rng: np.random.Generator, seconds: float = SECONDS) -> Scor
     return Scored("", truth, probabilities.argmax(1), probabilities, np.arange(n) / RATE_HZ)
 
 
-def percentile(found: np.ndarray, point: float, jackknife: np.ndarray) -> tuple[float, float]:
-    return tuple(np.nanquantile(found, [0.025, 0.975]))
+def percentile(resampled: np.ndarray, point: float, jackknife: np.ndarray) -> tuple[float, float]:
+    return tuple(np.nanquantile(resampled, [0.025, 0.975]))
 
 
-def expanded(found: np.ndarray, point: float, jackknife: np.ndarray) -> tuple[float, float]:
+def expanded(resampled: np.ndarray, point: float, jackknife: np.ndarray) -> tuple[float, float]:
     """Percentiles moved out to make up for few animals (Hesterberg 2015, The American Statistician
     69:371)."""
     n = len(jackknife)
     tail = stats.norm.cdf(-np.sqrt(n / (n - 1)) * stats.t.ppf(0.975, n - 1))
-    return tuple(np.nanquantile(found, [tail, 1 - tail]))
+    return tuple(np.nanquantile(resampled, [tail, 1 - tail]))
 
 
-def bca(found: np.ndarray, point: float, jackknife: np.ndarray) -> tuple[float, float]:
+def bca(resampled: np.ndarray, point: float, jackknife: np.ndarray) -> tuple[float, float]:
     """Bias-corrected and accelerated (Efron 1987)."""
     centered = jackknife.mean() - jackknife
     acceleration = np.sum(centered**3) / (6 * max(np.sum(centered**2) ** 1.5, 1e-30))
-    below = np.mean(found < point) + np.mean(found == point) / 2
+    below = np.mean(resampled < point) + np.mean(resampled == point) / 2
     bias = stats.norm.ppf(np.clip(below, 1e-3, 1 - 1e-3))
     z = bias + stats.norm.ppf([0.025, 0.975])
     levels = np.nan_to_num(stats.norm.cdf(bias + z / (1 - acceleration * z)), nan=0.5)
-    return tuple(np.nanquantile(found, levels))
+    return tuple(np.nanquantile(resampled, levels))
 
 
 BOOTSTRAPS = {"percentile": percentile, "expanded percentile": expanded, "BCa": bca}
@@ -122,11 +122,13 @@ def coverage_of_intervals(sums: Sums, sizes: tuple[int, ...] = SIZES) -> list[di
             drawn = rng.integers(len(sums["confusion"]), size=n)
             study = {k: v[drawn] for k, v in sums.items()}
             weights = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float)
-            found = figures({k: np.tensordot(weights, v, 1) for k, v in study.items()})
+            resampled = figures({k: np.tensordot(weights, v, 1) for k, v in study.items()})
             point, jackknife = whole_and_without(study, figures)
             ends = {OURS: intervals_of(study, figures)}
             for method, function in BOOTSTRAPS.items():
-                ends[method] = {k: function(found[k], point[k][0], jackknife[k]) for k in found}
+                ends[method] = {
+                    k: function(resampled[k], point[k][0], jackknife[k]) for k in resampled
+                }
             for method, intervals in ends.items():
                 for key, (low, high) in intervals.items():
                     inside.setdefault((method, name_of(key)), []).append(

@@ -88,11 +88,11 @@ def raters() -> dict[str, object]:
         videos = sorted({k.split("|")[0] for k in table.files})
         recordings = []
         for video in videos:
-            found, truth = (table[f"{video}|{r}"].astype(int) for r in ("NN", "Furkan"))
-            known = (found >= 0) & (truth >= 0)
-            found, truth = found[known], truth[known]
-            p = np.eye(3)[found] * 0.85 + 0.05
-            recordings.append(Scored(video, truth, found, p, np.arange(len(truth)) / 25))
+            labels, truth = (table[f"{video}|{r}"].astype(int) for r in ("NN", "Furkan"))
+            known = (labels >= 0) & (truth >= 0)
+            labels, truth = labels[known], truth[known]
+            p = np.eye(3)[labels] * 0.85 + 0.05
+            recordings.append(Scored(video, truth, labels, p, np.arange(len(truth)) / 25))
     return gain(recordings[:5], recordings[5:], 25.0, ("nothing", "supported", "unsupported"))
 
 

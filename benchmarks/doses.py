@@ -74,10 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=200)
     given = parser.parse_args([] if arguments is None else arguments)
-    found = {"studies": given.studies, "ed50": of_ed50(given.studies)}
-    found |= {"trend": of_trend(given.studies), **machine()}
+    results = {"studies": given.studies, "ed50": of_ed50(given.studies)}
+    results |= {"trend": of_trend(given.studies), **machine()}
     path = RESULTS / "doses.json"
-    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

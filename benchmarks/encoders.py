@@ -138,7 +138,7 @@ def scores(decided: dict[int, np.ndarray], clips: Sequence[Clip]) -> dict[str, f
     """Macro-F1 over frames, and the share of clips whose most frequent label is right."""
     truth = np.concatenate([np.full(len(values), clips[i].label) for i, values in decided.items()])
     labels = {i: values.argmax(1) for i, values in decided.items()}
-    votes = [np.bincount(found).argmax() == clips[i].label for i, found in labels.items()]
+    votes = [np.bincount(of_clip).argmax() == clips[i].label for i, of_clip in labels.items()]
     macro_f1 = f1_score(truth, np.concatenate([*labels.values()]), average="macro")
     return {"macro_f1": float(macro_f1), "votes": float(np.mean(votes))}
 

@@ -81,7 +81,7 @@ def without_grid(run: RunFolder) -> RunFolder:
 
 def scores(run: RunFolder, work: Path, seed: int) -> dict[str, dict[str, float]]:
     """Macro-F1 and segment F1@50 of the same animals by the rate at which they were filmed."""
-    found = {}
+    by_name = {}
     cases = [(str(rate), rate, 0.0) for rate in RATES_HZ] + [(VARIABLE, 30, 1 / 3)]
     for name, rate_hz, wander in cases:
         animals = range(TRAINED, TRAINED + TESTED)
@@ -90,13 +90,13 @@ def scores(run: RunFolder, work: Path, seed: int) -> dict[str, dict[str, float]]
         settings = {"trial_length": TRIAL_S * rate_hz, "cache": work / "cache"}
         data = data_of_other_study(run, filmed, settings)
         figures = evaluate_study(run, data, work / "scored", seen_too=False)
-        found[name] = {
+        by_name[name] = {
             "macro_f1": round(figures["macro_f1"], 4),
             "f1_50": round(figures["segments"]["f1_50"], 2),
             "frames": figures["frames"],
         }
-        print(name, found[name], flush=True)
-    return found
+        print(name, by_name[name], flush=True)
+    return by_name
 
 
 def simulated(work: Path, seeds: int, epochs: int) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def real(run: RunFolder, work: Path, body_length_px: float | None) -> dict[str, 
     body length, that of each clip is estimated, too.
     """
     options = PredictOptions(body_length_px=body_length_px)
-    found: dict[str, list[np.ndarray]] = {"same": [], "same_if_encoded_again": []}
+    equal_frames: dict[str, list[np.ndarray]] = {"same": [], "same_if_encoded_again": []}
     for video in sorted((real_data("formalin") / "Videos").iterdir()):
         paths = (video, written(video, work / "all", 1), written(video, work / "thinned", 2))
         labels = []
@@ -148,13 +148,13 @@ def real(run: RunFolder, work: Path, body_length_px: float | None) -> dict[str, 
             labels.append(read_predictions(out / f"{path.stem}.predictions.csv").labels)
         original, fast, slow = labels
         # A frame at 60 frames/s goes with the thinned one that it shares a step with.
-        found["same"].append(slow.repeat(2)[: len(fast)] == fast)
-        found["same_if_encoded_again"].append(original == fast)
-    figures: dict[str, Any] = {"clips": len(found["same"])}
-    for name, equal in found.items():
+        equal_frames["same"].append(slow.repeat(2)[: len(fast)] == fast)
+        equal_frames["same_if_encoded_again"].append(original == fast)
+    figures: dict[str, Any] = {"clips": len(equal_frames["same"])}
+    for name, equal in equal_frames.items():
         figures[name] = round(float(np.concatenate(equal).mean()), 4)
-    figures["frames"] = sum(len(equal) for equal in found["same"])
-    figures["each"] = [round(float(equal.mean()), 4) for equal in found["same"]]
+    figures["frames"] = sum(len(equal) for equal in equal_frames["same"])
+    figures["each"] = [round(float(equal.mean()), 4) for equal in equal_frames["same"]]
     return figures
 
 

@@ -81,17 +81,17 @@ def make_seeds(folder: Path) -> None:
     import numpy as np
 
     labels, sure = np.repeat(np.arange(6, dtype=np.int16), 20), np.full((120, 6), 1 / 6)
-    found = Predictions(
+    predictions = Predictions(
         "v", PAIN.classes, labels, sure, np.arange(120) / 30, {"run": "r", "fingerprint": "f"}
     )
     for to in ("deepethogram", "simba", "bouts", "boris", "nwb"):
         with contextlib.suppress(UserError):  # without pynwb there is nothing to write NWB with
             keep(
                 "nwb" if to == "nwb" else "other_labels",
-                export_predictions(folder / "out", found, to),
+                export_predictions(folder / "out", predictions, to),
                 lines=None,
             )
-    write_predictions(folder / "out", found)
+    write_predictions(folder / "out", predictions)
     keep("predictions", folder / "out" / "v.predictions.csv")
     keep("predictions_meta", folder / "out" / "v.meta.json")
     write_ethogram(folder / "out" / "ethogram.toml", PAIN)
@@ -303,18 +303,18 @@ def run_kind(folder: Path, kind: str, first: int, n: int) -> Tally:
                 if running is not None:
                     _failed(tally, f"FAIL the process dies ({process.returncode})", running)
                 break
-            found = json.loads(line)
-            if "begun" in found:
-                running = found["begun"]
+            message = json.loads(line)
+            if "begun" in message:
+                running = message["begun"]
                 continue
-            seed, running = found["done"] + 1, None
+            seed, running = message["done"] + 1, None
             tally.cases += 1
-            tally.slowest_s = max(tally.slowest_s, found["s"])
-            tally.peak_mb = max(tally.peak_mb, found["peak_mb"])
-            if found["outcome"] in ("read", "refused"):
-                setattr(tally, found["outcome"], getattr(tally, found["outcome"]) + 1)
+            tally.slowest_s = max(tally.slowest_s, message["s"])
+            tally.peak_mb = max(tally.peak_mb, message["peak_mb"])
+            if message["outcome"] in ("read", "refused"):
+                setattr(tally, message["outcome"], getattr(tally, message["outcome"]) + 1)
             else:
-                _failed(tally, found["outcome"], found["done"], counted=True)
+                _failed(tally, message["outcome"], message["done"], counted=True)
         if running is not None:
             seed = running + 1
         elif process.returncode:

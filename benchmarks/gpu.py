@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not torch.cuda.is_available():
         sys.exit("no CUDA device here; this benchmark is for one")
     be_quiet(True)
-    found: dict[str, Any] = {**machine(), "gpu": torch.cuda.get_device_name(), "kinds": {}}
+    results: dict[str, Any] = {**machine(), "gpu": torch.cuda.get_device_name(), "kinds": {}}
     with tempfile.TemporaryDirectory() as folder:
         videos = Path(folder) / "videos"
         videos.mkdir()
@@ -94,10 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             figures = measure(config, video, given.seconds)
             if name in SHARED:
                 figures |= share(config, *SHARED[name], videos, Path(folder) / name)
-            found["kinds"][name] = figures
+            results["kinds"][name] = figures
             print(name, json.dumps(figures), file=sys.stderr, flush=True)
     card = "_".join(torch.cuda.get_device_name().lower().removeprefix("nvidia ").split())
-    (RESULTS / f"gpu_{card}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"gpu_{card}.json").write_text(
+        json.dumps(results, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def share(config: Config, workers: int, files: int, videos: Path, folder: Path) -> dict[str, Any]:
@@ -170,8 +172,8 @@ def training(
 
     def step() -> int:
         with torch.autocast("cuda", torch.bfloat16):
-            found = model(inputs, halo=True)
-        loss(found.stages, labels, lambda value: value).backward()
+            output = model(inputs, halo=True)
+        loss(output.stages, labels, lambda value: value).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         torch.cuda.synchronize()

@@ -52,18 +52,18 @@ def resampled(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray,
     return draws.mean(1), draws.var(1, ddof=1) / len(values)
 
 
-def bca(found: np.ndarray, point: float, influence: np.ndarray) -> Interval:
+def bca(resampled: np.ndarray, point: float, influence: np.ndarray) -> Interval:
     acceleration = np.sum(influence**3) / (6 * max(np.sum(influence**2) ** 1.5, 1e-30))
-    below = np.mean(found < point) + np.mean(found == point) / 2
+    below = np.mean(resampled < point) + np.mean(resampled == point) / 2
     bias = stats.norm.ppf(np.clip(below, 1e-3, 1 - 1e-3))
     z = bias + stats.norm.ppf([0.025, 0.975])
-    low, high = np.quantile(found, stats.norm.cdf(bias + z / (1 - acceleration * z)))
+    low, high = np.quantile(resampled, stats.norm.cdf(bias + z / (1 - acceleration * z)))
     return float(low), float(high)
 
 
-def studentized(found: np.ndarray, squares: np.ndarray, point: float, error: float) -> Interval:
+def studentized(resampled: np.ndarray, squares: np.ndarray, point: float, error: float) -> Interval:
     with np.errstate(all="ignore"):
-        t = (found - point) / np.sqrt(squares)
+        t = (resampled - point) / np.sqrt(squares)
     t = t[~np.isnan(t)]
     if len(t) < RESAMPLES / 2:
         return np.nan, np.nan
@@ -166,11 +166,11 @@ def coverage_of_groups(
                     if not np.isnan([low, high]).any():
                         held = low <= truth[key[0]] <= high
                         inside.setdefault(key, []).append((held, high - low))
-            for (figure, method), found in inside.items():
-                covered, width = np.array(found, float).T
+            for (figure, method), by_study in inside.items():
+                covered, width = np.array(by_study, float).T
                 rows.append({
                     "behavior": behavior, "animals": n, "figure": figure, "method": method,
-                    "given": round(len(found) / studies, 3),
+                    "given": round(len(by_study) / studies, 3),
                     "covered": round(float(covered.mean()), 3),
                     "width": round(float(np.median(width)), 3),
                 })  # fmt: skip

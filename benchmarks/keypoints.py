@@ -255,7 +255,7 @@ def train(task: Task, given: argparse.Namespace) -> RunFolder:
 def against_tracker(run: RunFolder) -> dict[str, float]:
     """The run's own figures of the held-out blocks; beside them, the mean place of each point in
     the crop."""
-    found = run.read_json("metrics.json")["test"]["keypoints"]
+    scores = run.read_json("metrics.json")["test"]["keypoints"]
     dataset = load_dataset(run.read_config())
     mean = mean_places(dataset.part(["learned"]))
     away = [
@@ -265,11 +265,11 @@ def against_tracker(run: RunFolder) -> dict[str, float]:
     ]
     distances = np.concatenate(away)
     return {
-        "points": found["points"], "epochs": epochs_of(run),
-        "mean_px": found["mae_px"], "median_px": found["median_px"],
-        "body_lengths": found["mae_body_lengths"], "constant_px": float(np.nanmean(distances)),
+        "points": scores["points"], "epochs": epochs_of(run),
+        "mean_px": scores["mae_px"], "median_px": scores["median_px"],
+        "body_lengths": scores["mae_body_lengths"], "constant_px": float(np.nanmean(distances)),
         "side_px": dataset.labelled[0].video.side_px if dataset.labelled[0].video else 0.0,
-        **{f"{k}_px": v["mae_px"] for k, v in found["per_keypoint"].items()},
+        **{f"{k}_px": v["mae_px"] for k, v in scores["per_keypoint"].items()},
     }  # fmt: skip
 
 
@@ -279,9 +279,9 @@ def places(labelled: LabelledRecording) -> np.ndarray:
     video, track = labelled.video, labelled.track
     assert video is not None
     assert track is not None
-    found = crop_points(track.points[:, 0], video.centers, video.angles_rad, video.side_px)
-    found[(np.abs(found) > 1).any(-1)] = np.nan
-    return found
+    points = crop_points(track.points[:, 0], video.centers, video.angles_rad, video.side_px)
+    points[(np.abs(points) > 1).any(-1)] = np.nan
+    return points
 
 
 def mean_places(labelled: Sequence[LabelledRecording]) -> np.ndarray:

@@ -89,14 +89,14 @@ def train_all(
     """The figures of every variant (arguments of `dolorim train`) on a part of its split, seed by
     seed."""
     jobs = [(name, seed) for seed in seeds for name in variants]
-    found = dict(
+    scores = dict(
         zip(
             jobs,
             pool.map(lambda j: train(work, j[0], variants[j[0]], j[1])[part], jobs),
             strict=True,
         )
     )
-    return {name: [found[name, seed] for seed in seeds] for name in variants}
+    return {name: [scores[name, seed] for seed in seeds] for name in variants}
 
 
 def train(work: Path, name: str, flags: list[str], seed: int) -> dict[str, Any]:
@@ -141,9 +141,9 @@ def floors_of(study: Path) -> dict[str, dict[str, Any]]:
     test, ethogram = dataset.part(TEST), dataset.study.ethogram
     shares = np.bincount(y[y >= 0], minlength=len(ethogram.classes)) / (y >= 0).sum()
     scored: dict[str, list[Scored]] = {name: [] for name in FLOORS}
-    for f, found in zip(test, features(test), strict=True):
+    for f, rows in zip(test, features(test), strict=True):
         p = np.zeros((f.n_frames, len(ethogram.classes)))
-        p[:, trees.classes_] = trees.predict_proba(found)
+        p[:, trees.classes_] = trees.predict_proba(rows)
         p = np.stack(
             [np.convolve(np.pad(c, 7, "edge"), np.full(15, 1 / 15), "valid") for c in p.T], 1
         )
@@ -182,17 +182,17 @@ def table(rows: dict[str, list[dict[str, float]]], against: str | None = None) -
         "|---" * (len(FIGURES) + 2) + "|",
     ]
     before = rows.get(against or "")
-    for name, found in rows.items():
-        cells = [mean_and_interval([f[key] for f in found]) for key in FIGURES]
-        gain = "" if before is None or found is before else gain_of(found, before)
+    for name, scores in rows.items():
+        cells = [mean_and_interval([f[key] for f in scores]) for key in FIGURES]
+        gain = "" if before is None or scores is before else gain_of(scores, before)
         lines.append(f"| {name} | {' | '.join(cells)} | {gain} |")
-        before = before if against else found
+        before = before if against else scores
     return lines
 
 
-def gain_of(found: list[dict[str, float]], before: list[dict[str, float]]) -> str:
+def gain_of(scores: list[dict[str, float]], before: list[dict[str, float]]) -> str:
     return mean_and_interval(
-        [a["macro_f1"] - b["macro_f1"] for a, b in zip(found, before, strict=True)]
+        [a["macro_f1"] - b["macro_f1"] for a, b in zip(scores, before, strict=True)]
     )
 
 

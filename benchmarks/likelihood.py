@@ -81,7 +81,7 @@ def of(pose: Pose) -> list[tuple[float, int, int]]:
     assert pose.likelihood is not None
     known = np.where(gate(pose, 0.9)[..., None], pose.points, np.nan)
     scale = skeleton_scale_px(known[:, None])
-    found: list[list[float]] = [[] for _ in EDGES[1:]]
+    by_bin: list[list[float]] = [[] for _ in EDGES[1:]]
     for k in range(len(pose.names)):
         points, likelihood = pose.points[:, k], pose.likelihood[:, k]
         sure = np.flatnonzero(~pose.missing[:, k] & (likelihood > SURE))
@@ -90,10 +90,12 @@ def of(pose: Pose) -> list[tuple[float, int, int]]:
             if len(before) and len(after) and after[0] - before[0] <= NEAR:
                 a, b = points[before[0]], points[after[0]]
                 line = a + (b - a) * (t - before[0]) / (after[0] - before[0])
-                found[bin_of(likelihood[t])].append(float(np.hypot(*(points[t] - line))) / scale)
+                by_bin[bin_of(likelihood[t])].append(float(np.hypot(*(points[t] - line))) / scale)
     counts = bins(pose)
-    far = [sum(off > FAR for off in offs) for offs in found]
-    return [(n / counts.sum(), f, len(offs)) for n, f, offs in zip(counts, far, found, strict=True)]
+    far = [sum(off > FAR for off in offs) for offs in by_bin]
+    return [
+        (n / counts.sum(), f, len(offs)) for n, f, offs in zip(counts, far, by_bin, strict=True)
+    ]
 
 
 def bin_of(likelihood: float) -> int:

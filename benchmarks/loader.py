@@ -50,8 +50,8 @@ def seconds(labelled: Sequence[LabelledRecording]) -> float:
     for _ in range(STEPS):
         batch = augment(next(batches), config.augment, range(6))
         optimizer.zero_grad()
-        found = model(inputs_of(batch), batch["valid"], halo=True)
-        loss(found.stages, batch["labels"], lambda value: value).backward()
+        output = model(inputs_of(batch), batch["valid"], halo=True)
+        loss(output.stages, batch["labels"], lambda value: value).backward()
         optimizer.step()
     return time.perf_counter() - started
 
@@ -69,12 +69,12 @@ def main() -> None:
         cached = load_dataset(Config(data=data)).labelled
         held = [dataclasses.replace(f, video=in_memory(f.video)) for f in cached]
         seconds(held)
-        found = {"cache": [], "memory": []}
+        by_source = {"cache": [], "memory": []}
         for _ in range(ROUNDS):
-            found["cache"].append(seconds(cached))
-            found["memory"].append(seconds(held))
-    report = {"command": "python -m benchmarks.loader", **machine(), "seconds": found}
-    ratios = np.divide(found["memory"], found["cache"])
+            by_source["cache"].append(seconds(cached))
+            by_source["memory"].append(seconds(held))
+    report = {"command": "python -m benchmarks.loader", **machine(), "seconds": by_source}
+    ratios = np.divide(by_source["memory"], by_source["cache"])
     report["throughput_from_cache_over_memory"] = {
         "median": float(np.median(ratios)),
         "rounds": ratios.tolist(),

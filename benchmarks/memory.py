@@ -45,7 +45,7 @@ def main() -> None:
             long_video(folder / "short", SHORT_S),
             long_video(folder / "long", 3600 * given.hours),
         )
-        found = {
+        peaks = {
             "short_mb": peak_mb(run, short, folder / "out"),
             "long_mb": peak_mb(run, long, folder / "out"),
         }
@@ -53,9 +53,9 @@ def main() -> None:
         "command": f"python -m benchmarks.memory --hours {given.hours:g}",
         **machine(),
         "short_s": SHORT_S,
-        **found,
+        **peaks,
     }
-    report["growth"] = found["long_mb"] / found["short_mb"] - 1
+    report["growth"] = peaks["long_mb"] / peaks["short_mb"] - 1
     (RESULTS / "memory.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=1))
 

@@ -24,7 +24,7 @@ from dolorim.terminal import be_quiet
 
 def main() -> None:
     be_quiet(True)
-    found: dict[str, object] = {"command": "python -m benchmarks.multitask_speed", **machine()}
+    results: dict[str, object] = {"command": "python -m benchmarks.multitask_speed", **machine()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         video = long_video(folder / "study", 60)
@@ -33,12 +33,12 @@ def main() -> None:
             run = run_with(
                 folder / visual, dataclasses.replace(MULTITASK, model=model), Skeleton(KEYPOINTS)
             )
-            found[f"{visual}_frames_per_s"] = round(
+            results[f"{visual}_frames_per_s"] = round(
                 label(run, video, folder / "study" / "DLC", folder / "out"), 1
             )
-            print(visual, found[f"{visual}_frames_per_s"], file=sys.stderr, flush=True)
+            print(visual, results[f"{visual}_frames_per_s"], file=sys.stderr, flush=True)
     (RESULTS / "multitask_speed_cpu.json").write_text(
-        json.dumps(found, indent=1) + "\n", encoding="utf-8"
+        json.dumps(results, indent=1) + "\n", encoding="utf-8"
     )
 
 

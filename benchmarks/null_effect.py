@@ -74,16 +74,16 @@ def rows_of(track: ObservedRecording) -> list[dict[str, Any]]:
     """The lines of the table of animals that are tested here; each animal has one recording a
     day.
     """
-    found = measure(track, len(CLASSES))
+    readouts = measure(track, len(CLASSES))
     who = {
         "animal": track.animal,
         "group": track.group,
         "sex": track.columns["sex"],
         "day": float(track.columns["day"]),
     }
-    what = {"window": "whole", "behavior": "lick", "event": float(found["event"][1])}
+    what = {"window": "whole", "behavior": "lick", "event": float(readouts["event"][1])}
     return [
-        {**who, **what, "readout": name, "value": found[name][1]}
+        {**who, **what, "readout": name, "value": readouts[name][1]}
         for name in ("time_percent", "latency_s")
     ]
 
@@ -120,16 +120,16 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="designs at a time")
     given = parser.parse_args()
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
-        found = dict(
+        shares = dict(
             zip(DESIGNS, pool.map(count, DESIGNS, [given.studies] * len(DESIGNS)), strict=True)
         )
     report = {
         "command": f"python -m benchmarks.null_effect --studies {given.studies}",
         **machine(),
-        "rejected": found,
+        "rejected": shares,
     }
     (RESULTS / "null_effect.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=1))
+    print(json.dumps(shares, indent=1))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     file=sys.stderr,
                     flush=True,
                 )
-    found = {
+    results = {
         "command": "python -m benchmarks.pose_speed",
         **machine(),
         "video_frames_per_s": statistics.median(a for a, _ in rates),
@@ -59,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "ratio": statistics.median(b / a for a, b in rates),
     }
     (RESULTS / "pose_speed_cpu.json").write_text(
-        json.dumps(found, indent=1) + "\n", encoding="utf-8"
+        json.dumps(results, indent=1) + "\n", encoding="utf-8"
     )
-    print(json.dumps(found, indent=1))
+    print(json.dumps(results, indent=1))
 
 
 def label(run: RunFolder, video: Path, poses: Path | None, out: Path) -> float:

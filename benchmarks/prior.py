@@ -44,16 +44,16 @@ def figures(
     decoder: Decoder,
 ) -> dict[str, Any]:
     ethogram = run.read_ethogram()
-    found = score(labelled, raw, ethogram, decoder)
+    scores = score(labelled, raw, ethogram, decoder)
     return {
         "decoder": decoder.to_dict(),
-        "accuracy": found["accuracy"],
-        "macro_f1": found["macro_f1"],
-        "f1_50": found["segments"]["f1_50"],
-        "nll": found["calibration"]["nll"],
-        "ece": found["calibration"]["ece"],
+        "accuracy": scores["accuracy"],
+        "macro_f1": scores["macro_f1"],
+        "f1_50": scores["segments"]["f1_50"],
+        "nll": scores["calibration"]["nll"],
+        "ece": scores["calibration"]["ece"],
         "expected_over_true": {
-            c: found["per_class"][c]["expected_over_true"] for c in ethogram.classes
+            c: scores["per_class"][c]["expected_over_true"] for c in ethogram.classes
         },
     }
 
@@ -119,8 +119,8 @@ def main() -> None:
             {"seed": seed, "test": test, **both_ways(trained(given.work / f"seed{seed}", command))}
         )
         print(json.dumps(rows[-1], indent=1), flush=True)
-    found = {**machine(), "recipe": RECIPE, "runs": rows}
-    (RESULTS / "prior.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    results = {**machine(), "recipe": RECIPE, "runs": rows}
+    (RESULTS / "prior.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

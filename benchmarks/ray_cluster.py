@@ -50,10 +50,10 @@ def main() -> None:
             shutil.copy(first, videos / f"{i:02d}.mp4")
         run = random_run(folder / "run", "light")
         jobs = find_inputs(run, [videos])
-        found: dict[str, float] = {"one process": 0.0}
+        elapsed_s: dict[str, float] = {"one process": 0.0}
         started = time.perf_counter()
         predict_videos(run, jobs, folder / "local")
-        found["one process"] = time.perf_counter() - started
+        elapsed_s["one process"] = time.perf_counter() - started
         for nodes in (1, 2):
             cluster = Cluster(
                 initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
@@ -67,7 +67,7 @@ def main() -> None:
             outcome = predict_videos(
                 run, jobs, folder / f"ray{nodes}", PredictOptions(engine="ray")
             )
-            found[f"Ray, {nodes} node{'s' * (nodes > 1)}"] = time.perf_counter() - started
+            elapsed_s[f"Ray, {nodes} node{'s' * (nodes > 1)}"] = time.perf_counter() - started
             assert not outcome.failed, outcome.failed
             assert contents(folder / f"ray{nodes}") == contents(folder / "local"), (
                 "the bytes differ"
@@ -78,8 +78,8 @@ def main() -> None:
         "command": f"python -m benchmarks.ray_cluster --videos {given.videos}", **machine(),
         "simulated video": True,
         "load average at the start": round(load, 1),
-        "seconds": {k: round(v, 1) for k, v in found.items()},
-        "two nodes over one": round(found["Ray, 1 node"] / found["Ray, 2 nodes"], 2),
+        "seconds": {k: round(v, 1) for k, v in elapsed_s.items()},
+        "two nodes over one": round(elapsed_s["Ray, 1 node"] / elapsed_s["Ray, 2 nodes"], 2),
         "bytes equal to local": True,
     }  # fmt: skip
     (RESULTS / "ray_cluster.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -78,8 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     with ThreadPoolExecutor(given.jobs) as pool:
         done = train_all(pool, work, variants, seeds, part)
-    rows = {name: [figures(m.get("argmax", m)) for m in found] for name, found in done.items()}
-    decoded = {name: [figures(m) for m in found] for name, found in done.items()}
+    rows = {name: [figures(m.get("argmax", m)) for m in metrics] for name, metrics in done.items()}
+    decoded = {name: [figures(m) for m in metrics] for name, metrics in done.items()}
     animals = {"val": VAL} if given.choose else {"test": TEST}
     about = {**machine(), "seeds": list(seeds), "epochs": given.epochs, "study": PLAN, **animals}
     choose = " --choose" * given.choose

@@ -65,8 +65,8 @@ def served(place: Path) -> Iterator[tuple[str, int]]:
     try:
         assert process.stderr is not None
         for line in process.stderr:
-            if found := re.search(r"open (http\S+)", line):
-                yield found[1], process.pid
+            if match := re.search(r"open (http\S+)", line):
+                yield match[1], process.pid
                 break
     finally:
         process.terminate()
@@ -87,17 +87,17 @@ def wait_frame(page: Page, frame: int) -> None:
 
 def first_frame(browser: Browser, url: str) -> tuple[Page, dict[str, float]]:
     page = opened(browser, url)
-    found = "() => performance.getEntriesByName('first-picture')[0]?.startTime"
-    page.wait_for_function(found)
-    picture = page.evaluate(found)
+    first_picture = "() => performance.getEntriesByName('first-picture')[0]?.startTime"
+    page.wait_for_function(first_picture)
+    picture = page.evaluate(first_picture)
     wait_frame(page, 0)
     page.wait_for_function("async () => (await import('/static/state.js')).state.rec?.bouts")
     whole = page.evaluate("() => performance.now()")
     again = []
     for _ in range(9):
         page.reload()
-        page.wait_for_function(found)
-        again.append(page.evaluate(found) / 1000)
+        page.wait_for_function(first_picture)
+        again.append(page.evaluate(first_picture) / 1000)
         wait_frame(page, 0)
     seconds = {"first_picture_s": picture / 1000, "all_is_there_s": whole / 1000}
     return page, {
@@ -163,12 +163,12 @@ def children(pid: int) -> list[int]:
         with contextlib.suppress(OSError, ValueError):
             fields = path.read_text().rpartition(")")[2].split()
             parents.setdefault(int(fields[1]), []).append(int(path.parent.name))
-    found, left = [], [pid]
+    pids, left = [], [pid]
     while left:
         some = parents.get(left.pop(), [])
-        found += some
+        pids += some
         left += some
-    return found
+    return pids
 
 
 def playback(page: Page, server: int, minutes: float) -> dict[str, Any]:
@@ -271,16 +271,19 @@ def main() -> None:
         lists = many(folder / "many", short, given.recordings)
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         with served(lists) as (url, _):
-            page, found = first_frame(browser, url)
+            page, timings = first_frame(browser, url)
             page.wait_for_function(
                 "() => document.querySelector('#progress').textContent.includes('pieces')"
             )
-            found["queue_is_there_s"] = page.evaluate("() => performance.now()") / 1000
-            report["500_recordings"] = {"rows": page.locator("#recordings button").count(), **found}
+            timings["queue_is_there_s"] = page.evaluate("() => performance.now()") / 1000
+            report["500_recordings"] = {
+                "rows": page.locator("#recordings button").count(),
+                **timings,
+            }
             page.context.close()
         with served(folder / "long" / "predictions") as (url, server):
-            page, found = first_frame(browser, url)
-            report["long_video"] = {"frames": n, **found, **scrub(page, n)}
+            page, timings = first_frame(browser, url)
+            report["long_video"] = {"frames": n, **timings, **scrub(page, n)}
             report["keys"] = correct(page, folder / "long" / "predictions", video.stem)
             report["playback"] = playback(page, server, given.minutes)
         browser.close()

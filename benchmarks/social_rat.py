@@ -85,10 +85,10 @@ def features_and_labels(
     features = pose_features(
         "generic", poses[0].names, points, unseen, scale_px=scale, rate_hz=RATE_HZ
     )
-    found = read_caltech(annotations, ethogram, "S1")
+    bouts = read_caltech(annotations, ethogram, "S1")
     labels = np.full(len(points), -1, np.int16)
-    there = found.frames < len(labels)
-    labels[found.frames[there]] = found.labels[there]
+    there = bouts.frames < len(labels)
+    labels[bouts.frames[there]] = bouts.labels[there]
     return features, labels
 
 
@@ -115,7 +115,7 @@ def averaged(probabilities: np.ndarray) -> np.ndarray:
 
 def scores(pairs: list[tuple[np.ndarray, np.ndarray]], names: tuple[str, ...]) -> Scores:
     """Of one fold: pairs of truth and prediction, each `(time,)`."""
-    counts = sum(confusion(truth, found, len(names)) for truth, found in pairs)
+    counts = sum(confusion(truth, predicted, len(names)) for truth, predicted in pairs)
     frames = frame_scores(counts, names)
     stretches = [(t[s], p[s]) for t, p in pairs for s in labelled_stretches(t, [(0, len(t))])]
     segments = count_segments(stretches).scores
@@ -129,9 +129,9 @@ def fold_with_trees(work: Path, test: list[str]) -> Scores:
     ethogram = read_ethogram(work / "classes.csv")
     everything = {n: features_and_labels(*files, ethogram) for n, files in recordings().items()}
     train = [v for n, v in everything.items() if n not in test]
-    found = trees(train, [everything[n][0] for n in test])
+    probabilities = trees(train, [everything[n][0] for n in test])
     return scores(
-        [(everything[n][1], averaged(p)) for n, p in zip(test, found, strict=True)],
+        [(everything[n][1], averaged(p)) for n, p in zip(test, probabilities, strict=True)],
         ethogram.classes,
     )
 
@@ -164,11 +164,11 @@ def fold_with_command(work: Path, test: list[str], name: str, flags: str) -> Sco
         ",".join(test),
     ]
     command += ["--recordings", str(work / "recordings.csv"), *flags.split()]
-    found = trained(run, command, os.cpu_count() or 1).read_json("metrics.json")["test"]
-    by_class = {f"f1_{name}": values["f1"] for name, values in found["per_class"].items()}
-    return {"accuracy": found["accuracy"], "macro_f1": found["macro_f1"],
-    "f1_50": found["segments"]["f1_50"],
-            "edit": found["segments"]["edit"], **by_class}  # fmt: skip
+    scores = trained(run, command, os.cpu_count() or 1).read_json("metrics.json")["test"]
+    by_class = {f"f1_{name}": values["f1"] for name, values in scores["per_class"].items()}
+    return {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"],
+    "f1_50": scores["segments"]["f1_50"],
+            "edit": scores["segments"]["edit"], **by_class}  # fmt: skip
 
 
 LEARNERS = {

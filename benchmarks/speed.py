@@ -41,12 +41,12 @@ CLIPS = 60  # clip by clip is slow: this many frames, the rest is scaled
 def seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
     """Median of a few runs after one that warms up."""
     work()
-    found = []
+    elapsed = []
     for _ in range(repeats):
         started = time.perf_counter()
         work()
-        found.append(time.perf_counter() - started)
-    return float(np.median(found))
+        elapsed.append(time.perf_counter() - started)
+    return float(np.median(elapsed))
 
 
 def clip_by_clip(predictor: Predictor, images: np.ndarray, centers: np.ndarray) -> None:
@@ -125,7 +125,7 @@ def main() -> None:
             long_video(folder / "video", SECONDS),
             long_video(folder / "longer", 3 * SECONDS),
         )
-        found = {
+        speeds = {
             kind: measure(kind, video, longer, folder, given.device)
             for kind in ("light", "standard")
         }
@@ -133,7 +133,7 @@ def main() -> None:
         "command": f"python -m benchmarks.speed --device {given.device}",
         **machine(),
         "simulated video": True,
-        **found,
+        **speeds,
     }
     (RESULTS / f"speed_{given.device}.json").write_text(
         json.dumps(report, indent=1) + "\n", encoding="utf-8"

@@ -113,26 +113,28 @@ def main() -> None:
         decode_s = seconds(lambda: [sum(1 for _ in FrameStream(j.file)) for j in jobs])
         predictor = PredictWorker(PredictSetup(run, folder / "out")).video_predictor.predictor
         predict_videos(run, jobs[:1], folder / "out")
-        found: dict[str, Any] = {"decode only": frames / decode_s}
+        frames_per_s: dict[str, Any] = {"decode only": frames / decode_s}
         for workers in (1, 2):
             outcome = predict_videos(
                 run, jobs, folder / f"out{workers}", PredictOptions(jobs=workers)
             )
             spent = outcome.seconds
-            found[f"dolorim predict --jobs {workers}"] = frames / spent.pop("all")
+            frames_per_s[f"dolorim predict --jobs {workers}"] = frames / spent.pop("all")
             if workers == 1:
-                found["seconds of --jobs 1"] = {k: round(v, 2) for k, v in sorted(spent.items())}
-        found["clip by clip"] = frames / (
+                frames_per_s["seconds of --jobs 1"] = {
+                    k: round(v, 2) for k, v in sorted(spent.items())
+                }
+        frames_per_s["clip by clip"] = frames / (
             given.files * clip_by_clip(predictor, run, first, decoded[0])
         )
         loop_s = opencv_loop(predictor, run, first, decoded[0])
-        found["OpenCV and one clip a frame"] = (
+        frames_per_s["OpenCV and one clip a frame"] = (
             "OpenCV is not installed" if loop_s is None else decoded[0] / loop_s
         )
     report = {
         "command": f"python -m benchmarks.throughput --device {given.device}", **machine(),
         "simulated video": True,
-        "frames": frames, "frames/s": found,
+        "frames": frames, "frames/s": frames_per_s,
     }  # fmt: skip
     (RESULTS / f"throughput_{given.device}.json").write_text(
         json.dumps(report, indent=1) + "\n", encoding="utf-8"

@@ -99,7 +99,7 @@ def go_to(page: Page, frame: int) -> None:
 
 def timeline_xy(page: Page, frame: float, row: str = "corrected") -> tuple[float, float]:
     """Where on the page a frame lies in a row of the timeline."""
-    found = page.evaluate(
+    corner = page.evaluate(
         """async ([frame, row]) => {
           const { state } = await import("/static/state.js");
           const { layout } = await import("/static/timeline.js");
@@ -110,7 +110,7 @@ def timeline_xy(page: Page, frame: float, row: str = "corrected") -> tuple[float
         }""",
         [frame, row],
     )
-    return found[0], found[1]
+    return corner[0], corner[1]
 
 
 def drag(page: Page, start: float, stop: float, row: str = "corrected") -> None:
@@ -124,7 +124,7 @@ def drag(page: Page, start: float, stop: float, row: str = "corrected") -> None:
 
 def page_state(page: Page) -> dict[str, Any]:
     """What the page holds: labels of all frames, the frame, the selection."""
-    found: dict[str, Any] = page.evaluate(
+    state: dict[str, Any] = page.evaluate(
         """async () => {
           const { state } = await import("/static/state.js");
           const { frame, selection, mark, paint, rec } = state;
@@ -132,7 +132,7 @@ def page_state(page: Page) -> dict[str, Any]:
           return { frame, selection, mark, paint, labels, marks };
         }"""
     )
-    return found
+    return state
 
 
 def saved(place: Path, name: str = "a_201M") -> np.ndarray:

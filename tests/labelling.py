@@ -55,13 +55,13 @@ class Model:
         return labels
 
     def runs(self) -> list[tuple[int, int, int]]:
-        labels, found, start = self.labels(), [], 0
+        labels, bouts, start = self.labels(), [], 0
         for i in range(1, len(labels) + 1):
             if i == len(labels) or labels[i] != labels[start]:
                 if labels[start] != UNTOUCHED:
-                    found.append((start, i, labels[start]))
+                    bouts.append((start, i, labels[start]))
                 start = i
-        return found
+        return bouts
 
     def target(self) -> Stretch | None:
         """What a key would act on now."""
@@ -213,13 +213,13 @@ class Model:
         start = self.selected.start if self.selected else None
         if direction > 0:
             after = self.frame - 1 if start is None else start
-            found = [r for r in self.runs() if r[0] > after][:1]
+            chosen = [r for r in self.runs() if r[0] > after][:1]
         else:
             before = self.frame if start is None else start
-            found = [r for r in self.runs() if r[0] < before][-1:]
-        if found:
-            self.frame = found[0][0]
-            self.choose(self.stretch(*found[0]))
+            chosen = [r for r in self.runs() if r[0] < before][-1:]
+        if chosen:
+            self.frame = chosen[0][0]
+            self.choose(self.stretch(*chosen[0]))
 
     def stretch(self, start: int, stop: int, label: int) -> Stretch:
         uniform = set(self.labels()[start:stop]) == {label}

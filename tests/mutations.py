@@ -16,38 +16,40 @@ def mutate(data: bytes, seed: int) -> bytes:
     """One to six changes: bytes flipped, parts cut out, doubled, moved or overwritten, numbers and
     words replaced."""
     rng = random.Random(seed)
-    found = bytearray(data)
+    content = bytearray(data)
     for _ in range(rng.choice([1, 1, 1, 2, 3, 6])):
-        if not found:
+        if not content:
             break
-        at = _place(rng, len(found))
-        end = min(len(found), at + int(2 ** rng.uniform(0, min(12, len(found).bit_length() - 2))))
+        at = _place(rng, len(content))
+        end = min(
+            len(content), at + int(2 ** rng.uniform(0, min(12, len(content).bit_length() - 2)))
+        )
         match rng.randrange(9):
             case 0:
                 for _ in range(rng.choice([1, 4, 32])):
-                    found[_place(rng, len(found))] ^= 1 << rng.randrange(8)
+                    content[_place(rng, len(content))] ^= 1 << rng.randrange(8)
             case 1:
-                del found[at:]
+                del content[at:]
             case 2:
-                del found[at:end]
+                del content[at:end]
             case 3:
-                found[at:at] = found[at:end]
+                content[at:at] = content[at:end]
             case 4:
-                found[at:end] = rng.randbytes(end - at)
+                content[at:end] = rng.randbytes(end - at)
             case 5:
-                found[at:end] = bytes([rng.choice([0, 255, 10, 44, 34])]) * (end - at)
+                content[at:end] = bytes([rng.choice([0, 255, 10, 44, 34])]) * (end - at)
             case 6:
-                found[at:at] = rng.choice(_WORDS)
+                content[at:at] = rng.choice(_WORDS)
             case 7:
-                number = _NUMBER.search(found, at)
+                number = _NUMBER.search(content, at)
                 if number:
-                    found[number.start() : number.end()] = rng.choice(_WORDS)
+                    content[number.start() : number.end()] = rng.choice(_WORDS)
             case _:
-                lines = bytes(found).split(b"\n")
+                lines = bytes(content).split(b"\n")
                 a, b = rng.randrange(len(lines)), rng.randrange(len(lines))
                 lines[a], lines[b] = lines[b], lines[a]
-                found = bytearray(b"\n".join(lines))
-    return bytes(found)
+                content = bytearray(b"\n".join(lines))
+    return bytes(content)
 
 
 def _place(rng: random.Random, length: int) -> int:

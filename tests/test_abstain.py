@@ -46,10 +46,10 @@ def validated(path: Path, animals: int) -> RunFolder:
         p, truth = simulate_probabilities(i, 150)
         truth = np.where((truth == 3) & (i > 0), -1, truth)
         meta = {"animal": f"v{i}", "trials": []}
-        found = Predictions(
+        predictions = Predictions(
             f"film{i}", CLASSES, p.argmax(1).astype(np.int16), p, np.arange(150) / 30, meta
         )
-        write_predictions(run.predictions("val"), found)
+        write_predictions(run.predictions("val"), predictions)
         write_labels(
             run.predictions("val") / f"film{i}.truth.csv", truth.astype(np.int16), ETHOGRAM
         )
@@ -119,14 +119,16 @@ def test_ambiguous_frames_are_left_open_and_counted(
     run.write_json("conformal.json", {"sets": sets})
     outcome = predict_videos(run, jobs, tmp_path, PredictOptions(abstain=0.1, overwrite=False))
     assert outcome.done == [video]  # what was there had been decided otherwise
-    found = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
-    sure = found.probabilities[:, label] >= middle - 1e-9
+    predictions = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
+    sure = predictions.probabilities[:, label] >= middle - 1e-9
     assert 0 < sure.sum() < len(sure)
-    np.testing.assert_array_equal(found.labels, np.where(sure & (usual.labels == label), label, -1))
-    assert found.meta["frames_left_open"] == int(np.sum(found.labels < 0))
+    np.testing.assert_array_equal(
+        predictions.labels, np.where(sure & (usual.labels == label), label, -1)
+    )
+    assert predictions.meta["frames_left_open"] == int(np.sum(predictions.labels < 0))
     colors = class_colors(len(PAIN))
-    gray, frame = np.zeros((64, 64), np.uint8), int(np.flatnonzero(found.labels < 0)[0])
-    assert set(map(tuple, _paint(gray, found, frame, colors)[0, :640])) == {_OPEN}
+    gray, frame = np.zeros((64, 64), np.uint8), int(np.flatnonzero(predictions.labels < 0)[0])
+    assert set(map(tuple, _paint(gray, predictions, frame, colors)[0, :640])) == {_OPEN}
     assert predict_videos(
         run, jobs, tmp_path, PredictOptions(abstain=0.1, overwrite=False)
     ).skipped == [video]
@@ -152,9 +154,9 @@ def test_bouts_to_check_are_ranked_over_all_videos_also_those_that_were_done_bef
     assert scores == sorted(scores, reverse=True)
     indicator = run.read_ethogram().indicator
     for name in ("one", "two"):
-        found = read_predictions(tmp_path / f"{name}.predictions.csv")
-        target = found.classes.index(str(indicator))
-        of_it = sum(bout.label == target for bout, _ in found.bouts())
+        predictions = read_predictions(tmp_path / f"{name}.predictions.csv")
+        target = predictions.classes.index(str(indicator))
+        of_it = sum(bout.label == target for bout, _ in predictions.bouts())
         listed = [row for row in table.rows if row[0] == name and row[5] == indicator]
         assert (
             len(listed) == of_it

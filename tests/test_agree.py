@@ -49,11 +49,11 @@ def agree(tmp_path: Path, *arguments: object) -> dict:
 
 def test_a_model_is_laid_beside_raters_who_labelled_some_trials(tmp_path, raters, capsys):
     one, two, model = raters
-    found = agree(tmp_path, *raters)["pairs"]
-    assert list(found) == [f"{one} - {two}", f"{one} - {model}", f"{two} - {model}"]
-    assert [pair["accuracy"] for pair in found.values()] == pytest.approx([0.9, 1.0, 0.9])
-    assert {pair["frames"] for pair in found.values()} == {720}
-    assert found[f"{one} - {model}"]["events"]["100ms"]["f1"] == 1
+    agreement = agree(tmp_path, *raters)["pairs"]
+    assert list(agreement) == [f"{one} - {two}", f"{one} - {model}", f"{two} - {model}"]
+    assert [pair["accuracy"] for pair in agreement.values()] == pytest.approx([0.9, 1.0, 0.9])
+    assert {pair["frames"] for pair in agreement.values()} == {720}
+    assert agreement[f"{one} - {model}"]["events"]["100ms"]["f1"] == 1
     assert "F1 paw_withdraw" in capsys.readouterr().out
 
 
@@ -129,15 +129,15 @@ def test_real_raters_and_a_network_side_by_side(tmp_path, real_data):
     checked = set()
     for one, two in (("Furkan", "Jin"), ("Jin", "Oliver"), ("Furkan", "Oliver")):
         places = [f"{archive}:{r}" for r in (one, two, "NN")]
-        found = agree(tmp_path, *places, "--classes", classes, "--rate_hz", "25", "--quiet")[
+        agreement = agree(tmp_path, *places, "--classes", classes, "--rate_hz", "25", "--quiet")[
             "pairs"
         ]
-        people = found[f"{one} - {two}"]
+        people = agreement[f"{one} - {two}"]
         assert people["frames"] == 292134
         assert 0.795 < people["kappa"] < 0.835
         assert 0.845 < people["macro_f1"] < 0.885
         assert people["events"]["200ms"]["f1"] < 0.8  # people do not agree on onsets to 200 ms
-        for pair, scores in found.items():
+        for pair, scores in agreement.items():
             truth, guess = pair.split(" - ")
             names = (f"OFT20_{truth}(gt)_vs_{guess}_no_bg", f"OFT20_{guess}_vs_{truth}_no_bg")
             for name in set(names) & set(expected):

@@ -63,10 +63,10 @@ def test_the_lag_is_found_by_what_moving_points_look_like(
     film: tuple[list[Frame], np.ndarray], late: int
 ) -> None:
     frames, points = film
-    found = estimate(frames, shifted(points, late))
-    assert found.frames == late
-    assert found.costs.shape == LAGS.shape
-    assert LAGS[found.costs.argmin()] == late
+    estimated = estimate(frames, shifted(points, late))
+    assert estimated.frames == late
+    assert estimated.costs.shape == LAGS.shape
+    assert LAGS[estimated.costs.argmin()] == late
 
 
 def test_nothing_is_said_of_a_pose_that_belongs_to_another_video(

@@ -99,7 +99,7 @@ def test_a_run_with_two_streams_labels_videos_with_and_without_pose_and_says_wha
     run = trained(name)
     # Alone in a folder: beside the study's own videos there is DLC/, which would be found.
     video = Path(shutil.copy(sorted((study / "Videos").iterdir())[0], tmp_path))
-    found = {}
+    predictions = {}
     for out, dlc in (("both", ["--dlc", str(study / "DLC")]), ("video", [])):
         assert (
             main(
@@ -115,12 +115,14 @@ def test_a_run_with_two_streams_labels_videos_with_and_without_pose_and_says_wha
             )
             == 0
         )
-        found[out] = read_predictions(tmp_path / out / f"{video.stem}.predictions.csv")
-        assert len(found[out].labels) == 180
-        assert np.isfinite(found[out].probabilities).all()
-    assert found["both"].meta["seen"] == ["video", "pose"]
-    assert found["video"].meta["seen"] == ["video"]
-    assert np.abs(found["both"].probabilities - found["video"].probabilities).max() > 1e-3
+        predictions[out] = read_predictions(tmp_path / out / f"{video.stem}.predictions.csv")
+        assert len(predictions[out].labels) == 180
+        assert np.isfinite(predictions[out].probabilities).all()
+    assert predictions["both"].meta["seen"] == ["video", "pose"]
+    assert predictions["video"].meta["seen"] == ["video"]
+    assert (
+        np.abs(predictions["both"].probabilities - predictions["video"].probabilities).max() > 1e-3
+    )
 
 
 @pytest.mark.parametrize("name", ["generic", "graph"])
@@ -135,10 +137,10 @@ def test_a_run_that_has_learned_from_poses_labels_pose_files(
     assert [t.name.split(".")[0] for t in tables] == sorted(
         v.stem for v in (study / "Videos").iterdir()
     )
-    found = read_predictions(tables[0])
-    assert found.meta["seen"] == ["pose"]
-    assert len(found.labels) == 180
-    np.testing.assert_allclose(found.time_s, np.arange(180) / 30, atol=1e-3)
+    predictions = read_predictions(tables[0])
+    assert predictions.meta["seen"] == ["pose"]
+    assert len(predictions.labels) == 180
+    np.testing.assert_allclose(predictions.time_s, np.arange(180) / 30, atol=1e-3)
 
 
 def test_a_run_of_poses_alone_needs_no_videos_and_takes_those_of_some(
@@ -267,11 +269,11 @@ def test_the_decoder_of_a_run_makes_its_labels_and_its_scores(
         }
     target = tmp_path / "scores.json"
     assert main(["evaluate", str(copy.path), "--json", str(target), "--quiet"]) == 0
-    found = json.loads(target.read_text())["test"]
-    assert found["per_class"][chosen]["recall"] == 1
-    assert {found["per_class"][name]["recall"] for name in others} == {0}
-    assert found["argmax"]["accuracy"] != found["accuracy"]
-    assert found["decoder"] == copy.read_decoder().kind
+    scores = json.loads(target.read_text())["test"]
+    assert scores["per_class"][chosen]["recall"] == 1
+    assert {scores["per_class"][name]["recall"] for name in others} == {0}
+    assert scores["argmax"]["accuracy"] != scores["accuracy"]
+    assert scores["decoder"] == copy.read_decoder().kind
 
 
 def test_features_of_a_frozen_network_are_computed_once_and_read_by_every_further_run(
@@ -391,8 +393,8 @@ def test_keypoints_that_are_found_are_written_in_pixels_of_the_video(
 
 def labelled_of(run: RunFolder, video: Path) -> LabelledRecording:
     dataset = load_dataset(run.read_config())
-    (found,) = [f for f in dataset.labelled if f.recording.name == video.stem]
-    return dataclasses.replace(found, track=None)
+    (labelled,) = [f for f in dataset.labelled if f.recording.name == video.stem]
+    return dataclasses.replace(labelled, track=None)
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,11 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX 
 def test_every_task_is_answered_once_and_a_failure_is_tried_again(
     tmp_path: Path, workers: int
 ) -> None:
-    found = list(
+    answered = list(
         spread(partial(worker, tmp_path), deque(["a", "bad", "slip", "bug", "b"]), workers)
     )
-    assert sorted(task for task, _ in found) == ["a", "b", "bad", "bug", "slip"]
-    answers = dict(found)
+    assert sorted(task for task, _ in answered) == ["a", "b", "bad", "bug", "slip"]
+    answers = dict(answered)
     bug = answers.pop("bug")
     assert isinstance(bug, Failed)
     assert bug.reason == "unexpected ZeroDivisionError: of an empty video"
@@ -61,9 +61,9 @@ def test_a_worker_that_dies_takes_no_task_along_and_one_that_always_dies_is_repo
     tmp_path: Path,
 ) -> None:
     tasks = ["mortal", "a", "fatal", "b", "c"]
-    found = list(spread(partial(worker, tmp_path), deque(tasks), 2))
-    answers = dict(found)
-    assert len(found) == len(answers) == 5
+    answered = list(spread(partial(worker, tmp_path), deque(tasks), 2))
+    answers = dict(answered)
+    assert len(answered) == len(answers) == 5
     assert [answers[t] for t in ("mortal", "a", "b", "c")] == ["MORTAL", "A", "B", "C"]
     assert isinstance(answers["fatal"], Failed)
     assert "killed (SIGKILL)" in answers["fatal"].reason
@@ -159,16 +159,16 @@ def test_the_parts_of_a_video_give_the_very_numbers_of_the_whole(
         PredictInput(film, "long"),
     )
     whole = predictor.predict_video(job)
-    found = [
+    parts = [
         (p, predictor.predict_part(p))
         for p in (VideoPart(job, 0, 1024), VideoPart(job, 1024, 2048), VideoPart(job, 2048, None))
     ]
-    together = joined(found)
+    together = joined(parts)
     assert together is not None
     assert len(whole.time_s) == 2600
     np.testing.assert_array_equal(together.probabilities, whole.probabilities)
     np.testing.assert_array_equal(together.time_s, whole.time_s)
-    lacking = [*found[:1], (found[1][0], None), found[2]]
+    lacking = [*parts[:1], (parts[1][0], None), parts[2]]
     assert joined(lacking) is None
 
 

@@ -62,12 +62,12 @@ def config(tmp_path: Path) -> DataConfig:
 def videos(tmp_path: Path) -> dict[Path, Path | None]:
     """Four clips of one camera, in one of which the animal cowers, and one of another camera."""
     lengths = {"a": 40, "b": 42, "c": 24, "d": 41}
-    found: dict[Path, Path | None] = {
+    poses: dict[Path, Path | None] = {
         film(tmp_path / f"{name}.mp4", length): pose(tmp_path / f"{name}DLC_x.csv", 0.8 * length)
         for name, length in lengths.items()
     }
-    found[film(tmp_path / "large.mp4", 80, side=256)] = pose(tmp_path / "largeDLC_x.csv", 64)
-    return found
+    poses[film(tmp_path / "large.mp4", 80, side=256)] = pose(tmp_path / "largeDLC_x.csv", 64)
+    return poses
 
 
 def test_all_videos_of_one_picture_size_have_the_median_length(
@@ -140,8 +140,8 @@ def test_the_length_is_kept_in_the_run_and_serves_prediction(
         video
     ]  # another view: done again
     assert predict_videos(run, jobs, tmp_path / "old", PredictOptions(overwrite=False)).done == []
-    found = read_predictions(tmp_path / "old" / f"{video.stem}.predictions.csv")
-    assert found.meta["view"]["body_length_px"] == lengths.pictures["128x128"]
+    predictions = read_predictions(tmp_path / "old" / f"{video.stem}.predictions.csv")
+    assert predictions.meta["view"]["body_length_px"] == lengths.pictures["128x128"]
     cached = extract([video], config, lengths=lengths)[0][video]
     assert cached.side_px == pytest.approx(1.6 * lengths.pictures["128x128"])
     given = predict_videos(

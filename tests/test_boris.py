@@ -42,11 +42,11 @@ def read(path, n_frames=240, rate_hz=30.0, **settings):
     """What a file says about the frames of each video, and what is said about that."""
     config = DataConfig(**settings)
     conflicts = Conflicts(config.on_conflict)
-    found = {}
+    by_media = {}
     for media, events in read_annotations(path, ETHOGRAM, config, conflicts).items():
         file = events.on_frames(n_frames, np.arange(n_frames) / rate_hz, -1, conflicts)
-        found[media] = file.labels
-    return found, [str(f) for f in conflicts.findings]
+        by_media[media] = file.labels
+    return by_media, [str(f) for f in conflicts.findings]
 
 
 def runs_of(labels):
@@ -105,8 +105,8 @@ def test_whatever_the_free_text_holds_the_delimiter_is_that_of_the_header(
             rows.append([time, "D:/v/m1.mp4", "8.000", "30.000", "mouse", behavior, status])
     path = write(tmp_path, "\n".join(delimiter.join(cells) for cells in [*page, *rows]))
     assert sniff(path) == "boris"
-    found, _ = read(path)
-    assert runs_of(found["m1.mp4"]) == [(REST, 0, 100), (LICK, 100, 150)]
+    by_media, _ = read(path)
+    assert runs_of(by_media["m1.mp4"]) == [(REST, 0, 100), (LICK, 100, 150)]
 
 
 def test_the_old_table_with_commas_in_its_free_text_is_read(real_data):
@@ -119,7 +119,7 @@ def test_the_old_table_with_commas_in_its_free_text_is_read(real_data):
 def test_a_project_says_what_its_exports_say(tmp_path, name):
     path = write(tmp_path, project(), name)
     assert sniff(path) == "boris"
-    found, said = read(path)
+    by_media, said = read(path)
     states = [
         (REST, 0, 100),
         (LICK, 100, 120),
@@ -127,7 +127,7 @@ def test_a_project_says_what_its_exports_say(tmp_path, name):
         (LICK, 121, 150),
         (WALK, 150, 240),
     ]
-    assert runs_of(found["m1.mp4"]) == states
+    assert runs_of(by_media["m1.mp4"]) == states
     assert len(said) == 1
     assert "1 frames have a point event inside a state" in said[0]
 
@@ -153,11 +153,11 @@ def test_a_project_holds_many_observations_subjects_and_media(tmp_path):
     with pytest.raises(UserError, match="has the subjects a, b; choose one with --label_stream"):
         read(path, 300)
     content["observations"]["o2"]["events"].pop()
-    found, said = read(write(tmp_path, content, "all.boris"), 300)
-    assert runs_of(found["m1.mp4"]) == [(LICK, 210, 240)]
-    assert runs_of(found["m2.mp4"]) == [(LICK, 0, 30), (FLINCH, 120, 121)]
-    assert runs_of(found["m3.mp4"]) == [(FLINCH, 30, 31)]
-    assert runs_of(found["m4"]) == [(FLINCH, 60, 61)]
+    by_media, said = read(write(tmp_path, content, "all.boris"), 300)
+    assert runs_of(by_media["m1.mp4"]) == [(LICK, 210, 240)]
+    assert runs_of(by_media["m2.mp4"]) == [(LICK, 0, 30), (FLINCH, 120, 121)]
+    assert runs_of(by_media["m3.mp4"]) == [(FLINCH, 30, 31)]
+    assert runs_of(by_media["m4"]) == [(FLINCH, 60, 61)]
     assert any("lick runs from m1.mp4 into the next media file" in line for line in said)
 
 
@@ -168,9 +168,9 @@ def test_a_player_that_begins_later_shows_the_same_events_later(tmp_path):
     observation["file"]["2"] = ["side.mp4"]
     observation["media_info"]["length"]["side.mp4"] = 8.0
     observation["media_info"]["offset"] = {"1": 0.0, "2": 5.0}
-    found, _ = read(write(tmp_path, content, "m1.boris"))
-    assert runs_of(found["m1.mp4"]) == [(FLINCH, 30, 31), (FLINCH, 180, 181)]
-    assert runs_of(found["side.mp4"]) == [(FLINCH, 30, 31)]
+    by_media, _ = read(write(tmp_path, content, "m1.boris"))
+    assert runs_of(by_media["m1.mp4"]) == [(FLINCH, 30, 31), (FLINCH, 180, 181)]
+    assert runs_of(by_media["side.mp4"]) == [(FLINCH, 30, 31)]
 
 
 def test_media_of_one_name_in_two_folders_are_two_videos(tmp_path):
@@ -178,8 +178,8 @@ def test_media_of_one_name_in_two_folders_are_two_videos(tmp_path):
     content["observations"]["o2"] = project(events=EVENTS[:2], media=["day2/m.mp4"])[
         "observations"
     ]["o1"]
-    found, _ = read(write(tmp_path, content, "all.boris"))
-    assert [*found] == ["day1/m.mp4", "day2/m.mp4"]
+    by_media, _ = read(write(tmp_path, content, "all.boris"))
+    assert [*by_media] == ["day1/m.mp4", "day2/m.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -214,8 +214,8 @@ def test_a_damaged_project_is_one_clear_line(tmp_path, content, message):
 
 def test_what_a_project_leaves_unsaid_may_be_left_out(tmp_path):
     content = project(events=[*EVENTS[:2], [4.0, "mouse", "sniff", "", ""]])
-    found, said = read(write(tmp_path, content, "m1.boris"), on_conflict="warn")
-    assert runs_of(found["m1.mp4"]) == [(REST, 0, 100)]
+    by_media, said = read(write(tmp_path, content, "m1.boris"), on_conflict="warn")
+    assert runs_of(by_media["m1.mp4"]) == [(REST, 0, 100)]
     assert "its events are left out" in said[0]
 
 
@@ -260,8 +260,8 @@ def test_a_point_inside_a_state_is_kept_on_its_frame_unless_one_asks_otherwise(
             read(path, point_events=point_events)
         assert read(path, point_events=point_events, on_conflict="warn")[0]["m1.mp4"][45] == -1
         return
-    found, said = read(path, point_events=point_events)
-    labels = found["m1.mp4"]
+    by_media, said = read(path, point_events=point_events)
+    labels = by_media["m1.mp4"]
     assert labels[45] == (FLINCH if point_events == "keep" else REST)
     assert set(np.delete(labels[:100], 45)) == {REST}
     assert len(said) == 1
@@ -303,9 +303,9 @@ def test_a_bout_that_runs_into_the_next_file_ends_in_the_one_and_goes_on_in_the_
         ("walk", "STATE", 5, 10, "m1"),
         ("lick", "STATE", 10, 16, "m2"),
     ]
-    found, said = read(write(tmp_path, two_files(rows)))
-    assert runs_of(found["m1.mp4"]) == [(LICK, 90, 150), (WALK, 150, 240)]
-    assert runs_of(found["m2.mp4"]) == [(WALK, 0, 60), (LICK, 60, 240)]
+    by_media, said = read(write(tmp_path, two_files(rows)))
+    assert runs_of(by_media["m1.mp4"]) == [(LICK, 90, 150), (WALK, 150, 240)]
+    assert runs_of(by_media["m2.mp4"]) == [(WALK, 0, 60), (LICK, 60, 240)]
     assert said == [
         f"{tmp_path / 'm1.csv'}: walk runs from m1.mp4 into the next media file; cut at the end "
         "of the one, continued "
@@ -321,9 +321,9 @@ def test_a_bout_that_ends_with_its_file_leaves_no_trace_in_the_next(tmp_path, st
         ("flinch", "POINT", 8, 8, "m1"),
         ("lick", "STATE", 8, 9, "m2"),
     ]
-    found, said = read(write(tmp_path, two_files(rows)))
-    assert runs_of(found["m1.mp4"]) == [(WALK, 150, 239), (FLINCH, 239, 240)]
-    assert runs_of(found["m2.mp4"]) == [(LICK, 0, 30)]
+    by_media, said = read(write(tmp_path, two_files(rows)))
+    assert runs_of(by_media["m1.mp4"]) == [(WALK, 150, 239), (FLINCH, 239, 240)]
+    assert runs_of(by_media["m2.mp4"]) == [(LICK, 0, 30)]
     assert [line for line in said if "next media" in line] == []
 
 
@@ -334,9 +334,9 @@ def test_a_start_in_one_file_and_its_stop_in_the_next_are_one_bout(tmp_path):
     )
     source = "o\tplayer #1:m1.mp4;m2.mp4\t8.0;8.0\t30;30\tmouse\twalk"
     path = write(tmp_path, f"{header}{source}\tSTART\t5.0\tm1.mp4\n{source}\tSTOP\t10.0\tm2.mp4\n")
-    found, said = read(path)
-    assert runs_of(found["m1.mp4"]) == [(WALK, 150, 240)]
-    assert runs_of(found["m2.mp4"]) == [(WALK, 0, 60)]
+    by_media, said = read(path)
+    assert runs_of(by_media["m1.mp4"]) == [(WALK, 150, 240)]
+    assert runs_of(by_media["m2.mp4"]) == [(WALK, 0, 60)]
     assert len(said) == 1
 
 
@@ -358,11 +358,11 @@ def test_what_predict_writes_goes_to_boris_and_comes_back_at_every_rate(tmp_path
         else np.full(n - 1, 1 / rate_hz)
     )
     times = 300 + np.append(0, np.cumsum(steps))
-    found = np.repeat([0, 1, -1, 0, 1, 0], n // 6).astype(np.int16)
+    labels = np.repeat([0, 1, -1, 0, 1, 0], n // 6).astype(np.int16)
     written = Predictions(
         "v",
         ("rest", "lick"),
-        found,
+        labels,
         np.full((n, 2), 0.5),
         times,
         {} if rate_hz is None else {"fps": rate_hz},
@@ -375,7 +375,7 @@ def test_what_predict_writes_goes_to_boris_and_comes_back_at_every_rate(tmp_path
         assert fps == pytest.approx([rate_hz] * len(fps), abs=1e-3)
     conflicts = Conflicts()
     (events,) = read_annotations(path, unmerged(written.classes), DataConfig(), conflicts).values()
-    assert events.on_frames(n, times, -1, conflicts).labels.tolist() == found.tolist()
+    assert events.on_frames(n, times, -1, conflicts).labels.tolist() == labels.tolist()
     assert conflicts.findings == []
 
 
@@ -405,14 +405,14 @@ def test_one_of_several_observations_of_a_video_is_chosen_by_name(tmp_path: Path
     path = write(tmp_path, two_people(), "all.boris")
     with pytest.raises(UserError, match=r"\(Ann_m1, bob_m1\); choose one with --label_observation"):
         read(path)
-    found, said = read(path, label_observation="ann_*")
-    assert {media: runs_of(labels) for media, labels in found.items()} == {
+    by_media, said = read(path, label_observation="ann_*")
+    assert {media: runs_of(labels) for media, labels in by_media.items()} == {
         "m1.mp4": [(LICK, 30, 60)]
     }
     assert any("bob_m2 is not called ann_*; the labels of m2.mp4 are left out" in s for s in said)
-    found, said = read(path, label_observation="BOB_*")
-    assert runs_of(found["m1.mp4"]) == [(FLINCH, 90, 91)]
-    assert runs_of(found["m2.mp4"]) == [(FLINCH, 120, 121)]
+    by_media, said = read(path, label_observation="BOB_*")
+    assert runs_of(by_media["m1.mp4"]) == [(FLINCH, 90, 91)]
+    assert runs_of(by_media["m2.mp4"]) == [(FLINCH, 120, 121)]
     assert not said
 
 

@@ -161,9 +161,9 @@ def test_what_has_nothing_to_do_with_the_picture_keeps_the_entry(config, video):
 
 def test_two_videos_of_one_name_in_two_folders_have_two_entries(config, video):
     other = write_film(video.parents[1] / "more" / video.name, numbered(N)[::-1])
-    found, _ = extract([video, other], config)
+    cached, _ = extract([video, other], config)
     assert len(list(config.cache.glob("[!.]*"))) == 2
-    assert not np.array_equal(found[video].images, found[other].images)
+    assert not np.array_equal(cached[video].images, cached[other].images)
 
 
 def test_what_an_interrupted_run_left_behind_is_not_taken_for_an_entry(config, video):
@@ -250,12 +250,12 @@ def test_two_workers_extract_what_one_does_and_a_bad_video_stops_neither(tmp_pat
     results = []
     for workers in (1, 2):
         config = DataConfig(cache=tmp_path / f"cache{workers}", image_size=SIDE)
-        found, failures = extract(three_videos, config, workers)
-        assert list(found) == [one, three]
+        cached, failures = extract(three_videos, config, workers)
+        assert list(cached) == [one, three]
         assert [v for v, _ in failures] == [bad]
         assert failures[0][1].startswith(f"{bad}: cannot be opened as a video")
         assert not list(config.cache.glob("*.part"))
-        results.append(found)
+        results.append(cached)
     for video in (one, three):
         assert all(
             np.array_equal(getattr(results[0][video], part), getattr(results[1][video], part))
@@ -272,8 +272,8 @@ def test_a_video_that_fails_only_while_it_is_read_is_named_and_the_others_go_on(
     entry = cache._entry(blocked, config, None)
     entry.parent.mkdir()
     entry.write_text("a file where the entry's folder should be")
-    found, failures = extract([blocked, video], config, workers)
-    assert list(found) == [video]
+    cached, failures = extract([blocked, video], config, workers)
+    assert list(cached) == [video]
     assert [v for v, _ in failures] == [blocked]
     assert "the frame cache cannot be written" in failures[0][1]
 
@@ -290,8 +290,8 @@ def test_a_cache_folder_that_cannot_be_written_fails_with_the_folders_name(tmp_p
     folder.mkdir(mode=0o555)
     if os.access(folder, os.W_OK):
         pytest.skip("permissions do not bind this user")
-    found, failures = extract([video], DataConfig(cache=folder, image_size=SIDE))
-    assert found == {}
+    cached, failures = extract([video], DataConfig(cache=folder, image_size=SIDE))
+    assert cached == {}
     assert str(folder) in failures[0][1]
     assert "cannot be written" in failures[0][1]
 

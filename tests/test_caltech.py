@@ -26,9 +26,9 @@ def annotated(folder, *streams):
 
 
 def test_frames_count_from_1_and_both_ends_are_part_of_a_bout(tmp_path):
-    found = read_caltech(annotated(tmp_path, [(2, 3, "social"), (4, 4, "base")]), RAT)
-    assert found.counted_from_zero(360, 15).frames.tolist() == [0, 1, 2, 3]
-    assert found.labels.tolist() == [-1, 7, 7, 0]
+    file = read_caltech(annotated(tmp_path, [(2, 3, "social"), (4, 4, "base")]), RAT)
+    assert file.counted_from_zero(360, 15).frames.tolist() == [0, 1, 2, 3]
+    assert file.labels.tolist() == [-1, 7, 7, 0]
 
 
 def test_a_stream_is_chosen_by_its_name(tmp_path):

@@ -312,6 +312,6 @@ def test_one_animal_alone_is_no_rack(tmp_path):
 def test_a_video_whose_chambers_are_unclear_is_named_and_the_others_are_found(tmp_path):
     single = rack_film(tmp_path / "single.mp4", 1, 1)
     rack = rack_film(tmp_path / "rack.mp4", n_frames=120)
-    found = chambers_of([single, rack], DataConfig(chambers="auto"))
-    assert [*found.by_video] == [rack]
-    assert [*found.refused] == [single]
+    chambers = chambers_of([single, rack], DataConfig(chambers="auto"))
+    assert [*chambers.by_video] == [rack]
+    assert [*chambers.refused] == [single]

@@ -53,8 +53,8 @@ def names(findings: list[Finding]) -> list[str]:
     ("rows", "severity"), [(749, "warning"), (751, "warning"), (900, "error"), (100, "error")]
 )
 def test_rows_that_are_not_frames_are_found(rows: int, severity: str) -> None:
-    (found,) = pose_check.check_rows("a", rows, 750, None)
-    assert (found.name, found.severity, found.what) == (
+    (finding,) = pose_check.check_rows("a", rows, 750, None)
+    assert (finding.name, finding.severity, finding.what) == (
         "pose-rows",
         severity,
         f"pose rows {rows} vs 750 frames",
@@ -66,15 +66,15 @@ def test_as_many_rows_as_frames_are_no_finding() -> None:
 
 
 def test_a_late_pose_is_told_with_the_flag_that_mends_it() -> None:
-    (found,) = pose_check.check_lag("a", 2)
-    assert (found.name, found.what) == (
+    (finding,) = pose_check.check_lag("a", 2)
+    assert (finding.name, finding.what) == (
         "pose-lag",
         "the points fit the picture best 2 frames earlier",
     )
-    assert "--pose_lag 2" in found.remedy
-    (found,) = pose_check.check_lag("a", -1, given=2)
-    assert "1 frame later" in found.what
-    assert "--pose_lag 1" in found.remedy
+    assert "--pose_lag 2" in finding.remedy
+    (finding,) = pose_check.check_lag("a", -1, given=2)
+    assert "1 frame later" in finding.what
+    assert "--pose_lag 1" in finding.remedy
     assert pose_check.check_lag("a", 0) == pose_check.check_lag("a", None) == []
 
 
@@ -105,8 +105,8 @@ def test_paws_that_jump_to_each_others_place_are_found_and_steps_are_not() -> No
     assert pose_check.check_swaps("a", pose_of_six(points), 0.6, 80) == []
     points[30:45, [3, 4]] = points[30:45, [4, 3]]
     points[60:70, [3, 4]] = points[60:70, [4, 3]]
-    (found,) = pose_check.check_swaps("a", pose_of_six(points), 0.6, 80)
-    assert (found.name, found.what) == (
+    (finding,) = pose_check.check_swaps("a", pose_of_six(points), 0.6, 80)
+    assert (finding.name, finding.what) == (
         "paws-swap",
         "L_hindpaw and R_hindpaw change places 4 times, first at row 30",
     )
@@ -137,29 +137,29 @@ def test_front_and_hind_paws_on_opposite_sides_are_exchanged_and_mixed_ones_are_
 
 
 def row(
-    name: str, animal: str = "1M", columns: dict[str, str] | None = None, **found: object
+    name: str, animal: str = "1M", columns: dict[str, str] | None = None, **changes: object
 ) -> Row:
-    examined = dataclasses.replace(Examined(n_frames=100, rate_hz=30.0), **found)
+    examined = dataclasses.replace(Examined(n_frames=100, rate_hz=30.0), **changes)
     return Row(Source(Path(f"{name}.mp4"), animal, columns=columns or {}), examined)
 
 
 def test_a_rate_unlike_the_others_is_found() -> None:
     rows = [row(name, time_s=np.arange(100) / 30) for name in "ab"]
     rows += [row("fast", time_s=np.arange(100) / 60), row("slow", time_s=np.arange(100) / 15)]
-    found = check_rates(rows)
-    assert [(f.name, f.where, f.severity) for f in found] == [
+    findings = check_rates(rows)
+    assert [(f.name, f.where, f.severity) for f in findings] == [
         ("rates-differ", "fast", "note"),
         ("rates-differ", "slow", "warning"),
     ]
-    assert found[0].what == "60 frames/s, seen at the run's 30"
-    assert "paw shake" in found[1].what
+    assert findings[0].what == "60 frames/s, seen at the run's 30"
+    assert "paw shake" in findings[1].what
 
 
 def test_the_rate_of_a_run_is_one_that_was_filmed_and_no_mean_of_two() -> None:
     rows = [row("a", time_s=np.arange(100) / 30), row("b", time_s=np.arange(100) / 60)]
-    (found,) = check_rates(rows)
-    assert "45" not in str(found)
-    assert found.what == "60 frames/s, seen at the run's 30"
+    (finding,) = check_rates(rows)
+    assert "45" not in str(finding)
+    assert finding.what == "60 frames/s, seen at the run's 30"
 
 
 def test_a_mirrored_recording_among_others_is_found_and_views_from_above_are_a_note() -> None:
@@ -209,43 +209,47 @@ def test_a_class_with_few_bouts_or_of_few_animals_is_found() -> None:
 def test_two_names_of_one_content_are_found_and_files_of_one_size_are_not(tmp_path: Path) -> None:
     for name, text in (("a", "one"), ("b", "two"), ("c", "one"), ("d", "longer")):
         (tmp_path / name).write_text(text)
-    (found,) = check_duplicates([tmp_path / n for n in "abcda"])
-    assert (found.name, found.where, found.severity) == ("duplicate", str(tmp_path / "c"), "error")
+    (finding,) = check_duplicates([tmp_path / n for n in "abcda"])
+    assert (finding.name, finding.where, finding.severity) == (
+        "duplicate",
+        str(tmp_path / "c"),
+        "error",
+    )
 
 
 def test_a_damaged_video_whose_header_lies_is_found_and_what_decodes_is_counted(
     real_data: Path,
 ) -> None:
-    found = examine(real_data / "odd_videos" / "corrupted.mp4", None, DataConfig())
-    assert (found.n_frames, found.header_frames) == (28, 50)
-    assert [(f.name, f.severity) for f in found.findings] == [
+    examined = examine(real_data / "odd_videos" / "corrupted.mp4", None, DataConfig())
+    assert (examined.n_frames, examined.header_frames) == (28, 50)
+    assert [(f.name, f.severity) for f in examined.findings] == [
         ("damaged", "error"),
         ("header", "warning"),
     ]
-    found = examine(
+    examined = examine(
         real_data / "odd_videos" / "corrupted.mp4", None, DataConfig(allow_damaged=True)
     )
-    assert found.findings[0].severity == "warning"
+    assert examined.findings[0].severity == "warning"
 
 
 def test_a_variable_rate_is_a_note(tmp_path: Path) -> None:
     video = write_film(
         tmp_path / "a.mkv", numbered(31), times_ms=[40 * i + 15 * (i % 2) for i in range(31)]
     )
-    found = examine(video, None, DataConfig())
-    assert found.constant_rate is False
-    assert "variable-rate" in names(list(found.findings))
+    examined = examine(video, None, DataConfig())
+    assert examined.constant_rate is False
+    assert "variable-rate" in names(list(examined.findings))
 
 
 def test_an_individual_that_must_be_chosen_is_an_error_and_the_rest_is_looked_at(
     real_data: Path,
 ) -> None:
     pose = sorted((real_data / "social_rat" / "DLC").iterdir())[0]
-    found = examine(None, pose, DataConfig())
-    assert found.findings[0].name == "individual"
-    assert "individual1, individual2" in found.findings[0].what
-    assert found.pose_rows == found.n_frames
-    assert found.keypoints == "5 others"
+    examined = examine(None, pose, DataConfig())
+    assert examined.findings[0].name == "individual"
+    assert "individual1, individual2" in examined.findings[0].what
+    assert examined.pose_rows == examined.n_frames
+    assert examined.keypoints == "5 others"
     assert "individual" not in names(
         list(examine(None, pose, DataConfig(individual="all")).findings)
     )
@@ -259,8 +263,10 @@ def test_a_keypoint_of_the_six_that_cannot_be_told_by_name_is_a_warning_and_anot
                              (("head", "neck", "back", "hip", "nose", "x"), "note")):  # fmt: skip
         path = tmp_path / f"{severity}.csv"
         write_dlc(path, "net", theirs, standing(), np.ones((100, 6)))
-        (found,) = (f for f in examine(None, path, DataConfig()).findings if f.name == "keypoints")
-        assert found.severity == severity
+        (finding,) = (
+            f for f in examine(None, path, DataConfig()).findings if f.name == "keypoints"
+        )
+        assert finding.severity == severity
 
 
 def test_the_real_pose_that_is_one_row_too_long_and_two_frames_late_is_found(
@@ -312,17 +318,17 @@ def check(project: Path, *flags: str) -> tuple[int, dict]:
     return code, json.loads(out.read_text())
 
 
-def kinds(found: dict, severity: str) -> list[str]:
-    return [f["name"] for f in found["findings"] if f["severity"] == severity]
+def kinds(report: dict, severity: str) -> list[str]:
+    return [f["name"] for f in report["findings"] if f["severity"] == severity]
 
 
 def test_a_clean_project_has_no_errors_and_its_numbers_are_true(project: Path) -> None:
-    code, found = check(project)
-    assert set(kinds(found, "warning")) <= {"few-bouts", "class-absent"}
-    assert kinds(found, "error") == []
-    assert code == (1 if kinds(found, "warning") else 0)
-    assert [r["frames"] for r in found["recordings"]] == [180] * 3
-    first = found["recordings"][0]
+    code, report = check(project)
+    assert set(kinds(report, "warning")) <= {"few-bouts", "class-absent"}
+    assert kinds(report, "error") == []
+    assert code == (1 if kinds(report, "warning") else 0)
+    assert [r["frames"] for r in report["recordings"]] == [180] * 3
+    first = report["recordings"][0]
     assert (first["width_px"], first["pose_rows"], first["keypoints"], first["layout"]) == (
         160,
         180,
@@ -331,13 +337,13 @@ def test_a_clean_project_has_no_errors_and_its_numbers_are_true(project: Path) -
     )
     assert first["label_rows"] == sum(first["classes"].values()) == 180
     assert 0.05 < first["missing"] < 0.4
-    assert found["recordings"][0]["lag"] in (0, None)
+    assert report["recordings"][0]["lag"] in (0, None)
 
 
 def test_strict_makes_errors_of_warnings(project: Path) -> None:
     (project / "Annotations" / "prediction_nobody_1.csv").write_text("Frame,Action\n0,0\n")
-    code, found = check(project)
-    assert (code, "labels-without-video" in kinds(found, "warning")) == (1, True)
+    code, report = check(project)
+    assert (code, "labels-without-video" in kinds(report, "warning")) == (1, True)
     assert check(project, "--strict")[0] == 2
 
 
@@ -405,23 +411,23 @@ def test_what_is_wrong_with_one_file_is_named_and_the_others_are_looked_at(
     project: Path, harm: Callable[[Path], None], name: str, severity: str
 ) -> None:
     harm(project)
-    code, found = check(project, "--trial_layout", "fixed")
-    assert name in kinds(found, severity)
+    code, report = check(project, "--trial_layout", "fixed")
+    assert name in kinds(report, severity)
     assert code == (2 if severity == "error" else 1)
-    assert sum(r["frames"] == 180 for r in found["recordings"]) >= 2
+    assert sum(r["frames"] == 180 for r in report["recordings"]) >= 2
 
 
 def test_a_project_of_poses_alone_is_looked_at_and_one_of_videos_alone_too(project: Path) -> None:
     shutil.rmtree(project / "Videos")
     (project / "recordings.csv").unlink()
-    _, found = check(project)
-    assert [(r["frames"], r["pose_rows"], r["width_px"]) for r in found["recordings"]] == [
+    _, report = check(project)
+    assert [(r["frames"], r["pose_rows"], r["width_px"]) for r in report["recordings"]] == [
         (180, 180, None)
     ] * 3
-    assert kinds(found, "error") == []
+    assert kinds(report, "error") == []
     shutil.rmtree(project / "Annotations")
-    code, found = check(project)
-    assert (code, kinds(found, "note")[-1]) == (0, "no-labels")
+    code, report = check(project)
+    assert (code, kinds(report, "note")[-1]) == (0, "no-labels")
 
 
 def test_recordings_are_looked_at_side_by_side_with_the_same_result(

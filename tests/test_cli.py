@@ -79,9 +79,11 @@ def test_help_answers_without_importing_torch() -> None:
         "import sys, dolorim.cli; dolorim.cli.main(['--help']); "
         "assert not {'torch', 'lightning', 'matplotlib'} & set(sys.modules)"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert all(
-        verb in found.stdout
+        verb in process.stdout
         for verb in ("demo", "train", "evaluate", "predict", "extract", "inspect")
     )
 
@@ -351,12 +353,12 @@ def test_a_run_finds_its_study_from_any_folder_and_after_both_were_moved(
     # The same command continues it.
     run.start(Config(data=data), PAIN, Split(train=("a",)))
     monkeypatch.chdir(tmp_path)
-    found = RunFolder(home / "runs" / "first").read_config().data
-    assert (found.videos, found.annotations) == (home / "Videos", home / "Annotations")
+    paths = RunFolder(home / "runs" / "first").read_config().data
+    assert (paths.videos, paths.annotations) == (home / "Videos", home / "Annotations")
 
     moved = home.rename(tmp_path / "elsewhere")
-    found = RunFolder(moved / "runs" / "first").read_config().data
-    assert (found.videos, found.annotations) == (moved / "Videos", moved / "Annotations")
+    paths = RunFolder(moved / "runs" / "first").read_config().data
+    assert (paths.videos, paths.annotations) == (moved / "Videos", moved / "Annotations")
 
 
 def test_a_run_whose_study_is_gone_says_where_it_was(

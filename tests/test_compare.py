@@ -52,14 +52,14 @@ def scored(path: Path, wrong: int, split: Split | list[Split] = ONE_SPLIT) -> Ru
 def test_the_difference_is_that_of_the_second_to_the_first_with_an_interval_over_animals(
     tmp_path: Path,
 ) -> None:
-    found = compare_held_out(scored(tmp_path / "one", 20), scored(tmp_path / "two", 10))
-    assert found["a"]["accuracy"] == pytest.approx(0.79)
-    assert found["b"]["accuracy"] == pytest.approx(0.89)
-    assert found["difference"]["accuracy"] == pytest.approx(0.1)
-    assert found["animals"] == list(TESTED)
-    low, high = found["intervals"]["macro_f1"]
-    assert low < found["difference"]["macro_f1"] < high
-    assert found["seen_in_training"] == {}
+    comparison = compare_held_out(scored(tmp_path / "one", 20), scored(tmp_path / "two", 10))
+    assert comparison["a"]["accuracy"] == pytest.approx(0.79)
+    assert comparison["b"]["accuracy"] == pytest.approx(0.89)
+    assert comparison["difference"]["accuracy"] == pytest.approx(0.1)
+    assert comparison["animals"] == list(TESTED)
+    low, high = comparison["intervals"]["macro_f1"]
+    assert low < comparison["difference"]["macro_f1"] < high
+    assert comparison["seen_in_training"] == {}
 
 
 def test_a_cross_validated_run_is_compared_with_another_on_all_their_animals(
@@ -176,10 +176,10 @@ def test_two_runs_are_scored_on_a_project_of_animals_that_are_new_to_both(
         "--quiet",
     ]
     assert main(command) == 0
-    found = json.loads(target.read_text())
-    assert found["animals"] == ["201M", "202F", "203M", "204F", "205M"]
-    assert found["difference"]["accuracy"] == pytest.approx(
-        found["b"]["accuracy"] - found["a"]["accuracy"]
+    written = json.loads(target.read_text())
+    assert written["animals"] == ["201M", "202F", "203M", "204F", "205M"]
+    assert written["difference"]["accuracy"] == pytest.approx(
+        written["b"]["accuracy"] - written["a"]["accuracy"]
     )
     assert main(["evaluate", str(runs[0].path), str(study), str(study)]) == 2
     assert "not a run folder" in capsys.readouterr().err

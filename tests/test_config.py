@@ -79,11 +79,11 @@ def test_a_preset_that_is_written_and_read_is_the_same(tmp_path, preset):
 
 
 def test_what_a_file_leaves_out_has_its_usual_value(tmp_path):
-    found = read_config(
+    config = read_config(
         written(tmp_path, '[data]\nvideos = "day 1/Videos"\n[train]\nepochs = 3\nlr = 1\n')
     )
     usual = Config()
-    assert found == dataclasses.replace(
+    assert config == dataclasses.replace(
         usual,
         data=dataclasses.replace(usual.data, videos=Path("day 1/Videos")),
         train=dataclasses.replace(usual.train, epochs=3, lr=1.0),

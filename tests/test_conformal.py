@@ -17,18 +17,18 @@ from simulated_probabilities import CLASSES, simulate_probabilities
 
 def test_on_new_animals_the_true_class_is_in_the_set_as_often_as_promised():
     animals = [simulate_probabilities(s, 1500) for s in range(120)]
-    found = []
+    coverage = []
     for start in range(0, 120, 40):
         some, new = animals[start : start + 28], animals[start + 28 : start + 40]
         sets = calibrate_conformal(*zip(*some, strict=True), [str(i) for i in range(28)], alpha=0.1)
         assert sets.guaranteed == (True,) * 4
-        found += [
+        coverage += [
             [sets.sets(p)[y == c, c].mean() for c in range(4)]
             for p, y in new
             if len(np.unique(y)) == 4
         ]
-    assert (np.mean(found, axis=0) > 0.9).all()
-    assert (np.mean(found, axis=0) < 0.98).all()
+    assert (np.mean(coverage, axis=0) > 0.9).all()
+    assert (np.mean(coverage, axis=0) < 0.98).all()
 
 
 def test_a_recording_more_of_an_animal_is_not_an_animal_more():
@@ -102,8 +102,8 @@ def test_first_comes_the_bout_that_can_change_the_sign_of_pain_most():
 def test_a_long_rest_with_a_possible_withdrawal_leads_to_it_and_a_sure_rest_is_not_listed():
     sure, possible = [0.97, 0.03, 0.0, 0.0], [0.6, 0.4, 0.0, 0.0]
     rest = prediction("rest", [(0, 200, sure), (0, 5, possible), (0, 65, sure)])
-    found = prediction("found", [(1, 10, [0.1, 0.9, 0.0, 0.0])])
-    ranked = rank_bouts([rest, found], "withdraw")
+    uncertain = prediction("found", [(1, 10, [0.1, 0.9, 0.0, 0.0])])
+    ranked = rank_bouts([rest, uncertain], "withdraw")
     first, second = ranked
     assert (first.name, first.label, first.rival) == ("rest", "rest", "withdraw")
     assert (first.start_s, first.stop_s) == (pytest.approx(20.0), pytest.approx(20.5))

@@ -83,11 +83,11 @@ def test_every_animal_is_scored_once_by_a_network_that_has_not_learned_from_it(
     crossed: tuple[RunFolder, list[str]],
 ) -> None:
     run, _ = crossed
-    found = json.loads(run.metrics.read_text())["folds"]
-    assert found["animals"] == ["201M", "202F", "203M", "204F", "205M"]
-    assert found["frames"] == 3 * 180 + 2 * 150  # all that is labeled
+    scores = json.loads(run.metrics.read_text())["folds"]
+    assert scores["animals"] == ["201M", "202F", "203M", "204F", "205M"]
+    assert scores["frames"] == 3 * 180 + 2 * 150  # all that is labeled
     scored = []
-    for k, (split, part) in enumerate(zip(run.read_folds(), found["by_fold"], strict=True)):
+    for k, (split, part) in enumerate(zip(run.read_folds(), scores["by_fold"], strict=True)):
         fold = run.fold(k)
         assert fold.read_split() == split
         assert len(split.val) == (
@@ -96,8 +96,8 @@ def test_every_animal_is_scored_once_by_a_network_that_has_not_learned_from_it(
         assert not fold.learned_from() & set(split.test)
         assert part["animals"] == list(split.test)
         scored += split.test
-    assert sorted(scored) == found["animals"]
-    assert found["intervals"]["animals"] == 5
+    assert sorted(scored) == scores["animals"]
+    assert scores["intervals"]["animals"] == 5
 
 
 def test_what_is_kept_out_of_fold_is_what_the_folds_have_predicted(
@@ -114,8 +114,8 @@ def test_what_is_kept_out_of_fold_is_what_the_folds_have_predicted(
                 right + int(np.sum(truth == kept.labels)),
                 frames + int(np.sum(truth >= 0)),
             )
-    found = json.loads(run.metrics.read_text())["folds"]
-    assert (frames, right / frames) == (found["frames"], pytest.approx(found["accuracy"]))
+    scores = json.loads(run.metrics.read_text())["folds"]
+    assert (frames, right / frames) == (scores["frames"], pytest.approx(scores["accuracy"]))
 
 
 def test_a_fold_can_be_repeated_as_a_run_by_itself(
@@ -151,8 +151,8 @@ def test_evaluate_and_report_read_a_cross_validated_run(
 def test_conformal_sets_are_calibrated_on_all_animals_out_of_fold(
     crossed: tuple[RunFolder, list[str]],
 ) -> None:
-    found = crossed[0].read_json("conformal.json")
-    assert (found["part"], len(found["animals"])) == ("folds", 5)
+    conformal = crossed[0].read_json("conformal.json")
+    assert (conformal["part"], len(conformal["animals"])) == ("folds", 5)
     assert not (
         crossed[0].fold(0).path / "conformal.json"
     ).exists()  # one validation animal calibrates nothing
@@ -238,12 +238,12 @@ def test_what_a_run_was_started_from_has_been_seen_too(tmp_path: Path) -> None:
 
 def test_the_table_shows_what_the_decoder_changes_keypoints_and_each_fold() -> None:
     truth = np.repeat([0, 1, 0, 1], 25)
-    found = summarize([Scored("a", truth, truth)], ("rest", "lick"))
+    summary = summarize([Scored("a", truth, truth)], ("rest", "lick"))
     plain = summarize([Scored("a", truth, np.zeros(100, int))], ("rest", "lick"))
     points = {"points": 7, "mae_px": 2.51, "mae_normalized": 0.02, "mae_body_lengths": 0.034}
     folds = [{"macro_f1": 0.5}, {"macro_f1": 0.25}]
     metrics = {
-        **found,
+        **summary,
         "argmax": plain,
         "decoder": "viterbi",
         "keypoints": points,
@@ -253,5 +253,7 @@ def test_the_table_shows_what_the_decoder_changes_keypoints_and_each_fold() -> N
     assert "decoder viterbi; the likeliest class of each frame alone: macro-F1 0.333" in said
     assert "mean error 2.5 px, 2.0 % of the crop's side, 0.034 body lengths (7 points)" in said
     assert "macro-F1 by fold: 0.500, 0.250" in said
-    same = str(metrics_table("test", {**found, "argmax": found, "decoder": "argmax"}, None).title)
+    same = str(
+        metrics_table("test", {**summary, "argmax": summary, "decoder": "argmax"}, None).title
+    )
     assert "likeliest" not in same

@@ -34,11 +34,11 @@ def worth(labels, scores, shortest, cost):
 )
 def test_no_labels_are_better_than_those_found(n, shortest, cost, seed):
     scores = np.random.default_rng(seed).normal(0, 2, (n, len(shortest)))
-    found = best_bouts(scores, shortest, cost)
+    labels = best_bouts(scores, shortest, cost)
     best = max(
         worth(x, scores, shortest, cost) for x in itertools.product(range(len(shortest)), repeat=n)
     )
-    assert worth(found.tolist(), scores, shortest, cost) == pytest.approx(best)
+    assert worth(labels.tolist(), scores, shortest, cost) == pytest.approx(best)
 
 
 def noisy(n=4000, classes=4, seed=0):

@@ -27,6 +27,6 @@ def test_a_pose_file_has_three_header_rows_and_then_a_frame_a_row_with_every_dig
     assert rows[0] == ["scorer"] + ["net"] * 3 * len(names)
     assert rows[1] == ["bodyparts"] + [n for n in names for _ in range(3)]
     assert rows[2] == ["coords"] + ["x", "y", "likelihood"] * len(names)
-    found = np.array(rows[3:], float)
-    assert found[:, 0].tolist() == list(range(len(table)))
-    np.testing.assert_array_equal(found[:, 1:].reshape(table.shape), table)
+    numbers = np.array(rows[3:], float)
+    assert numbers[:, 0].tolist() == list(range(len(table)))
+    np.testing.assert_array_equal(numbers[:, 1:].reshape(table.shape), table)

@@ -66,10 +66,10 @@ def read_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     verb, *rest = words
     assert verb in VERBS, verb
     module = import_module(f"dolorim.cli.{verb}")
-    parse, found = module.parse, []
+    parse, settings = module.parse, []
 
     def parse_only(*arguments: Any, **named: Any) -> Any:
-        found.append(parse(*arguments, **named))
+        settings.append(parse(*arguments, **named))
         raise _ParsedError
 
     with monkeypatch.context() as patch:
@@ -78,7 +78,7 @@ def read_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
             patch.setattr(presets, "read_config", lambda path: PRESETS[rest[0]])
         with pytest.raises(_ParsedError):
             module.run(rest)
-    return found[0]
+    return settings[0]
 
 
 def commands_in(text: str) -> list[list[str]]:
@@ -139,15 +139,15 @@ def test_every_flag_of_the_first_pipeline_is_understood_as_it_was_typed(
     for flags in itertools.zip_longest(
         *rows, fillvalue=""
     ):  # the flags of a row are apart: some are two names of one
-        found = read_command(
+        settings = read_command(
             ["train", "multitask", "--run", "r", *shlex.split(" ".join(flags))], monkeypatch
         )
-        assert found.run == Path("r")
-    found = read_command(
+        assert settings.run == Path("r")
+    settings = read_command(
         ["train", "multitask", "--run", "r", *shlex.split(" ".join(r[0] for r in rows))],
         monkeypatch,
     )
-    assert (found.model.tasks, found.model.visual, found.train.focal_gamma) == (
+    assert (settings.model.tasks, settings.model.visual, settings.train.focal_gamma) == (
         "action_only",
         "videomae2_3d",
         2.5,

@@ -88,8 +88,10 @@ def write_study(folder: Path, doses: list[str]) -> None:
         share = 0.5 - 0.12 * (i % len(doses)) + 0.01 * (i // len(doses))
         labels = (np.arange(200) < 200 * share).astype(np.int16)
         chances = np.eye(2, dtype=np.float32)[labels]
-        found = Predictions(f"v{i}", ("rest", "lick"), labels, chances, np.arange(200) / 10, {})
-        write_predictions(folder / "found", found)
+        predictions = Predictions(
+            f"v{i}", ("rest", "lick"), labels, chances, np.arange(200) / 10, {}
+        )
+        write_predictions(folder / "found", predictions)
         rows.append((f"v{i}.mp4", f"m{i}", f"dose {i % len(doses)}", dose))
     write_table(folder / "groups.csv", ("video", "animal", "group", "dose"), rows)
 
@@ -106,8 +108,8 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def report(folder: Path, *more: str) -> int:
-    found, groups, out = (str(folder / name) for name in ("found", "groups.csv", "out"))
-    return main(["report", found, "--groups", groups, "--out", out, *more])
+    labels, groups, out = (str(folder / name) for name in ("found", "groups.csv", "out"))
+    return main(["report", labels, "--groups", groups, "--out", out, *more])
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -144,14 +146,14 @@ def test_a_report_answers_about_doses_and_filaments(
     ],
 )
 def test_a_column_that_holds_no_doses_is_named(doses: list[str], said: str) -> None:
-    found, (finding,) = doses_of(observed(doses))
-    assert found is None
+    given, (finding,) = doses_of(observed(doses))
+    assert given is None
     assert said in finding.what
 
 
 def test_animals_without_a_dose_are_no_part_of_the_curve() -> None:
-    found, (finding,) = doses_of(observed(["0", "1 mg/kg", "3,5 mg/kg", ""]))
-    assert found == Doses({"m0": 0, "m1": 1, "m2": 3.5}, "mg/kg")
+    given, (finding,) = doses_of(observed(["0", "1 mg/kg", "3,5 mg/kg", ""]))
+    assert given == Doses({"m0": 0, "m1": 1, "m2": 3.5}, "mg/kg")
     assert "m3" in finding.what
 
 

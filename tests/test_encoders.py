@@ -43,13 +43,15 @@ def test_any_image_network_gives_features_for_every_frame_by_itself(name: str) -
     torch.manual_seed(0)
     model = Vit2d(name, 64).eval()
     images = video(70, 40)  # more than are done at a time, and of another size
-    found, grid = model(images, maps=1)
+    features, grid = model(images, maps=1)
     assert (model.before, model.after) == (0, 0)
-    assert found.shape == (1, 70, model.width)
+    assert features.shape == (1, 70, model.width)
     assert grid.shape[:3] == (1, 70, model.map_channels)
-    torch.testing.assert_close(model(images[:, :, 66:67])[0, 0], found[0, 66], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(
-        found[..., -model.map_channels :], grid.mean((3, 4)), atol=1e-5, rtol=1e-4
+        model(images[:, :, 66:67])[0, 0], features[0, 66], atol=1e-5, rtol=1e-4
+    )
+    torch.testing.assert_close(
+        features[..., -model.map_channels :], grid.mean((3, 4)), atol=1e-5, rtol=1e-4
     )
 
 
@@ -71,13 +73,15 @@ def test_a_token_at_a_keypoint_is_the_patch_that_it_lies_in_and_a_missing_keypoi
     model, images = vit(64, n_keypoints=2), video(3, 64)
     points = torch.full((1, 3, 2, 2), torch.nan)
     points[0, 1, 1] = torch.tensor([-0.75, 0.25])  # the middle of column 0, row 2 of 4
-    found, grid = model(images, points=points, maps=1)
+    features, grid = model(images, points=points, maps=1)
     size = model.map_channels
-    tokens = found[..., -2 * (size + 1) :].view(1, 3, 2, size + 1)
+    tokens = features[..., -2 * (size + 1) :].view(1, 3, 2, size + 1)
     assert tokens[..., -1].tolist() == [[[0, 0], [0, 1], [0, 0]]]
     torch.testing.assert_close(tokens[0, 1, 1, :-1], grid[0, 1, :, 2, 0])
     assert not tokens[0, 0].any()
-    torch.testing.assert_close(model(images)[..., : -2 * (size + 1)], found[..., : -2 * (size + 1)])
+    torch.testing.assert_close(
+        model(images)[..., : -2 * (size + 1)], features[..., : -2 * (size + 1)]
+    )
     assert not model(images)[..., -2 * (size + 1) :].any()
 
 
@@ -135,10 +139,10 @@ def test_the_spatial_head_learns_where_a_spot_is_to_a_fraction_of_a_cell() -> No
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
     maps, where = bright_spots(64, 12, seed=0)
     for _ in range(80):
-        found, visible, _ = head(maps[None])
-        assert found.shape == (1, 64, 1, 2)
+        places, visible, _ = head(maps[None])
+        assert places.shape == (1, 64, 1, 2)
         assert visible.shape == (1, 64, 1)
-        loss = (found[0, :, 0] - where).abs().mean()
+        loss = (places[0, :, 0] - where).abs().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -217,10 +217,10 @@ def test_a_video_that_changes_while_it_is_read_is_not_written_down(
     predict_video = VideoPredictor.predict_video
 
     def growing(self: VideoPredictor, job: PredictInput) -> label.RawPrediction:
-        found = predict_video(self, job)
+        predictions = predict_video(self, job)
         with open(film, "ab") as file:
             file.write(b"more")
-        return found
+        return predictions
 
     monkeypatch.setattr(VideoPredictor, "predict_video", growing)
     outcome = predict_videos(run, [PredictInput(film, "a")], tmp_path / "out")
@@ -237,9 +237,9 @@ def test_a_video_that_disappears_while_it_is_read_fails_alone(
     )
 
     def gone(self: VideoPredictor, job: PredictInput) -> label.RawPrediction:
-        found = predict_video(self, job)
+        predictions = predict_video(self, job)
         film.unlink(missing_ok=True)
-        return found
+        return predictions
 
     monkeypatch.setattr(VideoPredictor, "predict_video", gone)
     outcome = predict_videos(
@@ -367,9 +367,9 @@ def test_links_that_go_round_in_a_circle_are_not_followed(film: Path) -> None:
     (film.parent / "round").symlink_to(film.parent, target_is_directory=True)
     (film.parent / "nowhere.mp4").symlink_to(film.parent / "gone.mp4")
     (film.parent / "self.mp4").symlink_to(film.parent / "self.mp4")
-    found = find_videos([film.parent])
-    assert film in found
-    assert len(found) == 3  # two of them cannot be opened, and whoever opens them says so
+    videos = find_videos([film.parent])
+    assert film in videos
+    assert len(videos) == 3  # two of them cannot be opened, and whoever opens them says so
 
 
 def test_ten_thousand_videos_are_listed_in_a_moment_and_none_is_said(
@@ -389,8 +389,10 @@ def test_ten_thousand_videos_are_listed_in_a_moment_and_none_is_said(
 
 def test_what_a_frame_without_evidence_says_is_nothing(tmp_path: Path) -> None:
     probabilities = np.full((3, 2), np.nan, np.float32)
-    found = Predictions("nan", ("a", "b"), np.full(3, -1, np.int16), probabilities, np.arange(3.0))
-    write_predictions(tmp_path, found)
+    predictions = Predictions(
+        "nan", ("a", "b"), np.full(3, -1, np.int16), probabilities, np.arange(3.0)
+    )
+    write_predictions(tmp_path, predictions)
     assert (read_predictions(tmp_path / "nan.predictions.csv").labels == -1).all()
 
 

@@ -110,7 +110,7 @@ def test_features_without_points_are_those_of_a_video_without_a_pose_and_have_a_
     study: Path, tmp_path: Path
 ) -> None:
     data = in_study_folder(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
-    found = {}
+    features = {}
     for pose in ("graph", "none"):
         config = Config(
             data=data,
@@ -126,17 +126,17 @@ def test_features_without_points_are_those_of_a_video_without_a_pose_and_have_a_
             (stored,) = with_features(
                 [dataclasses.replace(one, track=track)], model, input_spec, config
             )
-            found[pose, track is not None] = torch.from_numpy(
+            features[pose, track is not None] = torch.from_numpy(
                 np.asarray(stored.features, np.float32)
             )
         if pose == "graph":
             assert isinstance(model.visual, Vit2d)
             torch.testing.assert_close(
-                model.visual.without_points(found["graph", True]), found["graph", False]
+                model.visual.without_points(features["graph", True]), features["graph", False]
             )
-            assert found["graph", True][:, model.visual.pooled :].any()
+            assert features["graph", True][:, model.visual.pooled :].any()
     assert len(list(tmp_path.rglob("features-*.npy"))) == 3
-    assert found["graph", False].shape[1] > found["none", False].shape[1]
+    assert features["graph", False].shape[1] > features["none", False].shape[1]
 
 
 def test_extract_computes_the_features_that_training_reads(

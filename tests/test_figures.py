@@ -26,19 +26,21 @@ def test_an_evaluation_is_drawn_where_no_behavior_carries_the_name_of_its_class(
     raw = (RawClass(0, "still", "calm"), RawClass(1, "sleep", "calm"), RawClass(2, "lick", "pain"))
     ethogram = Ethogram(raw, ("calm", "pain"))
     truth = np.array([0, 0, 1, 1, -1, 0], np.int16)
-    found = np.array([0, 1, 1, 1, 1, 0], np.int16)
+    labels = np.array([0, 1, 1, 1, 1, 0], np.int16)
     folder = tmp_path / "predictions"
     write_labels(folder / "v.truth.csv", truth, ethogram)
     write_predictions(
         folder,
-        Predictions("v", ethogram.classes, found, np.eye(2, dtype=np.float32)[found], np.arange(6)),
+        Predictions(
+            "v", ethogram.classes, labels, np.eye(2, dtype=np.float32)[labels], np.arange(6)
+        ),
     )
-    probabilities = np.eye(2)[found] * 0.6 + 0.2
+    probabilities = np.eye(2)[labels] * 0.6 + 0.2
     names = ["confusion", "classes", "distribution", "raster"]
-    metrics = summarize([Scored("m", truth, found)], ethogram.classes)
+    metrics = summarize([Scored("m", truth, labels)], ethogram.classes)
     paths = draw_evaluation(metrics, folder, ethogram, tmp_path / "figures", "val")
     assert [p.name for p in paths] == [f"val_{n}.png" for n in names]
-    metrics = summarize([Scored("m", truth, found, probabilities)], ethogram.classes)
+    metrics = summarize([Scored("m", truth, labels, probabilities)], ethogram.classes)
     paths = draw_evaluation(metrics, folder, ethogram, tmp_path / "figures", "test")
     assert [p.name for p in paths] == [f"test_{n}.png" for n in [*names, "reliability"]]
     assert all(p.stat().st_size > 1000 for p in paths)

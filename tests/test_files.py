@@ -58,11 +58,11 @@ def test_tables_beside_a_linked_folder_are_found_and_said(tmp_path):
     (study / "Videos" / "x.mp4").unlink()
     (study / "Videos").rmdir()
     (study / "Videos").symlink_to(archive)
-    found = open_study(trained_with(study))
-    assert found.ethogram.classes == tuple(f"c{i}" for i in range(8))
-    assert animals_of(found) == {"a.mp4": "anna"}
-    assert names(found.assumptions) == ["classes-used", "recordings-used"]
-    assert str(study / "recordings.csv") in str(found.assumptions[1])
+    opened_study = open_study(trained_with(study))
+    assert opened_study.ethogram.classes == tuple(f"c{i}" for i in range(8))
+    assert animals_of(opened_study) == {"a.mp4": "anna"}
+    assert names(opened_study.assumptions) == ["classes-used", "recordings-used"]
+    assert str(study / "recordings.csv") in str(opened_study.assumptions[1])
 
 
 def test_tables_beside_either_folder_count_and_two_different_ones_are_refused(tmp_path):
@@ -99,8 +99,8 @@ def test_check_says_which_tables_count(tmp_path):
     folder = project(tmp_path, [], ["a.csv"], recordings_csv="video,animal\na,anna\nb,bert\n")
     for name in "ab":
         write_film(folder / "Videos" / f"{name}.mp4", numbered(20))
-    found = check(in_study_folder(folder, DataConfig()))
-    assert {"recordings-used", "classes-built-in"} <= set(names(found.findings))
+    checked = check(in_study_folder(folder, DataConfig()))
+    assert {"recordings-used", "classes-built-in"} <= set(names(checked.findings))
     (folder / "recordings.csv").unlink()
     assert "animals-unknown" in names(check(in_study_folder(folder, DataConfig())).findings)
 
@@ -150,9 +150,9 @@ def test_the_table_that_a_lab_has_says_whose_the_videos_are(tmp_path, name):
         workbook(folder / name, rows)
     else:
         (folder / name).write_text("\n".join(";".join(row) for row in rows))
-    found = opened(folder)
-    assert animals_of(found) == {"cage 1.mp4": "anna", "cage 2.avi": "bert"}
-    assert found.sources[0].columns["group"] == "CFA"
+    study = opened(folder)
+    assert animals_of(study) == {"cage 1.mp4": "anna", "cage 2.avi": "bert"}
+    assert study.sources[0].columns["group"] == "CFA"
 
 
 def test_a_table_of_animals_without_videos_goes_by_the_ids_in_the_names(tmp_path):
@@ -179,10 +179,10 @@ def test_tables_of_other_studies_are_not_used_and_it_is_said(tmp_path):
         animals_csv="video,animal\nother,1\n",
         groups_csv="food,drink\n1,2\n",
     )
-    found = opened(folder)
-    assert animals_of(found) == {"a.mp4": "a", "b.mp4": "b"}
-    assert names(found.assumptions) == ["table-not-used", "table-not-used", "animals-unknown"]
-    assert "the table says other, a recording here is called a" in str(found.assumptions[0])
+    study = opened(folder)
+    assert animals_of(study) == {"a.mp4": "a", "b.mp4": "b"}
+    assert names(study.assumptions) == ["table-not-used", "table-not-used", "animals-unknown"]
+    assert "the table says other, a recording here is called a" in str(study.assumptions[0])
 
 
 def test_two_tables_that_name_different_animals_of_one_video_are_refused(tmp_path):
@@ -215,13 +215,13 @@ def test_videos_of_one_name_are_told_by_their_folders_or_refused(tmp_path):
 
 
 def test_an_animal_is_one_in_any_letter_case(tmp_path):
-    found = opened(project(tmp_path, ["267m_day1.mp4", "267M_day2.mp4", "268f.mp4"]))
-    assert animals_of(found) == {
+    study = opened(project(tmp_path, ["267m_day1.mp4", "267M_day2.mp4", "268f.mp4"]))
+    assert animals_of(study) == {
         "267m_day1.mp4": "267M",
         "267M_day2.mp4": "267M",
         "268f.mp4": "268f",
     }
-    assert "267M and 267m are taken for one animal, 267M" in " ".join(map(str, found.assumptions))
+    assert "267M and 267m are taken for one animal, 267M" in " ".join(map(str, study.assumptions))
     table = "video,animal\na,Anna 1\nb,anna1\n"
     assert set(
         animals_of(
@@ -231,9 +231,9 @@ def test_an_animal_is_one_in_any_letter_case(tmp_path):
 
 
 def test_the_real_lower_case_ids_are_three_animals(real_data):
-    found = opened(real_data / "cases" / "lower_case_ids")
-    assert sorted({s.animal for s in found.sources}) == ["267m", "268f", "269m"]
-    assert all(len(s.labels) == 4 for s in found.sources)
+    study = opened(real_data / "cases" / "lower_case_ids")
+    assert sorted({s.animal for s in study.sources}) == ["267m", "268f", "269m"]
+    assert all(len(s.labels) == 4 for s in study.sources)
 
 
 BORIS = (
@@ -255,8 +255,8 @@ def test_a_column_subject_says_which_subject_counts_for_which_video(tmp_path):
             for who, behavior in (("left", "walk"), ("right", "paw_lick"))
         )
         (folder / "Annotations" / f"{name}.csv").write_text(BORIS + rows)
-    found = opened(folder)
-    classes = [found.ethogram.classes[s.labels[0].labels[0]] for s in found.sources]
+    study = opened(folder)
+    classes = [study.ethogram.classes[s.labels[0].labels[0]] for s in study.sources]
     assert classes == ["walk", "paw_lick"]
 
 
@@ -297,8 +297,8 @@ def test_a_pose_belongs_to_the_longest_name_that_fits_and_to_no_shorter_one():
         Path("m10DLC_a.csv"),
         Path("m1_day2DLC_a.csv"),
     ]
-    found = find_poses(files, ["m1", "m1_DLC_test"], findings)
-    assert {k: v.name for k, v in found.items()} == {
+    poses = find_poses(files, ["m1", "m1_DLC_test"], findings)
+    assert {k: v.name for k, v in poses.items()} == {
         "m1": "m1DLC_a.csv",
         "m1_DLC_test": "m1_DLC_testDLC_a.csv",
     }
@@ -337,8 +337,8 @@ def test_results_beside_the_videos_do_not_hide_the_true_pose(tmp_path):
     pose = folder / "Videos" / "m1DLC_x.csv"
     pose.write_text(DLC_HEADER)
     write_predictions(folder / "Videos", predicted("m1"))
-    found = opened(folder)
-    assert (found.sources[0].pose, found.findings) == (pose, ())
+    study = opened(folder)
+    assert (study.sources[0].pose, study.findings) == (pose, ())
 
 
 def test_videos_of_one_name_keep_their_own_poses(tmp_path):
@@ -348,8 +348,8 @@ def test_videos_of_one_name_keep_their_own_poses(tmp_path):
         video.touch()
         (video.parent / "aDLC_x.csv").write_text(DLC_HEADER)
     findings: list[Finding] = []
-    found = poses_of(videos, [tmp_path], findings)
-    assert {v: p.parent for v, p in found.items()} == {v: v.parent for v in videos}
+    poses = poses_of(videos, [tmp_path], findings)
+    assert {v: p.parent for v, p in poses.items()} == {v: v.parent for v in videos}
     for video in videos:
         (video.parent / "aDLC_x.csv").unlink()
     (tmp_path / "aDLC_x.csv").write_text(DLC_HEADER)
@@ -550,18 +550,18 @@ def test_a_paired_animal_without_a_bout_is_left_out_of_that_read_out_alone(tmp_p
     for animal in range(4):
         for group in "ab":
             name = f"{animal}{group}"
-            found = predicted(name)
+            predictions = predicted(name)
             if name == "2b":  # never licks: its bouts have no length
                 labels = np.zeros(30, np.int16)
-                found = Predictions(
+                predictions = Predictions(
                     name,
-                    found.classes,
+                    predictions.classes,
                     labels,
                     np.eye(2, dtype=np.float32)[labels],
-                    found.time_s,
-                    found.meta,
+                    predictions.time_s,
+                    predictions.meta,
                 )
-            write_predictions(tmp_path / "p", found)
+            write_predictions(tmp_path / "p", predictions)
             rows.append(f"{name},{animal},{group}\n")
     (tmp_path / "groups.csv").write_text("file,animal,group\n" + "".join(rows))
     command = [
@@ -575,12 +575,12 @@ def test_a_paired_animal_without_a_bout_is_left_out_of_that_read_out_alone(tmp_p
     assert main([*command, "--quiet"]) == 0
     table = read_table(tmp_path / "r" / "statistics.csv")
     at = table.header.index
-    found = {
+    n_by_readout = {
         row[at("readout")]: row[at("n")]
         for row in table.rows
         if row[at("behavior")] == "lick" and row[at("test")] == "Wilcoxon"
     }
-    assert (found["bout_mean_s"], found["time_percent"]) == ("3/3", "4/4")
+    assert (n_by_readout["bout_mean_s"], n_by_readout["time_percent"]) == ("3/3", "4/4")
 
 
 @pytest.mark.parametrize(

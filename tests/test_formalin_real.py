@@ -112,8 +112,10 @@ def test_durations_of_each_recording_are_the_published_ones(
         for name in study.classes:
             spelled = name.replace("_", " ")
             expected = [row[f"{spelled}_{what}_duration_s"] for what in ("total", "average", "std")]
-            found = ours.loc[video, name].to_list() if (video, name) in ours.index else [0, 0, 0]
-            assert found == pytest.approx(expected, abs=1e-9)
+            durations = (
+                ours.loc[video, name].to_list() if (video, name) in ours.index else [0, 0, 0]
+            )
+            assert durations == pytest.approx(expected, abs=1e-9)
             seen += 1
     assert seen == 30 * 6
 

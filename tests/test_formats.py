@@ -70,20 +70,20 @@ def predictions_and_classes(draw):
     marks = st.sampled_from(["", "=", "+", "@", "-", "'=", "''-"])
     names = st.tuples(marks, words).map(lambda p: f"{p[0]}c{p[1]}".strip())
     classes = draw(st.lists(names, min_size=2, max_size=4, unique_by=str.casefold))
-    found = np.array(
+    labels = np.array(
         draw(st.lists(st.integers(-1, len(classes) - 1), min_size=2, max_size=30)), np.int16
     )
     steps = draw(
         st.lists(
             st.sampled_from([0.002, 0.01, 1 / 30, 0.04, 0.5]),
-            min_size=len(found),
-            max_size=len(found),
+            min_size=len(labels),
+            max_size=len(labels),
         )
     )
     time_s = draw(st.sampled_from([0.0, 0.08, 7.0])) + np.cumsum(steps)
-    probabilities = np.full((len(found), len(classes)), 1 / len(classes))
+    probabilities = np.full((len(labels), len(classes)), 1 / len(classes))
     meta = {"run": "runs/=1", "video": "C:\\films\\v.mp4", "fingerprint": "abc"}
-    return Predictions("v", tuple(classes), found, probabilities, time_s, meta)
+    return Predictions("v", tuple(classes), labels, probabilities, time_s, meta)
 
 
 def nothing():
@@ -133,11 +133,16 @@ def pynwb():
 def test_an_nwb_file_holds_bouts_ethogram_probabilities_pose_and_where_they_come_from(
     tmp_path, pynwb
 ):
-    found = np.array([0, 0, 1, -1, 1], np.int16)
+    labels_written = np.array([0, 0, 1, -1, 1], np.int16)
     predictions = Predictions(
-        "v", ("rest", "lick"), found, np.full((5, 2), 0.5), 2 + np.arange(5) / 10, {"run": "r1"}
+        "v",
+        ("rest", "lick"),
+        labels_written,
+        np.full((5, 2), 0.5),
+        2 + np.arange(5) / 10,
+        {"run": "r1"},
     )
-    assert there_and_back(tmp_path, predictions, "nwb") == found.tolist()
+    assert there_and_back(tmp_path, predictions, "nwb") == labels_written.tolist()
     pose = Pose(("nose", "tail/base"), np.arange(24.0).reshape(6, 2, 2), np.full((6, 2), 0.9))
     write_nwb(tmp_path / "v.nwb", predictions, {"run": "r1"}, pose)
     with pynwb.NWBHDF5IO(str(tmp_path / "v.nwb"), "r") as io:
@@ -194,10 +199,10 @@ def test_media_files_that_follow_one_another_begin_where_the_one_before_ends(tmp
     source = "player #1:/x/a.mp4;/x/b.mp4\t0.0\t1.0;2.0\t10.0;10.0"
     rows = [("s", "START", 0.2, "a.mp4"), ("s", "STOP", 0.4, "a.mp4"), ("p", "POINT", 1.3, "b.mp4")]
     text = NEW + "".join(f"o\t{source}\tm\t{b}\t{k}\t{t}\t/x/{m}\tNA\n" for b, k, t, m in rows)
-    found = read_annotations(label_file(tmp_path, text), SP, DataConfig(), Conflicts())
+    by_media = read_annotations(label_file(tmp_path, text), SP, DataConfig(), Conflicts())
     times = np.arange(20) / 10
-    assert found["a.mp4"].on_frames(10, times[:10]).labels.tolist() == [-1, -1, 1, 1] + 6 * [-1]
-    assert np.flatnonzero(found["b.mp4"].on_frames(20, times).labels == 2).tolist() == [3]
+    assert by_media["a.mp4"].on_frames(10, times[:10]).labels.tolist() == [-1, -1, 1, 1] + 6 * [-1]
+    assert np.flatnonzero(by_media["b.mp4"].on_frames(20, times).labels == 2).tolist() == [3]
 
 
 @pytest.mark.parametrize(
@@ -224,10 +229,10 @@ def test_each_contradiction_is_an_error_with_a_remedy_or_a_warning_as_one_likes(
     with pytest.raises(UserError, match=message) as caught:
         labels(path, 8)
     assert "--on_conflict warn" in str(caught.value)
-    found, warnings = labels(path, 8, on_conflict="warn", label_gaps="rest")
+    read, warnings = labels(path, 8, on_conflict="warn", label_gaps="rest")
     assert len(warnings) == 1
     assert message in warnings[0]
-    assert len(found) == 8
+    assert len(read) == 8
 
 
 def test_frames_of_an_unknown_behavior_or_of_two_at_once_are_unlabelled_and_no_gap(tmp_path):
@@ -296,8 +301,8 @@ def test_two_behaviors_of_a_row_and_unknown_columns_are_contradictions(tmp_path,
     path = label_file(tmp_path, text)
     with pytest.raises(UserError, match=message):
         labels(path, 1)
-    found, warnings = labels(path, 1, on_conflict="warn", label_gaps="rest")
-    assert found == [-1]
+    read, warnings = labels(path, 1, on_conflict="warn", label_gaps="rest")
+    assert read == [-1]
     assert message in warnings[0]
 
 
@@ -314,8 +319,8 @@ def test_two_behaviors_of_a_row_and_unknown_columns_are_contradictions(tmp_path,
 def test_bouts_in_frames_or_seconds_are_half_open(tmp_path, text):
     path = label_file(tmp_path, text)
     assert sniff(path) == "bouts"
-    found, notes = labels(path, 8)
-    assert found == [-1, -1, 1, 1, -1, 2, -1, -1]
+    read, notes = labels(path, 8)
+    assert read == [-1, -1, 1, 1, -1, 2, -1, -1]
     assert len(notes) == text.startswith("Start,")
 
 
@@ -367,25 +372,25 @@ def test_a_project_may_mix_formats_and_one_boris_file_may_label_several_videos(t
         "r,10,m,x,STATE,0,0.1,other.mp4\n"
     )
     folder = small_project(tmp_path, all_events__csv=both)
-    found = open_study(in_study_folder(folder, DataConfig()))
+    study = open_study(in_study_folder(folder, DataConfig()))
     placed = [
-        found.place(s, np.arange(4) / 10, DataConfig())[0].labels.tolist() for s in found.sources
+        study.place(s, np.arange(4) / 10, DataConfig())[0].labels.tolist() for s in study.sources
     ]
     assert placed == [[-1, -1, 1, 1], [2, -1, -1, -1]]
     (folder / "Annotations" / "all_events.csv").unlink()
     label_file(folder / "Annotations", ",background,s,p\n0,0,1,0\n1,1,0,0\n", "v_labels.csv")
     label_file(folder / "Annotations", "Frame,Action\n0,2\n1,0\n", "prediction_w_1.csv")
-    found = open_study(in_study_folder(folder, DataConfig()))
+    study = open_study(in_study_folder(folder, DataConfig()))
     placed = [
-        found.place(s, np.arange(2) / 10, DataConfig())[0].labels.tolist() for s in found.sources
+        study.place(s, np.arange(2) / 10, DataConfig())[0].labels.tolist() for s in study.sources
     ]
     assert placed == [[1, -1], [2, 0]]
     config = DataConfig(on_conflict="warn")
-    recording, placement = found.place(found.sources[0], np.arange(3) / 10, config)
+    recording, placement = study.place(study.sources[0], np.arange(3) / 10, config)
     assert recording.labels.tolist() == [1, -1, -1]
     assert "has rows for 2 frames, but its video has 3" in str(placement.findings[0])
     with pytest.raises(UserError, match="has rows for 2 frames"):
-        found.place(found.sources[0], np.arange(3) / 10, DataConfig())
+        study.place(study.sources[0], np.arange(3) / 10, DataConfig())
 
 
 def test_a_file_that_belongs_to_no_video_need_not_be_readable(tmp_path):
@@ -460,10 +465,10 @@ def test_export_writes_every_prediction_with_its_provenance_and_names_what_it_ca
 ):
     meta = {"run": "runs/first", "fingerprint": "f00"}
     for name in ("a", "b"):
-        found = Predictions(
+        predictions = Predictions(
             name, ("rest", "s"), np.array([0, 1]), np.full((2, 2), 0.5), np.arange(2) / 10, meta
         )
-        write_predictions(tmp_path / "p", found)
+        write_predictions(tmp_path / "p", predictions)
     assert main(["export", str(tmp_path / "p"), "--to", "simba"]) == 0
     origin = json.loads((tmp_path / "p" / "simba" / "a.provenance.json").read_text("utf-8"))
     assert (origin["run"], origin["fingerprint"]) == ("runs/first", "f00")
@@ -488,10 +493,10 @@ def test_export_writes_every_prediction_with_its_provenance_and_names_what_it_ca
 
 
 def test_export_to_nwb_finds_the_pose_of_each_video(tmp_path, pynwb):
-    found = Predictions(
+    predictions = Predictions(
         "a", ("rest", "s"), np.array([0, 1]), np.full((2, 2), 0.5), np.arange(2) / 10
     )
-    write_predictions(tmp_path, found)
+    write_predictions(tmp_path, predictions)
     assert read_predictions(tmp_path / "a.predictions.csv").labels.tolist() == [0, 1]
     write_dlc(tmp_path / "poses" / "aDLC_x.csv", "x", ["nose"], np.ones((2, 1, 2)), np.ones((2, 1)))
     command = ["export", str(tmp_path), "--to", "nwb", "--pose", str(tmp_path / "poses")]
@@ -506,8 +511,10 @@ def test_export_to_nwb_finds_the_pose_of_each_video(tmp_path, pynwb):
 def test_nwb_names_the_animal_and_the_start_that_the_table_of_recordings_gives(
     tmp_path, pynwb, capsys
 ):
-    found = Predictions("a", ("rest", "s"), np.zeros(2, int), np.full((2, 2), 0.5), np.arange(2))
-    write_predictions(tmp_path, found)
+    predictions = Predictions(
+        "a", ("rest", "s"), np.zeros(2, int), np.full((2, 2), 0.5), np.arange(2)
+    )
+    write_predictions(tmp_path, predictions)
     table = tmp_path / "recordings.csv"
     table.write_text(
         "video,animal,group,sex,age,session_start\na.mp4,267M,drug,male,70,2026-01-31T14:05\n"
@@ -536,32 +543,35 @@ def test_nwb_names_the_animal_and_the_start_that_the_table_of_recordings_gives(
 def test_inspect_says_which_format_a_label_file_has_and_what_it_contradicts(tmp_path, capsys):
     rows = "o,10,m,rest,STATE,0.2,0.4,/x/v.mp4\no,10,m,sniff,POINT,0.5,0.5,/x/v.mp4\n"
     assert main(["inspect", str(label_file(tmp_path, AGGREGATED + rows)), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["format"].startswith("boris")
-    assert found["v.mp4: bouts of rest"] == 1
-    assert "no class is called 'sniff'" in found["conflict 1"]
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["format"].startswith("boris")
+    assert facts["v.mp4: bouts of rest"] == 1
+    assert "no class is called 'sniff'" in facts["conflict 1"]
 
 
 def recordings(config):
     """Labels of a project's videos, as they lie on the frames that decode, and when these are."""
-    project, found = open_study(config), {}
+    project, by_name = open_study(config), {}
     for source in project.sources:
         time_s = np.array([frame.time_s for frame in FrameStream(source.video)])
-        found[source.video.stem] = project.place(source, time_s, config)[0].labels.tolist(), time_s
-    return found
+        by_name[source.video.stem] = (
+            project.place(source, time_s, config)[0].labels.tolist(),
+            time_s,
+        )
+    return by_name
 
 
 def test_a_study_that_was_scored_in_another_tool_gives_the_same_labels(study, tmp_path):
     config = in_study_folder(study, DataConfig(trial_length=90))
     own = recordings(config)
-    for name, (found, time_s) in own.items():
-        unsure = np.full((len(found), len(PAIN)), 1 / len(PAIN))
+    for name, (labels, time_s) in own.items():
+        unsure = np.full((len(labels), len(PAIN)), 1 / len(PAIN))
         export_predictions(
-            tmp_path, Predictions(name, PAIN.classes, np.array(found), unsure, time_s), "boris"
+            tmp_path, Predictions(name, PAIN.classes, np.array(labels), unsure, time_s), "boris"
         )
     theirs = recordings(dataclasses.replace(config, annotations=tmp_path))
-    assert {n: found for n, (found, _) in theirs.items()} == {
-        n: found for n, (found, _) in own.items()
+    assert {n: labels for n, (labels, _) in theirs.items()} == {
+        n: labels for n, (labels, _) in own.items()
     }
 
 

@@ -193,9 +193,9 @@ def test_check_names_what_is_resampled(
     assert mixed.videos is not None
     main(["check", str(mixed.videos.parent), "--all", "--workers", "1", "--json", "-"])
     findings = json.loads(capsys.readouterr().out)["findings"]
-    (found,) = [finding for finding in findings if finding["name"] == "rates-differ"]
-    assert found["where"] == "2F"
-    assert found["what"] == "60 frames/s, seen at the run's 30"
+    (differing,) = [finding for finding in findings if finding["name"] == "rates-differ"]
+    assert differing["where"] == "2F"
+    assert differing["what"] == "60 frames/s, seen at the run's 30"
 
 
 def test_what_has_the_runs_rate_gets_the_very_labels_of_a_run_without_one(
@@ -205,9 +205,9 @@ def test_what_has_the_runs_rate_gets_the_very_labels_of_a_run_without_one(
     without = RunFolder(shutil.copytree(run.path, tmp_path / "run"))
     write_text(without.config, config_toml(settings))
     video = write_lossless(tmp_path / "a.mkv", pictures, 30)
-    found = predict(without, video)
-    np.testing.assert_array_equal(found.labels, at_30.labels)
-    np.testing.assert_array_equal(found.probabilities, at_30.probabilities)
+    predictions = predict(without, video)
+    np.testing.assert_array_equal(predictions.labels, at_30.labels)
+    np.testing.assert_array_equal(predictions.probabilities, at_30.probabilities)
 
 
 def test_poses_alone_are_seen_at_the_runs_rate() -> None:

@@ -13,8 +13,8 @@ HOME = Path(__file__).parents[1]
 
 def test_who_may_import_whom_is_as_agreed() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
-    found = subprocess.run([lint, "--no-cache"], cwd=HOME, capture_output=True, text=True)
-    assert found.returncode == 0, found.stdout
+    process = subprocess.run([lint, "--no-cache"], cwd=HOME, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout
 
 
 def test_no_file_has_outgrown_its_room() -> None:

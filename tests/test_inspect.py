@@ -91,32 +91,32 @@ def test_a_contact_sheet_is_the_first_frame_and_eight_by_three_crops_spread_over
 
 def test_a_label_file_is_told_by_its_columns_and_counted(study: Path) -> None:
     file = sorted((study / "Annotations").iterdir())[0]
-    found = look_at(file, DataConfig())
-    assert found["trial"] == 1
-    assert found["rows"] == 90
-    assert found["frames"] == "0 to 89"
-    assert sum(n for key, n in found.items() if key.startswith("rows of ")) == 90
+    facts = look_at(file, DataConfig())
+    assert facts["trial"] == 1
+    assert facts["rows"] == 90
+    assert facts["frames"] == "0 to 89"
+    assert sum(n for key, n in facts.items() if key.startswith("rows of ")) == 90
 
 
 def test_a_pose_file_is_told_with_how_much_of_each_keypoint_can_be_believed(study: Path) -> None:
     file = sorted((study / "DLC").iterdir())[0]
-    found = look_at(file, DataConfig())
-    assert (found["rows"], found["individuals"]) == (180, 1)
-    assert found["keypoints"].startswith("mouth, L_frontpaw")
-    assert "below 0.9 likelihood" in found["L_frontpaw"]
-    assert "jumps" in found["L_frontpaw"]
-    length, unit = found["body length"].split()
+    facts = look_at(file, DataConfig())
+    assert (facts["rows"], facts["individuals"]) == (180, 1)
+    assert facts["keypoints"].startswith("mouth, L_frontpaw")
+    assert "below 0.9 likelihood" in facts["L_frontpaw"]
+    assert "jumps" in facts["L_frontpaw"]
+    length, unit = facts["body length"].split()
     assert 25 < float(length) < 45
     assert unit == "px"
-    assert found["coordinates"].startswith("x ")
-    assert found["hind paws"].startswith("left and right as seen from below in ")
+    assert facts["coordinates"].startswith("x ")
+    assert facts["hind paws"].startswith("left and right as seen from below in ")
 
 
 def test_a_pose_file_of_another_skeleton_or_of_two_animals_is_told_too(real_data: Path) -> None:
-    found = look_at(sorted((real_data / "social_rat" / "DLC").iterdir())[0], DataConfig())
-    assert found["individuals"] == 2
-    assert found["keypoints"].startswith("top, body, tail")
-    assert {"individual1: body length", "individual2: top"} <= set(found)
+    facts = look_at(sorted((real_data / "social_rat" / "DLC").iterdir())[0], DataConfig())
+    assert facts["individuals"] == 2
+    assert facts["keypoints"].startswith("top, body, tail")
+    assert {"individual1: body length", "individual2: top"} <= set(facts)
 
 
 def test_the_pose_is_drawn_on_a_whole_frame_and_on_twelve_cut_outs(

@@ -187,14 +187,14 @@ def test_keypoints_of_an_animal_that_looks_in_all_directions_are_learned_in_a_fe
         loader.sampler.set_epoch(epoch)
         for batch in loader:
             changed = augment(batch, plain, range(2))
-            found, points = model.find_keypoints(changed["frames"][:, None]), changed["points"]
+            output, points = model.find_keypoints(changed["frames"][:, None]), changed["points"]
             loss = keypoint_loss(
-                found, points, changed["valid"], lambda value: value, map_weight=0.1
+                output, points, changed["valid"], lambda value: value, map_weight=0.1
             )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            errors.append(float((found.places - points).norm(dim=-1).mean().detach()))
+            errors.append(float((output.places - points).norm(dim=-1).mean().detach()))
             constants.append(float((points - points.mean((0, 1))).norm(dim=-1).mean()))
     assert len(errors) == 60
     assert np.mean(errors[-10:]) < np.mean(constants) / 3

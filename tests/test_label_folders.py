@@ -156,9 +156,9 @@ def study(tmp_path, files, **more):
 def test_every_format_gives_the_same_read_outs(tmp_path, classes, kind):
     name, text = FILES[kind]
     knows = kind in (*SAY_NO_RATE, *SAY_THEIR_RATE)
-    found = study(tmp_path, [(name, text)], rate_hz=None if knows else RATE_HZ)
-    assert found.failures == ()
-    (track,) = found.recordings
+    observed = study(tmp_path, [(name, text)], rate_hz=None if knows else RATE_HZ)
+    assert observed.failures == ()
+    (track,) = observed.recordings
     assert (track.video, track.animal, track.group, track.trial) == ("m1", "a", "saline", "")
     assert track.labels.tolist() == [0, 1, 2]
     assert track.start_s == pytest.approx([0, 10 / 3, 5], abs=1e-3)
@@ -168,9 +168,9 @@ def test_every_format_gives_the_same_read_outs(tmp_path, classes, kind):
 
 @pytest.mark.usefixtures("classes")
 def test_report_asks_for_the_rate_only_of_files_that_do_not_tell_it(tmp_path):
-    found = study(tmp_path, [FILES["boris"], ("m2.csv", FILES["frames"][1])])
-    assert [t.video for t in found.recordings] == ["m1"]
-    ((path, why),) = found.failures
+    observed = study(tmp_path, [FILES["boris"], ("m2.csv", FILES["frames"][1])])
+    assert [t.video for t in observed.recordings] == ["m1"]
+    ((path, why),) = observed.failures
     assert path.name == "m2.csv"
     assert "give --rate_hz, or the videos with --videos" in why
     with pytest.raises(UserError, match="--rate_hz"):
@@ -179,8 +179,8 @@ def test_report_asks_for_the_rate_only_of_files_that_do_not_tell_it(tmp_path):
 
 @pytest.mark.usefixtures("classes")
 def test_a_file_of_bouts_is_as_long_as_boris_says_its_video_is(tmp_path):
-    found = study(tmp_path, [("o.csv", boris(BOUTS[:2]))], labels=DataConfig(label_gaps="walk"))
-    (track,) = found.recordings
+    observed = study(tmp_path, [("o.csv", boris(BOUTS[:2]))], labels=DataConfig(label_gaps="walk"))
+    (track,) = observed.recordings
     assert (track.length_s, track.stop_s[-1]) == (8.0, 8.0)
 
 
@@ -218,8 +218,8 @@ def test_the_videos_timestamps_count_where_they_are_given(tmp_path):
     write_film(tmp_path / "Videos" / "m1.mkv", numbered(20), times_ms=times_ms)
     rows = table("Frame,Action", (f"{i},{int(i >= 15)}" for i in range(20)))
     config = DataConfig(videos=tmp_path / "Videos")
-    found = study(tmp_path, [("m1.csv", rows)], labels=config, times_of=frame_times)
-    (track,) = found.recordings
+    observed = study(tmp_path, [("m1.csv", rows)], labels=config, times_of=frame_times)
+    (track,) = observed.recordings
     assert track.start_s == pytest.approx([0, 2.5])
     assert track.length_s == pytest.approx(3.0)
     bouts = table("start_s,stop_s,label", ["0,1.9,rest", "1.9,2.2,lick"])
@@ -239,19 +239,19 @@ def test_trials_are_laid_on_their_video_where_it_is_given(tmp_path):
         for k in (1, 2)
     ]
     config = DataConfig(videos=tmp_path / "Videos", trial_length=20, label_context=2)
-    found = study(tmp_path, files, labels=config, times_of=frame_times)
-    assert [(t.trial, t.labels.tolist()) for t in found.recordings] == [("1", [1]), ("2", [0])]
-    assert [t.length_s for t in found.recordings] == pytest.approx([2, 2])
-    found = study(tmp_path, files, rate_hz=10)
-    assert [t.length_s for t in found.recordings] == pytest.approx([2, 2])
+    observed = study(tmp_path, files, labels=config, times_of=frame_times)
+    assert [(t.trial, t.labels.tolist()) for t in observed.recordings] == [("1", [1]), ("2", [0])]
+    assert [t.length_s for t in observed.recordings] == pytest.approx([2, 2])
+    observed = study(tmp_path, files, rate_hz=10)
+    assert [t.length_s for t in observed.recordings] == pytest.approx([2, 2])
 
 
 @pytest.mark.usefixtures("classes")
 def test_files_that_list_pain_bouts_alone_are_asked_about(tmp_path):
-    found = study(tmp_path, [("o.csv", boris([BOUTS[1]]))])
-    assert any("--label_gaps rest" in str(finding) for finding in found.findings)
-    found = study(tmp_path, [("o.csv", boris([BOUTS[1]]))], labels=DataConfig(label_gaps="rest"))
-    assert not any("--label_gaps" in str(finding) for finding in found.findings)
+    observed = study(tmp_path, [("o.csv", boris([BOUTS[1]]))])
+    assert any("--label_gaps rest" in str(finding) for finding in observed.findings)
+    observed = study(tmp_path, [("o.csv", boris([BOUTS[1]]))], labels=DataConfig(label_gaps="rest"))
+    assert not any("--label_gaps" in str(finding) for finding in observed.findings)
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,9 @@ def test_what_a_file_counts_from_is_told_by_what_it_holds_and_a_doubt_is_said(
     tmp_path, frames, n_frames, expected, sure
 ):
     file = read_labels(label_file(tmp_path, rows(frames, [0] * len(frames)), "v.csv"), PAIN)
-    found = file.counted_from_zero(360, 15, n_frames)
-    assert found.frames[0] == frames[0] - expected
-    assert (found.doubt == "") == sure
+    counted = file.counted_from_zero(360, 15, n_frames)
+    assert counted.frames[0] == frames[0] - expected
+    assert (counted.doubt == "") == sure
     if frames[0] > 0:
         for said in ("0", "1"):
             settled = file.counted_from_zero(360, 15, n_frames, said)
@@ -118,8 +118,8 @@ def test_none_marks_an_unlabelled_frame_and_names_stand_for_their_class(tmp_path
 
 def test_the_order_of_the_rows_does_not_matter(tmp_path):
     path = label_file(tmp_path, rows([2, 0, 1], [6, 0, 2]))
-    found = read_labels(path, PAIN)
-    assert (found.frames.tolist(), found.labels.tolist()) == ([0, 1, 2], [0, 2, 4])
+    file = read_labels(path, PAIN)
+    assert (file.frames.tolist(), file.labels.tolist()) == ([0, 1, 2], [0, 2, 4])
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -142,8 +142,8 @@ def test_blank_lines_spaces_further_columns_and_other_headings_do_no_harm(tmp_pa
     path = label_file(
         tmp_path, "time, frame_number , Behavior,note\n\n0.0, 0 , 2 ,x\n\n0.1,1.0,6.0,\n"
     )
-    found = read_labels(path, PAIN)
-    assert (found.frames.tolist(), found.labels.tolist()) == ([0, 1], [2, 4])
+    file = read_labels(path, PAIN)
+    assert (file.frames.tolist(), file.labels.tolist()) == ([0, 1], [2, 4])
 
 
 @pytest.mark.parametrize(
@@ -206,9 +206,9 @@ def test_labels_that_are_written_and_read_are_the_same(ethogram, data):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "v.csv")
         write_labels(path, labels, ethogram)
-        found = read_labels(path, ethogram)
-    assert found.frames.tolist() == list(range(len(labels)))
-    assert found.labels.tolist() == labels.tolist()
+        file = read_labels(path, ethogram)
+    assert file.frames.tolist() == list(range(len(labels)))
+    assert file.labels.tolist() == labels.tolist()
 
 
 def test_a_merged_class_is_written_by_its_own_name_where_a_behavior_carries_it(tmp_path):

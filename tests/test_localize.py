@@ -124,8 +124,8 @@ def test_a_negative_of_the_film_is_followed_all_the_same():
     for film in (frames, 255 - frames):
         small = np.stack([localize.shrink(f, 1) for f in film])
         scene = localize.survey(small, 1)
-        found = np.array([localize.locate(scene, f) for f in small]) - 0.5
-        assert np.hypot(*(found - way).T).max() < 3
+        places = np.array([localize.locate(scene, f) for f in small]) - 0.5
+        assert np.hypot(*(places - way).T).max() < 3
 
 
 @pytest.mark.parametrize("level", [0, 90, 255])

@@ -51,8 +51,8 @@ def test_focal_loss_forgives_what_is_right_already() -> None:
 
 
 def test_logit_adjustment_adds_tau_times_the_log_share() -> None:
-    found = loss_of(torch.zeros(1, 1, 1, 2), [[1]], np.array([0.9, 0.1]), logit_adjustment=1.0)
-    assert found == pytest.approx(-np.log(0.1), rel=1e-5)
+    loss = loss_of(torch.zeros(1, 1, 1, 2), [[1]], np.array([0.9, 0.1]), logit_adjustment=1.0)
+    assert loss == pytest.approx(-np.log(0.1), rel=1e-5)
 
 
 def test_the_losses_of_all_stages_are_summed() -> None:
@@ -75,8 +75,8 @@ def test_two_processes_have_the_loss_of_one_that_has_both_batches() -> None:
     parts = [(logits[:, part], labels[part]) for part in (slice(0, 2), slice(2, 4))]
     totals = [float(loss.weights[y[y >= 0]].sum()) for _, y in parts]
     together = torch.tensor(totals).mean()  # what the processes hear of each other
-    found = [float(loss(x, y, lambda _: together)) for x, y in parts]
-    assert np.mean(found) == pytest.approx(
+    losses = [float(loss(x, y, lambda _: together)) for x, y in parts]
+    assert np.mean(losses) == pytest.approx(
         float(loss(logits, labels, lambda value: value)), rel=1e-5
     )
 
@@ -93,8 +93,8 @@ def test_smoothed_labels_leave_a_share_to_every_class() -> None:
 
 def test_around_a_change_of_labels_the_truth_is_a_mixture() -> None:
     labels = torch.tensor([[0, 0, 0, 1, 1, 1, -1, 1]])
-    found = soft_targets(labels, 2, 1)[0]
-    assert found[:, 1].tolist() == pytest.approx([0, 0, 1 / 3, 2 / 3, 1, 1, 1, 1])
+    targets = soft_targets(labels, 2, 1)[0]
+    assert targets[:, 1].tolist() == pytest.approx([0, 0, 1 / 3, 2 / 3, 1, 1, 1, 1])
     assert torch.equal(soft_targets(labels, 2, 0)[0, 6], torch.zeros(2))  # no label, no target
     assert loss_of(torch.zeros(1, 1, 8, 2), labels, soft_boundaries=1) == pytest.approx(
         float(np.log(2))
@@ -103,8 +103,8 @@ def test_around_a_change_of_labels_the_truth_is_a_mixture() -> None:
 
 @given(labels=st.lists(st.integers(-1, 3), min_size=1, max_size=30), reach=st.integers(0, 5))
 def test_soft_targets_are_shares_of_the_labels_that_are_near(labels: list[int], reach: int) -> None:
-    found = soft_targets(torch.tensor([labels]), 4, reach)[0].numpy()
-    for t, target in enumerate(found):
+    targets = soft_targets(torch.tensor([labels]), 4, reach)[0].numpy()
+    for t, target in enumerate(targets):
         near = [y for y in labels[max(0, t - reach) : t + reach + 1] if y >= 0]
         expected = np.bincount(near, minlength=4) / len(near) if near else np.zeros(4)
         np.testing.assert_allclose(target, expected, atol=1e-6)
@@ -135,8 +135,8 @@ def test_missing_keypoints_and_those_outside_of_the_crop_have_no_place_to_be_wro
     def loss(
         places: torch.Tensor, says: torch.Tensor, truth: torch.Tensor, valid: torch.Tensor
     ) -> torch.Tensor:
-        found = Keypoints(places, says, torch.zeros(*says.shape, 4, 4))
-        return keypoint_loss(found, truth, valid, over_all=lambda value: value)
+        predicted = Keypoints(places, says, torch.zeros(*says.shape, 4, 4))
+        return keypoint_loss(predicted, truth, valid, over_all=lambda value: value)
 
     valid, seen = torch.tensor([[True, False]]), torch.tensor([[[9.0, -9.0, -9.0]] * 2])
     right = truth.nan_to_num(0.0)
@@ -162,10 +162,10 @@ def test_missing_keypoints_and_those_outside_of_the_crop_have_no_place_to_be_wro
 
 @given(x=st.floats(-1, 1), y=st.floats(-1, 1))
 def test_a_peak_is_highest_in_the_cell_that_its_point_lies_in(x: float, y: float) -> None:
-    found = peaks(torch.tensor([x, y]), (6, 10))
-    assert found.shape == (6, 10)
-    assert float(found.sum()) == pytest.approx(1, abs=1e-5)
-    row, column = divmod(int(found.argmax()), 10)
+    heat_map = peaks(torch.tensor([x, y]), (6, 10))
+    assert heat_map.shape == (6, 10)
+    assert float(heat_map.sum()) == pytest.approx(1, abs=1e-5)
+    row, column = divmod(int(heat_map.argmax()), 10)
     assert abs((column + 0.5) / 5 - 1 - x) <= 0.1 + 1e-5
     assert abs((row + 0.5) / 3 - 1 - y) <= 1 / 6 + 1e-5
 
@@ -186,8 +186,8 @@ def test_of_two_guesses_with_the_right_mean_one_spread_over_the_whole_mouse_is_w
 def test_the_best_heat_map_is_the_peak_itself() -> None:
     truth = torch.tensor([[[[0.3, -0.2]]]])
     best = peaks(truth, (8, 8)).log().requires_grad_()
-    found = Keypoints(truth, torch.full((1, 1, 1), 9.0), best)
+    predicted = Keypoints(truth, torch.full((1, 1, 1), 9.0), best)
     keypoint_loss(
-        found, truth, torch.ones(1, 1, dtype=torch.bool), lambda v: v, map_weight=1.0
+        predicted, truth, torch.ones(1, 1, dtype=torch.bool), lambda v: v, map_weight=1.0
     ).backward()
     torch.testing.assert_close(best.grad, torch.zeros_like(best), atol=1e-6, rtol=0)

@@ -86,23 +86,23 @@ def test_agreement_on_one_class_alone_is_worth_no_kappa():
 
 def segments_of(labels, background):
     """Segments one frame after the other, as the MS-TCN evaluation finds them."""
-    found = []
+    segments = []
     for i, label in enumerate(labels.tolist()):
         if i and labels[i - 1] == label:
-            found[-1][1] = i + 1
+            segments[-1][1] = i + 1
         else:
-            found.append([i, i + 1, label])
-    return [s for s in found if s[2] not in background]
+            segments.append([i, i + 1, label])
+    return [s for s in segments if s[2] not in background]
 
 
 def reference_counts(truth, guess, overlap, background):
     """True and false positives and misses after `f_score` of github.com/yabufarha/ms-tcn,
     eval.py.
     """
-    true, found = segments_of(truth, background), segments_of(guess, background)
+    true, guessed = segments_of(truth, background), segments_of(guess, background)
     taken = [False] * len(true)
     tp = fp = 0
-    for start, stop, label in found:
+    for start, stop, label in guessed:
         shares = [
             (min(stop, b) - max(start, a)) / (max(stop, b) - min(start, a)) * (label == c)
             for a, b, c in true
@@ -217,13 +217,13 @@ def test_scores_of_real_raters_are_those_of_the_reference_evaluation(
     pairs = list(zip(labels[truth], labels[guess], strict=True))
     counts = count_segments(pairs, [int(b) for b in expected["bg"]])
     frames = frame_scores(sum(confusion(*pair, 3) for pair in pairs), NAMES[:3])
-    found = {
+    scores = {
         **counts.scores,
         "acc": 100 * frames["accuracy"],
         "frames": frames["frames"],
         "videos": len(pairs),
     }
-    assert found == pytest.approx({key: expected[key] for key in found}, rel=0, abs=1e-6)
+    assert scores == pytest.approx({key: expected[key] for key in scores}, rel=0, abs=1e-6)
     assert [counts.tp.tolist(), counts.fp.tolist(), counts.fn.tolist()] == [
         expected[k] for k in ("tp", "fp", "fn")
     ]

@@ -107,8 +107,8 @@ def test_prediction_in_chunks_equals_prediction_of_the_whole_video(chunk: int, b
         )
         for s in range(0, n, block)
     ]
-    found = np.concatenate([d.probabilities for d in predictor(model, chunk).stream(blocks)])
-    np.testing.assert_allclose(found, whole, atol=2e-5)
+    in_chunks = np.concatenate([d.probabilities for d in predictor(model, chunk).stream(blocks)])
+    np.testing.assert_allclose(in_chunks, whole, atol=2e-5)
 
 
 def test_a_video_shorter_than_a_clip_gets_a_decision_for_every_frame() -> None:

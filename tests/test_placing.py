@@ -62,9 +62,9 @@ def study_of(folder, n=N, name="m1.mp4", times_ms=None, **labels):
 
 def checked(folder, **knobs):
     """What check makes of the only recording: its labels, and all findings."""
-    found = check(in_study_folder(folder, DataConfig(**knobs)))
-    placement = found.rows[0].placement
-    return None if placement is None else placement.labels.tolist(), found.findings
+    result = check(in_study_folder(folder, DataConfig(**knobs)))
+    placement = result.rows[0].placement
+    return None if placement is None else placement.labels.tolist(), result.findings
 
 
 def gathered(folder, cache, **knobs):
@@ -168,15 +168,15 @@ def test_a_file_that_fills_its_video_is_used_whole_whatever_it_and_others_count_
     folder = study_of(tmp_path, m1__csv=frames(TRUTH, first))
     write_film(folder / "Videos" / "m2.mp4", numbered(N, 32, 32))
     (folder / "Annotations" / "m2.csv").write_text(frames(TRUTH, 1 - first), "utf-8")
-    found = check(in_study_folder(folder, DataConfig()))
-    assert [r.placement.labels.tolist() for r in found.rows] == [TRUTH, TRUTH]
-    assert "label-counting" not in [f.name for f in found.findings]
+    result = check(in_study_folder(folder, DataConfig()))
+    assert [r.placement.labels.tolist() for r in result.rows] == [TRUTH, TRUTH]
+    assert "label-counting" not in [f.name for f in result.findings]
 
 
 def test_the_project_whose_two_files_count_from_0_and_from_1(real_data):
-    found = check(in_study_folder(real_data / "cases" / "one_based" / "project", DataConfig()))
-    assert [r.placement.labels.tolist() for r in found.rows] == [TRUTH, TRUTH]
-    assert not {"label-counting", "trial-skipped"} & {f.name for f in found.findings}
+    result = check(in_study_folder(real_data / "cases" / "one_based" / "project", DataConfig()))
+    assert [r.placement.labels.tolist() for r in result.rows] == [TRUTH, TRUTH]
+    assert not {"label-counting", "trial-skipped"} & {f.name for f in result.findings}
 
 
 def agreement(tmp_path, a, b):
@@ -369,8 +369,8 @@ def test_a_video_that_was_cut_off_keeps_the_labels_of_its_readable_part(tmp_path
     assert "damaged" in [
         f.name for f in checked(folder, trial_length=60)[1] if f.severity == "error"
     ]
-    found, findings = checked(folder, trial_length=60, allow_damaged=True)
-    assert found == TRUTH[:n]
+    placed, findings = checked(folder, trial_length=60, allow_damaged=True)
+    assert placed == TRUTH[:n]
     lost = [str(f) for f in findings if f.name == "labels-lost"]
     assert lost
     if labels is TRIALS:
@@ -410,11 +410,11 @@ def test_trials_of_a_video_that_was_cut_off_lie_where_they_lay_in_the_whole_one(
         for i, s in enumerate(spans, 1)
     ]
     whole = place_trials([f.counted_from_zero(360, 15) for f in files], 1440).labels
-    found = place_labels(files, np.arange(909) / 30, DataConfig(), PAIN, promised=1440)
-    assert found.labels.tolist() == whole[:909].tolist()
-    assert [t.number for t in found.trials] == [1, 2, 3]
-    assert sum("4 labels frames" in str(f) for f in found.findings) == 1
-    assert dataclasses.replace(found, findings=()).skipped == ()
+    placement = place_labels(files, np.arange(909) / 30, DataConfig(), PAIN, promised=1440)
+    assert placement.labels.tolist() == whole[:909].tolist()
+    assert [t.number for t in placement.trials] == [1, 2, 3]
+    assert sum("4 labels frames" in str(f) for f in placement.findings) == 1
+    assert dataclasses.replace(placement, findings=()).skipped == ()
 
 
 def test_labels_far_beyond_what_the_header_of_a_damaged_video_claims_are_of_another_video(tmp_path):

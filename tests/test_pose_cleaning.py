@@ -75,35 +75,35 @@ def test_a_body_length_that_cannot_be_measured_is_a_users_error(pose, message):
 def test_points_below_the_threshold_are_missing_and_those_of_unknown_likelihood_are_not():
     pose = one_point(np.ones((4, 1, 2)), np.array([[0.59], [0.6], [np.nan], [1]]))
     assert gate(pose, 0.6)[:, 0].tolist() == [False, True, True, True]
-    found = clean(one_point(walk(30), np.repeat([1, 0.2, 1], 10)[:, None]), BODY_PX)
-    assert found.doubted[:, 0].tolist() == [False] * 10 + [True] * 10 + [False] * 10
-    assert found.pose.missing[:, 0].tolist() == found.doubted[:, 0].tolist()
+    cleaned = clean(one_point(walk(30), np.repeat([1, 0.2, 1], 10)[:, None]), BODY_PX)
+    assert cleaned.doubted[:, 0].tolist() == [False] * 10 + [True] * 10 + [False] * 10
+    assert cleaned.pose.missing[:, 0].tolist() == cleaned.doubted[:, 0].tolist()
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])
 def test_an_excursion_of_a_few_frames_is_replaced_by_the_straight_way(length):
     points = walk()
     points[20 : 20 + length] += 300
-    found = clean(one_point(points), BODY_PX)
-    assert np.flatnonzero(found.jumped).tolist() == list(range(20, 20 + length))
-    np.testing.assert_allclose(found.pose.points, walk())
-    assert np.flatnonzero(found.interpolated).tolist() == list(range(20, 20 + length))
+    cleaned = clean(one_point(points), BODY_PX)
+    assert np.flatnonzero(cleaned.jumped).tolist() == list(range(20, 20 + length))
+    np.testing.assert_allclose(cleaned.pose.points, walk())
+    assert np.flatnonzero(cleaned.interpolated).tolist() == list(range(20, 20 + length))
 
 
 def test_an_excursion_at_either_end_of_a_recording_is_missing():
     points = walk()
     points[:2] += 300
     points[-3:] += 300
-    found = clean(one_point(points), BODY_PX)
-    assert np.flatnonzero(found.pose.missing).tolist() == [0, 1, 37, 38, 39]
+    cleaned = clean(one_point(points), BODY_PX)
+    assert np.flatnonzero(cleaned.pose.missing).tolist() == [0, 1, 37, 38, 39]
 
 
 def test_after_a_true_leap_the_animal_stays_where_it_went():
     points = walk()
     points[20:] += 300
-    found = clean(one_point(points), BODY_PX)
-    assert found.seen.all()
-    np.testing.assert_array_equal(found.pose.points, points)
+    cleaned = clean(one_point(points), BODY_PX)
+    assert cleaned.seen.all()
+    np.testing.assert_array_equal(cleaned.pose.points, points)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +125,10 @@ def test_the_longer_a_point_was_not_seen_the_farther_away_it_may_be_seen_again(
 def test_a_gap_of_five_frames_is_bridged_and_one_of_six_is_not():
     points = walk()
     points[5:10] = points[20:26] = points[:2] = points[-1:] = np.nan
-    found = clean(one_point(points), BODY_PX)
-    assert np.flatnonzero(found.pose.missing).tolist() == [0, 1, *range(20, 26), 39]
-    np.testing.assert_allclose(found.pose.points[2:20], walk()[2:20])
-    assert found.since_seen[:12, 0].tolist() == [np.inf, np.inf, 0, 0, 0, 1, 2, 3, 4, 5, 0, 0]
+    cleaned = clean(one_point(points), BODY_PX)
+    assert np.flatnonzero(cleaned.pose.missing).tolist() == [0, 1, *range(20, 26), 39]
+    np.testing.assert_allclose(cleaned.pose.points[2:20], walk()[2:20])
+    assert cleaned.since_seen[:12, 0].tolist() == [np.inf, np.inf, 0, 0, 0, 1, 2, 3, 4, 5, 0, 0]
 
 
 def test_the_time_since_a_point_was_seen_is_infinite_before_the_first_time():
@@ -147,20 +147,20 @@ poses = st.integers(1, 40).flatmap(
 @given(poses)
 def test_what_was_seen_is_not_moved_and_what_was_not_lies_between_its_neighbours(arrays):
     pose = Pose(("a", "b"), *arrays)
-    found = clean(pose, BODY_PX)
-    np.testing.assert_array_equal(found.pose.points[found.seen], pose.points[found.seen])
-    assert not (found.seen & pose.missing).any()
-    assert (found.seen | found.doubted | found.jumped | pose.missing).all()
-    assert np.isnan(found.pose.likelihood[~found.seen]).all()
+    cleaned = clean(pose, BODY_PX)
+    np.testing.assert_array_equal(cleaned.pose.points[cleaned.seen], pose.points[cleaned.seen])
+    assert not (cleaned.seen & pose.missing).any()
+    assert (cleaned.seen | cleaned.doubted | cleaned.jumped | pose.missing).all()
+    assert np.isnan(cleaned.pose.likelihood[~cleaned.seen]).all()
     for k in range(2):
-        at = np.flatnonzero(found.seen[:, k])
-        for t in np.flatnonzero(found.interpolated[:, k]):
+        at = np.flatnonzero(cleaned.seen[:, k])
+        for t in np.flatnonzero(cleaned.interpolated[:, k]):
             before, after = at[at < t].max(), at[at > t].min()
             assert after - before <= 6
-            ends = found.pose.points[[before, after], k]
+            ends = cleaned.pose.points[[before, after], k]
             share = (t - before) / (after - before)
             np.testing.assert_allclose(
-                found.pose.points[t, k], ends[0] + share * (ends[1] - ends[0])
+                cleaned.pose.points[t, k], ends[0] + share * (ends[1] - ends[0])
             )
 
 
@@ -184,9 +184,9 @@ def test_cleaning_is_the_same_in_a_video_of_another_size(arrays, scale):
 
 def test_no_frames_and_never_seen_points_are_no_trouble():
     assert len(clean(Pose(("a",), np.empty((0, 1, 2))), 1.0).pose) == 0
-    found = clean(Pose(("a",), np.full((3, 1, 2), np.nan)), 1.0)
-    assert found.pose.missing.all()
-    assert np.isinf(found.since_seen).all()
+    cleaned = clean(Pose(("a",), np.full((3, 1, 2), np.nan)), 1.0)
+    assert cleaned.pose.missing.all()
+    assert np.isinf(cleaned.since_seen).all()
     with pytest.raises(ValueError, match="above 0"):
         clean(Pose(("a",), np.ones((3, 1, 2))), 0.0)
 
@@ -209,15 +209,15 @@ def test_a_simulated_pose_file_reads_back_exactly_and_cleaning_brings_it_nearer_
     assert length == pytest.approx(
         np.percentile(np.hypot(*(truth[:, 0] - truth[:, 5]).T), 95), rel=0.05
     )
-    found = clean(pose, length)
-    error = np.hypot(*np.moveaxis(found.pose.points - truth, -1, 0)) / length
+    cleaned = clean(pose, length)
+    error = np.hypot(*np.moveaxis(cleaned.pose.points - truth, -1, 0)) / length
     raw = np.hypot(*np.moveaxis(points - truth, -1, 0)) / length
     wild = raw > 0.5
     assert (wild & gate(pose, 0.6)).sum() > 10
-    assert (wild & found.seen).sum() < 0.4 * (wild & gate(pose, 0.6)).sum()
-    assert (found.jumped & (raw < 0.15)).sum() < 0.001 * found.seen.sum()
+    assert (wild & cleaned.seen).sum() < 0.4 * (wild & gate(pose, 0.6)).sum()
+    assert (cleaned.jumped & (raw < 0.15)).sum() < 0.001 * cleaned.seen.sum()
     assert np.nanquantile(error, 0.95) < 0.5 * np.quantile(raw, 0.95)
-    assert found.pose.missing.mean() < found.doubted.mean()
+    assert cleaned.pose.missing.mean() < cleaned.doubted.mean()
 
 
 def test_a_real_bottom_view_mouse_has_one_length_and_few_jumps_and_its_paws_come_back(real_data):
@@ -226,9 +226,9 @@ def test_a_real_bottom_view_mouse_has_one_length_and_few_jumps_and_its_paws_come
     length = body_length_px(pose)
     assert length == pytest.approx(229, abs=1)
     assert body_length_px(pose, likelihood=0.9) == pytest.approx(length, rel=0.01)
-    found = clean(pose, length)
+    cleaned = clean(pose, length)
     paw = KEYPOINTS.index("L_frontpaw")
-    assert found.jumped.mean() < 0.01
-    assert found.doubted[:, paw].mean() == pytest.approx(0.38, abs=0.01)
-    assert 0 < found.interpolated[:, paw].sum() < found.doubted[:, paw].sum()
-    assert not (found.pose.points == 0).any()
+    assert cleaned.jumped.mean() < 0.01
+    assert cleaned.doubted[:, paw].mean() == pytest.approx(0.38, abs=0.01)
+    assert 0 < cleaned.interpolated[:, paw].sum() < cleaned.doubted[:, paw].sum()
+    assert not (cleaned.pose.points == 0).any()

@@ -59,9 +59,9 @@ def of(kind, keypoints, points, **settings):
 @layouts
 def test_every_column_has_a_name_of_its_own(kind, keypoints, animals):
     names = feature_names(kind, keypoints, animals)
-    found = features(kind, keypoints, walk(0, 40, animals, len(keypoints)))
-    assert found.shape == (40, len(names))
-    assert found.dtype == np.float32
+    columns = features(kind, keypoints, walk(0, 40, animals, len(keypoints)))
+    assert columns.shape == (40, len(names))
+    assert columns.dtype == np.float32
     assert len(set(names)) == len(names)
 
 
@@ -168,13 +168,13 @@ def test_where_every_point_is_seen_everything_is_known(kind, keypoints, animals)
 
 @layouts
 def test_one_frame_has_a_posture_but_no_speed(kind, keypoints, animals):
-    found = of(kind, keypoints, walk(1, 1, animals, len(keypoints), missing=0))
+    columns = of(kind, keypoints, walk(1, 1, animals, len(keypoints), missing=0))
     assert all(
         np.isnan(v).all() == ("speed" in n)
-        for n, v in found.items()
+        for n, v in columns.items()
         if "speed" in n or n in FEATURES
     )
-    assert features(kind, keypoints, walk(1, 0, animals, len(keypoints))).shape == (0, len(found))
+    assert features(kind, keypoints, walk(1, 0, animals, len(keypoints))).shape == (0, len(columns))
 
 
 def test_a_rat_that_runs_a_body_length_a_second_at_another_that_sits():
@@ -186,8 +186,8 @@ def test_a_rat_that_runs_a_body_length_a_second_at_another_that_sits():
             for t in range(50)
         ]
     )
-    found = of("generic", ("nose", "back", "tail_base"), points, scale_px=100.0, rate_hz=25.0)
-    at = {name: float(values[25]) for name, values in found.items()}
+    columns = of("generic", ("nose", "back", "tail_base"), points, scale_px=100.0, rate_hz=25.0)
+    at = {name: float(values[25]) for name, values in columns.items()}
     assert at["speed 1:max"] == at["forward 1:max"] == pytest.approx(1)
     assert at["speed 1:min"] == at["relative speed 1"] - 1 == pytest.approx(0)
     assert at["distance"] == pytest.approx(4)
@@ -205,10 +205,10 @@ def test_speeds_are_per_second_at_any_frame_rate():
     slow = walk(0, 1, 1, 6, missing=0) + np.arange(40)[:, None, None, None] * [10.0, 0]
     fast = walk(0, 1, 1, 6, missing=0) + np.arange(120)[:, None, None, None] * [10 / 3, 0]
     for rate_hz, points in ((30.0, slow), (90.0, fast)):
-        found = of("full", KEYPOINTS, points, scale_px=100.0, rate_hz=rate_hz)
+        columns = of("full", KEYPOINTS, points, scale_px=100.0, rate_hz=rate_hz)
         for name in ("mouth speed 0", "R_hindpaw speed 2", "speed mean"):
-            assert found[name] == pytest.approx(3, rel=1e-4), name
-        assert found["R_frontpaw own speed"] == pytest.approx(0, abs=1e-4)
+            assert columns[name] == pytest.approx(3, rel=1e-4), name
+        assert columns["R_frontpaw own speed"] == pytest.approx(0, abs=1e-4)
 
 
 def test_a_shaken_paw_shakes_and_a_shaken_camera_does_not():
@@ -226,9 +226,9 @@ def test_a_point_that_is_long_gone_is_as_gone_as_one_that_never_was():
     points = walk(0, 3, 1, 6, missing=0)
     unseen = np.zeros((3, 1, 6))
     unseen[:, 0, 0], unseen[:, 0, 1], unseen[:, 0, 2] = 15, 9000, np.inf
-    found = of("full", KEYPOINTS, points, unseen=unseen)
-    assert found["mouth unseen_s"][0] == 0.5
-    assert found["L_frontpaw unseen_s"][0] == found["R_frontpaw unseen_s"][0] == 2
+    columns = of("full", KEYPOINTS, points, unseen=unseen)
+    assert columns["mouth unseen_s"][0] == 0.5
+    assert columns["L_frontpaw unseen_s"][0] == columns["R_frontpaw unseen_s"][0] == 2
 
 
 def test_the_body_runs_from_mouth_to_tail_base_whatever_they_are_called():
@@ -287,11 +287,11 @@ def test_features_are_fast_enough_to_be_computed_while_training(kind):
 def test_a_point_that_was_interpolated_is_there_but_was_not_seen():
     points, unseen = walk(0, 4, 2, 5, missing=0), np.zeros((4, 2, 5))
     unseen[2, 1] = 60
-    found = of("generic", RAT, points, unseen=unseen)
-    assert found["animals seen"].tolist() == [2, 2, 1, 2]
-    assert found["seen:min"].tolist() == [1, 1, 0, 1]
-    assert found["top unseen_s:max"][2] == 2
-    assert np.isfinite(found["distance"]).all()
+    columns = of("generic", RAT, points, unseen=unseen)
+    assert columns["animals seen"].tolist() == [2, 2, 1, 2]
+    assert columns["seen:min"].tolist() == [1, 1, 0, 1]
+    assert columns["top unseen_s:max"][2] == 2
+    assert np.isfinite(columns["distance"]).all()
 
 
 @pytest.mark.parametrize("rate_hz", [10, 12.5, 15, 20, 24, 25, 30, 50, 60, 90, 100, 120])

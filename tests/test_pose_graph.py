@@ -56,13 +56,13 @@ def test_a_square_mouse_has_the_lengths_and_angles_of_a_square():
     """Mouth and tail base lie 200 px apart, each 50 px before and behind a square of paws with
     sides of 100 px."""
     row = np.array([[0, 100], [-50, 50], [50, 50], [-50, -50], [50, -50], [0, -100]], float)
-    found = dict(zip(FEATURES, graph(row[None])[0].tolist(), strict=True))
-    assert found["mouth-tail_base"] == 2
-    assert found["L_frontpaw-R_frontpaw"] == found["L_frontpaw-L_hindpaw"] == 1
-    assert found["mouth-L_frontpaw"] == pytest.approx(math.sqrt(0.5))
-    assert found["tail_base-mouth-L_frontpaw"] == pytest.approx(math.pi / 4)
-    assert found["L_frontpaw-mouth-R_frontpaw"] == pytest.approx(math.pi / 2)
-    assert found["mouth-L_frontpaw-L_hindpaw"] == pytest.approx(3 * math.pi / 4)
+    by_name = dict(zip(FEATURES, graph(row[None])[0].tolist(), strict=True))
+    assert by_name["mouth-tail_base"] == 2
+    assert by_name["L_frontpaw-R_frontpaw"] == by_name["L_frontpaw-L_hindpaw"] == 1
+    assert by_name["mouth-L_frontpaw"] == pytest.approx(math.sqrt(0.5))
+    assert by_name["tail_base-mouth-L_frontpaw"] == pytest.approx(math.pi / 4)
+    assert by_name["L_frontpaw-mouth-R_frontpaw"] == pytest.approx(math.pi / 2)
+    assert by_name["mouth-L_frontpaw-L_hindpaw"] == pytest.approx(3 * math.pi / 4)
 
 
 @given(
@@ -103,10 +103,10 @@ def test_a_mirrored_mouse_has_the_features_of_the_other_side(points):
 @given(points)
 def test_every_feature_of_every_triangle_is_finite_and_in_range(points):
     for flat in (points, points * [1, 0], points[:, [0]] + np.zeros((1, 6, 1))):
-        found = graph(flat)
-        assert np.isfinite(found).all()
-        assert (found >= 0).all()
-        assert (found[:, len(LENGTHS) :] <= math.pi).all()
+        features = graph(flat)
+        assert np.isfinite(features).all()
+        assert (features >= 0).all()
+        assert (features[:, len(LENGTHS) :] <= math.pi).all()
 
 
 @pytest.mark.parametrize("side", [1, -1])
@@ -161,12 +161,12 @@ def test_real_rows_have_the_features_that_pencil_and_paper_give(real_data):
     for path in paths:
         pose, _ = with_our_names(read_pose(path))
         length = body_length_px(pose)
-        found = pose_graph(pose, length)
+        features = pose_graph(pose, length)
         expected = np.array([scalar_reference(row, length) for row in pose.points])
         np.testing.assert_allclose(
-            found[:, : len(LENGTHS)], expected[:, : len(LENGTHS)], rtol=1e-12
+            features[:, : len(LENGTHS)], expected[:, : len(LENGTHS)], rtol=1e-12
         )
         np.testing.assert_allclose(
-            found, expected, atol=1e-6
+            features, expected, atol=1e-6
         )  # as good as the arc cosine is near 0 and pi
     assert len(paths) == 2

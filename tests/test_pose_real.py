@@ -120,9 +120,9 @@ def test_a_real_h5_file_in_the_fixed_format_of_pandas_reads_column_by_column(
     pose = read_pose(path)
     assert pose.points.shape == (100, keypoints, 2)
     for i, part in enumerate(pose.names):
-        found = table[part.encode()][[b"x", b"y", b"likelihood"]].to_numpy()
-        np.testing.assert_array_equal(pose.points[:, i], found[:, :2])
-        np.testing.assert_array_equal(pose.likelihood[:, i], np.minimum(found[:, 2], 1))
+        columns = table[part.encode()][[b"x", b"y", b"likelihood"]].to_numpy()
+        np.testing.assert_array_equal(pose.points[:, i], columns[:, :2])
+        np.testing.assert_array_equal(pose.likelihood[:, i], np.minimum(columns[:, 2], 1))
 
 
 def test_a_real_sleap_analysis_file_reads_to_fourteen_points(real_data):

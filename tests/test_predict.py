@@ -60,19 +60,19 @@ def test_every_frame_gets_a_label_a_time_and_probabilities_that_sum_to_one(
 ) -> None:
     outcome = label(run, [video], tmp_path)
     assert (outcome.done, outcome.failed, outcome.damaged) == ([video], [], [])
-    found = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
-    assert found.classes == PAIN.classes
-    assert len(found.labels) == 180
-    np.testing.assert_allclose(found.time_s, np.arange(180) / 30, atol=1e-3)
-    np.testing.assert_allclose(found.probabilities.sum(1), 1, atol=1e-3)
-    np.testing.assert_array_equal(found.labels, found.probabilities.argmax(1))
+    predictions = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
+    assert predictions.classes == PAIN.classes
+    assert len(predictions.labels) == 180
+    np.testing.assert_allclose(predictions.time_s, np.arange(180) / 30, atol=1e-3)
+    np.testing.assert_allclose(predictions.probabilities.sum(1), 1, atol=1e-3)
+    np.testing.assert_array_equal(predictions.labels, predictions.probabilities.argmax(1))
 
 
 def test_the_bouts_file_says_the_same_as_the_frames(
     run: RunFolder, video: Path, tmp_path: Path
 ) -> None:
     label(run, [video], tmp_path)
-    found = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
+    predictions = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
     rows = [
         line.split(",") for line in (tmp_path / f"{video.stem}.bouts.csv").read_text().splitlines()
     ]
@@ -85,7 +85,7 @@ def test_the_bouts_file_says_the_same_as_the_frames(
         "mean_probability",
     ]
     again = np.concatenate([[PAIN.classes.index(r[4])] * (int(r[1]) - int(r[0])) for r in rows[1:]])
-    np.testing.assert_array_equal(again, found.labels)
+    np.testing.assert_array_equal(again, predictions.labels)
 
 
 def test_meta_json_says_where_the_predictions_come_from(
@@ -111,8 +111,8 @@ def test_streaming_a_video_gives_what_the_network_gives_on_all_of_it(
     track = torch.from_numpy(np.concatenate([b.centers for b in blocks]))[None]
     with torch.no_grad():
         whole = model(Inputs(images, track)).actions[0].softmax(-1).numpy()
-    found = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
-    np.testing.assert_allclose(found.probabilities, whole, atol=2e-4)
+    predictions = read_predictions(tmp_path / f"{video.stem}.predictions.csv")
+    np.testing.assert_allclose(predictions.probabilities, whole, atol=2e-4)
 
 
 def test_one_bad_video_is_named_and_does_not_stop_the_others(

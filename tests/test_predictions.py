@@ -62,14 +62,16 @@ def test_predictions_that_are_written_and_read_are_the_same_to_four_decimals_and
 ):
     with tempfile.TemporaryDirectory() as folder:
         write_predictions(Path(folder), written)
-        found = read_predictions(Path(folder, "day 1.left.predictions.csv"))
-    assert (found.name, found.classes) == (written.name, written.classes)
-    assert found.labels.tolist() == written.labels.tolist()
-    np.testing.assert_allclose(found.probabilities, written.probabilities, rtol=0, atol=5.1e-5)
-    np.testing.assert_allclose(found.time_s, written.time_s, rtol=0, atol=5.1e-7)
+        predictions = read_predictions(Path(folder, "day 1.left.predictions.csv"))
+    assert (predictions.name, predictions.classes) == (written.name, written.classes)
+    assert predictions.labels.tolist() == written.labels.tolist()
+    np.testing.assert_allclose(
+        predictions.probabilities, written.probabilities, rtol=0, atol=5.1e-5
+    )
+    np.testing.assert_allclose(predictions.time_s, written.time_s, rtol=0, atol=5.1e-7)
     added = {"classes": list(written.classes), "n_frames": len(written.labels)}
     about_files = ("tables", "video_absolute", "video_relative")
-    kept = {name: value for name, value in found.meta.items() if name not in about_files}
+    kept = {name: value for name, value in predictions.meta.items() if name not in about_files}
     assert kept == {**written.meta, **added, "length_s": round(written.length_s, 6)}
 
 
@@ -107,8 +109,8 @@ def test_times_count_from_the_first_frame_wherever_the_clock_of_the_container_be
     assert late.interval_s(Bout(9, 12, 1)) == pytest.approx((0.75, 1.0))
     assert late.length_s == pytest.approx(1.0)
     write_predictions(tmp_path, late)
-    found = read_predictions(tmp_path / "v.predictions.csv")
-    assert (found.time_s[0], found.container_time_s[0]) == (0.0, 300.0)
+    predictions = read_predictions(tmp_path / "v.predictions.csv")
+    assert (predictions.time_s[0], predictions.container_time_s[0]) == (0.0, 300.0)
     assert [row[2] for row in read_table(tmp_path / "v.bouts.csv").rows] == ["0.000000", "0.750000"]
     rows = [f"{i},{300 + i / 12:.4f},{'lick' if i > 8 else None},0.5,0.5" for i in range(12)]
     (tmp_path / "v.predictions.csv").write_text(

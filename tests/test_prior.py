@@ -72,11 +72,11 @@ def test_what_any_loss_teaches_is_corrected_to_how_likely_a_class_is_in_the_reco
         prior=prior_factors(LABELLED, learned_shares(settings, DRAWN)),
         focal_gamma=settings.focal_gamma,
     )
-    found = decoder.calibrated(learned)
-    np.testing.assert_allclose(found, posterior(LABELLED), atol=5e-3)
+    calibrated = decoder.calibrated(learned)
+    np.testing.assert_allclose(calibrated, posterior(LABELLED), atol=5e-3)
     shown = (SEEN_AS * LABELLED[:, None]).sum(0)
     np.testing.assert_allclose(
-        shown @ found, LABELLED, atol=5e-3
+        shown @ calibrated, LABELLED, atol=5e-3
     )  # probabilities add up to the time that there is
     assert (shown @ learned)[1] > 2 * LABELLED[1]  # those of the network alone do not
 
@@ -138,22 +138,22 @@ def test_the_decoder_is_fitted_on_top_of_the_correction() -> None:
     assert decoder.prior == base.prior
     assert decoder.prior_power in (0.0, 0.5, 1.0)
     old = fit_decoder(*zip(*known, strict=True), RATE_HZ, CLASSES)
-    found = {}
+    scores = {}
     for name, d in (("new", decoder), ("old", old)):
         scored = [
             Scored(str(i), y, d.decode(p, RATE_HZ), d.calibrated(p)) for i, (p, y) in enumerate(new)
         ]
-        found[name] = summarize(scored, CLASSES)
-    assert found["new"]["calibration"]["nll"] < found["old"]["calibration"]["nll"]
-    assert found["new"]["macro_f1"] > found["old"]["macro_f1"] - 0.02
+        scores[name] = summarize(scored, CLASSES)
+    assert scores["new"]["calibration"]["nll"] < scores["old"]["calibration"]["nll"]
+    assert scores["new"]["macro_f1"] > scores["old"]["macro_f1"] - 0.02
 
 
 def test_metrics_say_how_much_time_the_probabilities_promise() -> None:
     truth = np.array([0, 0, 0, 1])
     p = np.array([[0.5, 0.5]] * 4)
-    found = summarize([Scored("a", truth, p.argmax(1), p)], ["rest", "lick"])["per_class"]
-    assert found["lick"]["expected_over_true"] == pytest.approx(2.0)
-    assert found["rest"]["expected_over_true"] == pytest.approx(2 / 3)
+    per_class = summarize([Scored("a", truth, p.argmax(1), p)], ["rest", "lick"])["per_class"]
+    assert per_class["lick"]["expected_over_true"] == pytest.approx(2.0)
+    assert per_class["rest"]["expected_over_true"] == pytest.approx(2 / 3)
     absent = summarize([Scored("a", truth * 0, p.argmax(1), p)], ["rest", "lick"])["per_class"]
     assert absent["lick"]["expected_over_true"] is None
 

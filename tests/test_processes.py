@@ -196,8 +196,10 @@ def test_the_loss_of_two_halves_is_on_average_that_of_the_whole() -> None:
 
         loss(*half, over_all)
     means = [torch.stack(pair).mean(0) for pair in zip(*asked, strict=True)]
-    found = []
+    losses = []
     for half in halves:
         answers = iter(means)
-        found.append(loss(*half, lambda _, answers=answers: next(answers)))
-    torch.testing.assert_close(torch.stack(found).mean(), loss(logits, labels, lambda value: value))
+        losses.append(loss(*half, lambda _, answers=answers: next(answers)))
+    torch.testing.assert_close(
+        torch.stack(losses).mean(), loss(logits, labels, lambda value: value)
+    )

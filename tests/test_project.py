@@ -34,13 +34,13 @@ def opened(folder, **settings):
     return open_study(in_study_folder(folder, DataConfig(**settings)))
 
 
-def labels_of(found):
+def labels_of(study):
     """Label files by video."""
-    return {s.file.name: sorted(f.path.name for f in s.labels) for s in found.sources}
+    return {s.file.name: sorted(f.path.name for f in s.labels) for s in study.sources}
 
 
-def animals_of(found):
-    return {s.file.name: s.animal for s in found.sources}
+def animals_of(study):
+    return {s.file.name: s.animal for s in study.sources}
 
 
 @pytest.mark.parametrize(
@@ -55,21 +55,21 @@ def animals_of(found):
     ],
 )
 def test_a_label_file_finds_its_video_with_or_without_the_videos_extension(tmp_path, name):
-    found = opened(project(tmp_path, ["a_267M.mp4", "b.mp4"], [name]))
-    assert labels_of(found) == {"a_267M.mp4": [Path(name).name], "b.mp4": []}
-    assert found.findings == ()
+    study = opened(project(tmp_path, ["a_267M.mp4", "b.mp4"], [name]))
+    assert labels_of(study) == {"a_267M.mp4": [Path(name).name], "b.mp4": []}
+    assert study.findings == ()
 
 
 def test_a_video_whose_own_name_ends_like_a_trial_keeps_its_labels(tmp_path):
-    found = opened(
+    study = opened(
         project(tmp_path, ["day_1.mp4", "day.mp4"], ["day_1.csv", "prediction_day_1_2.csv"])
     )
-    assert labels_of(found) == {"day.mp4": [], "day_1.mp4": ["day_1.csv", "prediction_day_1_2.csv"]}
+    assert labels_of(study) == {"day.mp4": [], "day_1.mp4": ["day_1.csv", "prediction_day_1_2.csv"]}
 
 
 def test_a_label_file_that_is_called_exactly_like_a_video_labels_all_of_it(tmp_path):
-    found = opened(project(tmp_path, ["prediction_a_2.mp4"], ["prediction_a_2.csv"]))
-    assert [f.trial for f in found.sources[0].labels] == [None]
+    study = opened(project(tmp_path, ["prediction_a_2.mp4"], ["prediction_a_2.csv"]))
+    assert [f.trial for f in study.sources[0].labels] == [None]
 
 
 @pytest.mark.parametrize("label", ["cam.h264.csv", "cam.h264.mp4.csv", "prediction_cam.h264_1.csv"])
@@ -77,24 +77,24 @@ def test_a_video_whose_own_name_looks_like_it_has_an_extension_keeps_its_labels(
     folder = project(
         tmp_path, ["cam.h264.mp4"], [label], recordings_csv="video,animal\ncam.h264,anna\n"
     )
-    found = opened(folder)
-    assert labels_of(found) == {"cam.h264.mp4": [label]}
-    assert animals_of(found) == {"cam.h264.mp4": "anna"}
+    study = opened(folder)
+    assert labels_of(study) == {"cam.h264.mp4": [label]}
+    assert animals_of(study) == {"cam.h264.mp4": "anna"}
 
 
 def test_what_macos_leaves_beside_files_is_passed_over(tmp_path):
     junk = ["._prediction_a_1.csv", ".DS_Store", ".Trashes/prediction_a_2.csv"]
-    found = opened(
+    study = opened(
         project(tmp_path, ["a.mp4", "._a.mp4", ".hidden/b.mp4"], ["prediction_a_1.csv", *junk])
     )
-    assert labels_of(found) == {"a.mp4": ["prediction_a_1.csv"]}
-    assert found.findings == ()
+    assert labels_of(study) == {"a.mp4": ["prediction_a_1.csv"]}
+    assert study.findings == ()
 
 
 def test_labels_of_a_video_that_is_not_there_are_a_finding_and_the_others_stay(tmp_path):
-    found = opened(project(tmp_path, ["a.mp4"], ["prediction_a_1.csv", "prediction_gone_1.csv"]))
-    assert labels_of(found) == {"a.mp4": ["prediction_a_1.csv"]}
-    (finding,) = found.findings
+    study = opened(project(tmp_path, ["a.mp4"], ["prediction_a_1.csv", "prediction_gone_1.csv"]))
+    assert labels_of(study) == {"a.mp4": ["prediction_a_1.csv"]}
+    (finding,) = study.findings
     assert finding.severity == "warning"
     path = tmp_path / "Annotations" / "prediction_gone_1.csv"
     assert str(finding) == f"{path}: labels a video that is not there; left out"
@@ -176,8 +176,8 @@ def test_an_animal_is_the_number_with_its_sex_in_the_videos_name_else_the_video(
 
 
 def test_a_lab_may_say_what_in_a_name_is_the_animal(tmp_path):
-    found = opened(project(tmp_path, ["rat7_day1.mp4", "x.mp4"]), animal_pattern=r"rat\d+|")
-    assert animals_of(found) == {"rat7_day1.mp4": "rat7", "x.mp4": "x"}
+    study = opened(project(tmp_path, ["rat7_day1.mp4", "x.mp4"]), animal_pattern=r"rat\d+|")
+    assert animals_of(study) == {"rat7_day1.mp4": "rat7", "x.mp4": "x"}
 
 
 def test_a_pattern_that_is_none_is_a_users_error(tmp_path):
@@ -187,9 +187,9 @@ def test_a_pattern_that_is_none_is_a_users_error(tmp_path):
 
 def test_recordings_csv_says_whose_a_video_is_before_its_name_does(tmp_path):
     table = "Video;Subject;Group\n267M.mp4;anna;saline\nb;bert;formalin\n"
-    found = opened(project(tmp_path, ["267M.mp4", "b.mp4"], recordings_csv=table))
-    assert animals_of(found) == {"267M.mp4": "anna", "b.mp4": "bert"}
-    assert found.sources[1].columns["Group"] == "formalin"
+    study = opened(project(tmp_path, ["267M.mp4", "b.mp4"], recordings_csv=table))
+    assert animals_of(study) == {"267M.mp4": "anna", "b.mp4": "bert"}
+    assert study.sources[1].columns["Group"] == "formalin"
 
 
 @pytest.mark.parametrize(
@@ -214,17 +214,17 @@ def test_tables_of_a_report_beside_the_folders_do_not_say_whose_recordings_are(t
     folder = project(tmp_path, ["a_1M.mp4", "b_2F.mp4"])
     readouts = "video,trial,animal,group,window,behavior,readout,value,event,unit\n"
     (folder / "recordings.csv").write_text(f"{readouts}a_1M,1,other,x,whole,rest,time_s,3,,s\n")
-    found = opened(folder)
-    assert sorted(animals_of(found).values()) == ["1M", "2F"]
-    assert any("a report has written it" in str(finding) for finding in found.assumptions)
+    study = opened(folder)
+    assert sorted(animals_of(study).values()) == ["1M", "2F"]
+    assert any("a report has written it" in str(finding) for finding in study.assumptions)
 
 
 def test_a_line_of_recordings_csv_for_a_video_that_is_not_there_is_a_finding(tmp_path):
-    found = opened(
+    study = opened(
         project(tmp_path, ["a.mp4"], recordings_csv="video,animal\ngone.mp4,1\na.mp4,2\n")
     )
-    assert animals_of(found) == {"a.mp4": "2"}
-    assert [str(f) for f in found.findings] == [
+    assert animals_of(study) == {"a.mp4": "2"}
+    assert [str(f) for f in study.findings] == [
         f"{tmp_path / 'recordings.csv'}, line 2: gone.mp4 is not among the videos"
     ]
 
@@ -256,9 +256,9 @@ def test_each_label_file_of_a_project_is_counted_by_what_it_holds_itself(tmp_pat
     folder = project(tmp_path, ["a.mp4", "b.mp4"], ["a.csv", "b.csv"])
     (folder / "Annotations" / "a.csv").write_text("Frame,Action\n0,2\n3,2\n", "utf-8")
     (folder / "Annotations" / "b.csv").write_text("Frame,Action\n1,2\n4,2\n", "utf-8")
-    found = opened(folder)
-    for source in found.sources:
-        recording, placement = found.place(source, np.arange(4) / 30, DataConfig())
+    study = opened(folder)
+    for source in study.sources:
+        recording, placement = study.place(source, np.arange(4) / 30, DataConfig())
         assert recording.labels.tolist() == [2, -1, -1, 2]
         assert recording.trials == placement.trials
         assert placement.findings == ()
@@ -276,13 +276,13 @@ def test_every_label_file_of_the_real_projects_lies_on_its_video(
     real_data, folder, layouts, animals
 ):
     config = in_study_folder(real_data / folder, DataConfig())
-    found = open_study(config)
+    study = open_study(config)
     table = read_table(config.recordings)
     n_frames = {row[0]: int(row[table.header.index("n_frames")]) for row in table.rows}
-    assert {s.animal for s in found.sources} == animals
-    assert found.findings == ()
-    for source in found.sources:
-        recording, placement = found.place(
+    assert {s.animal for s in study.sources} == animals
+    assert study.findings == ()
+    for source in study.sources:
+        recording, placement = study.place(
             source, np.arange(n_frames[source.file.name]) / 30, config
         )
         assert placement.layout in layouts

@@ -57,11 +57,11 @@ def test_trees_decide_as_scikit_learn_does(known: tuple[int, ...]) -> None:
     model.fit(_binned(columns, cuts), labels)
     new = columns_with_gaps(300, seed=1)
     new[0] = np.nan
-    found = TreesHead(tree_arrays(model, 5, cuts))(torch.from_numpy(new)).exp().numpy()
+    probabilities = TreesHead(tree_arrays(model, 5, cuts))(torch.from_numpy(new)).exp().numpy()
     expected = model.predict_proba(_binned(new, cuts))
-    assert np.abs(found[:, list(known)] - expected).max() < 1e-6
+    assert np.abs(probabilities[:, list(known)] - expected).max() < 1e-6
     never_seen = [c for c in range(5) if c not in known]
-    assert found[:, never_seen].max() < 1e-6
+    assert probabilities[:, never_seen].max() < 1e-6
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -74,17 +74,17 @@ def test_the_linear_head_decides_as_scikit_learn_does(n_classes: int) -> None:
     scaled = np.clip((columns - mean) / std, -5, 5)
     inputs = np.concatenate([np.nan_to_num(scaled), np.isnan(columns)], 1, dtype=np.float32)
     model = LogisticRegression(C=1 / 3, max_iter=100, tol=1e-3).fit(inputs, labels, weights)
-    found = head(torch.from_numpy(columns)).exp().numpy()
-    np.testing.assert_allclose(found, model.predict_proba(inputs), atol=1e-4)
+    probabilities = head(torch.from_numpy(columns)).exp().numpy()
+    np.testing.assert_allclose(probabilities, model.predict_proba(inputs), atol=1e-4)
 
 
 def test_means_over_windows_are_those_of_the_known_values() -> None:
     features = columns_with_gaps(50)
     features[:20, 2] = np.nan  # longer than the window
-    found = with_means(torch.from_numpy(features), [7])[:, 6:].numpy()
+    means = with_means(torch.from_numpy(features), [7])[:, 6:].numpy()
     table = pd.DataFrame(features.astype(float))
     np.testing.assert_allclose(
-        found, table.rolling(7, center=True, min_periods=1).mean(), rtol=1e-5
+        means, table.rolling(7, center=True, min_periods=1).mean(), rtol=1e-5
     )
 
 
@@ -125,8 +125,8 @@ def test_members_of_an_ensemble_share_the_mean_of_their_log_probabilities() -> N
     small, large = predictor(16, 32), predictor(64, 64)
     members = [Member(p, share, lambda r: r) for p, share in ((small, 0.25), (large, 0.75))]
     [whole] = predictor(256, 256).stream([crops()])
-    found = [d.probabilities for d in Ensemble(members).stream([crops()])]
-    np.testing.assert_allclose(np.concatenate(found), whole.probabilities, atol=1e-4)
+    streamed = [d.probabilities for d in Ensemble(members).stream([crops()])]
+    np.testing.assert_allclose(np.concatenate(streamed), whole.probabilities, atol=1e-4)
     assert Ensemble(members).around(64, 128) == (0, 3 * 64 + 4)
 
 
@@ -174,22 +174,22 @@ def left_out(good: float, n_animals: int) -> LeftOut:
 @pytest.mark.parametrize(("good", "shares"), [(0.99, {"network": 1.0}), (0.3, {"trees": 1.0})])
 def test_the_better_head_is_chosen(good: float, shares: dict[str, float]) -> None:
     quick = choose_head.Choice({"trees": 1.0}, "")
-    found = choose_head.choose_network_share(left_out(good, 8), quick, np.zeros(3))
-    assert found.shares == shares
-    assert "8 validation animals" in found.why
+    choice = choose_head.choose_network_share(left_out(good, 8), quick, np.zeros(3))
+    assert choice.shares == shares
+    assert "8 validation animals" in choice.why
 
 
 def test_a_lead_that_may_be_chance_leaves_the_equal_mean() -> None:
     quick = choose_head.Choice({"trees": 1.0}, "")
-    found = choose_head.choose_network_share(left_out(0.72, 8), quick, np.zeros(3))
-    assert found.shares == {"network": 0.5, "trees": 0.5}
+    choice = choose_head.choose_network_share(left_out(0.72, 8), quick, np.zeros(3))
+    assert choice.shares == {"network": 0.5, "trees": 0.5}
 
 
 def test_too_few_animals_choose_nothing() -> None:
     quick = choose_head.Choice({"linear": 0.5, "trees": 0.5}, "")
-    found = choose_head.choose_network_share(left_out(0.99, 2), quick, np.zeros(3))
-    assert found.shares == {"network": 0.5, "linear": 0.25, "trees": 0.25}
-    assert "fewer than 3" in found.why
+    choice = choose_head.choose_network_share(left_out(0.99, 2), quick, np.zeros(3))
+    assert choice.shares == {"network": 0.5, "linear": 0.25, "trees": 0.25}
+    assert "fewer than 3" in choice.why
 
 
 def test_inner_folds_keep_an_animal_together() -> None:
@@ -260,11 +260,11 @@ def test_auto_joins_the_network_with_quick_heads(
     assert head.shares["network"] == 0.5
     assert "fewer than 3 validation animals" in head.why
     assert {row["head"] for row in head.scores} == {"linear", "trees", "linear + trees"}
-    found = predictor_of(run)(dataset.labelled[0]).probabilities
+    probabilities = predictor_of(run)(dataset.labelled[0]).probabilities
     alone = [m.predictor(m.stored(dataset.labelled[0])) for m in predictor_of(run).members]  # type: ignore[union-attr]
     product = alone[0].probabilities * alone[1].probabilities
     expected = np.sqrt(product) / np.sqrt(product).sum(1, keepdims=True)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
     assert frames_by_animal(dataset)
     assert json.loads((run.path / "head.json").read_text())["why"] == head.why
 
@@ -317,6 +317,6 @@ def test_the_nearest_bout_is_the_one_that_looks_alike() -> None:
     features[:, 1][::7] = np.nan
     stored = StoredFrames(None, features)
     places = [Place(0, 10 * i, 10 * i + 10) for i in range(len(kinds))]
-    found = nearest(summaries([stored], places), wanted=0, n=2)
-    assert {i for i, _ in found} == {3, 6}
-    assert found[0][1] >= found[1][1]
+    closest = nearest(summaries([stored], places), wanted=0, n=2)
+    assert {i for i, _ in closest} == {3, 6}
+    assert closest[0][1] >= closest[1][1]

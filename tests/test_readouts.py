@@ -30,15 +30,15 @@ def track(
 
 
 def test_read_outs_are_what_one_counts_by_hand() -> None:
-    found = measure(track([0, 0, 1, 1, 1, 0, 1, -1, -1, 0]), 3)
-    assert found["time_s"].tolist() == [4, 4, 0]
-    assert found["time_percent"].tolist() == [50, 50, 0]
-    assert found["bouts"].tolist() == [3, 2, 0]
-    assert found["bouts_per_min"].tolist() == [22.5, 15, 0]
-    assert found["bout_mean_s"][1] == 2
-    assert np.isnan(found["bout_mean_s"][2])
-    assert found["latency_s"].tolist() == [0, 2, 10]  # what never occurs is censored at the end
-    assert found["event"].tolist() == [True, True, False]
+    readouts = measure(track([0, 0, 1, 1, 1, 0, 1, -1, -1, 0]), 3)
+    assert readouts["time_s"].tolist() == [4, 4, 0]
+    assert readouts["time_percent"].tolist() == [50, 50, 0]
+    assert readouts["bouts"].tolist() == [3, 2, 0]
+    assert readouts["bouts_per_min"].tolist() == [22.5, 15, 0]
+    assert readouts["bout_mean_s"][1] == 2
+    assert np.isnan(readouts["bout_mean_s"][2])
+    assert readouts["latency_s"].tolist() == [0, 2, 10]  # what never occurs is censored at the end
+    assert readouts["event"].tolist() == [True, True, False]
 
 
 def test_a_bout_counts_where_it_begins_and_its_time_where_it_happens() -> None:
@@ -51,8 +51,8 @@ def test_a_bout_counts_where_it_begins_and_its_time_where_it_happens() -> None:
 
 
 def test_a_window_that_nobody_labelled_has_no_read_outs() -> None:
-    found = measure(track([0, 1, -1, -1]).between(2, 4), 2)
-    assert all(np.isnan(values).all() for name, values in found.items() if name != "event")
+    readouts = measure(track([0, 1, -1, -1]).between(2, 4), 2)
+    assert all(np.isnan(values).all() for name, values in readouts.items() if name != "event")
 
 
 def test_a_gap_is_no_transition_and_no_behavior_follows_itself() -> None:

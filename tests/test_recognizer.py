@@ -97,17 +97,17 @@ def _labelled(input_spec: InputSpec, frames: int, missing: float) -> LabelledRec
 
 def _inputs(input_spec: InputSpec, labelled: LabelledRecording) -> Inputs:
     video, track, n = labelled.video, labelled.track, labelled.n_frames
-    found: dict[str, torch.Tensor] = {}
+    tensors: dict[str, torch.Tensor] = {}
     if video is not None:
-        found["frames"] = torch.from_numpy(video.images)[None, None].float() / 255
-        found["crop_centers"] = torch.from_numpy(video.centers)[None]
+        tensors["frames"] = torch.from_numpy(video.images)[None, None].float() / 255
+        tensors["crop_centers"] = torch.from_numpy(video.centers)[None]
     if track is not None and input_spec.pose is not None:
         places = track.at(np.arange(-REACH, n + REACH), 0, n - 1)
-        found["pose"] = torch.from_numpy(input_spec.features_of(track, *places))[None]
+        tensors["pose"] = torch.from_numpy(input_spec.features_of(track, *places))[None]
     if track is not None and input_spec.points and video is not None:
         points = crop_points(track.points[:, 0], video.centers, video.angles_rad, video.side_px)
-        found["points"] = torch.from_numpy(points)[None]
-    return Inputs(**found)
+        tensors["points"] = torch.from_numpy(points)[None]
+    return Inputs(**tensors)
 
 
 @functools.cache
@@ -141,17 +141,17 @@ def _settled(name: str) -> Recognizer:
 def test_every_network_gives_logits_and_keypoints_of_the_shapes_that_it_says(name: str) -> None:
     case = Case(name, frames=20)
     with torch.no_grad():
-        found = case.model(case.inputs())
+        output = case.model(case.inputs())
     stages = 1 + case.config.refine_stages
-    assert found.actions.shape == (1, 20, CLASSES)
-    assert found.stages.shape == (stages, 1, 20, CLASSES)
-    assert torch.equal(found.stages[-1], found.actions)
+    assert output.actions.shape == (1, 20, CLASSES)
+    assert output.stages.shape == (stages, 1, 20, CLASSES)
+    assert torch.equal(output.stages[-1], output.actions)
     if case.config.tasks == "multitask":
-        assert found.keypoints.places.shape == (1, 20, 6, 2)
-        assert found.keypoints.visibility.shape == (1, 20, 6)
-        assert found.keypoints.places.abs().max() <= 1
+        assert output.keypoints.places.shape == (1, 20, 6, 2)
+        assert output.keypoints.visibility.shape == (1, 20, 6)
+        assert output.keypoints.places.abs().max() <= 1
     else:
-        assert found.keypoints is None
+        assert output.keypoints is None
 
 
 @pytest.mark.parametrize(("frames", "chunk", "read"), [(TIME, 16, 20), (5, 16, 20), (1, 16, 1)])
@@ -162,14 +162,14 @@ def test_decisions_in_chunks_are_those_on_the_whole_recording(
     case = Case(name, frames)
     with torch.no_grad():
         whole = case.model(case.inputs())
-    found = case.predictor(chunk, read)(case.labelled)
+    decisions = case.predictor(chunk, read)(case.labelled)
     off = (
         5e-5 if isinstance(case.model.visual, Pretrained) else 2e-5
     )  # its features are rounded, as if stored
-    np.testing.assert_allclose(found.probabilities, whole.actions[0].softmax(-1), atol=off)
-    assert (found.keypoints is None) == (whole.keypoints is None)
+    np.testing.assert_allclose(decisions.probabilities, whole.actions[0].softmax(-1), atol=off)
+    assert (decisions.keypoints is None) == (whole.keypoints is None)
     if whole.keypoints is not None:
-        np.testing.assert_allclose(found.keypoints, whole.keypoints.places[0], atol=2e-4)
+        np.testing.assert_allclose(decisions.keypoints, whole.keypoints.places[0], atol=2e-4)
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])
@@ -184,8 +184,8 @@ def test_decisions_on_stored_features_are_those_on_the_frames_to_the_last_bit(
     video, track = case.labelled.video, case.labelled.track
     stored = np.concatenate([*predictor.features(blocks_of(video, 30), track, video.side_px)])
     assert stored.dtype == np.float16
-    found = predictor(dataclasses.replace(case.labelled, features=stored))
-    assert np.array_equal(found.probabilities, predictor(case.labelled).probabilities)
+    decisions = predictor(dataclasses.replace(case.labelled, features=stored))
+    assert np.array_equal(decisions.probabilities, predictor(case.labelled).probabilities)
 
 
 BOTH = [
@@ -217,9 +217,9 @@ def test_a_network_of_two_streams_decides_by_either_one_alone(name: str) -> None
 def test_what_is_missing_in_a_pose_never_gives_nan(name: str, missing: float) -> None:
     case = Case(name, frames=30)
     worse = wandering(30, case.labelled.track.names, case.labelled.track.skeleton.animals, missing)
-    found = case.predictor()(dataclasses.replace(case.labelled, track=worse))
-    assert np.isfinite(found.probabilities).all()
-    assert found.keypoints is None or np.isfinite(found.keypoints).all()
+    decisions = case.predictor()(dataclasses.replace(case.labelled, track=worse))
+    assert np.isfinite(decisions.probabilities).all()
+    assert decisions.keypoints is None or np.isfinite(decisions.keypoints).all()
     case.model.train()
     case.labelled = dataclasses.replace(case.labelled, track=worse)
     case.model(case.inputs()).stages.sum().backward()
@@ -276,8 +276,10 @@ def test_every_part_of_a_network_learns() -> None:
     )
     torch.manual_seed(0)
     model, case = build_recognizer(config, CLASSES, SIX, SIZE), Case("multitask", frames=12)
-    found = model(case.inputs())
-    (found.stages.square().sum() + sum(part.square().sum() for part in found.keypoints)).backward()
+    output = model(case.inputs())
+    (
+        output.stages.square().sum() + sum(part.square().sum() for part in output.keypoints)
+    ).backward()
     still = {
         n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()
     }
@@ -309,11 +311,11 @@ def test_a_paw_is_as_bright_as_the_glass_that_it_presses_and_light_does_not_matt
         torch.tensor([[-0.5, 0.5], [0.5, -0.5], [torch.nan, 0.0]]),
     )
     frames[:, 1, 42:54, 10:22] = 0.6  # around (-0.5, 0.5), x first
-    found = PawBrightness(3)(frames, points.expand(1, 2, 3, 2))[0]
-    torch.testing.assert_close(found[0], torch.tensor([0.0, 0, 0, 1, 1, 0]), atol=1e-5, rtol=0)
+    brightness = PawBrightness(3)(frames, points.expand(1, 2, 3, 2))[0]
+    torch.testing.assert_close(brightness[0], torch.tensor([0.0, 0, 0, 1, 1, 0]), atol=1e-5, rtol=0)
     ratio = float(np.log((0.6 + 16 / 255) / (0.3 + 16 / 255)))
     torch.testing.assert_close(
-        found[1], torch.tensor([ratio / 2, -ratio / 2, 0, 1, 1, 0]), atol=1e-4, rtol=0
+        brightness[1], torch.tensor([ratio / 2, -ratio / 2, 0, 1, 1, 0]), atol=1e-4, rtol=0
     )
 
 
@@ -343,8 +345,8 @@ def test_keypoints_of_every_third_frame_are_those_of_all_frames_and_decisions_do
 ) -> None:
     case = Case(name)
     whole, some, none = (case.model(case.inputs(), maps=maps) for maps in (1, 3, 0))
-    for found in (some, none):
-        torch.testing.assert_close(found.actions, whole.actions)
+    for output in (some, none):
+        torch.testing.assert_close(output.actions, whole.actions)
     assert none.keypoints is None
     if whole.keypoints is not None:
         for part, of_all in zip(some.keypoints, whole.keypoints, strict=True):

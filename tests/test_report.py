@@ -245,13 +245,13 @@ def test_an_assay_of_trials_reports_responses(
         capsys.readouterr().err
     )
     with (folder / "out" / "animals.csv").open(encoding="utf-8") as file:
-        found = [
+        responses = [
             r
             for r in csv.DictReader(file)
             if r["readout"] == "response" and r["behavior"] == "paw_lick_L"
         ]
-    assert {r["recordings"] for r in found} == {"3"}
-    assert all(0 <= float(r["value"]) <= 1 for r in found)
+    assert {r["recordings"] for r in responses} == {"3"}
+    assert all(0 <= float(r["value"]) <= 1 for r in responses)
 
 
 TWO = ("rest", "lick")
@@ -529,8 +529,8 @@ def test_several_sessions_of_an_animal_become_a_course(
     write_table(folder / "groups.csv", ("video", "animal", "group", "day"), rows)
     assert main(report(folder, "--assay", "cfa", "--quiet")) == 0
     assert (folder / "out" / "figures" / "sessions.png").stat().st_size > 1000
-    found = read_table(folder / "out" / "statistics.csv")
-    assert {row[2] for row in found.rows} >= {"time_percent", "time_percent by day"}
+    table = read_table(folder / "out" / "statistics.csv")
+    assert {row[2] for row in table.rows} >= {"time_percent", "time_percent by day"}
     assert "averaged" not in capsys.readouterr().err  # sessions are no repetitions
 
 

@@ -265,9 +265,9 @@ def test_real_keys_do_what_the_reference_does(browser: Browser, place: Path) -> 
             for key in pressed:
                 model.press(key)
             press(page, *pressed)
-            found = page_state(page)
-            assert found["labels"] == model.labels(), (ranges, frame, pressed)
-            assert found["frame"] == model.frame, (ranges, frame, pressed)
+            state = page_state(page)
+            assert state["labels"] == model.labels(), (ranges, frame, pressed)
+            assert state["frame"] == model.frame, (ranges, frame, pressed)
             marks, past = model.marks, model.past
         wait_saved(page)
         assert page_state(page)["marks"] == marks

@@ -108,10 +108,10 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_a_key_is_what_it_writes_and_only_else_where_it_lies(page: Page) -> None:
-    found = page.evaluate(TELL, [[event for _, event, _ in EVENTS], BOUND])
+    names = page.evaluate(TELL, [[event for _, event, _ in EVENTS], BOUND])
     wrong = [
         (layout, event, name)
-        for (layout, event, right), name in zip(EVENTS, found, strict=True)
+        for (layout, event, right), name in zip(EVENTS, names, strict=True)
         if name != right
     ]
     assert wrong == []

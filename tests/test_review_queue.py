@@ -60,7 +60,7 @@ def test_the_estimate_is_unbiased_where_the_plain_mean_is_not() -> None:
         for p, unsure in pieces
     }
     true = 1 - sum(wrong.values()) / sum(len(p) for p, _ in pieces)
-    found, plain, covered = [], [], 0
+    estimates, plain, covered = [], [], 0
     for seed in range(500):
         order = draw(pieces, ANIMALS, seed, indicator=1)
         errors = [wrong[p.item, p.start] for p in order[:16]]
@@ -68,11 +68,11 @@ def test_the_estimate_is_unbiased_where_the_plain_mean_is_not() -> None:
         assert result.accuracy is not None
         assert result.low is not None
         assert result.high is not None
-        found.append(result.accuracy)
+        estimates.append(result.accuracy)
         plain.append(1 - sum(errors) / sum(map(len, order[:16])))
         covered += result.low <= true <= result.high
-    error = np.std(found) / np.sqrt(len(found))
-    assert abs(np.mean(found) - true) < 4 * error
+    error = np.std(estimates) / np.sqrt(len(estimates))
+    assert abs(np.mean(estimates) - true) < 4 * error
     assert abs(np.mean(plain) - true) > 5 * error  # the queue shows the doubtful ones first
     assert covered > 0.9 * 500
 
@@ -106,11 +106,11 @@ def test_a_dozen_pieces_without_an_error_do_not_make_the_model_perfect() -> None
     """Of 12 independent draws without an error, the exact interval reaches down to 0.025 ** (1 /
     12) = 0.735."""
     order = draw(pool(n=100), ANIMALS, 0)
-    found = estimate(order, [0] * 12, [0] * 12)
-    assert found.accuracy == 1
-    assert found.high == 1
-    assert found.low is not None
-    assert 0.3 < found.low < 0.735
+    estimated = estimate(order, [0] * 12, [0] * 12)
+    assert estimated.accuracy == 1
+    assert estimated.high == 1
+    assert estimated.low is not None
+    assert 0.3 < estimated.low < 0.735
 
 
 def wrong_frames(
@@ -143,8 +143,8 @@ def test_the_interval_holds_the_truth_wherever_it_is_shown(accuracy: float, how:
         order = draw(pieces, ANIMALS, seed, indicator=1)
         for m in sizes:
             errors = [wrong[Piece(p.item, p.start, p.stop, p.label)] for p in order[:m]]
-            found = estimate(order, errors, [0] * m)
-            if found.low is not None and found.high is not None:
-                inside[m] += found.low - 1e-9 <= true <= found.high + 1e-9
+            estimated = estimate(order, errors, [0] * m)
+            if estimated.low is not None and estimated.high is not None:
+                inside[m] += estimated.low - 1e-9 <= true <= estimated.high + 1e-9
     assert inside.pop(5) == 0  # not shown
     assert min(inside.values()) >= 0.93 * repeats, inside

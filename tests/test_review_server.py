@@ -46,12 +46,12 @@ def client(place: Path) -> Iterator[httpx.Client]:
 
 
 def frames_in(content: bytes) -> list[tuple[int, np.ndarray]]:
-    found = []
+    frames = []
     while content:
         index, size, _, _, _ = struct.unpack_from("<IIfff", content)
-        found.append((index, np.asarray(Image.open(io.BytesIO(content[20 : 20 + size])))))
+        frames.append((index, np.asarray(Image.open(io.BytesIO(content[20 : 20 + size])))))
         content = content[20 + size :]
-    return found
+    return frames
 
 
 def test_a_token_is_demanded_and_works_once(place: Path) -> None:
@@ -141,17 +141,19 @@ def test_every_answer_forbids_what_comes_from_elsewhere(client: httpx.Client) ->
 def test_frames_are_those_of_the_reader(client: httpx.Client, number: int) -> None:
     for first in (100, 3, 57, N - 2):
         content = client.get(f"/api/recording/{number}/frames?first={first}&count=2").content
-        found = frames_in(content)
-        assert [i for i, _ in found] == [first, first + 1]
-        assert [number_in(gray) for _, gray in found] == [first, first + 1]
+        frames = frames_in(content)
+        assert [i for i, _ in frames] == [first, first + 1]
+        assert [number_in(gray) for _, gray in frames] == [first, first + 1]
 
 
 def test_a_recording_tells_its_bouts_points_and_probabilities(client: httpx.Client) -> None:
-    found = client.get("/api/recording/0").json()
-    assert found["n_frames"] == N
-    assert [b[:3] for b in found["predicted"]] == [[i * BOUT, (i + 1) * BOUT, i] for i in range(6)]
-    assert found["points"]["rows"] == N
-    assert [0, 5] in found["points"]["bones"]
+    recording = client.get("/api/recording/0").json()
+    assert recording["n_frames"] == N
+    assert [b[:3] for b in recording["predicted"]] == [
+        [i * BOUT, (i + 1) * BOUT, i] for i in range(6)
+    ]
+    assert recording["points"]["rows"] == N
+    assert [0, 5] in recording["points"]["bones"]
     points = np.frombuffer(
         client.get("/api/recording/0/points?first=10&count=5").content, "<f4"
     ).reshape(5, 6, 3)
@@ -280,8 +282,12 @@ def test_labels_from_scratch_need_only_videos_and_classes(tmp_path: Path) -> Non
         httpx.Client(base_url=served.base) as client,
     ):
         client.get("/?token=token")
-        found = client.get("/api/recording/0").json()
-        assert (found["n_frames"], found["counted"], found["predicted"]) == (40, True, None)
+        recording = client.get("/api/recording/0").json()
+        assert (recording["n_frames"], recording["counted"], recording["predicted"]) == (
+            40,
+            True,
+            None,
+        )
         assert (
             client.post(
                 "/api/recording/0/edit", json={"version": 0, "ranges": [[0, 9, 1]]}
@@ -305,9 +311,9 @@ def test_a_project_shows_the_labels_from_before_and_trial_borders(tmp_path: Path
         )
     with serving(tmp_path) as served, httpx.Client(base_url=served.base) as client:
         client.get("/?token=token")
-        found = client.get("/api/recording/0").json()
-        assert found["trials"] == [[1, 0, 20], [2, 20, 40]]
-        assert found["truth"] == [
+        recording = client.get("/api/recording/0").json()
+        assert recording["trials"] == [[1, 0, 20], [2, 20, 40]]
+        assert recording["truth"] == [
             [0, 20, PAIN.classes.index("paw_lick")],
             [20, 40, PAIN.classes.index("paw_shake")],
         ]

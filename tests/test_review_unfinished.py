@@ -107,7 +107,7 @@ def test_a_stroke_is_kept_whatever_ends_it(scratch: Review, visit: Visitor, end:
         # A page that closes cannot be waited on.
         waiting = visit("about:blank") if end == "close" else page
         for _ in range(400):
-            if len(found := painted(scratch)) and found[-1] >= seen:
+            if len(labels := painted(scratch)) and labels[-1] >= seen:
                 break
             waiting.wait_for_timeout(50)
     frames = painted(scratch)
@@ -308,9 +308,9 @@ def test_after_undo_nothing_shows_a_bout_that_is_gone(place: Path, visit: Visito
         wait_bouts(page)
         for keys in (("ArrowDown", "m"), ("ArrowDown", "4"), ("ArrowDown", "ArrowRight", "[")):
             press(page, "Home", *keys, "z")
-            found = page_state(page)
-            assert found["selection"] is None
-            assert set(found["marks"]) == {-1}
+            state = page_state(page)
+            assert state["selection"] is None
+            assert set(state["marks"]) == {-1}
             assert page.inner_text("#selection").startswith("Here rest: frames 0 to 19")
             press(page, "Shift+Z")
             assert page_state(page)["selection"] is None

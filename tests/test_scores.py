@@ -78,40 +78,40 @@ def test_an_event_is_right_when_it_begins_in_time_whatever_its_end():
         bouts((10, 20, 1), (40, 50, 1)),
         bouts((12, 35, 1), (44, 49, 1)),
     )  # 100 ms and 200 ms late
-    found = events(truth, guess)
-    assert found["events", "100ms", "f1"][0] == pytest.approx(0.5)
-    assert found["events", "200ms", "f1"][0] == 1
-    assert found["events", "100ms", "onset_error_ms"][0] == pytest.approx(100)
-    assert found["events", "200ms", "onset_error_ms"][0] == pytest.approx(150)
-    assert found["events", "200ms", "offset_error_ms"][0] == pytest.approx((750 + 50) / 2)
+    scores = events(truth, guess)
+    assert scores["events", "100ms", "f1"][0] == pytest.approx(0.5)
+    assert scores["events", "200ms", "f1"][0] == 1
+    assert scores["events", "100ms", "onset_error_ms"][0] == pytest.approx(100)
+    assert scores["events", "200ms", "onset_error_ms"][0] == pytest.approx(150)
+    assert scores["events", "200ms", "offset_error_ms"][0] == pytest.approx((750 + 50) / 2)
 
 
 def test_another_class_is_another_event_and_background_is_none():
-    found = events(bouts((10, 20, 1)), bouts((10, 20, 2)))
-    assert [found["events", "200ms", k][0] for k in ("f1", "precision", "recall")] == [0, 0, 0]
-    assert found["events", "200ms", "per_class", "rest"][0] == 1
+    scores = events(bouts((10, 20, 1)), bouts((10, 20, 2)))
+    assert [scores["events", "200ms", k][0] for k in ("f1", "precision", "recall")] == [0, 0, 0]
+    assert scores["events", "200ms", "per_class", "rest"][0] == 1
 
 
 def test_a_bout_has_one_partner_at_most_and_it_is_the_closest():
-    found = events(bouts((20, 30, 1)), bouts((17, 18, 1), (19, 21, 1), (23, 24, 1)))
-    assert found["events", "200ms", "precision"][0] == pytest.approx(1 / 3)
-    assert found["events", "200ms", "recall"][0] == 1
-    assert found["events", "200ms", "onset_error_ms"][0] == pytest.approx(50)
+    scores = events(bouts((20, 30, 1)), bouts((17, 18, 1), (19, 21, 1), (23, 24, 1)))
+    assert scores["events", "200ms", "precision"][0] == pytest.approx(1 / 3)
+    assert scores["events", "200ms", "recall"][0] == 1
+    assert scores["events", "200ms", "onset_error_ms"][0] == pytest.approx(50)
 
 
 def test_an_onset_that_nobody_saw_is_neither_right_nor_wrong():
     truth, guess = bouts((0, 10, 1), (50, 60, 1)), bouts((2, 10, 1), (50, 60, 1))
-    found = events(truth, guess)
-    assert [found["events", "200ms", k][0] for k in ("f1", "precision", "recall")] == [1, 1, 1]
+    scores = events(truth, guess)
+    assert [scores["events", "200ms", k][0] for k in ("f1", "precision", "recall")] == [1, 1, 1]
     assert events(truth, bouts((50, 60, 1)))["events", "200ms", "recall"][0] == 1
 
 
 def test_a_false_event_shares_no_frame_with_a_true_one_of_its_class():
     truth, guess = bouts((10, 20, 1)), bouts((19, 30, 1), (40, 41, 1), (60, 70, 2))
-    found = events(truth, guess)
+    scores = events(truth, guess)
     minutes = 100 * 0.05 / 60
-    assert found["events", "false_per_minute"][0] == pytest.approx(2 / minutes)
-    assert found["events", "false_per_minute_by_class", "lick"][0] == pytest.approx(1 / minutes)
+    assert scores["events", "false_per_minute"][0] == pytest.approx(2 / minutes)
+    assert scores["events", "false_per_minute_by_class", "lick"][0] == pytest.approx(1 / minutes)
     halves = events(truth, guess, (slice(0, 35), slice(80, 100)))
     assert halves["events", "false_per_minute"][0] == 0
 
@@ -127,52 +127,54 @@ def test_events_of_truth_and_prediction_exchanged_exchange_precision_and_recall(
 
 
 def study(n=6, quality=2.5, first=0, frames=1500):
-    found = []
+    recordings = []
     for seed in range(first, first + n):
         p, y = simulate_probabilities(seed, frames, quality)
-        found.append(Scored(f"m{seed}", y, p.argmax(1), p, np.arange(frames) / 30))
-    return found
+        recordings.append(Scored(f"m{seed}", y, p.argmax(1), p, np.arange(frames) / 30))
+    return recordings
 
 
 def test_the_summary_holds_what_the_parts_say():
     recordings = study(3)
-    found = summarize(recordings, CLASSES, ["rest"])
+    summary = summarize(recordings, CLASSES, ["rest"])
     truth, guess = (
         np.concatenate([getattr(r, k) for r in recordings]) for k in ("truth", "predicted")
     )
     p = np.concatenate([r.probabilities for r in recordings])
     frames = frame_scores(confusion(truth, guess, 4), CLASSES)
-    assert {k: found[k] for k in frames if k != "per_class"} == {
+    assert {k: summary[k] for k in frames if k != "per_class"} == {
         k: v for k, v in frames.items() if k != "per_class"
     }
     pairs = [(r.truth, r.predicted) for r in recordings]
-    assert found["segments"] == pytest.approx(count_segments(pairs).scores)
-    assert found["segments_without_background"] == pytest.approx(count_segments(pairs, [0]).scores)
+    assert summary["segments"] == pytest.approx(count_segments(pairs).scores)
+    assert summary["segments_without_background"] == pytest.approx(
+        count_segments(pairs, [0]).scores
+    )
     areas = [sk.average_precision_score(truth == c, p[:, c]) for c in range(4)]
-    assert [found["per_class"][n]["average_precision"] for n in CLASSES] == pytest.approx(areas)
-    assert found["pr_auc"] == pytest.approx(np.mean(areas))
-    assert found["calibration"]["nll"] == pytest.approx(
+    assert [summary["per_class"][n]["average_precision"] for n in CLASSES] == pytest.approx(areas)
+    assert summary["pr_auc"] == pytest.approx(np.mean(areas))
+    assert summary["calibration"]["nll"] == pytest.approx(
         sk.log_loss(truth, p, labels=range(4)), rel=1e-3
     )
-    assert found["calibration"]["brier"] == pytest.approx(
+    assert summary["calibration"]["brier"] == pytest.approx(
         np.mean(np.sum((p - np.eye(4)[truth]) ** 2, axis=1))
     )
-    table = found["calibration"]["reliability"]
+    table = summary["calibration"]["reliability"]
     assert sum(r["frames"] for r in table) == len(truth)
-    assert found["calibration"]["ece"] == pytest.approx(
+    assert summary["calibration"]["ece"] == pytest.approx(
         sum(r["frames"] * abs(r["confidence"] - r["accuracy"]) for r in table) / len(truth)
     )
-    budget = found["time_budget"]["lick"]
+    budget = summary["time_budget"]["lick"]
     shares = np.array([[np.mean(r.truth == 2), np.mean(r.predicted == 2)] for r in recordings])
     assert [budget["true"], budget["predicted"]] == pytest.approx(shares.mean(0))
     x, y = shares.T
     lin = 2 * np.cov(x, y, bias=True)[0, 1] / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
     assert budget["concordance"] == pytest.approx(lin)
-    json.dumps(found, allow_nan=False)
+    json.dumps(summary, allow_nan=False)
 
 
 def test_every_figure_lies_in_its_interval_and_intervals_of_binned_areas_fit_the_exact_ones():
-    found = summarize(study(6), CLASSES, ["rest"])
+    summary = summarize(study(6), CLASSES, ["rest"])
 
     def both(tree, ends):
         for k, v in tree.items():
@@ -181,7 +183,7 @@ def test_every_figure_lies_in_its_interval_and_intervals_of_binned_areas_fit_the
             elif isinstance(ends.get(k), list):
                 yield v, ends[k]
 
-    pairs = list(both(found, found["intervals"]))
+    pairs = list(both(summary, summary["intervals"]))
     assert len(pairs) > 60
     assert all(low <= value <= high for value, (low, high) in pairs)
 
@@ -194,9 +196,9 @@ def test_one_animal_has_no_interval_and_says_so():
 
 
 def test_two_animals_have_no_interval_either_and_the_summary_says_so():
-    for found in (summarize(study(2), CLASSES), compare(study(2), study(2), CLASSES)):
-        assert "macro_f1" not in found["intervals"]
-        assert "2 animals are too few for an interval" in found["intervals"]["note"]
+    for scores in (summarize(study(2), CLASSES), compare(study(2), study(2), CLASSES)):
+        assert "macro_f1" not in scores["intervals"]
+        assert "2 animals are too few for an interval" in scores["intervals"]["note"]
 
 
 @pytest.mark.parametrize("animals", [3, 4, 6])
@@ -204,8 +206,8 @@ def test_no_interval_leaves_what_the_figure_can_be(animals):
     limits = {"kappa": (-1, 1), "mcc": (-1, 1), "concordance": (-1, 1), "bias": (-1, 1)}
     limits["expected_over_true"] = (0, np.inf)
     bad, good = study(animals, 0.3), study(animals, 6.0)
-    for found, factor in ((summarize(bad, CLASSES), 1), (compare(bad, good, CLASSES), 2)):
-        for path, (low, high) in leaves(found["intervals"]):
+    for scores, factor in ((summarize(bad, CLASSES), 1), (compare(bad, good, CLASSES), 2)):
+        for path, (low, high) in leaves(scores["intervals"]):
             assert low <= high, path
             floor, top = limits.get(path[-1], (0, 100 if path[0] == "segments" else 1))
             if {*path} & {"events", "calibration"}:  # milliseconds, bouts per minute, nats
@@ -268,24 +270,24 @@ def test_on_means_the_interval_is_students():
 
 def test_what_hangs_on_one_animal_has_no_interval():
     lone = Scored("lone", np.array([0, 3, 3, 0]), np.array([0, 3, 0, 0]))
-    found = summarize([*study(3), lone], ("a", "b", "c", "d"))
-    assert found["intervals"]["per_class"]["d"]["f1"] is not None
+    summary = summarize([*study(3), lone], ("a", "b", "c", "d"))
+    assert summary["intervals"]["per_class"]["d"]["f1"] is not None
     others = [
         dataclasses.replace(r, truth=np.where(r.truth == 3, -1, r.truth), predicted=r.predicted % 3)
         for r in study(3)
     ]
-    found = summarize(
+    summary = summarize(
         [*(dataclasses.replace(r, probabilities=None) for r in others), lone], ("a", "b", "c", "d")
     )
-    assert found["per_class"]["d"]["f1"] > 0
-    assert found["intervals"]["per_class"]["d"]["f1"] is None
+    assert summary["per_class"]["d"]["f1"] > 0
+    assert summary["intervals"]["per_class"]["d"]["f1"] is None
 
 
 def test_a_better_run_is_better_with_an_interval_above_zero_and_a_run_equals_itself():
     bad, good = study(6, quality=1.0), study(6, quality=3.0)
-    found = compare(bad, good, CLASSES, ["rest"])
-    assert found["difference"]["macro_f1"] > 0.1
-    assert found["intervals"]["macro_f1"][0] > 0
+    comparison = compare(bad, good, CLASSES, ["rest"])
+    assert comparison["difference"]["macro_f1"] > 0.1
+    assert comparison["intervals"]["macro_f1"][0] > 0
     same = compare(good, good, CLASSES)
     assert same["difference"]["macro_f1"] == 0
     assert same["intervals"]["macro_f1"] is None
@@ -297,9 +299,9 @@ def test_abstained_and_unlabelled_frames_count_nowhere():
     r = study(1)[0]
     holes = r.predicted.copy()
     holes[100:400] = -1
-    found = summarize([dataclasses.replace(r, predicted=holes)], CLASSES)
-    assert found["abstained"] == pytest.approx(300 / 1500)
-    assert found["frames"] == 1200
+    summary = summarize([dataclasses.replace(r, predicted=holes)], CLASSES)
+    assert summary["abstained"] == pytest.approx(300 / 1500)
+    assert summary["frames"] == 1200
     nothing = summarize([dataclasses.replace(r, truth=np.full(1500, -1))], CLASSES, ["rest"])
     assert (nothing["frames"], nothing["macro_f1"], nothing["segments"]["f1_50"]) == (0, 0, 0)
     json.dumps(nothing, allow_nan=False)
@@ -320,13 +322,13 @@ def test_errors_of_keypoints_count_visible_points_in_three_units():
         20.0,
     )  # of a crop of 100 pixels, of a mouse of 20
     second = (np.array([[9.0, np.nan]]), 300.0, 90.0)
-    found = keypoint_scores([first, second], ("mouth", "tail_base"))
-    assert found["points"] == 3
-    assert found["mae_px"] == pytest.approx(5.0)
-    assert found["median_px"] == pytest.approx(4.0)
-    assert found["mae_normalized"] == pytest.approx((0.02 + 0.04 + 0.03) / 3)
-    assert found["mae_body_lengths"] == pytest.approx((0.1 + 0.2 + 0.1) / 3)
-    assert found["per_keypoint"] == {
+    scores = keypoint_scores([first, second], ("mouth", "tail_base"))
+    assert scores["points"] == 3
+    assert scores["mae_px"] == pytest.approx(5.0)
+    assert scores["median_px"] == pytest.approx(4.0)
+    assert scores["mae_normalized"] == pytest.approx((0.02 + 0.04 + 0.03) / 3)
+    assert scores["mae_body_lengths"] == pytest.approx((0.1 + 0.2 + 0.1) / 3)
+    assert scores["per_keypoint"] == {
         "mouth": {"points": 3, "mae_px": 5.0},
         "tail_base": {"points": 0, "mae_px": None},
     }

@@ -15,7 +15,7 @@ resource = pytest.importorskip("resource")
 
 def seconds(code: str) -> float:
     """Processor time of a process, the best of three."""
-    found = []
+    cpu_s = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
@@ -23,8 +23,8 @@ def seconds(code: str) -> float:
             [sys.executable, "-c", code], check=True, capture_output=True, env=environment
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return min(found)
+        cpu_s.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(cpu_s)
 
 
 def test_importing_takes_less_than_0_3_seconds() -> None:

@@ -105,18 +105,18 @@ def test_whole_animals_are_exchanged_where_each_was_measured_repeatedly() -> Non
 
 
 def test_effect_sizes_are_as_in_their_papers() -> None:
-    found = effects(np.array([1.0, 2, 3, 4]), np.array([3.0, 4, 5, 6]))
-    assert found["difference"] == 2
-    assert found["cliffs_delta"] == pytest.approx(12 / 16)
-    assert found["hedges_g"] == pytest.approx(2 / np.std([1, 2, 3, 4], ddof=1) * (1 - 3 / 23))
-    assert found["difference_low"] < 2 < found["difference_high"]
+    sizes = effects(np.array([1.0, 2, 3, 4]), np.array([3.0, 4, 5, 6]))
+    assert sizes["difference"] == 2
+    assert sizes["cliffs_delta"] == pytest.approx(12 / 16)
+    assert sizes["hedges_g"] == pytest.approx(2 / np.std([1, 2, 3, 4], ddof=1) * (1 - 3 / 23))
+    assert sizes["difference_low"] < 2 < sizes["difference_high"]
 
 
 def test_three_animals_in_a_group_have_no_interval() -> None:
     assert np.isnan(group_interval(np.array([1.0, 2.0, 3.0]))).all()
-    found = effects(A, B[:3])
+    sizes = effects(A, B[:3])
     assert all(
-        np.isnan(found[f"{name}_{end}"])
+        np.isnan(sizes[f"{name}_{end}"])
         for name in ("difference", "hedges_g")
         for end in ("low", "high")
     )
@@ -124,8 +124,8 @@ def test_three_animals_in_a_group_have_no_interval() -> None:
 
 def test_hedges_g_is_not_defined_where_no_animal_differs_from_its_group() -> None:
     for a, b in ((np.full(5, 0.1), np.full(5, 0.3)), (np.full(5, 12.3), np.full(5, 12.3) + 1e-12)):
-        found = effects(a, b)
-        assert np.isnan(found["hedges_g"])
+        sizes = effects(a, b)
+        assert np.isnan(sizes["hedges_g"])
     table = compare(animals({"c": np.zeros(5), "x": np.full(5, 8.0)}), ("c", "x"))
     row = table[table.test == "Mann-Whitney"].iloc[0]
     assert "Hedges' g is not defined" in row.note
@@ -189,12 +189,12 @@ def test_a_mixed_model_of_a_balanced_design_is_the_analysis_of_variance() -> Non
         {"animal": str(i), "group": "ab"[i % 2], "time": float(t), "value": value[i, t]}
         for i in range(10) for t in range(4)
     ])  # fmt: skip
-    found = {row["compared"]: row for row in mixed_model(table)}
+    rows = {row["compared"]: row for row in mixed_model(table)}
     means = value.mean(1)
-    assert found["group"]["p"] == pytest.approx(
+    assert rows["group"]["p"] == pytest.approx(
         stats.f_oneway(means[::2], means[1::2]).pvalue, rel=0.02
     )
-    assert found["time"]["note"].startswith("F(3, 24)")
+    assert rows["time"]["note"].startswith("F(3, 24)")
 
 
 def stats_holm(p: np.ndarray) -> list[float]:
@@ -210,8 +210,8 @@ def test_every_test_has_one_corrected_p_and_those_of_the_main_question_are_corre
     tables = [animals({"c": A, "x": B, "y": C}, name) for name in ("lick", "walk", "rest")]
     table = pd.concat([t.assign(window=w) for t in tables for w in ("I", "II", "between")])
     question = Question("lick", "time_percent", ("I", "II"), ("walk",))
-    found = compare(table, ("c", "x", "y"), question=question)
-    main = found[found.family == MAIN]
+    comparison = compare(table, ("c", "x", "y"), question=question)
+    main = comparison[comparison.family == MAIN]
     assert set(zip(main.window, main.test, main.compared, strict=True)) == {
         (w, *what)
         for w in ("I", "II")
@@ -222,14 +222,14 @@ def test_every_test_has_one_corrected_p_and_those_of_the_main_question_are_corre
         )
     }
     assert main.p_adjusted.to_numpy() == stats_holm(main.p.to_numpy())
-    moves = found[found.family == MOVEMENT]
+    moves = comparison[comparison.family == MOVEMENT]
     assert (set(moves.behavior), set(moves.window)) == ({"walk"}, {"I", "II"})
-    assert found.p_adjusted.notna().sum() == found.p.notna().sum()
+    assert comparison.p_adjusted.notna().sum() == comparison.p.notna().sum()
 
 
 def test_three_against_three_cannot_reach_a_p_below_one_in_twenty() -> None:
-    found = compare(animals({"c": np.arange(3.0), "x": np.arange(3.0) + 9}), ("c", "x"))
-    row = found[found.test == "Mann-Whitney"].iloc[0]
+    comparison = compare(animals({"c": np.arange(3.0), "x": np.arange(3.0) + 9}), ("c", "x"))
+    row = comparison[comparison.test == "Mann-Whitney"].iloc[0]
     assert (row.p, row.smallest_p) == (pytest.approx(0.1), pytest.approx(0.1))
     assert np.isnan(row.difference_low)
 
@@ -245,13 +245,13 @@ def latencies(
 def test_censored_latencies_go_into_no_rank_test_of_times() -> None:
     rng = np.random.default_rng(0)
     nobody = pd.concat([latencies(6, "c", rng, 600.0), latencies(6, "x", rng, 1080.0)])
-    found = compare(nobody, ("c", "x"))
-    assert set(found.test) == {"log-rank"}
-    assert found.p.to_list() == [1.0]
-    assert "12 of 12 latencies are censored" in found.note[0]
+    comparison = compare(nobody, ("c", "x"))
+    assert set(comparison.test) == {"log-rank"}
+    assert comparison.p.to_list() == [1.0]
+    assert "12 of 12 latencies are censored" in comparison.note[0]
     most = pd.concat([latencies(5, "c", rng), latencies(0, "x", rng)])
-    found = compare(most, ("c", "x"))
-    assert found.p[0] < 0.01
+    comparison = compare(most, ("c", "x"))
+    assert comparison.p[0] < 0.01
     factor = most.assign(sex=np.tile(["F", "M"], 6))
     anova = compare(factor, ("c", "x"), second="sex")
     assert "censored" in anova[anova.test == "two-way ANOVA"].note.iloc[0]
@@ -265,42 +265,42 @@ def test_censored_latencies_of_the_same_animals_are_ordered_where_that_is_known(
         [latencies(3, "c", np.random.default_rng(1)), latencies(0, "x", np.random.default_rng(2))]
     )
     table["animal"] = np.tile(np.arange(6).astype(str), 2)
-    found = compare(table, ("c", "x"), paired=True)
-    assert set(found.test) == {"sign test"}
+    comparison = compare(table, ("c", "x"), paired=True)
+    assert set(comparison.test) == {"sign test"}
 
 
 def test_pairs_are_corrected_over_pairs_and_designs_over_behaviors() -> None:
     table = pd.concat([animals({"c": A, "x": B, "y": C}, name) for name in ("lick", "rest")])
-    found = compare(table, ("c", "x", "y"))
-    whole = found[found.test == "Kruskal-Wallis"]
+    comparison = compare(table, ("c", "x", "y"))
+    whole = comparison[comparison.test == "Kruskal-Wallis"]
     assert whole.p_adjusted.to_list() == pytest.approx(np.minimum(1, 2 * whole.p).to_list())
-    pairs = found[(found.test == "Mann-Whitney (pair)") & (found.behavior == "lick")]
+    pairs = comparison[(comparison.test == "Mann-Whitney (pair)") & (comparison.behavior == "lick")]
     assert pairs.p_adjusted.to_numpy() == stats_holm(pairs.p.to_numpy())
     assert pairs.compared.to_list() == ["x - c", "y - c", "y - x"]
     assert pairs.n.to_list() == ["8/7", "8/9", "7/9"]  # in the order of the groups
-    less = adjust(found.copy(), "fdr")
-    assert (less.p_adjusted <= found.p_adjusted + 1e-12).all()
+    less = adjust(comparison.copy(), "fdr")
+    assert (less.p_adjusted <= comparison.p_adjusted + 1e-12).all()
 
 
 def test_an_animal_without_a_value_is_no_sample() -> None:
     gaps = np.append(A, [np.nan, np.nan])
-    found = compare(animals({"c": gaps, "x": B}), ("c", "x"))
-    row = found[found.test == "Mann-Whitney"].iloc[0]
+    comparison = compare(animals({"c": gaps, "x": B}), ("c", "x"))
+    row = comparison[comparison.test == "Mann-Whitney"].iloc[0]
     assert row.n == "8/7"
     assert row.p == stats.mannwhitneyu(A, B).pvalue
 
 
 def test_too_few_animals_are_not_tested() -> None:
-    found = compare(animals({"c": A, "x": B[:1]}), ("c", "x"))
-    assert found.test.to_list() == ["none"]
-    assert "fewer than two" in found.note[0]
+    comparison = compare(animals({"c": A, "x": B[:1]}), ("c", "x"))
+    assert comparison.test.to_list() == ["none"]
+    assert "fewer than two" in comparison.note[0]
 
 
 def test_two_factors_are_told_apart() -> None:
     table = animals({"c": np.r_[A, A + 3], "x": np.r_[A + 0.01, A + 3.1]})
     table["sex"] = np.tile(np.repeat(["F", "M"], 8), 2)
-    found = compare(table, ("c", "x"), second="sex")
-    anova = found[found.test == "two-way ANOVA"].set_index("compared")
+    comparison = compare(table, ("c", "x"), second="sex")
+    anova = comparison[comparison.test == "two-way ANOVA"].set_index("compared")
     assert anova.p["sex"] < 0.001 < 0.5 < anova.p["group"]
     assert "group x sex" in anova.index
 
@@ -313,17 +313,17 @@ def test_repeated_measures_are_tested_over_animals() -> None:
             for d in range(3)
         ]
     )
-    found = compare(days, ("c", "x"), within="day")
-    over = found[found.readout == "time_percent by day"]
+    comparison = compare(days, ("c", "x"), within="day")
+    over = comparison[comparison.readout == "time_percent by day"]
     assert set(over.test) == {"mixed model", "permutation", "Mann-Whitney (area)"}
     assert over.p.max() < 0.05
-    assert found[found.test == "Mann-Whitney"].n.to_list() == ["6/6"]
+    assert comparison[comparison.test == "Mann-Whitney"].n.to_list() == ["6/6"]
 
 
 def test_p_and_interval_that_do_not_agree_are_explained() -> None:
     def row(p: float, low: float, high: float, adjusted: float | None = None) -> pd.Series:
-        found = {"p": p, "p_adjusted": p if adjusted is None else adjusted}
-        return pd.Series({**found, "difference_low": low, "difference_high": high})
+        p_values = {"p": p, "p_adjusted": p if adjusted is None else adjusted}
+        return pd.Series({**p_values, "difference_low": low, "difference_high": high})
 
     assert ranks_and_means_disagree(row(0.001, -1.1, 3.9))
     assert ranks_and_means_disagree(row(0.2, 0.1, 3.9))

@@ -50,11 +50,11 @@ def test_where_nobody_licks_no_group_is_sooner_however_long_it_was_filmed() -> N
     tables = collect(study, read_assay("whole"))
     latency = tables["animals"].query("readout == 'latency_s' and behavior == 'lick'")
     assert set(latency.value) == {600.0}
-    found = compare(tables["animals"], study.groups).query(
+    comparison = compare(tables["animals"], study.groups).query(
         "behavior == 'lick' and readout == 'latency_s'"
     )
-    assert found.difference.to_list() == [0]
-    assert found.p.to_list() == [1]
+    assert comparison.difference.to_list() == [0]
+    assert comparison.p.to_list() == [1]
     [finding] = find_stretches(study, read_assay("whole"))[1]
     assert "recordings end at 10 to 18 min; compared over 0-10 min" in str(finding)
 

@@ -61,8 +61,8 @@ def test_other_names_do_not(name: str) -> None:
 
 def find(*names: str, stems: tuple[str, ...] = ("a", "b")) -> tuple[dict[str, str], list[Finding]]:
     findings: list[Finding] = []
-    found = find_poses([Path(n) for n in names], stems, findings)
-    return {stem: path.name for stem, path in found.items()}, findings
+    poses = find_poses([Path(n) for n in names], stems, findings)
+    return {stem: path.name for stem, path in poses.items()}, findings
 
 
 def test_a_pose_file_belongs_to_the_video_of_its_stem_in_any_letter_case() -> None:
@@ -85,8 +85,8 @@ def test_of_a_filtered_and_an_unfiltered_file_the_filtered_is_taken() -> None:
 
 
 def test_two_trackers_of_one_video_leave_it_without_a_pose_and_say_so() -> None:
-    found, findings = find(f"a{NET}.csv", "aDLC_mobnet_35.csv", f"b{NET}.csv")
-    assert found == {"b": f"b{NET}.csv"}
+    poses, findings = find(f"a{NET}.csv", "aDLC_mobnet_35.csv", f"b{NET}.csv")
+    assert poses == {"b": f"b{NET}.csv"}
     assert [(f.name, f.where) for f in findings] == [("two-poses", "a")]
 
 

@@ -68,9 +68,9 @@ def test_the_settings_in_a_run_folder_are_those_that_it_was_trained_with(
 def test_metrics_json_has_the_agreed_shape_and_names_the_animals(run: RunFolder) -> None:
     metrics, split = json.loads(run.metrics.read_text()), run.read_split()
     assert set(metrics) == {"val", "test"}
-    for part, found in metrics.items():
-        assert found["animals"] == sorted(getattr(split, part))
-        assert set(found["segments"]) == {"f1_10", "f1_25", "f1_50", "edit"}
+    for part, scores in metrics.items():
+        assert scores["animals"] == sorted(getattr(split, part))
+        assert set(scores["segments"]) == {"f1_10", "f1_25", "f1_50", "edit"}
         assert {
             "frames",
             "accuracy",
@@ -79,9 +79,9 @@ def test_metrics_json_has_the_agreed_shape_and_names_the_animals(run: RunFolder)
             "kappa",
             "per_class",
             "decoder",
-        } <= set(found)
-        assert sum(c["support"] for c in found["per_class"].values()) == found["frames"]
-        assert 0 <= found["macro_f1"] <= 1
+        } <= set(scores)
+        assert sum(c["support"] for c in scores["per_class"].values()) == scores["frames"]
+        assert 0 <= scores["macro_f1"] <= 1
 
 
 def test_no_animal_is_on_two_sides(run: RunFolder) -> None:
@@ -238,9 +238,9 @@ def test_scoring_animals_that_the_run_has_learned_from_must_be_asked_for(
     data = run.read_config().data
     with pytest.raises(UserError, match="--seen_animals_too"):
         evaluate_study(run, data, tmp_path, seen_too=False)
-    found = evaluate_study(run, data, tmp_path, seen_too=True)
+    scores = evaluate_study(run, data, tmp_path, seen_too=True)
     split = run.read_split()
-    assert found["seen_in_training"] == sorted({*split.train, *split.val})
+    assert scores["seen_in_training"] == sorted({*split.train, *split.val})
 
 
 def test_the_plateau_schedule_waits_four_epochs_and_then_lowers_the_rate() -> None:
@@ -315,12 +315,12 @@ def test_a_run_that_the_time_limit_ends_says_so_and_how_far_it_came(
     monkeypatch.setattr(
         Learner, "spent_s", property(lambda self: 60_000.0 * (self.trainer.current_epoch + 0.01))
     )
-    found, said = ended(config, folder, capsys)
-    assert (found["ended_by"], found["epoch"], found["epochs"]) == ("max_minutes", 2, 50)
+    training, said = ended(config, folder, capsys)
+    assert (training["ended_by"], training["epoch"], training["epochs"]) == ("max_minutes", 2, 50)
     assert "--max_minutes 1000 ended training in epoch 2 of 50" in said
     says_what_training_starts_with(said, study, folder)
     metrics = json.loads(folder.metrics.read_text())
-    assert metrics["val"]["training"] == metrics["test"]["training"] == found
+    assert metrics["val"]["training"] == metrics["test"]["training"] == training
     assert (
         "ended early in epoch 2 of 50 by --max_minutes"
         in (folder.path / "model_card.md").read_text()
@@ -328,8 +328,8 @@ def test_a_run_that_the_time_limit_ends_says_so_and_how_far_it_came(
 
 
 def test_a_run_that_ran_its_course_says_that(run: RunFolder) -> None:
-    found = json.loads((run.path / "training.json").read_text())
-    assert (found["ended_by"], found["epoch"], found["epochs"]) == ("epochs", 2, 2)
+    training = json.loads((run.path / "training.json").read_text())
+    assert (training["ended_by"], training["epoch"], training["epochs"]) == ("epochs", 2, 2)
     assert "ran its course in epoch 2 of 2" in (run.path / "model_card.md").read_text()
 
 
@@ -348,7 +348,7 @@ def test_patience_waits_until_the_learning_rate_has_come_down(
     config = dataclasses.replace(
         config, train=dataclasses.replace(config.train, epochs=20, train_T=90)
     )
-    found, said = ended(config, RunFolder(tmp_path / schedule), capsys)
-    assert found["ended_by"] == "patience"
-    assert found["epoch"] == pytest.approx(last, abs=1)
-    assert f"training ended after epoch {found['epoch']} of 20" in said
+    training, said = ended(config, RunFolder(tmp_path / schedule), capsys)
+    assert training["ended_by"] == "patience"
+    assert training["epoch"] == pytest.approx(last, abs=1)
+    assert f"training ended after epoch {training['epoch']} of 20" in said

@@ -31,9 +31,9 @@ def metrics(recordings: list[Scored], part: str = "test") -> dict[str, Any]:
 
 def test_bouts_are_counted_as_found_and_false_by_whether_they_share_a_frame() -> None:
     true = [100 + 100 * i for i in range(100)]
-    found = [start + 5 for start in true[:83]]
+    matched = [start + 5 for start in true[:83]]
     false = [20_000, 30_000]
-    scored = metrics([recording("a", true, found + false)])["test"]["per_class"]["lick"]
+    scored = metrics([recording("a", true, matched + false)])["test"]["per_class"]["lick"]
     counts = (scored["bouts"], scored["bouts_found"], scored["false_bouts"])
     assert counts == (100, 83, 2)
     assert scored["false_bouts_per_hour"] == pytest.approx(2.0)

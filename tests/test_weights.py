@@ -200,12 +200,12 @@ def test_blocks_of_a_residual_network_are_its_layers_and_frozen_ones_keep_their_
     for epoch, changed in ((0, set()), (1, {"layer4"})):
         thaw(encoder, config, epoch)
         encoder(torch.rand(1, 1, 2, 32, 32))
-        found = {
+        trained = {
             k.split(".")[1]
             for k, v in encoder.state_dict().items()
             if k in before and not torch.equal(v, before[k])
         }
-        assert found == changed
+        assert trained == changed
     assert {n.split(".")[1] for n, p in encoder.named_parameters() if p.requires_grad} == {"layer4"}
 
 

@@ -26,10 +26,10 @@ _SIDE, _COLUMNS = 120, 8  # pixels of a tile; tiles of each chamber
 
 def find_chambers(video: Path, config: DataConfig) -> tuple[Chamber, ...]:
     """The chambers that `config.chambers` gives a video. Raises `UserError` if it gives none."""
-    found = chambers_of([video], config)
-    if video in found.refused:
-        raise UserError(found.refused[video])
-    chambers = found.by_video.get(video, ())
+    of_videos = chambers_of([video], config)
+    if video in of_videos.refused:
+        raise UserError(of_videos.refused[video])
+    chambers = of_videos.by_video.get(video, ())
     if not chambers:
         raise UserError(f"names no chamber of {video.name}", where=config.chambers or "--chambers")
     return tuple(chambers)

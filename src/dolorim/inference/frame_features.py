@@ -78,12 +78,12 @@ class FrameStore:
         return StoredFrames(self._of_pictures(recording), pose)
 
     def of_all(self, recordings: Sequence[LabelledRecording]) -> list[StoredFrames]:
-        found = []
+        features = []
         with progress("features of frames", sum(r.n_frames for r in recordings)) as bar:
             for recording in recordings:
-                found.append(self.of(recording))
+                features.append(self.of(recording))
                 bar(recording.n_frames)
-        return found
+        return features
 
     def in_place_of_pictures(self, recording: LabelledRecording) -> LabelledRecording:
         """The recording with stored features of its pictures, for the predictor to read."""

@@ -119,13 +119,13 @@ def _windows_in(tensors: Mapping[str, torch.Tensor], where: Path) -> list[int]:
 def _arrays(
     kind: type[Arrays], name: str, tensors: Mapping[str, torch.Tensor], where: Path
 ) -> Arrays:
-    found = {}
+    by_name = {}
     for one in fields(kind):
         key = f"heads.{name}.{one.name}"
         if key not in tensors:
             raise UserError(f"{where}: lacks {PREFIX}{key}; copy the run folder again")
-        found[one.name] = tensors[key].numpy()
-    return kind(**found)
+        by_name[one.name] = tensors[key].numpy()
+    return kind(**by_name)
 
 
 def _refuse_other_sizes(arrays: Arrays, columns: int, n_classes: int, where: Path) -> None:

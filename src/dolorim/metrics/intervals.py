@@ -137,8 +137,8 @@ def whole_and_without(sums: Sums, figures: Callable[[Sums], Figures]) -> tuple[F
     """Figures of all animals `(1,)`, and with each of them left out `(animals,)`."""
     n = len(next(iter(sums.values())))
     weights = np.concatenate((np.ones((1, n)), 1 - np.eye(n)))
-    found = figures({k: np.tensordot(weights, v, 1) for k, v in sums.items()})
-    return {k: v[:1] for k, v in found.items()}, {k: v[1:] for k, v in found.items()}
+    all_figures = figures({k: np.tensordot(weights, v, 1) for k, v in sums.items()})
+    return {k: v[:1] for k, v in all_figures.items()}, {k: v[1:] for k, v in all_figures.items()}
 
 
 def jackknife_interval(

@@ -24,11 +24,11 @@ def keypoint_scores(
         "body_lengths": np.concatenate([d / length for d, _, length in distances]),
     }
     known = np.isfinite(pixels)
-    found: dict[str, Any] = {"points": int(known.sum())}
-    if not found["points"]:
-        return found
-    found |= {f"mae_{unit}": float(values[known].mean()) for unit, values in units.items()}
-    found["median_px"] = float(np.median(pixels[known]))
+    scores: dict[str, Any] = {"points": int(known.sum())}
+    if not scores["points"]:
+        return scores
+    scores |= {f"mae_{unit}": float(values[known].mean()) for unit, values in units.items()}
+    scores["median_px"] = float(np.median(pixels[known]))
     per_keypoint = {}
     for i, name in enumerate(names):
         mine = pixels[known[:, i], i]
@@ -36,4 +36,4 @@ def keypoint_scores(
             "points": len(mine),
             "mae_px": float(mine.mean()) if len(mine) else None,
         }
-    return {**found, "per_keypoint": per_keypoint}
+    return {**scores, "per_keypoint": per_keypoint}

@@ -38,12 +38,12 @@ def trust_sentences(
 
 def _is_found(score: Mapping[str, Any]) -> str:
     """Is a behavior found: `reliably`, `in part`, `not`, or are there `too few` bouts to tell?"""
-    bouts, found, false = score["bouts"], score["bouts_found"], score["false_bouts"]
+    bouts, matched, false = score["bouts"], score["bouts_found"], score["false_bouts"]
     if bouts < FEW_BOUTS:
         return "too few"
     # A predicted bout that is not false stands for a true one, so this is their precision, too.
-    recall, predicted = found / bouts, found + false
-    precision = found / predicted if predicted else 0.0
+    recall, predicted = matched / bouts, matched + false
+    precision = matched / predicted if predicted else 0.0
     lower = min(recall, precision)
     if lower >= RELIABLE:
         return "reliably"
@@ -51,12 +51,12 @@ def _is_found(score: Mapping[str, Any]) -> str:
 
 
 def _about(name: str, answer: str, score: Mapping[str, Any]) -> str:
-    bouts, found = score["bouts"], score["bouts_found"]
+    bouts, matched = score["bouts"], score["bouts_found"]
     if not bouts:
         return (
             f"{name}: no held-out animal shows it, so nothing is known about how well it is found"
         )
-    counts = f"{found} of {bouts} bouts, {_false_bouts(score)}"
+    counts = f"{matched} of {bouts} bouts, {_false_bouts(score)}"
     if answer == "too few":
         return f"{name}: too few held-out bouts to judge ({counts})"
     words = {

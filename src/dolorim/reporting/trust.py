@@ -94,13 +94,13 @@ class Trust:
                 for table in self.confusions.values()
             ]
         ).reshape(-1, 2)
-        found, there = counts.sum(0)
+        matched, there = counts.sum(0)
         if not there:
             return float("nan"), NO_INTERVAL
         if len(counts) < FEWEST_ANIMALS or (there == counts[:, 1]).any():
-            return float(found / there), NO_INTERVAL
-        without = (found - counts[:, 0]) / (there - counts[:, 1])
-        return float(found / there), jackknife_interval(found / there, [without], SHARE)
+            return float(matched / there), NO_INTERVAL
+        without = (matched - counts[:, 0]) / (there - counts[:, 1])
+        return float(matched / there), jackknife_interval(matched / there, [without], SHARE)
 
     def interval(self, *path: str) -> tuple[float, float] | None:
         """The 95 % interval that the run has stored for a score, as `evaluate` shows it."""

@@ -152,13 +152,13 @@ def _choose(
         }
         for name, score in scores.items()
     )
-    found = scores[chosen]
-    figures = f"macro-F1 {found.macro_f1:.3f}, F1@50 {100 * found.f1_50:.1f}"
+    chosen_score = scores[chosen]
+    figures = f"macro-F1 {chosen_score.macro_f1:.3f}, F1@50 {100 * chosen_score.f1_50:.1f}"
     why = f"{chosen} ({figures} on {where})"
     if chosen == best:
         why += " is the best"
     else:
-        ahead = scores[best].sum - found.sum
+        ahead = scores[best].sum - chosen_score.sum
         margin = f"{ahead:.3f} +- {errors[chosen]:.3f}"
         why += f" is kept: the lead of {best} ({margin}) may be chance"
     return Choice(dict(candidates[chosen]), why, table)
@@ -197,8 +197,8 @@ def _validation_scores(
         for start, stop, stretch in labelled_stretches_of(recording, stored, every):
             stretches.append(stretch)
             scores[NETWORK].append(np.log(np.clip(probabilities[start:stop], _LEAST, None)))
-            found = head_scores(heads, stored.columns(store.model, start, stop))
-            mean = sum((shares[kind] * found[kind] for kind in heads), np.zeros(()))
+            log_probabilities = head_scores(heads, stored.columns(store.model, start, stop))
+            mean = sum((shares[kind] * log_probabilities[kind] for kind in heads), np.zeros(()))
             scores["quick"].append(mean)
     return LeftOut(stretches, scores)
 

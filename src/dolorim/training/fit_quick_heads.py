@@ -107,8 +107,8 @@ def _trees(
     arrays = tree_arrays(model, n_classes, cuts)
     # The nodes are no part of scikit-learn's public interface, so each fit is checked.
     rows = columns[:: max(1, len(columns) // _CHECKED)]
-    found = TreesHead(arrays)(torch.from_numpy(rows)).exp().numpy()[:, model.classes_]
-    if not np.allclose(found, model.predict_proba(_binned(rows, cuts)), atol=1e-6):
+    probabilities = TreesHead(arrays)(torch.from_numpy(rows)).exp().numpy()[:, model.classes_]
+    if not np.allclose(probabilities, model.predict_proba(_binned(rows, cuts)), atol=1e-6):
         raise RuntimeError("the trees decide other than scikit-learn's, whose nodes they were")
     return arrays
 

@@ -48,14 +48,14 @@ def score_head(
     A label is the likeliest class of probabilities averaged over half a second, after the prior's
     correction by the power that serves best, which is what a decoder does at the least.
     """
-    found = []
+    candidates = []
     for power in _POWERS if log_prior.any() else _POWERS[:1]:
         labels = [
             _smoothed(s + power * log_prior, one.rate_hz).argmax(1)
             for s, one in zip(scores, stretches, strict=True)
         ]
-        found.append(score_labels(stretches, labels, len(log_prior)))
-    return max(found, key=lambda score: score.sum)
+        candidates.append(score_labels(stretches, labels, len(log_prior)))
+    return max(candidates, key=lambda score: score.sum)
 
 
 def score_labels(
@@ -65,8 +65,8 @@ def score_labels(
     counts: dict[str, np.ndarray] = {}
     bouts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for one, labels in zip(stretches, predicted, strict=True):
-        found = confusion(one.labels, labels, n_classes)
-        counts[one.animal] = counts.get(one.animal, 0) + found
+        of_stretch = confusion(one.labels, labels, n_classes)
+        counts[one.animal] = counts.get(one.animal, 0) + of_stretch
         pairs = bouts.setdefault(one.animal, [])
         for part in labelled_stretches(one.labels, [(0, len(labels))]):
             pairs.append((one.labels[part], labels[part]))

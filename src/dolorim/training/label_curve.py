@@ -51,8 +51,10 @@ class _Learned:
         weights, n_classes = rows.weights(teacher.shares), len(teacher.shares)
         data = (rows.columns, rows.labels, weights)
         head = fit_head(self.kind, *data, n_classes, STRENGTHS[1], teacher.seed)
-        found = [head_scores({self.kind: head}, part)[self.kind] for part in self.columns]
-        return score_head(self.stretches, found, teacher.log_prior)
+        log_probabilities = [
+            head_scores({self.kind: head}, part)[self.kind] for part in self.columns
+        ]
+        return score_head(self.stretches, log_probabilities, teacher.log_prior)
 
 
 def label_curve(run: RunFolder, draws: int = DRAWS) -> dict[str, Any]:
@@ -73,10 +75,12 @@ def label_curve(run: RunFolder, draws: int = DRAWS) -> dict[str, Any]:
             for share in SHARES:
                 # All bouts are the same in every draw.
                 if share < 1 or draw == 0:
-                    found = learned.score(order[: _many(share, len(bouts))])
-                    scores[share] += [] if found is None else [found]
+                    score = learned.score(order[: _many(share, len(bouts))])
+                    scores[share] += [] if score is None else [score]
                 bar(1)
-    points = [_point(s, _many(s, len(bouts)), found) for s, found in scores.items() if found]
+    points = [
+        _point(s, _many(s, len(bouts)), of_share) for s, of_share in scores.items() if of_share
+    ]
     curve = {
         "head": learned.kind,
         "part": learned.part,

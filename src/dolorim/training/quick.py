@@ -150,12 +150,12 @@ def labelled_stretches_of(
 ) -> list[tuple[int, int, Stretch]]:
     """Every `every`-th unit of a recording that holds labels, as frames `[start, stop)`."""
     labels, rate_hz = np.asarray(recording.recording.labels), rate_of(recording.time_s)
-    found = []
+    stretches = []
     for start, stop in frames.units(every):
         if (labels[start:stop] >= 0).any():
             stretch = Stretch(recording.recording.animal, labels[start:stop], rate_hz)
-            found.append((start, stop, stretch))
-    return found
+            stretches.append((start, stop, stretch))
+    return stretches
 
 
 def head_scores(heads: Mapping[str, QuickHead], columns: torch.Tensor) -> dict[str, np.ndarray]:
