@@ -11,7 +11,7 @@ import pytest
 
 from dolorim.checks import poses as pose_check
 from dolorim.checks.rates import check_rates
-from dolorim.checks.recordings import Examined, Row, examine
+from dolorim.checks.recordings import Examined, Row
 from dolorim.checks.study import (
     ClassCount,
     check_animals,
@@ -27,6 +27,7 @@ from dolorim.pose.keypoints import KEYPOINTS
 from dolorim.pose.pose import Pose
 from dolorim.pose.read import read_pose
 from dolorim.pose.write_dlc import write_dlc
+from examining import examine
 from videos import numbered, write_film
 
 STANDING = np.array(

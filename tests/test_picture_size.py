@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from dolorim.checks.check import check
-from dolorim.checks.recordings import examine
 from dolorim.cli import main
 from dolorim.config import Config, DataConfig
 from dolorim.dataset.loading import load_dataset
@@ -20,6 +19,7 @@ from dolorim.labels.prediction_files import read_predictions
 from dolorim.video.crop import crop_frames, plan_crop
 from dolorim.video.picture_size import PictureSize, describe_sizes, of_other_shape
 from dolorim.video.reader import FrameStream
+from examining import examine
 from test_batch import random_run
 from test_sample_frames import remuxed
 from videos import numbered, write_film

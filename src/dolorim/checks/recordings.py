@@ -1,6 +1,6 @@
 """The check of one recording: what its files hold, and what does not fit together.
 
-`examine` decodes the video once in constant memory; `place` lays the labels on its frames.
+`examine_together` decodes the video once in constant memory; `place` lays the labels on its frames.
 """
 
 from __future__ import annotations
