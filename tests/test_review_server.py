@@ -25,7 +25,7 @@ from dolorim.labels.ethogram import PAIN
 from dolorim.labels.ethogram_file import write_ethogram
 from dolorim.labels.label_files import read_labels
 from dolorim.review.contents import open_review
-from dolorim.review.corrections import UNSURE
+from dolorim.review.history import UNSURE
 from dolorim.review.session import Session
 from reviewing import BOUT, N, predict, predicted_study, serving
 from videos import number_in, numbered, write_film

@@ -14,13 +14,12 @@ from dolorim.core.errors import UserError
 from dolorim.labels.ethogram import PAIN
 from dolorim.labels.label_files import read_labels
 from dolorim.review.corrections import (
-    UNSURE,
-    UNTOUCHED,
     Corrections,
     RequestError,
     VersionError,
     valid_rater,
 )
+from dolorim.review.history import UNSURE, UNTOUCHED
 
 N = 40
 

@@ -22,6 +22,7 @@ VIDEO_SUFFIXES = frozenset(
         *(".ogv", ".3gp"),
     )
 )
+NOTES = ".notes.csv"  # what people have written about bouts, beside their labels
 # What dolorim itself writes about a video. These are never read as labels or poses.
 OUR_SUFFIXES = (
     ".predictions.csv",
@@ -30,6 +31,7 @@ OUR_SUFFIXES = (
     ".truth.csv",
     ".keypoints.csv",
     ".overlay.mp4",
+    NOTES,
 )
 _TABLES = (".csv", ".tsv", ".txt")
 

@@ -98,6 +98,9 @@ class PredictSetup:
         }
         if recording.chamber is not None:
             meta["chamber"] = {"name": recording.chamber.name, "box": [*recording.chamber.box]}
+        points = self.run.read_ethogram().points
+        if points:
+            meta["points"] = [*points]
         if self.options.abstain is not None:
             meta["abstain"] = self.options.abstain
             meta["abstain_by"] = str(self.sets_run.path.resolve())

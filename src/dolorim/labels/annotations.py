@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dolorim.core.errors import UserError
+from dolorim.files.naming import NOTES
 from dolorim.files.tables import HEADER_WITHIN, read_cells, read_text
 from dolorim.labels import boris, bout_table, caltech, nwb, one_hot
 from dolorim.labels.boris_project import is_project
@@ -31,6 +32,11 @@ FORMATS = {
 # With fewer rows, a column of frame numbers could be all 0 and 1.
 _FEW_ROWS = 3
 _POSE = ("x", "y", "p", "likelihood")
+
+
+def is_named_like_labels(path: Path) -> bool:
+    """Whether a file may hold labels, by its name."""
+    return path.suffix.casefold() in SUFFIXES and not path.name.casefold().endswith(NOTES)
 
 
 def sniff(path: Path) -> str | None:

@@ -274,8 +274,10 @@ _HEADER = (
 def write_boris(path: Path, predictions: Predictions, source: str) -> None:
     """Write aggregated events as BORIS 8 and 9 export them; `source` says where labels come from.
 
-    Times are seconds from the first frame; a bout stops where the frame after it begins.
+    Times are seconds from the first frame; a bout stops where the frame after it begins. A bout of
+    a class of point events is one event, at its first frame.
     """
+    points = predictions.meta.get("points") or ()
     length_s = predictions.length_s
     video = base_name(str(predictions.meta.get("video") or predictions.name))
     chamber = predictions.meta.get("chamber") or {}
@@ -289,7 +291,6 @@ def write_boris(path: Path, predictions: Predictions, source: str) -> None:
         "Media duration (s)": f"{length_s:.6f}",
         "FPS (frame/s)": f"{predictions.rate_hz:.4f}",
         "Subject": chamber.get("name", "No focal subject"),
-        "Behavior type": "STATE",
         "Media file name": video,
         "Image file path start": "NA",
         "Image file path stop": "NA",
@@ -297,13 +298,17 @@ def write_boris(path: Path, predictions: Predictions, source: str) -> None:
     rows = []
     for bout, probability in predictions.bouts():
         start_s, stop_s = predictions.interval_s(bout)
+        name, stop, kind = predictions.classes[bout.label], bout.stop, "STATE"
+        if name in points:
+            stop_s, stop, kind = start_s, bout.start, "POINT"
         row = same_in_all_rows | {
-            "Behavior": predictions.classes[bout.label],
+            "Behavior": name,
+            "Behavior type": kind,
             "Start (s)": f"{start_s:.6f}",
             "Stop (s)": f"{stop_s:.6f}",
             "Duration (s)": f"{stop_s - start_s:.6f}",
             "Image index start": str(bout.start),
-            "Image index stop": str(bout.stop),
+            "Image index stop": str(stop),
             "Comment start": f"mean probability {probability:.4f}",
         }
         rows.append([row.get(column, "") for column in _HEADER])

@@ -33,13 +33,15 @@ class Ethogram:
     """Classes to learn, in order, and the raw behaviors behind them.
 
     `indicator` names the class that summaries show first (the sign of pain), `background` the
-    classes that one set of segment scores leaves out. Both may be empty.
+    classes that one set of segment scores leaves out, and `points` those that have no duration: a
+    person marks one frame. All may be empty.
     """
 
     raw: tuple[RawClass, ...]
     classes: tuple[str, ...]
     indicator: str | None = None
     background: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_repeats("class name", self.classes)
@@ -48,7 +50,9 @@ class Ethogram:
         for raw in self.raw:
             _check_raw_class(raw, self.classes)
         _refuse_unlabelled_words([*self.classes, *(raw.name for raw in self.raw)])
-        named = [*self.background, self.indicator] if self.indicator else self.background
+        named = [*self.background, *self.points]
+        if self.indicator:
+            named.append(self.indicator)
         for name in named:
             if name not in self.classes:
                 raise UserError(

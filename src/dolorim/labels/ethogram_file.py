@@ -1,4 +1,4 @@
-"""Ethograms as files: `classes.csv` (`id,name[,merged]`) and `ethogram.toml`.
+"""Ethograms as files: `classes.csv` (`id,name[,merged][,type]`) and `ethogram.toml`.
 
 A behavior that is merged into `none` is left out: its frames are unlabeled.
 """
@@ -20,7 +20,8 @@ _LEFT_OUT = "none"
 # Larger ids are damage, or no ids at all.
 _MOST_DIGITS = 9
 _LARGEST_ID = 10**_MOST_DIGITS - 1
-_KEYS = {"classes", "indicator", "background", "raw"}
+_KEYS = {"classes", "indicator", "background", "points", "raw"}
+_POINT = ("point", "point event")  # what BORIS calls it, too
 _RAW_KEYS = {"id", "name", "merged"}
 
 
@@ -47,6 +48,8 @@ def write_ethogram(path: Path, ethogram: Ethogram) -> None:
     if ethogram.indicator:
         data["indicator"] = ethogram.indicator
     data["background"] = list(ethogram.background)
+    if ethogram.points:
+        data["points"] = list(ethogram.points)
     data["raw"] = [
         {"id": raw.id, "name": raw.name, "merged": raw.merged or _LEFT_OUT} for raw in ethogram.raw
     ]
@@ -62,10 +65,13 @@ def _from_toml(path: Path) -> Ethogram:
     classes = data.get("classes", [])
     raw = _raw_classes(path, data.get("raw", []), classes)
     indicator, background = data.get("indicator"), data.get("background", [])
-    if not _are_names(background) or not isinstance(indicator, str | None):
-        raise UserError(f'{path}: expected indicator = "..." and background = ["..."]')
+    points = data.get("points", [])
+    if not _are_names(background) or not _are_names(points):
+        raise UserError(f'{path}: expected background = ["..."] and points = ["..."]')
+    if not isinstance(indicator, str | None):
+        raise UserError(f'{path}: expected indicator = "..."')
     names = tuple(classes) or _merged_names(raw)
-    return _checked(path, raw, names, indicator, tuple(background))
+    return _checked(path, raw, names, indicator, tuple(background), tuple(points))
 
 
 def _raw_classes(path: Path, rows: Any, classes: Any) -> tuple[RawClass, ...]:
@@ -98,11 +104,13 @@ def _from_table(path: Path) -> Ethogram:
     id_column = table.column("id", "raw_id")
     name_column = table.column("name", "class", "behavior", "behaviour")
     merged_column = table.column("merged", "merged_name", "merged_class")
+    type_column = table.column("type", "behavior type", "behaviour type")
     if id_column is None or name_column is None:
         raise UserError(
             f"{path}: expected the columns id,name[,merged], found {', '.join(table.header)}"
         )
     raw = []
+    kinds: list[bool] = []  # whether each behavior is a point event
     for line, row in zip(table.lines, table.rows, strict=True):
         raw_id, name = row[id_column], row[name_column]
         if not raw_id.isdecimal() or len(raw_id) > _MOST_DIGITS or not name:
@@ -111,7 +119,15 @@ def _from_table(path: Path) -> Ethogram:
             )
         merged = "" if merged_column is None else row[merged_column]
         raw.append(RawClass(int(raw_id), name, _merged_name(name, merged)))
-    return _checked(path, tuple(raw), _merged_names(raw), None, ())
+        kind = "" if type_column is None else row[type_column]
+        kinds.append(kind.strip().casefold() in _POINT)
+    return _checked(path, tuple(raw), _merged_names(raw), None, (), _points_among(raw, kinds))
+
+
+def _points_among(raw: Sequence[RawClass], kinds: Sequence[bool]) -> tuple[str, ...]:
+    """The classes into which only point events are merged; `kinds` tells which behaviors are."""
+    lasting = {r.merged for r, is_point in zip(raw, kinds, strict=True) if not is_point}
+    return tuple(name for name in _merged_names(raw) if name not in lasting)
 
 
 def _merged_name(name: str, cell: str) -> str | None:
@@ -134,10 +150,11 @@ def _checked(
     names: tuple[str, ...],
     indicator: str | None,
     background: tuple[str, ...],
+    points: tuple[str, ...],
 ) -> Ethogram:
     """An ethogram; its `UserError`s name the file."""
     try:
-        return Ethogram(raw, names, indicator, background)
+        return Ethogram(raw, names, indicator, background, points)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

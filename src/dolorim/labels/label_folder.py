@@ -18,7 +18,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.naming import VIDEO_SUFFIXES, by_name, files_below
 from dolorim.files.recordings import R
-from dolorim.labels.annotations import SUFFIXES
+from dolorim.labels.annotations import is_named_like_labels
 from dolorim.labels.boris import media_of
 from dolorim.labels.boris_observation import base_name
 from dolorim.labels.ethogram import Ethogram
@@ -74,7 +74,7 @@ def _may_hold_labels(path: Path) -> bool:
     name = path.name.casefold()
     if name in _STUDY_TABLES or name.endswith(_OTHER_OUTPUT) or name.startswith("."):
         return False
-    return path.suffix.casefold() in SUFFIXES
+    return is_named_like_labels(path)
 
 
 def video_name(name: str) -> str:

@@ -14,7 +14,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.naming import by_name, files_below, folded, named, noting
 from dolorim.files.recordings import InChamber, R, Recorded, chamber_names, file_of
-from dolorim.labels.annotations import SUFFIXES, read_annotations, sniff
+from dolorim.labels.annotations import is_named_like_labels, read_annotations, sniff
 from dolorim.labels.boris import media_of
 from dolorim.labels.chamber_labels import labels_of_chambers
 from dolorim.labels.ethogram import Ethogram
@@ -40,7 +40,7 @@ def label_files(
         return {}
     names = by_name(recordings)
     files: dict[R, list[LabelFile | Events]] = defaultdict(list)
-    paths = [path for path in files_below(folder) if path.suffix.casefold() in SUFFIXES]
+    paths = [path for path in files_below(folder) if is_named_like_labels(path)]
     if not paths:
         raise UserError(
             f"{folder}: no label file in this folder (looked for prediction_<video>_<trial>.csv)"

@@ -17,7 +17,7 @@ from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.dataset.study import Source, Study, in_study_folder, open_study
 from dolorim.files.naming import VIDEO_SUFFIXES, find_videos
-from dolorim.files.poses import pose_of_video
+from dolorim.files.recordings import Chamber, Recorded, name_in, recorded
 from dolorim.files.subjects import animal_of, read_subjects
 from dolorim.files.tables import Table, read_table
 from dolorim.labels.bouts import Bout, to_frames
@@ -26,10 +26,6 @@ from dolorim.labels.ethogram_file import read_ethogram
 from dolorim.labels.predicted_files import video_of
 from dolorim.labels.prediction_files import meta_path, read_meta, read_predictions, which_counts
 from dolorim.labels.trials import Placement
-from dolorim.pose.graph import BONES
-from dolorim.pose.keypoints import match_keypoints
-from dolorim.pose.pose import Pose
-from dolorim.pose.read import read_poses
 from dolorim.video.cache import fingerprint
 
 _SUFFIX = ".predictions.csv"
@@ -40,7 +36,7 @@ class Item:
     """A recording to review.
 
     `name` is what its label file is called. `problem` says why its video cannot be shown; it is
-    empty where it can.
+    empty where it can. `chamber` is the part of the video that the recording is, if not all.
     """
 
     name: str
@@ -51,6 +47,12 @@ class Item:
     meta: dict[str, Any] = field(default_factory=dict)
     source: Source | None = None
     problem: str = ""
+    chamber: Chamber | None = None
+
+    @property
+    def recorded(self) -> Recorded:
+        """What identifies the recording: its video, or the chamber of it."""
+        return recorded(self.video, self.chamber)
 
     @property
     def n_frames(self) -> int | None:
@@ -180,55 +182,6 @@ def _bouts_in(table: Table, ethogram: Ethogram) -> list[tuple[Bout, float]]:
     return bouts
 
 
-def pose_of(item: Item, review: Review) -> Path | None:
-    """The pose file of a recording, or None. Raises `UserError` if there are several."""
-    if item.source is not None and item.source.pose is not None:
-        return item.source.pose
-    roots = []
-    if review.config.videos is not None:
-        roots.append(review.config.videos)
-    return pose_of_video(item.video, review.dlc, roots)
-
-
-def points_of(path: Path) -> tuple[list[str], list[tuple[int, int]], np.ndarray]:
-    """All keypoints of a pose file, of every animal in it.
-
-    Returns their names, the pairs of them that a bone joins, and `(time, points, 3)` float32: x and
-    y in pixels and the likelihood, 1 where the tracker gives none.
-    """
-    poses = read_poses(path)
-    names: list[str] = []
-    bones: list[tuple[int, int]] = []
-    parts = []
-    # The poses of one file may end at different frames.
-    n_frames = max(len(pose) for pose in poses)
-    for pose in poses:
-        first = len(names)
-        if len(poses) == 1:
-            names += pose.names
-        else:
-            names += [f"{pose.individual}: {name}" for name in pose.names]
-        bones += [(first + a, first + b) for a, b in _bones(pose)]
-        table = np.full((n_frames, len(pose.names), 3), np.nan, np.float32)
-        table[: len(pose), :, :2] = pose.points
-        table[: len(pose), :, 2] = 1
-        if pose.likelihood is not None:
-            table[: len(pose), :, 2] = pose.likelihood
-        parts.append(table)
-    return names, bones, np.concatenate(parts, axis=1)
-
-
-def _bones(pose: Pose) -> list[tuple[int, int]]:
-    bones = []
-    for pair in BONES:
-        try:
-            one, two = match_keypoints(pose.names, pair)
-        except UserError:
-            continue  # a skeleton of other points is shown without bones
-        bones.append((one.index, two.index))
-    return bones
-
-
 def _tables(folder: Path | None) -> dict[str, Path]:
     """The predictions in a folder, by the name of their recording."""
     if folder is None:
@@ -309,36 +262,58 @@ def _from_predictions(
     study: Study | None,
 ) -> list[Item]:
     """The recordings of a folder of predictions, with the labels of the study, if there is one."""
-    sources: dict[Path, Source] = {}
+    sources: dict[tuple[Path, str], Source] = {}
     if study is not None:
-        sources = {source.file.resolve(): source for source in study.sources}
+        for source in study.sources:
+            sources[source.file.resolve(), _name_of(source.chamber)] = source
     videos: dict[str, Path] = {}
     if config.videos is not None:
         videos = {video.stem: video for video in find_videos([config.videos])}
     items = []
     for name, path in tables.items():
         meta = metas[name]
-        recorded = video_of(meta, path.parent, name)
+        as_written = video_of(meta, path.parent, name)
         # The videos may have been moved since they were predicted.
-        video = videos.get(recorded.stem) or recorded
-        source = sources.get(video.resolve())
-        if source is not None:
-            animal = source.animal
+        video = videos.get(as_written.stem) or as_written
+        chamber = _chamber_in(meta)
+        labeled = sources.get((video.resolve(), _name_of(chamber)))
+        if labeled is not None:
+            animal = labeled.animal
         else:
-            animal = animal_of(video.stem, config.animal_pattern)
+            animal = animal_of(name_in(video.stem, chamber), config.animal_pattern)
         problem = _problem(video, meta, config.videos)
-        items.append(Item(name, video, animal, "", path, meta, source, problem))
+        items.append(Item(name, video, animal, "", path, meta, labeled, problem, chamber))
     return _with_subjects(items, config.recordings)
+
+
+def _name_of(chamber: Chamber | None) -> str:
+    return "" if chamber is None else chamber.name
+
+
+def _chamber_in(meta: dict[str, Any]) -> Chamber | None:
+    """The chamber that a `meta.json` says was predicted; None for a whole picture."""
+    said = meta.get("chamber")
+    if not said:
+        return None
+    try:
+        x0, y0, x1, y1 = map(int, said["box"])
+        return Chamber(str(said["name"]), (x0, y0, x1, y1))
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            f"expected a chamber with a name and a box of four numbers in meta.json, found {said}",
+            remedy="predict the video again",
+        ) from None
 
 
 def _with_subjects(items: list[Item], table: Path | None) -> list[Item]:
     """The same items with the animals and groups that a table of recordings names."""
     if table is None:
         return items
-    lines = read_subjects(table).lines_of({item.video: item.video.stem for item in items})
+    names = {item.recorded: name_in(item.video.stem, item.chamber) for item in items}
+    lines = read_subjects(table).lines_of(names)
     completed = []
     for item in items:
-        line = lines.get(item.video)
+        line = lines.get(item.recorded)
         if line is not None:
             item = dataclasses.replace(item, animal=line.animal or item.animal, group=line.group)
         completed.append(item)
@@ -352,20 +327,19 @@ def _from_study(
     metas: dict[str, dict[str, Any]],
 ) -> list[Item]:
     """The recordings of a study, with the predictions that belong to them."""
-    stems = Counter(source.file.stem for source in study.sources)
+    names = Counter(source.name for source in study.sources)
     items = []
     for source in study.sources:
-        name = source.file.stem
+        name = source.name
         # `a.mp4` and `a.avi` need different names of label files.
-        if stems[name] > 1:
-            name = source.file.name
+        if names[name] > 1:
+            name = name_in(source.file.name, source.chamber)
         meta = metas.get(name, {})
         problem = _problem(source.file, meta, config.videos)
         group = source.columns.get("group", "")
         predictions = tables.get(name)
-        items.append(
-            Item(name, source.file, source.animal, group, predictions, meta, source, problem)
-        )
+        item = Item(name, source.file, source.animal, group, predictions, meta, source, problem)
+        items.append(dataclasses.replace(item, chamber=source.chamber))
     return items
 
 

@@ -1,8 +1,8 @@
 """Corrections of one recording by one rater: a history that only grows, and a label file from it.
 
 The history, in JSON lines, is what counts: each step is on disk before the page is answered, and
-undo is a step too. The label file is an ordinary one, `Frame,Action` for the whole video, and is
-written anew on `save`.
+undo is a step too. The label file is an ordinary one, `Frame,Action` for the whole video. It is
+written anew on `save`, with the table of notes beside it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,23 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.runs import runs
+from dolorim.files.naming import NOTES
+from dolorim.files.tables import write_table
 from dolorim.labels.ethogram import UNLABELED, Ethogram
 from dolorim.labels.label_files import read_labels, write_labels
-from dolorim.review.history import read_history, state_of
+from dolorim.review.history import (
+    UNSURE,
+    UNTOUCHED,
+    Note,
+    do_step,
+    lay_step,
+    notes_of,
+    read_history,
+    replay,
+    state_of,
+)
 
-UNTOUCHED, UNSURE = -1, -2
+_LONGEST_NOTE = 2000  # characters
 _UNCHANGED = -9  # in place of a mark
 STATES = ("work", "done")
 Range = tuple[int, int, int]
@@ -42,8 +54,8 @@ class VersionError(Exception):
 class Corrections:
     """The corrections of one recording.
 
-    `marks` `(n_frames,)` int16 are class indices, `UNTOUCHED`, or `UNSURE`. `version` is the number
-    of lines in the history.
+    `marks` `(n_frames,)` int16 are as in `Replayed`. `version` is the number of lines in the
+    history.
 
     Every change takes `tags`, which are kept with its step. A step whose `id` is already in the
     history is not done again, so a page may send it until it hears that it has arrived. Consecutive
@@ -61,6 +73,7 @@ class Corrections:
     ) -> None:
         self.labels_path = folder / f"{name}.csv"
         self.history_path = folder / f"{name}.history.jsonl"
+        self.notes_path = folder / f"{name}{NOTES}"
         self.rater, self.ethogram = rater, ethogram
         self._truth = truth
         # Requests of one page may arrive at the same time, in different threads.
@@ -135,6 +148,21 @@ class Corrections:
         if state != self.state and not self._knows(tags):
             self._append(version, {"state": state}, tags)
 
+    def note(self, version: int, start: int, stop: int, text: str, tags: Tags = None) -> None:
+        """Write a note about frames `[start, stop)`, in place of an earlier one; "" removes it."""
+        if self._knows(tags):
+            return
+        if not 0 <= start < stop <= len(self.marks) or len(text) > _LONGEST_NOTE:
+            raise RequestError(
+                f"expected a note of up to {_LONGEST_NOTE} characters about frames within "
+                f"{len(self.marks)}, found {len(text)} about [{start}, {stop}]"
+            )
+        self._append(version, {"note": [start, stop, text.strip()]}, tags)
+
+    @property
+    def notes(self) -> list[Note]:
+        return notes_of(self._steps)
+
     def resize(self, n_frames: int, truth: np.ndarray | None = None) -> None:
         """Lay the history on the true number of frames; `truth` are the earlier labels of these."""
         with self._lock:
@@ -159,13 +187,27 @@ class Corrections:
         with self._lock:
             if not self._dirty:
                 return False
-            write_labels(self.labels_path, self.labels(), self.ethogram)
+            labels = self.labels()
+            write_labels(self.labels_path, labels, self.ethogram)
+            self._write_notes(labels)
             self._dirty = False
             return True
 
+    def _write_notes(self, labels: np.ndarray) -> None:
+        """Write the table of notes beside the label file; without a note, there is none."""
+        notes = self.notes
+        if not notes and not self.notes_path.exists():
+            return
+        names = (*self.ethogram.classes, "")  # -1 is the last one: unlabeled
+        rows = []
+        for note in notes:
+            middle = min(note.middle, len(labels) - 1)
+            rows.append((note.start, note.stop, names[labels[middle]], note.text))
+        write_table(self.notes_path, ("start_frame", "stop_frame", "label", "note"), rows)
+
     def marks_at(self, version: int) -> np.ndarray:
         """The marks as they were when the history had so many lines."""
-        return self._replay(self._steps[:version])[0]
+        return replay(self._steps[:version], len(self.marks)).marks
 
     def _load(self) -> None:
         with self._lock:
@@ -245,9 +287,9 @@ class Corrections:
             if "id" in step:
                 self._ids.add(step["id"])
             if "set" in step:
-                self._lay(self.marks, step)
-                self._do(self._done, self._undone, self._steps, len(self._steps) - 1)
-            elif "state" not in step:
+                lay_step(self.marks, step)
+                do_step(self._done, self._undone, self._steps, len(self._steps) - 1)
+            elif "undo" in step or "redo" in step:
                 self._rebuild()
 
     def _write(self, steps: Sequence[dict[str, Any]]) -> None:
@@ -273,42 +315,8 @@ class Corrections:
         self._size += len(text)
 
     def _rebuild(self) -> None:
-        self.marks, self._done, self._undone = self._replay(self._steps)
-
-    def _replay(
-        self, steps: Sequence[dict[str, Any]]
-    ) -> tuple[np.ndarray, list[list[int]], list[list[int]]]:
-        """The marks, what undo takes back, and what redo brings back.
-
-        The latter two are lists of steps that belong together, by their number.
-        """
-        done: list[list[int]] = []
-        undone: list[list[int]] = []
-        for i, step in enumerate(steps):
-            if "set" in step:
-                self._do(done, undone, steps, i)
-            elif "undo" in step and done:
-                undone.append(done.pop())
-            elif "redo" in step and undone:
-                done.append(undone.pop())
-        # Only steps that were not undone count, in their order.
-        marks = np.full(len(self.marks), UNTOUCHED, np.int16)
-        for unit in done:
-            for i in unit:
-                self._lay(marks, steps[i])
-        return marks, done, undone
-
-    @staticmethod
-    def _do(
-        done: list[list[int]], undone: list[list[int]], steps: Sequence[dict[str, Any]], number: int
-    ) -> None:
-        """Count a step as done: alone, or as part of the stroke that the step before belongs to."""
-        stroke = steps[number].get("stroke")
-        undone.clear()
-        if stroke is not None and done and steps[done[-1][-1]].get("stroke") == stroke:
-            done[-1].append(number)
-        else:
-            done.append([number])
+        now = replay(self._steps, len(self.marks))
+        self.marks, self._done, self._undone = now.marks, now.done, now.undone
 
     def _ranges_of(self, units: list[list[int]]) -> list[list[list[int]]]:
         """The ranges that steps have set, together for those that belong together."""
@@ -319,11 +327,6 @@ class Corrections:
                 ranges += self._steps[i]["set"]
             ranges_of_units.append(ranges)
         return ranges_of_units
-
-    @staticmethod
-    def _lay(marks: np.ndarray, step: dict[str, Any]) -> None:
-        for start, stop, mark in step["set"]:
-            marks[start:stop] = mark
 
 
 def valid_rater(text: str) -> str:

@@ -5,6 +5,7 @@ Each is computed when it is first asked for.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 import struct
@@ -18,10 +19,12 @@ from scipy.ndimage import uniform_filter1d
 
 from dolorim.core.errors import UserError
 from dolorim.labels.prediction_files import read_predictions
-from dolorim.review.contents import Item, Review, points_of, pose_of, predicted_labels
+from dolorim.review.contents import Item, Review, predicted_labels
+from dolorim.review.points import points_of, pose_of
+from dolorim.video.chambers import in_chamber, part_of
 from dolorim.video.crop import CropPlan, locate_animal, plan_crop
 from dolorim.video.random_access import FrameSource, PacketList
-from dolorim.video.reader import probe, promised_frames
+from dolorim.video.reader import Frame, probe, promised_frames
 
 TILE = 1024  # columns of a tile
 _COUNT_AT_ONCE = 1500  # frames up to which a video is counted before it is shown
@@ -30,10 +33,13 @@ _QUALITY = 85  # of the JPEG
 
 
 class Opened:
-    """A recording that is open. `source` is None if its video cannot be shown."""
+    """A recording that is open. `source` is None if its video cannot be shown.
 
-    def __init__(self, item: Item, review: Review) -> None:
-        self.item, self.review = item, review
+    If it is `blinded`, nothing that a model says about it can be asked for.
+    """
+
+    def __init__(self, item: Item, review: Review, *, blinded: bool = False) -> None:
+        self.item, self.review, self.blinded = item, review, blinded
         self.lock = threading.RLock()
         self.last_asked = 0.0  # when the page last asked for a frame, in seconds
         self.source: FrameSource | None = None
@@ -100,22 +106,24 @@ class Opened:
 
     @cached_property
     def bouts(self) -> list[list[float]] | None:
-        """Predicted bouts as [start, stop, label, mean probability]; None without predictions."""
-        if self.item.predictions is None:
+        """Predicted bouts as [start, stop, label, mean probability]; None if there are none."""
+        if self.item.predictions is None or self.blinded:
             return None
         bouts, _ = predicted_labels(self.item, self.review.ethogram)
         return [[bout.start, bout.stop, bout.label, probability] for bout, probability in bouts]
 
     @cached_property
     def probabilities(self) -> np.ndarray | None:
-        """`(n_frames, classes)` uint8, 255 for 1."""
+        """`(n_frames, classes)` uint8, 255 for 1; None if there are none to show."""
         if self.item.predictions is None:
             return None
-        # A byte per probability is enough for drawing, and an eighth of the memory.
         predictions = read_predictions(self.item.predictions)
         if self.source is not None:
             # If the file now shows other times than prediction saw, its frames are counted.
             self.source.check(predictions.container_time_s)
+        if self.blinded:
+            return None
+        # A byte per probability is enough for drawing, and an eighth of the memory.
         return np.round(predictions.probabilities * 255).astype(np.uint8)
 
     @cached_property
@@ -128,7 +136,8 @@ class Opened:
 
     @cached_property
     def _crop_plan(self) -> CropPlan:
-        return plan_crop(self._source().path, self.review.config)
+        config = in_chamber(self.review.config, self.item.chamber)
+        return plan_crop(self._source().path, config)
 
     @property
     def _packets(self) -> PacketList | None:
@@ -202,7 +211,7 @@ class Opened:
             Image.fromarray(np.ascontiguousarray(frame.gray)).save(buffer, "JPEG", quality=_QUALITY)
             x = y = math.nan
             if plan is not None:
-                x, y = locate_animal(plan, frame)
+                x, y = _located(plan, frame)
             parts.append(_FRAME_HEAD.pack(frame.index, buffer.tell(), frame.time_s, x, y))
             parts.append(buffer.getvalue())
         return b"".join(parts)
@@ -241,6 +250,14 @@ class Opened:
         if self.source is None:
             raise UserError(self.item.problem)
         return self.source
+
+
+def _located(plan: CropPlan, frame: Frame) -> tuple[float, float]:
+    """Where the animal of a chamber or of the whole picture is, in pixels of the whole picture."""
+    left, top = plan.origin_px
+    part = dataclasses.replace(frame, luma=part_of(frame.luma, plan.chamber))
+    x, y = locate_animal(plan, part)
+    return x + left, y + top
 
 
 def _probability_channels(probabilities: np.ndarray, at: np.ndarray) -> list[np.ndarray]:

@@ -20,7 +20,7 @@ from dolorim.files.structured import read_json
 from dolorim.files.tables import write_text
 from dolorim.metrics.frames import confusion, frame_scores
 from dolorim.review.contents import predicted_labels
-from dolorim.review.corrections import UNSURE, UNTOUCHED
+from dolorim.review.history import UNSURE, UNTOUCHED
 from dolorim.review.sampling import Piece, cut, draw, estimate
 from dolorim.review.session import Session
 
@@ -42,11 +42,11 @@ class Progress:
         """What the page shows of the progress.
 
         That is what to check next, the accuracy so far with its interval, scores on corrected
-        frames, and a comparison with the last round.
+        frames, and a comparison with the last round. A blinded rater is shown none of it.
         """
         with self._lock:
             order = self._prepare()
-            if not order:
+            if not order or self.session.blinded:
                 return {"next": [], "checked": 0, "total": 0}
             # Frames per checked piece.
             wrong, unsure = [], []

@@ -11,7 +11,6 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 import uvicorn
@@ -23,9 +22,15 @@ from starlette.routing import Route
 
 from dolorim.core.crashes import log_crash, traceback_of
 from dolorim.core.errors import UserError
-from dolorim.files.structured import parse_json
-from dolorim.review.corrections import Corrections, RequestError, VersionError
+from dolorim.review.changes import (
+    MalformedRequestError,
+    carry_out,
+    read_json_body,
+    version_and_steps,
+)
+from dolorim.review.corrections import RequestError, VersionError
 from dolorim.review.guard import Guard
+from dolorim.review.keys import write_keys
 from dolorim.review.progress import Progress
 from dolorim.review.session import Session
 
@@ -39,16 +44,10 @@ _STATIC = {
     p.name: p.read_bytes() for p in (files("dolorim.review") / "static").iterdir() if p.is_file()
 }
 USUAL_PORT = 8719
-_LARGEST_BODY = 1 << 20  # bytes of a request
 _MOST_FRAMES = 64  # per request
 _MOST_POINTS = 1 << 14  # frames with keypoints per request
 _LARGEST_TILE = 1 << 20  # columns, and frames per column
 _LARGEST_STEP = 1000  # between frames that are requested together
-_LONGEST_TAG = 40  # characters of a step's id
-
-
-class MalformedRequestError(RequestError):
-    """A request whose body is not a JSON object, or too large."""
 
 
 def make_app(
@@ -115,17 +114,26 @@ def make_app(
         return _binary(times_s.astype("<f4").tobytes())
 
     async def change(request: Request) -> Response:
-        i, what, body = number(request), request.path_params["what"], await _json(request)
-        version, steps = _version_and_steps(body, what)
+        i, what, body = number(request), request.path_params["what"], await read_json_body(request)
+        version, steps = version_and_steps(body, what)
         corrections = await run_in_threadpool(session.corrections, i)
         try:
-            await run_in_threadpool(_carry_out, corrections, version, steps)
+            await run_in_threadpool(carry_out, corrections, version, steps)
         except VersionError:
             return JSONResponse(await run_in_threadpool(session.correction_state, i, True), 409)
         return JSONResponse(await run_in_threadpool(session.correction_state, i))
 
+    async def raters(request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(session.raters, number(request)))
+
+    async def keys(request: Request) -> Response:
+        body = await read_json_body(request)
+        classes = session.review.ethogram.classes
+        await run_in_threadpool(write_keys, session.folder, body.get("keys"), classes)
+        return JSONResponse({"saved": True})
+
     async def save(request: Request) -> Response:
-        await _json(request)
+        await read_json_body(request)
 
         def work() -> None:
             session.save()
@@ -181,9 +189,10 @@ def make_app(
         Route("/api/study", study),
         Route("/api/progress", report),
         Route("/api/save", save, methods=["POST"]),
+        Route("/api/keys", keys, methods=["POST"]),
         Route(one, recording),
         Route(one + "/{what}", change, methods=["POST"]),
-        *(Route(f"{one}/{f.__name__}", f) for f in (frames, tile, points, times)),
+        *(Route(f"{one}/{f.__name__}", f) for f in (frames, tile, points, times, raters)),
     ]
     return Starlette(
         routes=routes,
@@ -270,78 +279,6 @@ def integer(request: Request, name: str, default: int) -> int:
         return int(request.query_params.get(name, default))
     except ValueError:
         raise RequestError(f"expected a whole number for {name}") from None
-
-
-def _carry_out(corrections: Corrections, version: int, steps: list[dict[str, Any]]) -> None:
-    """Do what a page asks for, step by step.
-
-    Raises `VersionError` if the page has not seen the newest state.
-    """
-    for number, step in enumerate(steps):
-        tags = _tags(step)
-        # Only the first step is about the version that the page has seen.
-        if number > 0:
-            version = corrections.version
-        match step.get("what"):
-            case "edit":
-                corrections.edit(version, _ranges(step.get("ranges")), tags)
-            case "state":
-                corrections.set_state(version, str(step.get("state")), tags)
-            case "undo":
-                corrections.undo(version, tags)
-            case "redo":
-                corrections.redo(version, tags)
-            case _:
-                raise RequestError("expected a version and a change")
-
-
-def _tags(step: dict[str, Any]) -> dict[str, str]:
-    tags: dict[str, str] = {name: step[name] for name in ("id", "stroke") if name in step}
-    for tag in tags.values():
-        if not isinstance(tag, str) or not 0 < len(tag) <= _LONGEST_TAG:
-            raise RequestError(
-                f"expected names of up to {_LONGEST_TAG} characters for id and stroke"
-            )
-    return tags
-
-
-def _version_and_steps(body: dict[str, Any], what: str) -> tuple[int, list[dict[str, Any]]]:
-    """The version that the page has seen, and the steps; a request for one step is that step."""
-    version, steps = body.get("version"), body.get("steps")
-    if what != "steps":
-        steps = [{**body, "what": what}]
-    # `isinstance` would take true for a version.
-    if type(version) is not int or not isinstance(steps, list):
-        raise RequestError("expected a version and a change")
-    if not all(isinstance(step, dict) for step in steps):
-        raise RequestError("expected a version and a change")
-    return version, steps
-
-
-def _ranges(value: Any) -> list[tuple[int, int, int]]:
-    if not isinstance(value, list) or not value or not all(map(_is_range, value)):
-        raise RequestError("expected ranges [[start, stop, class], ...]")
-    return [(start, stop, mark) for start, stop, mark in value]
-
-
-def _is_range(value: Any) -> bool:
-    return isinstance(value, list) and [type(number) for number in value] == [int, int, int]
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    body = b""
-    # Read in pieces, so that an endless request is refused before it fills the memory.
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_BODY:
-            raise MalformedRequestError("the request is too large")
-    try:
-        content = parse_json(body, "the request", "send a JSON object")
-    except UserError as error:
-        raise MalformedRequestError(str(error)) from None
-    if not isinstance(content, dict):
-        raise MalformedRequestError("expected a JSON object")
-    return content
 
 
 def _static(name: str) -> Response:

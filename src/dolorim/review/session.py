@@ -14,9 +14,11 @@ from dolorim.core.palette import class_colors
 from dolorim.core.runs import runs
 from dolorim.labels.ethogram import UNLABELED
 from dolorim.review.contents import Review, names_of
-from dolorim.review.corrections import UNTOUCHED, Corrections
-from dolorim.review.history import others_states, read_history, state_of
+from dolorim.review.corrections import Corrections
+from dolorim.review.history import UNTOUCHED, others_states, read_history, state_of
+from dolorim.review.keys import read_keys
 from dolorim.review.opened import TILE, Opened
+from dolorim.review.raters import agreement, other_raters
 
 _OPEN = 3  # recordings whose large arrays are kept
 
@@ -25,11 +27,14 @@ class Session:
     """All recordings of a review, for one rater.
 
     Corrections go to the rater's folder in the home of the review. A `blinded` rater sees numbers
-    in place of names, and no labels but the rater's own.
+    in place of names, and no labels but the rater's own, neither predicted nor of others. `studio`
+    is the address of the studio that the page is part of, if it is.
     """
 
-    def __init__(self, review: Review, rater: str, *, blinded: bool = False) -> None:
-        self.review, self.rater, self.blinded = review, rater, blinded
+    def __init__(
+        self, review: Review, rater: str, *, blinded: bool = False, studio: str = ""
+    ) -> None:
+        self.review, self.rater, self.blinded, self.studio = review, rater, blinded, studio
         self.names = names_of(review.items, blinded)
         self.folder = review.home / rater
         self._lock = threading.RLock()
@@ -67,6 +72,8 @@ class Session:
             "title": title,
             "rater": self.rater,
             "blinded": self.blinded,
+            "studio": self.studio,
+            "keys": read_keys(self.folder),
             "tile": TILE,
             "notes": notes,
             "classes": self._classes(),
@@ -82,6 +89,7 @@ class Session:
                 "color": f"#{bytes(color).hex()}",
                 "background": name in ethogram.background,
                 "indicator": name == ethogram.indicator,
+                "point": name in ethogram.points,
             }
             classes.append(described)
         return classes
@@ -109,7 +117,7 @@ class Session:
         with self._lock:
             opened = self._opened.pop(number, None)
             if opened is None:
-                opened = Opened(self.review.items[number], self.review)
+                opened = Opened(self.review.items[number], self.review, blinded=self.blinded)
             self._opened[number] = opened
             while len(self._opened) > _OPEN:
                 unused.append(self._opened.popitem(last=False)[1])
@@ -175,10 +183,23 @@ class Session:
             "truth": truth_runs,
             "predicted": opened.bouts,
             "points": points,
+            "chamber": self._chamber(number),
             "problem": self.blind(number, opened.item.problem),
             "notes": [self.blind(number, note) for note in notes],
             "corrections": self.correction_state(number, history=True),
         }
+
+    def _chamber(self, number: int) -> dict[str, Any] | None:
+        """The part of the picture that a recording is, and the other chambers of its video."""
+        item = self.review.items[number]
+        if item.chamber is None:
+            return None
+        others = []
+        for other in self.review.items:
+            is_beside = other.video == item.video and other.chamber != item.chamber
+            if is_beside and other.chamber is not None:
+                others.append([*other.chamber.box])
+        return {"box": [*item.chamber.box], "others": others}
 
     def _points(self, opened: Opened, notes: list[str]) -> dict[str, Any] | None:
         """The names of a recording's keypoints and their bones; notes what is wrong with them."""
@@ -200,6 +221,7 @@ class Session:
         state: dict[str, Any] = {
             "version": corrections.version,
             "marks": _runs(corrections.marks, UNTOUCHED),
+            "notes": [[note.start, note.stop, note.text] for note in corrections.notes],
             "undo": corrections.can_undo,
             "redo": corrections.can_redo,
             "state": corrections.state,
@@ -225,6 +247,24 @@ class Session:
         for word in words:
             text = text.replace(word, self.names[number])
         return text
+
+    def raters(self, number: int) -> list[dict[str, Any]]:
+        """What other raters have labeled in a recording, with their agreement with this one.
+
+        A blinded rater is told nothing.
+        """
+        if self.blinded:
+            return []
+        item, marks = self.review.items[number], self.corrections(number).marks
+        told = []
+        for other in other_raters(self.review.home, item.name, self.rater):
+            labels = other.labels(len(marks), self.review.ethogram)
+            frames, kappa = agreement(marks, labels, len(self.review.ethogram))
+            runs_of_other = _runs(labels, UNTOUCHED)
+            told.append(
+                {"rater": other.name, "runs": runs_of_other, "frames": frames, "kappa": kappa}
+            )
+        return told
 
     def save(self) -> None:
         """Write the label files that lag behind. Raises `UserError` if that fails."""
