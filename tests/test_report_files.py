@@ -11,7 +11,6 @@ import pytest
 from openpyxl import load_workbook
 
 from dolorim.reporting.assays import read_assay
-from dolorim.reporting.bout_figures import draw_latencies
 from dolorim.reporting.families import Question
 from dolorim.reporting.machine_files import COLUMNS, write_data_package, write_report_json
 from dolorim.reporting.observations import Observations, ObservedRecording
@@ -130,10 +129,3 @@ def test_a_report_tells_its_inputs_by_hash_and_the_command_that_repeats_it(tmp_p
         )
     }
     assert "numpy==" in (out / "reproduce/versions.txt").read_text("utf-8")
-
-
-def test_an_animal_that_never_begins_is_marked_on_its_curve(results: StudyResults) -> None:
-    [axes] = draw_latencies(results).axes
-    # All others begin at 10 s, so three of four vehicle animals have begun when v3 leaves.
-    marks = [line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "|"]
-    assert marks == [[[60.0, 0.75]], []]

@@ -1,4 +1,8 @@
-"""The ethogram raster: every recording a row, and no pain behavior lost between pixels."""
+"""The ethogram raster: every recording a row, and no pain behavior lost between pixels.
+
+Where a column stands for more time than a bout lasts, the bout still fills the column, in a color
+that is paler the less of the column it takes.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dolorim.core.palette import class_colors
+from dolorim.reporting.figure_parts import PAGE_MM, inches
 from dolorim.reporting.observations import Observations, ObservedRecording
 from dolorim.reporting.plotting import plt
 
 COLUMNS = 1400  # about one for each dot of a printed column
-_ROW_IN = 0.16  # height of a row in inches, where there are few
-_MOST_IN = 6.5  # height of all rows, unless they get thinner than:
-_LEAST_ROW_IN = 0.03
+_ROW_MM = 3.2  # height of a row, where there are few
+_MOST_MM = 150.0  # height of all rows, unless they get thinner than:
+_LEAST_ROW_MM = 0.8
+_PALEST = 0.45  # strength of the color of a bout that takes next to nothing of its column
 
 
 def column_s(observations: Observations) -> float:
@@ -59,21 +65,55 @@ def paint(recording: ObservedRecording, width_s: float, order: Sequence[int]) ->
     return row
 
 
+def strengths(recording: ObservedRecording, width_s: float, shown: np.ndarray) -> np.ndarray:
+    """How strong the color of each column is, `(columns,)` 0-1, where it shows the class `shown`.
+
+    It tells which part of the column's labeled time the class takes.
+    """
+    edges_s = np.arange(COLUMNS + 1) * width_s
+    time_s = np.zeros(COLUMNS)
+    labeled_s = np.zeros(COLUMNS)
+    for label in np.unique(recording.labels):
+        bouts = recording.labels == label
+        in_column_s = np.diff(_seconds_before(edges_s, recording, bouts))
+        labeled_s += in_column_s
+        time_s += np.where(shown == label, in_column_s, 0)
+    share = np.divide(time_s, labeled_s, out=np.zeros(COLUMNS), where=labeled_s > 0)
+    return _PALEST + (1 - _PALEST) * share
+
+
+def _seconds_before(
+    edges_s: np.ndarray, recording: ObservedRecording, bouts: np.ndarray
+) -> np.ndarray:
+    """Seconds of some bouts that lie before each edge; bouts do not overlap."""
+    starts_s, stops_s = recording.start_s[bouts], recording.stop_s[bouts]
+    total_s = np.cumsum(stops_s - starts_s)
+    # The sum stands still between bouts, and grows with the time inside them.
+    times_s = np.column_stack([starts_s, stops_s]).ravel()
+    sums_s = np.column_stack([total_s - (stops_s - starts_s), total_s]).ravel()
+    return np.interp(edges_s, times_s, sums_s)
+
+
 def draw_raster(
     observations: Observations, pain: Sequence[str], group_names: Mapping[str, str]
 ) -> Figure:
     """All recordings, sorted by group and animal; `group_names` are the names to show."""
     recordings = _in_order(observations)
     width_s, order = column_s(observations), priorities(observations, pain)
-    rows = np.stack([paint(recording, width_s, order) for recording in recordings])
-    colors = np.array([(255, 255, 255), *class_colors(len(observations.classes))]) / 255
+    palette = np.array([(255, 255, 255), *class_colors(len(observations.classes))]) / 255
+    image = np.ones((len(recordings), COLUMNS, 3))
+    for line, recording in zip(image, recordings, strict=True):
+        shown = paint(recording, width_s, order)
+        strength = strengths(recording, width_s, shown)[:, None]
+        # -1, not labeled, is the first color: white.
+        line[:] = 1 - strength * (1 - palette[shown + 1])
     longest_s = max(recording.length_s for recording in recordings)
     scale, unit = (60, "min") if longest_s > 180 else (1, "s")
     # Many recordings make rows thinner at first, then the figure higher.
-    height = max(min(_ROW_IN * len(recordings), _MOST_IN), _LEAST_ROW_IN * len(recordings))
-    figure, axes = plt.subplots(figsize=(9, 1.5 + height))
+    height = max(min(_ROW_MM * len(recordings), _MOST_MM), _LEAST_ROW_MM * len(recordings))
+    figure, axes = plt.subplots(figsize=inches(PAGE_MM, 24 + height))
     axes.imshow(
-        colors[rows + 1],  # -1, not labeled, is the first color: white
+        image,
         aspect="auto",
         interpolation="nearest",
         extent=(0, longest_s / scale, len(recordings), 0),

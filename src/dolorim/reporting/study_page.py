@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,14 @@ from dolorim.reporting.von_frey import THRESHOLD_METHODS
 from dolorim.reporting.wording import shown
 
 _CAPTIONS = {
-    "answer": "Each dot is an animal. Bars: mean and 95 % interval over animals.",
+    "answer": (
+        "Above: each dot is an animal; bars: mean and 95 % interval over animals. Below: the "
+        "difference of each group from {control}, with its 95 % interval."
+    ),
     "raster": (
         "Every recording is a row, sorted by group and animal. White: not labeled. Each column "
         "stands for {column:.2g} s. Where a column holds several behaviors, the pain behavior is "
-        "on top, so that no pain bout is hidden."
+        "on top, so that no pain bout is hidden; the paler it is, the less of the column it takes."
     ),
     "budget": "Time budgets: mean over animals.",
     "timecourse": (
@@ -42,14 +45,17 @@ _CAPTIONS = {
     "sessions": "Session by session: mean and 95 % interval over animals.",
     "latency": (
         "Latency to the first bout (Kaplan-Meier). An animal that never begins counts until its "
-        "recording ends, which a stroke on the curve marks."
+        "recording ends, which a stroke on the curve marks. Below: animals that have not begun yet."
     ),
     "bouts": "How long bouts last. All bouts of a group together: a description, not a test.",
     "transitions": (
-        "Which behavior follows which. Width: probability of the next behavior, all bouts of a "
-        "group together; arrows from 5 %."
+        "Which behavior follows which: mean probability over animals{changes}. Arrows from 5 % on."
     ),
 }
+_CHANGES = (
+    " in {control}, and how much more or less often in the other groups (width: difference; pale: "
+    "its 95 % interval, not corrected for the number of arrows, holds 0)"
+)
 _HEADINGS = {
     "raster": "Ethograms",
     "budget": "Time budgets",
@@ -59,7 +65,10 @@ _HEADINGS = {
     "bouts": "Bouts",
     "transitions": "Transitions",
 }
-_FULL_WIDTH_PX = 1600  # a figure of so many pixels is as wide as the page, others in proportion
+_FULL_WIDTH_PX = 1800  # a figure of so many pixels is as wide as the page, others in proportion
+_NUMBERS = "numbers (CSV)"
+_BESIDE = {"csv": _NUMBERS, "svg": "SVG", "pdf": "PDF"}
+_TABLES = {"raster": "bouts.csv"}  # figures whose numbers a table of the report has already
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,8 @@ class Picture:
     caption: str
     data: str
     width_percent: int
+    links: Mapping[str, str]
+    """The files of the same figure beside the page, by what they are."""
 
 
 def write_study_page(
@@ -137,9 +148,16 @@ def _findings(observations: Observations) -> list[str]:
 
 
 def _picture(path: Path, observations: Observations) -> Picture:
-    caption = _CAPTIONS[path.stem].format(column=column_s(observations))
+    control = shown(observations.groups[0])
+    changes = _CHANGES.format(control=control) if len(observations.groups) > 1 else ""
+    caption = _CAPTIONS[path.stem].format(
+        column=column_s(observations), control=control, changes=changes
+    )
     with path.open("rb") as file:
         # The width stands in bytes 16-19 of every PNG (its IHDR chunk, RFC 2083 section 4.1.1).
         width_px = int.from_bytes(file.read(20)[16:])
     width_percent = min(100, round(100 * width_px / _FULL_WIDTH_PX))
-    return Picture(caption, image_data(path), width_percent)
+    links = {name: f"{path.parent.name}/{path.stem}.{suffix}" for suffix, name in _BESIDE.items()}
+    if path.stem in _TABLES:
+        links[_NUMBERS] = _TABLES[path.stem]
+    return Picture(caption, image_data(path), width_percent, links)
