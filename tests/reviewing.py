@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import uvicorn
+from starlette.types import ASGIApp
 
 from dolorim.config import DataConfig
 from dolorim.labels.ethogram import PAIN
@@ -87,20 +88,25 @@ def serving(
     """A server in a thread, with everything that the command puts around it; it ends as Ctrl-C ends
     it."""
     session = Session(review or open_review(place, DataConfig()), rater, blinded=blinded)
+    with serving_app(make_app(session, Progress(session)), port) as url:
+        yield Served(url, session)
+
+
+@contextlib.contextmanager
+def serving_app(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    """An app behind the guard, in a thread; gives the address that a user would open."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         port = listener.getsockname()[1]
-        guard = Guard(
-            make_app(session, Progress(session)), "127.0.0.1", port, "token", lambda new: None
-        )
+        guard = Guard(app, "127.0.0.1", port, "token", lambda new: None)
         server = uvicorn.Server(uvicorn.Config(guard, log_level="error", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:
             time.sleep(0.01)
         try:
-            yield Served(f"http://127.0.0.1:{port}/?token=token", session)
+            yield f"http://127.0.0.1:{port}/?token=token"
         finally:
             server.should_exit = True
             thread.join(10)

@@ -12,6 +12,7 @@ from dolorim.core.errors import FinishedElsewhere, UserError
 
 VERBS = {
     "demo": "try everything without data: simulate a study, train, evaluate, predict; one page",
+    "studio": "the whole job in the browser, from videos to a report:  dolorim studio [FOLDER]",
     "check": "check a study before training: what fits together, what does not, and what to do",
     "inspect": "show what is in a video, label file or pose file, on one screen",
     "extract": "decode a study once into the frame cache that training reads",

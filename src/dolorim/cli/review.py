@@ -60,7 +60,8 @@ def run(arguments: list[str]) -> int:
     given = parse(_Review, arguments, "dolorim review")
     check_targets(given)
     try:
-        from dolorim.review.server import serve
+        from dolorim.review.server import make_app
+        from dolorim.review.serving import serve
     except ModuleNotFoundError as error:
         raise UserError(
             f"{error.name} is missing; install it with: pip install 'dolorim[review]'"
@@ -94,5 +95,6 @@ def run(arguments: list[str]) -> int:
             webbrowser.open(line.removeprefix("open "))
 
     tell(f"{len(review.items)} recordings; corrections go to {session.folder}; Ctrl-C stops")
-    serve(session, Progress(session, given.seed), given.host, given.port, tell)
+    app = make_app(session, Progress(session, given.seed), tell)
+    serve(app, given.host, given.port, tell)
     return 0

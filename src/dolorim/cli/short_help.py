@@ -259,6 +259,20 @@ HELP = {
         },
         ("dolorim review labels", "dolorim review study --rater ann --blinded"),
     ),
+    "dolorim studio": ShortHelp(
+        "dolorim studio [FOLDER] [OPTIONS]",
+        "The whole job in the browser: check a study, label, learn, predict, report, export.\n"
+        "FOLDER holds videos, or Videos/; without it, the current folder. Nothing leaves this "
+        "computer.\nEverything that the studio makes lies in FOLDER/dolorim.",
+        {
+            "options": {
+                "--rater NAME": "who is labeling (without it, your user name)",
+                "--port N": "port to listen on (8719)",
+                "--no_browser": "do not open a browser",
+            }
+        },
+        ("dolorim studio study", "dolorim studio new_videos --rater ann"),
+    ),
     "dolorim inspect": ShortHelp(
         "dolorim inspect FILE [OPTIONS]",
         "What is in a video, a label file or a pose file, on one screen.",

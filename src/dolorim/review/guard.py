@@ -60,8 +60,7 @@ class Guard:
         fresh = refusal is None and opens_page and token_fits
         if refusal is None and not fresh and not cookie_fits:
             refusal = PlainTextResponse(
-                "This page needs the address with the one-time token that dolorim review has "
-                "printed.\n"
+                "This page needs the address with the one-time token that dolorim has printed.\n"
                 "A token works once; after that the terminal shows the next one.\n",
                 403,
             )
@@ -76,8 +75,12 @@ class Guard:
 
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
+                given = list(message.get("headers", []))
+                # A page inside another one comes with a policy of its own.
+                own = {name for name, _ in given}
                 raw = [(name.lower().encode(), text.encode()) for name, text in headers.items()]
-                message = {**message, "headers": [*message.get("headers", []), *raw]}
+                given += [(name, text) for name, text in raw if name not in own]
+                message = {**message, "headers": given}
             await send(message)
 
         await (refusal or self.app)(scope, receive, send_with_headers)

@@ -6,14 +6,10 @@ Requests name recordings by number, never by path. `dolorim.review.guard` says w
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
-import socket
 from collections.abc import AsyncIterator, Callable
 from importlib.resources import files
 
 import numpy as np
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -29,7 +25,6 @@ from dolorim.review.changes import (
     version_and_steps,
 )
 from dolorim.review.corrections import RequestError, VersionError
-from dolorim.review.guard import Guard
 from dolorim.review.keys import write_keys
 from dolorim.review.progress import Progress
 from dolorim.review.session import Session
@@ -43,11 +38,14 @@ _TYPES = {
 _STATIC = {
     p.name: p.read_bytes() for p in (files("dolorim.review") / "static").iterdir() if p.is_file()
 }
-USUAL_PORT = 8719
 _MOST_FRAMES = 64  # per request
 _MOST_POINTS = 1 << 14  # frames with keypoints per request
 _LARGEST_TILE = 1 << 20  # columns, and frames per column
 _LARGEST_STEP = 1000  # between frames that are requested together
+
+
+class OutdatedPageError(UserError):
+    """A request of a page that knows other recordings than there are now."""
 
 
 def make_app(
@@ -56,10 +54,10 @@ def make_app(
     """The pages and the data, without the guard."""
 
     async def page(request: Request) -> Response:
-        return _static("index.html")
+        return static_file("index.html")
 
     async def static(request: Request) -> Response:
-        return _static(request.path_params["name"])
+        return static_file(request.path_params["name"])
 
     async def study(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(session.study))
@@ -146,6 +144,10 @@ def make_app(
         return JSONResponse(await run_in_threadpool(progress.report))
 
     def number(request: Request) -> int:
+        # A number means another recording to a page that was loaded before the study changed.
+        known = request.headers.get("x-study")
+        if known is not None and known != session.key:
+            raise OutdatedPageError("the recordings of this study have changed; reload this page")
         i = int(request.path_params["number"])
         if i >= len(session.review.items):
             raise RequestError("there is no such recording")
@@ -201,74 +203,12 @@ def make_app(
     )
 
 
-def serve(
-    session: Session,
-    progress: Progress,
-    host: str,
-    port: int | None,
-    tell: Callable[[str], object],
-) -> None:
-    """Serve until Ctrl-C.
-
-    `tell` is called with the lines that a user must see; the first one has the address. Without a
-    port, the usual one is taken, so that a tab that is still open finds the server again; if that
-    is in use, any other. Raises `UserError` if the address cannot be used.
-    """
-    family = socket.AF_INET
-    if ":" in host:
-        family = socket.AF_INET6
-    with socket.socket(family) as listener:
-        if os.name == "posix":  # elsewhere it would let two servers share a port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _bind(listener, host, port)
-        port = listener.getsockname()[1]
-        site = f"http://{_host_to_open(host)}:{port}"
-        token = secrets.token_urlsafe(24)
-        tell(f"open {site}/?token={token}")
-
-        def renewed(new: str) -> None:
-            tell(f"another browser: {site}/?token={new}")
-
-        app = make_app(session, progress, tell)
-        # Everything passes the guard first, static files too.
-        guard = Guard(app, host, port, token, renewed)
-        config = uvicorn.Config(
-            guard, log_level="error", access_log=False, server_header=False, lifespan="on"
-        )
-        uvicorn.Server(config).run(sockets=[listener])
-
-
-def _bind(listener: socket.socket, host: str, port: int | None) -> None:
-    where, first_choice = f"--host {host}", USUAL_PORT
-    if port is not None:
-        where, first_choice = f"{where} --port {port}", port
-    try:
-        try:
-            listener.bind((host, first_choice))
-            listener.listen()
-        except OSError:
-            if port is not None:
-                raise
-            listener.bind((host, 0))
-    except OSError as error:
-        raise UserError(f"{where}: cannot be used ({error.strerror}); choose another") from None
-
-
-def _host_to_open(host: str) -> str:
-    """The host for the address of the page; one that stands for all addresses cannot be opened."""
-    if host == "0.0.0.0":
-        return "127.0.0.1"
-    if host == "::":
-        return "[::1]"
-    if ":" in host:
-        return f"[{host}]"
-    return host
-
-
 def _status_of(error: Exception, method: str) -> int:
     """The status of the answer to a request that failed."""
     if isinstance(error, MalformedRequestError):
         return 400
+    if isinstance(error, OutdatedPageError):
+        return 503  # the page keeps its steps, and sends them after it is loaded again
     if method == "GET" or isinstance(error, RequestError):
         return 422
     return 507  # corrections could not be written
@@ -281,7 +221,8 @@ def integer(request: Request, name: str, default: int) -> int:
         raise RequestError(f"expected a whole number for {name}") from None
 
 
-def _static(name: str) -> Response:
+def static_file(name: str) -> Response:
+    """A script, a style or the page, as it lies in `review/static`."""
     if name not in _STATIC:
         return PlainTextResponse("There is no such file.\n", 404)
     return Response(_STATIC[name], media_type=_TYPES[name[name.rindex(".") :]])

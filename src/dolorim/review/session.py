@@ -37,6 +37,8 @@ class Session:
         self.review, self.rater, self.blinded, self.studio = review, rater, blinded, studio
         self.names = names_of(review.items, blinded)
         self.folder = review.home / rater
+        # What the numbers of recordings mean, for pages that were loaded before they changed.
+        self.key = _digest("\n".join(item.name for item in review.items))
         self._lock = threading.RLock()
         self._opened: OrderedDict[int, Opened] = OrderedDict()
         self._corrections: dict[int, Corrections] = {}
@@ -69,6 +71,7 @@ class Session:
                 row["others"] = others.get(item.name, [])
             rows.append(row)
         return {
+            "key": self.key,
             "title": title,
             "rater": self.rater,
             "blinded": self.blinded,
@@ -100,7 +103,7 @@ class Session:
         It is the same for this rater and recording while they stay where they are, different for
         all others, and tells a blinded rater nothing.
         """
-        return hashlib.sha256(f"{self.folder.resolve()}\n{name}".encode()).hexdigest()[:20]
+        return _digest(f"{self.folder.resolve()}\n{name}")
 
     def state(self, number: int) -> str:
         with self._lock:
@@ -298,6 +301,10 @@ class Session:
 
         # A daemon thread does not keep the server from ending.
         threading.Thread(target=work, daemon=True).start()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def _runs(labels: np.ndarray, gap: int = UNLABELED) -> list[list[int]]:

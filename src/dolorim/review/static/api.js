@@ -8,10 +8,15 @@ export class ApiError extends Error {
   }
 }
 
+// Recordings go by number. The server refuses a page that was loaded when the numbers meant others.
+let study = null;
+export const knowStudy = (key) => { study = key; };
+const headersOf = (headers = {}) => (study ? { ...headers, "X-Study": study } : headers);
+
 async function ask(path, options = {}) {
   let answer;
   try {
-    answer = await fetch(path, { credentials: "same-origin", ...options });
+    answer = await fetch(path, { credentials: "same-origin", ...options, headers: headersOf(options.headers) });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, "the server does not answer; is dolorim review still running?");
@@ -30,7 +35,7 @@ export const post = async (path, body) =>
 
 // Sent even if the page is gone by then; nobody hears the answer. Browsers take no more than 64 KB in this way.
 export function send(path, body) {
-  const headers = { "Content-Type": "application/json" };
+  const headers = headersOf({ "Content-Type": "application/json" });
   const options = { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin", keepalive: true };
   fetch(path, options).catch(() => {});
 }

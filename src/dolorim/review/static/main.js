@@ -126,6 +126,7 @@ async function boot() {
   theme(localStorage.getItem("theme"));
   try {
     state.study = await api.get("/api/study");
+    api.knowStudy(state.study.key);
   } catch (error) {
     return emit("alert", error.message);
   }

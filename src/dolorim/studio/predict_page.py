@@ -1,0 +1,16 @@
+"""The page Predict."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from dolorim.studio.studio import Studio
+
+
+def routes(studio: Studio) -> list[BaseRoute]:
+    async def page(request: Request) -> Response:
+        return studio.render("predict.html", page="Predict")
+
+    return [Route("/predict", page)]
