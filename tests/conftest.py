@@ -1,5 +1,7 @@
 """What more than one test file needs."""
 
+import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +23,15 @@ settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("calm")
 
 torch.set_num_threads(1)  # tests run side by side; threads on top of that only wait for each other
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_worker() -> Iterator[None]:
+    """Tests run side by side on all cores, so a command starts no worker processes by itself: each
+    would import everything once more. Tests of workers say how many they want."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
+        yield
 
 
 @pytest.fixture(autouse=True)

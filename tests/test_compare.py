@@ -12,7 +12,6 @@ import torch
 from dolorim.cli import main
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig
 from dolorim.core.errors import UserError
-from dolorim.dataset import loading
 from dolorim.dataset.splits import Split
 from dolorim.evaluation.compare import compare_held_out
 from dolorim.inference.decoder import Decoder
@@ -151,9 +150,8 @@ def test_predictions_of_an_older_version_have_to_be_made_again(tmp_path: Path) -
 
 
 def test_two_runs_are_scored_on_a_project_of_animals_that_are_new_to_both(
-    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(loading, "usual_workers", lambda: 1)
     data = DataConfig(image_size=16, trial_length=90, cache=tmp_path / "cache")
     runs = []
     for seed, learned in ((0, "a"), (1, "b")):

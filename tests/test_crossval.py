@@ -15,7 +15,6 @@ import torch
 from dolorim.cli import main
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig
 from dolorim.core.errors import UserError
-from dolorim.dataset import loading
 from dolorim.dataset.splits import Split
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.ethogram import PAIN
@@ -62,7 +61,6 @@ def crossed(study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunF
         return step(self, batch, index)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "usual_workers", lambda: 1)
         patch.setattr(crossval, "train_on", noted)
         patch.setattr(Learner, "training_step", killed)
         with pytest.raises(KeyboardInterrupt):

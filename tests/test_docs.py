@@ -236,9 +236,6 @@ def test_the_quick_start_runs_as_it_is_written(
         plan = StudyPlan(animals, first=first, trials=1, trial_length=90, size_px=96, seed=3)
         simulate_study(tmp_path / "dolorim-demo" / name, plan)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "dolorim.dataset.loading.usual_workers", lambda: 1
-    )  # others would load everything once more
     commands = commands_in((HOME / "docs" / "quickstart.md").read_text("utf-8"))
     assert commands[0] == ["demo", "--only_study"]
     assert {c[1] for c in commands if c[0] == "train"} == set(PRESETS)
@@ -249,7 +246,7 @@ def test_the_quick_start_runs_as_it_is_written(
         if words[0] == "train":
             words += [*QUICK.split(), "--cache", str(tmp_path / "cache")]
         if words[0] == "check":
-            words += ["--trial_length", "90", "--workers", "1"]
+            words += ["--trial_length", "90"]
         assert main(words) == (words[0] == "check"), (
             words
         )  # so few bouts and animals are worth a warning
