@@ -16,7 +16,9 @@ TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.ipynb"
 QUICK = {
     "trial_length=120": "trial_length=60",
     "epochs=6": "epochs=1",
-    "import dolorim as dl\n": "import os\nimport dolorim as dl\nos.sched_getaffinity = lambda process: {0}\n",
+    "import dolorim as dl\n": (
+        "import os\nimport dolorim as dl\nos.sched_getaffinity = lambda process: {0}\n"
+    ),
 }
 
 
