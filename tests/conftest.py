@@ -1,5 +1,6 @@
 """What more than one test file needs."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -9,8 +10,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from dolorim import terminal
+from dolorim import api, terminal
 from dolorim.cli import main
+from dolorim.inference.run_folder import RunFolder
 from dolorim.simulate.study import StudyPlan, simulate_study
 
 # Without the extra `review` there is no server to test.
@@ -94,3 +96,12 @@ def trained(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     assert main(command) == 0
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def quick_run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a linear head on the simulated study, from the frames that `trained` has cached."""
+    run = tmp_path_factory.mktemp("quick") / "run"
+    config = RunFolder(trained).read_config()
+    linear = dataclasses.replace(config, model=dataclasses.replace(config.model, head="linear"))
+    return api.train_config(linear, run).path

@@ -269,7 +269,7 @@ def test_a_video_that_fails_only_while_it_is_read_is_named_and_the_others_go_on(
 ):
     config = DataConfig(cache=tmp_path / "cache", image_size=SIDE, crop="none")
     blocked = write_film(tmp_path / "videos" / "blocked.mp4", numbered(5))
-    entry = cache._entry(blocked, config, None)
+    entry = cache.entry_folder(blocked, config, None)
     entry.parent.mkdir()
     entry.write_text("a file where the entry's folder should be")
     cached, failures = extract([blocked, video], config, workers)

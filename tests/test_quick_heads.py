@@ -197,15 +197,6 @@ def test_inner_folds_keep_an_animal_together() -> None:
     assert inner_folds(["a", "a"]) == []
 
 
-@pytest.fixture(scope="session")
-def quick_run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a linear head on the simulated study, from the frames that `trained` has cached."""
-    run = tmp_path_factory.mktemp("quick") / "run"
-    config = RunFolder(trained).read_config()
-    linear = dataclasses.replace(config, model=dataclasses.replace(config.model, head="linear"))
-    return api.train_config(linear, run).path
-
-
 def test_a_quick_head_makes_a_whole_run(quick_run: Path) -> None:
     run = RunFolder(quick_run)
     assert run.read_head().name == "linear"

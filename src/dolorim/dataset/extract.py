@@ -30,12 +30,15 @@ def extract(
     config: DataConfig,
     workers: int = 1,
     lengths: BodyLengths = NO_LENGTHS,
+    *,
+    pictures: bool = True,
 ) -> tuple[dict[R, CachedVideo], Failures]:
     """The cache entries of all recordings, built where missing or stale, and the failures.
 
     A mapping gives the pose file of each recording, for windows that follow it; `lengths` are the
-    body lengths of the study. All chambers of a video are cut while it is decoded once. Raises
-    `UserError` if the cache cannot be written or the disk is full.
+    body lengths of the study. All chambers of a video are cut while it is decoded once. Without
+    `pictures`, an entry that holds only features is not built again. Raises `UserError` if the
+    cache cannot be written or the disk is full.
     """
     poses: Mapping[R, Path | None] = {}
     if isinstance(recordings, Mapping):
@@ -44,7 +47,7 @@ def extract(
     missing: dict[R, VideoInfo] = {}
     failures: Failures = []
     # One bad video must not stop the others, in looking it up as in building its entry.
-    runner = TaskRunner(lambda number: partial(_load_or_probe, config, lengths), 0)
+    runner = TaskRunner(lambda number: partial(_load_or_probe, config, lengths, pictures), 0)
     for recording in recordings:
         result = runner.attempt((recording, poses.get(recording)))
         if isinstance(result, Failed):
@@ -105,18 +108,22 @@ _Task: TypeAlias = tuple[_Recording[R], ...]
 
 
 def _load_or_probe(
-    config: DataConfig, lengths: BodyLengths, recording: _Recording[Recorded]
+    config: DataConfig, lengths: BodyLengths, pictures: bool, recording: _Recording[Recorded]
 ) -> CachedVideo | VideoInfo:
     """A recording's entry, or its video's header if there is no entry."""
-    entry = _load(config, lengths, recording)
+    entry = _load(config, lengths, recording, pictures)
     return entry or probe(file_of(recording[0]))
 
 
 def _load(
-    config: DataConfig, lengths: BodyLengths, recording: _Recording[Recorded]
+    config: DataConfig,
+    lengths: BodyLengths,
+    recording: _Recording[Recorded],
+    pictures: bool = True,
 ) -> CachedVideo | None:
     cropping = _cropping(config, lengths, recording)
-    return cache.load(file_of(recording[0]), cropping.config, cropping.pose)
+    video = file_of(recording[0])
+    return cache.load(video, cropping.config, cropping.pose, pictures=pictures)
 
 
 def _cropping(

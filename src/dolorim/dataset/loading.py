@@ -230,7 +230,9 @@ def _cached(
             "there are no videos; name their folder with --videos DIR, "
             "or learn from poses: --visual none"
         )
-    cached, failures = extract(poses, config.data, usual_workers(), lengths)
+    # Quick heads read features, and decode a video only where these are missing.
+    pictures = config.model.head not in ("linear", "trees")
+    cached, failures = extract(poses, config.data, usual_workers(), lengths, pictures=pictures)
     for path, reason in failures:
         warn(f"{path.name} is left out: {reason}")
     for entry in cached.values():

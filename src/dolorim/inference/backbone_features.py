@@ -27,11 +27,12 @@ from dolorim.models.build import build_recognizer
 from dolorim.models.pretrained import Pretrained, load_encoder
 from dolorim.models.recognizer import Recognizer
 from dolorim.pose.pose import NO_SKELETON
-from dolorim.pose.pose_track import read_track
+from dolorim.pose.pose_track import PoseTrack, read_track
 from dolorim.terminal import progress, say
 from dolorim.video.body_length import NO_LENGTHS, BodyLengths
 from dolorim.video.cache import CachedVideo, alone_with, feature_file
 from dolorim.video.chambers import in_chamber
+from dolorim.video.time_grid import TimeGrid
 
 if TYPE_CHECKING:
     from dolorim.models.clips import ClipEncoder
@@ -75,9 +76,8 @@ class _FeatureStore:
     def features_of(self, labelled: LabelledRecording) -> np.ndarray:
         """Features `(time, width)` float16 of a recording, as a memory map."""
         assert labelled.video is not None
-        path = feature_file(
-            labelled.video, f"{self.key}-{recording_key(labelled, self.input_spec)}"
-        )
+        key = recording_key(labelled.track, labelled.grid, self.input_spec)
+        path = feature_file(labelled.video, f"{self.key}-{key}")
         try:
             if not path.exists():
                 with alone_with(path):
@@ -167,10 +167,10 @@ def encoder_key(encoder: Vit2d | ClipEncoder, config: Config) -> str:
     return digest.hexdigest()[:16]
 
 
-def recording_key(labelled: LabelledRecording, input_spec: InputSpec) -> str:
+def recording_key(track: PoseTrack | None, grid: TimeGrid | None, input_spec: InputSpec) -> str:
     """What the features depend on beside the video: the pose's keypoints and the time grid."""
     key = "plain"
-    if input_spec.points and labelled.track is not None:
-        points = np.ascontiguousarray(labelled.track.points)
+    if input_spec.points and track is not None:
+        points = np.ascontiguousarray(track.points)
         key = hashlib.sha256(points.tobytes()).hexdigest()[:16]
-    return key if labelled.grid is None else f"{key}-{labelled.grid.rate_hz:g}hz"
+    return key if grid is None else f"{key}-{grid.rate_hz:g}hz"

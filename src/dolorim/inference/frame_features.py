@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,9 @@ from dolorim.pose.features import REACH
 from dolorim.pose.pose_track import PoseTrack
 from dolorim.terminal import progress
 from dolorim.video.cache import alone_with, cache_folder, feature_file
+from dolorim.video.crop import Crops
+from dolorim.video.crop_stream import crops_on_grid, open_crops
+from dolorim.video.time_grid import TimeGrid
 
 UNIT = 1024
 """Frames whose columns are computed at a time."""
@@ -69,7 +72,9 @@ class FrameStore:
     def __init__(self, predictor: Predictor, config: Config) -> None:
         assert isinstance(predictor.model, QuickRecognizer)
         self.predictor, self.config, self.model = predictor, config, predictor.model
-        self._key = "" if self.model.visual is None else _weights_key(self.model.visual)
+        self._key = ""
+        if self.model.visual is not None:
+            self._key = _weights_key(predictor, self.model.visual)
 
     def of(self, recording: LabelledRecording) -> StoredFrames:
         """The features of a recording. Raises `UserError` where the cache cannot be written."""
@@ -89,23 +94,32 @@ class FrameStore:
         """The recording with stored features of its pictures, for the predictor to read."""
         return dataclasses.replace(recording, features=self._of_pictures(recording))
 
-    def _of_pictures(self, recording: LabelledRecording) -> np.ndarray | None:
-        video, visual = recording.video, self.model.visual
-        if video is None or visual is None:
-            return None
+    def key_of(self, track: PoseTrack | None, grid: TimeGrid | None) -> str:
+        """The key of a recording's features of pictures, in the entry of its video."""
+        assert self.model.visual is not None
         # The numbers of shape and motion do not know the pose; an encoder may.
         spec = dataclasses.replace(self.predictor.input_spec, points=False)
-        if len(visual.encoders):
+        if len(self.model.visual.encoders):
             spec = self.predictor.input_spec
+        return f"frames-{self._key}-{recording_key(track, grid, spec)}"
+
+    def has(self, recording: LabelledRecording) -> bool:
+        """Are the features of the recording's pictures stored, for all its frames?"""
+        assert recording.video is not None
+        path = feature_file(recording.video, self.key_of(recording.track, recording.grid))
+        return _stored(path, recording.n_frames) is not None
+
+    def _of_pictures(self, recording: LabelledRecording) -> np.ndarray | None:
+        video = recording.video
+        if video is None or self.model.visual is None:
+            return None
 
         def compute() -> np.ndarray:
-            blocks = blocks_of(video)
-            return np.concatenate(
-                [*self.predictor.features(blocks, recording.track, video.side_px)]
-            )
+            parts = self.predictor.features(_blocks(recording), recording.track, video.side_px)
+            return np.concatenate([*parts])
 
-        key = recording_key(recording, spec)
-        return _once(feature_file(video, f"frames-{self._key}-{key}"), compute)
+        path = feature_file(video, self.key_of(recording.track, recording.grid))
+        return _once(path, compute, recording.n_frames)
 
     def _of_pose(self, track: PoseTrack) -> np.ndarray:
         input_spec = self.predictor.input_spec
@@ -117,17 +131,31 @@ class FrameStore:
             points, since_seen = track.at(frames, 0, track.n_frames - 1)
             return input_spec.features_of(track, points, since_seen)
 
-        return _once(cache_folder(self.config.data) / "poses" / f"{key}.npy", compute)
+        path = cache_folder(self.config.data) / "poses" / f"{key}.npy"
+        return _once(path, compute, track.n_frames)
 
 
-def _once(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """The stored array, computed and stored first where it is not there."""
+def _blocks(recording: LabelledRecording) -> Iterable[Crops]:
+    """The crops of a recording: stored pictures, else what its video decodes to."""
+    video = recording.video
+    assert video is not None
+    if video.images is not None:
+        return blocks_of(video)
+    assert video.cropping is not None
+    crops = open_crops(video.video, video.cropping.config, video.cropping.pose)
+    return crops if recording.grid is None else crops_on_grid(crops, recording.grid)
+
+
+def _once(path: Path, compute: Callable[[], np.ndarray], n_frames: int) -> np.ndarray:
+    """The stored array of so many rows, computed and stored first where it is not there."""
     try:
         with alone_with(path):
-            if not path.exists():
-                part = path.with_suffix(".part.npy")
-                np.save(part, compute())
-                part.replace(path)
+            stored = _stored(path, n_frames)
+            if stored is not None:
+                return stored
+            part = path.with_suffix(".part.npy")
+            np.save(part, compute())
+            part.replace(path)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); choose another --cache DIR"
@@ -135,10 +163,22 @@ def _once(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _weights_key(visual: FrameFeatures) -> str:
+def _stored(path: Path, n_frames: int) -> np.ndarray | None:
+    """A stored array; None if there is none of so many rows."""
+    try:
+        stored: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (FileNotFoundError, ValueError, EOFError):  # the last two: a disk that was full
+        return None
+    return stored if len(stored) == n_frames else None
+
+
+def _weights_key(predictor: Predictor, visual: FrameFeatures) -> str:
     """A hash of what features of pictures depend on beside the pictures."""
     arrays = [t.detach().cpu().contiguous().numpy() for t in visual.state_dict().values()]
-    return _digest(*arrays, about=f"{__version__} {visual.width}")
+    about = f"{__version__} {visual.width}"
+    if len(visual.encoders):  # numbers of shape and motion are computed in full precision
+        about += f" {predictor.precision}"
+    return _digest(*arrays, about=about)
 
 
 def _digest(*arrays: np.ndarray, about: str = "") -> str:

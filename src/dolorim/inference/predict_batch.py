@@ -14,12 +14,14 @@ from dolorim.core.errors import UserError
 from dolorim.core.stopwatch import Stopwatch
 from dolorim.core.workers import Failed, failure_of
 from dolorim.files.recordings import Recorded
+from dolorim.inference.head import NETWORK
 from dolorim.inference.predict_options import PredictOptions
 from dolorim.inference.predict_worker import (
     PredictSetup,
     PredictWorker,
     RecordingResult,
     Task,
+    video_predictor,
     write_results,
 )
 from dolorim.inference.raw_prediction import (
@@ -218,13 +220,16 @@ def _divide(
 ) -> dict[PredictInput, _SharedVideo]:
     """Long videos in parts, for several workers; without those that are done already."""
     size = part_units * UNIT
+    predictor = None
+    if setup.run.read_head().shares.get(NETWORK, 0.0) == 0:
+        predictor = video_predictor(setup)  # quick heads label a video from stored features
     shared = {}
     for recording in recordings:
         if recording.video is None or recording.chamber is not None:
             continue
         try:
             n_frames = probe(recording.video).expected_frames
-            if n_frames < 2 * size:
+            if n_frames < 2 * size or (predictor is not None and predictor.is_stored(recording)):
                 continue
             meta = setup.meta(recording)
         except Exception:  # noqa: BLE001 - the worker that gets the whole video reports it

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,31 +14,44 @@ from dolorim.config import Config, DataConfig
 from dolorim.core.clock import rate_of
 from dolorim.core.errors import UserError
 from dolorim.core.stopwatch import Stopwatch
-from dolorim.dataset.labelled_recording import video_points
+from dolorim.dataset.labelled_recording import LabelledRecording
 from dolorim.inference.conformal import Conformal, abstain
 from dolorim.inference.decoder import Decoder
 from dolorim.inference.ensemble import Decider
+from dolorim.inference.frame_features import FrameStore
 from dolorim.inference.raw_prediction import (
     PredictInput,
     RawPrediction,
     VideoPart,
     cut_to_part,
 )
-from dolorim.inference.streaming import Decisions
+from dolorim.inference.reading import Reading
 from dolorim.labels.ethogram import UNLABELED, Ethogram
 from dolorim.labels.predictions import Predictions
+from dolorim.labels.trials import Recording
 from dolorim.pose.pose_track import PoseTrack, read_track
-from dolorim.terminal import progress
 from dolorim.video.body_length import NO_LENGTHS, BodyLengths
+from dolorim.video.cache import CachedVideo, load, state_of
 from dolorim.video.chambers import in_chamber
-from dolorim.video.crop import CropPlan, Crops, plan_crop
-from dolorim.video.crop_stream import CropStream, crops_on_grid, cut_together, open_crops
+from dolorim.video.crop import CropPlan, plan_crop
+from dolorim.video.crop_stream import CropStream, cut_together, open_crops
 from dolorim.video.empty_chambers import find_empty
 from dolorim.video.frame_times import frame_times, grid_of_video
 from dolorim.video.picture_size import of_other_shape
 from dolorim.video.random_access import DisagreementError
 from dolorim.video.reader import VideoInfo, probe
 from dolorim.video.time_grid import TimeGrid, time_grid
+
+
+class _Stored(NamedTuple):
+    """A video's entry in the cache, and the recording with it as the run's time grid shows it.
+
+    `pose_rows` is the number of rows of its pose, if there is one.
+    """
+
+    entry: CachedVideo
+    recording: LabelledRecording
+    pose_rows: int | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,8 @@ class VideoPredictor:
     predictor: Decider
     config: Config
     lengths: BodyLengths = NO_LENGTHS
+    store: FrameStore | None = None
+    """Where quick heads that decide alone find features of videos that were seen before."""
 
     def predict_video(self, recording: PredictInput) -> RawPrediction:
         """Predict a whole recording. Raises `UserError`."""
@@ -57,8 +71,64 @@ class VideoPredictor:
                 raise UserError(
                     f"{recording.file}: has no pose file, and the run labels poses alone"
                 )
+            stored = self._stored(recording)
+            if stored is not None:
+                return self._predict_stored(recording, stored)
             return self._predict_frames(recording, recording.video)
         return self._predict_pose(recording)
+
+    def is_stored(self, recording: PredictInput) -> bool:
+        """Can the recording be predicted without decoding its video?"""
+        return self._stored(recording) is not None
+
+    def _stored(self, recording: PredictInput) -> _Stored | None:
+        """The recording with its features, if they are stored; it has no labels."""
+        video = recording.video
+        if self.store is None or video is None:
+            return None
+        data = self._crop_settings(recording, video)
+        entry = load(video, data, recording.pose, pictures=False)
+        if entry is None:
+            return None
+        info = probe(video)
+        grid = self._grid(video, info, None)
+        if grid is not None and not grid.fits(entry.time_s):
+            grid = self._grid(video, info, entry.time_s)
+        labels = np.full(entry.n_frames, UNLABELED, np.int16)
+        seen = LabelledRecording(Recording(recording.stem, "", labels, file=video), entry)
+        track = self._pose_to_use(recording, info)
+        rows = None if track is None else track.n_frames
+        if grid is not None:
+            seen = seen.on_grid(grid.first(entry.n_frames))
+            track = None if track is None else track.resampled(grid.places, grid.rate_hz)
+        stored = _Stored(entry, replace(seen, track=track), rows)
+        return stored if self.store.has(stored.recording) else None
+
+    def _stored_among(self, recordings: Sequence[PredictInput]) -> dict[PredictInput, _Stored]:
+        """Those of the recordings whose features are stored."""
+        stored = {recording: self._stored(recording) for recording in recordings}
+        return {recording: one for recording, one in stored.items() if one is not None}
+
+    def _predict_stored(self, recording: PredictInput, stored: _Stored) -> RawPrediction:
+        """What `_predict_frames` returns, from features that are stored."""
+        clock, entry = Stopwatch(), stored.entry
+        with clock.on("network"):
+            decisions = self.predictor(stored.recording)
+        corner_px = (0, 0) if recording.chamber is None else recording.chamber.box[:2]
+        return RawPrediction(
+            decisions.probabilities,
+            entry.time_s,
+            damage=entry.damage,
+            inputs=("video",) if stored.pose_rows is None else ("video", "pose"),
+            seconds=clock,
+            sizes=entry.sizes,
+            grid=stored.recording.grid,
+            pose_rows=stored.pose_rows,
+            centers_px=entry.centers * entry.side_px + np.array(corner_px, np.float32),
+            side_px=entry.side_px,
+            seen_length_px=entry.seen_length_px,
+            several=entry.several,
+        )
 
     def _predict_pose(self, recording: PredictInput) -> RawPrediction:
         clock = Stopwatch()
@@ -101,7 +171,8 @@ class VideoPredictor:
         if part is not None and grid is not None:
             # Parts are ranges of frames, and a resampled video is decided on in steps.
             raise DisagreementError
-        reading = _Reading(crops, self._pose_to_use(recording, crops.info), grid)
+        poses = self._pose_to_use(recording, crops.info)
+        reading = self._reading(recording, crops, poses, grid)
         self._decide_on([reading], video.name, clock)
         if not reading.decisions and part is None:
             raise UserError(f"{video}: no frame of it decodes")
@@ -132,12 +203,17 @@ class VideoPredictor:
         with clock.on("localize and crop"):
             plans, poses, errors = self._plan_chambers(recordings, info)
         plans = self._occupied(plans)
-        streams = cut_together(video, info, [*plans.values()], stopwatch=clock)
+        stored = self._stored_among([*plans])
+        plans = {recording: plan for recording, plan in plans.items() if recording not in stored}
+        streams: list[CropStream] = []
+        if plans:
+            streams = cut_together(video, info, [*plans.values()], stopwatch=clock)
         readings = {
-            recording: _Reading(stream, poses[recording], grid)
+            recording: self._reading(recording, stream, poses[recording], grid)
             for recording, stream in zip(plans, streams, strict=True)
         }
-        self._decide_on([*readings.values()], video.name, clock)
+        if readings:
+            self._decide_on([*readings.values()], video.name, clock)
         if not all(reading.times_fit for reading in readings.values()):
             decoded_s = next(iter(readings.values())).time_s
             return self.predict_chambers(recordings, decoded_s)
@@ -145,8 +221,12 @@ class VideoPredictor:
         for recording in recordings:
             if recording in errors:
                 outcomes.append(errors[recording])
+            elif recording in stored:
+                outcomes.append(self._predict_stored(recording, stored[recording]))
             elif recording not in readings:
-                outcomes.append(_nobody(video, readings.values()))
+                times = [reading.time_s for reading in readings.values()]
+                times += [one.entry.time_s for one in stored.values()]
+                outcomes.append(_nobody(video, times))
             elif not readings[recording].decisions:
                 outcomes.append(UserError(f"{video}: no frame of it decodes"))
             else:
@@ -184,7 +264,21 @@ class VideoPredictor:
         pairs = zip(plans.items(), is_empty, strict=True)
         return {recording: plan for (recording, plan), empty in pairs if not empty}
 
-    def _decide_on(self, readings: Sequence[_Reading], name: str, clock: Stopwatch) -> None:
+    def _reading(
+        self,
+        recording: PredictInput,
+        crops: CropStream,
+        poses: PoseTrack | None,
+        grid: TimeGrid | None,
+    ) -> Reading:
+        reading = Reading(crops, poses, grid)
+        if self.store is not None and recording.video is not None:
+            data = self._crop_settings(recording, recording.video)
+            state = state_of(recording.video, data, recording.pose)
+            reading.to_keep = self.store.key_of(reading.poses_on_grid, grid), state
+        return reading
+
+    def _decide_on(self, readings: Sequence[Reading], name: str, clock: Stopwatch) -> None:
         """Run the network on recordings side by side; their decisions are kept in `readings`."""
         with clock.on("network"):
             streams = []
@@ -234,93 +328,10 @@ class VideoPredictor:
         return poses
 
 
-def _nobody(video: Path, readings: Collection[_Reading]) -> RawPrediction:
+def _nobody(video: Path, times: Sequence[np.ndarray]) -> RawPrediction:
     """The prediction of an empty chamber; its frames are those of the other chambers."""
-    times = [reading.time_s for reading in readings]
     time_s = times[0] if times else frame_times(video, decode=True)
     return RawPrediction(np.empty((0, 0), np.float32), time_s, None, ("video",), empty=True)
-
-
-@dataclass
-class _Reading:
-    """A recording that is being read: its crops and pose, what the network has decided so far, and
-    the times and crop windows of the frames that it has taken, block by block.
-    """
-
-    crops: CropStream
-    poses: PoseTrack | None
-    grid: TimeGrid | None
-    decisions: list[Decisions] = field(default_factory=list)
-    times_s: list[np.ndarray] = field(default_factory=list)
-    centers: list[np.ndarray] = field(default_factory=list)
-    angles_rad: list[np.ndarray] = field(default_factory=list)
-
-    def blocks(self, name: str) -> Iterator[Crops]:
-        """The crops of the steps that the network sees; with a name, there is a progress bar."""
-        blocks = self._remember(name)
-        return blocks if self.grid is None else crops_on_grid(blocks, self.grid)
-
-    def _remember(self, name: str) -> Iterator[Crops]:
-        expected = self.crops.info.expected_frames or None
-        with progress(name, expected) if name else contextlib.nullcontext(_no_bar) as bar:
-            for block in self.crops:
-                self.times_s.append(block.time_s)
-                self.centers.append(block.centers)
-                self.angles_rad.append(block.angles_rad)
-                bar(len(block.images))
-                yield block
-
-    @property
-    def poses_on_grid(self) -> PoseTrack | None:
-        if self.poses is None or self.grid is None:
-            return self.poses
-        return self.poses.resampled(self.grid.places, self.grid.rate_hz)
-
-    @property
-    def time_s(self) -> np.ndarray:
-        return _concatenated(self.times_s)
-
-    @property
-    def times_fit(self) -> bool:
-        """Do the frames have the times for which the grid was made?"""
-        return self.grid is None or self.grid.fits(self.time_s)
-
-    def result(self, clock: Stopwatch) -> RawPrediction:
-        """The prediction of all frames that were read."""
-        grid = None if self.grid is None else self.grid.first(len(self.time_s))
-        centers, side_px = _concatenated(self.centers), self.crops.side_px
-        origin_px = np.array(self.crops.plan.origin_px, np.float32)
-        return RawPrediction(
-            _concatenated([d.probabilities for d in self.decisions]),
-            self.time_s,
-            damage=self.crops.damage,
-            inputs=("video",) if self.poses is None else ("video", "pose"),
-            seconds=clock,
-            keypoints=self._keypoints(grid, origin_px),
-            grid=grid,
-            pose_rows=None if self.poses is None else self.poses.n_frames,
-            centers_px=centers.reshape(-1, 2) * side_px + origin_px,
-            side_px=side_px,
-            seen_length_px=self.crops.plan.seen_length_px,
-            several=self.crops.plan.shows_several,
-        )
-
-    def _keypoints(self, grid: TimeGrid | None, origin_px: np.ndarray) -> np.ndarray | None:
-        """Keypoints in pixels of the video, from those in the crop (see `RawPrediction`)."""
-        points = [d.keypoints for d in self.decisions if d.keypoints is not None]
-        visible = [d.visible for d in self.decisions if d.visible is not None]
-        if not points:
-            return None
-        centers, angles_rad = np.concatenate(self.centers), np.concatenate(self.angles_rad)
-        if grid is not None:
-            centers, angles_rad = centers[grid.frames], angles_rad[grid.frames]
-        in_video = video_points(np.concatenate(points), centers, angles_rad, self.crops.side_px)
-        in_video = in_video + origin_px
-        return np.concatenate([in_video, np.concatenate(visible)[..., None]], -1).astype(np.float32)
-
-
-def _no_bar(n_frames: int) -> None:
-    """What is called in place of a progress bar."""
 
 
 def decide(
@@ -377,7 +388,3 @@ def _decoded(
     network_output = np.where(without[:, None], np.nan, raw.probabilities)
     labels = decoder.decode(network_output, grid.rate_hz)
     return labels[grid.steps], decoder.calibrated(network_output)[grid.steps]
-
-
-def _concatenated(arrays: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(arrays) if arrays else np.empty(0, np.float32)

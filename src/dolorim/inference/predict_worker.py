@@ -30,17 +30,19 @@ from dolorim.inference.overlay import (
 )
 from dolorim.inference.predict_options import PredictOptions
 from dolorim.inference.predict_video import VideoPredictor, decide
-from dolorim.inference.predictor import predictor_of
+from dolorim.inference.predictor import predictor_of, store_of
 from dolorim.inference.raw_prediction import PredictInput, RawPrediction, VideoPart
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.prediction_files import meta_path, write_predictions
 from dolorim.labels.predictions import Predictions
 from dolorim.pose.pose_track import describe_rows
 from dolorim.pose.write_dlc import write_dlc
-from dolorim.video.cache import CROP_SETTINGS, fingerprint
+from dolorim.terminal import detail
+from dolorim.video.cache import CROP_SETTINGS, EntryMeta, cache_folder, fingerprint
 from dolorim.video.chambers import in_chamber
 from dolorim.video.oddities import describe_oddities
 from dolorim.video.reader import probe
+from dolorim.video.seen_frames import keep_seen
 from dolorim.video.time_grid import describe_resampling, is_doubtful
 
 _SUMMARY_CLASSES = 4  # classes that the line about a recording names
@@ -132,6 +134,14 @@ class RecordingResult:
     note: str | None = None
 
 
+def video_predictor(setup: PredictSetup) -> VideoPredictor:
+    """What the run predicts videos with, loaded and ready."""
+    config = setup.config
+    predictor = predictor_of(setup.run, keypoints=setup.options.keypoints, features=True)
+    store = store_of(predictor, config)
+    return VideoPredictor(predictor, config, setup.run.read_body_lengths(), store)
+
+
 class PredictWorker:
     """Labels recordings, and predicts parts of long ones, with a network that is loaded once."""
 
@@ -141,9 +151,7 @@ class PredictWorker:
             torch.set_num_threads(setup.threads)
         if torch.cuda.is_available():
             torch.cuda.set_device(number % torch.cuda.device_count())
-        predictor = predictor_of(setup.run, keypoints=setup.options.keypoints)
-        lengths = setup.run.read_body_lengths()
-        self.video_predictor = VideoPredictor(predictor, setup.config, lengths)
+        self.video_predictor = video_predictor(setup)
 
     def __call__(self, task: Task) -> Any:
         """A `RecordingResult`, for chambers a list of results, or the prediction of a part."""
@@ -226,6 +234,7 @@ def write_results(
             keypoints = raw.keypoints if raw.grid is None else raw.keypoints[raw.grid.steps]
             _write_keypoints(setup, recording, keypoints)
         write_predictions(setup.out, predictions)
+        _keep_seen(setup, recording, raw)
         is_whole = recording.video is not None and recording.chamber is None
         if setup.options.overlay and is_whole:
             overlay = setup.out / f"{recording.stem}.overlay.mp4"
@@ -245,6 +254,22 @@ def write_results(
         raw.seconds,
         _note_on(setup, recording, raw),
     )
+
+
+def _keep_seen(setup: PredictSetup, recording: PredictInput, raw: RawPrediction) -> None:
+    """Store what quick heads have seen, so that the next run need not decode the video again."""
+    if raw.seen is None or recording.video is None:
+        return
+    data = in_chamber(setup.config.data, recording.chamber)
+    data = setup.run.read_body_lengths().for_crop(data, recording.video)
+    meta = EntryMeta(
+        raw.seen.state, raw.side_px, raw.damage, raw.sizes, raw.seen_length_px, raw.several
+    )
+    try:
+        keep_seen(recording.video, data, recording.pose, raw.seen, raw.time_s, meta)
+    except OSError as error:
+        # The labels are written; only the next prediction takes longer.
+        detail(f"{cache_folder(data)}: features are not stored ({error.strerror})")
 
 
 def _note_on(setup: PredictSetup, recording: PredictInput, raw: RawPrediction) -> str | None:

@@ -18,10 +18,11 @@ from dolorim.models.quick import QuickRecognizer
 from dolorim.models.recognizer import Recognizer
 
 
-def predictor_of(run: RunFolder, keypoints: bool = False) -> Decider:
+def predictor_of(run: RunFolder, keypoints: bool = False, features: bool = False) -> Decider:
     """What decides in the run, ready to predict on the device that its settings name.
 
-    With `keypoints` those that the run's network finds come along, where it finds any.
+    With `keypoints` those that the run's network finds come along, where it finds any; with
+    `features`, those that its quick heads see, where these decide alone.
     """
     config, head = run.read_config(), run.read_head()
     share = head.shares.get(NETWORK, 0.0)
@@ -38,6 +39,7 @@ def predictor_of(run: RunFolder, keypoints: bool = False) -> Decider:
         members.append(Member(network, share, stored))
     if share < 1:
         quick = predictor_with(run, run.load_quick())
+        quick.keeps_features = features and not members
         store = FrameStore(quick, config)
         members.append(Member(quick, 1 - share, store.in_place_of_pictures))
     return Ensemble(members)
@@ -56,6 +58,16 @@ def predictor_with(
         compiled=config.train.compile,
         keypoints=keypoints,
     )
+
+
+def store_of(decider: Decider, config: Config) -> FrameStore | None:
+    """The stored features that quick heads decide by; None where they do not decide alone."""
+    if not isinstance(decider, Ensemble) or len(decider.members) > 1:
+        return None
+    predictor = decider.members[0].predictor
+    if not isinstance(predictor.model, QuickRecognizer) or predictor.model.visual is None:
+        return None
+    return FrameStore(predictor, config)
 
 
 def with_stored_features(

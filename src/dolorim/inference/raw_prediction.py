@@ -11,6 +11,7 @@ import numpy as np
 from dolorim.core.stopwatch import Stopwatch
 from dolorim.files.recordings import Chamber, Recorded, recorded
 from dolorim.video.picture_size import PictureSize
+from dolorim.video.seen_frames import SeenFrames, joined_frames
 from dolorim.video.time_grid import TimeGrid
 
 
@@ -60,7 +61,7 @@ class RawPrediction:
     one was used beside a video. `seen_length_px` is the body length that the video alone shows.
     `centers_px` `(frames, 2)` are the centers of the crop windows in pixels of the video, and
     `side_px` is their side. `several` tells that more than one animal moves. In a chamber that is
-    `empty` there is nobody to label.
+    `empty` there is nobody to label. `seen` is what quick heads decided by, to be stored.
     """
 
     probabilities: np.ndarray
@@ -77,6 +78,7 @@ class RawPrediction:
     side_px: float = 0.0
     several: bool = False
     empty: bool = False
+    seen: SeenFrames | None = None
 
 
 def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPrediction | None:
@@ -105,7 +107,13 @@ def _as_one(parts: Sequence[RawPrediction]) -> RawPrediction:
         centers_px=_concatenated([raw.centers_px for raw in filled]),
         side_px=filled[0].side_px,
         several=filled[0].several,
+        seen=_joined_seen([raw.seen for raw in filled]),
     )
+
+
+def _joined_seen(parts: Sequence[SeenFrames | None]) -> SeenFrames | None:
+    known = [part for part in parts if part is not None]
+    return joined_frames(known) if len(known) == len(parts) else None
 
 
 def _concatenated(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
@@ -143,4 +151,5 @@ def cut_to_part(raw: RawPrediction, part: VideoPart, first: int) -> RawPredictio
         keypoints=None if raw.keypoints is None else raw.keypoints[wanted],
         centers_px=None if raw.centers_px is None else raw.centers_px[wanted],
         damage=None if damage_is_later else raw.damage,
+        seen=None if raw.seen is None else raw.seen.part(wanted),
     )

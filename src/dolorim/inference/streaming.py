@@ -37,13 +37,14 @@ class Decisions(NamedTuple):
     """The network's output for consecutive frames.
 
     `probabilities` `(time, classes)` float32. `keypoints` `(time, keypoint, 2)` are places in the
-    crop, from -1 to 1, and `visible` `(time, keypoint)` the probability that each is visible; None
-    where they were not requested.
+    crop, from -1 to 1, and `visible` `(time, keypoint)` the probability that each is visible.
+    `features` `(time, width)` are those of the pictures. None where they were not requested.
     """
 
     probabilities: np.ndarray
     keypoints: np.ndarray | None = None
     visible: np.ndarray | None = None
+    features: np.ndarray | None = None
 
 
 class Predictor:
@@ -54,7 +55,7 @@ class Predictor:
     of a video are padded, with its outermost frames. `fold` copies the recognizer and folds batch
     normalization into convolutions; without it, the recognizer is used as it is. Keypoints are
     found only on request, because the maps that they are read from take a thousand times their
-    memory.
+    memory. With `features`, decisions come with what the encoder has seen in the pictures.
     """
 
     def __init__(
@@ -68,8 +69,9 @@ class Predictor:
         fold: bool = True,
         compiled: bool = False,
         keypoints: bool = False,
+        features: bool = False,
     ) -> None:
-        self.keypoints = keypoints
+        self.keypoints, self.keeps_features = keypoints, features
         self.model = fold_normalization(model).to(device) if fold else model
         self.input_spec, self.device, self.read = input_spec, device, read
         self.chunk = chunk or (_CHUNK_CPU if device.type == "cpu" else _CHUNK_GPU)
@@ -231,11 +233,14 @@ class Predictor:
             output = self.model.read(streams, dense=True)
         inner = slice(first, first + n_frames)
         probabilities = output.actions[0, inner].float().softmax(-1).cpu().numpy()
+        features = None
+        if self.keeps_features and streams.visual is not None:
+            features = streams.visual[0, inner].float().cpu().numpy()
         if output.keypoints is None:
-            return Decisions(probabilities)
+            return Decisions(probabilities, features=features)
         keypoints = output.keypoints.places[0, inner].float()
         visible = output.keypoints.visibility[0, inner].float().sigmoid()
-        return Decisions(probabilities, keypoints.cpu().numpy(), visible.cpu().numpy())
+        return Decisions(probabilities, keypoints.cpu().numpy(), visible.cpu().numpy(), features)
 
     def around(self, start: int, stop: int | None) -> tuple[int, int | None]:
         """The range of crops that `[start, stop)` needs to come out exactly as in the whole video.
@@ -300,10 +305,10 @@ def blocks_of(video: CachedVideo, size: int = 256) -> Iterator[Crops]:
 
 
 def _joined_decisions(parts: Iterable[Decisions]) -> Decisions:
-    probabilities, keypoints, visible = zip(*parts, strict=True)
-    if keypoints[0] is None:
-        return Decisions(np.concatenate(probabilities))
-    return Decisions(*map(np.concatenate, (probabilities, keypoints, visible)))
+    arrays: list[Any] = []
+    for array in zip(*parts, strict=True):
+        arrays.append(None if array[0] is None else np.concatenate(array))
+    return Decisions(*arrays)
 
 
 def _arrays(crops: Crops) -> tuple[np.ndarray, ...]:

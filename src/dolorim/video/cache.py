@@ -2,7 +2,8 @@
 
 An entry is a folder: `images.u8` (time, size, size), `centers.npy`, `turns.npy` (the angles of the
 windows), `time_s.npy` and, written last, `meta.json`. It is built under another name and renamed
-when complete, so a half-written entry is never mistaken for a whole one.
+when complete, so a half-written entry is never mistaken for a whole one. An entry that prediction
+has left holds features in place of `images.u8`, which would take a hundred times their space.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ _POSE_SETTINGS = ("kp_names", "individual", "kp_likelihood_thr", "pose_lag")
 class CachedVideo:
     """A video as training reads it.
 
-    `images` `(frames, size, size)` uint8 stay on disk. `centers` `(time, 2)`, `time_s` `(time,)`
+    `images` `(frames, size, size)` uint8 stay on disk; None in an entry that only has features,
+    which was made with the crop of `cropping`. `centers` `(time, 2)`, `time_s` `(time,)`
     and `angles_rad` `(time,)` are as in `Crops`; `side_px` is the side of the windows. `damage`
     says where the video stops being readable. `seen_length_px` is the body length that the video
     alone shows; None for older entries. `several` tells that more than one animal moves. On a time
@@ -50,7 +52,7 @@ class CachedVideo:
     """
 
     video: Path
-    images: np.ndarray
+    images: np.ndarray | None
     centers: np.ndarray
     time_s: np.ndarray
     damage: str | None
@@ -61,6 +63,7 @@ class CachedVideo:
     seen_length_px: float | None = None
     shown: np.ndarray | None = None
     several: bool = False
+    cropping: Cropping | None = None
 
     @property
     def n_frames(self) -> int:
@@ -68,6 +71,7 @@ class CachedVideo:
 
     def pictures(self, wanted: np.ndarray) -> np.ndarray:
         """Pictures by index; neighbors are read as one slice, several times faster on disk."""
+        assert self.images is not None
         frames = wanted if self.shown is None else self.shown[wanted]
         # A few frames more than needed still cost less than reading one by one.
         low, high = int(frames.min()), int(frames.max()) + 1
@@ -94,17 +98,26 @@ def cache_folder(config: DataConfig) -> Path:
     return Path(os.environ.get("DOLORIM_CACHE") or platformdirs.user_cache_path("dolorim"))
 
 
-def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVideo | None:
-    """The video's entry; None if there is none, or if it is stale or damaged."""
-    folder = _entry(video, config, pose)
+def load(
+    video: Path, config: DataConfig, pose: Path | None = None, *, pictures: bool = True
+) -> CachedVideo | None:
+    """The video's entry; None if there is none, or if it is stale or damaged.
+
+    Without `pictures`, one that has only features will do.
+    """
+    folder = entry_folder(video, config, pose)
     try:
         meta = read_json(folder / "meta.json")
-        if meta["fingerprint"] != _state(video, config, pose) or meta["version"] != _VERSION:
+        if meta["fingerprint"] != state_of(video, config, pose) or meta["version"] != _VERSION:
             return None
         shape = (meta["n_frames"], config.image_size, config.image_size)
-        if (folder / "images.u8").stat().st_size != np.prod(shape):
+        images = None
+        if meta.get("pictures", True):
+            if (folder / "images.u8").stat().st_size != np.prod(shape):
+                return None
+            images = np.memmap(folder / "images.u8", np.uint8, "r", shape=shape)
+        elif pictures:
             return None
-        images = np.memmap(folder / "images.u8", np.uint8, "r", shape=shape)
         centers = np.load(folder / "centers.npy", allow_pickle=False)
         time_s = np.load(folder / "time_s.npy", allow_pickle=False)
         angles_rad = np.load(folder / "turns.npy", allow_pickle=False)
@@ -127,6 +140,7 @@ def load(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVid
         sizes,
         meta.get("seen_length_px"),
         several=bool(meta.get("several")),
+        cropping=Cropping(config, pose),
     )
 
 
@@ -170,7 +184,7 @@ def build(video: Path, config: DataConfig, pose: Path | None = None) -> CachedVi
 
 def build_together(video: Path, croppings: Sequence[Cropping]) -> list[CachedVideo]:
     """The entries of several chambers of a video, as `build` makes them, from one decoding."""
-    by_folder = {_entry(video, c.config, c.pose): c for c in croppings}
+    by_folder = {entry_folder(video, c.config, c.pose): c for c in croppings}
     try:
         with contextlib.ExitStack() as locks:
             # In one order everywhere, so that no two processes wait for each other.
@@ -198,7 +212,7 @@ def _replace_entries(video: Path, croppings: Mapping[Path, Cropping]) -> None:
     parts = {folder: folder.with_name(f"{folder.name}.{os.getpid()}.part") for folder in croppings}
     try:
         for folder, part in parts.items():
-            _make_part(folder, part)
+            make_part(folder, part)
         _write(video, croppings, parts)
         for folder, part in parts.items():
             shutil.rmtree(folder, ignore_errors=True)
@@ -208,7 +222,7 @@ def _replace_entries(video: Path, croppings: Mapping[Path, Cropping]) -> None:
             shutil.rmtree(part, ignore_errors=True)
 
 
-def _make_part(folder: Path, part: Path) -> None:
+def make_part(folder: Path, part: Path) -> None:
     """Make the folder in which an entry is built."""
     # A process that was killed may have left a part.
     for leftover in folder.parent.glob(f"{glob.escape(folder.name)}.*.part"):
@@ -218,7 +232,23 @@ def _make_part(folder: Path, part: Path) -> None:
 
 def feature_file(entry: CachedVideo, key: str) -> Path:
     """The file for the features of an encoder, in the entry, so that both become stale together."""
-    return entry.folder / f"features-{key}.npy"
+    return entry.folder / feature_name(key)
+
+
+def feature_name(key: str) -> str:
+    return f"features-{key}.npy"
+
+
+@dataclass(frozen=True)
+class EntryMeta:
+    """What an entry says about its video; `state` is that of the files before they were read."""
+
+    state: dict[str, Any]
+    side_px: float
+    damage: str | None
+    sizes: tuple[PictureSize, ...]
+    seen_length_px: float | None
+    several: bool
 
 
 def bytes_needed(info: VideoInfo, config: DataConfig) -> int:
@@ -242,7 +272,7 @@ def fingerprint(video: Path) -> dict[str, Any]:
 
 def _write(video: Path, croppings: Mapping[Path, Cropping], parts: Mapping[Path, Path]) -> None:
     """Decode a video once, and write each of its entries to its part."""
-    before = [_state(video, c.config, c.pose) for c in croppings.values()]
+    before = [state_of(video, c.config, c.pose) for c in croppings.values()]
     info = probe(video)
     plans = [plan_crop(video, c.config, info, c.pose) for c in croppings.values()]
     streams = cut_together(video, info, plans, prefetched=False)
@@ -279,24 +309,46 @@ class _EntryWriter:
         n_frames = sum(len(times) for times in self.times_s)
         if n_frames == 0:
             raise UserError(f"{video}: no frame of it decodes")
-        np.save(self.folder / "centers.npy", np.concatenate(self.centers))
-        np.save(self.folder / "time_s.npy", np.concatenate(self.times_s))
-        np.save(self.folder / "turns.npy", np.concatenate(self.angles_rad))
-        meta = {
-            "version": _VERSION,
-            "video": str(video),
-            "fingerprint": state,
-            "n_frames": n_frames,
-            "side_px": stream.side_px,
-            "seen_length_px": stream.plan.seen_length_px,
-            "several": stream.plan.shows_several,
-            "sizes": [dataclasses.astuple(size) for size in stream.sizes],
-            "damage": stream.damage,
-        }
-        (self.folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+        centers, time_s = np.concatenate(self.centers), np.concatenate(self.times_s)
+        write_arrays(self.folder, centers, time_s, np.concatenate(self.angles_rad))
+        meta = EntryMeta(
+            state,
+            stream.side_px,
+            stream.damage,
+            stream.sizes,
+            stream.plan.seen_length_px,
+            stream.plan.shows_several,
+        )
+        write_meta(self.folder, video, meta, n_frames, pictures=True)
 
 
-def _state(video: Path, config: DataConfig, pose: Path | None) -> dict[str, Any]:
+def write_arrays(
+    folder: Path, centers: np.ndarray, time_s: np.ndarray, angles_rad: np.ndarray
+) -> None:
+    np.save(folder / "centers.npy", centers)
+    np.save(folder / "time_s.npy", time_s)
+    np.save(folder / "turns.npy", angles_rad)
+
+
+def write_meta(
+    folder: Path, video: Path, meta: EntryMeta, n_frames: int, *, pictures: bool
+) -> None:
+    values = {
+        "version": _VERSION,
+        "video": str(video),
+        "fingerprint": meta.state,
+        "n_frames": n_frames,
+        "side_px": meta.side_px,
+        "seen_length_px": meta.seen_length_px,
+        "several": meta.several,
+        "sizes": [dataclasses.astuple(size) for size in meta.sizes],
+        "damage": meta.damage,
+        "pictures": pictures,
+    }
+    (folder / "meta.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+
+def state_of(video: Path, config: DataConfig, pose: Path | None) -> dict[str, Any]:
     """The state of the files that the crops depend on: the video, and a pose that they follow."""
     state = fingerprint(video)
     if pose is not None and config.crop == "pose":
@@ -304,7 +356,7 @@ def _state(video: Path, config: DataConfig, pose: Path | None) -> dict[str, Any]
     return state
 
 
-def _entry(video: Path, config: DataConfig, pose: Path | None) -> Path:
+def entry_folder(video: Path, config: DataConfig, pose: Path | None) -> Path:
     settings = {name: getattr(config, name) for name in CROP_SETTINGS}
     if config.chamber is not None:
         settings["chamber"] = config.chamber
