@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from dolorim import api
+from dolorim.cli import main
 from dolorim.config import config_toml
 from dolorim.inference.inputs import find_inputs
 from dolorim.inference.predict_batch import predict_videos
 from dolorim.inference.predict_options import PredictOptions
+from dolorim.inference.predict_worker import PredictSetup, video_predictor
 from dolorim.inference.run_folder import RunFolder
 from dolorim.video import cache, reader
 from racks import rack_film
@@ -169,3 +171,12 @@ def test_a_network_gets_pictures_of_what_was_only_predicted(
     assert entry.images is None
     assert cache.load(video, data) is None
     assert np.array_equal(cache.build(video, data).centers, entry.centers)
+
+
+def test_features_are_extracted_in_advance(run: Path, study: Path, tmp_path: Path) -> None:
+    command = ["extract", str(study), "--features", "--head", "linear", "--image_size", "32"]
+    assert main([*command, "--cache", str(tmp_path / "cache"), "--workers", "1"]) == 0
+    predictor = video_predictor(PredictSetup(RunFolder(run), tmp_path))
+    recordings = find_inputs(RunFolder(run), [study / "Videos"])
+    assert len(recordings) == 5
+    assert all(predictor.is_stored(recording) for recording in recordings)

@@ -16,7 +16,7 @@ from dolorim.presets import PRESETS, with_settings
 
 # What the visual encoder is, and whether its features can be stored.
 _MODEL = ("visual", "encoder_name", "encoder_weights", "pose", "tasks", "freeze_backbone_epochs")
-_LOOKS = ("input", "encoder_turns")
+_LOOKS = ("input", "encoder_turns", "head", "encoder")
 _READ = settings_flags(*STUDY_FILES, *LABEL_FILES, *POSES, *CROPS, "cache", *_MODEL, *_LOOKS)
 
 
@@ -30,8 +30,8 @@ class _Extract:
     approach: Literal["video", "multimodal", "multitask"] = "video"
     """Whose pictures: `train multitask` reads smaller ones, unless --image_size is given."""
     features: bool = False
-    """Also compute the features of a pretrained network (--visual, --encoder_name,
-    --encoder_weights) once."""
+    """Also compute once what a quick head reads (--head linear or trees), or the features of a
+    pretrained network (--visual, --encoder_name, --encoder_weights)."""
     workers: int | None = None
     """Videos that are decoded in parallel; without it, one per processor."""
     quiet: bool = False
@@ -58,7 +58,9 @@ def run(arguments: list[str]) -> int:
     lengths = measure_study(config, study)
     poses = {s.recorded: s.pose if data.crop == "pose" else None for s in study.sources}
     workers = given.workers or usual_workers()
-    cached, failures = fill_cache(poses, data, workers, lengths)
+    # Where only features are wanted, those that prediction has left without pictures will do.
+    pictures = not (given.features and config.model.head in ("linear", "trees"))
+    cached, failures = fill_cache(poses, data, workers, lengths, pictures=pictures)
     damaged = {entry.video: entry.damage for entry in cached.values() if entry.damage}
     for video, damage in damaged.items():
         warn(f"{video}: {damage}")
@@ -68,7 +70,7 @@ def run(arguments: list[str]) -> int:
         f"{side}x{side} pixels"
     )
     if given.features:
-        from dolorim.inference.backbone_features import compute_features
+        from dolorim.training.extract_features import compute_features
 
         compute_features(config, cached, lengths)
     return report_failures(failures)

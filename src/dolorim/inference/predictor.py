@@ -16,6 +16,7 @@ from dolorim.inference.run_folder import RunFolder
 from dolorim.inference.streaming import Predictor
 from dolorim.models.quick import QuickRecognizer
 from dolorim.models.recognizer import Recognizer
+from dolorim.pose.pose import Skeleton
 
 
 def predictor_of(run: RunFolder, keypoints: bool = False, features: bool = False) -> Decider:
@@ -49,10 +50,19 @@ def predictor_with(
     run: RunFolder, model: Recognizer | QuickRecognizer, keypoints: bool = False
 ) -> Predictor:
     """A model of the run's settings, ready to predict on the device that these name."""
-    config = run.read_config()
+    return predictor_for(run.read_config(), run.read_skeleton(), model, keypoints)
+
+
+def predictor_for(
+    config: Config,
+    skeleton: Skeleton,
+    model: Recognizer | QuickRecognizer,
+    keypoints: bool = False,
+) -> Predictor:
+    """As `predictor_with`, for settings without a run."""
     return Predictor(
         model,
-        input_spec_of(model, config.model, run.read_skeleton()),
+        input_spec_of(model, config.model, skeleton),
         pick_device(config.train.accelerator),
         config.train.precision,
         compiled=config.train.compile,
