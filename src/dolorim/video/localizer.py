@@ -15,10 +15,12 @@ moves at all, places that varied at least a little during the recording take the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
 
+from dolorim.video.box_filter import blur, box_mean
 from dolorim.video.occupants import are_several, is_still
 from dolorim.video.reader import Frame
 
@@ -58,14 +60,24 @@ def shrink(luma: np.ndarray, factor: int) -> np.ndarray:
     Rows and columns at the end that do not fill a block are left out.
     """
     height, width = (side // factor * factor for side in luma.shape)
-    rows = luma[:height:factor, :width].astype(np.uint16)
+    # A block of 16 by 16 pixels sums to 65,280 at most.
+    dtype: type[np.unsignedinteger] = np.uint16 if factor <= 16 else np.uint32
+    rows = luma[:height:factor, :width].astype(dtype)
     for i in range(1, factor):
         rows += luma[i:height:factor, :width]
     # Summing strided views is several times faster than a mean over a reshaped picture.
-    total = rows[:, ::factor].astype(np.float32)
+    total = rows[:, ::factor].copy()
     for i in range(1, factor):
         total += rows[:, i::factor]
-    return np.log(total / (factor * factor) + np.float32(_DARK))
+    return _log_luma(factor).take(total)
+
+
+@lru_cache(maxsize=4)
+def _log_luma(factor: int) -> np.ndarray:
+    """Log luma of a block for each sum of its pixels: looking it up is faster than computing it."""
+    n_pixels = factor * factor
+    sums = np.arange(255 * n_pixels + 1, dtype=np.float32)
+    return np.log(sums / n_pixels + np.float32(_DARK))
 
 
 def factor_for(shape: tuple[int, ...]) -> int:
@@ -149,14 +161,16 @@ class SceneSampler:
 
 def locate(scene: Scene, frame: np.ndarray) -> tuple[float, float]:
     """The animal's center `(x, y)`, in pixels of the full picture, in a shrunk frame."""
-    level = np.float32(np.median(frame[::2, ::2]))
+    # The upper median: partitioning once is faster than `np.median`.
+    sample = frame[::2, ::2].ravel()
+    level = np.partition(sample, len(sample) // 2)[len(sample) // 2]
     return _center(_saliency(scene, frame - level), scene.factor) or scene.home_px
 
 
 def _evidence(frame: np.ndarray, median: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
     """Change and contrast, each a map `(height, width)`."""
     size = int(2 * _ANIMAL * max(frame.shape)) | 1
-    contrast = np.abs(frame - ndimage.uniform_filter(frame, size, mode="nearest"))
+    contrast = np.abs(frame - box_mean(frame, size))
     contrast = np.maximum(contrast - 3 * noise, 0)
     change = np.maximum(np.abs(frame - median) - 3 * noise, 0)
     # Change without contrast is the ghost of a place that the animal has left.
@@ -171,9 +185,7 @@ def _saliency(scene: Scene, frame: np.ndarray) -> np.ndarray:
 
 
 def _blur(image: np.ndarray) -> np.ndarray:
-    size = int(0.075 * max(image.shape)) | 1
-    once = ndimage.uniform_filter(image, size, mode="constant")
-    return ndimage.uniform_filter(once, size, mode="constant")
+    return blur(image, int(0.075 * max(image.shape)) | 1)
 
 
 def _center(saliency: np.ndarray, factor: int) -> tuple[float, float] | None:

@@ -82,7 +82,7 @@ class Frame:
 
 def full_range(luma: np.ndarray, video_range: bool) -> np.ndarray:
     """Coded luma of any shape as gray values from 0 to 255."""
-    return _STRETCH[luma] if video_range else luma
+    return _STRETCH.take(luma) if video_range else luma
 
 
 @dataclass(frozen=True)
