@@ -46,7 +46,7 @@ def open_room(home: StudioHome, rater: str, tell: Callable[[str], object]) -> Ro
     review, note = _open_review(home)
     # Label files hold numbers of classes, which mean nothing without the ethogram beside them.
     write_ethogram(review.home / "ethogram.toml", review.ethogram)
-    session = Session(review, rater)
+    session = Session(review, rater, studio="/")
     progress = Progress(session)
     return Room(session, progress, make_app(session, progress, tell), stamp, note)
 

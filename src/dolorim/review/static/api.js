@@ -10,13 +10,16 @@ export class ApiError extends Error {
 
 // Recordings go by number. The server refuses a page that was loaded when the numbers meant others.
 let study = null;
-export const knowStudy = (key) => { study = key; };
+export const knowStudy = (key) => {
+  study = key;
+};
 const headersOf = (headers = {}) => (study ? { ...headers, "X-Study": study } : headers);
 
 async function ask(path, options = {}) {
   let answer;
   try {
-    answer = await fetch(path, { credentials: "same-origin", ...options, headers: headersOf(options.headers) });
+    const headers = headersOf(options.headers);
+    answer = await fetch(path, { credentials: "same-origin", ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, "the server does not answer; is dolorim review still running?");
@@ -24,25 +27,44 @@ async function ask(path, options = {}) {
   if (answer.ok) return answer;
   const text = await answer.text();
   let body = null;
-  try { body = JSON.parse(text); } catch { /* a plain sentence */ }
+  try {
+    body = JSON.parse(text);
+  } catch {
+    /* a plain sentence */
+  }
   throw new ApiError(answer.status, body?.error ?? text.trim().split("\n")[0], body);
 }
 
 export const get = async (path) => (await ask(path)).json();
 
 export const post = async (path, body) =>
-  (await ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) })).json();
+  (
+    await ask(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    })
+  ).json();
 
-// Sent even if the page is gone by then; nobody hears the answer. Browsers take no more than 64 KB in this way.
+// Sent even if the page is gone by then; nobody hears the answer. Browsers take no more than 64 KB
+// in this way.
 export function send(path, body) {
   const headers = headersOf({ "Content-Type": "application/json" });
-  const options = { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin", keepalive: true };
+  const options = {
+    method: "POST",
+    headers,
+    body: JSON.stringify(body),
+    credentials: "same-origin",
+    keepalive: true,
+  };
   fetch(path, options).catch(() => {});
 }
 
 // Frames as [{index, time, x, y, jpeg}], and the side of the window that follows the animal.
 export async function frames(id, first, count, step, follow) {
-  const answer = await ask(`/api/recording/${id}/frames?first=${first}&count=${count}&step=${step}${follow ? "&follow=1" : ""}`);
+  const answer = await ask(
+    `/api/recording/${id}/frames?first=${first}&count=${count}&step=${step}${follow ? "&follow=1" : ""}`,
+  );
   const buffer = await answer.arrayBuffer();
   const view = new DataView(buffer);
   const found = [];
@@ -60,7 +82,8 @@ export async function frames(id, first, count, step, follow) {
   return { found, side: Number(answer.headers.get("X-Side")) || null };
 }
 
-export const bitmapOf = (frame) => createImageBitmap(new Blob([frame.jpeg], { type: "image/jpeg" }));
+export const bitmapOf = (frame) =>
+  createImageBitmap(new Blob([frame.jpeg], { type: "image/jpeg" }));
 
 // A tile of the timeline: columns of `channels` bytes.
 export async function tile(id, step, index) {
@@ -75,5 +98,6 @@ export async function tile(id, step, index) {
 }
 
 const floats = async (path) => new Float32Array(await (await ask(path)).arrayBuffer());
-export const points = (id, first, count) => floats(`/api/recording/${id}/points?first=${first}&count=${count}`);
+export const points = (id, first, count) =>
+  floats(`/api/recording/${id}/points?first=${first}&count=${count}`);
 export const times = (id) => floats(`/api/recording/${id}/times`);

@@ -1,7 +1,8 @@
 // Times and frames in words, and back. Nothing here knows the page.
 
 export function clockText(s, digits = 2) {
-  const h = Math.floor(s / 3600), m = Math.floor((s % 3600) / 60);
+  const h = Math.floor(s / 3600),
+    m = Math.floor((s % 3600) / 60);
   const rest = (s % 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
   return h ? `${h}:${String(m).padStart(2, "0")}:${rest}` : `${m}:${rest}`;
 }

@@ -1,7 +1,7 @@
-// Steps on their way to the disk. A step shows at once and waits here until the server has it. It waits in the
-// browser's own store, too, so that it outlives this page: what was not sent is sent by the next page that is opened.
-// Each step has an id, by which the server knows a step that it has already. Where another tab was faster, what is on
-// the disk wins.
+// Steps on their way to the disk. A step shows at once and waits here until the server has it. It
+// waits in the browser's own store, too, so that it outlives this page: what was not sent is sent
+// by the next page that is opened. Each step has an id, by which the server knows a step that it
+// has already. Where another tab was faster, what is on the disk wins.
 
 import { get, post as request, send } from "./api.js";
 import { emit, state } from "./state.js";
@@ -29,8 +29,9 @@ export function waitingSteps() {
 // ---- what the server says ----
 
 export function adopt(rec, corrections) {
-  const { version, done, undone, marks } = corrections;
+  const { version, done, undone, marks, notes } = corrections;
   rec.version = version;
+  rec.notes = notes ?? rec.notes ?? [];
   rec.done = corrections.state === "done";
   if (done) {
     rec.undoable = done.map((ranges) => ({ ranges }));
@@ -44,9 +45,10 @@ export function adopt(rec, corrections) {
   emit("marks");
 }
 
-// After its last step a recording must stand as on the disk; else (which should not happen) the disk counts.
+// After its last step a recording must stand as on the disk; else (which should not happen) the
+// disk counts.
 async function compare(rec, answer) {
-  adopt(rec, { version: answer.version, state: answer.state });
+  adopt(rec, { version: answer.version, state: answer.state, notes: answer.notes });
   const there = fromRuns(answer.marks, rec.n_frames);
   if (!rec.marks || there.every((v, i) => v === rec.marks[i])) return;
   const found = await get(`/api/recording/${rec.id}`);
@@ -55,7 +57,8 @@ async function compare(rec, answer) {
 
 // ---- steps ----
 
-export const setDone = (done) => state.rec && post(state.rec, { what: "state", state: done ? "done" : "work" });
+export const setDone = (done) =>
+  state.rec && post(state.rec, { what: "state", state: done ? "done" : "work" });
 
 export function post(rec, { what, ...body }) {
   waiting.push({ rec, what, body: { ...body, id: newId() } });
@@ -72,7 +75,11 @@ function keep(rec) {
   if (rec.from) return; // lies in another page's store until all of it has been sent
   const steps = stepsOf(rec).map(asSent);
   try {
-    if (steps.length) localStorage.setItem(`${PREFIX}${rec.key} ${TAB}`, JSON.stringify({ base: rec.version, steps }));
+    if (steps.length)
+      localStorage.setItem(
+        `${PREFIX}${rec.key} ${TAB}`,
+        JSON.stringify({ base: rec.version, steps }),
+      );
     else localStorage.removeItem(`${PREFIX}${rec.key} ${TAB}`);
     kept = true;
   } catch {
@@ -105,7 +112,8 @@ export function takeUnsent() {
 
 // Resolves when nothing waits for a recording any more, or when nothing can be sent.
 export async function sent(id) {
-  while (!stuck && waiting.some((step) => step.rec.id === id)) await new Promise((resolve) => setTimeout(resolve, 30));
+  while (!stuck && waiting.some((step) => step.rec.id === id))
+    await new Promise((resolve) => setTimeout(resolve, 30));
 }
 
 async function work() {
@@ -148,21 +156,29 @@ async function failed(steps, error) {
       emit("alert", lostText);
     } else {
       adopt(rec, error.body);
-      emit("alert", "This recording was changed in another tab. What you see now is the newest state; your last step was not applied.");
+      emit(
+        "alert",
+        "This recording was changed in another tab. What you see now is the newest state; your last step was not applied.",
+      );
     }
   } else if (error.status === 0 || error.status === 403 || error.status >= 500) {
     stuck = true;
     const n = waiting.length;
     emit("saved", { text: `Not saved: ${n} ${n > 1 ? "steps wait" : "step waits"}`, bad: true });
-    const restarted = "the server was started anew; open the address that it has printed in another tab of this browser, and keep this one";
-    emit("alert", `Not saved yet: ${error.status === 403 ? restarted : error.message}. Trying again.`);
+    const restarted =
+      "the server was started anew; open the address that it has printed in another tab of this browser, and keep this one";
+    emit(
+      "alert",
+      `Not saved yet: ${error.status === 403 ? restarted : error.message}. Trying again.`,
+    );
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   } else if (steps.length > 1) {
     alone = true; // one of them cannot be done: find out which
   } else {
     alone = false;
     drop(rec, steps);
-    if (error.status !== 422 || !error.message.startsWith("nothing to")) emit("alert", error.message);
+    if (error.status !== 422 || !error.message.startsWith("nothing to"))
+      emit("alert", error.message);
   }
 }
 
@@ -182,11 +198,14 @@ export async function save() {
   }
 }
 
-// The page goes away: all that waits is sent once more, in one piece that outlives the page. What the server has by
-// then it knows by its ids; what does not reach it is sent by the next page.
+// The page goes away: all that waits is sent once more, in one piece that outlives the page. What
+// the server has by then it knows by its ids; what does not reach it is sent by the next page.
 export function sendAll() {
   for (const rec of new Set(waiting.map((step) => step.rec))) {
-    send(`/api/recording/${rec.id}/steps`, { version: rec.version, steps: stepsOf(rec).map(asSent) });
+    send(`/api/recording/${rec.id}/steps`, {
+      version: rec.version,
+      steps: stepsOf(rec).map(asSent),
+    });
   }
 }
 

@@ -1,38 +1,44 @@
-// What hands do to labels. Nothing here knows the page or the server: each verb takes the state (state.js), changes
-// it, and returns the steps that have to reach the disk, and what has to be said.
+// What hands do to labels. Nothing here knows the page or the server: each verb takes the state
+// (state.js), changes it, and returns the steps that have to reach the disk, and what has to be
+// said.
 //
-// The playhead decides. What the keys act on is `target`, and the page shows it: the stroke that is being painted,
-// else the selection, else the stretch that is being marked, else the bout under the playhead. A selection ends as
-// soon as the playhead leaves it.
+// The playhead decides. What the keys act on is `target`, and the page shows it: the stroke that is
+// being painted, or the bout that is open (openbout.js), else the selection, else the stretch that
+// is being marked, else the bout under the playhead. A selection ends as soon as the playhead
+// leaves it.
 //
-// Kinds of selection: "bout" was chosen as it stands, and [ and ] move its edges; "range" was marked, "piece" comes
-// from the queue, and [ and ] narrow them; "labeled" has just been given its class, and [ and ] mark anew.
+// Kinds of selection: "bout" was chosen as it stands, and [ and ] move its edges; "range" was
+// marked, "piece" comes from the queue, and [ and ] narrow them; "labeled" has just been given its
+// class, and [ and ] mark anew.
 
+import { done, lay, select } from "./laying.js";
+import { dropOpen, openStretch, startOrStop } from "./openbout.js";
 import { fill, newId, refresh, runAt, toRuns, UNSURE, UNTOUCHED } from "./tracks.js";
 
-const NOTHING = "Nothing is selected. Mark a stretch with [ and ], or press a class while playing to paint.";
-const done = (steps = [], more = {}) => ({ steps, ...more });
+export { select };
+const NOTHING =
+  "Nothing is selected. Mark a stretch with [ and ], or press a class while playing to paint.";
 
 // ---- what the keys act on ----
 
 function markedStretch({ mark, frame }) {
-  return { start: Math.min(mark.at, frame), stop: Math.max(mark.at, frame) + 1, label: UNTOUCHED, kind: "mark" };
+  return {
+    start: Math.min(mark.at, frame),
+    stop: Math.max(mark.at, frame) + 1,
+    label: UNTOUCHED,
+    kind: "mark",
+  };
 }
 
 export function target(state) {
   const { rec, paint, selection, mark, frame } = state;
   if (!rec || !rec.n_frames) return null;
   if (paint) return { start: paint.from, stop: frame + 1, label: paint.label, kind: "paint" };
+  if (state.open) return openStretch(state);
   if (selection) return selection;
   if (mark) return markedStretch(state);
   const bout = runAt(rec.effective, frame);
   return bout.label === UNTOUCHED ? null : { ...bout, kind: "here" };
-}
-
-export function select(state, selection) {
-  state.selection = selection;
-  state.mark = null;
-  return done();
 }
 
 // A stretch as a selection: a bout where one label holds all over it, else a piece.
@@ -44,7 +50,8 @@ function holds(rec, start, stop, label) {
   return stop <= rec.n_frames && rec.effective.subarray(start, stop).every((v) => v === label);
 }
 
-// Let go of a selection that the playhead has left, or that is no longer there. Returns whether it did.
+// Let go of a selection that the playhead has left, or that is no longer there. Returns whether it
+// did.
 export function settle(state) {
   const { rec, selection: s, frame, dragging } = state;
   if (!s || dragging === "edge" || dragging === "bout") return false;
@@ -57,19 +64,6 @@ export function settle(state) {
 
 // ---- changing labels ----
 
-function lay(state, ranges, stroke = null) {
-  const { rec } = state;
-  const real = ranges.filter(([start, stop, label]) => rec.marks.subarray(start, stop).some((v) => v !== label));
-  if (!real.length) return [];
-  const last = rec.undoable.at(-1);
-  if (stroke && last?.stroke === stroke) last.ranges.push(...real);
-  else rec.undoable.push({ ranges: [...real], stroke });
-  rec.redoable = [];
-  fill(rec.marks, real);
-  refresh(rec);
-  return [stroke ? { what: "edit", ranges: real, stroke } : { what: "edit", ranges: real }];
-}
-
 function put(state, { start, stop, kind }, label) {
   const steps = lay(state, [[start, stop, label]]);
   select(state, { start, stop, label, kind: kind === "bout" ? "bout" : "labeled" });
@@ -77,10 +71,27 @@ function put(state, { start, stop, kind }, label) {
 }
 
 export function setClass(state, label) {
-  if (label !== UNSURE && !(label < state.study.classes.length)) return done();
-  if (state.playing) return startPainting(state, label);
+  const { study, playing, selection, mark } = state;
+  if (label !== UNSURE && !(label < study.classes.length)) return done();
+  if (study.classes[label]?.point) return markPoint(state, label);
+  // What somebody has chosen takes the class in either way of working.
+  const chosen = !playing && (selection || mark);
+  if (state.open || (state.startStop && !chosen)) return startOrStop(state, label);
+  if (playing) return startPainting(state, label);
   const s = target(state);
   return s ? done(put(state, s, label), { say: null }) : done([], { say: NOTHING });
+}
+
+// A point event takes the present frame and nothing else; a stroke that is being painted goes on
+// behind it.
+function markPoint(state, label) {
+  const { paint, frame } = state;
+  const { steps } = finishPainting(state);
+  select(state, null);
+  steps.push(...lay(state, [[frame, frame + 1, label]]));
+  if (paint)
+    state.paint = { label: paint.label, from: frame + 1, saved: frame + 1, stroke: newId() };
+  return done(steps, { say: null });
 }
 
 // While playing, a class paints from here until another one, Escape, a jump or the end.
@@ -106,7 +117,8 @@ export function finishPainting(state) {
   if (!paint) return done();
   const { steps } = keepPainting(state);
   state.paint = null;
-  if (frame >= paint.from) select(state, { start: paint.from, stop: frame + 1, label: paint.label, kind: "labeled" });
+  if (frame >= paint.from)
+    select(state, { start: paint.from, stop: frame + 1, label: paint.label, kind: "labeled" });
   settle(state);
   return done(steps);
 }
@@ -116,13 +128,28 @@ export function accept(state) {
   const { steps } = finishPainting(state);
   const s = target(state);
   if (!s) return done(steps, { accepted: false });
-  return done([...steps, ...lay(state, toRuns(state.rec.effective, UNTOUCHED, s.start, s.stop))], { accepted: true });
+  return done([...steps, ...lay(state, toRuns(state.rec.effective, UNTOUCHED, s.start, s.stop))], {
+    accepted: true,
+  });
 }
 
 // All that nobody has touched, as [start, stop, label].
 export const untouched = ({ rec }) => toRuns(rec.below, UNTOUCHED);
 
-export const acceptRest = (state) => done([...finishPainting(state).steps, ...lay(state, untouched(state))]);
+export const acceptRest = (state) =>
+  done([...finishPainting(state).steps, ...lay(state, untouched(state))]);
+
+// All that has no label in frames [start, stop), as [start, stop, label]. What nobody can tell has
+// been looked at.
+export function unlabeled({ rec }, start = 0, stop = rec.n_frames) {
+  return toRuns(rec.effective, null, start, stop).filter((run) => run[2] === UNTOUCHED);
+}
+
+// Give all of it a class, as one step.
+export function fillRest(state, label, start, stop) {
+  const ranges = unlabeled(state, start, stop).map((run) => [run[0], run[1], label]);
+  return done([...finishPainting(state).steps, ...lay(state, ranges)], { say: null });
+}
 
 // Back to what was there before it was touched.
 export function clear(state) {
@@ -133,14 +160,15 @@ export function clear(state) {
   return done([...steps, ...lay(state, [[s.start, s.stop, UNTOUCHED]])]);
 }
 
-// There is no such bout: what lies on both sides goes on, else the background, else it is left open. Where nothing
-// was said before, labeling from scratch, it becomes unlabeled again.
+// There is no such bout: what lies on both sides goes on, else the background, else it is left
+// open. Where nothing was said before, labeling from scratch, it becomes unlabeled again.
 export function remove(state) {
   const { steps } = finishPainting(state);
   const s = target(state);
   if (!s) return done(steps);
   const { rec, study } = state;
-  const before = labelAt(rec, s.start - 1), after = labelAt(rec, s.stop);
+  const before = labelAt(rec, s.start - 1),
+    after = labelAt(rec, s.stop);
   const background = study.classes.findIndex((c) => c.background);
   let label = UNSURE;
   if (!shinesThrough(rec, s.start, s.stop)) label = UNTOUCHED;
@@ -164,12 +192,16 @@ export function split(state) {
   const s = target(state);
   const { frame } = state;
   if (s && s.kind !== "mark" && frame > s.start && frame < s.stop) {
-    select(state, s.label === UNTOUCHED ? { ...s, start: frame } : stretch(state, frame, s.stop, s.label));
+    select(
+      state,
+      s.label === UNTOUCHED ? { ...s, start: frame } : stretch(state, frame, s.stop, s.label),
+    );
   }
   return done(steps);
 }
 
-// Goes on until the next bout of the same class has ended, else over the next bout; never beyond what can be seen.
+// Goes on until the next bout of the same class has ended, else over the next bout; never beyond
+// what can be seen.
 export function merge(state) {
   const { steps } = finishPainting(state);
   const s = target(state);
@@ -178,8 +210,9 @@ export function merge(state) {
   const next = later.find((run) => run[2] === s.label) ?? later[0];
   if (!next) return done(steps, { say: "There is no later bout to merge with." });
   if (next[1] > state.view.last) {
-    const say = `The bout to merge with ends at frame ${next[1] - 1}, beyond what the timeline shows; `
-      + "zoom out (PgDn) to see what would be relabeled.";
+    const say =
+      `The bout to merge with ends at frame ${next[1] - 1}, beyond what the timeline shows; ` +
+      "zoom out (PgDn) to see what would be relabeled.";
     return done(steps, { say });
   }
   return done([...steps, ...put(state, { ...s, stop: next[1] }, s.label)], { say: null });
@@ -187,7 +220,8 @@ export function merge(state) {
 
 // ---- edges ----
 
-// Put an edge of a bout elsewhere; what it gives up goes to its neighbor. Beyond the other edge, nothing is left of it.
+// Put an edge of a bout elsewhere; what it gives up goes to its neighbor. Beyond the other edge,
+// nothing is left of it.
 export function moveEdge(state, bout, side, to) {
   const { rec } = state;
   const { start, stop, label } = bout;
@@ -195,16 +229,19 @@ export function moveEdge(state, bout, side, to) {
   const left = side === "start" ? { start: to, stop } : { start, stop: to };
   const ranges = [];
   if (left.start < left.stop) ranges.push([left.start, left.stop, label]);
-  if (side === "start" && to > start) ranges.push(...givenUp(rec, start, Math.min(to, stop), label, start - 1));
-  if (side === "stop" && to < stop) ranges.push(...givenUp(rec, Math.max(to, start), stop, label, stop));
+  if (side === "start" && to > start)
+    ranges.push(...givenUp(rec, start, Math.min(to, stop), label, start - 1));
+  if (side === "stop" && to < stop)
+    ranges.push(...givenUp(rec, Math.max(to, start), stop, label, stop));
   const steps = lay(state, ranges);
   const there = left.start < left.stop;
   select(state, there ? { ...left, label, kind: "bout" } : null);
   return done(steps);
 }
 
-// Frames that a bout gives up take the label of its neighbor. Where there is none, they are no longer labeled; but
-// where the same class would shine through from below, a sliver of the bout would be left: nobody can tell, then.
+// Frames that a bout gives up take the label of its neighbor. Where there is none, they are no
+// longer labeled; but where the same class would shine through from below, a sliver of the bout
+// would be left: nobody can tell, then.
 function givenUp(rec, start, stop, label, neighbor) {
   const beside = labelAt(rec, neighbor);
   if (beside !== UNTOUCHED) return [[start, stop, beside]];
@@ -213,9 +250,11 @@ function givenUp(rec, start, stop, label, neighbor) {
   return [[start, stop, same ? UNSURE : UNTOUCHED]];
 }
 
-// A dragged edge jumps to the edge of another bout nearby, so that no frames too few to be seen are left between them.
+// A dragged edge jumps to the edge of another bout nearby, so that no frames too few to be seen are
+// left between them.
 export function snap({ rec }, bout, side, to, slack) {
-  let best = to, distance = slack;
+  let best = to,
+    distance = slack;
   for (const [start, stop] of rec.runs) {
     for (const edge of [start, stop]) {
       if (edge === bout[side] || Math.abs(edge - to) > distance) continue;
@@ -225,7 +264,8 @@ export function snap({ rec }, bout, side, to, slack) {
   return best;
 }
 
-// [ and ]: within the selected bout, its edge comes to the playhead; else a stretch begins here, and the other key ends it.
+// [ and ]: within the selected bout, its edge comes to the playhead; else a stretch begins here,
+// and the other key ends it.
 export function edgeHere(state, side) {
   const { steps } = finishPainting(state);
   const { selection: s, mark, frame } = state;
@@ -235,7 +275,8 @@ export function edgeHere(state, side) {
     return done([...steps, ...moved.steps]);
   }
   if (s?.kind === "range" || s?.kind === "piece") {
-    const start = begins ? frame : s.start, stop = begins ? s.stop : frame + 1;
+    const start = begins ? frame : s.start,
+      stop = begins ? s.stop : frame + 1;
     return select(state, { start, stop, label: UNTOUCHED, kind: "range" });
   }
   if (mark && mark.side !== side) {
@@ -248,24 +289,33 @@ export function edgeHere(state, side) {
 }
 
 export function letGo(state) {
+  if (state.open) return dropOpen(state);
   if (state.paint) return finishPainting(state);
   return select(state, null);
 }
 
 // ---- going from bout to bout ----
 
-// The next or previous bout that the filter lets through, selected, with the playhead on its first frame.
+// The next or previous bout that the filter lets through, selected, with the playhead on its first
+// frame.
 export function stepBout(state, direction) {
   const { steps } = finishPainting(state);
-  const { rec, filter: { label, sure } } = state;
+  const {
+    rec,
+    filter: { label, sure },
+  } = state;
   let list = rec.runs;
-  if (sure < 1 && rec.bouts) list = rec.bouts.filter(([start, , , p]) => p <= sure && rec.marks[start] === UNTOUCHED);
+  if (sure < 1 && rec.bouts)
+    list = rec.bouts.filter(([start, , , p]) => p <= sure && rec.marks[start] === UNTOUCHED);
   list = list.filter((bout) => (label === null ? bout[2] !== UNTOUCHED : bout[2] === label));
   const from = state.selection?.start ?? (direction > 0 ? state.frame - 1 : state.frame);
-  const next = direction > 0 ? list.find(([start]) => start > from) : list.findLast(([start]) => start < from);
+  const next =
+    direction > 0 ? list.find(([start]) => start > from) : list.findLast(([start]) => start < from);
   if (!next) {
     const filtered = label === null && sure >= 1 ? "" : " that the filter lets through";
-    return done(steps, { say: `There is no ${direction > 0 ? "further" : "earlier"} bout${filtered}.` });
+    return done(steps, {
+      say: `There is no ${direction > 0 ? "further" : "earlier"} bout${filtered}.`,
+    });
   }
   state.frame = next[0];
   select(state, stretch(state, next[0], next[1], next[2]));
@@ -281,6 +331,7 @@ function replay(rec) {
 }
 
 export function undo(state) {
+  if (state.open) return dropOpen(state); // the last thing that was done is its start
   const { steps } = finishPainting(state);
   const { rec } = state;
   if (!rec.undoable.length) return done(steps);

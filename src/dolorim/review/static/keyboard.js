@@ -1,5 +1,5 @@
-// Which key it was, on any keyboard: what it writes (`event.key`) counts, and where it lies (`event.code`) only where
-// that says nothing. Nothing here knows the page.
+// Which key it was, on any keyboard: what it writes (`event.key`) counts, and where it lies
+// (`event.code`) only where that says nothing. Nothing here knows the page.
 
 const DIGIT = /^(?:Digit|Numpad)([1-9])$/;
 const LETTER = /^\p{L}$/u;
@@ -13,8 +13,8 @@ function written({ key, code, shiftKey }) {
   return BRACKETS[code] ?? (shiftKey ? letter : letter?.toLowerCase()) ?? key;
 }
 
-// The name of what was pressed: "[", "Shift+R", "ArrowLeft", "Ctrl+z", "class 3" (counted from 0); null for nothing.
-// `bound` has the names that something is bound to.
+// The name of what was pressed: "[", "Shift+R", "ArrowLeft", "Ctrl+z", "class 3" (counted from 0);
+// null for nothing. `bound` has the names that something is bound to.
 export function nameOf(event, bound) {
   if (event.isComposing || !event.key) return null;
   const { code = "", shiftKey, altKey } = event;
@@ -24,7 +24,8 @@ export function nameOf(event, bound) {
   if (!altGr && (event.ctrlKey || event.metaKey)) {
     return altKey ? null : `Ctrl+${shiftKey ? "Shift+" : ""}${key.toLowerCase()}`;
   }
-  if (altGr || altKey) { // brackets and the like lie there on German, French and Mac keyboards; letters are menus
+  if (altGr || altKey) {
+    // brackets and the like lie there on German, French and Mac keyboards; letters are menus
     const sign = key.length === 1 && !/[\p{L}\p{N}\s]/u.test(key);
     return sign && bound.has(key) ? key : null;
   }

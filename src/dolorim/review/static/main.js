@@ -3,22 +3,48 @@
 import * as actions from "./actions.js";
 import * as api from "./api.js";
 import { readPlace } from "./clock.js";
-import { adopt, lostSteps, sendAll, sent, setDone, takeUnsent, waitingSteps } from "./edits.js";
-import { untouched } from "./hands.js";
+import { showTab } from "./boutpanel.js";
+import { adopt, lostSteps, sendAll, sent, takeUnsent, waitingSteps } from "./edits.js";
 import { clockText } from "./clock.js";
-import { flip, listen, setSpeed, SPEEDS, writeHelp } from "./keys.js";
-import { fillClasses, fillList, loadProgress, markList, nextPiece, showSelection } from "./panels.js";
-import { frameAt, reset, resize, seek, timeOf, toggle, wholePicture } from "./player.js";
+import {
+  flip,
+  listen,
+  readSwitches,
+  setSpeed,
+  SPEEDS,
+  SWITCHES,
+  writeBars,
+  writeHelp,
+} from "./keys.js";
+import { fillClasses, fillList, markList, showSelection } from "./panels.js";
+import {
+  frameAt,
+  reset,
+  resize,
+  seek,
+  timeOf,
+  toggle,
+  toggleWhole,
+  wholePicture,
+  zoomBy,
+} from "./player.js";
+import { loadProgress, nextPiece } from "./queue.js";
 import { $, clamp, emit, make, on, state } from "./state.js";
 import { fitHeight, readColors, redraw, resetTiles, reveal, zoomTimeline } from "./timeline.js";
+import "./dialogs.js";
+import "./look.js";
 import "./mouse.js";
+import "./raters.js";
+import "./thumbs.js";
 import { fromRuns } from "./tracks.js";
 
-if (location.search) history.replaceState(null, "", "/"); // the token has done its work
+// The token has done its work.
+if (location.search) history.replaceState(null, "", location.pathname);
 
 // Where this tab was before it was loaded again.
 const last = readLast();
-let early = api.frames(last.id, last.frame, 1, 1, false).catch(() => null); // on its way before anything else is known
+// On its way before anything else is known.
+let early = api.frames(last.id, last.frame, 1, 1, false).catch(() => null);
 let opening = 0;
 
 function readLast() {
@@ -35,6 +61,26 @@ function rememberPlace() {
   if (rec) sessionStorage.setItem("place", JSON.stringify({ id: rec.id, frame, mark }));
 }
 
+// The start of an open bout is kept with its recording: no reload and no crash may lose it.
+const openKey = (rec) => `dolorim open ${rec.key}`;
+
+function rememberOpen() {
+  const { rec, open } = state;
+  if (!rec) return;
+  if (open) localStorage.setItem(openKey(rec), JSON.stringify(open));
+  else localStorage.removeItem(openKey(rec));
+}
+
+function readOpen(rec) {
+  try {
+    const { at, label } = JSON.parse(localStorage.getItem(openKey(rec)));
+    const fits = at >= 0 && at < rec.n_frames && label < state.study.classes.length;
+    return fits ? { at, label } : null;
+  } catch {
+    return null;
+  }
+}
+
 async function open({ id, frame = 0, then = () => {} }) {
   if (state.rec?.id === id) {
     seek(frame);
@@ -46,6 +92,7 @@ async function open({ id, frame = 0, then = () => {} }) {
   const mine = ++opening;
   const row = state.study.recordings[id];
   state.rec = null;
+  state.open = null;
   reset();
   resetTiles();
   actions.select(null);
@@ -73,6 +120,7 @@ async function open({ id, frame = 0, then = () => {} }) {
   rec.predicted = rec.bouts && fromRuns(rec.bouts, rec.n_frames);
   rec.hasMotion = !rec.problem;
   state.rec = rec;
+  state.open = readOpen(rec);
   state.view = { first: 0, last: rec.n_frames };
   $("empty").hidden = !rec.problem;
   $("empty").textContent = rec.problem ? `The video cannot be shown: ${rec.problem}` : "";
@@ -80,6 +128,7 @@ async function open({ id, frame = 0, then = () => {} }) {
   adopt(rec, rec.corrections);
   $("sure-label").hidden = !rec.bouts;
   $("points").hidden = !rec.points;
+  $("whole").hidden = !rec.chamber;
   fitHeight();
   resize();
   const shown = Math.min(rec.n_frames, Math.max(30 * rec.rate_hz, 300)); // half a minute
@@ -88,16 +137,25 @@ async function open({ id, frame = 0, then = () => {} }) {
   then();
   reveal(state.frame, state.selection?.stop);
   emit("switches");
+  emit("opened");
   markList();
   redraw();
-  if (!rec.problem) api.times(id).then((times) => { if (state.rec === rec) rec.times = times; }, () => {});
+  if (!rec.problem)
+    api.times(id).then(
+      (times) => {
+        if (state.rec === rec) rec.times = times;
+      },
+      () => {},
+    );
   if (!rec.counted) setTimeout(() => countAgain(rec), 2000);
 }
 
 // The picture need not wait for anything that has to be counted or parsed.
 async function firstPicture(id, frame, mine) {
   try {
-    const { found } = (id === last.id && frame === last.frame && (await early)) || (await api.frames(id, frame, 1, 1, false));
+    const { found } =
+      (id === last.id && frame === last.frame && (await early)) ||
+      (await api.frames(id, frame, 1, 1, false));
     early = null;
     const bitmap = await api.bitmapOf(found[0]);
     if (mine !== opening || state.rec) return;
@@ -105,9 +163,13 @@ async function firstPicture(id, frame, mine) {
     resize();
     const scale = Math.min(canvas.width / bitmap.width, canvas.height / bitmap.height);
     const [w, h] = [bitmap.width * scale, bitmap.height * scale];
-    canvas.getContext("2d").drawImage(bitmap, (canvas.width - w) / 2, (canvas.height - h) / 2, w, h);
+    canvas
+      .getContext("2d")
+      .drawImage(bitmap, (canvas.width - w) / 2, (canvas.height - h) / 2, w, h);
     performance.mark("first-picture");
-  } catch { /* the recording itself will say what is wrong */ }
+  } catch {
+    /* the recording itself will say what is wrong */
+  }
 }
 
 async function countAgain(rec) {
@@ -123,6 +185,7 @@ async function countAgain(rec) {
 async function boot() {
   for (const speed of SPEEDS) $("speed").append(make("option", { value: speed }, `${speed}×`));
   writeHelp();
+  writeBars();
   theme(localStorage.getItem("theme"));
   try {
     state.study = await api.get("/api/study");
@@ -133,11 +196,15 @@ async function boot() {
   const { title, rater, recordings, notes } = state.study;
   document.title = `${title} - dolorim review`;
   $("title").textContent = `${title} · ${rater}`;
+  $("studio").hidden = !state.study.studio;
+  $("studio").href = state.study.studio;
+  $("blinded").hidden = !state.study.blinded;
   fillClasses();
   fillList();
+  showTab(localStorage.getItem("dolorim tab") || "recordings");
   showSelection();
   listen();
-  emit("switches");
+  readSwitches();
   if (notes.length) emit("alert", notes.join("; "));
   takeUnsent();
   const there = last.id < recordings.length ? last : { id: 0 };
@@ -150,17 +217,6 @@ function restoreMark(mark) {
   if (!mark || mark.at >= state.rec.n_frames) return;
   state.mark = mark;
   emit("selection");
-}
-
-function askAcceptRest() {
-  if (!state.rec) return;
-  actions.finishPainting();
-  const bouts = untouched(state);
-  const frames = bouts.reduce((sum, [start, stop]) => sum + stop - start, 0);
-  if (!frames) return emit("alert", "Nothing is left to accept: you have been through everything.");
-  const what = state.rec.bouts ? "as predicted" : "as labeled before";
-  $("ask-what").textContent = `${frames} frames in ${bouts.length} bouts that you have not touched would count as checked, ${what}.`;
-  $("ask").showModal();
 }
 
 function goWhereTyped() {
@@ -182,7 +238,9 @@ function theme(name) {
 
 on("open", open);
 on("theme", () => {
-  const dark = document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  const dark =
+    document.documentElement.dataset.theme ??
+    (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   const next = dark === "dark" ? "light" : "dark";
   localStorage.setItem("theme", next);
   theme(next);
@@ -192,8 +250,10 @@ on("neighbor", (d) => {
   if (id !== state.rec?.id) emit("open", { id });
 });
 on("queue", nextPiece);
-on("accept-rest", askAcceptRest);
-on("selection", () => state.playing || rememberPlace());
+on("selection", () => {
+  rememberOpen();
+  if (!state.playing) rememberPlace();
+});
 on("class", (label) => actions.setClass(label));
 on("accept", () => {
   if (!actions.accept()) return;
@@ -208,6 +268,10 @@ on("saved", ({ text, bad }) => {
   $("saved").textContent = text;
   $("saved").classList.toggle("bad", Boolean(bad));
 });
+on("switches", () => {
+  $("whole").setAttribute("aria-pressed", state.whole);
+  $("whole").textContent = state.whole ? "Chamber" : "Rack";
+});
 on("frame", () => {
   const { rec } = state;
   if (!rec) return;
@@ -221,25 +285,34 @@ on("playing", () => {
 on("marks", () => {
   $("done").setAttribute("aria-pressed", state.rec.done);
   $("done").textContent = state.rec.done ? "Done ✓" : "Done";
+  for (const [key, steps] of [
+    ["z", state.rec.undoable],
+    ["Shift+Z", state.rec.redoable],
+  ]) {
+    document.querySelector(`#edit [data-key="${key}"]`).disabled = !steps?.length;
+  }
 });
 
 $("play").addEventListener("click", () => toggle());
 $("frame").addEventListener("change", goWhereTyped);
 $("frame").addEventListener("keydown", (event) => event.key === "Enter" && $("frame").blur());
-$("speed").addEventListener("change", () => { setSpeed(Number($("speed").value)); $("speed").blur(); });
-for (const name of ["loop", "follow", "points"]) $(name).addEventListener("click", () => flip(name));
-$("fit").addEventListener("click", wholePicture);
-$("theme").addEventListener("click", () => emit("theme"));
-$("help-button").addEventListener("click", () => $("help").showModal());
-$("help-close").addEventListener("click", () => $("help").close());
-$("next").addEventListener("click", nextPiece);
-$("done").addEventListener("click", () => setDone(!state.rec?.done));
-$("accept-rest").addEventListener("click", askAcceptRest);
-$("ask-no").addEventListener("click", () => $("ask").close());
-$("ask-yes").addEventListener("click", () => {
-  $("ask").close();
-  actions.acceptRest();
+$("speed").addEventListener("change", () => {
+  setSpeed(Number($("speed").value));
+  $("speed").blur();
 });
+for (const [name, id] of Object.entries(SWITCHES))
+  $(id).addEventListener("click", () => flip(name));
+$("whole").addEventListener("click", toggleWhole);
+$("fit").addEventListener("click", wholePicture);
+$("zoom-in").addEventListener("click", () => zoomBy(1.25));
+$("zoom-out").addEventListener("click", () => zoomBy(0.8));
+$("timeline-in").addEventListener("click", () => zoomTimeline(0.6));
+$("timeline-out").addEventListener("click", () => zoomTimeline(1 / 0.6));
+$("following").addEventListener("click", () => emit("neighbor", 1));
+$("previous").addEventListener("click", () => emit("neighbor", -1));
+$("theme").addEventListener("click", () => emit("theme"));
+$("next").addEventListener("click", nextPiece);
+$("done").addEventListener("click", actions.toggleDone);
 $("list-filter").addEventListener("input", fillList);
 $("list-filter").addEventListener("keydown", (event) => {
   if (event.key === "Enter") $("recordings").querySelector("button")?.click();
@@ -248,14 +321,20 @@ $("list-filter").addEventListener("keydown", (event) => {
 for (const id of ["filter-class", "filter-sure"]) {
   $(id).addEventListener("input", () => {
     const label = $("filter-class").value;
-    state.filter = { label: label === "" ? null : Number(label), sure: Number($("filter-sure").value) / 100 };
+    state.filter = {
+      label: label === "" ? null : Number(label),
+      sure: Number($("filter-sure").value) / 100,
+    };
     $("filter-sure-out").textContent = `${$("filter-sure").value} %`;
     emit("filter");
   });
 }
 $("filter-sure-out").textContent = "100 %";
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", readColors);
-new ResizeObserver(() => { resize(); redraw(); }).observe($("screen"));
+new ResizeObserver(() => {
+  resize();
+  redraw();
+}).observe($("screen"));
 new ResizeObserver(() => redraw()).observe($("tracks"));
 window.addEventListener("focus", async () => {
   const { rec } = state;
@@ -268,7 +347,11 @@ window.addEventListener("pagehide", () => {
   rememberPlace();
   sendAll();
 });
-// Buttons keep the focus after a click, and space would press them again: the keys belong to the page.
-document.addEventListener("click", (event) => event.detail && event.target.closest("button")?.blur());
+// Buttons keep the focus after a click, and space would press them again: the keys belong to the
+// page.
+document.addEventListener(
+  "click",
+  (event) => event.detail && event.target.closest("button")?.blur(),
+);
 
 boot();

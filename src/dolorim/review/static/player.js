@@ -1,6 +1,9 @@
-// The picture: frames by exact index, a small store of them, the clock of playback, zoom, and points drawn on top.
+// The picture: frames by exact index, a small store of them, the clock of playback, zoom, and
+// points drawn on top.
 
 import * as api from "./api.js";
+import { dimOthers, shownArea } from "./chamberview.js";
+import { drawPoints, pointsOf, resetPoints } from "./skeleton.js";
 import { $, clamp, emit, on, state } from "./state.js";
 import { floorIndex } from "./tracks.js";
 
@@ -8,7 +11,6 @@ const BATCH = 16; // frames that are asked for at a time
 const AHEAD = 3; // batches on their way during playback
 const MOST_BYTES = 32e6; // of compressed frames that are kept
 const MOST_BITMAPS = 24;
-const CHUNK = 2048; // frames of points that are asked for at a time
 
 const canvas = $("video");
 const context = canvas.getContext("2d");
@@ -21,7 +23,6 @@ let side = null; // of the window that follows the animal, in pixels
 let camera = { zoom: 1, x: 0, y: 0, smooth: null };
 let endAt = null; // the frame at which playback pauses, if not at the last one
 let clock = null; // {frame time, wall time} when playback (re)started
-let points = new Map();
 let generation = 0; // of the opened recording: late answers of another one are dropped
 export const drawn = { frame: -1, n: 0 };
 
@@ -31,7 +32,7 @@ export function reset() {
   store = new Map();
   bitmaps = new Map();
   asked = new Set();
-  points = new Map();
+  resetPoints();
   bytes = 0;
   wanted = -1;
   side = null;
@@ -88,7 +89,11 @@ function tick(now) {
   let target = frameAt(clock.time + ((now - clock.wall) / 1000) * state.speed);
   const step = stride();
   target -= target % step;
-  if (state.loop && state.selection && (target >= state.selection.stop || target < state.selection.start - step)) {
+  if (
+    state.loop &&
+    state.selection &&
+    (target >= state.selection.stop || target < state.selection.start - step)
+  ) {
     emit("jump");
     target = state.selection.start;
     clock = { time: timeOf(target), wall: now };
@@ -103,7 +108,8 @@ function tick(now) {
     }
   } else {
     decode(target);
-    if (drawn.frame >= 0 && target !== drawn.frame) clock = { time: timeOf(state.frame), wall: now }; // wait for it
+    if (drawn.frame >= 0 && target !== drawn.frame)
+      clock = { time: timeOf(state.frame), wall: now }; // wait for it
   }
   for (let i = 1; i <= 4; i++) decode(target + i * step);
   const ends = target + step >= rec.n_frames || (target === endAt && !state.paint);
@@ -155,6 +161,8 @@ function keep({ found, side: s }) {
   }
 }
 
+export const stored = (i) => store.get(i);
+
 function fail(error) {
   toggle(false);
   emit("alert", `This frame cannot be shown: ${error.message}`);
@@ -178,7 +186,8 @@ async function decode(i) {
   return bitmap;
 }
 
-// Show the present frame: from the store, else asked for alone first (an answer at once), then with its neighbors.
+// Show the present frame: from the store, else asked for alone first (an answer at once), then with
+// its neighbors.
 async function show() {
   const i = state.frame;
   const mine = generation;
@@ -245,6 +254,14 @@ export function wholePicture() {
   draw(drawn.frame);
 }
 
+// The whole picture of a rack, or only the chamber.
+export function toggleWhole() {
+  if (!state.rec?.chamber) return;
+  state.whole = !state.whole;
+  camera = { zoom: 1, x: 0, y: 0, smooth: null };
+  emit("switches");
+}
+
 export function toggleFollow() {
   state.follow = !state.follow;
   camera.smooth = null;
@@ -255,10 +272,12 @@ export function toggleFollow() {
   show();
 }
 
-let placed = { scale: 1, left: 0, top: 0 };
+let placed = { scale: 1, left: 0, top: 0, middle: [0, 0] };
+// A place on the screen in pixels of the picture, seen from the middle of what is shown.
 function toImage([x, y]) {
   const dpr = window.devicePixelRatio || 1;
-  return [(x * dpr - placed.left) / placed.scale - placed.w / 2, (y * dpr - placed.top) / placed.scale - placed.h / 2];
+  const [cx, cy] = placed.middle;
+  return [(x * dpr - placed.left) / placed.scale - cx, (y * dpr - placed.top) / placed.scale - cy];
 }
 
 function draw(i) {
@@ -266,29 +285,46 @@ function draw(i) {
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
   if (!bitmap) return;
-  const { width: w, height: h } = bitmap;
+  const [x0, y0, x1, y1] = shownArea(bitmap.width, bitmap.height);
+  const w = x1 - x0,
+    h = y1 - y0,
+    middle = [(x0 + x1) / 2, (y0 + y1) / 2];
   let scale = Math.min(canvas.width / w, canvas.height / h) * camera.zoom;
-  let cx = w / 2 + camera.x, cy = h / 2 + camera.y;
+  let cx = middle[0] + camera.x,
+    cy = middle[1] + camera.y;
   const place = state.follow ? animal(i) : null;
   if (place) {
     scale = (Math.min(canvas.width, canvas.height) / Math.min(side ?? w, w, h)) * camera.zoom;
     const s = camera.smooth;
     const near = s && Math.abs(s.i - i) <= 8;
     const k = near ? 0.75 ** Math.abs(s.i - i) : 0;
-    camera.smooth = near ? { i, x: k * s.x + (1 - k) * place[0], y: k * s.y + (1 - k) * place[1] } : { i, x: place[0], y: place[1] };
+    camera.smooth = near
+      ? { i, x: k * s.x + (1 - k) * place[0], y: k * s.y + (1 - k) * place[1] }
+      : { i, x: place[0], y: place[1] };
     cx = camera.smooth.x;
     cy = camera.smooth.y;
   }
   // No more than needed of the surroundings is shown.
-  const limit = (c, size, room) => (room >= size * scale ? size / 2 : clamp(c, room / 2 / scale, size - room / 2 / scale));
-  cx = limit(cx, w, canvas.width);
-  cy = limit(cy, h, canvas.height);
-  if (!place) [camera.x, camera.y] = [cx - w / 2, cy - h / 2];
-  placed = { scale, left: canvas.width / 2 - cx * scale, top: canvas.height / 2 - cy * scale, w, h };
+  const limit = (c, low, high, room) => {
+    const half = room / 2 / scale;
+    return 2 * half >= high - low ? (low + high) / 2 : clamp(c, low + half, high - half);
+  };
+  cx = limit(cx, x0, x1, canvas.width);
+  cy = limit(cy, y0, y1, canvas.height);
+  if (!place) [camera.x, camera.y] = [cx - middle[0], cy - middle[1]];
+  placed = {
+    scale,
+    left: canvas.width / 2 - cx * scale,
+    top: canvas.height / 2 - cy * scale,
+    middle,
+  };
   context.setTransform(scale, 0, 0, scale, placed.left, placed.top);
   context.imageSmoothingEnabled = scale < 3;
   context.drawImage(bitmap, 0, 0);
-  if (state.points && state.rec?.points) drawPoints(i);
+  const pixel = (window.devicePixelRatio || 1) / scale; // of the screen, in pixels of the picture
+  dimOthers(context, bitmap.width, bitmap.height, pixel);
+  const rows = state.points ? pointsOf(i, drawAgain) : null;
+  if (rows) drawPoints(context, rows, pixel);
   if (!drawn.n++) performance.mark("first-picture");
   drawn.frame = i;
   canvas.dataset.frame = String(i);
@@ -296,10 +332,14 @@ function draw(i) {
   emit("drawn");
 }
 
+const drawAgain = () => draw(drawn.frame);
+
 function animal(i) {
-  const rows = pointsOf(i);
+  const rows = pointsOf(i, drawAgain);
   if (rows) {
-    let x = 0, y = 0, n = 0;
+    let x = 0,
+      y = 0,
+      n = 0;
     for (const [px, py, sure] of rows) if (sure > 0.6) [x, y, n] = [x + px, y + py, n + 1];
     if (n >= 3) return [x / n, y / n];
   }
@@ -307,62 +347,15 @@ function animal(i) {
   return frame && !Number.isNaN(frame.x) ? [frame.x, frame.y] : null;
 }
 
-function pointsOf(i) {
-  const rec = state.rec;
-  if (!rec?.points || i >= rec.points.rows) return null;
-  const k = rec.points.names.length;
-  const chunk = Math.floor(i / CHUNK);
-  const data = points.get(chunk);
-  if (!data) {
-    if (data === undefined) {
-      points.set(chunk, null);
-      const mine = generation;
-      api.points(rec.id, chunk * CHUNK, CHUNK).then((found) => {
-        if (mine !== generation) return;
-        for (const old of points.keys()) if (points.size > 8 && old !== chunk) points.delete(old);
-        points.set(chunk, found);
-        draw(drawn.frame);
-      }, () => {});
-    }
-    return null;
-  }
-  const at = (i - chunk * CHUNK) * k * 3;
-  return Array.from({ length: k }, (_, j) => [data[at + 3 * j], data[at + 3 * j + 1], data[at + 3 * j + 2]]);
-}
-
-// Sure points are full and blue, doubtful ones hollow and orange: told apart without color, too.
-function drawPoints(i) {
-  const rows = pointsOf(i);
-  if (!rows) return;
-  const unit = (window.devicePixelRatio || 1) / placed.scale;
-  const color = (sure) => (sure >= 0.9 ? "#56b4e9" : sure >= 0.6 ? "#f0e442" : "#ff8a3d");
-  context.lineWidth = 1.6 * unit;
-  for (const [a, b] of state.rec.points.bones) {
-    const [one, two] = [rows[a], rows[b]];
-    if (Number.isNaN(one[0]) || Number.isNaN(two[0])) continue;
-    context.strokeStyle = color(Math.min(one[2], two[2]));
-    context.globalAlpha = Math.min(one[2], two[2]) >= 0.6 ? 0.8 : 0.3;
-    context.beginPath();
-    context.moveTo(one[0] + 0.5, one[1] + 0.5);
-    context.lineTo(two[0] + 0.5, two[1] + 0.5);
-    context.stroke();
-  }
-  context.globalAlpha = 1;
-  for (const [x, y, sure] of rows) {
-    if (Number.isNaN(x)) continue;
-    context.beginPath();
-    context.arc(x + 0.5, y + 0.5, 3.6 * unit, 0, 7);
-    context.fillStyle = context.strokeStyle = color(sure);
-    if (sure >= 0.6) context.fill();
-    else context.stroke();
-  }
-}
-
 on("switches", () => draw(drawn.frame));
-canvas.addEventListener("wheel", (event) => {
-  event.preventDefault();
-  zoomBy(Math.exp(-event.deltaY / 300), [event.offsetX, event.offsetY]);
-}, { passive: false });
+canvas.addEventListener(
+  "wheel",
+  (event) => {
+    event.preventDefault();
+    zoomBy(Math.exp(-event.deltaY / 300), [event.offsetX, event.offsetY]);
+  },
+  { passive: false },
+);
 let grabbed = null;
 canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);

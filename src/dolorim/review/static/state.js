@@ -11,8 +11,12 @@ export const state = {
   loop: false,
   follow: false,
   points: true,
+  whole: false, // of a rack: the whole picture and not only the chamber
+  raters: false, // show what other raters have labeled
+  startStop: false, // a class key opens a bout and the same key ends it: see openbout.js
   selection: null, // {start, stop, label, kind}: see hands.js
   mark: null, // {at, side: "start" | "stop"}: a stretch of which one end has been marked
+  open: null, // {at, label}: the bout that a key has opened
   queue: false, // going from piece to piece of the queue
   dragging: null, // what the mouse has hold of on the timeline: "edge", "bout" or "scrub"
   paint: null, // {label, from, saved, stroke} while painting during playback
@@ -44,7 +48,8 @@ export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+    else if (value !== null && value !== false)
+      element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children);
   return element;

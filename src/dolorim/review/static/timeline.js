@@ -1,16 +1,19 @@
-// The timeline: motion, probabilities, doubt and three tracks of bouts, above them the whole recording.
+// The timeline: motion, probabilities, doubt and three tracks of bouts, above them the whole
+// recording.
 
 import * as api from "./api.js";
+import { block, colors, text } from "./blocks.js";
 import { clockText } from "./clock.js";
 import { target } from "./hands.js";
-import { $, clamp, emit, on, state, UNSURE, UNTOUCHED } from "./state.js";
+import { openRanges, openStretch } from "./openbout.js";
+import { $, clamp, emit, on, state, UNTOUCHED } from "./state.js";
 import { timeOf } from "./player.js";
 import { toRuns } from "./tracks.js";
 
 export const GUTTER = 92; // room for the names of the rows
-const canvas = $("timeline"), overview = $("overview");
+const canvas = $("timeline"),
+  overview = $("overview");
 let tiles = new Map();
-let colors = {};
 let asked = false;
 let stale = true; // everything but the playhead has to be drawn anew
 const still = document.createElement("canvas");
@@ -30,6 +33,8 @@ function rows() {
   if (rec.predicted) found.push(["stack", "Probability", low ? 34 : 58], ["doubt", "Doubt", 18]);
   if (rec.truth) found.push(["truth", "Before", 20]);
   if (rec.predicted) found.push(["predicted", "Predicted", 24]);
+  for (const other of state.raters ? (rec.others ?? []) : [])
+    found.push([`rater ${other.rater}`, other.title, 18]);
   found.push(["corrected", "Corrected", 32]);
   return found;
 }
@@ -44,8 +49,12 @@ export function layout() {
 }
 
 export const box = (c) => ({ width: c.clientWidth, height: c.clientHeight });
-export const frameX = (i) => GUTTER + ((i - state.view.first) / (state.view.last - state.view.first)) * (box(canvas).width - GUTTER);
-export const xFrame = (x) => state.view.first + ((x - GUTTER) / (box(canvas).width - GUTTER)) * (state.view.last - state.view.first);
+export const frameX = (i) =>
+  GUTTER +
+  ((i - state.view.first) / (state.view.last - state.view.first)) * (box(canvas).width - GUTTER);
+export const xFrame = (x) =>
+  state.view.first +
+  ((x - GUTTER) / (box(canvas).width - GUTTER)) * (state.view.last - state.view.first);
 
 export function zoomTimeline(factor, at = state.frame) {
   const n = state.rec?.n_frames ?? 0;
@@ -59,7 +68,8 @@ export function zoomTimeline(factor, at = state.frame) {
 // Keep the present frame in view.
 export function reveal(frame = state.frame, stop = frame + 1) {
   const { first, last } = state.view;
-  const n = state.rec.n_frames, span = last - first;
+  const n = state.rec.n_frames,
+    span = last - first;
   if (frame >= first + span * 0.02 && stop <= last - span * 0.02) return;
   const start = clamp((frame + stop) / 2 - span / 2, 0, Math.max(0, n - span));
   state.view = { first: start, last: start + span };
@@ -79,13 +89,15 @@ export function redraw(all = true) {
 
 export function readColors() {
   const style = getComputedStyle(document.documentElement);
-  for (const name of ["ink", "quiet", "line", "well", "accent", "surface"]) colors[name] = style.getPropertyValue(`--${name}`).trim();
+  for (const name of ["ink", "quiet", "line", "well", "accent", "surface"])
+    colors[name] = style.getPropertyValue(`--${name}`).trim();
   redraw();
 }
 
 function ready(c, { width, height } = box(c)) {
   const dpr = window.devicePixelRatio || 1;
-  const w = Math.round(width * dpr), h = Math.round(height * dpr);
+  const w = Math.round(width * dpr),
+    h = Math.round(height * dpr);
   if (c.width !== w || c.height !== h) [c.width, c.height] = [w, h];
   const x = c.getContext("2d");
   x.setTransform(dpr, 0, 0, dpr, 0, 0);
@@ -93,63 +105,15 @@ function ready(c, { width, height } = box(c)) {
   return x;
 }
 
-// Black or white, whichever has more contrast to a color (relative luminance of WCAG 2).
-export function inkOn(color) {
-  const [r, g, b] = [1, 3, 5].map((i) => parseInt(color.slice(i, i + 2), 16) / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#10161c" : "#ffffff";
-}
-
-// A block of a class: its color, a pattern of its own (told apart without color), its name where there is room.
-function block(x, label, left, right, y, height, faint = false) {
-  const width = Math.max(1, right - left - (right - left > 4 ? 1 : 0));
-  if (label === UNSURE) {
-    x.fillStyle = colors.well;
-    x.fillRect(left, y, width, height);
-    x.strokeStyle = colors.quiet;
-    x.setLineDash([3, 3]);
-    x.strokeRect(left + 0.5, y + 0.5, Math.max(0, width - 1), height - 1);
-    x.setLineDash([]);
-    if (width > 14) text(x, width > 52 ? "unsure" : "?", left + 4, y + height / 2, colors.ink);
-    return;
-  }
-  const { color, name } = state.study.classes[label];
-  x.globalAlpha = faint ? 0.28 : 1;
-  x.fillStyle = color;
-  x.fillRect(left, y, width, height);
-  if (width >= 7 && label % 6) {
-    x.save();
-    x.beginPath();
-    x.rect(left, y, width, height);
-    x.clip();
-    x.strokeStyle = inkOn(color);
-    x.globalAlpha *= 0.3;
-    x.lineWidth = 1;
-    x.beginPath();
-    const kind = label % 6;
-    if (kind === 1 || kind === 5) for (let i = left - height; i < right; i += 7) [x.moveTo(i, y + height), x.lineTo(i + height, y)];
-    if (kind === 2 || kind === 5) for (let i = left - height; i < right; i += 7) [x.moveTo(i, y), x.lineTo(i + height, y + height)];
-    if (kind === 3) for (let i = left + 3; i < right; i += 6) [x.moveTo(i, y), x.lineTo(i, y + height)];
-    if (kind === 4) for (let j = y + 3; j < y + height; j += 5) [x.moveTo(left, j), x.lineTo(right, j)];
-    x.stroke();
-    x.restore();
-  }
-  x.globalAlpha = 1;
-  if (faint || width < 13) return;
-  const fits = x.measureText(name).width < width - 9;
-  text(x, fits ? name : label < 9 ? String(label + 1) : "", left + (fits ? 5 : 3), y + height / 2, inkOn(color)); // else its key
-}
-
-function text(x, words, left, middle, color) {
-  x.fillStyle = color;
-  x.fillText(words, left, middle);
-}
-
 function blocks(x, labels, row, gap, faint = false) {
-  const first = Math.max(0, Math.floor(state.view.first)), last = Math.min(labels.length, Math.ceil(state.view.last));
+  const first = Math.max(0, Math.floor(state.view.first)),
+    last = Math.min(labels.length, Math.ceil(state.view.last));
   const width = box(canvas).width;
   for (const [start, stop, label] of toRuns(labels, gap, first, last)) {
-    const left = Math.max(GUTTER, frameX(start)), right = Math.min(width, frameX(stop));
-    if (right > GUTTER && label !== UNTOUCHED) block(x, label, left, right, row.y, row.height, faint);
+    const left = Math.max(GUTTER, frameX(start)),
+      right = Math.min(width, frameX(stop));
+    if (right > GUTTER && label !== UNTOUCHED)
+      block(x, label, left, right, row.y, row.height, faint);
   }
 }
 
@@ -158,15 +122,25 @@ function paintAll() {
   paintOverview();
   if (!state.rec) return;
   const { width, height } = box(canvas);
-  if (stale || still.width !== canvas.width || still.height !== canvas.height) paintStill(width, height);
+  if (stale || still.width !== canvas.width || still.height !== canvas.height)
+    paintStill(width, height);
   stale = false;
   x.drawImage(still, 0, 0, width, height);
-  if (state.paint) {
-    const row = layout().at(-1);
-    block(x, state.paint.label, frameX(state.paint.from), frameX(state.frame + 1), row.y, row.height);
+  const row = layout().at(-1);
+  for (const [start, stop, label] of coming()) {
+    const left = Math.max(GUTTER, frameX(start)),
+      right = Math.min(width, frameX(stop));
+    if (right > left) block(x, label, left, right, row.y, row.height);
   }
-  frameTarget(x, layout().at(-1));
+  frameTarget(x, row);
   playhead(x, height);
+}
+
+// What is being painted or is open, which the labels do not hold yet.
+function coming() {
+  const { paint, open, frame } = state;
+  if (paint) return [[paint.from, frame + 1, paint.label]];
+  return open ? openRanges(state, openStretch(state)) : [];
 }
 
 function paintStill(width, height) {
@@ -190,6 +164,8 @@ function paintStill(width, height) {
       blocks(x, rec.predicted, row, -1);
       dim(x, row);
     }
+    const other = rec.others?.find(({ rater }) => row.name === `rater ${rater}`);
+    if (other) blocks(x, other.labels, row, UNTOUCHED);
     if (row.name === "corrected") corrected(x, row);
   }
   curves(x, all, width);
@@ -200,13 +176,17 @@ function paintStill(width, height) {
     x.globalAlpha = 0.55;
     x.fillRect(at - 0.5, 12, 1, height - 12);
     x.globalAlpha = 1;
-    if ((frameX(start + 360) - at) > 56) text(x, `trial ${number}`, at + 4, 23, colors.quiet);
+    if (frameX(start + 360) - at > 56) text(x, `trial ${number}`, at + 4, 23, colors.quiet);
   }
 }
 
 function ruler(x, row, width) {
   const { first, last } = state.view;
-  const seconds = Math.max(1e-6, timeOf(Math.min(state.rec.n_frames - 1, Math.floor(last))) - timeOf(Math.max(0, Math.floor(first))));
+  const seconds = Math.max(
+    1e-6,
+    timeOf(Math.min(state.rec.n_frames - 1, Math.floor(last))) -
+      timeOf(Math.max(0, Math.floor(first))),
+  );
   const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 3600];
   const step = steps.find((s) => (s / seconds) * (width - GUTTER) > 70) ?? 7200;
   const perFrame = seconds / (last - first);
@@ -224,13 +204,25 @@ function corrected(x, row) {
   const rec = state.rec;
   blocks(x, rec.below, row, UNTOUCHED, true);
   blocks(x, rec.marks, row, UNTOUCHED);
+  x.fillStyle = colors.ink;
+  for (const [start, stop] of rec.notes ?? []) {
+    const at = frameX((start + stop) / 2);
+    if (at < GUTTER) continue;
+    x.beginPath(); // a bout with a note has its corner turned down
+    x.moveTo(at - 5, row.y);
+    x.lineTo(at + 5, row.y);
+    x.lineTo(at, row.y + 7);
+    x.fill();
+  }
 }
 
-// What the keys act on: framed, with handles where its edges can be moved, and dashed where nothing was chosen.
+// What the keys act on: framed, with handles where its edges can be moved, and dashed where nothing
+// was chosen.
 function frameTarget(x, row) {
   const s = target(state);
   if (!s || s.stop <= state.view.first || s.kind === "paint") return;
-  const left = Math.max(GUTTER, frameX(s.start)), right = frameX(s.stop);
+  const left = Math.max(GUTTER, frameX(s.start)),
+    right = frameX(s.stop);
   if (right < GUTTER) return;
   x.strokeStyle = colors.accent;
   x.lineWidth = s.kind === "here" ? 1.25 : 2;
@@ -258,7 +250,8 @@ function dim(x, row) {
 }
 
 function playhead(x, height) {
-  const at = frameX(state.frame), next = frameX(state.frame + 1);
+  const at = frameX(state.frame),
+    next = frameX(state.frame + 1);
   if (next < GUTTER) return;
   x.fillStyle = colors.accent;
   x.globalAlpha = 0.18;
@@ -277,9 +270,15 @@ function curves(x, all, width) {
   const dpr = window.devicePixelRatio || 1;
   const snap = (i) => Math.floor(frameX(i) * dpr) / dpr; // no seams between columns
   const at = Object.fromEntries(all.map((row) => [row.name, row]));
-  const step = 2 ** Math.max(0, Math.floor(Math.log2((state.view.last - state.view.first) / (width - GUTTER))));
+  const step =
+    2 **
+    Math.max(0, Math.floor(Math.log2((state.view.last - state.view.first) / (width - GUTTER))));
   const span = state.study.tile * step;
-  for (let index = Math.floor(state.view.first / span); index * span < Math.min(state.view.last, rec.n_frames); index++) {
+  for (
+    let index = Math.floor(state.view.first / span);
+    index * span < Math.min(state.view.last, rec.n_frames);
+    index++
+  ) {
     const tile = fetchTile(rec, step, index);
     if (!tile) continue;
     const { data, channels, probabilities, motion } = tile;
@@ -289,7 +288,8 @@ function curves(x, all, width) {
       const left = Math.max(GUTTER, snap(index * span + i * step));
       const right = Math.min(width, snap(index * span + (i + 1) * step));
       if (right <= left || left >= width) continue;
-      const w = right - left, base = i * channels;
+      const w = right - left,
+        base = i * channels;
       if (at.stack && classes) {
         let y = at.stack.y + at.stack.height;
         for (let c = 0; c < classes; c++) {
@@ -317,12 +317,15 @@ function fetchTile(rec, step, index) {
   if (!tiles.has(key)) {
     tiles.set(key, null);
     for (const old of tiles.keys()) if (tiles.size > 60) tiles.delete(old);
-    api.tile(rec.id, step, index).then((found) => {
-      tiles.set(key, found);
-      if (rec === state.rec) rec.hasMotion = found.motion;
-      fitHeight();
-      redraw();
-    }, (error) => emit("alert", error.message));
+    api.tile(rec.id, step, index).then(
+      (found) => {
+        tiles.set(key, found);
+        if (rec === state.rec) rec.hasMotion = found.motion;
+        fitHeight();
+        redraw();
+      },
+      (error) => emit("alert", error.message),
+    );
   }
   return tiles.get(key);
 }
@@ -332,22 +335,36 @@ function paintOverview() {
   const rec = state.rec;
   if (!rec) return;
   const { width, height } = box(overview);
-  const room = width - GUTTER, n = rec.n_frames;
+  const room = width - GUTTER,
+    n = rec.n_frames;
   x.fillStyle = colors.well;
   x.fillRect(GUTTER, 0, room, height);
   for (const [start, stop, label] of rec.runs) {
     if (label < 0) continue;
     x.fillStyle = state.study.classes[label].color;
-    x.fillRect(GUTTER + (start / n) * room, 2, Math.max(0.5, ((stop - start) / n) * room), height - 7);
+    x.fillRect(
+      GUTTER + (start / n) * room,
+      2,
+      Math.max(0.5, ((stop - start) / n) * room),
+      height - 7,
+    );
   }
   x.fillStyle = colors.ink;
-  for (const [start, stop] of rec.touched) x.fillRect(GUTTER + (start / n) * room, height - 4, Math.max(1, ((stop - start) / n) * room), 3);
+  for (const [start, stop] of rec.touched)
+    x.fillRect(
+      GUTTER + (start / n) * room,
+      height - 4,
+      Math.max(1, ((stop - start) / n) * room),
+      3,
+    );
   const s = target(state);
-  if (s) { // what would change may reach beyond what the timeline shows
+  if (s) {
+    // what would change may reach beyond what the timeline shows
     x.fillStyle = colors.accent;
     x.fillRect(GUTTER + (s.start / n) * room, 0, Math.max(1, ((s.stop - s.start) / n) * room), 2);
   }
-  const left = GUTTER + (state.view.first / n) * room, right = GUTTER + (state.view.last / n) * room;
+  const left = GUTTER + (state.view.first / n) * room,
+    right = GUTTER + (state.view.last / n) * room;
   x.fillStyle = colors.surface;
   x.globalAlpha = 0.6;
   x.fillRect(GUTTER, 0, left - GUTTER, height);

@@ -21,21 +21,26 @@ export function toRuns(labels, gap = null, first = 0, last = labels.length) {
   return runs;
 }
 
-// What holds for each frame: the correction where there is one, else the prediction, else the label from before.
-// `below` is what shines through where nothing was corrected.
+// What holds for each frame: the correction where there is one, else the prediction, else the label
+// from before. `below` is what shines through where nothing was corrected.
 export function refresh(rec) {
   const base = rec.predicted ?? rec.truth;
   rec.effective = Int16Array.from(rec.marks);
   rec.below = new Int16Array(rec.marks.length).fill(UNTOUCHED);
   if (base) {
-    for (let i = 0; i < base.length; i++) if (rec.marks[i] === UNTOUCHED) rec.effective[i] = rec.below[i] = base[i];
+    for (let i = 0; i < base.length; i++)
+      if (rec.marks[i] === UNTOUCHED) rec.effective[i] = rec.below[i] = base[i];
   }
   rec.runs = toRuns(rec.effective, -1);
-  rec.touched = toRuns(rec.marks.map((v) => (v === UNTOUCHED ? UNTOUCHED : 0)), UNTOUCHED);
+  rec.touched = toRuns(
+    rec.marks.map((v) => (v === UNTOUCHED ? UNTOUCHED : 0)),
+    UNTOUCHED,
+  );
 }
 
 export function runAt(labels, i) {
-  let start = i, stop = i + 1;
+  let start = i,
+    stop = i + 1;
   while (start > 0 && labels[start - 1] === labels[i]) start--;
   while (stop < labels.length && labels[stop] === labels[i]) stop++;
   return { start, stop, label: labels[i] };
@@ -45,12 +50,15 @@ export function fill(labels, ranges) {
   for (const [start, stop, label] of ranges) labels.fill(label, start, stop);
 }
 
-// A name that nothing else has. (crypto.randomUUID exists only on this very machine, not over --host.)
-export const newId = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (v) => v.toString(36)).join("");
+// A name that nothing else has. (crypto.randomUUID exists only on this very machine, not over
+// --host.)
+export const newId = () =>
+  Array.from(crypto.getRandomValues(new Uint32Array(4)), (v) => v.toString(36)).join("");
 
 // Index of the last element that is not larger than x in an ascending array.
 export function floorIndex(sorted, x) {
-  let low = 0, high = sorted.length - 1;
+  let low = 0,
+    high = sorted.length - 1;
   while (low < high) {
     const middle = (low + high + 1) >> 1;
     if (sorted[middle] <= x) low = middle;
