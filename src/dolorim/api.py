@@ -115,8 +115,15 @@ class Run:
 
 
 def load_run(path: AnyPath) -> Run:
-    """Open the folder of a trained run. Raises `UserError` where it holds none."""
+    """Open the folder of a trained run, or a file that `dolorim share` has written.
+
+    Raises `UserError` where there is no run.
+    """
+    from dolorim.inference.shared_run import is_shared, open_shared
+
     run = Run(Path(path))
+    if is_shared(run.path):
+        run = Run(open_shared(run.path).path)
     run.folder.read_config()
     return run
 

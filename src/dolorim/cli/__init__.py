@@ -24,6 +24,7 @@ VERBS = {
     "review": "watch, correct and save labels in the browser:  dolorim review PREDICTIONS",
     "report": "read-outs and group statistics:  dolorim report PREDICTIONS --groups groups.csv",
     "export": "write predictions for BORIS, DeepEthogram, SimBA, or as bouts or NWB",
+    "share": "a run as one file for somebody else:  dolorim share RUN --out run.zip",
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from dolorim.config import Config
 
-Change = Callable[[str, Path], Path]
+Change = Callable[[str, Path], Path | None]
 
 
 def with_absolute_paths(config: Config) -> Config:
@@ -46,6 +46,19 @@ def with_moved_paths(config: Config, run: Path, relative: Mapping[str, Any]) -> 
         return moved if moved.exists() else path
 
     return _with_paths(config, find)
+
+
+def without_paths(config: Config) -> Config:
+    """The same settings without the paths of this machine, for somebody else."""
+    config = _with_paths(config, lambda name, path: None)
+    model = config.model
+    weights = model.encoder_weights
+    if weights not in ("hub", "random"):
+        weights = Path(weights).name
+    # Settings that name an encoder say that there is one; its weights are those of the run.
+    encoder = Path(model.encoder).name
+    model = dataclasses.replace(model, encoder=encoder, encoder_weights=weights)
+    return dataclasses.replace(config, model=model)
 
 
 def _absolute(path: Path) -> Path:

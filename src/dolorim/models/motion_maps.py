@@ -65,7 +65,7 @@ class MotionMaps(nn.Module):
 
         def visible(change: torch.Tensor) -> torch.Tensor:
             # In place, because these maps are the largest tensors of the network.
-            return change.abs_().mul_(share).sub_(_QUIET).clamp_(0, MOST_MOTION)
+            return change.abs_().mul_(share).sub_(_QUIET).clamp_(0.0, MOST_MOTION)
 
         motion = tuple(visible(at(lag) - at(-lag)) for lag in self.lags)
         if self.lags:

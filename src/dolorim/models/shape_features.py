@@ -161,7 +161,7 @@ def _basis(height: int, width: int, device: torch.device, dtype: torch.dtype) ->
 
 def _shrunk(maps: torch.Tensor) -> torch.Tensor:
     """Means of blocks that leave a side of about `_SIDE` pixels."""
-    factor = max(1, round(maps.shape[-1] / _SIDE))
+    factor = max(1, round(int(maps.shape[-1]) / _SIDE))
     if factor == 1:
         return maps
     height, width = (side // factor * factor for side in maps.shape[-2:])
