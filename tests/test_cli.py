@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from dolorim.cli import main
 from dolorim.config import Config, DataConfig, config_toml, read_config
@@ -325,17 +326,29 @@ def test_the_demo_ends_with_one_page_that_says_that_it_is_simulated(
     real = simulated.simulate_study
 
     def small(folder: Path, plan: StudyPlan, *_: object) -> Path:
+        few = 5 if plan.effect == 1 else 4
         return real(
-            folder, dataclasses.replace(plan, animals=min(plan.animals, 5), trials=1, size_px=128)
+            folder,
+            dataclasses.replace(plan, animals=few, trials=1, trial_length=90, size_px=96),
         )
 
+    def draw_quickly(results: object, folder: Path) -> list[Path]:
+        folder.mkdir(parents=True)
+        Image.new("L", (1, 1)).save(folder / "answer.png")
+        return [folder / "answer.png"]
+
     monkeypatch.setattr(simulated, "simulate_study", small)
+    monkeypatch.setattr("dolorim.reporting.study_report.draw_study", draw_quickly)
     out = tmp_path / "demo"
-    assert main(["demo", "--out", str(out), "--minutes", "0.02"]) == 0
+    assert main(["demo", "--out", str(out), "--minutes", "0.005"]) == 0
     page = (out / "demo.html").read_text()
     assert "Simulated data" in page
-    assert page.count("<img") >= 2
-    assert list((out / "predictions").glob("*.overlay.mp4"))
+    assert "--max_minutes 0.005 ended training in epoch 1 of 8" in page
+    assert page.count("<img") >= 3
+    assert 'src="data:video/mp4;base64,' in page
+    assert "percentage points" in page
+    assert '<a href="report/report.html">' in page
+    assert "Simulated study" in (out / "report" / "report.html").read_text()
     assert main(["demo", "--out", str(out)]) == 2
 
 

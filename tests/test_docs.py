@@ -232,8 +232,8 @@ def test_the_quick_start_runs_as_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a smaller study in the place of the demo's, with quick settings added to each training."""
-    for name, animals, first in (("study", 4, 0), ("new", 1, 4)):
-        plan = StudyPlan(animals, first=first, trials=1, trial_length=90, size_px=96, seed=3)
+    for name, first in (("study", 0), ("new", 9)):
+        plan = StudyPlan(4, first=first, trials=1, trial_length=90, size_px=96, seed=3)
         simulate_study(tmp_path / "dolorim-demo" / name, plan)
     monkeypatch.chdir(tmp_path)
     commands = commands_in((HOME / "docs" / "quickstart.md").read_text("utf-8"))
@@ -251,8 +251,8 @@ def test_the_quick_start_runs_as_it_is_written(
             words
         )  # so few bouts and animals are worth a warning
     assert (tmp_path / "report" / "report.html").exists()
-    assert list((tmp_path / "labels" / "video").glob("*.overlay.mp4"))
-    assert list((tmp_path / "labels" / "study" / "boris").glob("*.boris.csv"))
+    assert list((tmp_path / "labels" / "overlay").glob("*.overlay.mp4"))
+    assert list((tmp_path / "labels" / "video" / "boris").glob("*.boris.csv"))
 
 
 def test_the_demo_stops_after_the_study_if_told_to(

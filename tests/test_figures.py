@@ -17,7 +17,7 @@ from dolorim.labels.prediction_files import write_predictions
 from dolorim.labels.predictions import Predictions
 from dolorim.metrics.summary import Scored, summarize
 from dolorim.reporting.figures import draw_evaluation
-from dolorim.reporting.run_page import write_run_page
+from dolorim.reporting.run_page import GroupStudy, write_run_page
 
 
 def test_an_evaluation_is_drawn_where_no_behavior_carries_the_name_of_its_class(
@@ -63,16 +63,25 @@ def test_a_page_about_a_run_shows_every_bout_and_takes_no_name_for_markup(tmp_pa
     labels = np.array([0, 0, 1, 1, 1, 0], np.int16)
     probabilities = np.eye(2, dtype=np.float32)[labels]
     video = Predictions("v<1>", classes, labels, probabilities, np.arange(6) / 10, {"fps": 10.0})
-    write_predictions(tmp_path / "found", video)
-    for name in ("raster", "confusion"):
-        (tmp_path / "run" / "figures").mkdir(parents=True, exist_ok=True)
-        Image.new("L", (1, 1)).save(tmp_path / "run" / "figures" / f"test_{name}.png")
+    write_predictions(tmp_path / "labels", video)
+    (tmp_path / "labels" / "v<1>.overlay.mp4").write_bytes(b"film")
+    pictures = ("run/figures/test_raster", "run/figures/test_confusion", "report/figures/answer")
+    for name in pictures:
+        file = tmp_path / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (1, 1)).save(file)
     metrics = {"test": summarize([Scored("<m>", labels, labels)], classes)}
-    page = write_run_page(tmp_path / "demo.html", tmp_path / "run", metrics, tmp_path / "found")
+    report = tmp_path / "report" / "report.html"
+    study = GroupStudy("5 & 5 mice", report, ["<b>licking</b> differs"], "They lick <more>.")
+    page = write_run_page(
+        tmp_path / "demo.html", tmp_path / "run", metrics, tmp_path / "labels", "<ended>", study
+    )
     text = page.read_text("utf-8")
-    for name in ("<i>rest", "lick & bite", "v<1>", "<m>"):
+    for name in ("<i>rest", "lick & bite", "v<1>", "<m>", "<ended>", "<b>licking", "<more>"):
         assert name not in text
     assert "lick &amp; bite 50.0 %" in text
     assert text.count("<rect ") == 3
     assert '<rect x="2" width="3"' in text
     assert "default-src 'none'" in text
+    assert 'src="data:video/mp4;base64,ZmlsbQ=="' in text
+    assert '<a href="report/report.html">' in text

@@ -17,9 +17,9 @@ from dolorim.labels.bouts import to_bouts
 from dolorim.labels.ethogram import PAIN
 from dolorim.pose.keypoints import KEYPOINTS
 from dolorim.simulate.camera import draw_cage, render
-from dolorim.simulate.mouse import REST, SHAKE, WALK, WITHDRAW, Mouse, draw_labels, move
+from dolorim.simulate.mouse import LICK, REST, SHAKE, WALK, WITHDRAW, Mouse, draw_labels, move
 from dolorim.simulate.mouse import keypoints as true_points
-from dolorim.simulate.study import StudyPlan, draw_mouse, simulate_study, track
+from dolorim.simulate.study import StudyPlan, draw_mouse, group_of, simulate_study, track
 from dolorim.video.frame_times import frame_times
 from dolorim.video.reader import FrameStream
 
@@ -299,6 +299,26 @@ def filmed(folder: Path, rate_hz: int, wander: float = 0.0) -> tuple[Path, np.nd
     (video,) = (study / "Videos").iterdir()
     (labels,) = (study / "Annotations").iterdir()
     return video, np.loadtxt(labels, int, delimiter=",", skiprows=1)[:, 1]
+
+
+def test_the_effect_makes_one_group_lick_more_and_leaves_the_other_as_it_was(
+    tmp_path: Path,
+) -> None:
+    plan = StudyPlan(animals=2, first=9, trials=1, trial_length=200, size_px=32, rate_hz=2)
+    percent = {}
+    for effect in (1, 8):
+        study = simulate_study(tmp_path / str(effect), dataclasses.replace(plan, effect=effect))
+        for file in (study / "Annotations").iterdir():
+            labels = [int(row.split(",")[1]) for row in file.read_text().split()[1:]]
+            percent[effect, "CFA" in file.name] = 100 * labels.count(LICK) / len(labels)
+    assert percent[8, True] > percent[1, True] + 10
+    assert percent[8, False] == percent[1, False]
+
+
+def test_five_animals_of_each_group_follow_one_another_from_number_nine_on() -> None:
+    plan = StudyPlan(animals=10, first=9)
+    groups = [group_of(plan.first + i) for i in range(plan.animals)]
+    assert groups.count("CFA") == groups.count("saline") == 5
 
 
 def test_an_animal_does_the_same_at_every_rate_of_the_camera(tmp_path: Path) -> None:

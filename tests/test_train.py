@@ -8,6 +8,7 @@ import json
 import re
 from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from dolorim.evaluation.evaluate import evaluate_held_out, evaluate_study
 from dolorim.inference.run_folder import RunFolder, load_strictly
 from dolorim.metrics.frames import frame_scores
 from dolorim.models.build import build_recognizer
-from dolorim.training.callbacks import average
+from dolorim.training.callbacks import FarEnough, average, ending_text
 from dolorim.training.losses import FrameLoss
 from dolorim.training.module import Learner, Plateau
 from dolorim.training.train import train
@@ -331,6 +332,24 @@ def test_a_run_that_ran_its_course_says_that(run: RunFolder) -> None:
     training = json.loads((run.path / "training.json").read_text())
     assert (training["ended_by"], training["epoch"], training["epochs"]) == ("epochs", 2, 2)
     assert "ran its course in epoch 2 of 2" in (run.path / "model_card.md").read_text()
+
+
+def test_training_ends_once_validation_is_good_enough_and_says_so_either_way() -> None:
+    trainer = SimpleNamespace(callback_metrics={"val/macro_f1": 0.849}, should_stop=False)
+    learner = Learner.__new__(Learner)
+    FarEnough(0.85).on_validation_end(trainer, learner)
+    assert not trainer.should_stop
+    trainer.callback_metrics["val/macro_f1"] = 0.85
+    FarEnough(0.85).on_validation_end(trainer, learner)
+    assert trainer.should_stop
+    assert learner.ended_by == "stop_at_f1"
+    settings = TrainConfig(stop_at_f1=0.85, epochs=8)
+    record = {"epoch": 5, "epochs": 8, "ended_by": learner.ended_by}
+    assert ending_text(record, settings) == (
+        "training ended after epoch 5 of 8: validation macro-F1 reached 0.85 (--stop_at_f1)"
+    )
+    record |= {"epoch": 8, "ended_by": "epochs"}
+    assert ending_text(record, settings).endswith("did not reach 0.85 (--stop_at_f1)")
 
 
 @pytest.mark.parametrize(("schedule", "last"), [("cosine", 18), ("plateau", 3)])

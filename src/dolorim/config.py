@@ -334,6 +334,9 @@ class TrainConfig:
     """Animals that are scored once at the end: a,b or none. Without it, they are drawn."""
     max_minutes: Annotated[float, Field(gt=0)] | None = None
     """End training early, at a good epoch, after about this time."""
+    stop_at_f1: Annotated[float, Field(gt=0, le=1)] | None = None
+    """End training after the first epoch in which macro-F1 on the validation animals reaches
+    this."""
     num_workers: NotNegative = 0
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     devices: str = "1"

@@ -5,23 +5,33 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dolorim.cli.common import check_targets, parse, show_run
+from dolorim.cli.common import check_targets, parse, show_metrics, show_run
 from dolorim.core.errors import UserError
+
+if TYPE_CHECKING:
+    from dolorim.api import Run
+    from dolorim.results import Report
+
+# How many times as likely a bout is to be licking in one of the groups that are compared.
+_EFFECT = 8
 
 
 @dataclass(frozen=True)
 class _Demo:
-    """Simulate a small study, train, evaluate, predict a new video, and show it all on one page."""
+    """Simulate mice, train, score the run on new animals, report on them, and show it all on one
+    page.
+    """
 
     out: Path = Path("dolorim-demo")
     """Folder for everything that the demo makes."""
-    minutes: float = 2.0
-    """Training time."""
+    minutes: float = 10.0
+    """Longest training time. Training ends before, once every behavior is recognized."""
     seed: int = 0
     """Seed of the simulation and of training."""
     only_study: bool = False
-    """Only simulate: OUT/study to learn from, and OUT/new, a video of one more animal."""
+    """Only simulate: OUT/study to learn from, and OUT/new, 5 against 5 animals to compare."""
 
 
 def run(arguments: list[str]) -> int:
@@ -37,35 +47,73 @@ def run(arguments: list[str]) -> int:
     from dolorim.terminal import say
 
     if given.only_study:
-        say(f"the study is in {study}, a new video in {new / 'Videos'}")
+        say(f"the study to learn from is in {study}, another with two groups in {new}")
         return 0
     from dolorim import api
     from dolorim.dataset.study import in_study_folder
     from dolorim.presets import DEMO
-    from dolorim.reporting.run_page import write_run_page
 
     # The cache stays in the demo's folder, so that deleting it leaves nothing behind.
     data = in_study_folder(study, dataclasses.replace(DEMO.data, cache=given.out / "cache"))
     training = dataclasses.replace(DEMO.train, max_minutes=given.minutes, seed=given.seed)
-    run = api.train_config(dataclasses.replace(DEMO, data=data, train=training), run_folder)
-    metrics = show_run(run.folder)
-    predictions = given.out / "predictions"
-    run.predict_all(new / "Videos", predictions, overlay=True)
-    page = write_run_page(given.out / "demo.html", run.path, metrics, predictions, simulated=True)
-    say(f"open {page}")
+    trained = api.train_config(dataclasses.replace(DEMO, data=data, train=training), run_folder)
+    say(f"open {_compare_groups(trained, new, given.out)}")
     return 0
 
 
 def _simulate(study: Path, new: Path, given: _Demo) -> None:
-    """Simulate the study, and a video of an animal that is not in it."""
+    """Simulate a study to learn from, and one whose groups are to be compared."""
     from dolorim.core.workers import usual_workers
     from dolorim.simulate.study import StudyPlan, simulate_study
     from dolorim.terminal import progress, say
 
-    # The new animal has the number after the last one of the study.
-    plan = StudyPlan(seed=given.seed)
-    n_frames = plan.animals * plan.trials * plan.trial_length
-    say(f"simulating {plan.animals} mice ({n_frames} frames) in {given.out}")
-    with progress("simulating", n_frames) as bar:
-        simulate_study(study, plan, usual_workers(), bar)
-    simulate_study(new, StudyPlan(animals=1, first=plan.animals, trials=1, seed=given.seed))
+    # From number 9 on, five animals of each group come first, of both sexes.
+    plans = {
+        study: StudyPlan(seed=given.seed),
+        new: StudyPlan(animals=10, first=9, trials=3, seed=given.seed, effect=_EFFECT),
+    }
+    for folder, plan in plans.items():
+        n_frames = plan.animals * plan.n_frames
+        say(f"simulating {plan.animals} mice ({n_frames} frames) in {folder}")
+        with progress("simulating", n_frames) as bar:
+            simulate_study(folder, plan, usual_workers(), bar)
+
+
+def _compare_groups(run: Run, new: Path, out: Path) -> Path:
+    """Score the run on the animals of `new`, compare their groups, and write the page."""
+    from dolorim import api
+    from dolorim.reporting.run_page import GroupStudy, write_run_page
+    from dolorim.training.callbacks import ending_text
+
+    scores = api.evaluate(run, new, cache=out / "cache")
+    metrics = {**show_run(run.folder), **scores}
+    show_metrics(run.folder, scores)
+    predictions = run.folder.predictions("other")
+    groups = new / "recordings.csv"
+    title = "Simulated study: 5 against 5 mice"
+    report = api.report(predictions, groups=groups, out=out / "report", title=title)
+    one_video = sorted((new / "Videos").iterdir())[0]
+    run.predict_all(one_video, out / "overlay", overlay=True)
+    study = GroupStudy(title, report.page, report.sentences, _simulated_effect(run, report))
+    ending = ending_text(run.folder.read_training(), run.config.train)
+    return write_run_page(out / "demo.html", run.path, metrics, out / "overlay", ending, study)
+
+
+def _simulated_effect(run: Run, report: Report) -> str:
+    """How much the simulated mice of each group really lick, in a sentence."""
+    import numpy as np
+
+    from dolorim.evaluation.evaluate import read_scored
+
+    ethogram = run.folder.read_ethogram()
+    lick = ethogram.classes.index("paw_lick")
+    group_of = {recording.animal: recording.group for recording in report.study.recordings}
+    percents: dict[str, list[float]] = {}
+    for scored in read_scored(run.folder.predictions("other"), ethogram).values():
+        labels = scored.truth[scored.truth >= 0]
+        percents.setdefault(group_of[scored.animal], []).append(100 * np.mean(labels == lick))
+    treated, control = np.mean(percents["CFA"]), np.mean(percents["saline"])
+    return (
+        f"The simulated CFA mice lick {treated:.1f} % of the time and the simulated saline mice "
+        f"{control:.1f} %: a difference of {treated - control:.1f} percentage points."
+    )

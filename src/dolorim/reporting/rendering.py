@@ -55,4 +55,13 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
 
 def image_data(path: Path) -> str:
     """A PNG file as a `data:` address, so that the page holds its own pictures."""
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return _data(path, "image/png")
+
+
+def video_data(path: Path) -> str:
+    """An MP4 file as a `data:` address."""
+    return _data(path, "video/mp4")
+
+
+def _data(path: Path, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -92,10 +92,11 @@ def _budgets_table(budgets: pd.DataFrame) -> Table:
 
 
 def _score_cell(trust: Trust, value: float, *path: str) -> Cell:
-    return _cell_with_interval(value, trust.interval(*path))
+    return cell_with_interval(value, trust.interval(*path))
 
 
-def _cell_with_interval(value: float, interval: Sequence[float] | None) -> Cell:
+def cell_with_interval(value: float, interval: Sequence[float] | None) -> Cell:
+    """A share as two decimals, with its interval in small print where it has one."""
     if interval is None:
         return Cell(f"{value:.2f}")
     low, high = interval
@@ -128,6 +129,6 @@ def raters_table(pairs: dict[str, dict[str, Any]]) -> Table:
     """How well pairs of people agree: no model can be shown to do better than that."""
     rows: list[list[str | Cell]] = []
     for pair, scores in pairs.items():
-        macro_f1 = _cell_with_interval(scores["macro_f1"], scores["intervals"].get("macro_f1"))
+        macro_f1 = cell_with_interval(scores["macro_f1"], scores["intervals"].get("macro_f1"))
         rows.append([pair, macro_f1, f"{scores['kappa']:.2f}", str(scores["frames"])])
     return Table(["pair", "macro-F1", "kappa", "frames"], rows)

@@ -32,7 +32,7 @@ _DURATION_S = {
     ACTIVE: (0.8, 3.0),
 }
 # How often each occurs among 20 bouts that are not rest.
-_DECK = {WITHDRAW: 2, LICK: 2, GUARD: 1, SHAKE: 3, FLINCH: 1, WALK: 5, ACTIVE: 6}
+OFTEN = {WITHDRAW: 2, LICK: 2, GUARD: 1, SHAKE: 3, FLINCH: 1, WALK: 5, ACTIVE: 6}
 _REST_S = (1.0, 4.0)
 
 
@@ -85,7 +85,7 @@ def draw_labels(
     n_frames: int,
     rate_hz: float,
     rng: np.random.Generator,
-    often: Mapping[int, int] = _DECK,
+    often: Mapping[int, int] = OFTEN,
     durations_s: Mapping[int, tuple[float, float]] = _DURATION_S,
 ) -> np.ndarray:
     """A plausible sequence of raw behaviors `(n_frames,)`: rest with bouts of the others.

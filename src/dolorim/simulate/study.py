@@ -15,7 +15,7 @@ from dolorim.files.tables import write_table
 from dolorim.pose.keypoints import KEYPOINTS
 from dolorim.pose.write_dlc import write_dlc
 from dolorim.simulate.camera import draw_cage, render
-from dolorim.simulate.mouse import Mouse, draw_labels, keypoints, move
+from dolorim.simulate.mouse import LICK, OFTEN, Mouse, draw_labels, keypoints, move
 from dolorim.video.writer import VideoWriter
 
 SCORER = "DLC_resnet50_simulatedMay7shuffle1_500000"
@@ -31,7 +31,8 @@ class StudyPlan:
 
     Studies of the same seed and the same duration whose motion is drawn at the same `motion_hz`
     (without it: `rate_hz`) show the same movements, at whatever `rate_hz` the camera films them. It
-    wanders by a share of `wander`: a third makes 30 frames/s 20 to 40.
+    wanders by a share of `wander`: a third makes 30 frames/s 20 to 40. In the group CFA, a bout is
+    `effect` times as likely to be licking, compared with any other behavior.
     """
 
     animals: int = 8
@@ -45,6 +46,7 @@ class StudyPlan:
     motion_hz: float | None = None
     wander: float = 0.0
     crf: int = 23  # quality of the video, as `VideoWriter` counts it
+    effect: int = 1
 
     @property
     def n_frames(self) -> int:
@@ -91,12 +93,15 @@ def _simulate_task(task: _Task) -> tuple[str, str, str]:
 def _simulate_animal(folder: Path, plan: StudyPlan, number: int) -> tuple[str, str, str]:
     rng = np.random.default_rng([plan.seed, number])
     sex = "MF"[number % 2]
-    animal, group = f"{201 + number}{sex}", ("CFA", "saline")[number // 2 % 2]
+    animal, group = f"{201 + number}{sex}", group_of(number)
     name = f"sim_2023-10-25_{group}_{number + 1:03d}_{animal}_tracking"
     mouse = draw_mouse(plan, rng)
     motion_hz = plan.motion_hz or plan.rate_hz
     n_moments = round(plan.n_frames / plan.rate_hz * motion_hz)
-    behaviors = draw_labels(n_moments, motion_hz, rng)
+    often = dict(OFTEN)
+    if group == "CFA":
+        often[LICK] *= plan.effect
+    behaviors = draw_labels(n_moments, motion_hz, rng, often)
     moving = move(behaviors, mouse, plan.size_px, motion_hz, rng)
     cage = draw_cage(mouse, plan.size_px, rng)
     time_s = _camera_times(plan, number)
@@ -115,6 +120,11 @@ def _simulate_animal(folder: Path, plan: StudyPlan, number: int) -> tuple[str, s
     points, likelihood = track(keypoints(motion, mouse), rng)
     write_dlc(folder / "DLC" / f"{name}{SCORER}.csv", SCORER, KEYPOINTS, points, likelihood)
     return f"{name}.mp4", animal, group
+
+
+def group_of(number: int) -> str:
+    """The group of an animal: two and two of them, so that both sexes are in each."""
+    return ("CFA", "saline")[number // 2 % 2]
 
 
 def _camera_times(plan: StudyPlan, number: int) -> np.ndarray:

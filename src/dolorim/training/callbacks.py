@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 
+from dolorim.config import TrainConfig
 from dolorim.dataset.keypoint_frames import KeypointFrames
 from dolorim.dataset.sampling import BoutSampler, DividedNumbers
 from dolorim.inference.run_folder import RunFolder
@@ -101,26 +102,55 @@ class Patience(EarlyStopping):
                 learner.ended_by = "patience"
 
 
+class FarEnough(Callback):
+    """Ends training once the validation score has reached `--stop_at_f1`."""
+
+    def __init__(self, macro_f1: float) -> None:
+        self._macro_f1 = macro_f1
+
+    def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        assert isinstance(learner, Learner)
+        if float(trainer.callback_metrics["val/macro_f1"]) >= self._macro_f1:
+            trainer.should_stop = True
+            learner.ended_by = "stop_at_f1"
+
+
 def record_of(learner: Learner) -> dict[str, Any]:
     """The content of `training.json`: epochs reached and planned, what ended training, minutes."""
-    settings, epoch = learner.config.train, learner.trainer.current_epoch
-    if learner.ended_by == "max_minutes":
-        say(
-            f"--max_minutes {settings.max_minutes:g} ended training in epoch {epoch} of "
-            f"{settings.epochs}; the learning rate had come down by then, "
-            "but more time may give a better run"
-        )
-    elif learner.ended_by == "patience":
-        say(
-            f"training ended after epoch {epoch} of {settings.epochs}: no better validation "
-            f"macro-F1 in {settings.early_stopping_patience} epochs"
-        )
-    return {
-        "epoch": epoch,
+    settings = learner.config.train
+    record = {
+        "epoch": learner.trainer.current_epoch,
         "epochs": settings.epochs,
         "ended_by": learner.ended_by,
         "minutes": round(learner.spent_s / 60, 1),
     }
+    say(ending_text(record, settings))
+    return record
+
+
+def ending_text(record: dict[str, Any], settings: TrainConfig) -> str:
+    """In which epoch training ended, and why, in one sentence; `record` is `training.json`."""
+    epochs = f"epoch {record['epoch']} of {record['epochs']}"
+    match record["ended_by"]:
+        case "max_minutes":
+            return (
+                f"--max_minutes {settings.max_minutes:g} ended training in {epochs}; the learning "
+                "rate had come down by then, but more time may give a better run"
+            )
+        case "patience":
+            return (
+                f"training ended after {epochs}: no better validation macro-F1 in "
+                f"{settings.early_stopping_patience} epochs"
+            )
+        case "stop_at_f1":
+            return (
+                f"training ended after {epochs}: validation macro-F1 reached "
+                f"{settings.stop_at_f1:g} (--stop_at_f1)"
+            )
+    text = f"training ended after {epochs}: all epochs are done"
+    if settings.stop_at_f1:
+        text += f"; validation macro-F1 did not reach {settings.stop_at_f1:g} (--stop_at_f1)"
+    return text
 
 
 class EpochLog(Callback):

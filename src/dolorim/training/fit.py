@@ -29,6 +29,7 @@ from dolorim.models.pretrained import one_line
 from dolorim.terminal import say, shows_progress
 from dolorim.training.callbacks import (
     EpochLog,
+    FarEnough,
     Patience,
     ProgressBar,
     SamplerRanks,
@@ -202,6 +203,8 @@ def _callbacks(config: Config, run: RunFolder, loaders: Loaders) -> list[Callbac
         callbacks.append(WeightAveraging(multi_avg_fn=partial(average, settings.ema_decay)))
     if validated and settings.early_stopping_patience:
         callbacks.append(Patience(settings.early_stopping_patience))
+    if validated and settings.stop_at_f1:
+        callbacks.append(FarEnough(settings.stop_at_f1))
     return callbacks
 
 

@@ -35,6 +35,7 @@ _SPLIT_BY_ANIMAL = (
 _ENDED_EARLY = {
     "max_minutes": " by --max_minutes: with more time it may be better",
     "patience": ": the validation score did not rise any more",
+    "stop_at_f1": ": the validation score had reached --stop_at_f1",
 }
 
 

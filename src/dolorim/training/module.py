@@ -80,7 +80,7 @@ class Learner(pl.LightningModule):
         # Share of --max_minutes that has passed, the same for all processes; 0 without a limit.
         self.time_share = 0.0
         self.annealing = 1.0  # learning rate as a share of its peak, apart from warm-up
-        self.ended_by: Literal["epochs", "max_minutes", "patience"] = "epochs"
+        self.ended_by: Literal["epochs", "max_minutes", "patience", "stop_at_f1"] = "epochs"
         self._counts = self._no_counts()
 
     def _compiled(self, method: Callable[..., T]) -> Callable[..., T]:

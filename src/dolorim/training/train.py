@@ -95,6 +95,10 @@ def _refuse_contradictions(config: Config, split: Split) -> None:
             "--lr_schedule plateau needs validation animals; name some with --val_animals, "
             "or use cosine"
         )
+    if config.train.stop_at_f1 and not split.val:
+        raise UserError(
+            "--stop_at_f1 needs validation animals; name some with --val_animals, or leave it out"
+        )
     if learns_points_alone(config) and split.val:
         raise UserError(
             "validation animals choose the best epoch by their labels, and there are none; "
