@@ -38,8 +38,11 @@ def run(arguments: list[str]) -> int:
     """`dolorim demo`"""
     given = parse(_Demo, arguments, "dolorim demo")
     check_targets(given)
-    study, new, run_folder = given.out / "study", given.out / "new", given.out / "run"
-    if (run_folder / "config.toml").exists() or (given.only_study and study.exists()):
+    from dolorim.studio.home import StudioHome
+
+    study, new = given.out / "study", given.out / "new"
+    home = StudioHome(study)
+    if home.all_runs() or (given.only_study and study.exists()):
         raise UserError(
             f"{given.out}: holds a demo already; delete the folder or choose another with --out"
         )
@@ -53,11 +56,13 @@ def run(arguments: list[str]) -> int:
     from dolorim.dataset.study import in_study_folder
     from dolorim.presets import DEMO
 
-    # The cache stays in the demo's folder, so that deleting it leaves nothing behind.
-    data = in_study_folder(study, dataclasses.replace(DEMO.data, cache=given.out / "cache"))
+    # Run and cache lie where the studio looks for them, and deleting OUT leaves nothing behind.
+    data = in_study_folder(study, dataclasses.replace(DEMO.data, cache=home.cache))
     training = dataclasses.replace(DEMO.train, max_minutes=given.minutes, seed=given.seed)
-    trained = api.train_config(dataclasses.replace(DEMO, data=data, train=training), run_folder)
-    say(f"open {_compare_groups(trained, new, given.out)}")
+    config = dataclasses.replace(DEMO, data=data, train=training)
+    trained = api.train_config(config, home.next_run())
+    page = _compare_groups(trained, new, given.out)
+    say(f"open {page}, or the study with its run in the studio: dolorim studio {study}")
     return 0
 
 
@@ -85,7 +90,7 @@ def _compare_groups(run: Run, new: Path, out: Path) -> Path:
     from dolorim.reporting.run_page import GroupStudy, write_run_page
     from dolorim.training.callbacks import ending_text
 
-    scores = api.evaluate(run, new, cache=out / "cache")
+    scores = api.evaluate(run, new, cache=run.config.data.cache)
     metrics = {**show_run(run.folder), **scores}
     show_metrics(run.folder, scores)
     predictions = run.folder.predictions("other")
