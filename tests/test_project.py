@@ -11,6 +11,7 @@ from dolorim.dataset.study import in_study_folder, open_study, with_study_files
 from dolorim.files.naming import find_videos
 from dolorim.files.tables import read_table
 from dolorim.labels.ethogram import PAIN
+from dolorim.labels.label_files import write_labels
 from ethograms import unmerged
 
 ROWS = "Frame,Action\n" + "".join(f"{i},{i % 8}\n" for i in range(20))
@@ -119,6 +120,29 @@ def test_a_label_file_that_cannot_be_read_stops_the_project_by_its_name(tmp_path
     (folder / "Annotations" / "prediction_a_1.csv").write_text("Frame,Action\n0,12\n", "utf-8")
     with pytest.raises(UserError, match=r"prediction_a_1\.csv, line 2, column Action: class id 12"):
         opened(folder)
+
+
+def test_labels_of_the_labeling_room_replace_those_of_their_recordings(tmp_path):
+    names = ["a.mp4", "b.mp4", "c.mp4"]
+    folder = project(tmp_path, names, ["prediction_a_1.csv", "prediction_b_1.csv"])
+    room = folder / "dolorim" / "labels" / "ann"
+    labels = np.full(40, -1, np.int16)
+    labels[10:20] = PAIN.classes.index("paw_lick")
+    for name in ("b", "c"):
+        write_labels(room / f"{name}.csv", labels, PAIN)
+        (room / f"{name}.history.jsonl").write_text("", "utf-8")
+    # How the study's own label files are to be read says nothing about those of the room.
+    settings = {"label_step": 2, "trial_length": 40, "label_context": 0, "corrections": room}
+    study = opened(folder, **settings)
+    assert labels_of(study) == {
+        "a.mp4": ["prediction_a_1.csv"],
+        "b.mp4": ["b.csv"],
+        "c.mp4": ["c.csv"],
+    }
+    config = DataConfig(**settings)
+    own, corrected, _ = study.sources
+    assert study.place(own, np.arange(40) / 30, config)[0].labels.tolist()[:4] == [0, 0, 1, 1]
+    assert study.place(corrected, np.arange(40) / 30, config)[0].labels.tolist() == labels.tolist()
 
 
 def test_a_project_without_label_files_has_videos_without_labels(tmp_path):

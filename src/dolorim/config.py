@@ -22,7 +22,8 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrin
 
 # Fields of `DataConfig` by subject. Verbs offer those that they read.
 STUDY_FILES = (
-    *("videos", "annotations", "recordings", "chambers", "classes", "dlc", "animal_pattern"),
+    *("videos", "annotations", "corrections", "recordings", "chambers", "classes", "dlc"),
+    "animal_pattern",
 )
 LABEL_FILES = (
     "label_format",
@@ -59,6 +60,9 @@ class DataConfig:
     """Folder with the videos."""
     annotations: Path | None = None
     """Folder with the label files, prediction_<video>_<trial>.csv."""
+    corrections: Path | None = None
+    """Folder of a rater in the labeling room: its label files replace those of --annotations for
+    the recordings that the rater has labeled."""
     label_format: Literal[
         "auto", "frames", "boris", "deepethogram", "simba", "caltech", "bouts", "nwb"
     ] = "auto"

@@ -39,6 +39,7 @@ def _built_in_ethogram() -> str:
 _STUDY_FILES = {
     "--videos DIR": "folder with the videos",
     "--annotations DIR": "folder with the label files (our own, BORIS, DeepEthogram, SimBA, ...)",
+    "--corrections DIR": "folder of a rater in the labeling room, whose labels come first",
     "--dlc DIR": "folder with pose files of DeepLabCut, Lightning Pose or SLEAP",
     "--recordings FILE": "table video,animal[,group...] that says which animal each video shows",
     "--chambers 2x4": "several animals in one video: a grid of 2 rows of 4, auto, or a table",

@@ -79,7 +79,8 @@ def wants_pose(config: Config) -> bool:
 
 def learns_points_alone(config: Config) -> bool:
     """Whether the only task is to find keypoints in pictures, because there are no label files."""
-    return config.model.tasks == "multitask" and config.data.annotations is None
+    has_label_files = config.data.annotations or config.data.corrections
+    return config.model.tasks == "multitask" and not has_label_files
 
 
 def measure_study(config: Config, study: Study) -> BodyLengths:
@@ -119,10 +120,8 @@ def load_dataset(config: Config, lengths: BodyLengths | None = None) -> StudyDat
         lengths = measure_study(config, study)
     recordings = _load_recordings(study, sources, config, lengths)
     if not recordings and not learns_points_alone(config):
-        raise UserError(
-            f"{config.data.annotations}: no frame of any recording is labeled; "
-            "see the warnings above"
-        )
+        where = config.data.annotations or config.data.corrections
+        raise UserError(f"{where}: no frame of any recording is labeled; see the warnings above")
     rate_hz = config.data.run_rate_hz
     if is_measured:
         rate_hz = rate_of_study(recordings, rate_hz)

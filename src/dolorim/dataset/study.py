@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dolorim.config import DataConfig
+from dolorim.config import LABEL_FILES, LABEL_TIMES, DataConfig
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.dataset.study_animals import (
@@ -68,7 +68,8 @@ class Source:
     """A recording with its files, before its frames are counted.
 
     `file` is its video, or its pose file if there is no video; `chamber` is the part of it that the
-    recording is, if not all. `columns` are those of the table of recordings.
+    recording is, if not all. `columns` are those of the table of recordings. The labels of one that
+    is `corrected` come from the labeling room.
     """
 
     file: Path
@@ -77,6 +78,7 @@ class Source:
     columns: dict[str, str] = field(default_factory=dict)
     pose: Path | None = None
     chamber: Chamber | None = None
+    corrected: bool = False
 
     @property
     def video(self) -> Path | None:
@@ -123,6 +125,8 @@ class Study:
         `sizes` of its pictures, frames of another shape than the first one lose their labels, as
         they show another view. The placement holds what `place_labels` noticed.
         """
+        if source.corrected:
+            config = _of_corrections(config)
         start = None
         if config.label_origin == "start":
             start = start_of(source.columns, source.file)
@@ -156,7 +160,7 @@ def open_study(config: DataConfig, keep_going: bool = False) -> Study:
     ethogram = given_ethogram(config.classes)
     findings: list[Finding] = []
     assumptions: list[Finding] = []
-    if config.annotations:
+    if config.annotations or config.corrections:
         assumptions.append(_which_classes(config))
     names = recordings_of(config, findings, keep_going)
     poses = _poses(config, names, findings)
@@ -171,8 +175,21 @@ def open_study(config: DataConfig, keep_going: bool = False) -> Study:
         # The table may say which stream of a label file is about the recording's animal.
         streams = {recording: streams_of(recording, subjects) for recording in names}
         labels = label_files(config, names, ethogram, findings, noted, streams)
-    sources = _sources(names, labels, poses, subjects, config, assumptions)
+    corrected: dict[Recorded, list[LabelFile | Events]] = {}
+    if config.corrections is not None:
+        with noting(noted, "labels-unreadable"):
+            rows = _of_corrections(config)
+            corrected = label_files(rows, names, ethogram, findings, noted)
+    sources = _sources(names, {**labels, **corrected}, poses, subjects, config, assumptions)
+    sources = [dataclasses.replace(s, corrected=s.recorded in corrected) for s in sources]
     return Study(ethogram, tuple(sources), tuple(findings), tuple(assumptions))
+
+
+def _of_corrections(config: DataConfig) -> DataConfig:
+    """The settings for label files of the labeling room, which have a row for each frame."""
+    plain = DataConfig()
+    usual = {name: getattr(plain, name) for name in (*LABEL_FILES, *LABEL_TIMES, "label_origin")}
+    return dataclasses.replace(config, annotations=config.corrections, **usual)
 
 
 def _sources(

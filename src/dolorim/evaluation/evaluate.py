@@ -247,7 +247,7 @@ def evaluate_held_out(run: RunFolder, dataset: StudyDataset | None = None) -> di
 
 
 def _refuse_absent_study(run: RunFolder, data: DataConfig) -> None:
-    for folder in (data.videos, data.annotations, data.dlc):
+    for folder in (data.videos, data.annotations, data.corrections, data.dlc):
         if folder is not None and not folder.exists():
             raise UserError(
                 f"its study is not where it was ({folder})",
