@@ -25,6 +25,8 @@ from dolorim.inference.nearest_bouts import Place, nearest, summaries
 from dolorim.inference.predictor import predictor_of
 from dolorim.inference.run_folder import RunFolder
 from dolorim.inference.streaming import Predictor
+from dolorim.labels.ethogram import Ethogram, RawClass
+from dolorim.labels.trials import Recording
 from dolorim.models.build import build_quick
 from dolorim.models.frame_encoder import FrameEncoder, WindowEncoder
 from dolorim.models.quick import FrameFeatures, PoseFeatures, QuickRecognizer, with_means
@@ -33,9 +35,10 @@ from dolorim.pose.pose import NO_SKELETON
 from dolorim.training import choose_head
 from dolorim.training.fit_quick_heads import _binned, _cuts, fit_head, tree_arrays
 from dolorim.training.head_scores import Stretch
+from dolorim.training.honest_scores import CrossValidation, score_left_out
 from dolorim.training.label_curve import label_curve
 from dolorim.training.prepare import frames_by_animal
-from dolorim.training.quick import LeftOut, inner_folds
+from dolorim.training.quick import LeftOut, Teacher, inner_folds
 from dolorim.training.quick_rows import QuickRows, rows_of, without_streams
 from dolorim.video.crop import Crops
 
@@ -274,6 +277,66 @@ def test_an_encoder_is_part_of_the_run(tmp_path: Path) -> None:
     lacking = {f"quick.{name}": tensor for name, tensor in state.items()}
     with pytest.raises(UserError, match="do not fit"):
         quick_from(lacking, head, config, NO_SKELETON, 3, tmp_path)
+
+
+def teacher_of(animals: int, tells: float, seed: int = 0) -> Teacher:
+    """Animals with two behaviors; `tells` is how far apart a feature is in these."""
+    rng = np.random.default_rng(seed)
+    recordings, frames = [], []
+    for animal in range(animals):
+        labels = np.repeat(rng.integers(0, 2, 12), 25).astype(np.int16)
+        features = rng.normal(size=(300, 4)).astype(np.float32)
+        features[:, 0] += tells * labels
+        recording = Recording(f"video {animal}", f"animal {animal}", labels)
+        recordings.append(SimpleNamespace(recording=recording, time_s=np.arange(300) / 30))
+        frames.append(StoredFrames(None, features))
+    labels_of = [r.recording.labels for r in recordings]
+    rows = rows_of(frames, labels_of, quick_of_four(), 2)
+    return Teacher(recordings, frames, rows, np.array([0.5, 0.5]), np.zeros(2))  # type: ignore[arg-type]
+
+
+def quick_of_four() -> QuickRecognizer:
+    return QuickRecognizer(None, PoseFeatures(4), [3], {}, [])
+
+
+@pytest.mark.parametrize(("animals", "folds"), [(1, 0), (2, 2), (6, 4)])
+def test_scores_on_animals_left_out(animals: int, folds: int) -> None:
+    ethogram = Ethogram(
+        (RawClass(0, "rest", "rest"), RawClass(1, "lick", "lick")), ("rest", "lick")
+    )
+    teacher = teacher_of(animals, tells=6.0)
+    assert len(CrossValidation(teacher, quick_of_four()).folds) == folds
+    left_out = score_left_out(teacher, quick_of_four(), ethogram)
+    if not folds:
+        assert left_out is None
+        return
+    assert left_out is not None
+    assert left_out.figures["macro_f1"] > 0.9
+    assert left_out.figures["frames"] == animals * 300  # each labeled frame is scored once
+    assert left_out.figures["animals"] == [f"animal {i}" for i in range(animals)]
+    sentence = left_out.figures["sentence"]
+    assert (" to " in sentence) == (animals > 2)
+    assert ("an interval takes 3 animals" in sentence) == (animals == 2)
+    nothing = score_left_out(teacher_of(animals, tells=0.0), quick_of_four(), ethogram)
+    assert nothing is not None
+    assert nothing.figures["macro_f1"] < 0.65
+
+
+def test_no_head_has_seen_the_animals_that_it_is_scored_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+    fit = Teacher.fit
+
+    def noting(self: Teacher, kind, recordings, strength):  # type: ignore[no-untyped-def]
+        seen.append(tuple(recordings))
+        return fit(self, kind, recordings, strength)
+
+    monkeypatch.setattr(Teacher, "fit", noting)
+    validation = CrossValidation(teacher_of(4, tells=3.0), quick_of_four())
+    validation.best([1, 2, 3], besides=[0])
+    assert seen
+    assert not any(0 in recordings for recordings in seen)
+    validation.told(2, [], 0.01)
+    assert seen[-1] == (0, 1, 3)
 
 
 def test_heads_are_named_with_their_shares() -> None:

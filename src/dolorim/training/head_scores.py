@@ -14,7 +14,8 @@ from dolorim.metrics.intervals import FEWEST_ANIMALS, jackknife_variance
 from dolorim.metrics.segments import SegmentCounts, count_segments, labelled_stretches
 
 _SMOOTH_S = 0.5  # probabilities are averaged over so long before the likeliest class is taken
-_POWERS = (1.0, 0.5, 0.0)  # of the prior's correction, as the decoder tries them
+POWERS = (1.0, 0.5, 0.0)
+"""Of the prior's correction, as the decoder tries them."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ def score_head(
     correction by the power that serves best, which is what a decoder does at the least.
     """
     candidates = []
-    for power in _POWERS if log_prior.any() else _POWERS[:1]:
+    for power in POWERS if log_prior.any() else POWERS[:1]:
         labels = [
-            _smoothed(s + power * log_prior, one.rate_hz).argmax(1)
+            smoothed(s + power * log_prior, one.rate_hz).argmax(1)
             for s, one in zip(scores, stretches, strict=True)
         ]
         candidates.append(score_labels(stretches, labels, len(log_prior)))
@@ -106,7 +107,7 @@ def _macro_f1(counts: np.ndarray) -> np.ndarray:
     return np.nan_to_num(frame_figures(counts, [])[("macro_f1",)])
 
 
-def _smoothed(scores: np.ndarray, rate_hz: float) -> np.ndarray:
+def smoothed(scores: np.ndarray, rate_hz: float) -> np.ndarray:
     """Probabilities `(time, classes)` averaged over half a second, from log probabilities."""
     window = max(1, round(_SMOOTH_S * rate_hz))
     highest = scores.max(1, keepdims=True)

@@ -25,9 +25,10 @@ from dolorim.terminal import detail, say, warn
 from dolorim.training.drawn_shares import prior_decoder, sampler_for
 from dolorim.training.fit_decoder import fit_decoder
 from dolorim.training.fit_quick_heads import STRENGTHS, Kind
+from dolorim.training.honest_scores import LeftOutScores, score_left_out, write_scores
 from dolorim.training.losses import learned_shares
 from dolorim.training.prepare import count_labels
-from dolorim.training.quick import best_strength, empty_recognizer, new_quick, prepare_quick
+from dolorim.training.quick import empty_recognizer, new_quick, prepare_quick
 from dolorim.training.summary import split_lines
 
 
@@ -40,8 +41,6 @@ def train_quick_head(config: Config, run: RunFolder, dataset: StudyDataset, spli
     kind: Kind = "linear" if config.model.head == "linear" else "trees"
     recordings, val = dataset.part(split.train), dataset.part(split.val)
     say("\n".join(split_lines(dataset, split)))
-    if not split.test:
-        warn("no test animals: the run will have no honest measure of its accuracy")
     shares, base = learned_and_base(config, dataset, recordings)
     empty = empty_recognizer(config, dataset.skeleton, recordings)
     store = FrameStore(predictor_with(run, empty), config)
@@ -51,9 +50,13 @@ def train_quick_head(config: Config, run: RunFolder, dataset: StudyDataset, spli
             "the training animals show fewer than two behaviors, so there is nothing to tell "
             "apart; label more of them, or choose others with --val_animals and --test_animals"
         )
-    strength = STRENGTHS[1]
+    strength, left_out = STRENGTHS[1], None
     if kind == "linear":
-        strength = best_strength(teacher, store.model)[0]
+        left_out = score_left_out(teacher, store.model, run.read_ethogram())
+        strength = strength if left_out is None else left_out.strength
+        say(write_scores(run, left_out))
+    elif not split.test:
+        warn("no test animals: the run will have no honest measure of its accuracy")
     head = teacher.fit(kind, range(len(recordings)), strength)
     windows = store.model.windows.tolist()
     quick = new_quick(config, dataset.skeleton, windows, {kind: head}, [1.0])
@@ -64,7 +67,29 @@ def train_quick_head(config: Config, run: RunFolder, dataset: StudyDataset, spli
         f"{' and '.join(map(str, windows))} frames, fitted to {len(teacher.rows.labels)} frames "
         f"in {time.perf_counter() - started:.1f} s"
     )
-    decide_on_labels(config, run, val, base)
+    if val or left_out is None:
+        decide_on_labels(config, run, val, base)
+    else:
+        decoder = _decoder_of_left_out(config, run, left_out, base)
+        run.write_json("decoder.json", decoder.to_dict())
+
+
+def _decoder_of_left_out(
+    config: Config, run: RunFolder, left_out: LeftOutScores, base: Decoder
+) -> Decoder:
+    """A decoder fitted to what was told of animals left out, where none are kept for validation."""
+    if config.train.decoder == "argmax":
+        return base
+    decoder = fit_decoder(
+        [np.exp(scores) for scores in left_out.scores],
+        [stretch.labels for stretch in left_out.stretches],
+        [stretch.rate_hz for stretch in left_out.stretches],
+        run.read_ethogram().classes,
+        animals=[stretch.animal for stretch in left_out.stretches],
+        base=base,
+    )
+    detail(f"decoder, fitted to animals left out: {json.dumps(decoder.to_dict())}")
+    return decoder
 
 
 def learned_and_base(
