@@ -360,6 +360,22 @@ def test_the_curve_tells_whether_more_labels_help(quick_run: Path) -> None:
     assert "label_curve.json" in {path.name for path in quick_run.iterdir()}
 
 
+def test_a_run_on_all_animals_has_scores_a_curve_and_a_decoder(
+    quick_run: Path, tmp_path: Path
+) -> None:
+    config = RunFolder(quick_run).read_config()
+    settings = dataclasses.replace(config.train, val_animals="none", test_animals="none")
+    run = RunFolder(api.train_config(dataclasses.replace(config, train=settings), tmp_path).path)
+    scores = run.read_json("cross_validated.json")
+    assert len(scores["animals"]) == 5
+    assert scores["sentence"].startswith("macro-F1 on 5 animals left out in turn: 0.")
+    assert run.read_json("metrics.json") == {}
+    assert run.read_decoder() != Decoder()
+    curve = label_curve(run, draws=2)
+    assert curve["part"] == "animals left out in turn"
+    assert len(curve["animals"]) == 5
+
+
 def test_the_nearest_bout_is_the_one_that_looks_alike() -> None:
     rng = np.random.default_rng(0)
     kinds = [0, 1, 2, 0, 1, 2, 0]

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from dolorim.core.errors import UserError
+from dolorim.dataset.labelled_recording import LabelledRecording
 from dolorim.dataset.loading import load_dataset
-from dolorim.inference.frame_features import FrameStore
+from dolorim.inference.frame_features import FrameStore, StoredFrames
 from dolorim.inference.predictor import predictor_with
 from dolorim.inference.run_folder import RunFolder
 from dolorim.metrics.intervals import FEWEST_ANIMALS, NO_INTERVAL, SHARE, jackknife_interval
@@ -22,6 +23,7 @@ from dolorim.training.quick import (
     Teacher,
     empty_recognizer,
     head_scores,
+    inner_folds,
     labelled_stretches_of,
     prepare_quick,
     units_between,
@@ -34,26 +36,39 @@ _NOTHING = 0.02  # macro-F1 that is not worth labeling for
 
 
 @dataclass(frozen=True)
+class _Fold:
+    """The recordings to learn from, and stretches of other animals with their columns."""
+
+    learned_from: list[int]
+    stretches: list[Stretch]
+    columns: list[torch.Tensor]
+
+
+@dataclass(frozen=True)
 class _Learned:
-    """What heads are fitted to, and stretches of held-out animals with their columns."""
+    """What heads are fitted to, and the folds of animals on which they are scored."""
 
     teacher: Teacher
     kind: Kind
     part: str
-    stretches: list[Stretch]
-    columns: list[torch.Tensor]
+    folds: list[_Fold]
+
+    @property
+    def stretches(self) -> list[Stretch]:
+        return [stretch for fold in self.folds for stretch in fold.stretches]
 
     def score(self, bouts: np.ndarray) -> HeadScore | None:
-        """The score of a head that is fitted to some bouts; None for bouts of one behavior."""
-        rows, teacher = self.teacher.rows.of_bouts(bouts), self.teacher
-        if len(np.unique(rows.labels)) < 2:
-            return None
-        weights, n_classes = rows.weights(teacher.shares), len(teacher.shares)
-        data = (rows.columns, rows.labels, weights)
-        head = fit_head(self.kind, *data, n_classes, STRENGTHS[1], teacher.seed)
-        log_probabilities = [
-            head_scores({self.kind: head}, part)[self.kind] for part in self.columns
-        ]
+        """The score of heads that are fitted to some bouts; None for bouts of one behavior."""
+        teacher, log_probabilities = self.teacher, []
+        for fold in self.folds:
+            rows = teacher.rows.of(fold.learned_from).of_bouts(bouts)
+            if len(np.unique(rows.labels)) < 2:
+                return None
+            weights, n_classes = rows.weights(teacher.shares), len(teacher.shares)
+            data = (rows.columns, rows.labels, weights)
+            head = fit_head(self.kind, *data, n_classes, STRENGTHS[1], teacher.seed)
+            for columns in fold.columns:
+                log_probabilities.append(head_scores({self.kind: head}, columns)[self.kind])
         return score_head(self.stretches, log_probabilities, teacher.log_prior)
 
 
@@ -61,9 +76,10 @@ def label_curve(run: RunFolder, draws: int = DRAWS) -> dict[str, Any]:
     """Refit a quick head to random subsets of the training bouts, and score it on held-out animals.
 
     Within a draw, a smaller subset is part of each larger one. Held out are the test animals, or
-    the validation animals where there are none. The result, also written to `label_curve.json`,
-    has a point for each share of the bouts, and a `sentence`. Raises `UserError` where no animals
-    were held out, or the training animals show fewer than two behaviors.
+    the validation animals where there are none; in a run that has learned from all animals, each
+    is left out in turn. The result, also written to `label_curve.json`, has a point for each share
+    of the bouts, and a `sentence`. Raises `UserError` where there is one animal alone, or the
+    training animals show fewer than two behaviors.
     """
     learned = _learned(run)
     bouts = np.unique(learned.teacher.rows.bout)
@@ -98,22 +114,38 @@ def _learned(run: RunFolder) -> _Learned:
     dataset = load_dataset(config, run.read_body_lengths())
     part = "test" if split.test else "val"
     recordings, held_out = dataset.part(split.train), dataset.part(getattr(split, part))
-    if not held_out:
-        raise UserError(f"{run.path}: no animals were held out of this run, so nothing is scored")
     shares, base = learned_and_base(config, dataset, recordings)
     empty = empty_recognizer(config, dataset.skeleton, recordings)
     store = FrameStore(predictor_with(run, empty), config)
     teacher = prepare_quick(config, store, recordings, shares, base.prior)
     if not teacher.can_learn:
         raise UserError(f"{run.path}: its training animals show fewer than two behaviors")
-    learned = _Learned(teacher, _kind_of(run), part, [], [])
-    frames = store.of_all(held_out)
-    every = units_between(frames)
+    if held_out:
+        frames, everything = store.of_all(held_out), list(range(len(recordings)))
+        folds = [_fold(everything, held_out, frames, store)]
+        return _Learned(teacher, _kind_of(run), part, folds)
+    folds = []
+    for out in inner_folds(teacher.animals):
+        others = [i for i in range(len(recordings)) if i not in out]
+        left_out = [recordings[i] for i in out]
+        folds.append(_fold(others, left_out, [teacher.frames[i] for i in out], store))
+    if not folds:
+        raise UserError(f"{run.path}: shows one animal alone, so nothing can be scored on another")
+    return _Learned(teacher, _kind_of(run), "animals left out in turn", folds)
+
+
+def _fold(
+    learned_from: list[int],
+    held_out: Sequence[LabelledRecording],
+    frames: Sequence[StoredFrames],
+    store: FrameStore,
+) -> _Fold:
+    fold, every = _Fold(learned_from, [], []), units_between(frames)
     for recording, stored in zip(held_out, frames, strict=True):
         for start, stop, stretch in labelled_stretches_of(recording, stored, every):
-            learned.stretches.append(stretch)
-            learned.columns.append(stored.columns(store.model, start, stop))
-    return learned
+            fold.stretches.append(stretch)
+            fold.columns.append(stored.columns(store.model, start, stop))
+    return fold
 
 
 def _many(share: float, n_bouts: int) -> int:
