@@ -43,7 +43,8 @@ class _Review:
     rater: str | None = None
     """Who is correcting; without it, your user name."""
     blinded: bool = False
-    """Hide file names, animals, groups, earlier labels and other raters, and shuffle recordings."""
+    """Hide file names, animals, groups, predictions, earlier labels, and other raters, and shuffle
+    the recordings."""
     seed: int = 0
     """Seed of the order in which bouts and blinded recordings are shown."""
     host: str = "127.0.0.1"
