@@ -103,7 +103,7 @@ def count(name: str, studies: int) -> dict[str, float]:
     verdicts: dict[str, list[bool]] = defaultdict(list)
     for seed in range(studies):
         study = draw_study(sizes, np.random.default_rng([seed, *sizes, days]), days)
-        animals = pd.DataFrame([row for track in study.tracks for row in rows_of(track)])
+        animals = pd.DataFrame([row for track in study.recordings for row in rows_of(track)])
         tests = compare(
             animals, study.groups, within="day" if days > 1 else None, second=second, seed=seed
         )

@@ -54,7 +54,16 @@ def test_a_model_is_laid_beside_raters_who_labelled_some_trials(tmp_path, raters
     assert [pair["accuracy"] for pair in agreement.values()] == pytest.approx([0.9, 1.0, 0.9])
     assert {pair["frames"] for pair in agreement.values()} == {720}
     assert agreement[f"{one} - {model}"]["events"]["100ms"]["f1"] == 1
-    assert "F1 paw_withdraw" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "F1 paw_withdraw" in said
+    assert "read-outs of paw_withdraw by animal" in said
+
+
+def test_read_outs_of_raters_are_compared_by_animal(tmp_path, raters):
+    one, _, model = raters
+    readouts = agree(tmp_path, one, one, model)["readouts"][f"{one} - {model}"]
+    times = [row for row in readouts if row["readout"] == "time_percent"]
+    assert [(row["n"], row["bias"], row["limit_low"]) for row in times] == [(1, 0.0, None)] * 6
 
 
 def test_two_raters_need_no_model_and_no_video(tmp_path, raters):

@@ -71,14 +71,18 @@ def run(arguments: list[str]) -> int:
     raters = read_raters(places, ethogram, config)
     rated, notes = align_raters(raters, config, ethogram, given.rate_hz, _timestamps(config))
     pairs = _agreement(raters, rated, ethogram, given.rate_hz, config.animal_pattern)
+    readouts = _readouts(raters, rated, ethogram, given.rate_hz, config.animal_pattern)
     if not given.quiet:
         from rich.console import Console
 
-        from dolorim.reporting.tables import agreement_table
+        from dolorim.reporting.tables import agreement_table, readouts_table
 
         Console().print(agreement_table(pairs, ethogram.indicator))
+        if readouts:
+            Console().print(readouts_table(readouts, ethogram.indicator))
     if given.json is not None:
         figures = {"pairs": pairs, "videos": [r.video for r in rated], "notes": notes}
+        figures["readouts"] = readouts
         write_text(given.json, json.dumps(figures, indent=1, allow_nan=False) + "\n")
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
@@ -105,6 +109,38 @@ def _agreement(
         scored = [_scored(r, i, j, rate_hz, animal_pattern) for r in rated]
         name = f"{raters[i].name} - {raters[j].name}"
         pairs[name] = summarize(scored, ethogram.classes, ethogram.background)
+    return pairs
+
+
+def _readouts(
+    raters: Sequence[Ratings],
+    rated: Sequence[Rated],
+    ethogram: Ethogram,
+    rate_hz: float | None,
+    animal_pattern: str,
+) -> dict[str, list[dict[str, Any]]]:
+    """How well each pair agrees on time, bouts and latencies per animal; empty without times."""
+    if any(r.time_s is None for r in rated) and rate_hz is None:
+        return {}
+    # Imports pandas, which would keep --help waiting.
+    from dolorim.reporting.readout_agreement import agreement_rows, observed
+
+    pairs = {}
+    for i, j in itertools.combinations(range(len(raters)), 2):
+        recordings = []
+        for r in rated:
+            scored = _scored(r, i, j, rate_hz, animal_pattern)
+            assert scored.time_s is not None
+            # Trials are recordings of their own: a bout does not go on from one to the next.
+            for start, stop in r.borders:
+                piece = slice(start, stop)
+                one, two = scored.truth[piece], scored.predicted[piece]
+                if (one >= 0).any():
+                    times_s = scored.time_s[piece]
+                    labeled = (observed(x, times_s, r.video, scored.animal) for x in (one, two))
+                    recordings.append(tuple(labeled))
+        name = f"{raters[i].name} - {raters[j].name}"
+        pairs[name] = agreement_rows(recordings, ethogram.classes)
     return pairs
 
 

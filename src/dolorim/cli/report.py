@@ -47,6 +47,9 @@ class _Report:
     von_frey: Path | None = None
     """Table animal,filament_g,response[,session] of filaments applied up and down, scored by hand:
     adds 50 % thresholds to the report."""
+    hand_labels: Path | None = None
+    """Folder of label files that people made of some of the animals, chosen by chance: shows how
+    well read-outs agree, and corrects the difference between groups by them."""
     run: Path | None = None
     """The run that made the predictions: its scores on held-out animals tell which behaviors can be
     compared, and correct time budgets where possible."""

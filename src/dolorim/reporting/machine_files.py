@@ -16,7 +16,7 @@ from dolorim.reporting.study_results import StudyResults
 from dolorim.reporting.trust import Trust
 
 # The tables with a line per recording, animal, bin or bout stay in their CSV files.
-_NOT_IN_JSON = ("recordings", "animals", "bins", "transitions", "bouts")
+_NOT_IN_JSON = ("recordings", "animals", "bins", "transitions", "bouts", "hand_scored")
 _TABLES = {
     "recordings": "read-outs of each recording",
     "animals": "read-outs of each animal: the mean over its recordings",
@@ -29,6 +29,9 @@ _TABLES = {
     "corrected": "time budgets, corrected for the errors of the run",
     "doses": "read-outs of each dose, over animals, and each dose against the lowest",
     "dose_response": "trend over doses, and the fitted curve",
+    "hand_scored": "read-outs of the animals that people have scored, too",
+    "agreement": "how well the read-outs of people and run agree",
+    "powered": "groups against the control, from animals scored by hand and all predicted ones",
     "von_frey": "answers to filaments applied up and down, and the threshold of each series",
 }
 _EFFECTS = {
@@ -38,6 +41,10 @@ _EFFECTS = {
     "hazard_ratio": "Cox hazard ratio of beginning the behavior, against the control",
     "mean": "mean over animals",
     "ed50": "dose of half the effect",
+    "bias": "mean difference, run minus people",
+    "concordance": "concordance correlation (Lin)",
+    "icc": "intraclass correlation ICC(2,1), absolute agreement",
+    "by_hand": "difference of means from the animals scored by hand alone",
 }
 COLUMNS = {
     "video": "recording",
@@ -86,6 +93,15 @@ COLUMNS = {
     "bottom": "fitted curve: value without an effect",
     "top": "fitted curve: value at full effect",
     "slope": "fitted curve: slope (Hill)",
+    "first": "value by people",
+    "second": "value by the run",
+    "begun": "of latencies: whether neither is censored",
+    "limit_low": "lower limit of agreement (Bland & Altman)",
+    "limit_high": "upper limit of agreement (Bland & Altman)",
+    "scored": "animals scored by hand, in the order of n",
+    "animals_to_score": (
+        "animals per group to score by hand for an interval at most a quarter wider than with all"
+    ),
     "low": "lower end of the 95 % interval",
     "high": "upper end of the 95 % interval",
 }

@@ -33,6 +33,7 @@ class ReportOptions:
     within: str | None = None
     stimuli: Path | None = None
     von_frey: Path | None = None
+    hand_labels: Path | None = None
     run: Path | None = None
     classes: Path | None = None
     rate_hz: float | None = None

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from dolorim.reporting.agreement_figure import draw_agreement
 from dolorim.reporting.bout_figures import draw_bout_durations, draw_latencies
 from dolorim.reporting.estimation_figure import draw_answer
 from dolorim.reporting.figure_parts import (
@@ -51,6 +52,7 @@ def draw_study(results: StudyResults, out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Callable[[StudyResults], Drawn | None]] = {
         "answer": draw_answer,
+        "agreement": draw_agreement,
         "raster": _draw_raster,
         "budget": _draw_budget,
         "timecourse": _draw_time_course,

@@ -23,7 +23,7 @@ from dolorim.reporting.study_tables import (
     tests_table,
 )
 from dolorim.reporting.trust import Trust
-from dolorim.reporting.trust_page import NO_RUN, raters_table, trust_view
+from dolorim.reporting.trust_page import NO_RUN, by_hand_view, raters_table, trust_view
 from dolorim.reporting.von_frey import THRESHOLD_METHODS
 from dolorim.reporting.wording import shown
 
@@ -36,6 +36,10 @@ _CAPTIONS = {
         "Every recording is a row, sorted by group and animal. White: not labeled. Each column "
         "stands for {column:.2g} s. Where a column holds several behaviors, the pain behavior is "
         "on top, so that no pain bout is hidden; the paler it is, the less of the column it takes."
+    ),
+    "agreement": (
+        "Run and people, each dot an animal that both have scored, in the last main window. Line: "
+        "mean difference; dashed: limits of agreement (Bland and Altman)."
     ),
     "budget": "Time budgets: mean over animals.",
     "timecourse": (
@@ -57,6 +61,7 @@ _CHANGES = (
     "its 95 % interval, not corrected for the number of arrows, holds 0)"
 )
 _HEADINGS = {
+    "agreement": "Run and people",
     "raster": "Ethograms",
     "budget": "Time budgets",
     "timecourse": "Time courses",
@@ -119,6 +124,7 @@ def write_study_page(
         trust=shown_trust,
         no_run=NO_RUN,
         raters=shown_raters,
+        by_hand=by_hand_view(results),
         figures=[(_HEADINGS[name], p) for name, p in pictures.items() if name in _HEADINGS],
         tests=tests_table(results),
         test_count=len(results.tables["statistics"]),

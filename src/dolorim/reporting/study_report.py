@@ -17,10 +17,17 @@ from dolorim.reporting.assays import Assay, read_assay, seconds
 from dolorim.reporting.dose_response import dose_sentences, dose_tables, doses_of
 from dolorim.reporting.error_correction import corrected_budgets, why_not_corrected
 from dolorim.reporting.families import Question
+from dolorim.reporting.hand_scored import (
+    powered_sentences,
+    powered_table,
+    read_by_hand,
+    values_by_hand,
+)
 from dolorim.reporting.machine_files import write_data_package, write_report_json
 from dolorim.reporting.observations import Observations, check_animals, sided
 from dolorim.reporting.options import ReportOptions, refuse_foreign_tables
 from dolorim.reporting.read_observations import check_factor, read_observations, read_stimuli
+from dolorim.reporting.readout_agreement import agreement_table
 from dolorim.reporting.readouts import collect, write_tidy
 from dolorim.reporting.reproduce import write_reproduce
 from dolorim.reporting.statistics import compare
@@ -60,6 +67,9 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     )
     # Everything that a user may have to change is read before anything is computed or written.
     trust, raters = _read_scores(options, observed.classes)
+    hand = None
+    if options.hand_labels is not None:
+        hand = read_by_hand(options, observed)
     observations = _place(observed, assay, options.stimuli)
     for factor in factors:
         between_animals = factor == second_factor
@@ -71,6 +81,11 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     if options.von_frey is not None:
         thresholds, threshold_findings = read_thresholds(options.von_frey, observations)
         added += threshold_findings
+    if hand is not None:
+        hand = _place(hand, assay, options.stimuli)
+        behaviors = [*pain, *locomotion]
+        tables["hand_scored"], hand_findings = values_by_hand(hand, observations, assay, behaviors)
+        added += hand_findings
     findings = [
         *observations.findings,
         *check_animals(observations),
@@ -102,6 +117,12 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         asked += [(behavior, "time_percent") for behavior in locomotion]
         keys = [(window, *what) for what in asked for window in assay.primary]
         tables |= dose_tables(tables["animals"], doses, keys, options.correction, options.seed)
+    if hand is not None:
+        scored = tables["hand_scored"]
+        tables["agreement"] = agreement_table(scored)
+        powered = powered_table(scored, tables["animals"], observations, assay, pain[0])
+        tables["powered"] = powered
+        said += powered_sentences(powered)
     doubts = _doubts(trust, observations, observed.classes)
     results = StudyResults(observations, assay, tables, pain, locomotion, doubts, doses)
     # Without factors, `overall` is the same table as `groups`.

@@ -156,6 +156,24 @@ def agreement_table(pairs: dict[str, dict[str, Any]], indicator: str | None) -> 
     return table
 
 
+def readouts_table(pairs: dict[str, list[dict[str, Any]]], indicator: str | None) -> Table:
+    """How well raters agree on what a study compares: read-outs of the indicator, by animal."""
+    rows = [(pair, row) for pair, of_pair in pairs.items() for row in of_pair]
+    of_indicator = [(pair, row) for pair, row in rows if row["behavior"] == indicator]
+    names = "" if indicator is None else f" of {indicator}"
+    table = _left_titled(f"read-outs{names} by animal, second minus first")
+    for column in ("", "read-out", "animals", "bias", "limits of agreement", "concordance", "ICC"):
+        table.add_column(column, justify="left" if column in ("", "read-out") else "right")
+    for pair, row in of_indicator or rows:
+        limits = "-"
+        if row["limit_low"] is not None:
+            limits = f"{row['limit_low']:.2f} to {row['limit_high']:.2f}"
+        cells = [_number(row["bias"], 2), limits]
+        cells += [_number(row[name], 2) for name in ("concordance", "icc")]
+        table.add_row(pair, row["readout"], str(row["n"]), *cells)
+    return table
+
+
 def comparison_table(comparison: dict[str, Any], indicator: str | None) -> Table:
     """Two runs side by side, and by how much the second exceeds the first.
 

@@ -10,6 +10,8 @@ import pandas as pd
 
 from dolorim.metrics.intervals import FEWEST_ANIMALS, too_few
 from dolorim.reporting.error_correction import why_not_corrected
+from dolorim.reporting.hand_scored import powered_view
+from dolorim.reporting.readout_agreement import agreement_view
 from dolorim.reporting.rendering import Cell, Table
 from dolorim.reporting.study_results import StudyResults
 from dolorim.reporting.trust import Trust
@@ -123,6 +125,22 @@ def _calibration_view(calibration: dict[str, Any]) -> CalibrationView:
         (100 * row["confidence"], 100 * row["accuracy"]) for row in calibration["reliability"]
     ]
     return CalibrationView(f"{calibration['ece']:.3f}", points)
+
+
+@dataclass(frozen=True)
+class ByHandView:
+    """What `trust.html` shows about the animals that people have scored, too."""
+
+    agreement: Table
+    powered: Table | None
+
+
+def by_hand_view(results: StudyResults) -> ByHandView | None:
+    """None where people have scored no animals."""
+    if "agreement" not in results.tables:
+        return None
+    agreed = agreement_view(results.tables["agreement"])
+    return ByHandView(agreed, powered_view(results.tables["powered"]))
 
 
 def raters_table(pairs: dict[str, dict[str, Any]]) -> Table:
