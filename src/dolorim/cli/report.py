@@ -42,6 +42,12 @@ class _Report:
     """Column of the table of groups that is a second factor between animals (sex)."""
     within: str | None = None
     """Column that tells sessions of one animal apart (day)."""
+    covariates: tuple[str, ...] = ()
+    """Columns of the table of groups (weight, sex) to adjust the difference between groups for. A
+    column cluster (litter, cage) is used without being named."""
+    planned: tuple[str, ...] = ()
+    """Comparisons to make in that model, such as 'drug - vehicle'. Without it, each group with the
+    control."""
     stimuli: Path | None = None
     """Table video,onset_s[,trial] with the times of stimuli."""
     von_frey: Path | None = None
@@ -50,6 +56,9 @@ class _Report:
     hand_labels: Path | None = None
     """Folder of label files that people made of some of the animals, chosen by chance: shows how
     well read-outs agree, and corrects the difference between groups by them."""
+    clips: int = 3
+    """Typical and doubtful bouts of each pain behavior and group that the page shows as moving
+    pictures, if the videos are at hand. 0 for none."""
     run: Path | None = None
     """The run that made the predictions: its scores on held-out animals tell which behaviors can be
     compared, and correct time budgets where possible."""

@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.formula.api import mixedlm, ols
 from statsmodels.stats.anova import anova_lm
 
-_FAILED = (np.linalg.LinAlgError, ValueError, ZeroDivisionError)
+FAILED = (np.linalg.LinAlgError, ValueError, ZeroDivisionError)
 _SPELLED = {
     "group": "C(group, Sum)",
     "time": "C(time, Sum)",
@@ -43,7 +43,7 @@ def mixed_model(table: pd.DataFrame) -> list[Row]:
             model = mixedlm(formula, table.assign(value=scores), groups=table["animal"])
             fit = model.fit(reml=True)
             terms = fit.wald_test_terms(scalar=True).table
-        except _FAILED:
+        except FAILED:
             return [{"test": "mixed model", "note": "could not be fitted"}]
     rows = []
     for term, free in (("group", between), ("time", within), ("group x time", within)):

@@ -32,6 +32,8 @@ _TABLES = {
     "hand_scored": "read-outs of the animals that people have scored, too",
     "agreement": "how well the read-outs of people and run agree",
     "powered": "groups against the control, from animals scored by hand and all predicted ones",
+    "adjusted": "planned comparisons in a linear model with covariates and clusters",
+    "power": "smallest differences that a next study would find with a power of 80 %",
     "von_frey": "answers to filaments applied up and down, and the threshold of each series",
 }
 _EFFECTS = {
@@ -96,6 +98,11 @@ COLUMNS = {
     "first": "value by people",
     "second": "value by the run",
     "begun": "of latencies: whether neither is censored",
+    "clusters": "number of clusters (litters, cages)",
+    "df": "degrees of freedom",
+    "formula": "the model",
+    "animals_per_group": "animals per group of the next study",
+    "smallest_difference": "difference of means that it finds with a power of 80 %",
     "limit_low": "lower limit of agreement (Bland & Altman)",
     "limit_high": "upper limit of agreement (Bland & Altman)",
     "scored": "animals scored by hand, in the order of n",

@@ -76,6 +76,10 @@ class Observations:
         groups_by_animal = _groups_by_animal(self.recordings)
         return len(self.groups) > 1 and all(len(g) > 1 for g in groups_by_animal.values())
 
+    def with_findings(self, findings: Sequence[Finding]) -> Observations:
+        """The same study with further findings."""
+        return dataclasses.replace(self, findings=(*self.findings, *findings))
+
     def by_side(self) -> Observations:
         """Left and right become ipsi and contra where the groups table names the treated paw.
 

@@ -31,9 +31,12 @@ class ReportOptions:
     pain: tuple[str, ...] = ()
     second_factor: str | None = None
     within: str | None = None
+    covariates: tuple[str, ...] = ()
+    planned: tuple[str, ...] = ()
     stimuli: Path | None = None
     von_frey: Path | None = None
     hand_labels: Path | None = None
+    clips: int = 3
     run: Path | None = None
     classes: Path | None = None
     rate_hz: float | None = None
@@ -47,6 +50,8 @@ class ReportOptions:
     def __post_init__(self) -> None:
         if self.rate_hz is not None and self.rate_hz <= 0:
             raise UserError(f"--rate_hz {self.rate_hz:g}: expected frames per second, above 0")
+        if self.clips < 0:
+            raise UserError(f"--clips {self.clips}: expected a number of bouts, or 0 for none")
         if self.correction not in ("holm", "fdr"):
             raise UserError(f"--correction {self.correction}: expected holm or fdr")
 

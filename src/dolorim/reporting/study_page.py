@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from dolorim import __version__
+from dolorim.reporting.adjusted import adjusted_view
 from dolorim.reporting.dose_response import dose_methods, dose_views
 from dolorim.reporting.methods import methods
 from dolorim.reporting.observations import Observations
+from dolorim.reporting.power import power_view
 from dolorim.reporting.raster import column_s
-from dolorim.reporting.rendering import image_data, write_page
+from dolorim.reporting.rendering import Table, image_data, write_page
 from dolorim.reporting.study_results import StudyResults
 from dolorim.reporting.study_tables import (
     ANSWER_KEY,
@@ -118,6 +121,9 @@ def write_study_page(
         answer_figure=pictures["answer"],
         pairs=pairs_table(results),
         doses=dose_views(results),
+        clips=_clips(results),
+        adjusted=_adjusted(results),
+        power=_power(results),
         groups=groups_table(observations),
         behaviors=[shown(name) for name in observations.classes],
         findings=_findings(observations),
@@ -131,6 +137,31 @@ def write_study_page(
         methods=_methods(results, settings),
         settings="\n".join(f"{k} = {json.dumps(v, default=str)}" for k, v in settings.items()),
     )
+
+
+def _clips(results: StudyResults) -> list[tuple[str, list[dict[str, str]]]]:
+    """The clips of each behavior and group, under what they show."""
+    shelves: dict[str, list[dict[str, str]]] = {}
+    for clip in results.clips:
+        heading = f"{shown(clip.behavior)}, {shown(clip.group)}: {clip.kind}"
+        text = f"{clip.animal}, {clip.start_s:.1f} s, probability {clip.probability:.2f}"
+        data = f"data:image/webp;base64,{base64.b64encode(clip.webp).decode()}"
+        shelves.setdefault(heading, []).append({"text": text, "data": data})
+    return list(shelves.items())
+
+
+def _adjusted(results: StudyResults) -> dict[str, Any] | None:
+    """The model and its table; None where the study has neither covariates nor clusters."""
+    table = results.tables.get("adjusted")
+    if table is None or results.doubts.get(results.pain[0]):
+        return None
+    return {"formula": table.formula.iloc[0], "table": adjusted_view(table)}
+
+
+def _power(results: StudyResults) -> Table | None:
+    if "power" not in results.tables or results.doubts.get(results.pain[0]):
+        return None
+    return power_view(results.tables["power"])
 
 
 def _methods(results: StudyResults, settings: dict[str, Any]) -> str:

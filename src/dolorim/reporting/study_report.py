@@ -13,21 +13,18 @@ from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.animals import animal_key
 from dolorim.files.subjects import column_key
+from dolorim.reporting.adjusted import design_of
 from dolorim.reporting.assays import Assay, read_assay, seconds
+from dolorim.reporting.clips import make_clips
 from dolorim.reporting.dose_response import dose_sentences, dose_tables, doses_of
 from dolorim.reporting.error_correction import corrected_budgets, why_not_corrected
 from dolorim.reporting.families import Question
-from dolorim.reporting.hand_scored import (
-    powered_sentences,
-    powered_table,
-    read_by_hand,
-    values_by_hand,
-)
+from dolorim.reporting.further_answers import answers_by_hand, answers_of_models
+from dolorim.reporting.hand_scored import read_by_hand
 from dolorim.reporting.machine_files import write_data_package, write_report_json
 from dolorim.reporting.observations import Observations, check_animals, sided
 from dolorim.reporting.options import ReportOptions, refuse_foreign_tables
 from dolorim.reporting.read_observations import check_factor, read_observations, read_stimuli
-from dolorim.reporting.readout_agreement import agreement_table
 from dolorim.reporting.readouts import collect, write_tidy
 from dolorim.reporting.reproduce import write_reproduce
 from dolorim.reporting.statistics import compare
@@ -74,6 +71,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     for factor in factors:
         between_animals = factor == second_factor
         check_factor(options.groups, observations, factor, between_animals=between_animals)
+    design = design_of(observations, options.covariates, options.planned)
     pain, locomotion = _behaviors(options.pain, assay, observations.classes)
     tables = _measure(observations, assay, factors, trust)
     doses, added = doses_of(observations)
@@ -83,9 +81,11 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         added += threshold_findings
     if hand is not None:
         hand = _place(hand, assay, options.stimuli)
-        behaviors = [*pain, *locomotion]
-        tables["hand_scored"], hand_findings = values_by_hand(hand, observations, assay, behaviors)
-        added += hand_findings
+    about_hand, said_of_hand, found_of_hand = answers_by_hand(
+        hand, observations, assay, tables["animals"], (*pain, *locomotion)
+    )
+    tables |= about_hand
+    added += found_of_hand
     findings = [
         *observations.findings,
         *check_animals(observations),
@@ -117,14 +117,17 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         asked += [(behavior, "time_percent") for behavior in locomotion]
         keys = [(window, *what) for what in asked for window in assay.primary]
         tables |= dose_tables(tables["animals"], doses, keys, options.correction, options.seed)
-    if hand is not None:
-        scored = tables["hand_scored"]
-        tables["agreement"] = agreement_table(scored)
-        powered = powered_table(scored, tables["animals"], observations, assay, pain[0])
-        tables["powered"] = powered
-        said += powered_sentences(powered)
     doubts = _doubts(trust, observations, observed.classes)
-    results = StudyResults(observations, assay, tables, pain, locomotion, doubts, doses)
+    further, said_of_models = answers_of_models(
+        observations, assay, tables["animals"], pain[0], design, options, doubts
+    )
+    tables |= further
+    videos = None if options.labels is None else options.labels.videos
+    clips, about_clips = make_clips(options.predictions, observed, pain, videos, options.clips)
+    observations = observations.with_findings(about_clips)
+    results = StudyResults(
+        observations, assay, tables, pain, locomotion, doubts, doses, tuple(clips)
+    )
     # Without factors, `overall` is the same table as `groups`.
     written = [name for name in tables if factors or name != "overall"]
     _write_tables(options.out, {name: tables[name] for name in written})
@@ -135,7 +138,7 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         observations, assay, tables["overall"], tables["statistics"], pain, locomotion, doubts
     )
     summary += _finds(trust, pain[0], doubts, observed.classes)
-    summary += [*dose_sentences(results), *said]
+    summary += [*said_of_hand, *dose_sentences(results), *said, *said_of_models]
     summary += _learned_from(trust, observations)
     figures = draw_study(results, options.out / "figures")
     write_reproduce(options.out, settings)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from dolorim.reporting.assays import Assay
+from dolorim.reporting.clips import Clip
 from dolorim.reporting.doses import Doses
 from dolorim.reporting.observations import Observations
 
@@ -27,6 +28,7 @@ class StudyResults:
     """By behavior, why the run's labels say nothing about it (`Trust.doubt`)."""
     doses: Doses | None = None
     """Where the study has them, with the tables `doses` and `dose_response`."""
+    clips: tuple[Clip, ...] = ()
 
     @property
     def behaviors_in_focus(self) -> list[str]:
