@@ -81,6 +81,7 @@ def intraclass(*measured: np.ndarray) -> float:
     if animals < 2:
         return float("nan")
     by_animal, by_rater, mean = table.mean(1), table.mean(0), table.mean()
+    # Mean squares of the two-way analysis of variance: animals, raters, and the rest.
     between = raters * float(np.sum((by_animal - mean) ** 2)) / (animals - 1)
     of_raters = animals * float(np.sum((by_rater - mean) ** 2)) / (raters - 1)
     rest = table - by_animal[:, None] - by_rater + mean

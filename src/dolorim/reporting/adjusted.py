@@ -64,6 +64,7 @@ def design_of(
     if any(recording.columns.get(CLUSTER) for recording in observations.recordings):
         clusters = _by_animal(observations, CLUSTER)
     pairs = [_pair(text, observations) for text in planned]
+    # A study without any of these is compared by the other tests alone.
     if not (names or clusters or pairs):
         return None
     if observations.paired:
@@ -149,6 +150,7 @@ def _compare(cell: pd.DataFrame, design: Design, groups: Sequence[str]) -> list[
     note = _why_not(cell, table, groups)
     if note:
         return [{**counts, "compared": "all groups", "note": note}]
+    # From here on, everything is about one read-out of one behavior in one window.
     regressors, names = _fixed_effects(table, design, groups)
     cluster = None
     if design.clusters is not None:
@@ -188,8 +190,10 @@ def _fixed_effects(
     for i, of_animals in enumerate(design.covariates.values()):
         values = table.animal.map(of_animals)
         if pd.api.types.is_numeric_dtype(values):
+            # Centered, so that the intercept is the control at the mean weight.
             columns[f"covariate{i}"] = (values - values.mean()).to_numpy(float)
             continue
+        # Words become a column for each level but the first.
         for j, level in enumerate(sorted(values.unique())[1:]):
             columns[f"covariate{i}_{j}"] = (values == level).to_numpy(float)
     return pd.DataFrame(columns), ["intercept", *groups[1:]]
@@ -239,7 +243,7 @@ def _freedom(table: pd.DataFrame, regressors: pd.DataFrame, cluster: pd.Series |
 def _estimate(
     contrast: np.ndarray, estimates: np.ndarray, covariance: np.ndarray, freedom: int
 ) -> dict[str, Any]:
-    n = len(contrast)
+    n = len(contrast)  # intercept and groups come first, covariates follow
     difference = float(contrast @ estimates[:n])
     error = float(np.sqrt(contrast @ covariance[:n, :n] @ contrast))
     row: dict[str, Any] = {"difference": difference, "df": freedom}

@@ -35,6 +35,7 @@ def draw_agreement(results: StudyResults) -> Drawn | None:
             rows = of_behavior[of_behavior.group == group]
             one, two = rows["first"].to_numpy(float), rows["second"].to_numpy(float)
             axes.plot((one + two) / 2, two - one, marker_of_group(i), color=color, ms=3.5)
+        # The lines are those of the table, not computed again.
         agreed = results.select("agreement", window, behavior, readout)
         _draw_lines(axes, [*agreed[["limit_low", "bias", "limit_high"]].to_numpy(float).ravel()])
         label = READOUT_LABELS[readout]

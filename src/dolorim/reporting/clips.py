@@ -82,6 +82,7 @@ def make_clips(
             missing.append(row.video)
             continue
         total += len(webp)
+        # Typical bouts of the first groups are worth more than a page that nobody can mail.
         if total > MOST_BYTES:
             break
         shown = (row.behavior, row.group, row.kind, row.animal)
@@ -107,7 +108,8 @@ def _bouts(folder: Path, observed: Observations) -> pd.DataFrame:
                 label=table.label.astype(str), probability=table.mean_probability
             )
         except (ValueError, KeyError, AttributeError):
-            continue
+            continue  # read_observations has named the file already
+        # Left and right have become ipsi and contra where the treated side is known.
         side = side_of(recording.columns.get("treated_side", ""))
         names = {label: label for label in table.label.unique()}
         if side is not None:
@@ -164,10 +166,12 @@ def _cut(row: Any, paths: Mapping[str, Path]) -> bytes:
     n_shown = min(frames, round(_LONGEST_S * rate_hz)) + 2 * around
     crops = open_crops(video, _settings(meta), span=(first, first + n_shown), prefetched=False)
     images: list[np.ndarray] = []
+    # Blocks come as they are decoded, and may go beyond the last frame that is wanted.
     for block in crops:
         images.extend(block.images)
         if len(images) >= n_shown:
             break
+    # Twelve pictures per second are enough to see a lick, and keep the page small.
     step = max(1, round(rate_hz / _SHOWN_HZ))
     return _webp(images[:n_shown:step], round(1000 * step / rate_hz))
 

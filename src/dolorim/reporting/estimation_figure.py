@@ -72,6 +72,7 @@ def _axes(panels: int, compared: bool) -> tuple[Figure, list[tuple[Axes, Axes | 
         squeeze=False,
         height_ratios=heights * blocks,
     )
+    # A block is a row of panels, each of them one or two axes high.
     pairs: list[tuple[Axes, Axes | None]] = []
     for i in range(blocks * columns):
         block, column = divmod(i, columns)

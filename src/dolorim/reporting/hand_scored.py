@@ -44,6 +44,7 @@ def read_by_hand(options: ReportOptions, observed: Observations) -> Observations
     """The recordings that people have scored. Raises `UserError` for other classes."""
     assert options.hand_labels is not None
     classes = options.classes
+    # People label what the run was trained on, unless another ethogram is named.
     if classes is None and options.run is not None:
         classes = options.run / "ethogram.toml"
     hand = read_observations(
@@ -90,6 +91,7 @@ def values_by_hand(
                 continue
             pair = measure(by_hand, n), measure(piece, n)
             rows += rows_of_pair(who, *pair, study.classes, readouts)
+    # One recording without labels makes an animal's mean another quantity.
     kept = [
         row
         for row in rows

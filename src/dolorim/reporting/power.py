@@ -43,6 +43,7 @@ def smallest_difference(
     drawn = rng.choice(deviations, (2, studies, size))
     # Equal draws in both groups would be ties, which the read-out itself rarely has.
     drawn += rng.normal(0, 1e-6 * deviations.std(), drawn.shape)
+    # Power grows with the difference, so halving finds where it crosses 80 %.
     low, high = 0.0, 20 * float(deviations.std())
     for _ in range(_STEPS):
         middle = (low + high) / 2
@@ -54,6 +55,7 @@ def smallest_difference(
 
 
 def _power(first: np.ndarray, second: np.ndarray) -> float:
+    # Exact p values are quick in small samples, and needed only there.
     method = "exact" if first.shape[1] <= 8 else "asymptotic"
     p = stats.mannwhitneyu(first, second, axis=1, method=method).pvalue
     return float(np.mean(p < ALPHA))

@@ -117,6 +117,7 @@ def rows_of_pair(
 ) -> list[dict[str, Any]]:
     """A row for each behavior and read-out of one recording that was measured in two ways."""
     rows: list[dict[str, Any]] = []
+    # A censored latency is at least so long: its difference from another is not known.
     both_begun = first["event"] & second["event"]
     for readout in readouts:
         for i, name in enumerate(classes):

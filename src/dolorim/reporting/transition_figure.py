@@ -73,6 +73,7 @@ def shares_by_animal(results: StudyResults) -> dict[str, np.ndarray]:
             )
         )
         np.add.at(counts, where, of_group["count"].to_numpy(float))
+        # A behavior that an animal never ended is followed by nothing: no probability of 0.
         ended = counts.sum(-1, keepdims=True) > 0
         shares[str(group)] = np.where(ended, row_shares(counts), np.nan)
     return shares
@@ -145,6 +146,7 @@ def _draw_arrow(
     axes: Axes, results: StudyResults, row: Any, size: float, color: Any, alpha: float
 ) -> None:
     points = _points(results)
+    # Bent, so that the arrows of both directions lie side by side.
     arrow = FancyArrowPatch(
         points[row.before],
         points[row.after],
