@@ -148,6 +148,8 @@ def test_other_raters_are_shown_with_what_they_have_said_themselves(place: Path)
     labels = np.full(N, -1, np.int16)
     labels[:60] = [0] * 30 + [2] * 30
     write_labels(place / "review" / "file_only" / "a_201M.csv", labels, PAIN)
+    write_labels(place / "review" / "gone" / "a_201M.csv", labels, PAIN)
+    (place / "review" / "gone" / "a_201M.csv").write_text("Frame,Action\n0,nothing like it\n")
     before = sorted(path.name for path in (place / "review" / "bob").iterdir())
     with serving(place, "cleo") as served, httpx.Client(base_url=served.base) as client:
         client.get("/?token=token")
@@ -156,6 +158,8 @@ def test_other_raters_are_shown_with_what_they_have_said_themselves(place: Path)
         told = {row["rater"]: row for row in client.get("/api/recording/0/raters").json()}
     assert told["bob"]["runs"] == told["file_only"]["runs"] == [[0, 30, 0], [30, 60, 2]]
     assert told["bob"]["frames"] == 60
+    assert "nothing like it" in told["gone"]["problem"]
+    assert told["gone"]["kappa"] is None
     # Of 60 frames, 50 agree; by chance (30 * 20 + 30 * 40) / 60 would.
     assert told["bob"]["kappa"] == pytest.approx((50 - 30) / (60 - 30))
     assert sorted(path.name for path in (place / "review" / "bob").iterdir()) == before

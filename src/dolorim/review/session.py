@@ -261,12 +261,14 @@ class Session:
         item, marks = self.review.items[number], self.corrections(number).marks
         told = []
         for other in other_raters(self.review.home, item.name, self.rater):
-            labels = other.labels(len(marks), self.review.ethogram)
+            row: dict[str, Any] = {"rater": other.name, "problem": ""}
+            labels = np.full(len(marks), UNTOUCHED, np.int16)
+            try:
+                labels = other.labels(len(marks), self.review.ethogram)
+            except UserError as error:  # the other raters are shown all the same
+                row["problem"] = str(error)
             frames, kappa = agreement(marks, labels, len(self.review.ethogram))
-            runs_of_other = _runs(labels, UNTOUCHED)
-            told.append(
-                {"rater": other.name, "runs": runs_of_other, "frames": frames, "kappa": kappa}
-            )
+            told.append({**row, "runs": _runs(labels, UNTOUCHED), "frames": frames, "kappa": kappa})
         return told
 
     def save(self) -> None:

@@ -1,7 +1,7 @@
 // What other raters have labeled, in rows of the timeline, and how far they agree with this one.
 
 import { get } from "./api.js";
-import { $, make, on, state } from "./state.js";
+import { $, emit, make, on, state } from "./state.js";
 import { fitHeight, redraw } from "./timeline.js";
 import { fromRuns } from "./tracks.js";
 
@@ -12,8 +12,9 @@ async function load() {
   $("raters").hidden = state.study.blinded;
   $("raters-card").hidden = !state.raters;
   if (!rec || !state.raters) return draw();
-  const told = await get(`/api/recording/${rec.id}/raters`).catch(() => null);
-  if (!told || rec !== state.rec) return;
+  const told = await get(`/api/recording/${rec.id}/raters`).catch((error) => error.message);
+  if (rec !== state.rec) return;
+  if (typeof told === "string") return emit("alert", `Other raters are not shown: ${told}`);
   rec.others = told.map((other) => {
     const kappa = other.kappa === null ? "" : ` κ ${other.kappa.toFixed(2)}`;
     const name = other.rater.length > NAME ? `${other.rater.slice(0, NAME - 1)}…` : other.rater;
@@ -25,7 +26,8 @@ async function load() {
   draw();
 }
 
-function inWords({ rater, frames, kappa }) {
+function inWords({ rater, frames, kappa, problem }) {
+  if (problem) return make("p", {}, make("b", {}, rater), ` is not shown: ${problem}`);
   const figure = kappa === null ? "no kappa" : `κ ${kappa.toFixed(2)}`;
   const title =
     "Cohen's kappa, frame by frame, on frames of this recording that both of you have labeled";
