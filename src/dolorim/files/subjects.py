@@ -183,7 +183,7 @@ def read_subjects(path: Path) -> SubjectTable:
             remedy="save it as one of these",
         )
     table = _table(path)
-    columns = _columns(table.header)
+    columns = columns_of(table.header)
     if "animal" not in columns and "video" not in columns:
         names = ", ".join(table.header)
         raise UserError(f"expected the columns video,animal[,group,...], found {names}", where=path)
@@ -289,7 +289,7 @@ def _table(path: Path) -> Table:
     if not rows:
         raise UserError("the file is empty; expected a table with a header line", where=path)
     # The header is the line that names most columns, among the first ones.
-    columns_known = [len(_columns(cells)) for _, cells in rows[:_FIRST_ROWS]]
+    columns_known = [len(columns_of(cells)) for _, cells in rows[:_FIRST_ROWS]]
     # A title may contain one of the names; two of them make a header.
     two = [i for i, count in enumerate(columns_known) if count >= 2]
     one = [i for i, count in enumerate(columns_known) if count]
@@ -300,7 +300,7 @@ def _table(path: Path) -> Table:
     return Table(path, header, padded, [line for line, _ in below])
 
 
-def _columns(header: Sequence[str]) -> dict[str, int]:
+def columns_of(header: Sequence[str]) -> dict[str, int]:
     """The index of each column that is understood.
 
     A column `subject` next to another one of animals is the animal's name in its label file.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from dolorim.config import DataConfig
+from dolorim.config import Config, DataConfig
 from dolorim.core.errors import UserError
 from dolorim.dataset.study import in_study_folder
 from dolorim.files.naming import VIDEO_SUFFIXES, find_videos, inside
+from dolorim.files.structured import read_toml
+from dolorim.presets import with_settings
 
 _PREDICTIONS = ".predictions.csv"
 
@@ -46,6 +50,11 @@ class StudioHome:
         return self.own / "predictions"
 
     @property
+    def other_predictions(self) -> Path:
+        """Predictions of videos from elsewhere, with a folder for each place they come from."""
+        return self.own / "predicted"
+
+    @property
     def report(self) -> Path:
         return self.own / "report"
 
@@ -61,6 +70,11 @@ class StudioHome:
     def check_file(self) -> Path:
         """What `dolorim check --json` has written."""
         return self.own / "check.json"
+
+    @property
+    def reading_file(self) -> Path:
+        """Settings that say how the study's files are read, where that is in doubt."""
+        return self.own / "reading.toml"
 
     @property
     def recordings_table(self) -> Path:
@@ -99,7 +113,15 @@ class StudioHome:
 
     def data(self) -> DataConfig:
         """How the study's files are read. Raises `UserError` if two of its tables disagree."""
-        return in_study_folder(self.folder, DataConfig(videos=self.videos_folder))
+        config = with_settings(Config(), self.reading()).data
+        config = dataclasses.replace(config, videos=self.videos_folder)
+        return in_study_folder(self.folder, config)
+
+    def reading(self) -> dict[str, Any]:
+        """The settings in `reading_file`, by their names. Raises `UserError`."""
+        if not self.reading_file.is_file():
+            return {}
+        return read_toml(self.reading_file)
 
     def study_flags(self) -> list[str]:
         """The study's own files as flags of `train` and `extract`."""
@@ -111,6 +133,16 @@ class StudioHome:
                 flags += [flag, str(path)]
         if data.chambers is not None:
             flags += ["--chambers", data.chambers]
+        return [*flags, *self.reading_flags()]
+
+    def reading_flags(self) -> list[str]:
+        """The settings in `reading_file` as flags."""
+        flags = []
+        for name, value in self.reading().items():
+            if value is True:
+                flags.append(f"--{name}")
+            else:
+                flags += [f"--{name}", str(value)]
         return flags
 
     def finished_runs(self) -> list[Path]:
@@ -133,13 +165,29 @@ class StudioHome:
         return self.runs / f"{newest + 1:02}"
 
     def has_predictions(self) -> bool:
-        return any(self.predictions.glob(f"*{_PREDICTIONS}"))
+        return _holds_predictions(self.predictions)
+
+    def prediction_sets(self) -> dict[str, Path]:
+        """The folders with predictions, by what they are called: the study's own ones first."""
+        sets = {"this study": self.predictions}
+        if self.other_predictions.is_dir():
+            folders = sorted(p for p in self.other_predictions.iterdir() if p.is_dir())
+            sets |= {folder.name: folder for folder in folders}
+        return {name: folder for name, folder in sets.items() if _holds_predictions(folder)}
+
+    def has_labels(self) -> bool:
+        """Has anybody labeled in the labeling room?"""
+        return any(self.labels.glob("*/*.history.jsonl"))
 
     def raters(self) -> list[str]:
         """Who has labeled in the labeling room."""
         if not self.labels.is_dir():
             return []
         return sorted(path.name for path in self.labels.iterdir() if path.is_dir())
+
+
+def _holds_predictions(folder: Path) -> bool:
+    return any(folder.glob(f"*{_PREDICTIONS}"))
 
 
 def _is_visible_video(path: Path) -> bool:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
@@ -22,6 +22,7 @@ from dolorim.review.server import static_file
 from dolorim.studio import (
     export_page,
     findings_page,
+    folders_page,
     jobs_page,
     learn_page,
     predict_page,
@@ -39,6 +40,7 @@ PAGE_MODULES = (
     findings_page,
     export_page,
     jobs_page,
+    folders_page,
 )
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
 _STATIC = {
@@ -99,8 +101,8 @@ class _RoomPage:
         try:
             await run_in_threadpool(self._studio.open_room)
             answer = static_file("index.html")
-        except UserError:
-            answer = RedirectResponse("/", 303)  # the page of the study says what is missing
+        except UserError as error:
+            answer = self._studio.render("problem.html", page="Label", text=str(error))
         await answer(scope, receive, send)
 
 

@@ -30,12 +30,17 @@ PAGES = {
 }
 
 
+# Where systems show other drives.
+_DRIVES = ("/mnt", "/media", "/run/media", "/Volumes")
+
+
 class Studio:
     """One study that is open in the browser, for one rater."""
 
     def __init__(self, folder: Path, rater: str, tell: Callable[[str], object] = print) -> None:
         self.rater, self.tell = rater, tell
         self.home = open_home(folder)
+        self.roots = _roots(self.home.folder)
         self._lock = threading.RLock()
         self._room: Room | None = None
 
@@ -96,6 +101,15 @@ class Studio:
         }
         text = _environment().get_template(template).render(**shown, **values)
         return HTMLResponse(text, status)
+
+
+def _roots(folder: Path) -> tuple[Path, ...]:
+    """What the folder picker may reach: the user's files, the study with its neighbors, drives."""
+    drives = [place for place in map(Path, _DRIVES) if place.is_dir()]
+    neighbors = folder.parent
+    if neighbors == Path(folder.anchor):
+        neighbors = folder
+    return (Path.home().resolve(), neighbors, *drives)
 
 
 def as_typed(command: Sequence[str]) -> str:
