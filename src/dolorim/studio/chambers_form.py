@@ -11,7 +11,13 @@ from typing import Any
 from PIL import Image
 
 from dolorim.core.errors import UserError
-from dolorim.files.chambers import COLUMNS, check_name, read_chambers, refuse_impossible
+from dolorim.files.chambers import (
+    COLUMNS,
+    ChamberTable,
+    check_name,
+    read_chambers,
+    refuse_impossible,
+)
 from dolorim.files.recordings import Chamber
 from dolorim.files.tables import number_in, write_table
 from dolorim.studio.home import StudioHome
@@ -66,6 +72,7 @@ def frame_of(home: StudioHome, video: str) -> bytes:
     source = FrameSource(_video_called(home, video))
     try:
         n_frames = 1 if source.packets is None else len(source.packets.pts)
+        # A file that is cut off may hold fewer frames than it says.
         frames = source.read(n_frames // 2) or source.read(0)
         buffer = io.BytesIO()
         Image.fromarray(frames[0].gray).save(buffer, "JPEG", quality=_QUALITY)
@@ -95,17 +102,15 @@ def save_form(home: StudioHome, values: dict[str, Any]) -> None:
     path = _video_called(home, video)
     chambers = _given_chambers(values, _size(path))
     refuse_impossible(chambers, "chambers")
-    shared: Sequence[Chamber] = chambers
-    by_video: dict[str, Sequence[Chamber]] = {}
+    before = ChamberTable(home.chambers_table, (), {})
     if home.chambers_table.is_file():
-        table = read_chambers(home.chambers_table)
-        by_video |= table.by_video
-        if text_in(values, "scope", "all") != "all":
-            shared = table.shared
-    if text_in(values, "scope", "all") != "all":
+        before = read_chambers(home.chambers_table)
+    # Lines without a video are about all of them; a video's own lines replace these.
+    shared, by_video = before.shared, dict(before.by_video)
+    if text_in(values, "scope", "all") == "all":
+        shared = chambers
+    else:
         by_video[video] = chambers
-        if not home.chambers_table.is_file():
-            shared = ()
     rows = [("", *_cells(chamber)) for chamber in shared]
     for name, own in by_video.items():
         rows += [(name, *_cells(chamber)) for chamber in own]
@@ -117,6 +122,7 @@ def save_form(home: StudioHome, values: dict[str, Any]) -> None:
         else:
             file.unlink(missing_ok=True)
 
+    # Each chamber is a recording, which needs a line of its own in recordings.csv.
     replace_file(home, file, write, lambda: fit_to_chambers(home))
 
 
@@ -124,19 +130,21 @@ def _given_chambers(values: dict[str, Any], size: tuple[int, int]) -> tuple[Cham
     columns = [texts_in(values, column) for column in COLUMNS]
     if len({len(column) for column in columns}) > 1:
         raise UserError("the table is incomplete", remedy="reload the page")
-    chambers = []
-    for name, *corners in zip(*columns, strict=True):
-        check_name(name, "chambers")
-        numbers = [number_in(corner) for corner in corners]
-        if any(number is None for number in numbers):
-            raise UserError(f"chamber {name}: expected four numbers")
-        x0, y0, x1, y1 = (round(number or 0) for number in numbers)
-        if not (0 <= x0 < x1 <= size[0] and 0 <= y0 < y1 <= size[1]):
-            raise UserError(
-                f"chamber {name}: expected corners within the picture, {size[0]} x {size[1]} pixels"
-            )
-        chambers.append(Chamber(name, (x0, y0, x1, y1)))
-    return tuple(chambers)
+    rows = zip(*columns, strict=True)
+    return tuple(_given_chamber(name, corners, size) for name, *corners in rows)
+
+
+def _given_chamber(name: str, corners: Sequence[str], size: tuple[int, int]) -> Chamber:
+    check_name(name, "chambers")
+    numbers = [number for number in map(number_in, corners) if number is not None]
+    if len(numbers) < len(corners):
+        raise UserError(f"chamber {name}: expected four numbers")
+    x0, y0, x1, y1 = map(round, numbers)
+    if not (0 <= x0 < x1 <= size[0] and 0 <= y0 < y1 <= size[1]):
+        raise UserError(
+            f"chamber {name}: expected corners within the picture, {size[0]} x {size[1]} pixels"
+        )
+    return Chamber(name, (x0, y0, x1, y1))
 
 
 def _cells(chamber: Chamber) -> tuple[object, ...]:

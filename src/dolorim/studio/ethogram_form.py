@@ -73,14 +73,7 @@ def save_form(home: StudioHome, values: dict[str, Any]) -> None:
     path = home.data().classes
     before = PAIN if path is None else read_ethogram(path)
     rows = _given_rows(values)
-    used = [int(row.id) for row in rows if row.id]
-    following = max([*used, *(raw.id for raw in before.raw)]) + 1
-    raws = []
-    for row in rows:
-        number = int(row.id) if row.id else following
-        following += not row.id
-        merged = row.merged or row.name
-        raws.append(RawClass(number, row.name, None if merged == LEFT_OUT else merged))
+    raws = _raw_classes(rows, before)
     named = tuple(dict.fromkeys(raw.merged for raw in raws if raw.merged is not None))
     classes = _in_order(before, raws, named, keep_all=home.has_labels())
     background = tuple(row.name for row in rows if row.background and row.name in classes)
@@ -92,6 +85,22 @@ def save_form(home: StudioHome, values: dict[str, Any]) -> None:
         lambda: write_ethogram(home.ethogram_file, ethogram),
         home.data,
     )
+
+
+def _raw_classes(rows: list[BehaviorRow], before: Ethogram) -> list[RawClass]:
+    """The behaviors of the form. A new one gets an id that none has had before."""
+    used = [int(row.id) for row in rows if row.id]
+    following = max([*used, *(raw.id for raw in before.raw)]) + 1
+    raws = []
+    for row in rows:
+        number = following
+        if row.id:
+            number = int(row.id)
+        else:
+            following += 1
+        merged = row.merged or row.name
+        raws.append(RawClass(number, row.name, None if merged == LEFT_OUT else merged))
+    return raws
 
 
 def _given_rows(values: dict[str, Any]) -> list[BehaviorRow]:
@@ -124,10 +133,7 @@ def _in_order(
     now = {raw.id: raw.merged for raw in raws}
     order: list[str] = []
     for name in before.classes:
-        # A class keeps its number where the behavior that it is named after is still there.
-        ids = [raw.id for raw in before.raw if raw.merged == name]
-        own = [raw.id for raw in before.raw if raw.merged == name == raw.name]
-        new = next((now[i] for i in [*own, *ids] if now.get(i)), None)
+        new = _renamed(name, before, now)
         if new is not None and new not in order:
             order.append(new)
         elif keep_all:
@@ -136,3 +142,11 @@ def _in_order(
                 remedy="rename it, or add classes",
             )
     return tuple(dict.fromkeys([*order, *named]))
+
+
+def _renamed(name: str, before: Ethogram, now: dict[int, str | None]) -> str | None:
+    """What a class is called now, by the behaviors in it; None if it is gone."""
+    members = [raw for raw in before.raw if raw.merged == name]
+    # The behavior that a class is named after decides before those that are merged into it.
+    members.sort(key=lambda raw: raw.name != name)
+    return next((now[raw.id] for raw in members if now.get(raw.id)), None)

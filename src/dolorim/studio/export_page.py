@@ -71,6 +71,7 @@ def export_command(home: StudioHome, values: dict[str, Any]) -> list[str]:
     out = home.exports / folder.name / target
     command = ["export", str(folder), "--to", target, "--out", str(out)]
     recordings = home.data().recordings
+    # Archives ask for sex, age, and the like, which the table may have.
     if target == "nwb" and recordings is not None:
         command += ["--recordings", str(recordings)]
     return command

@@ -120,17 +120,25 @@ def report_command(home: StudioHome, values: dict[str, Any]) -> list[str]:
     if control:
         command += ["--control", control]
     if source.is_labels:
-        command += ["--videos", str(home.videos_folder)]
-        classes = data.classes if source.key == "annotations" else home.labels / "ethogram.toml"
-        if classes is not None:
-            command += ["--classes", str(classes)]
-        return command
-    runs = [run for run in list_runs(home) if run.is_finished]
+        return [*command, *_label_flags(home, source)]
+    # The scores of the run tell how far its labels can be trusted.
     run_name = text_in(values, "run")
-    chosen = [run for run in runs if run.name == run_name]
-    if chosen:
-        command += ["--run", str(chosen[0].folder)]
+    for run in list_runs(home):
+        if run.is_finished and run.name == run_name:
+            command += ["--run", str(run.folder)]
     return command
+
+
+def _label_flags(home: StudioHome, source: Source) -> list[str]:
+    """How label files are read, whose frames have no times of their own."""
+    flags = ["--videos", str(home.videos_folder)]
+    # The labeling room writes the classes beside its labels.
+    classes: Path | None = home.labels / "ethogram.toml"
+    if source.key == "annotations":
+        classes = home.data().classes
+    if classes is not None:
+        flags += ["--classes", str(classes)]
+    return flags
 
 
 def assays() -> list[str]:
@@ -145,6 +153,7 @@ def groups_of(home: StudioHome) -> list[str]:
     table = home.data().recordings
     if table is None:
         return []
+    # In the order of the table, which is the order that people have in mind.
     groups = [subject.group for subject in read_subjects(table).subjects if subject.group]
     return list(dict.fromkeys(groups))
 
@@ -205,6 +214,7 @@ def _report_state(studio: Studio) -> dict[str, Any]:
 
 def _file(home: StudioHome, name: str) -> Response:
     """A file of the report; nothing outside of its folder."""
+    # Links are followed before the path is compared, so that none leads out.
     root = home.report.resolve()
     path = (root / name).resolve() if "\0" not in name else root
     if not path.is_relative_to(root) or not path.is_file() or path.suffix not in _TYPES:

@@ -53,15 +53,14 @@ def list_folder(studio: Studio, place: str) -> Listing:
     """What a folder holds. Raises `UserError` for a folder that may not be listed."""
     folder = allowed(studio, place) if place else studio.home.folder
     try:
-        entries = sorted(folder.iterdir(), key=lambda path: path.name.casefold())
-        visible = [path for path in entries if not path.name.startswith(".")]
-        folders = [path for path in visible if path.is_dir()]
-        videos = [path for path in visible if is_video(path) and path.is_file()]
+        visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        visible.sort(key=lambda path: path.name.casefold())
+        folders = list(filter(Path.is_dir, visible))
+        videos = [path for path in filter(is_video, visible) if path.is_file()]
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", where=folder) from None
-    parent: Path | None = folder.parent
-    if not _is_below_a_root(studio, folder.parent):
-        parent = None
+    # From the top of what may be listed, no way leads up.
+    parent = folder.parent if _is_below_a_root(studio, folder.parent) else None
     is_cut = len(folders) > _MOST
     return Listing(folder, parent, tuple(folders[:_MOST]), tuple(videos), is_cut)
 

@@ -125,6 +125,7 @@ class StudioHome:
 
     def study_flags(self) -> list[str]:
         """The study's own files as flags of `train` and `extract`."""
+        # Named one by one: `train` does not look below a study folder by itself.
         data = self.data()
         flags = ["--videos", str(data.videos)]
         named = {"--classes": data.classes, "--recordings": data.recordings, "--dlc": data.dlc}
@@ -139,6 +140,7 @@ class StudioHome:
         """The settings in `reading_file` as flags."""
         flags = []
         for name, value in self.reading().items():
+            # A flag that is switched on has no value.
             if value is True:
                 flags.append(f"--{name}")
             else:

@@ -63,6 +63,7 @@ def remaining_text(job: Job, bars: tuple[Progress, ...]) -> str:
     if job.started is None or not bars or not bars[0].total:
         return ""
     share = share_done(bars)
+    # So early, what is left is anybody's guess.
     if share < 0.02:
         return ""
     seconds = (time.time() - job.started) * (1 - share) / share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,7 @@ def add_batch(studio: Studio, place: str, run_name: str = "") -> Job:
     home = studio.home
     run = _chosen_run(home, run_name)
     if place:
+        # Videos from elsewhere stay apart from the study's own ones.
         source = allowed(studio, place)
         videos = find_videos([source])
         out = home.other_predictions / _set_name(home, source)
@@ -121,9 +122,11 @@ def _chosen_run(home: StudioHome, name: str) -> ShownRun:
 def _set_name(home: StudioHome, source: Path) -> str:
     """A name for the predictions of a place, which no other place has."""
     plain = re.sub(r"[^\w.-]+", "_", source.stem if source.is_file() else source.name) or "videos"
+    # A place keeps its folder, so that the next run replaces its predictions.
     taken = {batch_source: out.name for batch_source, out in _sources(home).items()}
     if source in taken:
         return taken[source]
+    # Two places of the same name must not share a folder.
     name, number = plain, 1
     while name in taken.values():
         number += 1
@@ -190,26 +193,27 @@ def _batches(studio: Studio) -> list[Batch]:
 
 
 def _batch(studio: Studio, job: Job, run: Path, source: Path, out: Path) -> Batch:
+    home = studio.home
     try:
-        videos = studio.home.videos() if source == studio.home.videos_folder else None
-        if videos is None:
-            videos = find_videos([source])
+        videos = home.videos() if source == home.videos_folder else find_videos([source])
     except UserError:
         videos = []  # the folder was moved since
     written = _written_by(run, out)
     reasons = _reasons(studio.jobs.log_file(job))
-    shown = []
-    for video in videos:
-        reason = next((text for text in reasons if str(video) in text), "")
-        state = "waits"
-        if video.stem in written:
-            state = "done"
-        elif reason:
-            state = "failed"
-        elif job.has_ended:
-            state = "not labeled"
-        shown.append(ShownVideo(video.name, state, reason if state == "failed" else ""))
-    return Batch(job, out, tuple(shown))
+    shown = tuple(_shown_video(video, job, written, reasons) for video in videos)
+    return Batch(job, out, shown)
+
+
+def _shown_video(
+    video: Path, job: Job, written: Collection[str], reasons: Sequence[str]
+) -> ShownVideo:
+    if video.stem in written:
+        return ShownVideo(video.name, "done")
+    # The job names the file of whatever has failed.
+    for reason in reasons:
+        if str(video) in reason:
+            return ShownVideo(video.name, "failed", reason)
+    return ShownVideo(video.name, "not labeled" if job.has_ended else "waits")
 
 
 def _written_by(run: Path, out: Path) -> set[str]:

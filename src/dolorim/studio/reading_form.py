@@ -43,7 +43,7 @@ def read_form(home: StudioHome) -> list[tuple[ReadingField, str]]:
     try:
         settings = home.reading()
     except UserError:
-        settings = {}
+        settings = {}  # the page says elsewhere that the file is damaged
     return [(field, _text(settings.get(field.name))) for field in FIELDS]
 
 
@@ -54,6 +54,7 @@ def save_form(home: StudioHome, values: dict[str, Any]) -> None:
         text = text_in(values, field.name)
         if text:
             settings[field.name] = _value(field, text)
+    # Each value is tried before anything is written.
     with_settings(Config(), settings)
     path = home.reading_file
     replace_file(home, path, lambda: write_text(path, tomli_w.dumps(settings)), home.data)

@@ -80,6 +80,10 @@ class _Lines:
         keys = [column_key(header) for header in self.header]
         return keys.index(name) if name in keys else None
 
+    def known(self, recording: Recorded) -> int | None:
+        """The row that tells most of a recording; None if the table is silent about it."""
+        return self.own.get(recording, self.similar.get(recording))
+
     def cell(self, row: int, name: str) -> str:
         index = self.column(name)
         return "" if index is None else self.rows[row][index]
@@ -121,6 +125,7 @@ def save_form(home: StudioHome, values: dict[str, Any]) -> None:
     names = recordings_of(data, keep_going=True)
     keys, columns = texts_in(values, "recording"), texts_in(values, "column")
     recording_of = {_key(home, recording): recording for recording in names}
+    # A video that was added or removed meanwhile would shift the lines of all others.
     if sorted(keys) != sorted(recording_of):
         raise UserError("the recordings have changed", remedy="reload the page")
     cells = {column: texts_in(values, f"cell-{column}") for column in columns}
@@ -157,29 +162,36 @@ def _write(home: StudioHome, lines: _Lines, given: Mapping[Recorded, Mapping[str
         # Lines about animals become lines about recordings.
         lines.header.insert(0, "video")
         lines.rows = [["", *row] for row in lines.rows]
-    kept = [i for i in range(len(lines.rows)) if i not in lines.about_videos]
-    rows = {i: lines.rows[i] for i in kept}
+    # Lines about other videos stay where they are; new lines come last.
+    rows = {i: row for i, row in enumerate(lines.rows) if i not in lines.about_videos}
     for number, (recording, cells) in enumerate(given.items()):
-        own, similar = lines.own.get(recording), lines.similar.get(recording)
-        # A new line repeats what the table says of its video or its animal.
-        place = len(lines.rows) + number if own is None else own
-        known = own if own is not None else similar
-        row = list(lines.rows[known]) if known is not None else []
-        if own is None:
-            chamber = chamber_of(recording)
-            lines.set_cell(row, "video", _relative(home, file_of(recording)))
-            lines.set_cell(row, "chamber", "" if chamber is None else chamber.name)
-        for name, value in cells.items():
-            lines.set_cell(row, name, value)
-        rows[place] = row
+        place = lines.own.get(recording, len(lines.rows) + number)
+        rows[place] = _row_of(home, lines, recording, cells)
     width = len(lines.header)
     table = [rows[place] + [""] * (width - len(rows[place])) for place in sorted(rows)]
 
     def check() -> None:
+        # Read back as training reads it.
         data = home.data()
         subjects_of(data, recordings_of(data, keep_going=True), [], [])
 
     replace_file(home, path, lambda: write_table(path, lines.header, table), check)
+
+
+def _row_of(
+    home: StudioHome, lines: _Lines, recording: Recorded, cells: Mapping[str, str]
+) -> list[str]:
+    """The line of a recording with new cells, and the others as they were."""
+    known = lines.known(recording)
+    row = [] if known is None else list(lines.rows[known])
+    # A new line repeats what the table says of its video or its animal.
+    if recording not in lines.own:
+        chamber = chamber_of(recording)
+        lines.set_cell(row, "video", _relative(home, file_of(recording)))
+        lines.set_cell(row, "chamber", "" if chamber is None else chamber.name)
+    for name, value in cells.items():
+        lines.set_cell(row, name, value)
+    return row
 
 
 def _read_lines(data: DataConfig, names: Mapping[Recorded, str]) -> _Lines:
@@ -223,12 +235,11 @@ def _form_rows(
     rows = []
     for recording, name in names.items():
         cells = dict.fromkeys(columns, "")
-        own, similar = lines.own.get(recording), lines.similar.get(recording)
-        known = own if own is not None else similar
+        known = lines.known(recording)
         if known is not None:
             cells |= {column: lines.cell(known, column) for column in columns}
         # A line about the whole video does not say who is in this chamber.
-        if own is None and chamber_of(recording) is not None:
+        if recording not in lines.own and chamber_of(recording) is not None:
             cells["animal"] = ""
         guessed = not cells["animal"]
         if guessed:
@@ -239,6 +250,7 @@ def _form_rows(
 
 def _shown_columns(header: Collection[str]) -> tuple[str, ...]:
     """The columns of the form: the usual ones, then all others of the table, by `column_key`."""
+    # A column `Mouse ID` is shown as `animal`, and is written to where it stands.
     named_columns = columns_of(list(header))
     ours = {index: name for name, index in named_columns.items()}
     others = [ours.get(i, column_key(name)) for i, name in enumerate(header)]

@@ -64,6 +64,7 @@ class Studio:
 
     def open_room(self) -> Room:
         """The labeling room as it is now; see `room`."""
+        # One request at a time opens it, and the others wait for the same one.
         with self._lock:
             if self._room is None or self._room.stamp != stamp_of(self.home):
                 self.close()
