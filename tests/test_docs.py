@@ -65,7 +65,7 @@ def read_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     """What a verb makes of its arguments, without doing it. Fails where it cannot parse them."""
     verb, *rest = words
     assert verb in VERBS, verb
-    module = import_module(f"dolorim.cli.{verb}")
+    module = import_module(f"dolorim.cli.{verb.replace('-', '_')}")
     parse, settings = module.parse, []
 
     def parse_only(*arguments: Any, **named: Any) -> Any:

@@ -24,6 +24,7 @@ VERBS = {
     "review": "watch, correct and save labels in the browser:  dolorim review PREDICTIONS",
     "report": "read-outs and group statistics:  dolorim report PREDICTIONS --groups groups.csv",
     "export": "write predictions for BORIS, DeepEthogram, SimBA, or as bouts or NWB",
+    "export-model": "a network for other programs:  dolorim export-model RUN --to onnx",
     "share": "a run as one file for somebody else:  dolorim share RUN --out run.zip",
 }
 
@@ -59,10 +60,11 @@ def _run(arguments: list[str]) -> int:
     if arguments[0] in ("-V", "--version"):
         print(__version__)
         return 0
-    verb, rest = arguments[0], arguments[1:]
+    # As in the names of flags, a hyphen and an underscore mean the same.
+    verb, rest = arguments[0].replace("_", "-"), arguments[1:]
     if verb not in VERBS:
         raise UserError(f"there is no verb {verb!r}; there are {', '.join(VERBS)}")
-    return int(import_module(f"dolorim.cli.{verb}").run(rest))
+    return int(import_module(f"dolorim.cli.{verb.replace('-', '_')}").run(rest))
 
 
 def _help() -> str:

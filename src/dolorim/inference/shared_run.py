@@ -48,12 +48,14 @@ def share_run(run: RunFolder, out: Path, license_text: str = NO_LICENSE) -> list
     Raises `UserError` for a run that has not finished or is cross-validated, and where the file
     cannot be written.
     """
+    # A cross-validated run has no network of its own that could be shared.
     run.refuse_folds()
     check_file(out, "--out")
     if out.suffix != ".zip":
         raise UserError(f"--out {out}: expected a name that ends in .zip")
     if not run.weights.exists():
         raise UserError("has no weights yet", where=run.path, remedy="let training finish")
+    # Beside its target, so that the finished file only has to be renamed.
     with tempfile.TemporaryDirectory(dir=_existing(out.parent)) as name:
         staged = Path(name)
         files = collect_run(run, staged, license_text)
@@ -70,6 +72,7 @@ def collect_run(run: RunFolder, folder: Path, license_text: str = NO_LICENSE) ->
     for name in _COPIED:
         if (run.path / name).exists():
             shutil.copyfile(run.path / name, folder / name)
+    # Settings are written anew, because those of the run name folders of this machine.
     config = without_paths(run.read_config())
     (folder / "config.toml").write_text(config_toml(config), encoding="utf-8")
     if (run.path / CARD).exists():
@@ -90,6 +93,7 @@ def open_shared(file: Path) -> RunFolder:
     What was unpacked before is used again, if the file is still the same. Raises `UserError` for
     anything that is not a whole, unchanged shared run.
     """
+    # The checksum of the whole file tells whether it is the one that was unpacked before.
     digest = _digest(file)
     folder = file.with_name(f"{file.stem}.shared")
     mark = folder / ".unpacked"
@@ -133,6 +137,7 @@ def _unpack(file: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             listed = _read_manifest(archive, file)
+            # A ZIP file may hold a name twice, of which only one would be checked.
             names = archive.namelist()
             expected = {MANIFEST, *listed}
             if len(names) != len(expected) or set(names) != expected:
@@ -151,6 +156,7 @@ def _read_manifest(archive: zipfile.ZipFile, file: Path) -> dict[str, Any]:
     """The listed files by name, each of a kind and size that a run has."""
     if MANIFEST not in archive.namelist():
         raise _not_shared(file, f"it holds no {MANIFEST}")
+    # The size in a ZIP file is only a claim, so reading ends where the list would be too long.
     with archive.open(MANIFEST) as source:
         text = source.read(_MOST_BYTES_OF_TEXT + 1)
     if len(text) > _MOST_BYTES_OF_TEXT:
