@@ -53,6 +53,9 @@ class _Report:
     von_frey: Path | None = None
     """Table animal,filament_g,response[,session] of filaments applied up and down, scored by hand:
     adds 50 % thresholds to the report."""
+    hand_tests: Path | None = None
+    """Table animal,test,value[,session][,cut_off][,filament_g] of tests scored by hand: latencies
+    with a cut-off (hargreaves), scores (acetone), answers to single filaments (filament)."""
     hand_labels: Path | None = None
     """Folder of label files that people made of some of the animals, chosen by chance: shows how
     well read-outs agree, and corrects the difference between groups by them."""

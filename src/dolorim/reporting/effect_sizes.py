@@ -26,6 +26,7 @@ FEWEST_PER_GROUP = 4
 (benchmarks/results/coverage.md)."""
 _SAME = 1e-9  # of the values' size: a spread below it is rounding
 _SCALES = {"time_percent": PERCENT, "response": SHARE}
+_SCALES |= {"mpe_percent": FREE, "course_area": FREE}  # may be negative
 
 
 def scale_of_readout(readout: str) -> Scale:

@@ -16,7 +16,10 @@ from dolorim.reporting.study_results import StudyResults
 from dolorim.reporting.trust import Trust
 
 # The tables with a line per recording, animal, bin or bout stay in their CSV files.
-_NOT_IN_JSON = ("recordings", "animals", "bins", "transitions", "bouts", "hand_scored")
+_NOT_IN_JSON = (
+    *("recordings", "animals", "bins", "transitions", "bouts"),
+    *("hand_scored", "hand_tests"),
+)
 _TABLES = {
     "recordings": "read-outs of each recording",
     "animals": "read-outs of each animal: the mean over its recordings",
@@ -32,6 +35,7 @@ _TABLES = {
     "hand_scored": "read-outs of the animals that people have scored, too",
     "agreement": "how well the read-outs of people and run agree",
     "powered": "groups against the control, from animals scored by hand and all predicted ones",
+    "hand_tests": "read-outs of each animal in tests that people scored",
     "adjusted": "planned comparisons in a linear model with covariates and clusters",
     "power": "smallest differences that a next study would find with a power of 80 %",
     "von_frey": "answers to filaments applied up and down, and the threshold of each series",
@@ -98,6 +102,8 @@ COLUMNS = {
     "first": "value by people",
     "second": "value by the run",
     "begun": "of latencies: whether neither is censored",
+    "trials": "number of trials",
+    "cut_off": "longest latency that the test allows",
     "clusters": "number of clusters (litters, cages)",
     "df": "degrees of freedom",
     "formula": "the model",

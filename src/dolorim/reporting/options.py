@@ -35,6 +35,7 @@ class ReportOptions:
     planned: tuple[str, ...] = ()
     stimuli: Path | None = None
     von_frey: Path | None = None
+    hand_tests: Path | None = None
     hand_labels: Path | None = None
     clips: int = 3
     run: Path | None = None

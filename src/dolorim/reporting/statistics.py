@@ -28,6 +28,7 @@ _TESTED = (
     "response",
     "auc",
     "threshold_g",  # of von Frey filaments
+    *("score", "mpe_percent", "course_area"),  # of tests that people scored
 )
 _COLUMNS = ["window", "behavior", "readout", "test", "compared", "n", "statistic", "p"]
 for _effect in ("difference", "cliffs_delta", "hedges_g", "hazard_ratio"):

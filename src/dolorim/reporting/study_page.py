@@ -12,6 +12,7 @@ from typing import Any
 from dolorim import __version__
 from dolorim.reporting.adjusted import adjusted_view
 from dolorim.reporting.dose_response import dose_methods, dose_views
+from dolorim.reporting.hand_tests import HAND_TEST_METHODS
 from dolorim.reporting.methods import methods
 from dolorim.reporting.observations import Observations
 from dolorim.reporting.power import power_view
@@ -168,6 +169,8 @@ def _methods(results: StudyResults, settings: dict[str, Any]) -> str:
     sentences = [methods(results.observations, results.assay, settings), *dose_methods(results)]
     if "von_frey" in results.tables:
         sentences.append(THRESHOLD_METHODS)
+    if "hand_tests" in results.tables:
+        sentences.append(HAND_TEST_METHODS)
     return " ".join(sentences)
 
 

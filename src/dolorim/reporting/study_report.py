@@ -21,6 +21,11 @@ from dolorim.reporting.error_correction import corrected_budgets, why_not_correc
 from dolorim.reporting.families import Question
 from dolorim.reporting.further_answers import answers_by_hand, answers_of_models
 from dolorim.reporting.hand_scored import read_by_hand
+from dolorim.reporting.hand_tests import (
+    animals_of_tests,
+    hand_test_sentences,
+    read_hand_tests,
+)
 from dolorim.reporting.machine_files import write_data_package, write_report_json
 from dolorim.reporting.observations import Observations, check_animals, sided
 from dolorim.reporting.options import ReportOptions, refuse_foreign_tables
@@ -79,6 +84,10 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
     if options.von_frey is not None:
         thresholds, threshold_findings = read_thresholds(options.von_frey, observations)
         added += threshold_findings
+    hand_trials = None
+    if options.hand_tests is not None:
+        hand_trials, test_findings = read_hand_tests(options.hand_tests, observations)
+        added += test_findings
     if hand is not None:
         hand = _place(hand, assay, options.stimuli)
     about_hand, said_of_hand, found_of_hand = answers_by_hand(
@@ -112,6 +121,13 @@ def report_study(options: ReportOptions) -> tuple[Path, list[str], Observations]
         tables["von_frey"] = thresholds
         tables["statistics"] = pd.concat([tables["statistics"], tests], ignore_index=True)
         said = threshold_sentences(thresholds, tests)
+    if hand_trials is not None:
+        by_test = animals_of_tests(hand_trials)
+        groups = [group for group in observations.groups if (by_test.group == group).any()]
+        tests = compare(by_test, groups, correction=options.correction, seed=options.seed)
+        tables["hand_tests"] = by_test
+        tables["statistics"] = pd.concat([tables["statistics"], tests], ignore_index=True)
+        said += hand_test_sentences(hand_trials, by_test, tests)
     if doses is not None:
         asked = [(behavior, assay.readout) for behavior in pain]
         asked += [(behavior, "time_percent") for behavior in locomotion]

@@ -164,6 +164,9 @@ def _tests_on_page(results: StudyResults) -> pd.Series:
     latencies = (tests.readout == "latency_s") & (tests.test == "log-rank")
     kept |= latencies & tests.behavior.isin(results.pain)
     kept |= tests.readout == "threshold_g"
+    # Tests that people scored are no behaviors of the recordings.
+    behaviors = set(results.tables["animals"].behavior)
+    kept |= ~tests.behavior.isin(behaviors) & (tests.test != "permutation")
     # "time_percent by day": the tests of repeated measures.
     kept |= tests.readout.str.contains(" by ", regex=False) & in_focus
     return kept

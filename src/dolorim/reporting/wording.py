@@ -14,6 +14,9 @@ READOUT_LABELS = {
     "response": "share with a response",
     "auc": "area (% min)",
     "threshold_g": "50 % threshold (g)",
+    "score": "score",
+    "mpe_percent": "% of the maximal possible effect",
+    "course_area": "area under the course",
 }
 
 
