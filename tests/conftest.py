@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from dolorim import api, terminal
 from dolorim.cli import main
 from dolorim.inference.run_folder import RunFolder
+from dolorim.reporting import figures
 from dolorim.simulate.study import StudyPlan, simulate_study
 
 # Without the extra `review` there is no server to test.
@@ -33,6 +34,14 @@ def _one_worker() -> Iterator[None]:
     would import everything once more. Tests of workers say how many they want."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "sched_getaffinity", lambda process: {0}, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_figures() -> Iterator[None]:
+    """Drawing the figures of a run takes as long as a short training. Tests of figures draw."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "draw_evaluation", lambda *evaluation: [])
         yield
 
 
@@ -60,7 +69,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def frame_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One frame cache for tests that ask nothing about caches."""
+    return tmp_path_factory.mktemp("frame_cache")
+
+
+@pytest.fixture(scope="session")
+def trained(study: Path, frame_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder, trained for two quick epochs on the simulated study through the command
     line.
     """
@@ -77,7 +92,7 @@ def trained(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--run",
         str(folder / "run"),
         "--cache",
-        str(folder / "cache"),
+        str(frame_cache),
         "--trial_length",
         "90",
         "--quiet",

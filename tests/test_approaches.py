@@ -43,8 +43,8 @@ Train = Callable[..., RunFolder]
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def cache(frame_cache: Path) -> Path:
+    return frame_cache
 
 
 @pytest.fixture(scope="module")

@@ -174,7 +174,7 @@ def test_a_new_picture_size_and_a_zoomed_camera_are_named_with_what_is_done(
     assert seen_px == pytest.approx(40, rel=0.2)
 
     def said(pictures: dict[str, float], config: DataConfig = config) -> str | None:
-        return BodyLengths(pictures).describe_new_view(config, probe(video), seen_px)
+        return BodyLengths(pictures, {}).describe_new_view(config, probe(video), seen_px)
 
     new_size = said({"640x480": 90.0}) or ""
     assert "128x128 pixels are new to the run" in new_size

@@ -20,6 +20,8 @@ from dolorim.config import Config, DataConfig, config_toml, read_config
 from dolorim.dataset.splits import Split
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.ethogram import PAIN
+from dolorim.reporting import figures
+from dolorim.reporting.figures import draw_evaluation
 from dolorim.simulate import study as simulated
 from dolorim.simulate.study import StudyPlan
 
@@ -283,8 +285,9 @@ def test_train_can_be_repeated_from_a_runs_config(trained: Path, tmp_path: Path)
 
 
 def test_evaluate_writes_its_figures_where_it_is_told(
-    trained: Path, study: Path, tmp_path: Path
+    trained: Path, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(figures, "draw_evaluation", draw_evaluation)
     target = tmp_path / "scores.json"
     assert main(["evaluate", str(trained), "--json", str(target), "--quiet"]) == 0
     assert json.loads(target.read_text()) == json.loads((trained / "metrics.json").read_text())

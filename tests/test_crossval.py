@@ -44,11 +44,13 @@ def settings(study: Path, cache: Path, **changes: object) -> Config:
 
 
 @pytest.fixture(scope="module")
-def crossed(study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, list[str]]:
+def crossed(
+    study: Path, frame_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[RunFolder, list[str]]:
     """A cross-validated run that was stopped in its second fold, and went on; and the folds that
     were begun."""
     home = tmp_path_factory.mktemp("crossed")
-    config, run, begun = settings(study, home / "cache"), RunFolder(home / "run"), []
+    config, run, begun = settings(study, frame_cache), RunFolder(home / "run"), []
     real, step = crossval.train_on, Learner.training_step
 
     def noted(config: Config, fold: RunFolder, *rest: object) -> RunFolder:

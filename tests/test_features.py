@@ -31,10 +31,10 @@ SMALL = ModelConfig(visual="vit_2d", encoder_name="vit_tiny_patch16_224", width=
 
 @pytest.mark.parametrize("pose", ["none", "graph"])
 def test_decisions_on_stored_features_are_bit_for_bit_those_on_the_pictures(
-    study: Path, tmp_path: Path, pose: str
+    study: Path, frame_cache: Path, pose: str
 ) -> None:
     data = dataclasses.replace(
-        in_study_folder(study, DataConfig(cache=tmp_path, trial_length=90)), image_size=32
+        in_study_folder(study, DataConfig(cache=frame_cache, trial_length=90)), image_size=32
     )
     settings = ModelConfig(
         visual="vit_2d", encoder_name="vit_tiny_patch16_224", temporal="tcn", tcn_layers=4, width=16
@@ -84,9 +84,9 @@ def test_a_second_head_is_trained_and_scored_without_the_network_looking_at_anyt
 
 
 def test_what_is_stored_is_seen_in_no_mirror_and_neither_are_labels_and_pose(
-    study: Path, tmp_path: Path
+    study: Path, frame_cache: Path
 ) -> None:
-    data = in_study_folder(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
+    data = in_study_folder(study, DataConfig(cache=frame_cache, trial_length=90, image_size=32))
     config = Config(
         data=data,
         model=dataclasses.replace(SMALL, pose="graph"),
@@ -107,9 +107,9 @@ def test_what_is_stored_is_seen_in_no_mirror_and_neither_are_labels_and_pose(
 
 @torch.no_grad()
 def test_features_without_points_are_those_of_a_video_without_a_pose_and_have_a_place_of_their_own(
-    study: Path, tmp_path: Path
+    study: Path, frame_cache: Path, tmp_path: Path
 ) -> None:
-    data = in_study_folder(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
+    data = in_study_folder(study, DataConfig(cache=frame_cache, trial_length=90, image_size=32))
     features = {}
     for pose in ("graph", "none"):
         config = Config(

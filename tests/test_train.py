@@ -42,9 +42,9 @@ def settings(study: Path, cache: Path, **changes: object) -> Config:
 
 
 @pytest.fixture(scope="module")
-def run(study: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def run(study: Path, frame_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = tmp_path_factory.mktemp("trained")
-    return train(settings(study, folder / "cache"), RunFolder(folder / "run"))
+    return train(settings(study, frame_cache), RunFolder(folder / "run"))
 
 
 def test_a_run_folder_holds_all_that_the_design_names(run: RunFolder) -> None:
@@ -60,7 +60,7 @@ def test_a_run_folder_holds_all_that_the_design_names(run: RunFolder) -> None:
 def test_the_settings_in_a_run_folder_are_those_that_it_was_trained_with(
     run: RunFolder, study: Path
 ) -> None:
-    asked = settings(study, run.path.parent / "cache")
+    asked = settings(study, run.read_config().data.cache)
     # The rate that nobody asked for is that of the videos.
     data = dataclasses.replace(asked.data, run_rate_hz=30.0)
     assert read_config(run.config) == dataclasses.replace(asked, data=data)
@@ -102,17 +102,19 @@ def test_unlabelled_frames_do_not_count(run: RunFolder) -> None:
 
 
 def test_the_same_seed_gives_the_same_weights(run: RunFolder, study: Path, tmp_path: Path) -> None:
-    again = train(settings(study, run.path.parent / "cache"), RunFolder(tmp_path / "again"))
+    again = train(settings(study, run.read_config().data.cache), RunFolder(tmp_path / "again"))
     one, two = load_file(run.weights), load_file(again.weights)
     assert all(torch.equal(one[k], two[k]) for k in one)
-    other = train(settings(study, run.path.parent / "cache", seed=1), RunFolder(tmp_path / "other"))
+    other = train(
+        settings(study, run.read_config().data.cache, seed=1), RunFolder(tmp_path / "other")
+    )
     assert any(not torch.equal(one[k], v) for k, v in load_file(other.weights).items())
 
 
 def test_a_run_that_was_killed_ends_as_one_that_was_not(
     run: RunFolder, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, folder = settings(study, run.path.parent / "cache"), RunFolder(tmp_path / "killed")
+    config, folder = settings(study, run.read_config().data.cache), RunFolder(tmp_path / "killed")
     step = Learner.training_step
 
     def killed(self: Learner, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
@@ -136,7 +138,7 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(
 
 def test_a_finished_run_is_not_trained_over(run: RunFolder, study: Path) -> None:
     with pytest.raises(UserError, match="finished"):
-        train(settings(study, run.path.parent / "cache"), run)
+        train(settings(study, run.read_config().data.cache), run)
 
 
 def test_going_on_with_other_settings_is_refused(
@@ -161,7 +163,7 @@ def test_a_loss_that_is_not_a_number_stops_training_and_keeps_the_last_checkpoin
     monkeypatch.setattr(FrameLoss, "forward", broken)
     folder = RunFolder(tmp_path / "nan")
     with pytest.raises(UserError, match=r"loss became nan in epoch 2, step \d+.*--lr"):
-        train(settings(study, run.path.parent / "cache"), folder)
+        train(settings(study, run.read_config().data.cache), folder)
     state = torch.load(folder.last_checkpoint, weights_only=True)["state_dict"]
     assert all(torch.isfinite(v).all() for v in state.values())
 
@@ -176,7 +178,7 @@ def test_running_out_of_memory_names_the_flags_that_help(
 
     monkeypatch.setattr(FrameLoss, "forward", full)
     with pytest.raises(UserError, match=r"--batch_size .*--model_type light"):
-        train(settings(study, run.path.parent / "cache"), RunFolder(tmp_path / "full"))
+        train(settings(study, run.read_config().data.cache), RunFolder(tmp_path / "full"))
 
 
 def test_training_on_a_damaged_video_is_refused_unless_told_otherwise(
@@ -309,7 +311,7 @@ def test_a_run_that_the_time_limit_ends_says_so_and_how_far_it_came(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = settings(study, run.path.parent / "cache", max_minutes=1000.0)
+    config = settings(study, run.read_config().data.cache, max_minutes=1000.0)
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=50))
     folder = RunFolder(tmp_path / "short")
     # Time as the network sees it: the limit is over in the second epoch.
@@ -362,7 +364,7 @@ def test_patience_waits_until_the_learning_rate_has_come_down(
     scores["per_class"] = defaultdict(lambda: {"f1": 0.0})
     monkeypatch.setattr("dolorim.training.module.frame_scores", lambda *_: scores)
     config = settings(
-        study, run.path.parent / "cache", lr_schedule=schedule, early_stopping_patience=2
+        study, run.read_config().data.cache, lr_schedule=schedule, early_stopping_patience=2
     )
     config = dataclasses.replace(
         config, train=dataclasses.replace(config.train, epochs=20, train_T=90)

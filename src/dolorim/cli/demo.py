@@ -100,7 +100,9 @@ def _compare_groups(run: Run, new: Path, out: Path) -> Path:
     one_video = sorted((new / "Videos").iterdir())[0]
     run.predict_all(one_video, out / "overlay", overlay=True)
     study = GroupStudy(title, report.page, report.sentences, _simulated_effect(run, report))
-    ending = ending_text(run.folder.read_training(), run.config.train)
+    training = run.folder.read_training()
+    assert training is not None
+    ending = ending_text(training, run.config.train)
     return write_run_page(out / "demo.html", run.path, metrics, out / "overlay", ending, study)
 
 

@@ -239,8 +239,8 @@ def evaluate_held_out(run: RunFolder, dataset: StudyDataset | None = None) -> di
         if not labelled:
             continue
         metrics[part] = evaluate_recordings(run, labelled, run.predictions(part))
-        if training:
-            metrics[part]["training"] = training
+        if training is not None:
+            metrics[part]["training"] = dataclasses.asdict(training)
         if seen := sorted(seen_before & set(animals)):
             metrics[part]["seen_in_training"] = seen
     return metrics

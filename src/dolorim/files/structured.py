@@ -51,16 +51,16 @@ def read_toml(path: Path) -> dict[str, Any]:
     return parse_toml(read_text(path), path)
 
 
-def as_dataclass(kind: type[T], data: Any, where: object, remedy: str = "") -> T:
+def as_dataclass(kind: type[T], data: Any, where: object, remedy: str = "", problem: str = "") -> T:
     """Values from a file as a dataclass; lists become tuples.
 
     Raises `UserError` with `where` and `remedy` for an unknown or a missing key and for a value of
-    another type.
+    another type. It names the key, or `problem` where the file as a whole is of another kind.
     """
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
-        raise UserError(explain(error), where=where, remedy=remedy) from None
+        raise UserError(problem or explain(error), where=where, remedy=remedy) from None
 
 
 def explain(error: ValidationError) -> str:

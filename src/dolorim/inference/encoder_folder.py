@@ -10,12 +10,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import ConfigDict, Field, Strict
 from safetensors.torch import save_file
 
 from dolorim.core.errors import UserError
-from dolorim.files.structured import read_json
+from dolorim.files.structured import as_dataclass, read_json
 from dolorim.files.tables import write_text
 from dolorim.labels.trials import Recording
 from dolorim.models.frame_encoder import FrameEncoder
@@ -25,6 +26,18 @@ from dolorim.video.cache import fingerprint
 
 WEIGHTS, CARD = "encoder.safetensors", "encoder.json"
 _KIND = "frame encoder on motion maps"
+_Width = Annotated[int, Strict(), Field(ge=1, le=4096)]
+
+
+@dataclass(frozen=True)
+class _Card:
+    """What a card must hold to describe weights; the rest of it is for people."""
+
+    __pydantic_config__ = ConfigDict(extra="ignore")
+
+    kind: Literal["frame encoder on motion maps"]
+    stages: Annotated[tuple[_Width, ...], Field(min_length=2)]
+    weights: str
 
 
 @dataclass(frozen=True)
@@ -87,18 +100,10 @@ def read_card(folder: Path) -> dict[str, Any]:
             where=folder,
             remedy="name a folder that `dolorim pretrain` has finished",
         )
-    card = read_json(path)
-    stages = card.get("stages") if isinstance(card, dict) else None
-    whole = isinstance(stages, list) and len(stages) > 1 and all(_is_width(n) for n in stages)
-    if not whole or card.get("kind") != _KIND or not isinstance(card.get("weights"), str):
-        raise UserError(
-            "not the card of an encoder", where=path, remedy="make it again with dolorim pretrain"
-        )
-    return dict(card)
-
-
-def _is_width(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 4096
+    card: dict[str, Any] = read_json(path)
+    remedy = "make it again with dolorim pretrain"
+    as_dataclass(_Card, card, path, remedy, "not the card of an encoder")
+    return card
 
 
 def describe_video(video: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
@@ -18,7 +18,7 @@ import torch
 from dolorim.config import Config, config_toml, read_config
 from dolorim.core.errors import UserError
 from dolorim.dataset.splits import Split
-from dolorim.files.structured import as_dataclass, read_json
+from dolorim.files.structured import STRICT, as_dataclass, read_json
 from dolorim.files.tables import write_text
 from dolorim.inference.decoder import Decoder
 from dolorim.inference.head import NETWORK, PREFIX, Head, quick_from, quick_tensors
@@ -37,6 +37,18 @@ from dolorim.video.body_length import NO_LENGTHS, BodyLengths
 
 # Settings of `TrainConfig` that may change when an interrupted run continues on another machine.
 _WHO_TRAINS = ("accelerator", "devices", "num_nodes", "strategy", "num_workers")
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """The content of `training.json`: epochs reached and planned, what ended training, minutes."""
+
+    __pydantic_config__ = STRICT
+
+    epoch: int
+    epochs: int
+    ended_by: Literal["epochs", "max_minutes", "patience", "stop_at_f1"]
+    minutes: float
 
 
 @dataclass(frozen=True)
@@ -226,10 +238,12 @@ class RunFolder:
         """Animals that the run which this one started from has learned from."""
         return {*map(str, self.read_json("seen_before.json", default=[]))}
 
-    def read_training(self) -> dict[str, Any]:
-        """The epoch that training reached and what ended it; empty for a run of version 0.1.0."""
-        record = self.read_json("training.json", default={})
-        return dict(record) if isinstance(record, dict) else {}
+    def read_training(self) -> TrainingRecord | None:
+        """How training ended; None for a run of version 0.1.0 and for one that is in training."""
+        path = self.path / "training.json"
+        if not path.exists():
+            return None
+        return as_dataclass(TrainingRecord, self.read_json(path.name), path, "train again")
 
     def read_body_lengths(self) -> BodyLengths:
         """Those of the animals that the run was trained on; none for a run of version 0.1.0."""

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from dolorim.config import TrainConfig
 from dolorim.dataset.keypoint_frames import KeypointFrames
 from dolorim.dataset.sampling import BoutSampler, DividedNumbers
-from dolorim.inference.run_folder import RunFolder
+from dolorim.inference.run_folder import RunFolder, TrainingRecord
 from dolorim.terminal import say
 from dolorim.training.module import Learner
 
@@ -115,23 +115,19 @@ class FarEnough(Callback):
             learner.ended_by = "stop_at_f1"
 
 
-def record_of(learner: Learner) -> dict[str, Any]:
-    """The content of `training.json`: epochs reached and planned, what ended training, minutes."""
-    settings = learner.config.train
-    record = {
-        "epoch": learner.trainer.current_epoch,
-        "epochs": settings.epochs,
-        "ended_by": learner.ended_by,
-        "minutes": round(learner.spent_s / 60, 1),
-    }
+def record_of(learner: Learner) -> TrainingRecord:
+    """How training ended, which is also said."""
+    settings, epoch = learner.config.train, learner.trainer.current_epoch
+    minutes = round(learner.spent_s / 60, 1)
+    record = TrainingRecord(epoch, settings.epochs, learner.ended_by, minutes)
     say(ending_text(record, settings))
     return record
 
 
-def ending_text(record: dict[str, Any], settings: TrainConfig) -> str:
-    """In which epoch training ended, and why, in one sentence; `record` is `training.json`."""
-    epochs = f"epoch {record['epoch']} of {record['epochs']}"
-    match record["ended_by"]:
+def ending_text(record: TrainingRecord, settings: TrainConfig) -> str:
+    """In which epoch training ended, and why, in one sentence."""
+    epochs = f"epoch {record.epoch} of {record.epochs}"
+    match record.ended_by:
         case "max_minutes":
             return (
                 f"--max_minutes {settings.max_minutes:g} ended training in {epochs}; the learning "

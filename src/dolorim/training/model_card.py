@@ -114,10 +114,10 @@ def _training(run: RunFolder, folds: int) -> Iterator[str]:
         parts = {f"Fold {k}": run.fold(k) for k in range(folds)}
     for name, part in parts.items():
         record = part.read_training()
-        if record:
-            reason = _ENDED_EARLY.get(record["ended_by"], "")
+        if record is not None:
+            reason = _ENDED_EARLY.get(record.ended_by, "")
             verb = "ended early" if reason else "ran its course"
-            yield f"{name} {verb} in epoch {record['epoch']} of {record['epochs']}{reason}."
+            yield f"{name} {verb} in epoch {record.epoch} of {record.epochs}{reason}."
 
 
 def _figures(metrics: dict[str, Any], ethogram: Ethogram) -> list[str]:

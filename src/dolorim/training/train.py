@@ -67,7 +67,7 @@ def _train_network(
     fit(trainer, config, run, learner, loaders, resume)
     if learner.global_rank:  # with several devices, the first process does the rest
         raise FinishedElsewhere
-    run.write_json("training.json", record_of(learner))
+    run.write_json("training.json", dataclasses.asdict(record_of(learner)))
     if split.val:
         _load_best(model, run)
     if frozen is not None:  # to the bit, because stored features are those of these weights

@@ -14,15 +14,17 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.files.recordings import Box, R, Recorded, chamber_of, file_of, recorded
+from dolorim.files.structured import STRICT, Number, as_dataclass
 from dolorim.pose.pose_track import track_length_px
 from dolorim.video.cache import cache_folder, fingerprint
 from dolorim.video.chambers import in_chamber
@@ -37,6 +39,7 @@ _STEP = 0.04
 # A clip alone shows an animal up to 1.4 times as long or as short as the median of its camera does;
 # beyond this factor the camera has changed.
 _OTHER_CAMERA = 2.0
+_Length = Annotated[Number, Field(gt=0)]
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,10 @@ class BodyLengths:
     chambers`); where that is not known, by their own.
     """
 
-    pictures: Mapping[str, float] = field(default_factory=dict)
-    poses: Mapping[str, float] = field(default_factory=dict)
+    __pydantic_config__ = STRICT
+
+    pictures: Mapping[str, _Length]
+    poses: Mapping[str, _Length]
 
     def for_crop(
         self, config: DataConfig, video: Path, info: VideoInfo | None = None
@@ -104,19 +109,11 @@ class BodyLengths:
     @classmethod
     def from_dict(cls, data: Any, where: str) -> BodyLengths:
         """Read `dataclasses.asdict` back. Raises `UserError` for anything else."""
-        try:
-            pictures = _lengths_in(data["pictures"])
-            poses = _lengths_in(data["poses"])
-        except (TypeError, KeyError, AttributeError, ValueError):
-            raise UserError(
-                f"{where}: expected body lengths by picture size; train again"
-            ) from None
-        if not all(0 < length < np.inf for length in [*pictures.values(), *poses.values()]):
-            raise UserError(f"{where}: expected body lengths above 0; train again")
-        return cls(pictures, poses)
+        problem = "expected body lengths above 0 by picture size"
+        return as_dataclass(cls, data, where, "train again", problem)
 
 
-NO_LENGTHS = BodyLengths()
+NO_LENGTHS = BodyLengths({}, {})
 
 
 def measure_body_lengths(
@@ -144,10 +141,6 @@ def measure_body_lengths(
         kind, measure = ("any", _in_any_pose) if any_skeleton else ("six", _in_pose)
         pose_lengths = _medians(pose_files, config, kind, measure)
     return BodyLengths(picture_lengths, pose_lengths)
-
-
-def _lengths_in(data: Any) -> dict[str, float]:
-    return {str(size): float(length) for size, length in data.items()}
 
 
 def _with_length(
