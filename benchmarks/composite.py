@@ -54,7 +54,6 @@ VARIANTS = {
     "multitask": SHORT,
     "multitask, windows of 180 frames": f"{TCN} --train_T 180 --batch_size 4 --epochs 96",
     "multitask, smooth": f"{SHORT} --lambda_smooth 0.15",
-    "multitask, refined": f"{SHORT} --refine_stages 1",
 }
 PRIMARY = "multitask"  # named before the run; see CHOSEN
 CHOSEN = (

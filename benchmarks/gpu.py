@@ -173,7 +173,7 @@ def training(
     def step() -> int:
         with torch.autocast("cuda", torch.bfloat16):
             output = model(inputs, halo=True)
-        loss(output.stages, labels, lambda value: value).backward()
+        loss(output.actions, labels, lambda value: value).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         torch.cuda.synchronize()

@@ -51,7 +51,7 @@ def seconds(labelled: Sequence[LabelledRecording]) -> float:
         batch = augment(next(batches), config.augment, range(6))
         optimizer.zero_grad()
         output = model(inputs_of(batch), batch["valid"], halo=True)
-        loss(output.stages, batch["labels"], lambda value: value).backward()
+        loss(output.actions, batch["labels"], lambda value: value).backward()
         optimizer.step()
     return time.perf_counter() - started
 

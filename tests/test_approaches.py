@@ -35,7 +35,7 @@ SMALL = (
 )
 FLAGS = {
     "multimodal": "",
-    "multitask": "--refine_stages 1 --fusion gated",
+    "multitask": "--fusion gated",
     "generic": "--visual none --pose generic --temporal tcn",
     "graph": "--visual none --pose graph",
 }

@@ -90,6 +90,11 @@ def test_what_a_file_leaves_out_has_its_usual_value(tmp_path):
     )
 
 
+def test_a_setting_that_later_versions_do_without_is_passed_over_where_it_changed_nothing(tmp_path):
+    old = "[model]\nrefine_stages = 0\n[train]\noptimizer = 'adamw'\ngrad_clip = 1.0\n"
+    assert read_config(written(tmp_path, old)) == Config()
+
+
 def test_a_file_that_an_editor_saved_with_a_byte_order_mark_is_read(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text("[train]\nepochs = 3\n", "utf-8-sig")
@@ -110,7 +115,9 @@ def test_a_file_that_an_editor_saved_with_a_byte_order_mark_is_read(tmp_path):
         ("[train]\nmax_minutes = 0\n", "train.max_minutes: .*greater than 0, found 0"),
         ("[train]\nlr = nan\n", "train.lr: .*finite number, found nan"),
         ("[train]\nlr = inf\n", "train.lr: .*finite number, found inf"),
-        ("[train]\noptimizer = 'sgd'\n", "train.optimizer: .*'adamw' or 'adam', found 'sgd'"),
+        ("[train]\nlr_schedule = 'step'\n", "lr_schedule: .*'cosine' or 'plateau', found 'step'"),
+        ("[train]\noptimizer = 'adam'\n", "train.optimizer: this version knows only adamw"),
+        ("[model]\nrefine_stages = 2\n", "model.refine_stages: this version knows only 0"),
         ("[train]\nuse_ema = 'perhaps'\n", "train.use_ema: .*boolean.*, found 'perhaps'"),
         ("[model]\ndropout = 1.5\n", "model.dropout: .*less than or equal to 1, found 1.5"),
         ("[data]\nimage_size = 8\n", "data.image_size: .*greater than or equal to 16, found 8"),

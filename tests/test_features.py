@@ -107,9 +107,9 @@ def test_what_is_stored_is_seen_in_no_mirror_and_neither_are_labels_and_pose(
 
 @torch.no_grad()
 def test_features_without_points_are_those_of_a_video_without_a_pose_and_have_a_place_of_their_own(
-    study: Path, frame_cache: Path, tmp_path: Path
+    study: Path, tmp_path: Path
 ) -> None:
-    data = in_study_folder(study, DataConfig(cache=frame_cache, trial_length=90, image_size=32))
+    data = in_study_folder(study, DataConfig(cache=tmp_path, trial_length=90, image_size=32))
     features = {}
     for pose in ("graph", "none"):
         config = Config(

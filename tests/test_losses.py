@@ -19,7 +19,7 @@ EVEN = np.array([0.5, 0.5])
 
 
 def loss_of(logits: Any, labels: Any, shares: np.ndarray = EVEN, **settings: Any) -> float:
-    """The loss of logits `(stages, batch, time, classes)` in one process, classes not weighted
+    """The loss of logits `(batch, time, classes)` in one process, classes not weighted
     unless asked."""
     loss = FrameLoss(TrainConfig(**{"class_weights": "none", **settings}), shares)
     return float(loss(torch.as_tensor(logits), torch.as_tensor(labels), lambda value: value))
@@ -35,7 +35,7 @@ def test_classes_are_weighted_by_the_inverse_of_their_share_and_not_without_limi
 
 
 def test_unlabelled_frames_have_no_part_in_the_loss() -> None:
-    logits = [[[[2.0, 0.0], [0.0, 9.0]]]]
+    logits = [[[2.0, 0.0], [0.0, 9.0]]]
     assert loss_of(logits, [[0, -1]]) == pytest.approx(float(np.log1p(np.exp(-2))))
     wild = torch.tensor(logits)
     wild[..., 1, :] = 1e4
@@ -45,34 +45,21 @@ def test_unlabelled_frames_have_no_part_in_the_loss() -> None:
 
 
 def test_focal_loss_forgives_what_is_right_already() -> None:
-    right, wrong = [[[[4.0, 0.0]]]], [[[[0.0, 4.0]]]]
+    right, wrong = [[[4.0, 0.0]]], [[[0.0, 4.0]]]
     assert loss_of(right, [[0]], focal_gamma=2.0) < 0.01 * loss_of(right, [[0]])
     assert loss_of(wrong, [[0]], focal_gamma=2.0) > 0.9 * loss_of(wrong, [[0]])
 
 
 def test_logit_adjustment_adds_tau_times_the_log_share() -> None:
-    loss = loss_of(torch.zeros(1, 1, 1, 2), [[1]], np.array([0.9, 0.1]), logit_adjustment=1.0)
+    loss = loss_of(torch.zeros(1, 1, 2), [[1]], np.array([0.9, 0.1]), logit_adjustment=1.0)
     assert loss == pytest.approx(-np.log(0.1), rel=1e-5)
 
 
-def test_the_losses_of_all_stages_are_summed() -> None:
-    logits, labels = (
-        torch.randn(3, 2, 7, 4, generator=torch.Generator().manual_seed(0)),
-        torch.arange(14) % 4,
-    )
-    labels, shares = labels.view(2, 7), np.full(4, 0.25)
-    for settings in ({}, {"lambda_smooth": 0.5}, {"focal_gamma": 1.0}):
-        one_by_one = [loss_of(stage[None], labels, shares, **settings) for stage in logits]
-        assert loss_of(logits, labels, shares, **settings) == pytest.approx(
-            sum(one_by_one), rel=1e-5
-        )
-
-
 def test_two_processes_have_the_loss_of_one_that_has_both_batches() -> None:
-    logits = torch.randn(1, 4, 6, 2, generator=torch.Generator().manual_seed(0))
+    logits = torch.randn(4, 6, 2, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([[0] * 6, [1] * 6, [0, 1, -1, -1, -1, -1], [-1] * 6])
     loss = FrameLoss(TrainConfig(), np.array([0.8, 0.2]))
-    parts = [(logits[:, part], labels[part]) for part in (slice(0, 2), slice(2, 4))]
+    parts = [(logits[part], labels[part]) for part in (slice(0, 2), slice(2, 4))]
     totals = [float(loss.weights[y[y >= 0]].sum()) for _, y in parts]
     together = torch.tensor(totals).mean()  # what the processes hear of each other
     losses = [float(loss(x, y, lambda _: together)) for x, y in parts]
@@ -82,8 +69,8 @@ def test_two_processes_have_the_loss_of_one_that_has_both_batches() -> None:
 
 
 def test_smoothed_labels_leave_a_share_to_every_class() -> None:
-    logits = torch.tensor([[[[3.0, 0.0, 0.0, 0.0]]]])
-    log = logits.log_softmax(-1)[0, 0, 0]
+    logits = torch.tensor([[[3.0, 0.0, 0.0, 0.0]]])
+    log = logits.log_softmax(-1)[0, 0]
     target = torch.tensor([0.925, 0.025, 0.025, 0.025])  # 0.1 of four classes
     shares = np.full(4, 0.25)
     assert loss_of(logits, [[0]], shares, label_smoothing=0.1) == pytest.approx(
@@ -96,7 +83,7 @@ def test_around_a_change_of_labels_the_truth_is_a_mixture() -> None:
     targets = soft_targets(labels, 2, 1)[0]
     assert targets[:, 1].tolist() == pytest.approx([0, 0, 1 / 3, 2 / 3, 1, 1, 1, 1])
     assert torch.equal(soft_targets(labels, 2, 0)[0, 6], torch.zeros(2))  # no label, no target
-    assert loss_of(torch.zeros(1, 1, 8, 2), labels, soft_boundaries=1) == pytest.approx(
+    assert loss_of(torch.zeros(1, 8, 2), labels, soft_boundaries=1) == pytest.approx(
         float(np.log(2))
     )
 
@@ -111,8 +98,8 @@ def test_soft_targets_are_shares_of_the_labels_that_are_near(labels: list[int], 
 
 
 def test_steadiness_is_asked_only_between_frames_of_one_label() -> None:
-    logits = torch.zeros(1, 1, 4, 2)
-    logits[0, 0, 2:, 0] = 3.0  # the decision changes between the second and the third frame
+    logits = torch.zeros(1, 4, 2)
+    logits[0, 2:, 0] = 3.0  # the decision changes between the second and the third frame
 
     def unsteadiness(labels: list[int]) -> float:
         return loss_of(logits, [labels], lambda_smooth=1.0) - loss_of(logits, [labels])
@@ -123,8 +110,8 @@ def test_steadiness_is_asked_only_between_frames_of_one_label() -> None:
 
 
 def test_a_jump_costs_no_more_than_sixteen() -> None:
-    logits = torch.zeros(1, 1, 2, 2)
-    logits[0, 0, 0, 0], logits[0, 0, 1, 1] = 1000.0, 1000.0
+    logits = torch.zeros(1, 2, 2)
+    logits[0, 0, 0], logits[0, 1, 1] = 1000.0, 1000.0
     smooth = loss_of(logits, [[1, 1]], lambda_smooth=1.0) - loss_of(logits, [[1, 1]])
     assert smooth == pytest.approx(16, rel=1e-4)
 

@@ -43,7 +43,7 @@ def minimizer(settings: TrainConfig) -> np.ndarray:
 
     def expected() -> torch.Tensor:
         optimizer.zero_grad()
-        total = loss(logits[pictures][None, None], labels[None], lambda value: value)
+        total = loss(logits[pictures][None], labels[None], lambda value: value)
         total.backward()
         return total
 

@@ -185,8 +185,8 @@ def test_every_recording_has_its_turn_once_and_nobody_has_more_turns_than_anothe
 def test_the_loss_of_two_halves_is_on_average_that_of_the_whole() -> None:
     loss = FrameLoss(TrainConfig(lambda_smooth=0.5), np.array([0.7, 0.3]))
     torch.manual_seed(0)
-    logits, labels = torch.randn(1, 4, 20, 2), torch.randint(-1, 2, (4, 20))
-    halves = [(logits[:, i : i + 2], labels[i : i + 2]) for i in (0, 2)]
+    logits, labels = torch.randn(4, 20, 2), torch.randint(-1, 2, (4, 20))
+    halves = [(logits[i : i + 2], labels[i : i + 2]) for i in (0, 2)]
     asked: list[list[torch.Tensor]] = [[], []]
     for mine, half in zip(asked, halves, strict=True):
 

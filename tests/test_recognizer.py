@@ -50,14 +50,13 @@ TCN = {"temporal": "tcn"}
 MODELS = {
     "video": (settings(), SIX),
     "video, tcn": (settings(**TCN), SIX),
-    "video, refined": (settings(refine_stages=2), SIX),
     "graph alone": (settings(visual="none", pose="graph"), SIX),
     "generic alone, two animals, tcn": (settings(visual="none", pose="generic", **TCN), RATS),
     "concat": (settings(pose="full"), SIX),
     "gated": (settings(pose="graph", fusion="gated", **TCN), SIX),
     "gated without tcn": (settings(pose="full", fusion="gated"), SIX),
     "two animals with video": (settings(pose="generic"), RATS),
-    "causal, refined": (settings(pose="graph", causal=True, refine_stages=1, **TCN), SIX),
+    "causal": (settings(pose="graph", causal=True, **TCN), SIX),
     "multitask": (settings(pose="full", tasks="multitask", **TCN), SIX),
     "keypoints without pose": (settings(tasks="multitask"), SIX),
     "vit": (settings(visual="vit_2d", pose="graph", tasks="multitask", **TCN), SIX),
@@ -142,10 +141,7 @@ def test_every_network_gives_logits_and_keypoints_of_the_shapes_that_it_says(nam
     case = Case(name, frames=20)
     with torch.no_grad():
         output = case.model(case.inputs())
-    stages = 1 + case.config.refine_stages
     assert output.actions.shape == (1, 20, CLASSES)
-    assert output.stages.shape == (stages, 1, 20, CLASSES)
-    assert torch.equal(output.stages[-1], output.actions)
     if case.config.tasks == "multitask":
         assert output.keypoints.places.shape == (1, 20, 6, 2)
         assert output.keypoints.visibility.shape == (1, 20, 6)
@@ -222,7 +218,7 @@ def test_what_is_missing_in_a_pose_never_gives_nan(name: str, missing: float) ->
     assert decisions.keypoints is None or np.isfinite(decisions.keypoints).all()
     case.model.train()
     case.labelled = dataclasses.replace(case.labelled, track=worse)
-    case.model(case.inputs()).stages.sum().backward()
+    case.model(case.inputs()).actions.sum().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in case.model.parameters())
 
 
@@ -269,7 +265,6 @@ def test_every_part_of_a_network_learns() -> None:
     config = settings(
         pose="full",
         tasks="multitask",
-        refine_stages=1,
         appearance_dropout=0.0,
         convolution_dropout=0.0,
         **TCN,
@@ -278,7 +273,7 @@ def test_every_part_of_a_network_learns() -> None:
     model, case = build_recognizer(config, CLASSES, SIX, SIZE), Case("multitask", frames=12)
     output = model(case.inputs())
     (
-        output.stages.square().sum() + sum(part.square().sum() for part in output.keypoints)
+        output.actions.square().sum() + sum(part.square().sum() for part in output.keypoints)
     ).backward()
     still = {
         n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorim.models.pose import PoseEncoder
-from dolorim.models.tcn import Refinement, Tcn
+from dolorim.models.tcn import Tcn
 
 WIDTH, FEATURES = 5, 7
 
 
-def tcn(layers: int = 3, causal: bool = False, stages: int = 1) -> Tcn:
+def tcn(layers: int = 3, causal: bool = False) -> Tcn:
     torch.manual_seed(0)
-    return Tcn(WIDTH, 32, layers, dropout=0.5, causal=causal, stages=stages).eval()
+    return Tcn(WIDTH, 32, layers, dropout=0.5, causal=causal).eval()
 
 
 def pose_encoder(reach: int = 3) -> PoseEncoder:
@@ -34,14 +34,12 @@ def poses(time: int, batch: int = 1) -> torch.Tensor:
     )
 
 
-@pytest.mark.parametrize(
-    ("layers", "causal", "stages"), [(1, False, 1), (3, False, 1), (4, True, 1), (3, False, 2)]
-)
+@pytest.mark.parametrize(("layers", "causal"), [(1, False), (3, False), (4, True)])
 @torch.no_grad()
 def test_a_frame_depends_on_its_receptive_field_and_on_no_other_frame(
-    layers: int, causal: bool, stages: int
+    layers: int, causal: bool
 ) -> None:
-    model = tcn(layers, causal, stages).double()
+    model = tcn(layers, causal).double()
     time = 2 * model.receptive_field + 1
     t = time // 2
     features = torch.randn(1, time, WIDTH).double()
@@ -87,7 +85,7 @@ def test_a_chunk_with_its_context_equals_the_whole(start: int, length: int, caus
 def test_padding_behind_a_short_trial_changes_nothing() -> None:
     valid = (torch.arange(30) < 18)[None]
     features = torch.randn(1, 30, WIDTH)
-    for model in (tcn(3), tcn(3, causal=True), tcn(2, stages=2)):
+    for model in (tcn(3), tcn(3, causal=True)):
         torch.testing.assert_close(
             model(features, valid)[:, :18], model(features[:, :18]), atol=1e-6, rtol=0
         )
@@ -96,21 +94,6 @@ def test_padding_behind_a_short_trial_changes_nothing() -> None:
     torch.testing.assert_close(
         encoder(pose, valid)[:, :18], encoder(pose[:, :18]), atol=1e-6, rtol=0
     )
-
-
-@torch.no_grad()
-def test_refinement_keeps_the_first_logits_and_adds_a_stage_each() -> None:
-    torch.manual_seed(0)
-    refine = Refinement(4, 8, 3, 0.0, stages=2).eval()
-    logits, valid = torch.randn(2, 30, 4), (torch.arange(30) < 20).expand(2, -1)
-    stages = refine(logits, valid)
-    assert stages.shape == (3, 2, 30, 4)
-    torch.testing.assert_close(stages[0], logits)
-    torch.testing.assert_close(stages[:, :, :20], refine(logits[:, :20]), atol=1e-6, rtol=0)
-    assert refine.before == refine.after == 2 * tcn(3).reach
-    causal = Refinement(4, 8, 3, 0.0, stages=2, causal=True).eval()
-    assert (causal.before, causal.after) == (4 * tcn(3).reach, 0)
-    torch.testing.assert_close(causal(logits)[:, :, :9], causal(logits[:, :9]), atol=1e-6, rtol=0)
 
 
 @given(start=st.integers(0, 39), length=st.integers(1, 40), reach=st.sampled_from([0, 1, 5]))

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from dolorim.core.errors import UserError
+from dolorim.files.removed_settings import drop_removed_settings
 from dolorim.files.structured import explain, read_toml
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
@@ -213,8 +214,6 @@ class ModelConfig:
     seconds, learned from poses alone."""
     causal: bool = False
     """The temporal network looks only at the past."""
-    refine_stages: NotNegative = 0
-    """Additional temporal networks that each refine the decisions of the previous one."""
     pose_reach: NotNegative = 16
     """Frames to either side that the pose stream attends to; 0 disables attention."""
     dropout: Share = 0.3
@@ -285,7 +284,6 @@ class TrainConfig:
     """Leave out trials with fewer labeled frames; 0 leaves none out."""
     lr: Size = 2e-3
     weight_decay: Size = 0.05
-    optimizer: Literal["adamw", "adam"] = "adamw"
     lr_schedule: Literal["cosine", "plateau"] = "cosine"
     warmup_epochs: Size = 1.0
     class_weights: Literal["inverse", "none"] = "inverse"
@@ -325,7 +323,6 @@ class TrainConfig:
     best epochs come after that."""
     use_ema: bool = True
     ema_decay: Share = 0.99
-    grad_clip: Size = 1.0
     sampling: Literal["bouts", "frames"] = "bouts"
     """Draw all bouts equally often, or all frames."""
     decoder: Literal["auto", "argmax"] = "auto"
@@ -378,6 +375,7 @@ def read_config(path: Path) -> Config:
     of range.
     """
     data = read_toml(path)
+    drop_removed_settings(data, path)
     try:
         return TypeAdapter(Config).validate_python(data)
     except ValidationError as error:

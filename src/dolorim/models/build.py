@@ -16,7 +16,7 @@ from dolorim.models.pose import HEADS, PoseEncoder
 from dolorim.models.quick import FrameFeatures, PoseFeatures, QuickEncoder, QuickRecognizer
 from dolorim.models.quick_heads import QuickHead
 from dolorim.models.recognizer import Fusion, Recognizer
-from dolorim.models.tcn import Refinement, Tcn
+from dolorim.models.tcn import Tcn
 from dolorim.pose.features import feature_names
 from dolorim.pose.pose import NO_SKELETON, Skeleton
 
@@ -54,16 +54,13 @@ def build_recognizer(
         temporal = Tcn(
             config.width, config.hidden_dim, config.tcn_layers, config.dropout, config.causal
         )
-    refine = _refinement(config, n_classes)
     action = ActionHead(_decision_width(config), _HIDDEN, n_classes, config.dropout)
     keypoints = None
     if config.tasks == "multitask":
         assert visual is not None
         n_keypoints = len(skeleton.keypoints)
         keypoints = SpatialKeypointHead(visual.map_channels, _KEYPOINT_HIDDEN, n_keypoints)
-    return Recognizer(
-        visual, pose, fusion, temporal, action, refine, keypoints, paws, config.tcn_step
-    )
+    return Recognizer(visual, pose, fusion, temporal, action, keypoints, paws, config.tcn_step)
 
 
 def _refuse_contradictions(config: ModelConfig, skeleton: Skeleton) -> None:
@@ -246,16 +243,3 @@ def _fusion(
     visual_width = visual.width if visual else 0
     pose_width = sum(part.width for part in (pose, paws) if part is not None)
     return Fusion((visual_width, pose_width), config.width, config.fusion, config.dropout)
-
-
-def _refinement(config: ModelConfig, n_classes: int) -> Refinement | None:
-    if not config.refine_stages:
-        return None
-    return Refinement(
-        n_classes,
-        config.hidden_dim,
-        config.tcn_layers,
-        config.dropout,
-        config.refine_stages,
-        config.causal,
-    )

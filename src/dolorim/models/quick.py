@@ -145,8 +145,7 @@ class QuickRecognizer(nn.Module):
             columns = with_means(features[0].float(), self.windows.tolist())
             decided = [head(columns) for head in self.heads.values()]
             scores = (torch.stack(decided) * self.weights[:, None, None]).sum(0)
-        stages = scores.float()[None, None]
-        return Output(stages[-1], stages)
+        return Output(scores.float()[None])
 
 
 def with_means(features: torch.Tensor, windows: Sequence[int]) -> torch.Tensor:

@@ -13,7 +13,7 @@ from dolorim.models.cnn3d import Cnn3d
 from dolorim.models.heads import ActionHead, Keypoints, SpatialKeypointHead
 from dolorim.models.paw_brightness import PawBrightness
 from dolorim.models.pose import PoseEncoder
-from dolorim.models.tcn import Refinement, Tcn
+from dolorim.models.tcn import Tcn
 
 if TYPE_CHECKING:  # their libraries take seconds to import
     from dolorim.models.clips import ClipEncoder
@@ -54,13 +54,9 @@ class Streams(NamedTuple):
 
 
 class Output(NamedTuple):
-    """Logits `(batch, time, classes)`, and those of all stages `(stages, batch, time, classes)`.
-
-    `actions` are the last of the `stages`. `keypoints` are None where they were not asked for.
-    """
+    """Logits `(batch, time, classes)`; `keypoints` are None where they were not asked for."""
 
     actions: torch.Tensor
-    stages: torch.Tensor
     keypoints: Keypoints | None = None
 
 
@@ -81,7 +77,6 @@ class Recognizer(nn.Module):
         fusion: Fusion | None,
         temporal: Tcn | None,
         action: ActionHead,
-        refine: Refinement | None = None,
         keypoints: SpatialKeypointHead | None = None,
         paws: PawBrightness | None = None,
         step: int = 1,
@@ -95,11 +90,9 @@ class Recognizer(nn.Module):
         self.temporal = temporal
         self.paws = paws
         self.action = action
-        self.refine = refine
         self.keypoints = keypoints
-        look_around = [part for part in (temporal, refine) if part is not None]
-        self.before = step * sum(part.before for part in look_around)
-        self.after = step * sum(part.after for part in look_around)
+        self.before = step * temporal.before if temporal is not None else 0
+        self.after = step * temporal.after if temporal is not None else 0
 
     def forward(
         self,
@@ -153,10 +146,10 @@ class Recognizer(nn.Module):
         else:
             joined = self.fusion(streams)
         decide = self._decide_densely if dense and self.step > 1 else self._decide
-        stages = decide(joined, valid)
+        actions = decide(joined, valid)
         if self.keypoints is None or streams.maps is None:
-            return Output(stages[-1], stages)
-        return Output(stages[-1], stages, self.keypoints(streams.maps))
+            return Output(actions)
+        return Output(actions, self.keypoints(streams.maps))
 
     def find_keypoints(self, frames: torch.Tensor) -> Keypoints:
         """Keypoints of single frames, with nothing else computed.
@@ -178,16 +171,15 @@ class Recognizer(nn.Module):
         features, valid = F.pad(features, (0, 0, 0, padding)), F.pad(valid, (0, padding))
         sequences = features.view(batch, -1, self.step, width).transpose(1, 2).flatten(0, 1)
         inside = valid.view(batch, -1, self.step).transpose(1, 2).flatten(0, 1)
-        stages = self._decide(sequences, inside)
-        interleaved = stages.view(len(stages), batch, self.step, -1, stages.shape[-1])
-        return interleaved.transpose(2, 3).flatten(2, 3)[:, :, :time]
+        actions = self._decide(sequences, inside)
+        interleaved = actions.view(batch, self.step, -1, actions.shape[-1])
+        return interleaved.transpose(1, 2).flatten(1, 2)[:, :time]
 
     def _decide(self, features: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """Logits of all stages, `(stages, batch, time, classes)`."""
+        """Logits `(batch, time, classes)`."""
         if self.temporal is not None:
             features = self.temporal(features, valid)
-        actions = self.action(features)
-        return actions[None] if self.refine is None else self.refine(actions, valid)
+        return self.action(features)
 
 
 class Fusion(nn.Module):

@@ -12,11 +12,11 @@ _KERNEL = 3  # frames
 class Tcn(nn.Module):
     """`(batch, time, width_in)` and `valid (batch, time)` -> `(batch, time, hidden_dim)`.
 
-    Layer i looks 2^i and 2^(layers - 1 - i) frames to either side; `stages` such stacks follow one
-    another. Where `valid` is False (padding, or beyond the video) every layer sees zeros, as it
-    does beyond the ends of its input. So padding changes nothing, and the frames of a chunk with
-    `before` and `after` frames of true context around them come out as in one pass over the whole
-    recording. With `causal` a frame depends on no later one.
+    Layer i looks 2^i and 2^(layers - 1 - i) frames to either side. Where `valid` is False (padding,
+    or beyond the video) every layer sees zeros, as it does beyond the ends of its input. So padding
+    changes nothing, and the frames of a chunk with `before` and `after` frames of true context
+    around them come out as in one pass over the whole recording. With `causal` a frame depends on
+    no later one.
     """
 
     def __init__(
@@ -26,12 +26,11 @@ class Tcn(nn.Module):
         layers: int,
         dropout: float,
         causal: bool = False,
-        stages: int = 1,
     ) -> None:
         super().__init__()
         self.start = nn.Sequential(nn.LayerNorm(width_in), nn.Linear(width_in, hidden_dim))
         near = [2**i for i in range(layers)]
-        dilations = stages * list(zip(near, reversed(near), strict=True))
+        dilations = list(zip(near, reversed(near), strict=True))
         self.layers = nn.ModuleList(
             DualDilatedLayer(hidden_dim, one, two, dropout, causal) for one, two in dilations
         )
@@ -55,37 +54,6 @@ class Tcn(nn.Module):
         for layer in self.layers:
             x = layer(x * mask)
         return (x * mask).transpose(1, 2)
-
-
-class Refinement(nn.Module):
-    """Logits `(batch, time, classes)` -> logits of all stages `(1 + stages, batch, time, classes)`.
-
-    Each stage reads the probabilities of the one before, so the last is the best: the loss is
-    summed over the first axis, and a decision is `[-1]`. It needs `before` and `after` frames of
-    context, on top of those that the logits have seen; with `causal`, none after.
-    """
-
-    def __init__(
-        self,
-        n_classes: int,
-        hidden_dim: int,
-        layers: int,
-        dropout: float,
-        stages: int,
-        causal: bool = False,
-    ) -> None:
-        super().__init__()
-        tcns = [Tcn(n_classes, hidden_dim, layers, dropout, causal) for _ in range(stages)]
-        self.before = sum(tcn.before for tcn in tcns)
-        self.after = sum(tcn.after for tcn in tcns)
-        self.tcns = nn.ModuleList(tcns)
-        self.decide = nn.ModuleList(nn.Linear(hidden_dim, n_classes) for _ in range(stages))
-
-    def forward(self, logits: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
-        stages = [logits]
-        for tcn, decide in zip(self.tcns, self.decide, strict=True):
-            stages.append(decide(tcn(stages[-1].softmax(-1), valid)))
-        return torch.stack(stages)
 
 
 class DualDilatedLayer(nn.Module):

@@ -40,6 +40,7 @@ from dolorim.training.callbacks import (
 from dolorim.training.loaders import Loaders
 from dolorim.training.module import Learner
 
+_LONGEST_GRADIENT = 1.0  # longer ones are cut to this norm
 _LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
     "bf16": "bf16-mixed",
@@ -71,7 +72,7 @@ def make_trainer(config: Config, run: RunFolder, loaders: Loaders) -> pl.Trainer
                 num_nodes=settings.num_nodes,
                 strategy=_strategy(config),
                 precision=_LIGHTNING_PRECISION[precision],
-                gradient_clip_val=settings.grad_clip or None,
+                gradient_clip_val=_LONGEST_GRADIENT,
                 logger=logger,
                 callbacks=callbacks,
                 enable_progress_bar=shows_progress(),

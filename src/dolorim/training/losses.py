@@ -59,9 +59,9 @@ def _adjustment(config: TrainConfig, shares: np.ndarray) -> np.ndarray:
 
 
 class FrameLoss(nn.Module):
-    """Mean loss over labeled frames, summed over stages.
+    """Mean loss over labeled frames.
 
-    Logits are `(stages, batch, time, classes)`, labels `(batch, time)`, -1 unlabeled. Focal loss:
+    Logits are `(batch, time, classes)`, labels `(batch, time)`, -1 unlabeled. Focal loss:
     Lin et al. 2017. Logit adjustment: Menon et al. 2021, tau times the log share is added to the
     logits. Smoothness: Farha and Gall 2019, the truncated squared change of log probabilities
     between neighboring frames of one label.
@@ -80,29 +80,17 @@ class FrameLoss(nn.Module):
         self.config = config
 
     def forward(
-        self, stages: torch.Tensor, labels: torch.Tensor, over_all: OverAll
+        self, logits: torch.Tensor, labels: torch.Tensor, over_all: OverAll
     ) -> torch.Tensor:
         """The loss, where `over_all` averages over the processes that train together.
 
         Together they then minimize the loss of their whole batch.
         """
+        logits, known = logits.float(), labels >= 0
         targets = soft_targets(labels, len(self.weights), self.config.soft_boundaries)
-        known = labels >= 0
-        total = over_all((targets[known] @ self.weights).sum()).clamp(min=1e-6)
-        losses = [self._of_stage(s.float(), labels, targets, total, over_all) for s in stages]
-        return torch.stack(losses).sum()
-
-    def _of_stage(
-        self,
-        logits: torch.Tensor,
-        labels: torch.Tensor,
-        targets: torch.Tensor,
-        total: torch.Tensor,
-        over_all: OverAll,
-    ) -> torch.Tensor:
-        known = labels >= 0
-        log = (logits + self.adjustment).log_softmax(-1)[known]
         target, smoothing = targets[known], self.config.label_smoothing
+        total = over_all((target @ self.weights).sum()).clamp(min=1e-6)
+        log = (logits + self.adjustment).log_softmax(-1)[known]
         smoothed = target * (1 - smoothing) + smoothing / len(self.weights)
         loss = -(smoothed * log).sum(-1)
         if self.config.focal_gamma:

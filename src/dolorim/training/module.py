@@ -121,7 +121,7 @@ class Learner(pl.LightningModule):
         every = 0 if settings.kp_frames or not settings.lambda_kp else _KEYPOINTS_EVERY
         inputs = self._with_one_stream_left_out(inputs_of(batch), seed)
         output = self._recognize(inputs, batch["valid"], halo=True, maps=every)
-        loss = self.loss(output.stages, batch["labels"], self._over_all)
+        loss = self.loss(output.actions, batch["labels"], self._over_all)
         if output.keypoints is None:
             return loss
         points, valid = batch["points"][:, ::every], batch["valid"][:, ::every]
@@ -191,8 +191,9 @@ class Learner(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         settings = self.config.train
-        kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-        optimizer = kind(self._groups(), settings.lr, weight_decay=settings.weight_decay)
+        optimizer = torch.optim.AdamW(
+            self._groups(), settings.lr, weight_decay=settings.weight_decay
+        )
         # With as many processes as there are now; a resumed run may have had another number before.
         total = int(self.trainer.estimated_stepping_batches)
         warm_up = max(1, round(settings.warmup_epochs * total / settings.epochs))
