@@ -342,6 +342,7 @@ def test_the_demo_ends_with_one_page_that_says_that_it_is_simulated(
 
     monkeypatch.setattr(simulated, "simulate_study", small)
     monkeypatch.setattr("dolorim.reporting.study_report.draw_study", draw_quickly)
+    monkeypatch.setattr(figures, "draw_evaluation", draw_evaluation)
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--minutes", "0.005"]) == 0
     page = (out / "demo.html").read_text()

@@ -43,9 +43,10 @@ def any_predictions(draw):
     )
     labels = np.array(draw(st.lists(st.integers(-1, len(classes) - 1), min_size=1, max_size=40)))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
+    text = st.text(max_size=9)
     meta = draw(
-        st.dictionaries(
-            st.sampled_from(["run", "video", "sha256"]), st.text(max_size=9) | st.integers()
+        st.fixed_dictionaries(
+            {}, optional={"run": text, "video": text, "sha256": text | st.integers()}
         )
     )
     return Predictions(
@@ -237,4 +238,12 @@ def test_a_damaged_meta_file_is_a_users_error(tmp_path, text):
     write_predictions(tmp_path, predicted([0, 1]))
     meta_path(tmp_path, "v").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(UserError, match=r"v\.meta\.json: not"):
+        read_predictions(tmp_path / "v.predictions.csv")
+
+
+@pytest.mark.parametrize("entry", ['"fps": "fast"', '"classes": 6', '"fingerprint": []'])
+def test_an_entry_of_a_meta_file_that_is_of_another_kind_is_named(tmp_path, entry):
+    write_predictions(tmp_path, predicted([0, 1]))
+    meta_path(tmp_path, "v").write_text("{" + entry + "}")
+    with pytest.raises(UserError, match=entry.split('"')[1]):
         read_predictions(tmp_path / "v.predictions.csv")

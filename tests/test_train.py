@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig, read_config
 from dolorim.core.errors import UserError
 from dolorim.evaluation.evaluate import evaluate_held_out, evaluate_study
-from dolorim.inference.run_folder import RunFolder, load_strictly
+from dolorim.inference.run_folder import RunFolder, TrainingRecord, load_strictly
 from dolorim.metrics.frames import frame_scores
 from dolorim.models.build import build_recognizer
 from dolorim.training.callbacks import FarEnough, average, ending_text
@@ -346,11 +346,11 @@ def test_training_ends_once_validation_is_good_enough_and_says_so_either_way() -
     assert trainer.should_stop
     assert learner.ended_by == "stop_at_f1"
     settings = TrainConfig(stop_at_f1=0.85, epochs=8)
-    record = {"epoch": 5, "epochs": 8, "ended_by": learner.ended_by}
+    record = TrainingRecord(5, 8, learner.ended_by, 1.0)
     assert ending_text(record, settings) == (
         "training ended after epoch 5 of 8: validation macro-F1 reached 0.85 (--stop_at_f1)"
     )
-    record |= {"epoch": 8, "ended_by": "epochs"}
+    record = TrainingRecord(8, 8, "epochs", 1.0)
     assert ending_text(record, settings).endswith("did not reach 0.85 (--stop_at_f1)")
 
 

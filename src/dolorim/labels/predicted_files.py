@@ -30,8 +30,7 @@ def video_of(meta: Mapping[str, Any], folder: Path, name: str) -> Path:
     it was written.
     """
     existing = [path for path in _candidates(meta, folder, name) if path.is_file()]
-    fingerprint = meta.get("fingerprint")
-    n_bytes = fingerprint.get("bytes") if isinstance(fingerprint, dict) else None
+    n_bytes = (meta.get("fingerprint") or {}).get("bytes")
     of_same_size = [p for p in existing if n_bytes is None or p.stat().st_size == n_bytes]
     as_written = Path(str(meta.get("video", name)))
     return [*of_same_size, *existing, as_written][0]
@@ -39,9 +38,9 @@ def video_of(meta: Mapping[str, Any], folder: Path, name: str) -> Path:
 
 def _candidates(meta: Mapping[str, Any], folder: Path, name: str) -> Iterator[Path]:
     # Relative first: a copy of a whole study has videos of its own.
-    if isinstance(meta.get("video_relative"), str):
+    if meta.get("video_relative"):
         yield folder / meta["video_relative"]
-    if isinstance(meta.get("video_absolute"), str):
+    if meta.get("video_absolute"):
         yield Path(meta["video_absolute"])
     written = str(meta.get("video", name))
     # Predicted on Windows: its paths are no paths elsewhere.
@@ -64,11 +63,11 @@ def digests(folder: Path, stem: str) -> dict[str, str]:
 
 def edited(meta: Mapping[str, Any], folder: Path, stem: str) -> dict[str, bool | None]:
     """Whether each of the two tables has changed since it was written; None if unknown."""
-    known = meta.get("tables")
+    known = meta.get("tables") or {}
     is_edited: dict[str, bool | None] = {}
     for suffix in (PREDICTIONS, BOUTS):
         path = folder / f"{stem}{suffix}"
-        written = known.get(suffix) if isinstance(known, dict) else None
+        written = known.get(suffix)
         is_known = written is not None and path.is_file()
         is_edited[suffix] = _digest(path) != written if is_known else None
     return is_edited

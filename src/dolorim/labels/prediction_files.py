@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ConfigDict
 
 from dolorim.core.clock import edges_of
 from dolorim.core.errors import UserError
-from dolorim.files.structured import read_json
+from dolorim.files.structured import Number, as_dataclass, read_json
 from dolorim.files.tables import read_rows, read_table, write_table, write_text
 from dolorim.labels.bout_table import write_bout_table
 from dolorim.labels.predicted_files import BOUTS, PREDICTIONS, digests, edited, where_video_is
@@ -102,6 +103,27 @@ def _number(cell: str) -> float:
         return float(cell.replace(",", "."))
 
 
+@dataclass(frozen=True)
+class _Entries:
+    """What is read of a `meta.json`, where it is there; its other entries are kept as they are."""
+
+    __pydantic_config__ = ConfigDict(extra="ignore")
+
+    classes: tuple[str, ...] | None = None
+    n_frames: int | None = None
+    fps: Number | None = None
+    length_s: Number | None = None
+    first_frame_s: Number | None = None
+    run: str | None = None
+    video: str | None = None
+    video_relative: str | None = None
+    video_absolute: str | None = None
+    fingerprint: dict[str, Any] | None = None
+    tables: dict[str, Any] | None = None
+    chamber: dict[str, Any] | None = None
+    points: tuple[str, ...] | None = None
+
+
 def read_meta(path: Path) -> dict[str, Any]:
     """The content of a `meta.json`, empty if there is none.
 
@@ -112,6 +134,7 @@ def read_meta(path: Path) -> dict[str, Any]:
     meta = read_json(path, _PREDICT_AGAIN)
     if not isinstance(meta, dict):
         raise UserError(f"{path}: not a JSON object; {_PREDICT_AGAIN}")
+    as_dataclass(_Entries, meta, path, _PREDICT_AGAIN)
     return meta
 
 
@@ -216,7 +239,7 @@ def predicted_edges_s(folder: Path, stem: str) -> np.ndarray:
 
 def _read_bout_table(path: Path, meta: Mapping[str, Any]) -> PredictedBouts:
     """The bouts in a table that goes with `meta`; raises built-in errors for what is missing."""
-    classes = tuple(map(str, meta["classes"]))
+    classes = tuple(meta["classes"])
     table = read_table(path)
     *number_columns, label_column = (
         table.header.index(name) for name in ("start_frame", "start_s", "stop_s", "label")
