@@ -158,7 +158,7 @@ def _page(studio: Studio) -> Response:
     runs = list_runs(home)
     finished = [run for run in runs if run.is_finished]
     commands: list[list[str]] = []
-    problem = ""
+    problem = studio.room_note
     try:
         if finished and home.videos():
             source, out = home.videos_folder, home.predictions

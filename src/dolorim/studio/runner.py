@@ -25,7 +25,7 @@ from dolorim.terminal import PROGRESS_FILE
 
 _WAIT_S = 5.0  # for a server that looks whether a runner lives
 _BUG = 70  # exit code of a command that ended with a traceback
-_STOPPED = 130
+_NICE = 10
 
 
 def run_next(folder: Path) -> bool:
@@ -114,11 +114,20 @@ def _printing_to(log: Path) -> Iterator[None]:
     sys.stderr.flush()
 
 
+def _be_nice() -> None:
+    """Let the page and the video in it go first."""
+    if os.name == "posix":
+        # Not `os.nice`, which would add up from one job to the next.
+        now = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, 0, max(now, _NICE))
+
+
 def main(arguments: list[str]) -> int:
     # The process before this one ignored it while it wrote its last lines.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.name == "posix" and os.getpgrp() != os.getpid():
         os.setsid()  # a job is stopped together with all processes of its group
+    _be_nice()
     folder = Path(arguments[0])
     if run_next(folder):
         # A fresh process for the next job: nothing of this one's settings and memory is left.

@@ -76,6 +76,12 @@ class Studio:
         with self._lock:
             return self._room or self.open_room()
 
+    @property
+    def room_note(self) -> str:
+        """What the labeling room cannot show; empty if that is nothing, or it is not open."""
+        with self._lock:
+            return "" if self._room is None else self._room.note
+
     def close(self) -> None:
         """Close the labeling room. Raises `UserError` if labels cannot be written."""
         with self._lock:

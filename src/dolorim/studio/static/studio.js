@@ -18,22 +18,24 @@ document.addEventListener("click", async (event) => {
   button.textContent = "Copied";
 });
 
-// The strip of jobs is drawn anew every second: what was opened stays open, and the focus stays where it was.
-const jobs = document.getElementById("jobs");
-let opened = new Set();
+// Parts of a page are drawn anew while one looks at them: what was opened stays open, and the focus where it was.
+let opened = [];
 let focused = null;
-let mark = null;
-jobs.addEventListener("htmx:beforeSwap", () => {
-  opened = new Set([...jobs.querySelectorAll("details[open]")].map((part) => part.id));
-  const active = document.activeElement;
-  focused = jobs.contains(active) ? active.getAttribute("hx-post") ?? active.parentElement.id : null;
+document.body.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+  opened = [...target.querySelectorAll("details[open][id]")].map((part) => part.id);
+  const active = target.contains(document.activeElement) ? document.activeElement : null;
+  focused = active && (active.getAttribute("hx-post") ?? active.parentElement.id);
 });
-jobs.addEventListener("htmx:afterSwap", () => {
+document.body.addEventListener("htmx:afterSwap", ({ detail: { target } }) => {
   for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
-  if (focused) {
-    const again = jobs.querySelector(`[hx-post="${focused}"]`) ?? document.getElementById(focused)?.querySelector("summary");
-    again?.focus({ preventScroll: true });
-  }
+  if (!focused) return;
+  const again = target.querySelector(`[hx-post="${focused}"]`) ?? document.getElementById(focused)?.querySelector("summary");
+  again?.focus({ preventScroll: true });
+});
+
+const jobs = document.getElementById("jobs");
+let mark = null;
+jobs.addEventListener("htmx:afterSwap", () => {
   const now = document.getElementById("jobs-mark").dataset.mark;
   if (mark !== null && now !== mark) document.body.dispatchEvent(new Event("job-ended"));
   mark = now;
