@@ -21,6 +21,7 @@ VERBS = {
     "evaluate": "score a run on its held-out animals or on another study",
     "agree": "compare two raters, and a model with both:  dolorim agree RATER_A RATER_B [RUN]",
     "predict": "label new videos:  dolorim predict RUN VIDEO...",
+    "watch": "label a camera live, with events for other programs:  dolorim watch RUN --camera 0",
     "review": "watch, correct and save labels in the browser:  dolorim review PREDICTIONS",
     "report": "read-outs and group statistics:  dolorim report PREDICTIONS --groups groups.csv",
     "export": "write predictions for BORIS, DeepEthogram, SimBA, or as bouts or NWB",

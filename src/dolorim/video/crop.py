@@ -127,7 +127,7 @@ def plan_crop(
     info = info or probe(path)
     shape = (info.height_px, info.width_px)
     info = picture_of(info, config.chamber, path)
-    masks = _masks_in(config.chamber, parse_masks(config.mask))
+    masks = masks_in(config.chamber, parse_masks(config.mask))
     if config.align == "heading" and config.crop != "pose":
         raise UserError("--align heading turns the window by the pose; use it with --crop pose")
     whole = CropPlan(
@@ -149,7 +149,7 @@ def plan_crop(
         return masked
     if config.crop == "pose":
         return _along_pose(masked, path, config, info, pose)
-    return _following(masked, lumas, config, info)
+    return follow_animal(masked, lumas, config, info)
 
 
 def sampled_lumas(path: Path, chamber: Box | None) -> list[np.ndarray]:
@@ -174,7 +174,7 @@ def _recent_samples(path: Path, changed: int) -> list[np.ndarray]:
     return _samples_of_one_size(path)
 
 
-def _masks_in(chamber: Box | None, masks: tuple[Box, ...]) -> tuple[Box, ...]:
+def masks_in(chamber: Box | None, masks: tuple[Box, ...]) -> tuple[Box, ...]:
     """Masks in pixels of the picture as masks in pixels of a chamber; those outside it are gone."""
     if chamber is None:
         return masks
@@ -199,7 +199,7 @@ def crop_period(plan: CropPlan) -> tuple[int, int]:
 
 def crop_frames(frames: Iterable[Frame], plan: CropPlan, start: int = 0) -> Iterator[Crops]:
     """Cut the window out of every frame; the first one is frame `start` of the video."""
-    prepared = (_prepared(frame, plan) for frame in frames)
+    prepared = (prepared_frame(frame, plan) for frame in frames)
     if plan.centers_px is None:
         return _crop_located(prepared, plan, start)
     return _crop_along(plan.centers_px, prepared, plan, start)
@@ -226,9 +226,10 @@ def _along_pose(
     return plan
 
 
-def _following(
+def follow_animal(
     plan: CropPlan, lumas: list[np.ndarray], config: DataConfig, info: VideoInfo
 ) -> CropPlan:
+    """The plan with a window that follows the animal, learned from some pictures."""
     factor = localize.factor_for(lumas[0].shape)
     masked = [_blank(luma, plan.masks, plan.mask_luma) for luma in lumas]
     scene = localize.survey(np.stack([localize.shrink(luma, factor) for luma in masked]), factor)
@@ -244,7 +245,7 @@ def _following(
     )
 
 
-def _prepared(frame: Frame, plan: CropPlan) -> Frame:
+def prepared_frame(frame: Frame, plan: CropPlan) -> Frame:
     """The frame at the planned picture size, or the chamber in it, with masks painted over."""
     luma = frame.luma
     if plan.shape is not None:
@@ -265,11 +266,11 @@ def _crop_along(
         waiting.append(frame)
         if len(waiting) == _BLOCK:
             rows = np.minimum(np.arange(start, start + _BLOCK), last_row)
-            yield _cut(waiting, centers_px[rows], plan, start)
+            yield cut_windows(waiting, centers_px[rows], plan, start)
             start += _BLOCK
     if waiting:
         rows = np.minimum(np.arange(start, start + len(waiting)), last_row)
-        yield _cut(waiting, centers_px[rows], plan, start)
+        yield cut_windows(waiting, centers_px[rows], plan, start)
 
 
 def _crop_located(frames: Iterable[Frame], plan: CropPlan, start: int) -> Iterator[Crops]:
@@ -290,7 +291,9 @@ def _crop_located(frames: Iterable[Frame], plan: CropPlan, start: int) -> Iterat
             first_frame = first_knot * plan.knot
             # Later knots can still move the path from here on.
             stop = (last_knot - _REACH) * plan.knot
-            yield _cut(waiting, path[done - first_frame : stop - first_frame], plan, start + done)
+            yield cut_windows(
+                waiting, path[done - first_frame : stop - first_frame], plan, start + done
+            )
             done = stop
             # The filters need `_REACH` knots before the next frame; older ones are forgotten.
             n_forgotten = max(0, done // plan.knot - _REACH - first_knot)
@@ -299,7 +302,7 @@ def _crop_located(frames: Iterable[Frame], plan: CropPlan, start: int) -> Iterat
     if waiting:
         first_frame = first_knot * plan.knot
         path = _smooth_path(knots, plan.knot, len(waiting) + done - first_frame)
-        yield _cut(waiting, path[done - first_frame :], plan, start + done)
+        yield cut_windows(waiting, path[done - first_frame :], plan, start + done)
 
 
 def locate_animal(plan: CropPlan, frame: Frame) -> tuple[float, float]:
@@ -331,7 +334,7 @@ def _smooth_path(
     return np.stack(columns, axis=1)
 
 
-def _cut(waiting: deque[Frame], path: np.ndarray, plan: CropPlan, start: int) -> Crops:
+def cut_windows(waiting: deque[Frame], path: np.ndarray, plan: CropPlan, start: int) -> Crops:
     """Take one waiting frame per row of `path` `(time, 2)` and cut the window around it."""
     n_frames = len(path)
     angles_rad = np.zeros(n_frames, np.float32)
