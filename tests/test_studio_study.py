@@ -138,6 +138,7 @@ def behaviors(form: ethogram_form.EthogramForm) -> dict[str, Any]:
         "merged": [row.merged for row in form.rows],
         "background": [str(i) for i, row in rows if row.background],
         "indicator": next((str(i) for i, row in rows if row.indicator), ""),
+        "point": [str(i) for i, row in rows if row.point],
     }
 
 
@@ -148,10 +149,12 @@ def test_the_ethogram_is_made_in_the_page(home: StudioHome) -> None:
     values = behaviors(ethogram_form.read_form(home))
     names = ["quiet", "lick", "bite", "rear", "", "", "", "", "", "", ""]
     merged = ["", "", "lick", "none", "", "", "", "", "", "", ""]
-    ethogram_form.save_form(home, values | {"name": names, "merged": merged, "indicator": "1"})
+    values |= {"name": names, "merged": merged, "indicator": "1", "point": ["1"]}
+    ethogram_form.save_form(home, values)
     ethogram = read_ethogram(home.data().classes or Path())
     assert ethogram.classes == ("quiet", "lick")
     assert (ethogram.indicator, ethogram.background) == ("lick", ("quiet",))
+    assert ethogram.points == ("lick",)
     assert [raw.merged for raw in ethogram.raw] == ["quiet", "lick", "lick", None]
     with pytest.raises(UserError, match="at least two classes"):
         ethogram_form.save_form(

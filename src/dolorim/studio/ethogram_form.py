@@ -25,6 +25,7 @@ class BehaviorRow:
     merged: str = ""
     background: bool = False
     indicator: bool = False
+    point: bool = False  # an event without a duration
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def _row(raw: RawClass, ethogram: Ethogram) -> BehaviorRow:
         merged="" if merged == raw.name else merged,
         background=raw.name in ethogram.background,
         indicator=raw.name == ethogram.indicator,
+        point=raw.name in ethogram.points,
     )
 
 
@@ -78,7 +80,8 @@ def save_form(home: StudioHome, values: dict[str, Any]) -> None:
     classes = _in_order(before, raws, named, keep_all=home.has_labels())
     background = tuple(row.name for row in rows if row.background and row.name in classes)
     indicator = next((row.name for row in rows if row.indicator and row.name in classes), None)
-    ethogram = Ethogram(tuple(raws), classes, indicator, background)
+    points = tuple(row.name for row in rows if row.point and row.name in classes)
+    ethogram = Ethogram(tuple(raws), classes, indicator, background, points)
     replace_file(
         home,
         home.ethogram_file,
@@ -111,6 +114,7 @@ def _given_rows(values: dict[str, Any]) -> list[BehaviorRow]:
         raise UserError("the table is incomplete", remedy="reload the page")
     # Of boxes a form sends only those that are ticked, by their row.
     background, indicator = texts_in(values, "background"), texts_in(values, "indicator")
+    points = texts_in(values, "point")
     rows = []
     for i, name in enumerate(names):
         if not name:
@@ -118,7 +122,16 @@ def _given_rows(values: dict[str, Any]) -> list[BehaviorRow]:
         if ids[i] and not ids[i].isdecimal():
             raise UserError("expected a number for a behavior's id", remedy="reload the page")
         ticked = str(i)
-        rows.append(BehaviorRow(ids[i], name, merged[i], ticked in background, ticked in indicator))
+        rows.append(
+            BehaviorRow(
+                ids[i],
+                name,
+                merged[i],
+                background=ticked in background,
+                indicator=ticked in indicator,
+                point=ticked in points,
+            )
+        )
     return rows
 
 
