@@ -44,6 +44,10 @@ def test_an_evaluation_is_drawn_where_no_behavior_carries_the_name_of_its_class(
     paths = draw_evaluation(metrics, folder, ethogram, tmp_path / "figures", "test")
     assert [p.name for p in paths] == [f"test_{n}.png" for n in [*names, "reliability"]]
     assert all(p.stat().st_size > 1000 for p in paths)
+    # Text of an SVG file stays text: the frames of each row, and time instead of frame numbers.
+    confusion = (tmp_path / "figures" / "test_confusion.svg").read_text("utf-8")
+    assert "calm (n = 3)" in confusion
+    assert "time (s)" in (tmp_path / "figures" / "test_raster.svg").read_text("utf-8")
 
 
 @pytest.mark.parametrize("module", ["study_figures", "raster", "figures"])

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dolorim.config import Config, DataConfig, ModelConfig, TrainConfig, read_config
 from dolorim.core.errors import UserError
@@ -55,6 +56,17 @@ def test_a_run_folder_holds_all_that_the_design_names(run: RunFolder) -> None:
     ):  # fmt: skip
         assert (run.path / name).is_file(), name
     assert any((run.path / "logs").iterdir())
+
+
+def test_logs_hold_the_learning_rate_the_validation_loss_and_f1_of_every_class(
+    run: RunFolder,
+) -> None:
+    log = EventAccumulator(str(run.path / "logs")).Reload()
+    tags = set(log.Tags()["scalars"])
+    assert {"train/loss_step", "val/loss", "val/macro_f1", "lr-AdamW"} <= tags
+    assert {f"val_f1/{name}" for name in run.read_ethogram().classes} <= tags
+    # Chance over six classes is a loss of 1.8.
+    assert 0 < log.Scalars("val/loss")[-1].value < 5
 
 
 def test_the_settings_in_a_run_folder_are_those_that_it_was_trained_with(

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dolorim.core.palette import class_colors
+from dolorim.core.runs import runs
 from dolorim.files.recordings import Chamber
 from dolorim.inference.raw_prediction import RawPrediction
 from dolorim.labels.predictions import Predictions
@@ -21,6 +22,8 @@ _SIDE = 640  # pixels of the longer side at least, so that the text can be read
 _OPEN = (128, 128, 128)  # a frame that was left open
 _BACKGROUND, _BAR_BACKGROUND = (24, 24, 24), (60, 60, 60)
 _WHITE, _GRAY, _BLACK = (255, 255, 255), (170, 170, 170), (0, 0, 0)
+_STRIP_S = 10.0  # seconds before a frame that the strip of labels below it shows
+_STRIP_PX = 14
 _BRIGHT = 380  # sum of red, green and blue from which on black letters read better than white
 
 
@@ -42,18 +45,27 @@ def windows_of(raw: RawPrediction) -> np.ndarray | None:
 
 
 def write_overlay(
-    video: Path, predictions: Predictions, path: Path, windows: np.ndarray | None = None
+    video: Path,
+    predictions: Predictions,
+    path: Path,
+    windows: np.ndarray | None = None,
+    points_px: np.ndarray | None = None,
 ) -> None:
-    """Write an mp4: the picture with its label, and beside it a bar per class with its probability.
+    """Write an mp4: the picture with its label, a strip with the labels of the last seconds, and
+    beside it a bar per class with its probability.
 
     A box shows the animal that is judged: the window of each frame in `windows` (`windows_of`).
+    `points_px` `(frames, keypoint, 2)` are its keypoints in pixels of the video, NaN where missing.
     Raises `UserError` where the video cannot be read or the copy cannot be written.
     """
     colors = class_colors(len(predictions.classes))
 
     def paint(frame: Frame) -> np.ndarray:
         window = None if windows is None else windows[frame.index]
-        return _paint(frame.gray, predictions, frame.index, colors, window)
+        points = None
+        if points_px is not None and frame.index < len(points_px):
+            points = points_px[frame.index]
+        return _paint(frame.gray, predictions, frame.index, colors, window, points)
 
     _write(video, len(predictions.labels), predictions.meta.get("fps") or 30.0, paint, path)
 
@@ -130,6 +142,7 @@ def _paint(
     index: int,
     colors: list[Color],
     window: np.ndarray | None = None,
+    points: np.ndarray | None = None,
 ) -> np.ndarray:
     """The picture `(height, width)` of a frame as `(height, width, 3)`, with labels and bars."""
     height, width = gray.shape
@@ -146,11 +159,14 @@ def _paint(
     name, color = _label_at(predictions, index)
     if window is not None:
         draw.rectangle([*(window * scale)], outline=_WHITE)
+    if points is not None:
+        _draw_points(draw, points * scale)
+    _draw_strip(draw, predictions, index, (3, height - 3 - _STRIP_PX, width - 3, height - 3))
     draw.rectangle((0, 0, width - 1, height - 1), outline=color, width=3)
     draw.rectangle((3, 3, 15 + draw.textlength(name, font), size + 14), fill=color)
     draw.text((9, 6), name, fill=_letters_on(color), font=font)
     draw.text(
-        (8, height - size - 10),
+        (8, height - size - 14 - _STRIP_PX),
         f"frame {index}   {predictions.time_s[index]:.2f} s",
         fill=_WHITE,
         font=font,
@@ -162,7 +178,10 @@ def _paint(
     by_class = zip(predictions.classes, predictions.probabilities[index], strict=True)
     for i, (class_name, probability) in enumerate(by_class):
         top = 8 + i * row
-        draw.text((left, top), class_name, fill=_WHITE if i == label else _GRAY, font=font)
+        ink = _WHITE if i == label else _GRAY
+        draw.text((left, top), class_name, fill=ink, font=font)
+        percent = f"{100 * float(probability):.0f} %"
+        draw.text((right, top), percent, fill=ink, font=font, anchor="ra")
         bar_top, bar_bottom = top + size + 3, top + row - 4
         # With many classes, there is room for names alone.
         if bar_top <= bar_bottom:
@@ -170,3 +189,26 @@ def _paint(
             draw.rectangle((left, bar_top, right, bar_bottom), fill=_BAR_BACKGROUND)
             draw.rectangle((left, bar_top, left + length, bar_bottom), fill=colors[i])
     return np.asarray(picture)
+
+
+def _draw_points(draw: ImageDraw.ImageDraw, points: np.ndarray) -> None:
+    """A dot at every keypoint `(keypoint, 2)` that is there."""
+    for x, y in points[np.isfinite(points).all(axis=1)]:
+        draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=_WHITE, outline=_BLACK)
+
+
+def _draw_strip(
+    draw: ImageDraw.ImageDraw,
+    predictions: Predictions,
+    index: int,
+    box: tuple[float, float, float, float],
+) -> None:
+    """The labels of the last seconds from left to right; the frame itself is at the right end."""
+    x0, y0, x1, y1 = box
+    now_s = predictions.time_s[index]
+    first = int(np.searchsorted(predictions.time_s, now_s - _STRIP_S))
+    for start, stop, label in zip(*runs(predictions.labels[first : index + 1]), strict=True):
+        color = _OPEN if label < 0 else class_colors(len(predictions.classes))[label]
+        ends_s = predictions.time_s[[first + start, min(first + stop, index)]] - now_s
+        left, right = x1 + ends_s / _STRIP_S * (x1 - x0)
+        draw.rectangle((max(left, x0), y0, max(right, left + 1), y1), fill=color)

@@ -35,7 +35,7 @@ from dolorim.inference.raw_prediction import PredictInput, RawPrediction, VideoP
 from dolorim.inference.run_folder import RunFolder
 from dolorim.labels.prediction_files import meta_path, write_predictions
 from dolorim.labels.predictions import Predictions
-from dolorim.pose.pose_track import describe_rows
+from dolorim.pose.pose_track import describe_rows, read_track
 from dolorim.pose.write_dlc import write_dlc
 from dolorim.terminal import detail
 from dolorim.video.cache import CROP_SETTINGS, EntryMeta, cache_folder, fingerprint
@@ -45,6 +45,7 @@ from dolorim.video.reader import probe
 from dolorim.video.seen_frames import keep_seen
 from dolorim.video.time_grid import describe_resampling, is_doubtful
 
+_VISIBLE = 0.5  # probability from which on a keypoint of the network is drawn
 _SUMMARY_CLASSES = 4  # classes that the line about a recording names
 
 # Predictions are up to date if these entries of their `meta.json` are what they would be now.
@@ -238,7 +239,8 @@ def write_results(
         is_whole = recording.video is not None and recording.chamber is None
         if setup.options.overlay and is_whole:
             overlay = setup.out / f"{recording.stem}.overlay.mp4"
-            write_overlay(recording.file, predictions, overlay, windows_of(raw))
+            points = _points_of(setup, recording, raw, predictions)
+            write_overlay(recording.file, predictions, overlay, windows_of(raw), points)
     frames = f"{len(predictions.labels)} frames"
     if setup.run.read_config().model.pose != "none":
         frames += f" from {' and '.join(raw.inputs)}"
@@ -327,6 +329,24 @@ def _decide(
 ) -> Predictions:
     decoder, ethogram = setup.run.read_decoder(), setup.run.read_ethogram()
     return decide(recording, raw, decoder, ethogram, meta, setup.conformal_sets)
+
+
+def _points_of(
+    setup: PredictSetup, recording: PredictInput, raw: RawPrediction, predictions: Predictions
+) -> np.ndarray | None:
+    """The keypoints to draw, `(frames, keypoint, 2)`: those that the network found, or else those
+    of the pose that it looked at."""
+    if raw.keypoints is not None:
+        keypoints = raw.keypoints if raw.grid is None else raw.keypoints[raw.grid.steps]
+        is_visible = keypoints[..., 2:] >= _VISIBLE
+        return np.where(is_visible, keypoints[..., :2], np.nan)
+    if "pose" not in raw.inputs or recording.pose is None or recording.video is None:
+        return None
+    config = setup.run.read_config()
+    data = setup.run.read_body_lengths().for_pose(config.data, recording.video)
+    rate_hz = predictions.meta.get("fps") or data.rate_hz
+    poses = read_track(recording.pose, data, config.model.pose == "generic", rate_hz)
+    return poses.points.reshape(poses.n_frames, -1, 2)
 
 
 def _write_keypoints(setup: PredictSetup, recording: PredictInput, keypoints: np.ndarray) -> None:

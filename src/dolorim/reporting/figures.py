@@ -34,17 +34,21 @@ _GRAY, _BLUE, _ORANGE = "#333333", "#56b4e9", "#e69f00"
 
 @dataclass(frozen=True)
 class _Compared:
-    """Labels `(frames,)` of one recording: those of people, and the run's."""
+    """Labels `(frames,)` of one recording: those of people, and the run's, and when frames are
+    shown."""
 
     name: str
     truth: np.ndarray
     predicted: np.ndarray
+    time_s: np.ndarray
 
 
 def draw_evaluation(
     metrics: dict[str, Any], predictions: Path, ethogram: Ethogram, out: Path, part: str
 ) -> list[Path]:
-    """Draw one split as PNG files: confusion matrix, scores and distribution of classes, raster.
+    """Draw one split as PNG files with SVG beside them; returns the PNG files.
+
+    These are the confusion matrix, scores and distribution of classes, and the raster.
 
     `metrics` are the scores of the split `part`; `predictions` is the folder with its labels and
     predictions. A reliability diagram is drawn where the scores have a calibration.
@@ -66,7 +70,8 @@ def draw_evaluation(
         paths = []
         for name, figure in figures.items():
             paths.append(out / f"{part}_{name}.png")
-            figure.savefig(paths[-1], bbox_inches="tight")
+            for file in (paths[-1], paths[-1].with_suffix(".svg")):
+                figure.savefig(file, bbox_inches="tight")
             plt.close(figure)
     return paths
 
@@ -75,8 +80,9 @@ def _read_recordings(folder: Path, ethogram: Ethogram) -> list[_Compared]:
     recordings = []
     for path in sorted(folder.glob("*.truth.csv"))[:_MOST_RECORDINGS]:
         name = path.name.removesuffix(".truth.csv")
-        predicted = read_predictions(folder / f"{name}.predictions.csv").labels
-        recordings.append(_Compared(name, read_labels(path, ethogram).labels, predicted))
+        predicted = read_predictions(folder / f"{name}.predictions.csv")
+        truth = read_labels(path, ethogram).labels
+        recordings.append(_Compared(name, truth, predicted.labels, predicted.time_s))
     return recordings
 
 
@@ -85,7 +91,8 @@ def _draw_confusion(counts: np.ndarray, names: Sequence[str], title: str) -> Fig
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 1.6 + 0.5 * len(names)
     figure, axes = plt.subplots(figsize=(side + 0.6, side))
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    # One scale for all runs, so that figures can be compared.
+    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
     centered: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
     for i, j in np.ndindex(counts.shape):
         if counts[i, j]:
@@ -93,8 +100,9 @@ def _draw_confusion(counts: np.ndarray, names: Sequence[str], title: str) -> Fig
             color = "white" if shares[i, j] > 0.55 else "black"
             axes.text(j, i, f"{100 * shares[i, j]:.0f}", color=color, **centered)
     axes.set_xticks(range(len(names)), names, **_SLANTED)
-    axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="predicted", ylabel="true", title=f"{title}\n% of the true frames")
+    rows = [f"{name} (n = {int(n):,})" for name, n in zip(names, counts.sum(1), strict=True)]
+    axes.set_yticks(range(len(names)), rows)
+    axes.set(xlabel="predicted", ylabel="true (frames)", title=f"{title}\n% of the true frames")
     figure.colorbar(image, ax=axes, shrink=0.7)
     return figure
 
@@ -111,7 +119,7 @@ def _draw_scores(per_class: dict[str, dict[str, float]], title: str) -> Figure:
     ticks = [f"{name}\n({int(per_class[name]['support'])})" for name in names]
     axes.set_xticks(middles, ticks, **_SLANTED)
     axes.set(ylim=(0, 1), ylabel="score", title=f"{title}\nper class (frames)")
-    axes.legend(frameon=False, ncols=3, loc="upper right", bbox_to_anchor=(1, 1.02))
+    _legend_beside(axes)
     return figure
 
 
@@ -123,8 +131,13 @@ def _draw_distribution(counts: np.ndarray, names: Sequence[str], title: str) -> 
     axes.bar(middles + 0.2, percents.sum(0), 0.38, label="predicted", color=_BLUE)
     axes.set_xticks(middles, names, **_SLANTED)
     axes.set(ylabel="% of frames", title=f"{title}\nclass distribution")
-    axes.legend(frameon=False)
+    _legend_beside(axes)
     return figure
+
+
+def _legend_beside(axes: Axes) -> None:
+    """The legend to the right of the axes, where it covers no bar."""
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _draw_reliability(calibration: dict[str, Any], title: str) -> Figure:
@@ -155,16 +168,31 @@ def _draw_raster(recordings: Sequence[_Compared], names: Sequence[str], title: s
         # -1, unlabeled, becomes the first color, which is white.
         image = np.stack([recording.truth, predicted]) + 1
         limits = {"vmin": 0, "vmax": len(names)}
-        axes.imshow(image, aspect="auto", cmap=color_map, interpolation="nearest", **limits)
+        # Seconds from the first frame; the last one is shown as long as the others.
+        length_s = _length_s(recording.time_s)
+        axes.imshow(
+            image,
+            aspect="auto",
+            cmap=color_map,
+            interpolation="nearest",
+            extent=(0, length_s, 1.5, -0.5),
+            **limits,
+        )
         axes.set_yticks([0, 1], ["true", "pred."], fontsize=7)
         axes.set_title(recording.name, fontsize=7, loc="left", pad=2)
         axes.tick_params(length=0, labelsize=7)
-    all_axes[-1, 0].set_xlabel("frame")
+    all_axes[-1, 0].set_xlabel("time (s)")
     handles = [Rectangle((0, 0), 1, 1, color=color) for color in colors]
     layout: dict[str, Any] = {"ncols": min(len(names), 6), "loc": "outside lower center"}
     figure.legend(handles, names, frameon=False, fontsize=8, **layout)
     figure.suptitle(title, fontsize=9)
     return figure
+
+
+def _length_s(time_s: np.ndarray) -> float:
+    if len(time_s) < 2:
+        return float(len(time_s))
+    return float(time_s[-1] - time_s[0] + np.median(np.diff(time_s)))
 
 
 def _fractions(n: int) -> list[tuple[float, float, float]]:

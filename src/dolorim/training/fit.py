@@ -17,7 +17,7 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from dolorim.config import Config, TrainConfig
@@ -198,6 +198,7 @@ def _callbacks(config: Config, run: RunFolder, loaders: Loaders) -> list[Callbac
         SamplerRanks(loaders.samplers),
         TimeLimit(),
         checkpoints(run, validated),
+        LearningRateMonitor(logging_interval="epoch"),
         ProgressBar() if shows_progress() else EpochLog(),
     ]
     if settings.use_ema:

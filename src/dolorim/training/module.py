@@ -37,6 +37,7 @@ Step = dict[str, Batch]
 # Learning rate of the keypoint head, relative to the rest: a flat heat map is far from a peak, and
 # the length of each step is the learning rate.
 _HEAD_RATE = 10.0
+_LEAST_PROBABILITY = 1e-7  # of a label, so that one frame never makes the loss infinite
 _PLATEAU_FACTOR = 0.3  # of the learning rate, at each plateau
 _KEYPOINTS_EVERY = 4  # of a window's frames are learned from, as its neighbors show much the same
 
@@ -82,6 +83,7 @@ class Learner(pl.LightningModule):
         self.annealing = 1.0  # learning rate as a share of its peak, apart from warm-up
         self.ended_by: Literal["epochs", "max_minutes", "patience", "stop_at_f1"] = "epochs"
         self._counts = self._no_counts()
+        self._surprise = np.zeros(2)  # summed loss of validation frames, and their number
 
     def _compiled(self, method: Callable[..., T]) -> Callable[..., T]:
         return compiled_with_fallback(method) if self.config.train.compile else method
@@ -173,15 +175,26 @@ class Learner(pl.LightningModule):
         predictor = Predictor(
             self.model, self.input_spec, self.device, settings.precision, read=read, fold=False
         )
-        predicted = predictor(labelled).probabilities.argmax(1)
-        self._counts += confusion(labelled.recording.labels, predicted, len(self.ethogram))
+        probabilities = predictor(labelled).probabilities
+        labels = labelled.recording.labels
+        self._counts += confusion(labels, probabilities.argmax(1), len(self.ethogram))
+        known = np.flatnonzero(labels >= 0)
+        chances = np.maximum(probabilities[known, labels[known]], _LEAST_PROBABILITY)
+        self._surprise += -float(np.log(chances).sum()), len(known)
 
     def on_validation_epoch_end(self) -> None:
         if self.trainer.world_size > 1:
             counts = torch.from_numpy(self._counts).to(self.device)
             self._counts = self.trainer.strategy.reduce(counts, reduce_op="sum").cpu().numpy()
+            surprise = torch.from_numpy(self._surprise).to(self.device)
+            self._surprise = self.trainer.strategy.reduce(surprise, reduce_op="sum").cpu().numpy()
         scores = frame_scores(self._counts, self.ethogram.classes)
-        self._counts = self._no_counts()
+        loss, frames = self._surprise
+        self._counts, self._surprise = self._no_counts(), np.zeros(2)
+        self.log("val/loss", float(loss / max(frames, 1)))
+        # For the logs alone: the line of an epoch would become too long.
+        for name, score in scores["per_class"].items():
+            self.log(f"val_f1/{name}", score["f1"])
         self.log("val/macro_f1", scores["macro_f1"], prog_bar=True)
         if self.ethogram.indicator:
             f1 = scores["per_class"][self.ethogram.indicator]["f1"]
