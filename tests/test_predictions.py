@@ -247,3 +247,19 @@ def test_an_entry_of_a_meta_file_that_is_of_another_kind_is_named(tmp_path, entr
     meta_path(tmp_path, "v").write_text("{" + entry + "}")
     with pytest.raises(UserError, match=entry.split('"')[1]):
         read_predictions(tmp_path / "v.predictions.csv")
+
+
+def test_a_table_as_it_was_written_reads_like_one_that_passed_through_hands(tmp_path):
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(3), 50).astype(np.float32)
+    labels = rng.integers(-1, 3, 50).astype(np.int16)
+    written = Predictions("a", ("x", "y", "z"), labels, probabilities, np.arange(50) / 30, {})
+    write_predictions(tmp_path, written)
+    path = tmp_path / "a.predictions.csv"
+    plain = read_predictions(path)
+    path.write_text(path.read_text("utf-8").replace("\n", " \n"), "utf-8")  # white space
+    touched = read_predictions(path)
+    for name in ("labels", "probabilities", "time_s"):
+        one, other = getattr(plain, name), getattr(touched, name)
+        assert one.dtype == other.dtype
+        assert np.array_equal(one, other)

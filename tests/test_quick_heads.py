@@ -37,9 +37,9 @@ from dolorim.training.fit_quick_heads import _binned, _cuts, fit_head, tree_arra
 from dolorim.training.head_scores import Stretch
 from dolorim.training.honest_scores import CrossValidation, score_left_out
 from dolorim.training.label_curve import label_curve
-from dolorim.training.prepare import frames_by_animal
 from dolorim.training.quick import LeftOut, Teacher, inner_folds
 from dolorim.training.quick_rows import QuickRows, rows_of, without_streams
+from dolorim.training.study_to_train import frames_by_animal
 from dolorim.video.crop import Crops
 
 

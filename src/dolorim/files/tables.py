@@ -19,6 +19,7 @@ from dolorim.files.sheet import SHEETS, read_sheet
 # What a spreadsheet would compute, or such a text with the mark that `write_table` puts in front.
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+")  # or decimals, for all anybody knows
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_BEGINNINGS = frozenset("'=+-@\t\r")  # of a formula
 # The first line that Excel writes and reads to name the delimiter.
 _SEP = re.compile(r'"?sep=(?P<delimiter>.)"?[;,\t|]*', re.IGNORECASE)
 _DELIMITERS = ",;\t|"
@@ -220,7 +221,10 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[objec
 
 
 def _marked(cell: object) -> object:
-    if not isinstance(cell, str) or not _FORMULA.match(cell) or _is_number(cell):
+    # A long table is nearly all numbers, so the first letter is looked at before anything else.
+    if not isinstance(cell, str) or cell[:1] not in _BEGINNINGS:
+        return cell
+    if not _FORMULA.match(cell) or _is_number(cell):
         return cell
     return f"'{cell}"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from pydantic import ConfigDict
@@ -15,7 +15,7 @@ from pydantic import ConfigDict
 from dolorim.core.clock import edges_of
 from dolorim.core.errors import UserError
 from dolorim.files.structured import Number, as_dataclass, read_json
-from dolorim.files.tables import read_rows, read_table, write_table, write_text
+from dolorim.files.tables import Row, read_rows, read_table, write_table, write_text
 from dolorim.labels.bout_table import write_bout_table
 from dolorim.labels.predicted_files import BOUTS, PREDICTIONS, digests, edited, where_video_is
 from dolorim.labels.predictions import Predictions
@@ -72,6 +72,46 @@ def read_predictions(path: Path) -> Predictions:
         )
     classes = tuple(name.removeprefix("p_") for name in probability_columns)
     label_of = {name: i for i, name in enumerate(classes)} | {"None": -1}
+    labels, times, probabilities = _plain_columns(path, len(header), label_of) or _columns(
+        path, rows, label_of
+    )
+    by_class = np.array(probabilities).reshape(len(labels), len(classes))
+    name = path.name.removesuffix(PREDICTIONS)
+    meta = read_meta(meta_path(path.parent, name))
+    return Predictions(name, classes, np.array(labels), by_class, np.array(times), meta)
+
+
+Columns: TypeAlias = "tuple[array[int], array[float], array[float]]"
+"""Labels `(n,)`, times `(n,)`, and probabilities `(n * classes,)`."""
+
+
+def _plain_columns(path: Path, width: int, label_of: Mapping[str, int]) -> Columns | None:
+    """The columns of a table as `write_predictions` writes it, read at once.
+
+    None for one that somebody has edited or damaged, which is read row by row.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()[1:]
+        cells = ",".join(lines).split(",")
+        if len(cells) != width * len(lines):
+            return None
+        frames, labels = cells[::width], cells[2::width]
+        if frames != [*map(str, range(len(lines)))]:
+            return None
+        times = array("d", map(float, cells[1::width]))
+        columns = [np.array([*map(float, cells[i::width])], np.float32) for i in range(3, width)]
+        by_class = np.stack(columns, 1)
+        return (
+            array("h", [label_of[name] for name in labels]),
+            times,
+            array("f", by_class.tobytes()),
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _columns(path: Path, rows: Iterable[Row], label_of: Mapping[str, int]) -> Columns:
+    n_classes = len(label_of) - 1
     # Arrays, not lists: an hour of video has a million probabilities.
     labels, times, probabilities = array("h"), array("d"), array("f")
     for line, (frame, time, label, *row) in rows:
@@ -82,17 +122,14 @@ def read_predictions(path: Path) -> Predictions:
                     f"{path}, line {line}: expected frame {len(labels)}, found {frame}; "
                     f"{_PREDICT_AGAIN}"
                 )
-            if len(row) != len(classes):
-                raise ValueError(f"{len(row)} probabilities of {len(classes)} classes")
+            if len(row) != n_classes:
+                raise ValueError(f"{len(row)} probabilities of {n_classes} classes")
             times.append(_number(time))
             probabilities.extend(map(_number, row))
             labels.append(label_of[label])
         except (KeyError, ValueError) as error:
             raise UserError(f"{path}, line {line}: not a prediction ({error})") from None
-    by_class = np.array(probabilities).reshape(len(labels), len(classes))
-    name = path.name.removesuffix(PREDICTIONS)
-    meta = read_meta(meta_path(path.parent, name))
-    return Predictions(name, classes, np.array(labels), by_class, np.array(times), meta)
+    return labels, times, probabilities
 
 
 def _number(cell: str) -> float:

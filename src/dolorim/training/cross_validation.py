@@ -12,9 +12,8 @@ from dolorim.evaluation.calibrate_conformal import calibrate
 from dolorim.evaluation.evaluate import score_folds
 from dolorim.inference.run_folder import RunFolder
 from dolorim.terminal import say
-from dolorim.training.fit import trains_on_several
 from dolorim.training.model_card import write_model_card
-from dolorim.training.prepare import frames_by_animal, load_to_train
+from dolorim.training.study_to_train import frames_by_animal, load_to_train, trains_on_several
 from dolorim.training.train import train_on
 
 

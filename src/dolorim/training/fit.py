@@ -39,6 +39,7 @@ from dolorim.training.callbacks import (
 )
 from dolorim.training.loaders import Loaders
 from dolorim.training.module import Learner
+from dolorim.training.study_to_train import trains_on_several
 
 _LONGEST_GRADIENT = 1.0  # longer ones are cut to this norm
 _LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
@@ -46,11 +47,6 @@ _LIGHTNING_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed
     "bf16": "bf16-mixed",
     "16": "16-mixed",
 }
-
-
-def trains_on_several(settings: TrainConfig) -> bool:
-    """Do several devices train together?"""
-    return settings.devices != "1" or settings.num_nodes > 1
 
 
 def make_trainer(config: Config, run: RunFolder, loaders: Loaders) -> pl.Trainer:

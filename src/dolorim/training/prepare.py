@@ -1,4 +1,4 @@
-"""Everything that training needs: the split, the network, the windows and the learner."""
+"""What training a network needs: the network, the windows and the learner."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from dolorim.config import Config
 from dolorim.core.errors import UserError
 from dolorim.dataset.augmentation import augment, settle
 from dolorim.dataset.labelled_recording import InputSpec, LabelledRecording
-from dolorim.dataset.loading import StudyDataset, learns_points_alone, load_dataset
-from dolorim.dataset.run_rate import with_rate
-from dolorim.dataset.splits import Split, split_animals
+from dolorim.dataset.loading import StudyDataset
+from dolorim.dataset.splits import Split
 from dolorim.dataset.windows import Batch, Windows, pose_statistics
 from dolorim.inference.backbone_features import needs_only_features, with_features
 from dolorim.inference.encoder_folder import load_encoder_folder
@@ -31,55 +30,7 @@ from dolorim.terminal import detail, say
 from dolorim.training.drawn_shares import prior_decoder, sampler_for
 from dolorim.training.loaders import Loaders, make_loaders
 from dolorim.training.module import Learner, inputs_of
-from dolorim.training.network_plan import planned
-
-
-def load_to_train(config: Config) -> tuple[Config, StudyDataset]:
-    """The study to train on, and the settings with what it chooses: the run's rate, for one.
-
-    Raises `UserError` if nothing can be learned from.
-    """
-    warm_start = config.train.warm_start
-    if warm_start is not None and config.data.run_rate_hz is None:
-        # The weights to start from know movements at this rate.
-        before_hz = RunFolder(warm_start).read_config().data.run_rate_hz
-        data = dataclasses.replace(config.data, run_rate_hz=before_hz)
-        config = dataclasses.replace(config, data=data)
-    dataset = load_dataset(config)
-    return planned(with_rate(config, dataset.rate_hz), dataset.labelled), dataset
-
-
-def frames_by_animal(dataset: StudyDataset) -> dict[str, np.ndarray]:
-    """Labeled frames of each class `(classes,)`, by animal."""
-    n_classes = len(dataset.study.ethogram)
-    by_animal: dict[str, np.ndarray] = {}
-    for recording in dataset.recordings:
-        counts = count_labels(recording.labels, n_classes)
-        by_animal[recording.animal] = by_animal.get(recording.animal, 0) + counts
-    return by_animal
-
-
-def count_labels(labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Frames of each class `(classes,)` among `labels` `(time,)`; unlabeled ones do not count."""
-    return np.bincount(labels[labels >= 0], minlength=n_classes)
-
-
-def split_dataset(config: Config, dataset: StudyDataset) -> Split:
-    """The animals of each part: those named in the settings, the others drawn."""
-    val = _names(config.train.val_animals)
-    test = _names(config.train.test_animals)
-    if learns_points_alone(config):
-        val = val or []  # validation compares labels, and there are none
-    return split_animals(frames_by_animal(dataset), val=val, test=test, seed=config.train.seed)
-
-
-def _names(text: str | None) -> list[str] | None:
-    """Animals out of `a,b`; an empty list for `none`, None where nothing was said."""
-    if text is None:
-        return None
-    if text.strip().casefold() == "none":
-        return []
-    return [name.strip() for name in text.split(",") if name.strip()]
+from dolorim.training.study_to_train import count_labels
 
 
 def prepare(config: Config, dataset: StudyDataset, split: Split) -> tuple[Learner, Loaders]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 
@@ -17,9 +17,13 @@ from dolorim.labels.bouts import to_bouts
 from dolorim.models.pretrained import Pretrained
 from dolorim.models.recognizer import Recognizer
 from dolorim.terminal import say, warn
-from dolorim.training.loaders import Loaders
-from dolorim.training.module import Learner
-from dolorim.training.prepare import count_labels
+from dolorim.training.study_to_train import count_labels
+
+if TYPE_CHECKING:  # quick heads need a line of this, and no Lightning
+    import lightning.pytorch as pl
+
+    from dolorim.training.loaders import Loaders
+    from dolorim.training.module import Learner
 
 PARTS = ("train", "val", "test")
 

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from pathlib import Path
 
 from dolorim.config import Config
-from dolorim.core.errors import FinishedElsewhere, UserError
+from dolorim.core.errors import UserError
 from dolorim.dataset.loading import StudyDataset, learns_points_alone
 from dolorim.dataset.splits import Split
 from dolorim.evaluation.calibrate_conformal import calibrate
 from dolorim.evaluation.evaluate import evaluate_held_out
-from dolorim.inference.backbone_features import needs_only_features
 from dolorim.inference.encoder_folder import keep_card
 from dolorim.inference.hardware import is_first_process
-from dolorim.inference.run_folder import RunFolder, load_strictly
-from dolorim.models.recognizer import Recognizer
+from dolorim.inference.run_folder import RunFolder
 from dolorim.terminal import console, warn
-from dolorim.training.callbacks import record_of
-from dolorim.training.choose_head import choose_head
-from dolorim.training.fit import fit, make_trainer, read_checkpoint, trains_on_several
 from dolorim.training.model_card import write_model_card
-from dolorim.training.prepare import load_to_train, prepare, split_dataset
-from dolorim.training.summary import say_summary
-from dolorim.training.train_quick import decide_on_labels, train_quick_head
+from dolorim.training.study_to_train import load_to_train, split_dataset, trains_on_several
+from dolorim.training.train_quick import train_quick_head
 
 
 def train(config: Config, run: RunFolder) -> RunFolder:
@@ -49,34 +42,12 @@ def train_on(config: Config, run: RunFolder, dataset: StudyDataset, split: Split
     if config.model.head in ("linear", "trees"):
         train_quick_head(config, run, dataset, split)
     else:
-        _train_network(config, run, dataset, split, resume)
+        # Lightning takes seconds to import, and quick heads do without it.
+        from dolorim.training.train_network import train_network
+
+        train_network(config, run, dataset, split, resume)
     _evaluate(run, dataset, split)
     return run
-
-
-def _train_network(
-    config: Config, run: RunFolder, dataset: StudyDataset, split: Split, resume: bool
-) -> None:
-    """Train the network, and with `--head auto` choose between it and quick heads."""
-    learner, loaders = prepare(config, dataset, split)
-    model = learner.model
-    frozen = model.visual if needs_only_features(config.model) else None
-    frozen_weights = {} if frozen is None else copy.deepcopy(frozen.state_dict())
-    trainer = make_trainer(config, run, loaders)
-    say_summary(dataset, split, learner, loaders, trainer)
-    fit(trainer, config, run, learner, loaders, resume)
-    if learner.global_rank:  # with several devices, the first process does the rest
-        raise FinishedElsewhere
-    run.write_json("training.json", dataclasses.asdict(record_of(learner)))
-    if split.val:
-        _load_best(model, run)
-    if frozen is not None:  # to the bit, because stored features are those of these weights
-        frozen.load_state_dict(frozen_weights)
-    if config.model.head == "auto" and not learns_points_alone(config):
-        choose_head(config, run, learner, dataset.part(split.train))
-    else:
-        run.save_model(model)
-    decide_on_labels(config, run, learner.val, learner.decoder)
 
 
 def _refuse_contradictions(config: Config, split: Split) -> None:
@@ -104,14 +75,6 @@ def _refuse_contradictions(config: Config, split: Split) -> None:
             "validation animals choose the best epoch by their labels, and there are none; "
             "use --val_animals none"
         )
-
-
-def _load_best(model: Recognizer, run: RunFolder) -> None:
-    """Load the weights of the epoch with the best validation score, where one was saved."""
-    best = run.path / "checkpoints" / "best.ckpt"
-    if best.exists():
-        state = read_checkpoint(best)["state_dict"]
-        load_strictly(model, {k.removeprefix("model."): v for k, v in state.items()}, best)
 
 
 def _evaluate(run: RunFolder, dataset: StudyDataset, split: Split) -> None:

@@ -27,8 +27,8 @@ from dolorim.training.fit_decoder import fit_decoder
 from dolorim.training.fit_quick_heads import STRENGTHS, Kind
 from dolorim.training.honest_scores import LeftOutScores, score_left_out, write_scores
 from dolorim.training.losses import learned_shares
-from dolorim.training.prepare import count_labels
 from dolorim.training.quick import empty_recognizer, new_quick, prepare_quick
+from dolorim.training.study_to_train import count_labels
 from dolorim.training.summary import split_lines
 
 
