@@ -4,6 +4,7 @@ notes, filling up, keys of one's own, other raters, the light of the picture, an
 from __future__ import annotations
 
 import csv
+import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,13 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return predicted_study(tmp_path_factory.mktemp("study"), ("a_201M.mp4",))
+
+
+@pytest.fixture(scope="module")
+def modules(browser: Browser, place: Path) -> Iterator[Page]:
+    """A page that can import the page's modules."""
+    with serving(place, "modules") as served, visiting(browser) as visit:
+        yield visit(served.url)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +147,7 @@ async ([sequences, n, point]) => {
 """
 
 
-def test_start_and_stop_do_what_the_reference_does(browser: Browser, place: Path) -> None:
+def test_start_and_stop_do_what_the_reference_does(modules: Page) -> None:
     rng = random.Random(3)
     n = 24
     sequences = []
@@ -147,8 +155,7 @@ def test_start_and_stop_do_what_the_reference_does(browser: Browser, place: Path
         moves = [f"to {rng.randrange(n)}" for _ in range(12)]
         keys = [str(rng.choice((0, 1, 1, 2, POINT))) for _ in range(12)] + ["Escape"]
         sequences.append(rng.sample(moves + keys, 25))
-    with serving(place, "modules") as served, visiting(browser) as visit:
-        told = visit(served.url).evaluate(PRESS, [sequences, n, POINT])
+    told = modules.evaluate(PRESS, [sequences, n, POINT])
     for sequence, result in zip(sequences, told, strict=True):
         model = StartStop(n)
         for key in sequence:
@@ -193,6 +200,60 @@ def test_bouts_are_started_and_stopped_by_keys_and_an_open_one_outlives_the_tab(
 
 
 # ---- the list of bouts, notes, filling up ----
+
+
+LIST = """
+async ([recordings]) => {
+  const { filterBouts, listBouts, sortBouts } = await import("/static/boutlist.js");
+  return recordings.map(({ labels, bouts, notes }) => {
+    const runs = labels.map(([start, stop, label]) => [start, stop, label]);
+    const rec = { runs, bouts, notes, marks: new Int16Array(labels.at(-1)[1]).fill(-1) };
+    const list = listBouts(rec);
+    const sorted = ["time", "class", "length", "doubt"].map((by) => sortBouts(list, by));
+    return { list, sorted, one: filterBouts(list, { label: 1, sure: 1 }) };
+  });
+}
+"""
+
+
+def some_bouts(rng: random.Random, n: int) -> list[list[float]]:
+    """Bouts `[start, stop, label, probability]` that cover `n` frames."""
+    edges = sorted({0, n, *(rng.randrange(n) for _ in range(6))})
+    return [
+        [start, stop, rng.randrange(3), rng.random()] for start, stop in itertools.pairwise(edges)
+    ]
+
+
+def test_the_list_has_every_bout_with_its_doubt_and_its_notes(modules: Page) -> None:
+    rng = random.Random(4)
+    n = 60
+    recordings = []
+    for _ in range(100):
+        starts = [rng.randrange(n - 1) for _ in range(3)]
+        notes = [[start, rng.randint(start + 1, n), f"note {i}"] for i, start in enumerate(starts)]
+        recordings.append(
+            {"labels": some_bouts(rng, n), "bouts": some_bouts(rng, n), "notes": notes}
+        )
+    told = modules.evaluate(LIST, [recordings])
+    for recording, result in zip(recordings, told, strict=True):
+        doubt = np.empty(n)
+        for start, stop, _, probability in recording["bouts"]:
+            doubt[start:stop] = 1 - probability
+        for bout, (start, stop, label, _) in zip(result["list"], recording["labels"], strict=True):
+            assert (bout["start"], bout["stop"], bout["label"]) == (start, stop, label)
+            assert bout["doubt"] == pytest.approx(doubt[start:stop].mean())
+            its_own = [
+                text for a, b, text in recording["notes"] if start <= (a + b - 1) // 2 < stop
+            ]
+            assert bout["note"] == " / ".join(its_own)
+        by_time, by_class, by_length, by_doubt = result["sorted"]
+        assert by_time == result["list"]
+        assert [b["label"] for b in by_class] == sorted(b["label"] for b in by_time)
+        lengths = [b["stop"] - b["start"] for b in by_length]
+        assert lengths == sorted(lengths, reverse=True)
+        doubts = [b["doubt"] for b in by_doubt]
+        assert doubts == sorted(doubts, reverse=True)
+        assert result["one"] == [b for b in by_time if b["label"] == 1]
 
 
 def rows_shown(page: Page) -> list[str]:
