@@ -41,12 +41,12 @@ def late_pose(pose: Path, late: int, to: Path) -> PoseTrack:
 
 
 def estimate(
-    frames: Sequence[Frame] | FrameStream, tracks: Sequence[PoseTrack]
+    frames: Sequence[Frame] | FrameStream, poses: Sequence[PoseTrack]
 ) -> Iterator[tuple[Lag, float]]:
     """The lag of each pose of one video, decoded once, and the seconds that it took beside
     decoding."""
-    estimators = [LagEstimator(t.points, t.length_px) for t in tracks]
-    spent = [0.0] * len(tracks)
+    estimators = [LagEstimator(t.points, t.length_px) for t in poses]
+    spent = [0.0] * len(poses)
     for frame in frames:
         for i, estimator in enumerate(estimators):
             if estimator.wants(frame.index):
@@ -71,9 +71,9 @@ def main() -> None:
             study = simulate_study(Path(folder) / str(seed), plan)
             for video in sorted((study / "Videos").iterdir()):
                 pose = next((study / "DLC").glob(f"{video.stem}DLC*.csv"))
-                tracks = [late_pose(pose, late, Path(folder) / "late.csv") for late in LATE]
+                poses = [late_pose(pose, late, Path(folder) / "late.csv") for late in LATE]
                 for late, (lag, spent) in zip(
-                    LATE, estimate(FrameStream(video), tracks), strict=True
+                    LATE, estimate(FrameStream(video), poses), strict=True
                 ):
                     simulated[late][tell(lag.frames, late)] += 1
                     seconds.append(spent)
@@ -90,15 +90,15 @@ def main() -> None:
                 FrameStream(video), [read_any_track(pose, DataConfig(), 30.0)]
             )
             film = list(FrameStream(video))
-            tracks = [late_pose(pose, late, Path(folder) / "late.csv") for late in PIECES_LATE]
-            pieces = {n: in_pieces(film, tracks, n, true) for n in PIECES}
+            poses = [late_pose(pose, late, Path(folder) / "late.csv") for late in PIECES_LATE]
+            pieces = {n: in_pieces(film, poses, n, true) for n in PIECES}
             real[name] = (true, whole, spent, pieces)
             print(name, whole.frames, pieces, flush=True)
     (RESULTS / "alignment.md").write_text(page(simulated, others, seconds, frames, real), "utf-8")
 
 
 def in_pieces(
-    film: Sequence[Frame], tracks: Sequence[PoseTrack], length: int, true: int
+    film: Sequence[Frame], poses: Sequence[PoseTrack], length: int, true: int
 ) -> Counter[str]:
     """What is said of each piece of a film that many frames long, for every shift of its pose."""
     answers: Counter[str] = Counter()
@@ -109,7 +109,7 @@ def in_pieces(
         ]
         cut = [
             PoseTrack(t.names, t.points[start : start + length], t.since_seen, t.length_px, 30.0)
-            for t in tracks
+            for t in poses
         ]
         for late, (lag, _) in zip(PIECES_LATE, estimate(piece, cut), strict=True):
             answers[tell(lag.frames, true + late)] += 1

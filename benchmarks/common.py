@@ -61,9 +61,9 @@ def trained(run: Path, arguments: Sequence[str], threads: int = 1) -> RunFolder:
     A finished run is taken over, if the same arguments made it; one that was cut off goes on.
     """
     command = shlex.join(["dolorim", "train", *arguments, "--run", str(run)])
-    talk, folder = run / "talk.txt", RunFolder(run)
+    log, folder = run / "talk.txt", RunFolder(run)
     if folder.metrics.exists():  # written last
-        if not talk.exists() or talk.read_text("utf-8").splitlines()[0] != command:
+        if not log.exists() or log.read_text("utf-8").splitlines()[0] != command:
             sys.exit(
                 f"{run}: made by another command than `{command}`; remove it, or name another "
                 "--work"
@@ -78,7 +78,7 @@ def trained(run: Path, arguments: Sequence[str], threads: int = 1) -> RunFolder:
     )
     if done.returncode:
         sys.exit(f"{run.name}: {done.stderr[-2000:]}")
-    talk.write_text(f"{command}\n{done.stderr}", encoding="utf-8")
+    log.write_text(f"{command}\n{done.stderr}", encoding="utf-8")
     return folder
 
 

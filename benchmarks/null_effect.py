@@ -58,28 +58,28 @@ def draw_habits(rng: np.random.Generator) -> np.ndarray:
 
 def draw_study(sizes: Sequence[int], rng: np.random.Generator, days: int = 1) -> Observations:
     groups = tuple("abcdef"[: len(sizes)])
-    tracks = []
+    recordings = []
     for group, size in zip(groups, sizes, strict=True):
         for i in range(size):
             habits = draw_habits(rng)
             for day in range(days):
                 today = habits * np.exp(rng.normal(0, 0.2, 4)) if days > 1 else habits
-                tracks.append(
+                recordings.append(
                     draw_track(f"{group}{i}", group, today, rng, day=str(day), sex="FM"[i % 2])
                 )
-    return Observations(CLASSES, groups, tuple(tracks))
+    return Observations(CLASSES, groups, tuple(recordings))
 
 
-def rows_of(track: ObservedRecording) -> list[dict[str, Any]]:
+def rows_of(recording: ObservedRecording) -> list[dict[str, Any]]:
     """The lines of the table of animals that are tested here; each animal has one recording a
     day.
     """
-    readouts = measure(track, len(CLASSES))
+    readouts = measure(recording, len(CLASSES))
     who = {
-        "animal": track.animal,
-        "group": track.group,
-        "sex": track.columns["sex"],
-        "day": float(track.columns["day"]),
+        "animal": recording.animal,
+        "group": recording.group,
+        "sex": recording.columns["sex"],
+        "day": float(recording.columns["day"]),
     }
     what = {"window": "whole", "behavior": "lick", "event": float(readouts["event"][1])}
     return [
@@ -103,7 +103,7 @@ def count(name: str, studies: int) -> dict[str, float]:
     verdicts: dict[str, list[bool]] = defaultdict(list)
     for seed in range(studies):
         study = draw_study(sizes, np.random.default_rng([seed, *sizes, days]), days)
-        animals = pd.DataFrame([row for track in study.recordings for row in rows_of(track)])
+        animals = pd.DataFrame([row for one in study.recordings for row in rows_of(one)])
         tests = compare(
             animals, study.groups, within="day" if days > 1 else None, second=second, seed=seed
         )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dolorim import terminal as talk
+from dolorim import terminal
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
 from dolorim.dataset.extract import extract
@@ -297,7 +297,7 @@ def test_a_cache_folder_that_cannot_be_written_fails_with_the_folders_name(tmp_p
 
 
 def test_the_space_that_an_entry_takes_is_announced_and_right(config, video, capsys, monkeypatch):
-    monkeypatch.setattr(talk, "_quiet", False)
+    monkeypatch.setattr(terminal, "_quiet", False)
     config = DataConfig(cache=config.cache, image_size=400, crop="none")
     needed = cache.bytes_needed(probe(video), config)
     extract([video], config)
@@ -308,7 +308,7 @@ def test_the_space_that_an_entry_takes_is_announced_and_right(config, video, cap
 
 
 def test_nothing_is_announced_where_nothing_is_to_be_done(config, video, capsys, monkeypatch):
-    monkeypatch.setattr(talk, "_quiet", False)
+    monkeypatch.setattr(terminal, "_quiet", False)
     extract([video], config)
     capsys.readouterr()
     extract([video], config)

@@ -27,7 +27,7 @@ def singles() -> list[list[np.ndarray]]:
 
 
 @pytest.fixture(scope="module")
-def films(singles: list[list[np.ndarray]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rig(singles: list[list[np.ndarray]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A rack of 2 x 2 mice, and a film of each of them alone, with exactly the same pixels."""
     folder = tmp_path_factory.mktemp("rack")
     for i, pictures in enumerate(singles):
@@ -36,35 +36,35 @@ def films(singles: list[list[np.ndarray]], tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-def run_on(trained: Path, films: Path, out: Path, **settings) -> BatchResult:
-    return predict(trained, films, out=out, **settings)
+def run_on(trained: Path, videos: Path, out: Path, **settings) -> BatchResult:
+    return predict(trained, videos, out=out, **settings)
 
 
-def test_the_crops_of_a_chamber_are_those_of_its_own_video(films):
+def test_the_crops_of_a_chamber_are_those_of_its_own_video(rig):
     chambers = lay_grid((2 * SIDE, 2 * SIDE), 2, 2)
     for i, chamber in ((0, chambers[0]), (3, chambers[3])):
         config = DataConfig(image_size=32, chamber=chamber.box)
-        in_rack = [*open_crops(films / "rack" / "cage.mp4", config)]
-        alone = [*open_crops(films / "alone" / f"m{i}.mp4", DataConfig(image_size=32))]
+        in_rack = [*open_crops(rig / "rack" / "cage.mp4", config)]
+        alone = [*open_crops(rig / "alone" / f"m{i}.mp4", DataConfig(image_size=32))]
         for one, other in zip(in_rack, alone, strict=True):
             assert np.array_equal(one.images, other.images)
             assert np.array_equal(one.centers, other.centers)
 
 
-def test_masks_are_in_pixels_of_the_whole_picture(films):
+def test_masks_are_in_pixels_of_the_whole_picture(rig):
     [_, chamber, _, _] = lay_grid((2 * SIDE, 2 * SIDE), 2, 2)
     masked = DataConfig(image_size=32, chamber=chamber.box, mask=f"{SIDE},0,{SIDE + 40},50;0,0,9,9")
-    in_rack = next(iter(open_crops(films / "rack" / "cage.mp4", masked)))
+    in_rack = next(iter(open_crops(rig / "rack" / "cage.mp4", masked)))
     alone = next(
-        iter(open_crops(films / "alone" / "m1.mp4", DataConfig(image_size=32, mask="0,0,40,50")))
+        iter(open_crops(rig / "alone" / "m1.mp4", DataConfig(image_size=32, mask="0,0,40,50")))
     )
     assert np.array_equal(in_rack.images, alone.images)
 
 
-def test_each_chamber_has_the_labels_of_its_own_video(trained, films, tmp_path):
+def test_each_chamber_has_the_labels_of_its_own_video(trained, rig, tmp_path):
     settings = {"body_length_px": 29.0}
-    alone = run_on(trained, films / "alone", tmp_path / "alone", **settings)
-    rack = run_on(trained, films / "rack", tmp_path / "rack", chambers="2x2", **settings)
+    alone = run_on(trained, rig / "alone", tmp_path / "alone", **settings)
+    rack = run_on(trained, rig / "rack", tmp_path / "rack", chambers="2x2", **settings)
     assert (len(alone.done), len(rack.done), rack.failed) == (4, 4, [])
     for i, name in enumerate(("A1", "A2", "B1", "B2")):
         one = read_predictions(tmp_path / "alone" / f"m{i}.predictions.csv")
@@ -75,28 +75,28 @@ def test_each_chamber_has_the_labels_of_its_own_video(trained, films, tmp_path):
         assert meta["chamber"]["name"] == name
 
 
-def test_a_chambers_csv_beside_the_videos_counts(trained, films, tmp_path):
+def test_a_chambers_csv_beside_the_videos_counts(trained, rig, tmp_path):
     rack = tmp_path / "Videos"
     rack.mkdir()
-    (rack / "cage.mp4").symlink_to(films / "rack" / "cage.mp4")
+    (rack / "cage.mp4").symlink_to(rig / "rack" / "cage.mp4")
     (tmp_path / "chambers.csv").write_text("chamber,x0,y0,x1,y1\nleft,0,0,96,96\n")
     batch = run_on(trained, rack, tmp_path / "out")
     assert [r.chamber.name for r in batch.done if isinstance(r, InChamber)] == ["left"]
     assert (tmp_path / "out" / "cage.left.bouts.csv").exists()
 
 
-def test_chambers_that_are_done_are_not_labelled_again(trained, films, tmp_path):
-    run_on(trained, films / "rack", tmp_path, chambers="2x2")
+def test_chambers_that_are_done_are_not_labelled_again(trained, rig, tmp_path):
+    run_on(trained, rig / "rack", tmp_path, chambers="2x2")
     (tmp_path / "cage.A2.meta.json").unlink()
-    again = run_on(trained, films / "rack", tmp_path, chambers="2x2", overwrite=False)
+    again = run_on(trained, rig / "rack", tmp_path, chambers="2x2", overwrite=False)
     assert [str(r).partition(", chamber ")[2] for r in again.done] == ["A2"]
-    moved = run_on(trained, films / "rack", tmp_path, chambers="1x2", overwrite=False)
+    moved = run_on(trained, rig / "rack", tmp_path, chambers="1x2", overwrite=False)
     assert len(moved.done) == 2  # A1 and A2 are elsewhere now
 
 
-def test_a_chamber_outside_the_picture_does_not_stop_the_others(trained, films, tmp_path):
+def test_a_chamber_outside_the_picture_does_not_stop_the_others(trained, rig, tmp_path):
     (tmp_path / "boxes.csv").write_text("chamber,x0,y0,x1,y1\nA,0,0,96,96\nB,96,0,400,96\n")
-    batch = run_on(trained, films / "rack", tmp_path / "out", chambers=tmp_path / "boxes.csv")
+    batch = run_on(trained, rig / "rack", tmp_path / "out", chambers=tmp_path / "boxes.csv")
     assert [str(r).rpartition(" ")[2] for r in batch.done] == ["A"]
     [(failed, why)] = batch.failed
     assert "lies outside the picture, which has 192 x 192 pixels" in why
@@ -122,9 +122,9 @@ def test_an_empty_chamber_gets_no_label_and_the_overlay_shows_all_chambers(
 
 
 def test_a_video_whose_chambers_are_unclear_fails_and_the_others_are_labelled(
-    trained, films, tmp_path
+    trained, rig, tmp_path
 ):
-    batch = run_on(trained, films / "alone" / "m0.mp4", tmp_path, chambers="auto")
+    batch = run_on(trained, rig / "alone" / "m0.mp4", tmp_path, chambers="auto")
     [(_, why)] = batch.failed
     assert "its chambers cannot be told from the picture" in why
     assert not list(tmp_path.glob("*.csv"))

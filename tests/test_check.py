@@ -1,4 +1,4 @@
-"""The preflight: each mismatch has a name, and a clean project has none."""
+"""The preflight: each mismatch has a name, and a clean study has none."""
 
 import dataclasses
 import json
@@ -279,12 +279,12 @@ def test_the_real_pose_that_is_one_row_too_long_and_two_frames_late_is_found(
     assert "--pose_lag 2" in said
 
 
-# --- a whole project
+# --- a whole study
 # ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def project(study: Path, tmp_path: Path) -> Path:
+def lab_study(study: Path, tmp_path: Path) -> Path:
     """A copy of three animals of the simulated study."""
     shutil.copy(study / "recordings.csv", tmp_path / "recordings.csv")
     lines = (tmp_path / "recordings.csv").read_text().splitlines()
@@ -300,12 +300,12 @@ def project(study: Path, tmp_path: Path) -> Path:
 ALONE = ("--workers", "1", "--trial_length", "90")
 
 
-def check(project: Path, *flags: str) -> tuple[int, dict]:
-    out = project / "check.json"
+def check(lab_study: Path, *flags: str) -> tuple[int, dict]:
+    out = lab_study / "check.json"
     code = main(
         [
             "check",
-            str(project),
+            str(lab_study),
             "--json",
             str(out),
             "--quiet",
@@ -323,8 +323,8 @@ def kinds(report: dict, severity: str) -> list[str]:
     return [f["name"] for f in report["findings"] if f["severity"] == severity]
 
 
-def test_a_clean_project_has_no_errors_and_its_numbers_are_true(project: Path) -> None:
-    code, report = check(project)
+def test_a_clean_study_has_no_errors_and_its_numbers_are_true(lab_study: Path) -> None:
+    code, report = check(lab_study)
     assert set(kinds(report, "warning")) <= {"few-bouts", "class-absent"}
     assert kinds(report, "error") == []
     assert code == (1 if kinds(report, "warning") else 0)
@@ -341,57 +341,57 @@ def test_a_clean_project_has_no_errors_and_its_numbers_are_true(project: Path) -
     assert report["recordings"][0]["lag"] in (0, None)
 
 
-def test_strict_makes_errors_of_warnings(project: Path) -> None:
-    (project / "Annotations" / "prediction_nobody_1.csv").write_text("Frame,Action\n0,0\n")
-    code, report = check(project)
+def test_strict_makes_errors_of_warnings(lab_study: Path) -> None:
+    (lab_study / "Annotations" / "prediction_nobody_1.csv").write_text("Frame,Action\n0,0\n")
+    code, report = check(lab_study)
     assert (code, "labels-without-video" in kinds(report, "warning")) == (1, True)
-    assert check(project, "--strict")[0] == 2
+    assert check(lab_study, "--strict")[0] == 2
 
 
-def with_late_pose(project: Path) -> None:
-    path = sorted((project / "DLC").iterdir())[0]
+def with_late_pose(lab_study: Path) -> None:
+    path = sorted((lab_study / "DLC").iterdir())[0]
     pose = read_pose(path)
     assert pose.likelihood is not None
     late, sure = np.roll(pose.points, 3, axis=0)[:-1], np.roll(pose.likelihood, 3, axis=0)[:-1]
     write_dlc(path, "net", pose.names, late, sure)
 
 
-def with_broken_labels(project: Path) -> None:
-    sorted((project / "Annotations").iterdir())[0].write_text("Frame,Action\n0,dance\n")
+def with_broken_labels(lab_study: Path) -> None:
+    sorted((lab_study / "Annotations").iterdir())[0].write_text("Frame,Action\n0,dance\n")
 
 
-def with_broken_pose(project: Path) -> None:
-    sorted((project / "DLC").iterdir())[0].write_text("no pose\n")
+def with_broken_pose(lab_study: Path) -> None:
+    sorted((lab_study / "DLC").iterdir())[0].write_text("no pose\n")
 
 
-def with_broken_video(project: Path) -> None:
-    sorted((project / "Videos").iterdir())[0].write_bytes(b"no video")
+def with_broken_video(lab_study: Path) -> None:
+    sorted((lab_study / "Videos").iterdir())[0].write_bytes(b"no video")
 
 
-def with_swapped_names(project: Path) -> None:
-    path = sorted((project / "DLC").iterdir())[0]
+def with_swapped_names(lab_study: Path) -> None:
+    path = sorted((lab_study / "DLC").iterdir())[0]
     text = path.read_text().replace("L_", "Q_").replace("R_", "L_").replace("Q_", "R_")
     path.write_text(text)
 
 
-def with_long_labels(project: Path) -> None:
-    path = sorted((project / "Annotations").iterdir())[1]
+def with_long_labels(lab_study: Path) -> None:
+    path = sorted((lab_study / "Annotations").iterdir())[1]
     path.write_text("Frame,Action\n" + "".join(f"{i},0\n" for i in range(90)))
     shutil.copy(path, path.with_name(path.name.replace("_2.csv", "_3.csv")))
 
 
-def with_lonely_pose(project: Path) -> None:
-    path = sorted((project / "DLC").iterdir())[0]
+def with_lonely_pose(lab_study: Path) -> None:
+    path = sorted((lab_study / "DLC").iterdir())[0]
     path.rename(path.with_name(f"x{path.name}"))
 
 
-def with_a_copy(project: Path) -> None:
-    one, two, _ = sorted((project / "Videos").iterdir())
+def with_a_copy(lab_study: Path) -> None:
+    one, two, _ = sorted((lab_study / "Videos").iterdir())
     shutil.copy(one, two)
 
 
-def with_a_broken_table(project: Path) -> None:
-    (project / "recordings.csv").write_text("film,mouse_name\n")
+def with_a_broken_table(lab_study: Path) -> None:
+    (lab_study / "recordings.csv").write_text("film,mouse_name\n")
 
 
 @pytest.mark.parametrize(
@@ -409,42 +409,42 @@ def with_a_broken_table(project: Path) -> None:
     ],
 )
 def test_what_is_wrong_with_one_file_is_named_and_the_others_are_looked_at(
-    project: Path, harm: Callable[[Path], None], name: str, severity: str
+    lab_study: Path, harm: Callable[[Path], None], name: str, severity: str
 ) -> None:
-    harm(project)
-    code, report = check(project, "--trial_layout", "fixed")
+    harm(lab_study)
+    code, report = check(lab_study, "--trial_layout", "fixed")
     assert name in kinds(report, severity)
     assert code == (2 if severity == "error" else 1)
     assert sum(r["frames"] == 180 for r in report["recordings"]) >= 2
 
 
-def test_a_project_of_poses_alone_is_looked_at_and_one_of_videos_alone_too(project: Path) -> None:
-    shutil.rmtree(project / "Videos")
-    (project / "recordings.csv").unlink()
-    _, report = check(project)
+def test_a_study_of_poses_alone_is_looked_at_and_one_of_videos_alone_too(lab_study: Path) -> None:
+    shutil.rmtree(lab_study / "Videos")
+    (lab_study / "recordings.csv").unlink()
+    _, report = check(lab_study)
     assert [(r["frames"], r["pose_rows"], r["width_px"]) for r in report["recordings"]] == [
         (180, 180, None)
     ] * 3
     assert kinds(report, "error") == []
-    shutil.rmtree(project / "Annotations")
-    code, report = check(project)
+    shutil.rmtree(lab_study / "Annotations")
+    code, report = check(lab_study)
     assert (code, kinds(report, "note")[-1]) == (0, "no-labels")
 
 
 def test_recordings_are_looked_at_side_by_side_with_the_same_result(
-    project: Path, capsys: pytest.CaptureFixture
+    lab_study: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    one = check(project)[1]
+    one = check(lab_study)[1]
     assert main(
-        ["check", str(project), "--json", "-", "--workers", "2", "--trial_length", "90"]
+        ["check", str(lab_study), "--json", "-", "--workers", "2", "--trial_length", "90"]
     ) in (0, 1)
     assert json.loads(capsys.readouterr().out) == one
 
 
 def test_the_tables_name_every_recording_and_every_finding(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    lab_study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["check", str(project), "--workers", "1", "--trial_length", "90"])
+    main(["check", str(lab_study), "--workers", "1", "--trial_length", "90"])
     said = capsys.readouterr().out
     assert all(f"_00{i}_" in said for i in (1, 2, 3))
     assert "paw_withdraw" in said

@@ -149,7 +149,7 @@ def test_predictions_of_an_older_version_have_to_be_made_again(tmp_path: Path) -
         compare_held_out(one, two)
 
 
-def test_two_runs_are_scored_on_a_project_of_animals_that_are_new_to_both(
+def test_two_runs_are_scored_on_a_study_of_animals_that_are_new_to_both(
     study: Path, frame_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = DataConfig(image_size=16, trial_length=90, cache=frame_cache)

@@ -28,7 +28,7 @@ from dolorim.labels.prediction_files import (
 from dolorim.labels.predictions import Predictions
 from dolorim.reporting.read_observations import read_observations
 from dolorim.review.contents import open_review, predicted_labels
-from test_project import animals_of, opened, project
+from test_study import animals_of, make_study, opened
 from videos import numbered, write_film
 
 CLASSES = "id,name\n" + "".join(f"{i},c{i}\n" for i in range(8))
@@ -50,7 +50,7 @@ def trained_with(folder: Path, **settings) -> DataConfig:
 
 
 def test_tables_beside_a_linked_folder_are_found_and_said(tmp_path):
-    study = project(tmp_path / "st", ["x.mp4"], ["a.csv"], classes_csv=CLASSES)
+    study = make_study(tmp_path / "st", ["x.mp4"], ["a.csv"], classes_csv=CLASSES)
     (study / "recordings.csv").write_text("video,animal\na,anna\n")
     archive = tmp_path / "archive" / "Videos"
     archive.mkdir(parents=True)
@@ -66,8 +66,8 @@ def test_tables_beside_a_linked_folder_are_found_and_said(tmp_path):
 
 
 def test_tables_beside_either_folder_count_and_two_different_ones_are_refused(tmp_path):
-    one = project(tmp_path / "one", ["a.mp4"])
-    two = project(tmp_path / "two", [], ["a.csv"], classes_csv=CLASSES)
+    one = make_study(tmp_path / "one", ["a.mp4"])
+    two = make_study(tmp_path / "two", [], ["a.csv"], classes_csv=CLASSES)
     given = DataConfig(videos=one / "Videos", annotations=two / "Annotations")
     assert with_study_files(given).classes == two / "classes.csv"
     (one / "classes.csv").write_text(CLASSES)
@@ -78,8 +78,8 @@ def test_tables_beside_either_folder_count_and_two_different_ones_are_refused(tm
 
 
 def test_two_tables_of_recordings_that_differ_are_refused(tmp_path):
-    one = project(tmp_path / "one", ["a.mp4"], recordings_csv="video,animal\na,anna\n")
-    two = project(tmp_path / "two", [], ["a.csv"], recordings_csv="video;animal\na;anna\n")
+    one = make_study(tmp_path / "one", ["a.mp4"], recordings_csv="video,animal\na,anna\n")
+    two = make_study(tmp_path / "two", [], ["a.csv"], recordings_csv="video;animal\na;anna\n")
     given = DataConfig(videos=one / "Videos", annotations=two / "Annotations")
     assert with_study_files(given).recordings == one / "recordings.csv"  # they say the same
     (two / "recordings.csv").write_text("video,animal\na,bert\n")
@@ -88,15 +88,15 @@ def test_two_tables_of_recordings_that_differ_are_refused(tmp_path):
 
 
 def test_without_a_table_it_is_said_what_is_taken_for_an_animal(tmp_path):
-    (finding,) = opened(project(tmp_path / "1", ["a.mp4", "b.mp4"])).assumptions
+    (finding,) = opened(make_study(tmp_path / "1", ["a.mp4", "b.mp4"])).assumptions
     assert (finding.severity, finding.name) == ("warning", "animals-unknown")
     assert "each video is taken for an animal of its own" in str(finding)
-    (finding,) = opened(project(tmp_path / "2", ["267M_1.mp4", "267M_2.mp4"])).assumptions
+    (finding,) = opened(make_study(tmp_path / "2", ["267M_1.mp4", "267M_2.mp4"])).assumptions
     assert (finding.severity, finding.name) == ("note", "animals-named")
 
 
 def test_check_says_which_tables_count(tmp_path):
-    folder = project(tmp_path, [], ["a.csv"], recordings_csv="video,animal\na,anna\nb,bert\n")
+    folder = make_study(tmp_path, [], ["a.csv"], recordings_csv="video,animal\na,anna\nb,bert\n")
     for name in "ab":
         write_film(folder / "Videos" / f"{name}.mp4", numbered(20))
     checked = check(in_study_folder(folder, DataConfig()))
@@ -106,7 +106,7 @@ def test_check_says_which_tables_count(tmp_path):
 
 
 def test_inspect_knows_the_classes_of_the_study(tmp_path, capsys):
-    folder = project(tmp_path, ["a.mp4"], ["a.csv"], classes_csv="id,name\n0,sit\n1,run\n")
+    folder = make_study(tmp_path, ["a.mp4"], ["a.csv"], classes_csv="id,name\n0,sit\n1,run\n")
     (folder / "Annotations" / "a.csv").write_text("Frame,Action\n0,run\n1,sit\n")
     assert main(["inspect", str(folder / "Annotations" / "a.csv"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows of run"] == 1
@@ -140,7 +140,7 @@ def test_a_table_is_read_however_it_was_saved(tmp_path, encoding, delimiter):
     "name", ["recordings.csv", "animals.csv", "recordings.xlsx", "Animals.XLSX", "groups.csv"]
 )
 def test_the_table_that_a_lab_has_says_whose_the_videos_are(tmp_path, name):
-    folder = project(tmp_path, ["cage 1.mp4", "cage 2.avi"])
+    folder = make_study(tmp_path, ["cage 1.mp4", "cage 2.avi"])
     rows = [
         ["Video", "Animal ID", "Treatment", "Sex"],
         ["D:\\films\\Cage 1.MP4", "anna", "CFA", "F"],
@@ -157,7 +157,7 @@ def test_the_table_that_a_lab_has_says_whose_the_videos_are(tmp_path, name):
 
 def test_a_table_of_animals_without_videos_goes_by_the_ids_in_the_names(tmp_path):
     table = "Animal ID;Treatment\nA1;CFA\nA12;saline\n"
-    folder = project(
+    folder = make_study(
         tmp_path, ["2023-10-25_A1_day2.mp4", "2023-10-25_a12_day1.mp4"], animals_csv=table
     )
     assert animals_of(opened(folder)) == {
@@ -173,7 +173,7 @@ def test_a_number_is_an_id_only_where_a_word_says_so():
 
 
 def test_tables_of_other_studies_are_not_used_and_it_is_said(tmp_path):
-    folder = project(
+    folder = make_study(
         tmp_path,
         ["a.mp4", "b.mp4"],
         animals_csv="video,animal\nother,1\n",
@@ -186,7 +186,7 @@ def test_tables_of_other_studies_are_not_used_and_it_is_said(tmp_path):
 
 
 def test_two_tables_that_name_different_animals_of_one_video_are_refused(tmp_path):
-    folder = project(
+    folder = make_study(
         tmp_path,
         ["a.mp4"],
         recordings_csv="video,animal\na,1\n",
@@ -198,14 +198,14 @@ def test_two_tables_that_name_different_animals_of_one_video_are_refused(tmp_pat
 
 def test_lines_of_a_master_table_without_a_video_are_one_finding(tmp_path):
     lines = "".join(f"gone{i},1\n" for i in range(10))
-    folder = project(tmp_path, ["a.mp4"], recordings_csv=f"video,animal\na,1\n{lines}")
+    folder = make_study(tmp_path, ["a.mp4"], recordings_csv=f"video,animal\na,1\n{lines}")
     (finding,) = opened(folder).findings
     assert str(finding).endswith("10 of its 11 lines name no video here (gone0, ...)")
 
 
 def test_videos_of_one_name_are_told_by_their_folders_or_refused(tmp_path):
     videos = ["day1/a.mp4", "day2/a.mp4"]
-    folder = project(
+    folder = make_study(
         tmp_path, videos, recordings_csv="video,animal\nC:\\x\\day1\\a.mp4,1\nday2/a,2\n"
     )
     assert [s.animal for s in opened(folder).sources] == ["1", "2"]
@@ -215,7 +215,7 @@ def test_videos_of_one_name_are_told_by_their_folders_or_refused(tmp_path):
 
 
 def test_an_animal_is_one_in_any_letter_case(tmp_path):
-    study = opened(project(tmp_path, ["267m_day1.mp4", "267M_day2.mp4", "268f.mp4"]))
+    study = opened(make_study(tmp_path, ["267m_day1.mp4", "267M_day2.mp4", "268f.mp4"]))
     assert animals_of(study) == {
         "267m_day1.mp4": "267M",
         "267M_day2.mp4": "267M",
@@ -225,7 +225,7 @@ def test_an_animal_is_one_in_any_letter_case(tmp_path):
     table = "video,animal\na,Anna 1\nb,anna1\n"
     assert set(
         animals_of(
-            opened(project(tmp_path / "t", ["a.mp4", "b.mp4"], recordings_csv=table))
+            opened(make_study(tmp_path / "t", ["a.mp4", "b.mp4"], recordings_csv=table))
         ).values()
     ) == {"Anna 1"}
 
@@ -245,7 +245,7 @@ BORIS = (
 
 
 def test_a_column_subject_says_which_subject_counts_for_which_video(tmp_path):
-    folder = project(
+    folder = make_study(
         tmp_path, ["a.mp4", "b.mp4"], recordings_csv="video,animal,subject\na,1,left\nb,2,right\n"
     )
     (folder / "Annotations").mkdir()
@@ -278,7 +278,7 @@ POSES = [
 
 @pytest.mark.parametrize(("video", "pose"), POSES)
 def test_a_pose_is_found_by_the_name_of_its_video(tmp_path, video, pose):
-    folder = project(tmp_path, [f"{video}.mp4", "other.mp4"], ["prediction_other_1.csv"])
+    folder = make_study(tmp_path, [f"{video}.mp4", "other.mp4"], ["prediction_other_1.csv"])
     for place in ("DLC", "Videos"):
         path = folder / place / pose
         path.parent.mkdir(exist_ok=True)
@@ -333,7 +333,7 @@ def test_a_video_whose_folder_is_gone_takes_no_pose_from_the_folders_above(tmp_p
 
 
 def test_results_beside_the_videos_do_not_hide_the_true_pose(tmp_path):
-    folder = project(tmp_path, ["m1.mp4"])
+    folder = make_study(tmp_path, ["m1.mp4"])
     pose = folder / "Videos" / "m1DLC_x.csv"
     pose.write_text(DLC_HEADER)
     write_predictions(folder / "Videos", predicted("m1"))
@@ -377,8 +377,8 @@ def edit(path: Path, old: str, new: str) -> None:
 def lick_s(folder: Path) -> float:
     table = folder / "groups.csv"
     table.write_text("file,animal,group\nv,1,a\n")
-    (track,) = read_observations(folder / "p", table).recordings
-    return float((track.stop_s - track.start_s)[track.labels == 1].sum())
+    (recording,) = read_observations(folder / "p", table).recordings
+    return float((recording.stop_s - recording.start_s)[recording.labels == 1].sum())
 
 
 def test_after_an_edit_of_the_labels_report_review_and_export_agree(tmp_path, capsys):

@@ -160,11 +160,11 @@ def test_the_fast_reader_says_what_the_slow_one_says(home: Path) -> None:
     study = read_observations(
         home / "ethograms", home / "groups.csv", home / "classes.csv", RATE_HZ
     )
-    [track] = [t for t in study.recordings if t.video == "2087.0M_095944"]
+    [recording] = [t for t in study.recordings if t.video == "2087.0M_095944"]
     labels = np.array([int(row[1]) for row in table.rows])
     assert (
         np.repeat(
-            track.labels, np.round((track.stop_s - track.start_s) * RATE_HZ).astype(int)
+            recording.labels, np.round((recording.stop_s - recording.start_s) * RATE_HZ).astype(int)
         ).tolist()
         == labels.tolist()
     )

@@ -366,7 +366,7 @@ def small_project(folder, **files):
     return folder
 
 
-def test_a_project_may_mix_formats_and_one_boris_file_may_label_several_videos(tmp_path):
+def test_a_study_may_mix_formats_and_one_boris_file_may_label_several_videos(tmp_path):
     both = (
         AGGREGATED + "o,10,m,s,STATE,0.2,0.4,/x/v.mp4\nq,10,m,p,STATE,0,0.1,w.mp4\n"
         "r,10,m,x,STATE,0,0.1,other.mp4\n"
@@ -551,11 +551,11 @@ def test_inspect_says_which_format_a_label_file_has_and_what_it_contradicts(tmp_
 
 def recordings(config):
     """Labels of a project's videos, as they lie on the frames that decode, and when these are."""
-    project, by_name = open_study(config), {}
-    for source in project.sources:
+    study, by_name = open_study(config), {}
+    for source in study.sources:
         time_s = np.array([frame.time_s for frame in FrameStream(source.video)])
         by_name[source.video.stem] = (
-            project.place(source, time_s, config)[0].labels.tolist(),
+            study.place(source, time_s, config)[0].labels.tolist(),
             time_s,
         )
     return by_name

@@ -158,12 +158,17 @@ def test_every_format_gives_the_same_read_outs(tmp_path, classes, kind):
     knows = kind in (*SAY_NO_RATE, *SAY_THEIR_RATE)
     observed = study(tmp_path, [(name, text)], rate_hz=None if knows else RATE_HZ)
     assert observed.failures == ()
-    (track,) = observed.recordings
-    assert (track.video, track.animal, track.group, track.trial) == ("m1", "a", "saline", "")
-    assert track.labels.tolist() == [0, 1, 2]
-    assert track.start_s == pytest.approx([0, 10 / 3, 5], abs=1e-3)
-    assert track.stop_s == pytest.approx([10 / 3, 5, 8], abs=1e-3)
-    assert track.length_s == pytest.approx(8)
+    (recording,) = observed.recordings
+    assert (recording.video, recording.animal, recording.group, recording.trial) == (
+        "m1",
+        "a",
+        "saline",
+        "",
+    )
+    assert recording.labels.tolist() == [0, 1, 2]
+    assert recording.start_s == pytest.approx([0, 10 / 3, 5], abs=1e-3)
+    assert recording.stop_s == pytest.approx([10 / 3, 5, 8], abs=1e-3)
+    assert recording.length_s == pytest.approx(8)
 
 
 @pytest.mark.usefixtures("classes")
@@ -180,8 +185,8 @@ def test_report_asks_for_the_rate_only_of_files_that_do_not_tell_it(tmp_path):
 @pytest.mark.usefixtures("classes")
 def test_a_file_of_bouts_is_as_long_as_boris_says_its_video_is(tmp_path):
     observed = study(tmp_path, [("o.csv", boris(BOUTS[:2]))], labels=DataConfig(label_gaps="walk"))
-    (track,) = observed.recordings
-    assert (track.length_s, track.stop_s[-1]) == (8.0, 8.0)
+    (recording,) = observed.recordings
+    assert (recording.length_s, recording.stop_s[-1]) == (8.0, 8.0)
 
 
 def one_dot(*arguments):
@@ -219,12 +224,14 @@ def test_the_videos_timestamps_count_where_they_are_given(tmp_path):
     rows = table("Frame,Action", (f"{i},{int(i >= 15)}" for i in range(20)))
     config = DataConfig(videos=tmp_path / "Videos")
     observed = study(tmp_path, [("m1.csv", rows)], labels=config, times_of=frame_times)
-    (track,) = observed.recordings
-    assert track.start_s == pytest.approx([0, 2.5])
-    assert track.length_s == pytest.approx(3.0)
+    (recording,) = observed.recordings
+    assert recording.start_s == pytest.approx([0, 2.5])
+    assert recording.length_s == pytest.approx(3.0)
     bouts = table("start_s,stop_s,label", ["0,1.9,rest", "1.9,2.2,lick"])
-    (track,) = study(tmp_path, [("m1.csv", bouts)], labels=config, times_of=frame_times).recordings
-    assert track.start_s[1] == pytest.approx(2.0)  # the frame that begins there
+    (recording,) = study(
+        tmp_path, [("m1.csv", bouts)], labels=config, times_of=frame_times
+    ).recordings
+    assert recording.start_s[1] == pytest.approx(2.0)  # the frame that begins there
     write(tmp_path / "a", "m1.csv", rows)
     write(tmp_path / "b", "m1.csv", table("start_s,stop_s,label", ["0,2.5,rest", "2.5,3.0,lick"]))
     pair = agreement(tmp_path, "--videos", str(tmp_path / "Videos"))

@@ -136,8 +136,8 @@ def test_ten_minutes_scored_at_29_97_frames_per_second_lie_where_their_times_say
     (tmp_path / "Annotations" / "m1.csv").write_text(boris(rows, "29.97", "m1.mp4", 600.0), "utf-8")
     (tmp_path / "classes.csv").write_text("id,name\n0,rest\n1,lick\n2,walk\n", "utf-8")
     config = in_study_folder(tmp_path, DataConfig())
-    project = open_study(config)
-    _, placement = project.place(project.sources[0], np.arange(n) / 30, config)
+    study = open_study(config)
+    _, placement = study.place(study.sources[0], np.arange(n) / 30, config)
     assert np.flatnonzero(placement.labels == LICK).tolist() == list(range(17_700, 17_850))
     assert [f.what for f in placement.findings] == ["says 29.97 frames/s, its video has 30"]
 
@@ -173,7 +173,7 @@ def test_a_file_that_fills_its_video_is_used_whole_whatever_it_and_others_count_
     assert "label-counting" not in [f.name for f in result.findings]
 
 
-def test_the_project_whose_two_files_count_from_0_and_from_1(real_data):
+def test_the_study_whose_two_files_count_from_0_and_from_1(real_data):
     result = check(in_study_folder(real_data / "cases" / "one_based" / "project", DataConfig()))
     assert [r.placement.labels.tolist() for r in result.rows] == [TRUTH, TRUTH]
     assert not {"label-counting", "trial-skipped"} & {f.name for f in result.findings}

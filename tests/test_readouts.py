@@ -17,7 +17,7 @@ from dolorim.reporting.observations import Observations, ObservedRecording, chec
 from dolorim.reporting.readouts import collect, curve, measure, row_shares, transitions
 
 
-def track(
+def recording(
     labels: list[int], rate_hz: float = 1.0, animal: str = "a", group: str = "g", **columns: str
 ) -> ObservedRecording:
     starts, stops, values = runs(np.array(labels))
@@ -30,7 +30,7 @@ def track(
 
 
 def test_read_outs_are_what_one_counts_by_hand() -> None:
-    readouts = measure(track([0, 0, 1, 1, 1, 0, 1, -1, -1, 0]), 3)
+    readouts = measure(recording([0, 0, 1, 1, 1, 0, 1, -1, -1, 0]), 3)
     assert readouts["time_s"].tolist() == [4, 4, 0]
     assert readouts["time_percent"].tolist() == [50, 50, 0]
     assert readouts["bouts"].tolist() == [3, 2, 0]
@@ -42,7 +42,7 @@ def test_read_outs_are_what_one_counts_by_hand() -> None:
 
 
 def test_a_bout_counts_where_it_begins_and_its_time_where_it_happens() -> None:
-    whole = track([0, 1, 1, 1, 1, 0])
+    whole = recording([0, 1, 1, 1, 1, 0])
     first, second = (measure(whole.between(*w), 2) for w in ((0, 3), (3, 6)))
     assert (first["bouts"][1], second["bouts"][1]) == (1, 0)
     assert (first["time_s"][1], second["time_s"][1]) == (2, 2)
@@ -51,25 +51,25 @@ def test_a_bout_counts_where_it_begins_and_its_time_where_it_happens() -> None:
 
 
 def test_a_window_that_nobody_labelled_has_no_read_outs() -> None:
-    readouts = measure(track([0, 1, -1, -1]).between(2, 4), 2)
+    readouts = measure(recording([0, 1, -1, -1]).between(2, 4), 2)
     assert all(np.isnan(values).all() for name, values in readouts.items() if name != "event")
 
 
 def test_a_gap_is_no_transition_and_no_behavior_follows_itself() -> None:
-    counts = transitions(track([0, 1, -1, 0, 1, 1]), 2)
+    counts = transitions(recording([0, 1, -1, 0, 1, 1]), 2)
     assert counts.tolist() == [[0, 2], [0, 0]]
     assert row_shares(counts).tolist() == [[0, 1], [0, 0]]
 
 
 def test_a_bin_with_less_than_half_of_its_time_labelled_is_left_out() -> None:
-    shares = curve(track([0, 1, 0, 0, 1]), 2, 4.0)
+    shares = curve(recording([0, 1, 0, 0, 1]), 2, 4.0)
     assert shares[0].tolist() == [75, 25]
     assert np.isnan(shares[1]).all()
 
 
 @given(st.lists(st.integers(-1, 2), min_size=1, max_size=60), st.integers(1, 59))
 def test_time_adds_up_over_windows_and_so_do_bouts(labels: list[int], cut: int) -> None:
-    whole = track(labels, 2.0)
+    whole = recording(labels, 2.0)
     parts = [measure(whole.between(*w), 3) for w in ((0, cut / 2), (cut / 2, 1e9))]
     everything = measure(whole, 3)
     for readout in ("time_s", "bouts"):
@@ -78,7 +78,11 @@ def test_time_adds_up_over_windows_and_so_do_bouts(labels: list[int], cut: int) 
 
 
 def test_two_recordings_of_an_animal_count_as_one_animal() -> None:
-    recordings = (track([0, 1], animal="a"), track([1, 1], animal="a"), track([0, 0], animal="b"))
+    recordings = (
+        recording([0, 1], animal="a"),
+        recording([1, 1], animal="a"),
+        recording([0, 0], animal="b"),
+    )
     tables = collect(Observations(("rest", "lick"), ("g",), recordings), read_assay("whole"))
     animals = (
         tables["animals"]
@@ -95,8 +99,8 @@ def test_two_recordings_of_an_animal_count_as_one_animal() -> None:
 
 def test_left_and_right_become_ipsi_and_contra() -> None:
     recordings = (
-        track([1, 1, 2], treated_side="L"),
-        track([1, 1, 2], animal="b", treated_side="right"),
+        recording([1, 1, 2], treated_side="L"),
+        recording([1, 1, 2], animal="b", treated_side="right"),
     )
     study = Observations(("rest", "lick_L", "lick_R"), ("g",), recordings).by_side()
     assert study.classes == ("rest", "lick_ipsi", "lick_contra")
@@ -104,13 +108,13 @@ def test_left_and_right_become_ipsi_and_contra() -> None:
     camel = Observations(("rest", "LickLeft", "LickRight"), ("g",), recordings).by_side()
     assert camel.classes == ("rest", "Lick_ipsi", "Lick_contra")
     assert [measure(t, 3)["time_s"].tolist() for t in camel.recordings] == [[0, 2, 1], [0, 1, 2]]
-    half = dataclasses.replace(study, recordings=(*recordings, track([0], animal="c")))
+    half = dataclasses.replace(study, recordings=(*recordings, recording([0], animal="c")))
     with pytest.raises(UserError, match=r"animal c: expected L or R"):
         half.by_side()
 
 
 def test_every_stimulus_is_a_trial() -> None:
-    study = Observations(("rest", "withdraw"), ("g",), (track([0, 1, 1, 0, 0, 0, 0, 0, 1, 0]),))
+    study = Observations(("rest", "withdraw"), ("g",), (recording([0, 1, 1, 0, 0, 0, 0, 0, 1, 0]),))
     after = study.after_stimuli({("v", ""): [0.0, 4.0, 7.0, 99.0]}, 2.0)
     responses = [measure(t, 2) for t in after.recordings]
     assert [r["response"][1] for r in responses] == [1, 0, 1]
@@ -121,8 +125,8 @@ def test_every_stimulus_is_a_trial() -> None:
 
 
 def test_an_animal_in_some_of_the_groups_is_refused_and_a_small_group_is_named() -> None:
-    one, other = track([0], animal="a", group="x"), track([0], animal="a", group="y")
-    third = track([0], animal="b", group="y")
+    one, other = recording([0], animal="a", group="x"), recording([0], animal="a", group="y")
+    third = recording([0], animal="b", group="y")
     with pytest.raises(UserError, match="animal a is in the groups x and y"):
         check_animals(Observations(("rest", "lick"), ("x", "y"), (one, other, third)))
     crossed = Observations(("rest", "lick"), ("x", "y"), (one, other))

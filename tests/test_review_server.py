@@ -301,7 +301,7 @@ def test_labels_from_scratch_need_only_videos_and_classes(tmp_path: Path) -> Non
     )
 
 
-def test_a_project_shows_the_labels_from_before_and_trial_borders(tmp_path: Path) -> None:
+def test_a_study_shows_the_labels_from_before_and_trial_borders(tmp_path: Path) -> None:
     video = write_film(tmp_path / "Videos" / "x_204M.mp4", numbered(40))
     for trial in (1, 2):
         write_table(
@@ -351,16 +351,14 @@ def test_the_queue_counts_what_is_checked_in_its_order_and_rounds_are_compared(
         assert moved["now"]["frames"] == moved["before"]["frames"] == 2 * N
 
 
-def test_a_project_with_the_corrections_as_its_labels_learns_from_them(tmp_path: Path) -> None:
+def test_a_study_with_the_corrections_as_its_labels_learns_from_them(tmp_path: Path) -> None:
     place = predicted_study(tmp_path)
     session = Session(open_review(place, DataConfig()), "ann")
     session.corrections(0).edit(0, [(10, 30, 3), (40, 45, UNSURE)])
     session.close()
     config = DataConfig(videos=tmp_path / "Videos", annotations=place / "review" / "ann")
-    project = open_study(config)
-    labels = [
-        project.place(source, np.arange(N) / 30, config)[0].labels for source in project.sources
-    ]
+    study = open_study(config)
+    labels = [study.place(source, np.arange(N) / 30, config)[0].labels for source in study.sources]
     assert np.flatnonzero(labels[0] == 3).tolist() == list(range(10, 30))
     assert (np.delete(labels[0], np.arange(10, 30)) == -1).all()
     assert (labels[1] == -1).all()

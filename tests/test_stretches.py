@@ -152,10 +152,10 @@ def test_a_raster_loses_no_pain_bout() -> None:
     rng = np.random.default_rng(0)
     starts = np.sort(rng.uniform(0, 3590, 300))
     licks = [(s, s + 0.05) for s in starts[np.append(True, np.diff(starts) > 0.2)]]
-    track = resting("a", "g", 60, *licks)
-    study = Observations(CLASSES, ("g",), (track,) * 200)
+    recording = resting("a", "g", 60, *licks)
+    study = Observations(CLASSES, ("g",), (recording,) * 200)
     width_s, order = column_s(study), priorities(study, ["lick"])
-    row = paint(track, width_s, order)
+    row = paint(recording, width_s, order)
     assert order[-1] == 1
     assert len(row) == COLUMNS
     assert all(row[int(start / width_s)] == 1 for start, _ in licks)

@@ -26,7 +26,7 @@ NAMES = ("one_201M.mp4", "two_202F.mp4", "three_202F.mp4")
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def filmed_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("films")
     for name in NAMES:
         write_film(folder / name, numbered(4, 64, 96))
@@ -34,9 +34,9 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(films: Path, tmp_path: Path) -> StudioHome:
+def home(filmed_study: Path, tmp_path: Path) -> StudioHome:
     """A folder of videos, and nothing else."""
-    return StudioHome(Path(shutil.copytree(films, tmp_path / "study")))
+    return StudioHome(Path(shutil.copytree(filmed_study, tmp_path / "study")))
 
 
 def values_of(form: recordings_form.RecordingsForm) -> dict[str, Any]:

@@ -158,8 +158,8 @@ def _choose(
     if chosen == best:
         why += " is the best"
     else:
-        ahead = scores[best].sum - chosen_score.sum
-        margin = f"{ahead:.3f} +- {errors[chosen]:.3f}"
+        lead = scores[best].sum - chosen_score.sum
+        margin = f"{lead:.3f} +- {errors[chosen]:.3f}"
         why += f" is kept: the lead of {best} ({margin}) may be chance"
     return Choice(dict(candidates[chosen]), why, table)
 

@@ -32,7 +32,7 @@ _WALL = 3.0  # a wall's gradient, in units of the median over all lines of pixel
 
 
 @dataclass(frozen=True)
-class _Evidence:
+class _Movement:
     """Maps `(height, width)` of the shrunk picture: where something moved, and what stands still.
 
     `visited` is true where something moved at least once; `still` is the median log luma.
@@ -65,8 +65,8 @@ def _propose(video: Path, changed: int | None) -> tuple[Chamber, ...]:
 
 def chambers_in(lumas: list[np.ndarray], where: object) -> tuple[Chamber, ...]:
     """The chambers that pictures `(height, width)` spread over a video show. Raises `UserError`."""
-    evidence = _collect([luma for luma in lumas if luma.shape == lumas[0].shape])
-    columns, rows = (_bands(evidence.visited.mean(axis)) for axis in (0, 1))
+    movement = _collect([luma for luma in lumas if luma.shape == lumas[0].shape])
+    columns, rows = (_bands(movement.visited.mean(axis)) for axis in (0, 1))
     n_cells = len(columns) * len(rows)
     if n_cells < 2:
         raise _unsure("the moving places form one area, not several", where)
@@ -75,14 +75,14 @@ def chambers_in(lumas: list[np.ndarray], where: object) -> tuple[Chamber, ...]:
     if not (_are_even(columns) and _are_even(rows)):
         raise _unsure("the moving places do not form even rows and columns", where)
     for row, column in itertools.product(rows, columns):
-        cell = evidence.visited[row[0] : row[1], column[0] : column[1]]
+        cell = movement.visited[row[0] : row[1], column[0] : column[1]]
         if cell.mean() < _VISITED:
             raise _unsure("nothing moves in some of the places of the grid", where)
-    x_edges = _edges(columns, _gradient(evidence.still, axis=1))
-    y_edges = _edges(rows, _gradient(evidence.still, axis=0))
+    x_edges = _edges(columns, _gradient(movement.still, axis=1))
+    y_edges = _edges(rows, _gradient(movement.still, axis=0))
     if x_edges is None or y_edges is None:
         raise _unsure("there are no walls between the moving places", where)
-    return _chambers(x_edges, y_edges, evidence)
+    return _chambers(x_edges, y_edges, movement)
 
 
 def _unsure(why: str, where: object) -> UserError:
@@ -94,7 +94,7 @@ def _unsure(why: str, where: object) -> UserError:
     )
 
 
-def _collect(lumas: list[np.ndarray]) -> _Evidence:
+def _collect(lumas: list[np.ndarray]) -> _Movement:
     shape = (lumas[0].shape[0], lumas[0].shape[1])
     factor = max(1, round(max(shape) / _LONG_SIDE))
     frames = np.stack([shrink(luma, factor) for luma in lumas])
@@ -105,7 +105,7 @@ def _collect(lumas: list[np.ndarray]) -> _Evidence:
     moved = change > max(_MOVED, 6 * noise)
     # Single pixels are noise, and a flicker along an edge is no animal.
     moved = ndimage.binary_opening(moved, np.ones((1, 3, 3), bool))
-    return _Evidence(moved.any(axis=0), still, factor, shape)
+    return _Movement(moved.any(axis=0), still, factor, shape)
 
 
 def _bands(profile: np.ndarray) -> list[tuple[int, int]]:
@@ -162,10 +162,10 @@ def _edges(bands: list[tuple[int, int]], gradient: np.ndarray) -> np.ndarray | N
     return np.array([max(0.0, first - pitch), *inner, min(float(length), last + pitch)])
 
 
-def _chambers(x_edges: np.ndarray, y_edges: np.ndarray, evidence: _Evidence) -> tuple[Chamber, ...]:
-    height, width = evidence.shape
-    xs = np.clip((x_edges * evidence.factor).round().astype(int), 0, width).tolist()
-    ys = np.clip((y_edges * evidence.factor).round().astype(int), 0, height).tolist()
+def _chambers(x_edges: np.ndarray, y_edges: np.ndarray, movement: _Movement) -> tuple[Chamber, ...]:
+    height, width = movement.shape
+    xs = np.clip((x_edges * movement.factor).round().astype(int), 0, width).tolist()
+    ys = np.clip((y_edges * movement.factor).round().astype(int), 0, height).tolist()
     chambers = []
     for row, (y0, y1) in enumerate(itertools.pairwise(ys)):
         for column, (x0, x1) in enumerate(itertools.pairwise(xs)):
