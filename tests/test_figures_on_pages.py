@@ -284,6 +284,38 @@ FIGURES: list[tuple[str, str, str, list[str]]] = [
         "social_rat.json",
         [f"network > * > {key}" for key in ("accuracy", "macro_f1", "f1_50")],
     ),
+    *(
+        (
+            "docs/recipes.md",
+            text,
+            "composite.json",
+            [
+                f"protocols > {protocol} > pooled > {model} > * > {key}"
+                for protocol in ("coat", "session")
+                for key in ("macro-F1", "F1@50")
+            ],
+        )
+        for text, model in (
+            (
+                "Across coats: macro-F1 {:.3f}, F1@50 {:.0f}. Across sessions: macro-F1 {:.3f}, "
+                "F1@50 {:.0f}",
+                "multitask",
+            ),
+            ("reached {:.3f} and {:.0f}, and {:.3f} and {:.0f}", "video"),
+        )
+    ),
+    (
+        "docs/recipes.md",
+        "Mean distance: {:.1f} px from DeepLabCut on the held-out blocks, and {:.1f} px from the",
+        "keypoints.json",
+        [
+            f"turned > rows > openfield: {scored} > mean_px"
+            for scored in (
+                "held-out blocks, against DeepLabCut",
+                "116 frames of another video, against a human",
+            )
+        ],
+    ),
     (
         "docs/evaluation.md",
         "{:.2f} times its true time without the correction, and {:.2f} times with it",

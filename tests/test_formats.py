@@ -82,7 +82,7 @@ def predictions_and_classes(draw):
     )
     time_s = draw(st.sampled_from([0.0, 0.08, 7.0])) + np.cumsum(steps)
     probabilities = np.full((len(labels), len(classes)), 1 / len(classes))
-    meta = {"run": "runs/=1", "video": "C:\\films\\v.mp4", "fingerprint": "abc"}
+    meta = {"run": "runs/=1", "video": "C:\\films\\v.mp4", "fingerprint": {"ends": "abc"}}
     return Predictions("v", tuple(classes), labels, probabilities, time_s, meta)
 
 
@@ -463,7 +463,7 @@ def test_what_a_spreadsheet_would_compute_is_written_as_text_and_read_back(tmp_p
 def test_export_writes_every_prediction_with_its_provenance_and_names_what_it_cannot_read(
     tmp_path, capsys
 ):
-    meta = {"run": "runs/first", "fingerprint": "f00"}
+    meta = {"run": "runs/first", "fingerprint": {"ends": "f00"}}
     for name in ("a", "b"):
         predictions = Predictions(
             name, ("rest", "s"), np.array([0, 1]), np.full((2, 2), 0.5), np.arange(2) / 10, meta
@@ -471,7 +471,7 @@ def test_export_writes_every_prediction_with_its_provenance_and_names_what_it_ca
         write_predictions(tmp_path / "p", predictions)
     assert main(["export", str(tmp_path / "p"), "--to", "simba"]) == 0
     origin = json.loads((tmp_path / "p" / "simba" / "a.provenance.json").read_text("utf-8"))
-    assert (origin["run"], origin["fingerprint"]) == ("runs/first", "f00")
+    assert (origin["run"], origin["fingerprint"]) == ("runs/first", {"ends": "f00"})
     (tmp_path / "p" / "b.predictions.csv").write_text("frame,time_s,label,p_s\n0,0,x,1\n", "utf-8")
     assert (
         main(["export", str(tmp_path / "p"), "--to", "boris", "--out", str(tmp_path / "out")]) == 1
