@@ -32,7 +32,7 @@ PIECES, PIECES_LATE = (360, 600), (-5, -2, -1, 0, 1, 3)
 
 
 def late_pose(pose: Path, late: int, to: Path) -> PoseTrack:
-    """The pose after its file was written anew, that many frames late; the ends repeat."""
+    """The pose after its file was rewritten that many frames late; the ends repeat."""
     truth = read_pose(pose)
     rows = np.clip(np.arange(len(truth)) - late, 0, len(truth) - 1)
     likelihood = np.ones(truth.missing.shape) if truth.likelihood is None else truth.likelihood
@@ -132,12 +132,12 @@ def page(
         "",
         f"{len(SEEDS)} simulated studies of {ANIMALS} animals ({frames} frames of 256x256; "
         "simulated, not real), the",
-        f"DeepLabCut file written anew {LATE[0]} to {LATE[-1]} frames late. False alarms at 0: "
+        f"DeepLabCut file rewritten {LATE[0]} to {LATE[-1]} frames late. False alarms at 0: "
         f"{alarms} of "
         f"{sum(simulated[0].values())} videos.",
         f"Right over all: {total['right']} of {sum(total.values())}; wrong {total['wrong']}, "
         f"silent {total['silent']}.",
-        f"With the pose of another video it is silent in {others['silent']} of "
+        f"With the pose of another video the check is silent in {others['silent']} of "
         f"{sum(others.values())} cases.",
         "",
         "| late by | " + " | ".join(str(k) for k in simulated) + " |",
@@ -147,9 +147,9 @@ def page(
         lines.append(f"| {word} | " + " | ".join(str(c[word]) for c in simulated.values()) + " |")
     lines += [
         "",
-        f"Beside decoding it took {np.median(seconds):.2f} s a video (at most {max(seconds):.2f}, "
-        "on a busy machine);",
-        "it looks at up to 400 frames, however long the video is.",
+        f"Apart from decoding it took {np.median(seconds):.2f} s per video "
+        f"(at most {max(seconds):.2f}, on a busy machine);",
+        "it looks at up to 400 frames, no matter how long the video is.",
         "",
         "Real videos with a DeepLabCut pose, whole as they are, and cut in pieces with the pose "
         "shifted by",

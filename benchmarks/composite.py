@@ -4,12 +4,12 @@ better?
 python -m benchmarks.composite [--jobs 2] [--seeds 3] [--data DIR] [--accelerator auto] [--work DIR]
 
 `dolorim train video` against `dolorim train multitask --pose none --tasks action_only` (3D CNN,
-then the TCN), with the same flags and about as many training steps. The number of epochs is the
-limit, so a busy machine changes nothing; with `--work`, the same command goes on where it was cut
-off. The five recordings of `bottomview_composite`
-are of three sources; `_a` and `_b` of one source hold pieces of the same clips, so a source is
-never divided. Two protocols: *coat* (learn on agouti, score on black, and the reverse) and
-*session* (leave one source out). Scores are pooled over a protocol's folds, once a seed.
+then the TCN), with the same flags and about as many training steps. Training is limited by epochs,
+not time, so a busy machine changes nothing; with `--work`, the same command continues where it was
+interrupted. The five recordings of `bottomview_composite` come from three sources; `_a` and `_b` of
+one source hold pieces of the same clips, so a source is never divided. Two protocols: *coat* (learn
+on agouti, score on black, and the reverse) and *session* (leave one source out). Scores are pooled
+over a protocol's folds, once per seed.
 """
 
 from __future__ import annotations

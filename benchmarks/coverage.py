@@ -2,8 +2,8 @@
 
     python -m benchmarks.coverage [--part groups]        # writes results/coverage.json
 
-A population of simulated animals (labels and probabilities, no video) stands for all animals there
-could be; a study draws some of them. The truth is the figure of the whole population.
+Simulated animals (labels and probabilities, no video) form a population, from which each study
+draws some. The truth is the figure of the whole population.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python -m benchmarks.decoding        # writes results/decoding.json
 
 Simulated animals (labels and probabilities, no video), and real ones: the published network of
-`raters/`, whose labels are decoded again towards one human rater.
+`raters/`, whose labels are decoded to agree with one human rater.
 """
 
 from __future__ import annotations

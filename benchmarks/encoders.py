@@ -1,10 +1,10 @@
 """Does an encoder help where labels are few? The figures of results/encoders.md.
 
-Protocol, fixed before anything was scored: follow crops as `train` makes them by default; per frame
-49 numbers of shape and motion, and the encoder's 256 features; of each their mean and standard
-deviation over 31 frames of the clip; a logistic regression for each block (standardized on the
-training clips, cut off at 5 deviations, classes weighed equally, at most 100 frames per clip,
-C = 0.03); log probabilities fused 2 to 1. Scores: macro-F1 over all test frames, and clips by
+Protocol, fixed before anything was scored: the follow crops that `train` makes by default; per
+frame 49 numbers of shape and motion, and the encoder's 256 features; the mean and standard
+deviation of each over 31 frames of the clip; a logistic regression for each block (standardized on
+the training clips, cut off at 5 deviations, classes weighed equally, at most 100 frames per clip, C
+= 0.03); log probabilities fused 2 to 1. Scores: macro-F1 over all test frames, and clips by
 majority of their frames. The control is the same with random weights whose batch normalization is
 calibrated on all clips, so the control has seen the test clips unlabeled and the encoder has not.
 

@@ -5,11 +5,11 @@ python -m benchmarks.feature_cache [--animals 6] [--trials 3] [--epochs 10] [--e
 [--accelerator auto]
 
 `train` with `--visual vit_2d --temporal tcn` twice on a simulated study, in one process that has
-loaded its libraries. The weights are random, as there may be no network to download others: that
-changes nothing about time, and the scores mean nothing. Frames are decoded beforehand and count for
-neither run; validation, the fitted decoder and the scores of the test animals count. The second run
-has a larger head. That decisions on stored features are bit for bit those on the pictures is a test
-(`tests/test_features.py`); here it is looked at again.
+loaded its libraries. The weights are random, because downloading others may be impossible: this
+does not affect the time, and the scores mean nothing. Frames are decoded beforehand and count for
+neither run; validation, fitting the decoder, and scoring the test animals count. The second run
+has a larger head. A test (`tests/test_features.py`) checks that decisions on stored features are
+bit for bit those on the pictures; here this is checked again.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What a GPU brings: frames/s from file to labels and of the network alone, training steps, memory.
+"""What a GPU gains: frames/s from file to labels and of the network alone, training steps, memory.
 
     python -m benchmarks.gpu [--seconds 10] [--only KIND]
 
-Random weights: how good they are changes nothing about speed. One simulated 512x512 H.264 video of
-60 s, follow crop. Some kinds are also measured as `predict --jobs` runs them, several processes on
-the one GPU, on copies of five minutes.
+Weights are random, which does not affect the speed. One simulated 512x512 H.264 video of
+60 s, follow crop. Some kinds are also measured as `predict --jobs` runs them: several processes on
+one GPU, on copies of five minutes.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ and score on the rest, in blocks; and score on 116 frames of *another* video tha
 labeled: none of that video seen, and with the first 80 % of them learned from as well.
 `bottomview_pose`: the same by blocks, after its pose has been moved by two frames. No label file is
 needed: `dolorim train multitask` then learns keypoints alone. The crop follows the animal that is
-found in the picture, not the pose, so that it cannot tell where the points are. Training shifts,
-scales and mirrors it; the recipe *turned* turns it, too. With `--choose`, nothing but the held-out
-blocks of the learned video is scored, also turned and in other light, and nothing is written: a
-recipe is chosen by these, and the frames of the other mouse are asked once.
+found in the picture, not the pose, so it does not reveal where the points are. Training shifts,
+scales and mirrors it; the recipe *turned* turns it, too. With `--choose`, only the held-out blocks
+of the learned video are scored, also turned and in other light, and nothing is written: these
+choose a recipe, and the frames of the other mouse are scored once.
 """
 
 from __future__ import annotations

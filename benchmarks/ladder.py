@@ -3,10 +3,10 @@
     python -m benchmarks.ladder [--seeds 5] [--jobs 2] [--work DIR]
 
 Majority, gradient boosting on pose, video, pose alone, multimodal, multitask, multitask with
-decoding. Simulated animals prove that the parts work together, not how good they are on real ones.
-One study a seed, one split for all. Each rung trains for a number of epochs that two free cores
-reach in about five minutes, two runs at a time, so a busy machine changes nothing; with `--work`,
-the same command goes on where it was cut off.
+decoding. Simulated animals show that the parts work together, not how good they are on real ones.
+One study per seed, one split for all. Each rung trains for a fixed number of epochs, which two free
+cores complete in about five minutes with two runs at a time, so a busy machine changes nothing;
+with `--work`, the same command continues where it was interrupted.
 """
 
 from __future__ import annotations

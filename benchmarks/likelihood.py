@@ -1,12 +1,12 @@
-"""Are points that a tracker half believes wrong? Real DeepLabCut files: how far they lie off the
-points around them.
+"""Are points of which a tracker is only half sure wrong? In real DeepLabCut files: how far they
+lie from where the points around them suggest.
 
     python -m benchmarks.likelihood
 
 A point is compared with the straight line between the nearest points before and after it that the
 tracker is sure of (above 0.95), where these are at most 8 frames apart; its distance from that line
-is given in body lengths. Nothing here knows the truth: a paw that moves is off its line, too, as
-the column of the surest points shows.
+is given in body lengths. The truth is unknown: a moving paw is off its line, too, as the column of
+the surest points shows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FILES = (
 
 def main() -> None:
     text = [
-        "# Points that a tracker half believes", "",
+        "# Points of which a tracker is only half sure", "",
         f"`python -m benchmarks.likelihood`; {machine()}", "",
         "By likelihood: share of all points, and how many of those between two sure ones "
         f"(above {SURE}, at most {NEAR} frames apart) lie more than {FAR} body lengths off "

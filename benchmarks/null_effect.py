@@ -2,7 +2,7 @@
 says p < 0.05.
 
 Mice differ in how often and how long they lick (log-normal, so that read-outs are as skewed as real
-ones), groups do not. Each study goes through the read-outs and tests of `dolorim report`. Writes
+ones); groups do not. Each study goes through the read-outs and tests of `dolorim report`. Writes
 results/null_effect.json.
 
     python -m benchmarks.null_effect [--studies 1000]

@@ -4,11 +4,11 @@ classic recipe.
     python -m benchmarks.recipe [--seeds 3] [--epochs 30] [--jobs 2]
     python -m benchmarks.recipe --choose [--seeds 4]
 
-On simulated studies, animals held out; they prove that parts work together, no more. Poses alone go
-through the network over time (`multitask --visual none`), as this needs no GPU. Every variant
-learns for the same number of epochs, so that a busy machine changes nothing. With `--choose`
-candidates for the default are asked of the validation animals of other studies: so it was chosen,
-and so it can be chosen again without a look at any test animal.
+On simulated studies with animals held out, which show that the parts work together, and no more.
+Only poses go through the network over time (`multitask --visual none`), which needs no GPU. Every
+variant trains for the same number of epochs, so a busy machine changes nothing. With `--choose`,
+candidates for the default are scored on the validation animals of other studies: the default was
+chosen that way, without a look at any test animal.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""How fluent the review page is: a video of two hours, 500 recordings, playback, and key strokes a
-correction.
+"""How smoothly the review page runs: a video of two hours, 500 recordings, playback, and keystrokes
+per correction.
 
 python -m benchmarks.review [--hours 2] [--minutes 10]
 """

@@ -1,7 +1,7 @@
 """Speed of `dolorim predict` from file to CSV, against decoding alone and against the network run
 clip by clip.
 
-Simulated 512x512 H.264 video at 30 frames/s; weights are random, which changes nothing about speed.
+Simulated 512x512 H.264 video at 30 frames/s; weights are random, which does not affect the speed.
 "Steady state" is what the second and the third minute of a video add to the time of the first:
 loading the network is left out.
 

@@ -1,4 +1,4 @@
-"""Make the starter encoder: learned from simulated mice, with supervision, and nothing else.
+"""Train the starter encoder on simulated mice alone, with supervision.
 
 It learns which behavior a window shows and truths about body and paws that do not depend on the
 heading (`simulate/lifelike_motion.py`). On one machine the same seed gives the same bytes twice.

@@ -1,9 +1,9 @@
-"""Frames per second of `dolorim predict` on the same files, in one run, beside decoding alone and
-two usual ways.
+"""Frames per second of `dolorim predict` on the same files, in one run, against decoding alone and
+two common ways.
 
-Usual way one: the same weights clip by clip, one clip a decision. Usual way two, where OpenCV is
-installed: a loop that reads a frame, shrinks it and runs the network on the last frames. Both are
-timed on some frames and scaled.
+The first common way: the same weights clip by clip, one clip per decision. The second, where OpenCV
+is installed: a loop that reads a frame, shrinks it and runs the network on the last frames. Both
+are timed on some frames and scaled.
 
     python -m benchmarks.throughput [--device cuda] [--files 4] [--seconds 30]
 """
