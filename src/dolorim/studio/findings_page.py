@@ -16,7 +16,7 @@ from dolorim.core.errors import UserError
 from dolorim.files.subjects import read_subjects
 from dolorim.review.changes import read_json_body
 from dolorim.studio.home import StudioHome
-from dolorim.studio.runs_table import list_runs
+from dolorim.studio.learning import rounds_of
 from dolorim.studio.studio import Studio, text_in
 from dolorim.studio.study_page import with_new_job
 
@@ -123,9 +123,9 @@ def report_command(home: StudioHome, values: dict[str, Any]) -> list[str]:
         return [*command, *_label_flags(home, source)]
     # The scores of the run tell how far its labels can be trusted.
     run_name = text_in(values, "run")
-    for run in list_runs(home):
-        if run.is_finished and run.name == run_name:
-            command += ["--run", str(run.folder)]
+    for run in rounds_of(home):
+        if run.name == run_name:
+            command += ["--run", str(run.path)]
     return command
 
 
@@ -171,7 +171,7 @@ def _page(studio: Studio) -> Response:
     problem = ""
     commands: list[list[str]] = []
     sources = sources_of(home)
-    runs = [run for run in list_runs(home) if run.is_finished]
+    runs = [*reversed(rounds_of(home))]
     try:
         groups = groups_of(home)
         if groups and sources:

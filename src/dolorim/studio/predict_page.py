@@ -20,7 +20,7 @@ from dolorim.review.changes import read_json_body
 from dolorim.studio.folders_page import allowed
 from dolorim.studio.home import StudioHome
 from dolorim.studio.jobs import Job, Jobs
-from dolorim.studio.runs_table import ShownRun, list_runs
+from dolorim.studio.learning import Round, newest_round, rounds_of
 from dolorim.studio.studio import Studio, text_in
 from dolorim.studio.study_page import with_new_job
 
@@ -94,7 +94,7 @@ def add_batch(studio: Studio, place: str, run_name: str = "") -> Job:
             raise UserError("this study has no videos")
         source, out = home.videos_folder, home.predictions
         what = f"{counted(len(videos), 'video')} of this study"
-    command = predict_command(home, run.folder, source, out)
+    command = predict_command(home, run.path, source, out)
     return studio.jobs.add(f"Label {what} with run {run.name}", [command])
 
 
@@ -107,13 +107,13 @@ def predict_command(home: StudioHome, run: Path, source: Path, out: Path) -> lis
     return command
 
 
-def _chosen_run(home: StudioHome, name: str) -> ShownRun:
-    finished = [run for run in list_runs(home) if run.is_finished]
-    if not finished:
+def _chosen_run(home: StudioHome, name: str) -> Round:
+    newest = newest_round(home)
+    if newest is None:
         raise UserError("there is no finished run yet", remedy="learn first (page Learn)")
     if not name:
-        return finished[0]
-    for run in finished:
+        return newest
+    for run in rounds_of(home):
         if run.name == name:
             return run
     raise UserError(f"there is no finished run {name!r}")
@@ -155,21 +155,19 @@ def _predictions_of(job: Job) -> list[tuple[Path, Path, Path]]:
 
 def _page(studio: Studio) -> Response:
     home = studio.home
-    runs = list_runs(home)
-    finished = [run for run in runs if run.is_finished]
+    newest = newest_round(home)
     commands: list[list[str]] = []
     problem = studio.room_note
     try:
-        if finished and home.videos():
+        if newest is not None and home.videos():
             source, out = home.videos_folder, home.predictions
-            commands = [predict_command(home, finished[0].folder, source, out)]
+            commands = [predict_command(home, newest.path, source, out)]
     except UserError as error:
         problem = str(error)
     return studio.render(
         "predict.html",
         page="Predict",
-        runs=runs,
-        can_start=bool(finished),
+        runs=[*reversed(rounds_of(home))],
         n_videos=len(home.videos()),
         batches=_batches(studio),
         problem=problem,

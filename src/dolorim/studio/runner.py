@@ -25,7 +25,7 @@ from dolorim.terminal import PROGRESS_FILE
 
 _WAIT_S = 5.0  # for a server that looks whether a runner lives
 _BUG = 70  # exit code of a command that ended with a traceback
-_NICE = 10
+_NICE = 5
 
 
 def run_next(folder: Path) -> bool:
