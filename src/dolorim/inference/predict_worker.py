@@ -33,6 +33,7 @@ from dolorim.inference.predict_video import VideoPredictor, decide
 from dolorim.inference.predictor import predictor_of, store_of
 from dolorim.inference.raw_prediction import PredictInput, RawPrediction, VideoPart
 from dolorim.inference.run_folder import RunFolder
+from dolorim.inference.unlike import read_appearances
 from dolorim.labels.prediction_files import meta_path, write_predictions
 from dolorim.labels.predictions import Predictions
 from dolorim.pose.pose_track import describe_rows, read_track
@@ -293,6 +294,9 @@ def _note_on(setup: PredictSetup, recording: PredictInput, raw: RawPrediction) -
         data = in_chamber(setup.config.data, recording.chamber)
         new_view = setup.run.read_body_lengths().describe_new_view(data, info, raw.seen_length_px)
         notes += filter(None, [new_view])
+    if raw.appearance is not None:
+        unlike = raw.appearance.describe_difference(read_appearances(setup.run))
+        notes += filter(None, [unlike])
     if raw.pose_rows is not None and raw.damage is None:
         rows = describe_rows(raw.pose_rows, len(raw.time_s))
         notes += filter(None, [rows])

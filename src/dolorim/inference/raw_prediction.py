@@ -10,6 +10,7 @@ import numpy as np
 
 from dolorim.core.stopwatch import Stopwatch
 from dolorim.files.recordings import Chamber, Recorded, recorded
+from dolorim.video.appearance import Appearance
 from dolorim.video.picture_size import PictureSize
 from dolorim.video.seen_frames import SeenFrames, joined_frames
 from dolorim.video.time_grid import TimeGrid
@@ -61,7 +62,8 @@ class RawPrediction:
     one was used beside a video. `seen_length_px` is the body length that the video alone shows.
     `centers_px` `(frames, 2)` are the centers of the crop windows in pixels of the video, and
     `side_px` is their side. `several` tells that more than one animal moves. In a chamber that is
-    `empty` there is nobody to label. `seen` is what quick heads decided by, to be stored.
+    `empty` there is nobody to label. `seen` is what quick heads decided by, to be stored;
+    `appearance` is what the crops look like.
     """
 
     probabilities: np.ndarray
@@ -79,6 +81,7 @@ class RawPrediction:
     several: bool = False
     empty: bool = False
     seen: SeenFrames | None = None
+    appearance: Appearance | None = None
 
 
 def joined(parts: Sequence[tuple[VideoPart, RawPrediction | None]]) -> RawPrediction | None:
@@ -107,6 +110,7 @@ def _as_one(parts: Sequence[RawPrediction]) -> RawPrediction:
         centers_px=_concatenated([raw.centers_px for raw in filled]),
         side_px=filled[0].side_px,
         several=filled[0].several,
+        appearance=filled[0].appearance,
         seen=_joined_seen([raw.seen for raw in filled]),
     )
 

@@ -15,6 +15,7 @@ from dolorim.inference.raw_prediction import RawPrediction
 from dolorim.inference.streaming import Decisions
 from dolorim.pose.pose_track import PoseTrack
 from dolorim.terminal import progress
+from dolorim.video.appearance import Appearance, AppearanceSampler
 from dolorim.video.crop import Crops
 from dolorim.video.crop_stream import CropStream, crops_on_grid
 from dolorim.video.seen_frames import SeenFrames
@@ -34,10 +35,14 @@ class Reading:
     poses: PoseTrack | None
     grid: TimeGrid | None
     to_keep: tuple[str, dict[str, Any]] | None = None
+    sampler: AppearanceSampler = field(init=False)
     decisions: list[Decisions] = field(default_factory=list)
     times_s: list[np.ndarray] = field(default_factory=list)
     centers: list[np.ndarray] = field(default_factory=list)
     angles_rad: list[np.ndarray] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.sampler = AppearanceSampler(self.crops.info.expected_frames)
 
     def blocks(self, name: str) -> Iterator[Crops]:
         """The crops of the steps that the network sees; with a name, there is a progress bar."""
@@ -48,6 +53,7 @@ class Reading:
         expected = self.crops.info.expected_frames or None
         with progress(name, expected) if name else contextlib.nullcontext(_no_bar) as bar:
             for block in self.crops:
+                self.sampler.look(block.images)
                 self.times_s.append(block.time_s)
                 self.centers.append(block.centers)
                 self.angles_rad.append(block.angles_rad)
@@ -87,8 +93,15 @@ class Reading:
             side_px=side_px,
             seen_length_px=self.crops.plan.seen_length_px,
             several=self.crops.plan.shows_several,
+            appearance=self._appearance(),
             seen=self._seen(centers),
         )
+
+    def _appearance(self) -> Appearance | None:
+        info = self.crops.info
+        longer_side_px = max(info.width_px, info.height_px)
+        length_px = self.crops.plan.seen_length_px or 0.0
+        return self.sampler.result(length_px / longer_side_px, info.header_rate_hz)
 
     def _seen(self, centers: np.ndarray) -> SeenFrames | None:
         """What quick heads have seen, as far as there is something to keep."""

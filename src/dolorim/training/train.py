@@ -14,6 +14,7 @@ from dolorim.evaluation.evaluate import evaluate_held_out
 from dolorim.inference.encoder_folder import keep_card
 from dolorim.inference.hardware import is_first_process
 from dolorim.inference.run_folder import RunFolder
+from dolorim.inference.unlike import note_appearances
 from dolorim.terminal import console, warn
 from dolorim.training.model_card import write_model_card
 from dolorim.training.study_to_train import load_to_train, split_dataset, trains_on_several
@@ -39,6 +40,7 @@ def train_on(config: Config, run: RunFolder, dataset: StudyDataset, split: Split
     encoder = Path(config.model.encoder) if config.model.encoder else None
     keep_card(run.path, encoder, config.train.warm_start)
     run.write_json("body_lengths.json", dataclasses.asdict(dataset.lengths))
+    note_appearances(run, dataset.part(split.train))
     if config.model.head in ("linear", "trees"):
         train_quick_head(config, run, dataset, split)
     else:
