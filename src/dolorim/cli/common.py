@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -166,6 +166,30 @@ def set_verbosity(quiet: bool, verbose: bool = False) -> None:
 
     be_quiet(quiet)
     be_verbose(verbose)
+
+
+@contextlib.contextmanager
+def needing_extra(extra: str) -> Iterator[None]:
+    """Imports of what is only there with an extra. Raises `UserError` where it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{error.name} is missing; install it with: pip install 'dolorim[{extra}]'"
+        ) from None
+
+
+def teller(browser: bool) -> Callable[[str], None]:
+    """What tells a person where a page is served, and opens it in a `browser`."""
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+        if browser and line.startswith("open "):
+            import webbrowser
+
+            webbrowser.open(line.removeprefix("open "))
+
+    return tell
 
 
 def show_run(run: RunFolder) -> dict[str, Any]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import getpass
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from dolorim.cli.common import check_targets, parse
+from dolorim.cli.common import check_targets, needing_extra, parse, teller
 from dolorim.cli.settings import Settings, settings_flags
 from dolorim.config import LABEL_FILES, LABEL_TIMES, STUDY_FILES, Config
-from dolorim.core.errors import UserError
 from dolorim.presets import with_settings
 
 # The tiles of the labeling room show the crop that the network sees, found in the picture.
@@ -60,13 +58,9 @@ def run(arguments: list[str]) -> int:
     """`dolorim review PLACE`"""
     given = parse(_Review, arguments, "dolorim review")
     check_targets(given)
-    try:
+    with needing_extra("review"):
         from dolorim.review.server import make_app
         from dolorim.review.serving import serve
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"{error.name} is missing; install it with: pip install 'dolorim[review]'"
-        ) from None
     from dolorim.labels.ethogram_file import write_ethogram
     from dolorim.review.contents import open_review
     from dolorim.review.corrections import valid_rater
@@ -88,13 +82,7 @@ def run(arguments: list[str]) -> int:
     write_ethogram(review.home / "ethogram.toml", review.ethogram)
     session = Session(review, rater, blinded=given.blinded)
 
-    def tell(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-        if given.browser and line.startswith("open "):
-            import webbrowser
-
-            webbrowser.open(line.removeprefix("open "))
-
+    tell = teller(given.browser)
     tell(f"{len(review.items)} recordings; corrections go to {session.folder}; Ctrl-C stops")
     app = make_app(session, Progress(session, given.seed), tell)
     serve(app, given.host, given.port, tell)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from dolorim.cli.common import parse
-from dolorim.core.errors import UserError
+from dolorim.cli.common import needing_extra, parse, teller
 
 
 @dataclass(frozen=True)
@@ -34,26 +32,16 @@ class _Studio:
 def run(arguments: list[str]) -> int:
     """`dolorim studio [FOLDER]`"""
     given = parse(_Studio, arguments, "dolorim studio")
-    try:
+    with needing_extra("review"):
         from dolorim.review.serving import serve
         from dolorim.studio.server import make_studio_app
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"{error.name} is missing; install it with: pip install 'dolorim[review]'"
-        ) from None
     from dolorim.review.corrections import valid_rater
     from dolorim.studio.studio import Studio
 
     # The rater's name becomes the name of a folder.
     rater = valid_rater(given.rater if given.rater is not None else getpass.getuser())
 
-    def tell(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-        if given.browser and line.startswith("open "):
-            import webbrowser
-
-            webbrowser.open(line.removeprefix("open "))
-
+    tell = teller(given.browser)
     studio = Studio(given.folder, rater, tell)
     tell(f"{studio.home.folder}; Ctrl-C stops the page, and not the jobs")
     serve(make_studio_app(studio), given.host, given.port, tell)

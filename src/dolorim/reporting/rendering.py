@@ -37,9 +37,10 @@ class Table:
 
 
 @cache
-def _environment() -> Environment:
+def templates_of(package: str) -> Environment:
+    """The templates in the folder `templates` of a package."""
     return Environment(
-        loader=PackageLoader("dolorim.reporting"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -49,7 +50,7 @@ def _environment() -> Environment:
 
 def write_page(path: Path, template: str, **values: Any) -> Path:
     """Write a page from a template in `reporting/templates`; it needs nothing beside itself."""
-    write_text(path, _environment().get_template(template).render(**values))
+    write_text(path, templates_of("dolorim.reporting").get_template(template).render(**values))
     return path
 
 

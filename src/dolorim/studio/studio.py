@@ -5,14 +5,13 @@ from __future__ import annotations
 import shlex
 import threading
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from dolorim.core.errors import UserError
+from dolorim.reporting.rendering import templates_of
 from dolorim.review.session import Session
 from dolorim.studio.home import open_home
 from dolorim.studio.jobs import Jobs
@@ -106,7 +105,7 @@ class Studio:
             "rater": self.rater,
             "commands": [as_typed(command) for command in commands],
         }
-        text = _environment().get_template(template).render(**shown, **values)
+        text = templates_of("dolorim.studio").get_template(template).render(**shown, **values)
         return HTMLResponse(text, status)
 
 
@@ -122,17 +121,6 @@ def _roots(folder: Path) -> tuple[Path, ...]:
 def as_typed(command: Sequence[str]) -> str:
     """A command as one would type it."""
     return shlex.join(["dolorim", *command])
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("dolorim.studio"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def text_in(values: dict[str, Any], name: str, default: str = "") -> str:
