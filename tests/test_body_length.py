@@ -22,7 +22,12 @@ from dolorim.labels.ethogram import PAIN
 from dolorim.labels.prediction_files import read_predictions
 from dolorim.models.build import build_recognizer
 from dolorim.pose.pose_track import read_track
-from dolorim.video.body_length import NO_LENGTHS, BodyLengths, measure_body_lengths
+from dolorim.video.body_length import (
+    NO_LENGTHS,
+    BodyLengths,
+    _measure_all,
+    measure_body_lengths,
+)
 from dolorim.video.crop import plan_crop
 from dolorim.video.reader import probe
 from videos import write_film
@@ -208,3 +213,24 @@ def test_predict_and_evaluate_say_that_a_view_is_new(
     for _ in range(2):  # the second time from the cache
         extract([video], config, lengths=run.read_body_lengths())
         assert "128x128 pixels are new to the run" in capsys.readouterr().err
+
+
+def test_lengths_come_in_the_order_of_the_files_and_are_measured_once(tmp_path: Path) -> None:
+    files = [tmp_path / f"{i}.mp4" for i in range(9)]
+    # The first file cannot be read, and the last one is not there.
+    for i, file in enumerate(files[:-1]):
+        file.write_bytes(bytes(i))
+    config = DataConfig(cache=tmp_path / "cache")
+    assert _measure_all(files, config, "test", _bytes_of) == [None, *range(1, 8), None]
+    assert _measure_all(files[1:8], config, "test", _bug) == [*range(1, 8)]
+
+
+def _bytes_of(file: Path, config: DataConfig) -> float:
+    size = file.stat().st_size
+    if not size:
+        raise UserError("empty", where=file)
+    return float(size)
+
+
+def _bug(file: Path, config: DataConfig) -> float:
+    raise AssertionError(file)

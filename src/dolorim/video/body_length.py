@@ -12,9 +12,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,14 +24,17 @@ from pydantic import Field
 
 from dolorim.config import DataConfig
 from dolorim.core.errors import UserError
+from dolorim.core.workers import Failed, spread, usual_workers
 from dolorim.files.recordings import Box, R, Recorded, chamber_of, file_of, recorded
 from dolorim.files.structured import STRICT, Number, as_dataclass
 from dolorim.pose.pose_track import track_length_px
+from dolorim.terminal import progress
 from dolorim.video.cache import cache_folder, fingerprint
 from dolorim.video.chambers import in_chamber
 from dolorim.video.crop import plan_crop
 from dolorim.video.reader import VideoInfo, probe
 
+_FEW = 4  # files that a process must have to measure, for it to be worth starting
 _MOST = 40  # at most so many videos per picture size are measured, evenly spread
 _WITH_CHAMBERS = " with chambers"  # in the key of pictures whose chambers were measured
 # Lengths are rounded to steps of this size on the log scale, so that a further video rarely changes
@@ -212,7 +216,7 @@ def _medians(
     """The rounded median over the files of each picture size for which one could be measured."""
     medians = {}
     for size, same_size in files.items():
-        measured = [_measured(file, config, kind, measure) for file in _spread(same_size)]
+        measured = _measure_all(_spread(same_size), config, kind, measure)
         lengths_px = [length for length in measured if length is not None]
         if lengths_px:
             step = round(float(np.log(np.median(lengths_px))) / _STEP)
@@ -234,10 +238,41 @@ def _in_any_pose(pose: Path, config: DataConfig) -> float:
     return track_length_px(pose, config, True)
 
 
-def _measured(
-    recording: Recorded, config: DataConfig, kind: str, measure: Callable[[Path, DataConfig], float]
-) -> float | None:
-    """What `measure` returns, cached per file and settings; None if the file cannot be read."""
+def _measure_all(
+    files: Sequence[Recorded],
+    config: DataConfig,
+    kind: str,
+    measure: Callable[[Path, DataConfig], float],
+) -> list[float | None]:
+    """What `measure` returns for each file, in order; None for one that cannot be read."""
+    lengths_px = [_read_cached(*_cache_entry(file, config, kind)) for file in files]
+    missing = deque(i for i, length_px in enumerate(lengths_px) if length_px is None)
+    # Starting a process takes as long as measuring a few videos.
+    workers = min(usual_workers(), len(missing) // _FEW)
+    make = partial(_measurer, files, config, kind, measure)
+    with progress("measuring animals", len(missing)) as bar:
+        for i, result in spread(make, missing, workers):
+            if not isinstance(result, Failed):
+                lengths_px[i] = result
+            bar(1)
+    return lengths_px
+
+
+def _measurer(
+    files: Sequence[Recorded],
+    config: DataConfig,
+    kind: str,
+    measure: Callable[[Path, DataConfig], float],
+    number: int,
+) -> Callable[[int], float | None]:
+    """For a worker: what measures the file of an index."""
+    return lambda i: _measured(files[i], config, kind, measure)
+
+
+def _cache_entry(
+    recording: Recorded, config: DataConfig, kind: str
+) -> tuple[Path, dict[str, Any] | None]:
+    """Where the length of a file is cached, and the state of the file; None if it is gone."""
     file, config = file_of(recording), in_chamber(config, chamber_of(recording))
     key: list[Any] = [
         str(file.resolve()),
@@ -250,17 +285,23 @@ def _measured(
     if config.chamber is not None:
         key.append(config.chamber)
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-    # Measuring takes seconds per video and is repeated by every command.
     cached = cache_folder(config) / "body_lengths" / f"{digest}.json"
     try:
-        state = fingerprint(file)
+        return cached, fingerprint(file)
     except OSError:
+        return cached, None
+
+
+def _measured(
+    recording: Recorded, config: DataConfig, kind: str, measure: Callable[[Path, DataConfig], float]
+) -> float | None:
+    """What `measure` returns, which is then cached; None if the file cannot be read."""
+    # Measuring takes a while per video and is repeated by every command.
+    cached, state = _cache_entry(recording, config, kind)
+    if state is None:
         return None
-    length_px = _read_cached(cached, state)
-    if length_px is not None:
-        return length_px
     try:
-        length_px = measure(file, config)
+        length_px = measure(file_of(recording), in_chamber(config, chamber_of(recording)))
     except UserError:
         return None
     try:
@@ -271,7 +312,7 @@ def _measured(
     return length_px
 
 
-def _read_cached(path: Path, state: dict[str, Any]) -> float | None:
+def _read_cached(path: Path, state: dict[str, Any] | None) -> float | None:
     """The length measured before, if the file has not changed since."""
     try:
         entry = json.loads(path.read_text("utf-8"))
