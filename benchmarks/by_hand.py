@@ -36,8 +36,8 @@ def predicted(
     truth: np.ndarray, recall: tuple[float, float], rng: np.random.Generator
 ) -> np.ndarray:
     """What a classifier says of animals that spend `truth` percent of the time on a behavior."""
-    found = np.clip(rng.normal(*recall, len(truth)), 0, 1)
-    return found * truth + rng.exponential(FALSE_PERCENT, len(truth))
+    recalled = np.clip(rng.normal(*recall, len(truth)), 0, 1)
+    return recalled * truth + rng.exponential(FALSE_PERCENT, len(truth))
 
 
 def study(

@@ -94,8 +94,8 @@ def test_the_smallest_difference_is_about_that_of_the_t_test() -> None:
     samples = [rng.normal(0, 2, 200), rng.normal(5, 2, 200)]
     # Student's t with 8 per group has a power of 80 % at 1.51 standard deviations; the
     # Mann-Whitney test needs a little more.
-    found = smallest_difference(samples, 8, rng, studies=1000)
-    assert 1.45 * 2 < found < 1.75 * 2
+    difference = smallest_difference(samples, 8, rng, studies=1000)
+    assert 1.45 * 2 < difference < 1.75 * 2
     table = power_table(
         animals(np.concatenate(samples), ["a"] * 200 + ["b"] * 200), ("a", "b"), KEY, 0
     )

@@ -25,17 +25,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("films")
+def filmed_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("filmed_study")
     for name in ("one_201M.mp4", "two_202F.mp4"):
         write_film(folder / name, numbered(4, 120, 160))
     return folder
 
 
 @pytest.fixture
-def studio(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+def studio(filmed_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     monkeypatch.setattr("dolorim.studio.jobs._start_runner", lambda folder: None)
-    return Studio(Path(shutil.copytree(films, tmp_path / "study")), "ann")
+    return Studio(Path(shutil.copytree(filmed_study, tmp_path / "study")), "ann")
 
 
 @pytest.fixture

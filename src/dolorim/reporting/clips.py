@@ -155,10 +155,10 @@ def _cut(row: Any, paths: Mapping[str, Path]) -> bytes:
     meta = read_meta(meta_path(Path(row.folder), row.video))
     video = Path(str(meta.get("video", "")))
     if not video.is_file():
-        found = paths.get(folded(row.video)) or paths.get(folded(video.stem))
-        if found is None:
+        path = paths.get(folded(row.video)) or paths.get(folded(video.stem))
+        if path is None:
             raise UserError(f"{row.video}: its video is not here")
-        video = found
+        video = path
     frames, seconds = row.stop_frame - row.start_frame, row.stop_s - row.start_s
     rate_hz = frames / seconds
     around = round(_AROUND_S * rate_hz)

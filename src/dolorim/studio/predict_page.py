@@ -146,11 +146,11 @@ def _sources(home: StudioHome) -> dict[Path, Path]:
 
 def _predictions_of(job: Job) -> list[tuple[Path, Path, Path]]:
     """Run, place, and results of each `predict` in a job, as this page and Learn write them."""
-    found = []
+    predictions = []
     for command in job.commands:
         if command[:1] == ("predict",) and len(command) >= 5 and command[3] == "--out":
-            found.append((Path(command[1]), Path(command[2]), Path(command[4])))
-    return found
+            predictions.append((Path(command[1]), Path(command[2]), Path(command[4])))
+    return predictions
 
 
 def _page(studio: Studio) -> Response:

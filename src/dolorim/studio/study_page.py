@@ -72,8 +72,8 @@ def routes(studio: Studio) -> list[BaseRoute]:
     async def proposal(request: Request) -> Response:
         video = request.query_params.get("video", "")
         layout = request.query_params.get("layout", "auto")
-        found = await run_in_threadpool(chambers_form.proposed, studio.home, video, layout)
-        return JSONResponse([[chamber.name, *chamber.box] for chamber in found])
+        proposed = await run_in_threadpool(chambers_form.proposed, studio.home, video, layout)
+        return JSONResponse([[chamber.name, *chamber.box] for chamber in proposed])
 
     async def _saved(
         request: Request, save: Save, part: Callable[[Studio, str, bool], Response]
