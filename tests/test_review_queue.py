@@ -148,3 +148,26 @@ def test_the_interval_holds_the_truth_wherever_it_is_shown(accuracy: float, how:
                 inside[m] += estimated.low - 1e-9 <= true <= estimated.high + 1e-9
     assert inside.pop(5) == 0  # not shown
     assert min(inside.values()) >= 0.93 * repeats, inside
+
+
+def test_what_was_checked_on_the_wall_leaves_the_estimate_unbiased() -> None:
+    """The rater corrects every wrong bout on the wall, then checks two that the queue gives."""
+    pieces = [(Piece(0, 10 * i, 10 * i + 10, 0), 0.5) for i in range(20)]
+    accuracies = []
+    for seed in range(300):
+        order = draw(pieces, ["a"], seed)
+        on_wall = [piece.start < 60 for piece in order]
+        next_one = [i for i, wall in enumerate(on_wall) if not wall][2]
+        wrong = [10 * wall for wall in on_wall[:next_one]]
+        checked = estimate(order, wrong, [0] * next_one, drawn=2)
+        assert checked.low is None  # two draws say too little, however much the wall has shown
+        assert checked.missing == FEW - 2
+        accuracies.append(checked.accuracy)
+    assert np.mean(accuracies) == pytest.approx(14 / 20, abs=0.04)
+
+
+def test_the_wall_alone_says_nothing_of_the_accuracy() -> None:
+    order = draw([(Piece(0, 10 * i, 10 * i + 10, 0), 0.5) for i in range(12)], ["a"], 0)
+    assert estimate(order, [10, 10], [0, 0], drawn=0).accuracy is None
+    everything = estimate(order, [10] * 3 + [0] * 9, [0] * 12, drawn=0)
+    assert (everything.accuracy, everything.low, everything.high) == (0.75, 0.75, 0.75)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dolorim.inference.frame_features import StoredFrames
+
+class Features(Protocol):
+    """Features of a recording's frames, `(time, width)`; None for a missing stream."""
+
+    @property
+    def visual(self) -> np.ndarray | None: ...
+
+    @property
+    def pose(self) -> np.ndarray | None: ...
 
 
 class Place(NamedTuple):
@@ -19,7 +27,7 @@ class Place(NamedTuple):
     stop: int
 
 
-def summaries(frames: Sequence[StoredFrames], places: Sequence[Place]) -> np.ndarray:
+def summaries(frames: Sequence[Features], places: Sequence[Place]) -> np.ndarray:
     """Mean and standard deviation of each feature over each place, `(places, 2 * features)`.
 
     They are standardized over the places; a feature that is missing, or the same everywhere, is 0.
@@ -46,7 +54,7 @@ def nearest(table: np.ndarray, wanted: int, n: int) -> list[tuple[int, float]]:
     return [(i, float(cosines[i])) for i in order[:n]]
 
 
-def _features(stored: StoredFrames, place: Place) -> np.ndarray:
+def _features(stored: Features, place: Place) -> np.ndarray:
     """Features of both streams over a place, `(time, features)`."""
     part = slice(place.start, place.stop)
     streams = [s[part] for s in (stored.visual, stored.pose) if s is not None]

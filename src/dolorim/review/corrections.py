@@ -209,6 +209,15 @@ class Corrections:
         """The marks as they were when the history had so many lines."""
         return replay(self._steps[:version], len(self.marks)).marks
 
+    def set_by(self, page: str) -> np.ndarray:
+        """Which frames `(n_frames,)` have their mark from this page, as its tag `by` says."""
+        own = np.zeros(len(self.marks), bool)
+        for unit in self._done:
+            for i in unit:
+                for start, stop, _ in self._steps[i]["set"]:
+                    own[start:stop] = self._steps[i].get("by") == page
+        return own
+
     def _load(self) -> None:
         with self._lock:
             # The history is the truth; everything else is computed from it.

@@ -24,6 +24,8 @@ from dolorim.review.history import UNSURE, UNTOUCHED
 from dolorim.review.sampling import Piece, cut, draw, estimate
 from dolorim.review.session import Session
 
+WALL = "wall"
+"""The tag of steps that were made on the wall of bouts."""
 _NEXT = 30  # pieces that the page is given to check next
 
 
@@ -49,7 +51,7 @@ class Progress:
             if not order or self.session.blinded:
                 return {"next": [], "checked": 0, "total": 0}
             # Frames per checked piece.
-            wrong, unsure = [], []
+            wrong, unsure, on_wall = [], [], []
             waiting = []
             for piece in order:
                 marks = self._marks(piece)
@@ -60,7 +62,8 @@ class Progress:
                 elif not waiting:  # only what was checked in the order of the draw is a sample
                     unsure.append(int((marks == UNSURE).sum()))
                     wrong.append(int(((marks != UNSURE) & (marks != piece.label)).sum()))
-            accuracy = estimate(order, wrong, unsure)
+                    on_wall.append(self._was_on_wall(piece))
+            accuracy = estimate(order, wrong, unsure, on_wall.count(False))
             scores: dict[str, Any] | None = frame_scores(
                 self._confusion(), self.session.review.ethogram.classes
             )
@@ -135,6 +138,11 @@ class Progress:
         if not self._touched(piece.item):
             return None
         return self.session.corrections(piece.item).marks[piece.start : piece.stop]
+
+    def _was_on_wall(self, piece: Piece) -> bool:
+        """Has the rater checked any of a piece on the wall, and not in the order of the draw?"""
+        by_wall = self.session.corrections(piece.item).set_by(WALL)
+        return bool(by_wall[piece.start : piece.stop].any())
 
     def _touched(self, number: int) -> bool:
         return self.session.state(number) != "new"

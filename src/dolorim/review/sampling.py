@@ -116,15 +116,25 @@ def draw(
     return order
 
 
-def estimate(order: Sequence[Piece], wrong: Sequence[int], unsure: Sequence[int]) -> Estimate:
-    """Accuracy from the first `len(wrong)` pieces of an order.
+def estimate(
+    order: Sequence[Piece],
+    wrong: Sequence[int],
+    unsure: Sequence[int],
+    drawn: int | None = None,
+) -> Estimate:
+    """Accuracy from the first `len(wrong)` pieces of an order, all before the next unchecked one.
 
     `wrong` and `unsure` are numbers of frames per piece. Frames about which the rater is unsure do
-    not count.
+    not count. `drawn` of these pieces, all without it, were checked because the queue gave them;
+    the rater has found the others elsewhere, such as by doubt on the wall, whatever their place in
+    the order. What lies before a piece that nobody has chosen is then a sample by inverse sampling
+    (Haldane 1945, On a Method of Estimating Frequencies), whose size is that of what was drawn.
     """
     checked, n = len(wrong), len(order)
-    missing = max(0, min(FEW, n) - checked)
-    if checked == 0:
+    if drawn is None or checked == n:  # if everything is checked, nothing is estimated
+        drawn = checked
+    missing = max(0, min(FEW, n) - drawn)
+    if drawn == 0:
         return Estimate(0, None, None, None, missing)
     length = np.array([len(p) for p in order])
     total = int(length.sum())
