@@ -14,6 +14,8 @@ QUICK = (
 )
 RIGHT = (
     "alignment",
+    "by_hand",
+    "clusters",
     "coverage",
     "decoding",
     "doses",

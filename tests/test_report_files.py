@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from openpyxl import load_workbook
 from dolorim.reporting.assays import read_assay
 from dolorim.reporting.families import Question
 from dolorim.reporting.machine_files import COLUMNS, write_data_package, write_report_json
+from dolorim.reporting.methods import methods, references
 from dolorim.reporting.observations import Observations, ObservedRecording
 from dolorim.reporting.readouts import collect, write_tidy
 from dolorim.reporting.reproduce import write_reproduce
@@ -129,3 +131,14 @@ def test_a_report_tells_its_inputs_by_hash_and_the_command_that_repeats_it(tmp_p
         )
     }
     assert "numpy==" in (out / "reproduce/versions.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize("correction", ["holm", "fdr"])
+def test_every_work_that_the_methods_text_cites_is_in_its_references(
+    results: StudyResults, correction: str
+) -> None:
+    text = methods(results.observations, results.assay, {"correction": correction})
+    cited = re.findall(r"[A-Z][a-z]+(?: & [A-Z][a-z]+)? (?:19|20)\d\d", text)
+    listed = references(text)
+    assert len(cited) == len(listed) > 4
+    assert all(any(work in entry for entry in listed) for work in cited)

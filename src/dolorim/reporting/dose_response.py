@@ -245,8 +245,9 @@ def dose_methods(results: StudyResults) -> list[str]:
     if results.doses is None:
         return []
     return [
-        "Trends over doses were tested by the Jonckheere-Terpstra test (animals exchanged between "
-        "doses), doses compared with the lowest one by Dunnett's test. A four-parameter logistic "
+        "Trends over doses were tested by the Jonckheere-Terpstra test (Jonckheere 1954; animals "
+        "exchanged between doses), doses compared with the lowest one by Dunnett's test (Dunnett "
+        "1955). A four-parameter logistic "
         "was fitted to the values of animals by least squares; the interval of the ED50 is its "
         "profile likelihood, and no ED50 is given unless that interval lies within the doses."
     ]

@@ -12,7 +12,7 @@ from dolorim.reporting.effect_sizes import FEWEST_PER_GROUP
 from dolorim.reporting.observations import Observations
 from dolorim.reporting.stretches import find_stretches
 
-_CORRECTIONS = {"holm": "Holm", "fdr": "Benjamini-Hochberg"}
+_CORRECTIONS = {"holm": "Holm 1979", "fdr": "Benjamini & Hochberg 1995"}
 # Whether groups are compared within animals, and whether there are two of them only.
 _TESTS = {
     (True, True): "the Wilcoxon signed-rank test",
@@ -21,6 +21,34 @@ _TESTS = {
     (False, False): "the Kruskal-Wallis test, pairs by the Mann-Whitney U test",
 }
 _LIBRARIES = ("numpy", "scipy", "statsmodels", "pandas", "matplotlib")
+
+
+_REFERENCES = {
+    "Angelopoulos et al. 2023": "Science 382:669-674",
+    "Benjamini & Hochberg 1995": "J R Stat Soc B 57:289-300",
+    "Bland & Altman 1986": "Lancet 327:307-310",
+    "Chaplan et al. 1994": "J Neurosci Methods 53:55-63",
+    "Cliff 1993": "Psychol Bull 114:494-509",
+    "Dixon 1965": "J Am Stat Assoc 60:967-978",
+    "Dunnett 1955": "J Am Stat Assoc 50:1096-1121",
+    "Hall 1992": "J R Stat Soc B 54:221-228",
+    "Hargreaves et al. 1988": "Pain 32:77-88",
+    "Harris & Pierce 1964": "J Pharmacol Exp Ther 143:141-148",
+    "Hedges 1981": "J Educ Stat 6:107-128",
+    "Holm 1979": "Scand J Stat 6:65-70",
+    "Jonckheere 1954": "Biometrika 41:133-145",
+    "Lin 1989": "Biometrics 45:255-268",
+    "Newcombe 2006": "Stat Med 25:559-573",
+    "Phipson & Smyth 2010": "Stat Appl Genet Mol Biol 9:39",
+    "Rogan & Gladen 1978": "Am J Epidemiol 107:71-76",
+    "Shrout & Fleiss 1979": "Psychol Bull 86:420-428",
+    "Zou & Donner 2008": "Stat Med 27:1693-1710",
+}
+
+
+def references(text: str) -> list[str]:
+    """The works that a text cites, each with its journal, volume and pages."""
+    return [f"{work}. {place}." for work, place in _REFERENCES.items() if work in text]
 
 
 def methods(observations: Observations, assay: Assay, settings: dict[str, Any]) -> str:
@@ -43,9 +71,9 @@ def methods(observations: Observations, assay: Assay, settings: dict[str, Any]) 
         sentences += _comparisons(observations, assay, settings)
     sentences.append(
         f"95 % intervals of means are Student's t with the jackknife over animals, on a scale "
-        f"without bounds, extended on the long side by Hall's correction for skewness; those of "
-        f"differences between groups combine these (MOVER). None is given below "
-        f"{FEWEST_PER_GROUP} animals in a group."
+        f"without bounds, extended on the long side by a correction for skewness (Hall 1992); "
+        f"those of differences between groups combine these (Zou & Donner 2008). None is given "
+        f"below {FEWEST_PER_GROUP} animals in a group."
     )
     # A p value may change between versions of a library.
     versions = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
@@ -65,7 +93,8 @@ def _comparisons(observations: Observations, assay: Assay, settings: dict[str, A
     else:
         sentences = [
             f"Groups were compared by {test} and by permutation of animals; latencies, censored "
-            f"where a behavior never began, by the log-rank test (permuted) with Cox hazard ratios."
+            f"where a behavior never began, by the log-rank test (permuted) with Cox hazard "
+            f"ratios. p values of permutations are (1 + hits) / (1 + draws) (Phipson & Smyth 2010)."
         ]
     if assay.within is not None:
         how = "mixed models (random intercept for each animal) and permutation of whole animals"
@@ -81,5 +110,8 @@ def _comparisons(observations: Observations, assay: Assay, settings: dict[str, A
         f"The p values of the main question (all groups{pairs}, in {windows}) were corrected "
         f"together ({correction}); other p values over behaviors, or over pairs."
     )
-    sentences.append("Effect sizes are differences of means, Cliff's delta and Hedges' g.")
+    sentences.append(
+        "Effect sizes are differences of means, Cliff's delta (Cliff 1993; interval: Newcombe "
+        "2006), and Hedges' g (Hedges 1981)."
+    )
     return sentences

@@ -13,7 +13,7 @@ from dolorim import __version__
 from dolorim.reporting.adjusted import adjusted_view
 from dolorim.reporting.dose_response import dose_methods, dose_views
 from dolorim.reporting.hand_tests import HAND_TEST_METHODS
-from dolorim.reporting.methods import methods
+from dolorim.reporting.methods import methods, references
 from dolorim.reporting.observations import Observations
 from dolorim.reporting.power import power_view
 from dolorim.reporting.raster import column_s
@@ -105,6 +105,7 @@ def write_study_page(
     observations, assay = results.observations, results.assay
     # Figures go by the names of their files, under which their captions stand above.
     pictures = {file.stem: _picture(file, observations) for file in figures}
+    written = _methods(results, settings)
     shown_trust, shown_raters = None, None
     if trust is not None:
         shown_trust = trust_view(trust, results)
@@ -135,7 +136,8 @@ def write_study_page(
         figures=[(_HEADINGS[name], p) for name, p in pictures.items() if name in _HEADINGS],
         tests=tests_table(results),
         test_count=len(results.tables["statistics"]),
-        methods=_methods(results, settings),
+        methods=written,
+        references=references(written),
         settings="\n".join(f"{k} = {json.dumps(v, default=str)}" for k, v in settings.items()),
     )
 
@@ -171,7 +173,35 @@ def _methods(results: StudyResults, settings: dict[str, Any]) -> str:
         sentences.append(THRESHOLD_METHODS)
     if "hand_tests" in results.tables:
         sentences.append(HAND_TEST_METHODS)
+    sentences += _methods_of_models(results)
     return " ".join(sentences)
+
+
+def _methods_of_models(results: StudyResults) -> list[str]:
+    """What was done besides the tests of groups, where it was done."""
+    sentences = []
+    if "adjusted" in results.tables:
+        formula = results.tables["adjusted"].formula.iloc[0]
+        sentences.append(
+            f"Differences were adjusted in a linear model ({formula}; restricted maximum "
+            f"likelihood where it has clusters), with Student's t."
+        )
+    if "agreement" in results.tables:
+        sentences.append(
+            "Read-outs of the classifier and of people were compared by limits of agreement (Bland "
+            "& Altman 1986), concordance (Lin 1989), and ICC(2,1) (Shrout & Fleiss 1979)."
+        )
+    if len(results.tables.get("powered", ())):
+        sentences.append(
+            "Differences between groups were estimated from the animals scored by hand and all "
+            "predicted ones by prediction-powered inference (Angelopoulos et al. 2023)."
+        )
+    if "corrected" in results.tables:
+        sentences.append(
+            "Time budgets were corrected for the classifier's confusion on held-out animals (Rogan "
+            "& Gladen 1978)."
+        )
+    return sentences
 
 
 def _extent(observations: Observations) -> str:
