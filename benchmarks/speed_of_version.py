@@ -99,7 +99,7 @@ def measure(folder: Path, kind: str, short: Path, long: Path) -> dict[str, dict[
     n_short, n_long = (sum(1 for _ in FrameStream(video)) for video in (short, long))
     timed = {
         "decode": milliseconds(partial(exhaust, FrameStream(short)), n_short),
-        "localize and crop": milliseconds(partial(exhaust, crop_frames(frames, plan)), FRAMES),
+        "localize and crop": milliseconds(lambda: exhaust(crop_frames(frames, plan)), FRAMES),
         "network": milliseconds(lambda: exhaust(predictor.stream(blocks)), FRAMES),
     }
     whole = [

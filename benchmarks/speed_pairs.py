@@ -71,7 +71,8 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=["light", "standard"])
     given = parser.parse_args()
     report: dict[str, Any] = {
-        "command": f"python -m benchmarks.speed_pairs OLD --rounds {given.rounds}",
+        "command": "python -m benchmarks.speed_pairs OLD "
+        f"--rounds {given.rounds} --kinds {' '.join(given.kinds)}",
         **machine(),
         "simulated video": True,
         "load": os.getloadavg()[0],

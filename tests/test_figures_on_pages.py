@@ -234,6 +234,30 @@ FIGURES: list[tuple[str, str, str, list[str]]] = [
     ),
     (
         "benchmarks/README.md",
+        "following the animal {:.2f} times ({:.2f} instead of {:.2f} ms per frame), "
+        "the network {:.2f} times, file to labels {:.2f} times",
+        "speed_pairs.json",
+        [
+            *(f"light > localize and crop, processor > {key}" for key in ("old/new", "new ms")),
+            "light > localize and crop, processor > old ms",
+            "light > network, processor > old/new",
+            "light > file to CSV, steady, processor > old/new",
+        ],
+    ),
+    (
+        "benchmarks/README.md",
+        "and {:.0f} % of the other clips of its own",
+        "unlike.json",
+        ["%10 of bottomview, warned about the rest of it"],
+    ),
+    (
+        "docs/evaluation.md",
+        "after 10 clips of one rig, {:.0f} % of its other clips",
+        "unlike.json",
+        ["%10 of bottomview, warned about the rest of it"],
+    ),
+    (
+        "benchmarks/README.md",
         "two hours: {:.0f} MB; two minutes: {:.0f} MB",
         "memory.json",
         ["long_mb", "short_mb"],
