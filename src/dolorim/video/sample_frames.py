@@ -98,7 +98,7 @@ def _evenly(
     if not keys:
         return
     positions = np.array([key.position for key in keys])
-    wanted = np.unique(total * np.arange(n) // n)
+    wanted = np.unique(np.ceil(total * np.arange(n) / n).astype(int).clip(max=total - 1))
     at = (np.searchsorted(positions, wanted, side="right") - 1).clip(min=0)
     offsets = (wanted - positions[at]).clip(min=0)
     used = np.unique(at)
