@@ -86,6 +86,8 @@ def recordings_in(places: Sequence[Path], chambers: str | None) -> tuple[list[Re
     for finding in laid.findings:
         (say if finding.severity == "note" else warn)(str(finding))
     clear = [video for video in videos if video not in laid.refused]
+    if not clear:
+        raise UserError("; ".join([*laid.refused.values()][:3]))
     return [*name_recordings(clear, laid.by_video)], [*laid.refused.items()]
 
 
