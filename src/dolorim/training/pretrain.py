@@ -162,7 +162,8 @@ def _settings(
     """All that the weights depend on, as plain values."""
     videos = []
     for recording, entry in cached.items():
-        facts = {"frames": entry.n_frames, "rate_hz": round(rate_of(entry.time_s), 3)}
+        rate_hz = round(rate_of(entry.time_s), 3)
+        facts: dict[str, Any] = {"frames": entry.n_frames, "rate_hz": rate_hz}
         chamber = chamber_of(recording)
         if chamber is not None:
             facts["chamber"] = {"name": chamber.name, "box": [*chamber.box]}
