@@ -302,11 +302,7 @@ HELP = {
                 "--workers N": "videos that are decoded side by side",
             }
         },
-        (
-            "dolorim extract study",
-            "dolorim extract study --approach multitask",
-            "dolorim extract study --features --head linear",
-        ),
+        ("dolorim extract study", "dolorim extract study --approach multitask"),
     ),
 }
 
