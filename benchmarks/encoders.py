@@ -67,7 +67,7 @@ def read_clips(work: Path) -> tuple[list[Clip], DataConfig]:
     videos, failures = frames_of(sorted((folder / "Videos").glob("*.mp4")), data)
     assert not failures
     clips = []
-    for video in videos:
+    for video in videos.values():
         rows = {protocol: table[video.video.name] for protocol, table in tables.items()}
         folds = {protocol: row["animal"] for protocol, row in rows.items()}
         clips.append(Clip(video, names.index(rows["coat"]["label"]), folds))

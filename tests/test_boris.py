@@ -379,6 +379,40 @@ def test_what_predict_writes_goes_to_boris_and_comes_back_at_every_rate(tmp_path
     assert conflicts.findings == []
 
 
+def test_the_chambers_of_a_video_are_the_subjects_of_one_observation_and_are_read_back(
+    tmp_path: Path,
+) -> None:
+    classes, rng = ("rest", "lick"), np.random.default_rng(4)
+    written = {}
+    for video, chamber in (("cage.1", "A1"), ("cage.1", "A2"), ("cage.2", "A1"), ("whole", None)):
+        meta = {"video": f"{video}.mp4", "fps": 30.0}
+        name = video
+        if chamber is not None:
+            meta["chamber"] = {"name": chamber, "box": [0, 0, 9, 9]}
+            name = f"{video}.{chamber}"
+        labels = np.repeat(rng.integers(-1, 2, 12), 10).astype(np.int16)
+        shares = np.full((120, 2), 0.5)
+        write_predictions(
+            tmp_path, Predictions(name, classes, labels, shares, np.arange(120) / 30, meta)
+        )
+        written[video, chamber] = labels.tolist()
+    assert main(["export", str(tmp_path), "--to", "boris", "--quiet"]) == 0
+    out = tmp_path / "boris"
+    files = sorted(file.name for file in out.glob("*.boris.csv"))
+    assert files == ["cage.1.boris.csv", "cage.2.boris.csv", "whole.boris.csv"]
+    observations = {row[0] for row in read_table(out / files[0]).rows}
+    assert observations == {"cage.1"}
+    for (video, chamber), labels in written.items():
+        events = read_annotations(
+            out / f"{video}.boris.csv",
+            unmerged(classes),
+            DataConfig(label_stream=chamber),
+            Conflicts(),
+        )[f"{video}.mp4"]
+        read = events.on_frames(120, np.arange(120) / 30, -1, Conflicts()).labels
+        assert read.tolist() == labels, (video, chamber)
+
+
 def test_pictures_are_not_taken_for_seconds_where_a_row_that_is_left_out_has_no_time(tmp_path):
     header = "Observation id,Subject,Behavior,Behavior type,Time,Image index,Media file name\n"
     rows = (

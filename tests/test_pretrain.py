@@ -18,6 +18,7 @@ from dolorim.cli import main
 from dolorim.config import AugmentConfig, Config, DataConfig, ModelConfig
 from dolorim.core.errors import UserError
 from dolorim.dataset.augmentation import augment
+from dolorim.files.recordings import InChamber
 from dolorim.inference import encoder_folder
 from dolorim.inference.encoder_folder import (
     describe_video,
@@ -35,6 +36,7 @@ from dolorim.training import pretrain
 from dolorim.training.model_card import write_model_card
 from dolorim.training.module import thaw
 from dolorim.training.prepare import _load_weights
+from dolorim.training.pretrain_options import PretrainOptions
 from dolorim.training.quick import new_quick
 from dolorim.training.vicreg import share_matched, vicreg_loss
 from dolorim.training.view_pairs import ViewPairs
@@ -173,6 +175,33 @@ def test_a_batch_of_views_follows_from_seed_and_number_alone(place: Path) -> Non
     assert views.shape == (8, 9, 64, 64)
     assert torch.equal(views, second.draw(7, 4))
     assert not torch.equal(views, first.draw(8, 4))
+
+
+def test_chambers_are_recordings_of_their_own(place: Path, tmp_path: Path) -> None:
+    videos = sorted((place / "videos").iterdir())
+    recordings, unclear = pretrain.recordings_in([place / "videos"], "1x2")
+    assert unclear == []
+    assert [(r.file, r.chamber.name) for r in recordings if isinstance(r, InChamber)] == [
+        (video, name) for video in videos for name in ("A1", "A2")
+    ]
+    table = tmp_path / "chambers.csv"
+    table.write_text("chamber,x0,y0,x1,y1\nleft,0,0,40,60\n")
+    [left] = pretrain.recordings_in(videos[:1], str(table))[0]
+    entries, failures = pretrain.frames_of([left], DataConfig(image_size=16, cache=tmp_path))
+    assert failures == []
+    card = pretrain._settings(entries, DataConfig(), PretrainOptions(), None)
+    assert card["videos"][0]["chamber"] == {"name": "left", "box": [0, 0, 40, 60]}
+
+
+def test_videos_of_several_rates_are_seen_at_the_one_in_the_middle(place: Path) -> None:
+    data = DataConfig(image_size=32, cache=place / "cache", body_length_px=30)
+    entry = cache.build(sorted((place / "videos").iterdir())[0], data)
+    fast = dataclasses.replace(entry, time_s=entry.time_s / 2)
+    seen = pretrain._at_one_rate([entry, fast, entry], None)
+    assert seen[0] is seen[2] is entry
+    assert seen[1].n_frames == pytest.approx(entry.n_frames / 2, abs=1)
+    assert seen[1].shown is not None
+    assert np.diff(seen[1].shown).tolist() == [2] * (seen[1].n_frames - 1)
 
 
 def test_views_that_agree_vary_and_do_not_repeat_themselves_have_no_loss() -> None:

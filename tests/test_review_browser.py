@@ -147,7 +147,7 @@ def test_playing_goes_through_the_frames_in_order_and_stops_at_the_end(
         page.wait_for_function("() => document.querySelector('#play').textContent === 'Play'")
         seen = page.evaluate("() => window.seen")
         assert seen == sorted(seen)
-        assert len(set(seen)) > 20  # of 60, on however slow a machine
+        assert len(set(seen)) > 10  # of 60, on however slow a machine
         assert number_shown(page) == N - 1
 
 

@@ -233,7 +233,7 @@ def test_point_events_go_through_labels_and_boris_and_come_back(tmp_path: Path) 
         "mouse", names, labels, np.eye(2)[labels], np.arange(N) / 29.97, {"points": ["flinch"]}
     )
     path = tmp_path / "mouse.boris.csv"
-    write_boris(path, predictions, "")
+    write_boris(path, [predictions], "")
     kinds = {(row["Behavior"], row["Behavior type"]) for row in rows_of(path)}
     assert kinds == {("rest", "STATE"), ("flinch", "POINT")}
     events = read_boris(path, ethogram, DataConfig(), Conflicts("warn"))

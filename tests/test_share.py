@@ -38,6 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def shared(run: RunFolder, tmp_path: Path) -> Path:
     file = tmp_path / "run.zip"
     arguments = ["share", str(run.path), "--out", str(file), "--license", "CC-BY-4.0", "--quiet"]
+    arguments += ["--about", "C57BL/6 from below"]
     assert main(arguments) == 0
     return file
 
@@ -60,7 +61,9 @@ def test_a_shared_run_holds_no_path_of_this_machine_and_names_its_license(shared
             "secret place" not in archive.read(n).decode("latin1") for n in archive.namelist()
         )
         assert json.loads(archive.read(MANIFEST))["license"] == "CC-BY-4.0"
-        assert "CC-BY-4.0" in archive.read("model_card.md").decode()
+        card = archive.read("model_card.md").decode()
+        assert "CC-BY-4.0" in card
+        assert "C57BL/6 from below" in card
 
 
 def test_a_shared_run_is_the_run(shared: Path, run: RunFolder) -> None:

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dolorim.config import DataConfig
+from dolorim.dataset.study import in_study_folder, open_study
 from dolorim.labels.bouts import to_bouts
 from dolorim.labels.ethogram import PAIN
 from dolorim.pose.keypoints import KEYPOINTS
@@ -319,6 +321,26 @@ def test_five_animals_of_each_group_follow_one_another_from_number_nine_on() -> 
     plan = StudyPlan(animals=10, first=9)
     groups = [group_of(plan.first + i) for i in range(plan.animals)]
     assert groups.count("CFA") == groups.count("saline") == 5
+
+
+def test_a_rack_is_a_study_whose_chambers_are_recordings_with_labels_and_animals(
+    tmp_path: Path,
+) -> None:
+    plan = StudyPlan(animals=3, trials=1, trial_length=20, size_px=48, chambers=(1, 2))
+    simulate_study(tmp_path / "rack", plan)
+    config = in_study_folder(tmp_path / "rack", DataConfig(trial_length=20, label_context=0))
+    study = open_study(config)
+    racks = ["sim_2023-10-25_rack_001", "sim_2023-10-25_rack_003"]
+    names = [f"{racks[0]}.A1", f"{racks[0]}.A2", f"{racks[1]}.A1"]
+    assert [source.name for source in study.sources] == names
+    assert [source.animal for source in study.sources] == ["201M", "202F", "203M"]
+    assert all(source.labels for source in study.sources)
+    # Each chamber shows what its animal does alone, but for the coding of the video.
+    simulate_study(tmp_path / "alone", dataclasses.replace(plan, animals=2, chambers=None))
+    alone = sorted((tmp_path / "alone" / "Videos").iterdir())[1]
+    for mine, rack in zip(FrameStream(alone), FrameStream(study.sources[1].file), strict=True):
+        assert rack.luma.shape == (48, 96)
+        assert np.abs(mine.luma.astype(float) - rack.luma[:, 48:]).mean() < 3
 
 
 def test_an_animal_does_the_same_at_every_rate_of_the_camera(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_a_round_learns_from_the_room_and_labels_the_study(home: StudioHome) -> 
         str(home.folder / "Videos"),
         "--out",
         str(home.predictions),
+        "--no_overwrite",
     )
     network, _ = learn_commands(home, "ann", home.next_run(), "network")
     assert "--test_animals" not in network  # it keeps animals to find its best epoch by

@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from dolorim.labels.ethogram import PAIN
+from dolorim.labels.label_files import read_labels
 from dolorim.studio.server import make_studio_app
 from dolorim.studio.studio import PAGES, Studio
 from reviewing import N, predicted_study, serving_app
@@ -230,6 +232,25 @@ def test_a_page_that_knows_other_recordings_cannot_label_them(
     assert "reload" in refused.json()["error"]
     new = {"x-study": after["key"]}
     assert client.post("/api/recording/1/edit", json=edit, headers=new).status_code == 200
+
+
+def test_two_servers_on_one_folder_lose_no_label(client: httpx.Client, folder: Path) -> None:
+    first = {"version": 0, "ranges": [[0, 10, 2]], "id": "one"}
+    second = {"version": 0, "ranges": [[20, 30, 3]], "id": "two"}
+    with serving_app(make_studio_app(Studio(folder, "ann"))) as url, httpx.Client() as other:
+        other.get(url)
+        base = url.partition("/?")[0]
+        for ask in (client.get, lambda path: other.get(base + path)):
+            assert ask("/api/recording/0").json()["corrections"]["version"] == 0
+        assert client.post("/api/recording/0/edit", json=first).status_code == 200
+        # The other one learns of it before it may change anything.
+        answer = other.post(f"{base}/api/recording/0/edit", json=second)
+        assert answer.status_code == 409
+        second["version"] = answer.json()["version"]
+        assert other.post(f"{base}/api/recording/0/edit", json=second).status_code == 200
+    labels = read_labels(folder / "dolorim" / "labels" / "ann" / "a_201M.csv", PAIN).labels
+    assert (labels[:10] == 2).all()
+    assert (labels[20:30] == 3).all()
 
 
 def test_the_server_never_loads_torch() -> None:

@@ -257,14 +257,15 @@ def test_findings_are_grouped_and_lead_to_where_they_are_mended(home: StudioHome
         Finding("note", "a", "is fine", name="merged"),
         Finding("warning", "b", "which animal?", name="animals-unknown"),
         Finding("warning", "c", "which animal?", name="animals-unknown"),
-        Finding("error", "d", "is broken", name="crash"),
+        Finding("error", f"{home.folder}/d.mp4", "is broken", name="crash"),
     ]
-    groups = grouped(findings)
+    groups = grouped(findings, home)
     assert [(group.severity, len(group.lines), group.place) for group in groups] == [
         ("error", 1, ""),
         ("warning", 2, "#recordings"),
         ("note", 1, "#ethogram"),
     ]
+    assert groups[0].lines == ("d.mp4: is broken",)
     home.own.mkdir()
     for damaged in ("{", "[]", '{"findings": [{"a": 1}], "recordings": []}'):
         home.check_file.write_text(damaged)

@@ -22,7 +22,6 @@ from dolorim.config import CROPS, LABEL_FILES, LABEL_TIMES, Config
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.dataset.study import in_study_folder, with_study_files
-from dolorim.files.naming import find_videos
 from dolorim.labels.ethogram_file import given_ethogram
 from dolorim.labels.matching import labels_of_one
 from dolorim.labels.placing import place_labels
@@ -180,16 +179,17 @@ def pretrain(videos: AnyPath | Iterable[AnyPath], *, out: AnyPath, **settings: A
     `continue_from="encoder"`, `mask=...`). Videos that cannot be read are reported and left out.
     Raises `UserError`.
     """
-    from dolorim.training.pretrain import pretrain_encoder
+    from dolorim.training.pretrain import pretrain_encoder, recordings_in
     from dolorim.training.pretrain_options import PretrainOptions
 
-    about_crops = {*CROPS, "cache"}
+    about_crops = {*CROPS, "cache", "chambers", "run_rate_hz"}
     reading = {name: value for name, value in settings.items() if name in about_crops}
     own = {name: value for name, value in settings.items() if name not in about_crops}
     options = options_of(PretrainOptions, "pretrain", own, also=about_crops)
     data = with_settings(Config(), reading).data
-    encoder, failures = pretrain_encoder(find_videos(_paths(videos)), Path(out), data, options)
-    for _, reason in failures:
+    recordings, unclear = recordings_in(_paths(videos), data.chambers)
+    encoder, failures = pretrain_encoder(recordings, Path(out), data, options)
+    for _, reason in [*unclear, *failures]:
         warnings.warn(reason, stacklevel=2)
     return encoder
 

@@ -96,7 +96,14 @@ def _compare_groups(run: Run, new: Path, out: Path) -> Path:
     predictions = run.folder.predictions("other")
     groups = new / "recordings.csv"
     title = "Simulated study: 5 against 5 mice"
-    report = api.report(predictions, groups=groups, out=out / "report", title=title)
+    report = api.report(
+        predictions,
+        groups=groups,
+        out=out / "report",
+        title=title,
+        # The effect is on licking, so that is what the report asks about first.
+        pain=("paw_lick", "paw_withdraw"),
+    )
     one_video = sorted((new / "Videos").iterdir())[0]
     run.predict_all(one_video, out / "overlay", overlay=True)
     study = GroupStudy(title, report.page, report.sentences, _simulated_effect(run, report))

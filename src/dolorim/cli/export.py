@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +17,10 @@ from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.naming import is_video
 from dolorim.files.poses import LOOKED_FOR, poses_of
-from dolorim.labels.export import Target, export_predictions
+from dolorim.labels.export import Target, export_predictions, export_to_boris
 from dolorim.labels.nwb_subject import FactsTable, moment, read_facts
-from dolorim.labels.prediction_files import read_predictions, which_counts
-from dolorim.labels.predictions import Predictions
+from dolorim.labels.prediction_files import meta_path, read_meta, read_predictions, which_counts
+from dolorim.labels.predictions import Predictions, chamber_named
 from dolorim.pose.read import read_pose
 
 _ENDING = ".predictions.csv"
@@ -65,11 +67,17 @@ def run(arguments: list[str]) -> int:
         facts = read_facts(given.recordings, [file.name.removesuffix(_ENDING) for file in files])
     out = given.out or files[0].parent / given.to
     failures: list[tuple[Path, str]] = []
-    for file in files:
+    for together in _exported_together(files, given.to):
+        recordings = {}
+        for file in together:
+            try:
+                recordings[file] = _read(file)
+            except UserError as error:
+                failures.append((file, str(error)))
         try:
-            _export(file, out, given, facts, start)
+            _export([*recordings.values()], out, given, facts, start)
         except UserError as error:
-            failures.append((file, str(error)))
+            failures += [(file, str(error)) for file in recordings]
     if not given.quiet:
         written = f"{len(files) - len(failures)} of {len(files)} written"
         print(f"{written} as {given.to} to {out}", file=sys.stderr)
@@ -80,12 +88,39 @@ def run(arguments: list[str]) -> int:
     return code
 
 
-def _export(
-    file: Path, out: Path, given: _Export, table: FactsTable, start: datetime | None
-) -> None:
+def _exported_together(files: Sequence[Path], to: Target) -> list[list[Path]]:
+    """The files that are exported as one: for BORIS, those of all chambers of a video."""
+    together: dict[str, list[Path]] = {}
+    for file in files:
+        name = file.name.removesuffix(_ENDING)
+        if to == "boris":
+            with contextlib.suppress(UserError):  # reading the predictions will name the damage
+                chamber = chamber_named(read_meta(meta_path(file.parent, name)))
+                name = name.removesuffix(f".{chamber}")
+        together.setdefault(name, []).append(file)
+    return [*together.values()]
+
+
+def _read(file: Path) -> Predictions:
     predictions = read_predictions(file)
     for note in which_counts(file.parent, predictions.name).notes:
         print(f"note: {note}", file=sys.stderr)
+    return predictions
+
+
+def _export(
+    recordings: Sequence[Predictions],
+    out: Path,
+    given: _Export,
+    table: FactsTable,
+    start: datetime | None,
+) -> None:
+    if not recordings:  # none of them could be read, which has been said
+        return
+    if given.to == "boris":
+        export_to_boris(out, recordings)
+        return
+    [predictions] = recordings
     pose = None
     if given.pose is not None:
         pose = read_pose(_pose_of(predictions, given.pose), given.individual)

@@ -18,11 +18,10 @@ from dolorim.cli.common import (
 from dolorim.cli.settings import Settings, settings_flags
 from dolorim.config import CROPS, Config
 from dolorim.core.errors import UserError
-from dolorim.files.naming import find_videos
 from dolorim.presets import with_settings
 from dolorim.training.pretrain_options import PretrainOptions
 
-_READ = settings_flags(*CROPS, "cache")
+_READ = settings_flags(*CROPS, "cache", "chambers", "run_rate_hz")
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,14 @@ def run(arguments: list[str]) -> int:
         raise UserError("no videos given; usage: dolorim pretrain VIDEO... --out DIR")
     wait_politely()
     from dolorim.terminal import say
-    from dolorim.training.pretrain import pretrain_encoder
+    from dolorim.training.pretrain import pretrain_encoder, recordings_in
 
     set_verbosity(given.quiet)
     data = with_settings(Config(), given.settings).data
-    encoder, failures = pretrain_encoder(find_videos(given.videos), given.out, data, given.options)
+    recordings, unclear = recordings_in(given.videos, data.chambers)
+    encoder, failures = pretrain_encoder(recordings, given.out, data, given.options)
     n_videos = len(encoder.card["videos"])
-    videos = "1 video" if n_videos == 1 else f"{n_videos} videos"
+    noun = "recording" if data.chambers else "video"
+    videos = f"1 {noun}" if n_videos == 1 else f"{n_videos} {noun}s"
     say(f"encoder: {given.out}, which has seen {videos}; use it with train ... --encoder")
-    return report_failures(failures)
+    return report_failures([*unclear, *failures])

@@ -24,6 +24,8 @@ class _Share:
     """File to write, ending in .zip."""
     license: str = ""
     """Under which license others may use the run, such as CC-BY-4.0."""
+    about: str = ""
+    """Animals and camera for the card, such as "C57BL/6, from below, Basler acA1300"."""
     quiet: bool = False
     """Print warnings and errors only."""
 
@@ -36,7 +38,7 @@ def run(arguments: list[str]) -> int:
     from dolorim.inference.shared_run import NO_LICENSE, share_run
 
     folder = api.load_run(given.run).folder
-    files = share_run(folder, given.out, given.license or NO_LICENSE)
+    files = share_run(folder, given.out, given.license or NO_LICENSE, given.about)
     if not given.quiet:
         size_mb = given.out.stat().st_size / 1e6
         print(f"{given.out}: {len(files)} files, {size_mb:.1f} MB", file=sys.stderr)

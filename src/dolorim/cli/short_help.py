@@ -302,7 +302,11 @@ HELP = {
                 "--workers N": "videos that are decoded side by side",
             }
         },
-        ("dolorim extract study", "dolorim extract study --approach multitask"),
+        (
+            "dolorim extract study",
+            "dolorim extract study --approach multitask",
+            "dolorim extract study --features --head linear",
+        ),
     ),
 }
 

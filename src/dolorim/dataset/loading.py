@@ -23,7 +23,7 @@ from dolorim.labels.trials import Placement, Recording
 from dolorim.pose.pose import NO_SKELETON, Skeleton
 from dolorim.pose.pose_track import PoseTrack, describe_rows, read_any_track, read_track
 from dolorim.terminal import say, warn
-from dolorim.video.body_length import NO_LENGTHS, BodyLengths, measure_body_lengths
+from dolorim.video.body_length import NO_LENGTHS, BodyLengths, in_pixels, measure_body_lengths
 from dolorim.video.cache import CachedVideo
 from dolorim.video.picture_size import PictureSize
 from dolorim.video.reader import probe, promised_frames
@@ -134,7 +134,7 @@ def load_dataset(config: Config, lengths: BodyLengths | None = None) -> StudyDat
 def _say_lengths(what: str, by_size: Mapping[str, float]) -> None:
     for size, length_px in by_size.items():
         say(
-            f"body length {what} of {size} pixels: {length_px:g} px "
+            f"body length {what} of {in_pixels(size)}: {length_px:g} px "
             "(median; --body_length_px sets it)"
         )
 

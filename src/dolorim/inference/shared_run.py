@@ -26,6 +26,7 @@ from dolorim.files.targets import check_file
 from dolorim.inference.encoder_folder import CARD
 from dolorim.inference.run_folder import RunFolder
 from dolorim.inference.run_paths import without_paths
+from dolorim.inference.unlike import read_appearances
 
 MANIFEST = "share.json"
 NO_LICENSE = "none stated: ask the authors before you use it"
@@ -42,7 +43,9 @@ _MOST_BYTES_OF_TEXT = 64 << 20  # of a file that is not the weights
 _PIECE = 1 << 20  # bytes that are read at a time
 
 
-def share_run(run: RunFolder, out: Path, license_text: str = NO_LICENSE) -> list[str]:
+def share_run(
+    run: RunFolder, out: Path, license_text: str = NO_LICENSE, about: str = ""
+) -> list[str]:
     """Write a run as one file; returns the names of what is in it.
 
     Raises `UserError` for a run that has not finished or is cross-validated, and where the file
@@ -58,7 +61,7 @@ def share_run(run: RunFolder, out: Path, license_text: str = NO_LICENSE) -> list
     # Beside its target, so that the finished file only has to be renamed.
     with tempfile.TemporaryDirectory(dir=_existing(out.parent)) as name:
         staged = Path(name)
-        files = collect_run(run, staged, license_text)
+        files = collect_run(run, staged, license_text, about)
         part = staged / "run.zip"
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in [MANIFEST, *files]:
@@ -67,7 +70,9 @@ def share_run(run: RunFolder, out: Path, license_text: str = NO_LICENSE) -> list
     return files
 
 
-def collect_run(run: RunFolder, folder: Path, license_text: str = NO_LICENSE) -> list[str]:
+def collect_run(
+    run: RunFolder, folder: Path, license_text: str = NO_LICENSE, about: str = ""
+) -> list[str]:
     """Put what others need of a run into a folder, with a list of it; returns the names."""
     for name in _COPIED:
         if (run.path / name).exists():
@@ -78,11 +83,11 @@ def collect_run(run: RunFolder, folder: Path, license_text: str = NO_LICENSE) ->
     if (run.path / CARD).exists():
         card = _without_names(read_json(run.path / CARD))
         (folder / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
-    _add_facts(folder / "model_card.md", run, config, license_text)
+    _add_facts(folder / "model_card.md", run, config, license_text, about)
     files = [name for name in (*_WRITTEN_ANEW, *_COPIED) if (folder / name).exists()]
     listed = {name: _described(folder / name) for name in files}
-    about = {"dolorim": __version__, "name": run.path.resolve().name, "license": license_text}
-    manifest = json.dumps({**about, "files": listed}, indent=1) + "\n"
+    stated = {"dolorim": __version__, "name": run.path.resolve().name, "license": license_text}
+    manifest = json.dumps({**stated, "files": listed}, indent=1) + "\n"
     (folder / MANIFEST).write_text(manifest, encoding="utf-8")
     return files
 
@@ -227,12 +232,17 @@ def _without_names(card: Any) -> Any:
     return {**card, "videos": videos}
 
 
-def _add_facts(card: Path, run: RunFolder, config: Config, license_text: str) -> None:
+def _add_facts(card: Path, run: RunFolder, config: Config, license_text: str, about: str) -> None:
     """Add to the card what somebody else must know before using the run."""
     text = ""
     if card.exists():
         text = card.read_text("utf-8").rstrip() + "\n\n"
     facts = [f"- License: {license_text}"]
+    if about:
+        facts.append(f"- Animals and camera: {about}")
+    rates = sorted({seen.rate_hz for seen in read_appearances(run)})
+    if rates:
+        facts.append(f"- Frame rates of the recordings: {rates[0]:g} to {rates[-1]:g} Hz")
     lengths = dataclasses.asdict(run.read_body_lengths())
     for kind, by_size in lengths.items():
         facts += [f"- Body length in {kind} of {s} pixels: {px} px" for s, px in by_size.items()]

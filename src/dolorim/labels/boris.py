@@ -8,7 +8,7 @@ project files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -271,18 +271,25 @@ _HEADER = (
 )
 
 
-def write_boris(path: Path, predictions: Predictions, source: str) -> None:
+def write_boris(path: Path, recordings: Sequence[Predictions], source: str) -> None:
     """Write aggregated events as BORIS 8 and 9 export them; `source` says where labels come from.
 
+    The recordings are one video, or chambers of one: these are the subjects of one observation.
     Times are seconds from the first frame; a bout stops where the frame after it begins. A bout of
     a class of point events is one event, at its first frame.
     """
+    rows: list[list[str]] = []
+    for predictions in recordings:
+        rows += _rows_of_recording(predictions, source)
+    write_table(path, _HEADER, rows)
+
+
+def _rows_of_recording(predictions: Predictions, source: str) -> Iterator[list[str]]:
     points = predictions.meta.get("points") or ()
     length_s = predictions.length_s
     video = base_name(str(predictions.meta.get("video") or predictions.name))
-    chamber = predictions.meta.get("chamber") or {}
     same_in_all_rows = {
-        "Observation id": predictions.name,
+        "Observation id": predictions.video_name,
         "Description": source,
         "Observation type": "Media file(s)",
         "Source": f"player #1:{video}",
@@ -290,12 +297,11 @@ def write_boris(path: Path, predictions: Predictions, source: str) -> None:
         "Coding duration": f"{length_s:.6f}",
         "Media duration (s)": f"{length_s:.6f}",
         "FPS (frame/s)": f"{predictions.rate_hz:.4f}",
-        "Subject": chamber.get("name", "No focal subject"),
+        "Subject": predictions.chamber or "No focal subject",
         "Media file name": video,
         "Image file path start": "NA",
         "Image file path stop": "NA",
     }
-    rows = []
     for bout, probability in predictions.bouts():
         start_s, stop_s = predictions.interval_s(bout)
         name, stop, kind = predictions.classes[bout.label], bout.stop, "STATE"
@@ -311,5 +317,4 @@ def write_boris(path: Path, predictions: Predictions, source: str) -> None:
             "Image index stop": str(stop),
             "Comment start": f"mean probability {probability:.4f}",
         }
-        rows.append([row.get(column, "") for column in _HEADER])
-    write_table(path, _HEADER, rows)
+        yield [row.get(column, "") for column in _HEADER]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +36,23 @@ def provenance(predictions: Predictions) -> dict[str, Any]:
     }
 
 
+def export_to_boris(folder: Path, recordings: Sequence[Predictions]) -> Path:
+    """Write a video's predictions as one observation of BORIS, with a subject per chamber.
+
+    `recordings` are the chambers of the video, or the video alone. Raises `UserError` for a file
+    that cannot be written.
+    """
+    first = recordings[0]
+    origin = provenance(first)
+    run = origin.get("run", "an unknown run")
+    source = f"{origin['exported_by']}, run {run}, video {_video_hash(origin)}"
+    path = folder / f"{first.video_name}{ENDINGS['boris']}"
+    write_boris(path, recordings, source)
+    for predictions in recordings:
+        _write_provenance(folder, predictions)
+    return path
+
+
 def export_predictions(
     folder: Path,
     predictions: Predictions,
@@ -42,19 +60,16 @@ def export_predictions(
     pose: Pose | None = None,
     facts: SessionFacts | None = None,
 ) -> Path:
-    """Write one video's predictions for another tool and return the file.
+    """Write one recording's predictions for another tool and return the file.
 
     A table has no room for the provenance: it goes to `<name>.provenance.json` beside it. Only NWB
     holds the pose, the animal, and the start of the session. Raises `UserError` for a file that
     cannot be written.
     """
     path = folder / f"{predictions.name}{ENDINGS[to]}"
-    origin = provenance(predictions)
     match to:
         case "boris":
-            run = origin.get("run", "an unknown run")
-            source = f"{origin['exported_by']}, run {run}, video {_video_hash(origin)}"
-            write_boris(path, predictions, source)
+            return export_to_boris(folder, [predictions])
         case "deepethogram":
             write_deepethogram(path, predictions)
         case "simba":
@@ -62,11 +77,15 @@ def export_predictions(
         case "bouts":
             write_bout_table(path, predictions)
         case "nwb":
-            write_nwb(path, predictions, origin, pose, facts)
+            write_nwb(path, predictions, provenance(predictions), pose, facts)
             return path  # NWB holds the provenance itself
-    provenance_path = folder / f"{predictions.name}.provenance.json"
-    write_text(provenance_path, json.dumps(origin, indent=1, default=str) + "\n")
+    _write_provenance(folder, predictions)
     return path
+
+
+def _write_provenance(folder: Path, predictions: Predictions) -> None:
+    text = json.dumps(provenance(predictions), indent=1, default=str)
+    write_text(folder / f"{predictions.name}.provenance.json", text + "\n")
 
 
 def _video_hash(origin: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,14 @@ from dolorim.labels.bouts import Bout, to_bouts
 # Relative difference within which the rate in `meta` is that of the times. It is then the more
 # precise one, as tables round times.
 _SAME_RATE = 0.01
+
+
+def chamber_named(meta: Mapping[str, Any]) -> str | None:
+    """The chamber that the `meta` of predictions names, if any."""
+    chamber = meta.get("chamber")
+    if not isinstance(chamber, dict) or not chamber.get("name"):
+        return None
+    return str(chamber["name"])
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,16 @@ class Predictions:
         bouts = to_bouts(self.labels)
         means = [self.probabilities[b.start : b.stop, b.label].mean() for b in bouts]
         return [(bout, float(mean)) for bout, mean in zip(bouts, means, strict=True)]
+
+    @property
+    def chamber(self) -> str | None:
+        """The name of the chamber of the video that these are about; None for a whole video."""
+        return chamber_named(self.meta)
+
+    @property
+    def video_name(self) -> str:
+        """The name without that of the chamber: the same for all chambers of a video."""
+        return self.name if self.chamber is None else self.name.removesuffix(f".{self.chamber}")
 
     @property
     def rate_hz(self) -> float:

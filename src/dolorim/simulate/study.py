@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import numpy as np
 
 from dolorim.core.errors import UserError
 from dolorim.core.workers import Failed, spread
+from dolorim.files.chambers import COLUMNS as CHAMBER_COLUMNS
 from dolorim.files.tables import write_table
 from dolorim.pose.keypoints import KEYPOINTS
 from dolorim.pose.write_dlc import write_dlc
-from dolorim.simulate.camera import draw_cage, render
-from dolorim.simulate.mouse import LICK, OFTEN, Mouse, draw_labels, keypoints, move
+from dolorim.simulate.camera import Cage, draw_cage, render
+from dolorim.simulate.mouse import LICK, OFTEN, Motion, Mouse, draw_labels, keypoints, move
+from dolorim.video.chambers import lay_grid, part_of
 from dolorim.video.writer import VideoWriter
 
 SCORER = "DLC_resnet50_simulatedMay7shuffle1_500000"
@@ -32,7 +35,8 @@ class StudyPlan:
     Studies of the same seed and the same duration whose motion is drawn at the same `motion_hz`
     (without it: `rate_hz`) show the same movements, at whatever `rate_hz` the camera films them. It
     wanders by a share of `wander`: a third makes 30 frames/s 20 to 40. In the group CFA, a bout is
-    `effect` times as likely to be licking, compared with any other behavior.
+    `effect` times as likely to be licking, compared with any other behavior. With `chambers`, rows
+    and columns, each video shows so many animals, and there are no poses.
     """
 
     animals: int = 8
@@ -47,6 +51,7 @@ class StudyPlan:
     wander: float = 0.0
     crf: int = 23  # quality of the video, as `VideoWriter` counts it
     effect: int = 1
+    chambers: tuple[int, int] | None = None
 
     @property
     def n_frames(self) -> int:
@@ -65,36 +70,59 @@ def simulate_study(
     other animal lack the first 15 frames of each trial, as tools with a 15-frame context write
     them. The same plan gives the same bytes. Raises `UserError` if a file cannot be written.
     """
-    tasks: deque[_Task] = deque((folder, plan, plan.first + i) for i in range(plan.animals))
-    rows = {}
-    for (_, _, number), result in spread(_simulator, tasks, workers):
+    tasks: deque[_Task] = deque((folder, plan, numbers) for numbers in _videos(plan))
+    rows: dict[int, list[tuple[object, ...]]] = {}
+    for (_, _, numbers), result in spread(_simulator, tasks, workers):
         if isinstance(result, Failed):
-            raise UserError(
-                f"{folder}: animal {number} could not be simulated; {result.explain(str(folder))}"
-            )
-        rows[number] = result
-        progress(plan.trials * plan.trial_length)
-    in_order = [rows[number] for number in sorted(rows)]
-    write_table(folder / "recordings.csv", ("video", "animal", "group"), in_order)
+            reason = result.explain(str(folder))
+            raise UserError(f"{folder}: animal {numbers[0]} could not be simulated; {reason}")
+        rows[numbers[0]] = result
+        progress(plan.n_frames)
+    places = CHAMBER_COLUMNS if plan.chambers else ()
+    in_order = itertools.chain.from_iterable(rows[number] for number in sorted(rows))
+    write_table(folder / "recordings.csv", ("video", *places, "animal", "group"), in_order)
     return folder
 
 
-_Task = tuple[Path, StudyPlan, int]
+def _videos(plan: StudyPlan) -> Iterator[tuple[int, ...]]:
+    """The numbers of the animals that each video shows."""
+    rows, columns = plan.chambers or (1, 1)
+    stop = plan.first + plan.animals
+    for first in range(plan.first, stop, rows * columns):
+        yield tuple(range(first, min(first + rows * columns, stop)))
 
 
-def _simulator(number: int) -> Callable[[_Task], tuple[str, str, str]]:
+_Task = tuple[Path, StudyPlan, tuple[int, ...]]
+
+
+def _simulator(number: int) -> Callable[[_Task], list[tuple[object, ...]]]:
     return _simulate_task
 
 
-def _simulate_task(task: _Task) -> tuple[str, str, str]:
-    return _simulate_animal(*task)
+def _simulate_task(task: _Task) -> list[tuple[object, ...]]:
+    return _simulate_video(*task)
 
 
-def _simulate_animal(folder: Path, plan: StudyPlan, number: int) -> tuple[str, str, str]:
+@dataclass(frozen=True)
+class _Actor:
+    """One animal of a study: who it is, what it does, and how it is drawn.
+
+    `points` `(time, 6, 2)` and `likelihood` `(time, 6)` are what a tracker reports.
+    """
+
+    number: int
+    animal: str
+    group: str
+    mouse: Mouse
+    motion: Motion
+    cage: Cage
+    points: np.ndarray
+    likelihood: np.ndarray
+
+
+def _draw_actor(plan: StudyPlan, number: int, time_s: np.ndarray) -> _Actor:
     rng = np.random.default_rng([plan.seed, number])
-    sex = "MF"[number % 2]
-    animal, group = f"{201 + number}{sex}", group_of(number)
-    name = f"sim_2023-10-25_{group}_{number + 1:03d}_{animal}_tracking"
+    group = group_of(number)
     mouse = draw_mouse(plan, rng)
     motion_hz = plan.motion_hz or plan.rate_hz
     n_moments = round(plan.n_frames / plan.rate_hz * motion_hz)
@@ -104,22 +132,55 @@ def _simulate_animal(folder: Path, plan: StudyPlan, number: int) -> tuple[str, s
     behaviors = draw_labels(n_moments, motion_hz, rng, often)
     moving = move(behaviors, mouse, plan.size_px, motion_hz, rng)
     cage = draw_cage(mouse, plan.size_px, rng)
-    time_s = _camera_times(plan, number)
     motion = moving.at(np.minimum(np.round(time_s * motion_hz).astype(int), n_moments - 1))
-    labels = motion.labels
+    points, likelihood = track(keypoints(motion, mouse), rng)
+    animal = f"{201 + number}{'MF'[number % 2]}"
+    return _Actor(number, animal, group, mouse, motion, cage, points, likelihood)
+
+
+def _simulate_video(
+    folder: Path, plan: StudyPlan, numbers: tuple[int, ...]
+) -> list[tuple[object, ...]]:
+    """Write a video and its labels, and the pose of a single animal; returns the rows of the
+    table of recordings.
+    """
+    time_s = _camera_times(plan, numbers[0])
+    actors = [_draw_actor(plan, number, time_s) for number in numbers]
+    first = actors[0]
+    name = f"sim_2023-10-25_{first.group}_{first.number + 1:03d}_{first.animal}_tracking"
+    rows, columns = plan.chambers or (1, 1)
+    if plan.chambers:
+        name = f"sim_2023-10-25_rack_{first.number + 1:03d}"
+    size = columns * plan.size_px, rows * plan.size_px
     path = folder / "Videos" / f"{name}.mp4"
-    with VideoWriter(path, plan.size_px, plan.size_px, plan.rate_hz, crf=plan.crf) as video:
+    picture = np.zeros(size[::-1], np.uint8)  # chambers of a rack that is not full stay dark
+    chambers = lay_grid(size, rows, columns)
+    with VideoWriter(path, *size, plan.rate_hz, crf=plan.crf) as video:
         for frame, at_s in enumerate(time_s.tolist()):
-            video.write(render(motion, mouse, cage, frame), at_s if plan.wander else None)
-    unlabelled = 15 if number % 2 else 0
+            for actor, chamber in zip(actors, chambers, strict=False):
+                part = part_of(picture, chamber.box)
+                part[:] = render(actor.motion, actor.mouse, actor.cage, frame)
+            video.write(picture, at_s if plan.wander else None)
+    if not plan.chambers:
+        _write_labels(folder, plan, first, path.name)
+        file = folder / "DLC" / f"{name}{SCORER}.csv"
+        write_dlc(file, SCORER, KEYPOINTS, first.points, first.likelihood)
+        return [(path.name, first.animal, first.group)]
+    table: list[tuple[object, ...]] = []
+    for actor, chamber in zip(actors, chambers, strict=False):
+        _write_labels(folder, plan, actor, f"{name}_{chamber.name}")
+        table.append((path.name, chamber.name, *chamber.box, actor.animal, actor.group))
+    return table
+
+
+def _write_labels(folder: Path, plan: StudyPlan, actor: _Actor, name: str) -> None:
+    """A file for each trial."""
+    unlabelled = 15 if actor.number % 2 else 0
     for trial in range(plan.trials):
         start, stop = trial * plan.trial_length, (trial + 1) * plan.trial_length
-        rows = labels[start + unlabelled : stop]
-        path = folder / "Annotations" / f"prediction_{name}.mp4_{trial + 1}.csv"
+        rows = actor.motion.labels[start + unlabelled : stop]
+        path = folder / "Annotations" / f"prediction_{name}_{trial + 1}.csv"
         write_table(path, ("Frame", "Action"), enumerate(rows.tolist()))
-    points, likelihood = track(keypoints(motion, mouse), rng)
-    write_dlc(folder / "DLC" / f"{name}{SCORER}.csv", SCORER, KEYPOINTS, points, likelihood)
-    return f"{name}.mp4", animal, group
 
 
 def group_of(number: int) -> str:

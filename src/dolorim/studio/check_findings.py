@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,14 +91,15 @@ def read_result(home: StudioHome, jobs: Jobs) -> CheckResult:
     except (UserError, TypeError, KeyError) as error:
         return CheckResult(state, problem=f"{home.check_file.name} cannot be read ({error})")
     is_current = job is None or (job.started or 0) <= home.check_file.stat().st_mtime
-    return CheckResult(state, grouped(findings), n_recordings, is_current)
+    return CheckResult(state, grouped(findings, home), n_recordings, is_current)
 
 
-def grouped(findings: Sequence[Finding]) -> tuple[FindingGroup, ...]:
-    """Findings by their kind, the worst first."""
+def grouped(findings: Sequence[Finding], home: StudioHome) -> tuple[FindingGroup, ...]:
+    """Findings by their kind, the worst first, with paths as they are in the study."""
+    root = f"{home.folder}{os.sep}"
     by_kind: dict[tuple[str, str], list[str]] = defaultdict(list)
     for finding in findings:
-        by_kind[finding.severity, finding.name].append(str(finding))
+        by_kind[finding.severity, finding.name].append(str(finding).replace(root, ""))
     groups = []
     for (severity, name), lines in by_kind.items():
         place = _PLACES.get(name, "")

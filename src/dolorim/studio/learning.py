@@ -39,8 +39,17 @@ def learn_commands(
     if head == QUICK:
         train += ["--val_animals", "none", "--test_animals", "none"]
     train += ["--cache", str(home.cache), "--run", str(run)]
-    predict = ["predict", str(run), str(home.data().videos), "--out", str(home.predictions)]
+    predict = predict_command(home, run, home.videos_folder, home.predictions)
     return [tuple(train), tuple(predict)]
+
+
+def predict_command(home: StudioHome, run: Path, source: Path, out: Path) -> list[str]:
+    """The command of a batch. It skips what this run has labeled before, so it can be resumed."""
+    command = ["predict", str(run), str(source), "--out", str(out), "--no_overwrite"]
+    data = home.data()
+    if source == home.videos_folder and data.chambers is not None:
+        command += ["--chambers", data.chambers]
+    return command
 
 
 @dataclass(frozen=True)

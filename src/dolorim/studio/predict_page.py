@@ -20,7 +20,7 @@ from dolorim.review.changes import read_json_body
 from dolorim.studio.folders_page import allowed
 from dolorim.studio.home import StudioHome
 from dolorim.studio.jobs import Job, Jobs
-from dolorim.studio.learning import Round, newest_round, rounds_of
+from dolorim.studio.learning import Round, newest_round, predict_command, rounds_of
 from dolorim.studio.studio import Studio, text_in
 from dolorim.studio.study_page import with_new_job
 
@@ -96,15 +96,6 @@ def add_batch(studio: Studio, place: str, run_name: str = "") -> Job:
         what = f"{counted(len(videos), 'video')} of this study"
     command = predict_command(home, run.path, source, out)
     return studio.jobs.add(f"Label {what} with run {run.name}", [command])
-
-
-def predict_command(home: StudioHome, run: Path, source: Path, out: Path) -> list[str]:
-    """The command of a batch. It skips what this run has labeled before, so it can be resumed."""
-    command = ["predict", str(run), str(source), "--out", str(out), "--no_overwrite"]
-    data = home.data()
-    if source == home.videos_folder and data.chambers is not None:
-        command += ["--chambers", data.chambers]
-    return command
 
 
 def _chosen_run(home: StudioHome, name: str) -> Round:

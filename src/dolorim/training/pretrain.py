@@ -11,7 +11,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from dolorim.core.clock import rate_of
 from dolorim.core.errors import UserError
 from dolorim.core.workers import usual_workers
 from dolorim.dataset.extract import Failures, extract
+from dolorim.dataset.run_rate import middle_rate
+from dolorim.files.naming import find_videos
+from dolorim.files.recordings import Recorded, chamber_of, name_recordings
 from dolorim.inference.encoder_folder import (
     CARD,
     Encoder,
@@ -47,6 +50,8 @@ from dolorim.training.vicreg import projector, share_matched, vicreg_loss
 from dolorim.training.view_pairs import ViewPairs
 from dolorim.video.body_length import measure_body_lengths
 from dolorim.video.cache import CachedVideo
+from dolorim.video.chambers import chamber_tables_beside, chambers_of
+from dolorim.video.time_grid import describe_resampling, frame_rate, time_grid
 
 _CHECKPOINT = "last.ckpt"
 _SAVE_EVERY = 25  # steps
@@ -70,12 +75,29 @@ class _State:
     matched: float = 0.0
 
 
+def recordings_in(places: Sequence[Path], chambers: str | None) -> tuple[list[Recorded], Failures]:
+    """The videos in some places, or their chambers, given or in a table beside them.
+
+    Returns also the videos whose chambers cannot be told. Raises `UserError` for tables that
+    contradict each other.
+    """
+    videos = find_videos(places)
+    laid = chambers_of(videos, chamber_tables_beside(places, chambers))
+    for finding in laid.findings:
+        (say if finding.severity == "note" else warn)(str(finding))
+    clear = [video for video in videos if video not in laid.refused]
+    if not clear:
+        raise UserError("; ".join([*laid.refused.values()][:3]))
+    return [*name_recordings(clear, laid.by_video)], [*laid.refused.items()]
+
+
 def pretrain_encoder(
-    videos: Sequence[Path], out: Path, data: DataConfig, options: PretrainOptions
+    videos: Sequence[Recorded], out: Path, data: DataConfig, options: PretrainOptions
 ) -> tuple[Encoder, Failures]:
     """Learn an encoder and write it to a folder; returns it, and the videos that failed.
 
-    An unfinished training with the same settings continues where it stopped. Raises `UserError`.
+    Videos, or chambers of them, are seen at `data.run_rate_hz`, or at their middle rate. An
+    unfinished training with the same settings continues where it stopped. Raises `UserError`.
     """
     if (out / CARD).exists():
         raise UserError(
@@ -83,7 +105,7 @@ def pretrain_encoder(
         )
     before = None if options.continue_from is None else load_encoder_folder(options.continue_from)
     cached, failures = frames_of(videos, data)
-    for entry in cached:
+    for entry in cached.values():
         if entry.damage:
             warn(f"{entry.video}: {entry.damage}; the frames before that are used")
     settings = _settings(cached, data, options, before)
@@ -93,7 +115,8 @@ def pretrain_encoder(
         _resume(state, checkpoint, settings)
         say(f"continuing from step {state.step} in {checkpoint}")
     scale = scale_of_crops(data)
-    views = ViewPairs(cached, scale, state.network.reach, options.within, options.seed)
+    seen = _at_one_rate([*cached.values()], data.run_rate_hz)
+    views = ViewPairs(seen, scale, state.network.reach, options.within, options.seed)
     _learn(state, views, options, checkpoint, settings)
     state.network.cpu()
     plain = (views.plain(number, options.batch_size) for number in _CALIBRATION)
@@ -103,33 +126,55 @@ def pretrain_encoder(
     return encoder, failures
 
 
-def frames_of(videos: Sequence[Path], data: DataConfig) -> tuple[list[CachedVideo], Failures]:
-    """The cached videos, and those that could not be read."""
+def frames_of(
+    videos: Sequence[Recorded], data: DataConfig
+) -> tuple[dict[Recorded, CachedVideo], Failures]:
+    """The cached videos or chambers, and those that could not be read."""
     lengths = measure_body_lengths(dict.fromkeys(videos), data, crops=True, poses=False)
     cached, failures = extract(videos, data, usual_workers(), lengths)
     if not cached:
         reasons = "; ".join(reason for _, reason in failures[:3])
         raise UserError(f"no video can be read: {reasons}")
-    return [*cached.values()], failures
+    return cached, failures
+
+
+def _at_one_rate(cached: Sequence[CachedVideo], rate_hz: float | None) -> list[CachedVideo]:
+    """The videos as an encoder at one rate sees them: the one that is given, or the middle one."""
+    rate_hz = rate_hz or middle_rate(frame_rate(entry.time_s) for entry in cached)
+    seen = []
+    for entry in cached:
+        grid = time_grid(entry.time_s, rate_hz)
+        if grid is None:
+            seen.append(entry)
+            continue
+        what, _ = describe_resampling(grid.filmed, grid.rate_hz)
+        say(f"{entry.video}: {what}")
+        seen.append(entry.on_grid(grid))
+    return seen
 
 
 def _settings(
-    cached: Sequence[CachedVideo],
+    cached: Mapping[Recorded, CachedVideo],
     data: DataConfig,
     options: PretrainOptions,
     before: Encoder | None,
 ) -> dict[str, Any]:
     """All that the weights depend on, as plain values."""
     videos = []
-    for entry in cached:
+    for recording, entry in cached.items():
         rate_hz = round(rate_of(entry.time_s), 3)
-        videos.append({**describe_video(entry.video), "frames": entry.n_frames, "rate_hz": rate_hz})
+        facts: dict[str, Any] = {"frames": entry.n_frames, "rate_hz": rate_hz}
+        chamber = chamber_of(recording)
+        if chamber is not None:
+            facts["chamber"] = {"name": chamber.name, "box": [*chamber.box]}
+        videos.append({**describe_video(entry.video), **facts})
     chosen = {name: getattr(options, name) for name in ("steps", "batch_size", "within", "lr")}
     crops = {name: getattr(data, name) for name in CROPS}
     return {
         **chosen,
         "seed": options.seed,
         "crops": crops,
+        "run_rate_hz": data.run_rate_hz,
         "videos": videos,
         "continued_from": None if before is None else before.key,
     }

@@ -55,8 +55,7 @@ class ViewPairs:
         """Frames around a moment `(1 + 2 * reach, size, size)`, the outermost ones repeated."""
         moment = min(max(moment, 0), video.n_frames - 1)
         frames = np.arange(moment - self.reach, moment + self.reach + 1)
-        assert video.images is not None
-        return video.images[frames.clip(0, video.n_frames - 1)]
+        return video.pictures(frames.clip(0, video.n_frames - 1))
 
     def _changed(self, images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         n = len(images)

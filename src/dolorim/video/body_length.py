@@ -90,9 +90,10 @@ class BodyLengths:
         if config.body_length_px is not None or not lengths or seen_px is None:
             return None
         size = _size_in(lengths, info, config.chamber)
+        pictures = f"pictures of {in_pixels(size)}"
         if size not in lengths:
             return (
-                f"pictures of {size} pixels are new to the run, which has measured body lengths "
+                f"{pictures} are new to the run, which has measured body lengths "
                 f"for {', '.join(lengths)}; the crop is sized by what this video alone shows, a "
                 f"body of {seen_px:.0f} px; if that is wrong, set --body_length_px"
             )
@@ -101,7 +102,7 @@ class BodyLengths:
             return None
         return (
             f"the animal looks {seen_px:.0f} px long, and the run expects {expected_px:.0f} px in "
-            f"pictures of {size} pixels; the crop is sized for {expected_px:.0f} px; if the camera "
+            f"{pictures}; the crop is sized for {expected_px:.0f} px; if the camera "
             "was moved or zoomed, set --body_length_px"
         )
 
@@ -118,6 +119,12 @@ class BodyLengths:
 
 
 NO_LENGTHS = BodyLengths({}, {})
+
+
+def in_pixels(size: str) -> str:
+    """A picture size as a person reads it: `512x512 pixels`, `1920x1080 pixels with chambers`."""
+    whole = size.removesuffix(_WITH_CHAMBERS)
+    return f"{whole} pixels{size.removeprefix(whole)}"
 
 
 def measure_body_lengths(

@@ -33,7 +33,7 @@ from dolorim.video.picture_size import PictureSize
 from dolorim.video.reader import VideoInfo, probe
 from dolorim.video.time_grid import TimeGrid
 
-_VERSION = 6  # of the contents of an entry; a new number makes all old entries stale
+_VERSION = 7  # of the contents of an entry; a new number makes all old entries stale
 CROP_SETTINGS = ("crop", "align", "crop_scale", "body_length_px", "image_size", "mask")
 # These move a window that follows a pose.
 _POSE_SETTINGS = ("kp_names", "individual", "kp_likelihood_thr", "pose_lag")

@@ -15,6 +15,7 @@ const canvas = $("timeline"),
   overview = $("overview");
 let tiles = new Map();
 let asked = false;
+let font = ""; // of the page
 let stale = true; // everything but the playhead has to be drawn anew
 const still = document.createElement("canvas");
 
@@ -91,6 +92,8 @@ export function readColors() {
   const style = getComputedStyle(document.documentElement);
   for (const name of ["ink", "quiet", "line", "well", "accent", "surface"])
     colors[name] = style.getPropertyValue(`--${name}`).trim();
+  const letters = getComputedStyle(canvas);
+  font = `500 ${letters.fontSize} ${letters.fontFamily}`;
   redraw();
 }
 
@@ -102,6 +105,8 @@ function ready(c, { width, height } = box(c)) {
   const x = c.getContext("2d");
   x.setTransform(dpr, 0, 0, dpr, 0, 0);
   x.clearRect(0, 0, width, height);
+  x.font = font;
+  x.textBaseline = "middle";
   return x;
 }
 
@@ -146,8 +151,6 @@ function coming() {
 function paintStill(width, height) {
   const rec = state.rec;
   const x = ready(still, { width, height });
-  x.font = `500 ${getComputedStyle(canvas).fontSize} ${getComputedStyle(canvas).fontFamily}`;
-  x.textBaseline = "middle";
   const all = layout();
   for (const row of all) {
     if (row.title) {

@@ -20,16 +20,17 @@ document.addEventListener("click", async (event) => {
 
 // Parts of a page are drawn anew while one looks at them: what was opened stays open, and the focus where it was.
 let opened = [];
-let focused = null;
+let focused = null; // [what it posts to, the id around it, its kind]
 document.body.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
   opened = [...target.querySelectorAll("details[open][id]")].map((part) => part.id);
   const active = target.contains(document.activeElement) ? document.activeElement : null;
-  focused = active && (active.getAttribute("hx-post") ?? active.parentElement.id);
+  focused = active && [active.getAttribute("hx-post"), active.parentElement.id, active.localName];
 });
 document.body.addEventListener("htmx:afterSwap", ({ detail: { target } }) => {
   for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
   if (!focused) return;
-  const again = target.querySelector(`[hx-post="${focused}"]`) ?? document.getElementById(focused)?.querySelector("summary");
+  const [address, id, kind] = focused;
+  const again = address ? target.querySelector(`[hx-post="${address}"]`) : document.getElementById(id)?.querySelector(kind);
   again?.focus({ preventScroll: true });
 });
 
