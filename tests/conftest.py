@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from PIL import Image
 
 from dolorim import api, terminal
 from dolorim.cli import main
@@ -44,6 +45,18 @@ def _no_figures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "draw_evaluation", lambda *evaluation: [])
         yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes most of the time of a report; tests that look at no figure get a dot."""
+
+    def draw(results: object, folder: Path) -> list[Path]:
+        folder.mkdir(parents=True)
+        Image.new("L", (1, 1)).save(folder / "answer.png")
+        return [folder / "answer.png"]
+
+    monkeypatch.setattr("dolorim.reporting.study_report.draw_study", draw)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from dolorim.cli import main
 from dolorim.labels.ethogram import Ethogram, RawClass
@@ -115,15 +114,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_report_corrects_the_difference_by_animals_that_people_scored(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    undrawn: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def draw(*arguments: object) -> list[Path]:
-        path = Path(str(arguments[-1])) / "answer.png"
-        path.parent.mkdir(parents=True)
-        Image.new("L", (1, 1)).save(path)
-        return [path]
-
-    monkeypatch.setattr("dolorim.reporting.study_report.draw_study", draw)
     flags = ["--groups", "groups.csv", "--hand_labels", "people", "--rate_hz", "10"]
     flags += ["--classes", "ethogram.toml", "--out", "out"]
     monkeypatch.chdir(folder)

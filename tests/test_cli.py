@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from dolorim.cli import main
 from dolorim.config import Config, DataConfig, config_toml, read_config
@@ -324,7 +323,7 @@ def test_extract_fills_the_cache_once(
 
 
 def test_the_demo_ends_with_one_page_that_says_that_it_is_simulated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undrawn: None
 ) -> None:
     real = simulated.simulate_study
 
@@ -335,13 +334,7 @@ def test_the_demo_ends_with_one_page_that_says_that_it_is_simulated(
             dataclasses.replace(plan, animals=few, trials=1, trial_length=90, size_px=96),
         )
 
-    def draw_quickly(results: object, folder: Path) -> list[Path]:
-        folder.mkdir(parents=True)
-        Image.new("L", (1, 1)).save(folder / "answer.png")
-        return [folder / "answer.png"]
-
     monkeypatch.setattr(simulated, "simulate_study", small)
-    monkeypatch.setattr("dolorim.reporting.study_report.draw_study", draw_quickly)
     monkeypatch.setattr(figures, "draw_evaluation", draw_evaluation)
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--minutes", "0.005"]) == 0

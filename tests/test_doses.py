@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy import optimize, stats
 
 from dolorim.cli import main
@@ -94,17 +93,6 @@ def write_study(folder: Path, doses: list[str]) -> None:
         write_predictions(folder / "found", predictions)
         rows.append((f"v{i}.mp4", f"m{i}", f"dose {i % len(doses)}", dose))
     write_table(folder / "groups.csv", ("video", "animal", "group", "dose"), rows)
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    def draw(*arguments: object) -> list[Path]:
-        path = Path(str(arguments[-1])) / "answer.png"
-        path.parent.mkdir(parents=True)
-        Image.new("L", (1, 1)).save(path)
-        return [path]
-
-    monkeypatch.setattr("dolorim.reporting.study_report.draw_study", draw)
 
 
 def report(folder: Path, *more: str) -> int:

@@ -505,7 +505,7 @@ def test_groups_that_differ_in_letter_case_are_a_question(labs):
         read_observations(labs / "p", labs / "groups.csv")
 
 
-def test_a_genotype_is_guarded_once_and_reads_back(labs):
+def test_a_genotype_is_guarded_once_and_reads_back(labs, undrawn):
     rows = "".join(
         f"m{i},{i},{'+/+' if i % 2 else '-/-'},{'M' if i < 4 else 'F'}\n" for i in range(1, 7)
     )
@@ -545,7 +545,7 @@ def test_a_second_factor_that_varies_within_an_animal_is_named(labs, capsys):
     )
 
 
-def test_a_paired_animal_without_a_bout_is_left_out_of_that_read_out_alone(tmp_path):
+def test_a_paired_animal_without_a_bout_is_left_out_of_that_read_out_alone(tmp_path, undrawn):
     rows = []
     for animal in range(4):
         for group in "ab":

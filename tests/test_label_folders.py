@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from dolorim.cli import main
 from dolorim.config import DataConfig
@@ -189,15 +188,7 @@ def test_a_file_of_bouts_is_as_long_as_boris_says_its_video_is(tmp_path):
     assert (recording.length_s, recording.stop_s[-1]) == (8.0, 8.0)
 
 
-def one_dot(*arguments):
-    """Drawing takes most of the time."""
-    arguments[-1].mkdir(parents=True)
-    Image.new("L", (1, 1)).save(arguments[-1] / "answer.png")
-    return [arguments[-1] / "answer.png"]
-
-
-def test_a_mixed_folder_is_reported_on(tmp_path, classes, monkeypatch, capsys):
-    monkeypatch.setattr("dolorim.reporting.study_report.draw_study", one_dot)
+def test_a_mixed_folder_is_reported_on(tmp_path, classes, undrawn, capsys):
     write(tmp_path / "labels", *FILES["boris"])
     write(tmp_path / "labels", "m2.csv", FILES["frames"][1])
     write(tmp_path, "groups.csv", "file,animal,group\nm1.mp4,a,saline\nm2.mp4,b,cfa\n")

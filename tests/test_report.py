@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from dolorim.cli import main
 from dolorim.core.errors import UserError
@@ -52,19 +51,6 @@ def folder(tmp_path: Path) -> Path:
         rows.append((f"v{i}.mp4", f"m{i}", ("vehicle", "<treated>")[i % 2], i))
     write_table(tmp_path / "groups.csv", ("video", "animal", "group", "day"), rows)
     return tmp_path
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes most of the time; tests that look at no figure get one picture of a dot."""
-
-    def draw(*arguments: object) -> list[Path]:
-        path = Path(str(arguments[-1])) / "answer.png"
-        path.parent.mkdir(parents=True)
-        Image.new("L", (1, 1)).save(path)
-        return [path]
-
-    monkeypatch.setattr("dolorim.reporting.study_report.draw_study", draw)
 
 
 def report(folder: Path, *more: str) -> list[str]:
