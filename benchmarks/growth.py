@@ -34,7 +34,8 @@ def cost(*arguments: object) -> dict[str, float]:
         os.execv(sys.executable, [sys.executable, "-m", "dolorim", *map(str, arguments)])
     _, status, used = os.wait4(process, 0)
     code = os.waitstatus_to_exitcode(status)
-    if code not in (0, 1):
+    # `check` ends with 2 because all videos are copies of one, which it reports.
+    if code not in (0, 1) and arguments[0] != "check":
         sys.exit(f"dolorim {' '.join(map(str, arguments))}: exit code {code}")
     return {"processor_s": round(_seconds(used), 2), "peak_mb": round(used.ru_maxrss / 1024)}
 
@@ -83,7 +84,8 @@ def main() -> None:
         folder = Path(name)
         run = random_run(folder / "run", "light").path
         report = {
-            "command": "python -m benchmarks.growth",
+            "command": f"python -m benchmarks.growth --minutes {' '.join(map(str, given.minutes))} "
+            f"--videos {' '.join(map(str, given.videos))}",
             **machine(),
             "simulated video": True,
             "by length": by_length(run, given.minutes, folder),
