@@ -91,7 +91,12 @@ def first_frame(browser: Browser, url: str) -> tuple[Page, dict[str, float]]:
     page.wait_for_function(first_picture)
     picture = page.evaluate(first_picture)
     wait_frame(page, 0)
-    page.wait_for_function("async () => (await import('/static/state.js')).state.rec?.bouts")
+    page.evaluate(
+        """async () => {
+          const { state } = await import("/static/state.js");
+          while (!state.rec?.bouts) await new Promise((go) => setTimeout(go, 20));
+        }"""
+    )
     whole = page.evaluate("() => performance.now()")
     again = []
     for _ in range(9):

@@ -75,7 +75,13 @@ def wait_frame(page: Page, frame: int) -> None:
 
 def wait_open(page: Page) -> None:
     """The picture comes first; keys that go from bout to bout have to wait for the recording."""
-    page.wait_for_function("async () => (await import('/static/state.js')).state.rec?.marks")
+    # Not `wait_for_function`, which does not wait for what an async function returns.
+    page.evaluate(
+        """async () => {
+          const { state } = await import("/static/state.js");
+          while (!state.rec?.marks) await new Promise((go) => setTimeout(go, 20));
+        }"""
+    )
 
 
 def wait_bouts(page: Page) -> None:

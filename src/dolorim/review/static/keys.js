@@ -151,6 +151,7 @@ const EVERYWHERE = new Set(["Ctrl+s", "Ctrl+z", "Ctrl+Shift+z"]);
 function ownKey(element, key) {
   if (element.matches("input[type=range]"))
     return key === " " || key === "Enter" || key.startsWith("Arrow");
+  if (element.matches("a[href]")) return key === "Enter";
   return element.matches("button, summary") && (key === " " || key === "Enter");
 }
 

@@ -196,7 +196,7 @@ async function boot() {
   const { title, rater, recordings, notes } = state.study;
   document.title = `${title} - dolorim review`;
   $("title").textContent = `${title} · ${rater}`;
-  $("studio").hidden = !state.study.studio;
+  $("studio").hidden = $("learn").hidden = !state.study.studio;
   $("studio").href = state.study.studio;
   $("blinded").hidden = !state.study.blinded;
   fillClasses();

@@ -7,6 +7,8 @@ const orderSelect = document.getElementById("wall-order");
 const wall = { bouts: [], classes: [], at: 0, done: [] };
 
 async function fetchBouts(like) {
+  // Clips that are still on their way would keep the answer waiting.
+  for (const clip of list.querySelectorAll("img")) clip.removeAttribute("src");
   const query = new URLSearchParams({ label: classSelect.value, order: orderSelect.value });
   if (like) query.set("like", [like.item, like.start, like.stop].join(","));
   const answer = await fetch(`/wall/bouts?${query}`, { headers: { "hx-request": "true" } });
