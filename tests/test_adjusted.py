@@ -85,6 +85,8 @@ def test_what_the_model_needs_is_asked_for_by_name() -> None:
         design_of(study, ("weight",), ())
     with pytest.raises(UserError, match="--planned 'x - z': expected 'GROUP - GROUP'"):
         design_of(study, (), ("x - z",))
+    one = Observations(("rest",), ("x",), (both[0],))
+    assert design_of(one, (), ()) is None
     plain = Observations(("rest",), ("x", "y"), (recording("a", "x"), recording("b", "y")))
     assert design_of(plain, (), ()) is None
 

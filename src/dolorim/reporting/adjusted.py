@@ -65,13 +65,16 @@ def design_of(
         clusters = _by_animal(observations, CLUSTER)
     pairs = [_pair(text, observations) for text in planned]
     # A study without any of these is compared by the other tests alone.
-    if not (names or clusters or pairs):
+    if not (names or clusters or pairs) or len(observations.groups) < 2:
         return None
-    if observations.paired:
+    if observations.paired and (names or pairs):
         raise UserError(
-            "--covariates, --planned and the column cluster are for groups of different animals; "
-            "here every animal is in every group, and is compared with itself"
+            "--covariates and --planned are for groups of different animals; here every animal is "
+            "in every group, and is compared with itself"
         )
+    # An animal that is compared with itself has the same litter in every group.
+    if observations.paired:
+        return None
     control = observations.groups[0]
     usual = [(control, group) for group in observations.groups[1:]]
     return Design(values, clusters, pairs or usual)

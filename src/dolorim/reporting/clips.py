@@ -78,7 +78,7 @@ def make_clips(
     for row in chosen_bouts(bouts, behaviors[:_MOST_BEHAVIORS], observed.groups, each).itertuples():
         try:
             webp = _cut(row, paths)
-        except (UserError, DisagreementError, OSError):
+        except (UserError, DisagreementError, OSError, ValueError):
             missing.append(row.video)
             continue
         total += len(webp)
