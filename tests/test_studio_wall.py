@@ -140,11 +140,11 @@ def test_more_like_one_by_stored_features(studio: Studio) -> None:
         seen = SeenFrames("frames-x", state, features, centers, np.zeros(n_frames, np.float32))
         meta = EntryMeta(state, 48.0, None, (), None, False)
         keep_seen(item.video, data, None, seen, np.arange(n_frames) / 30, meta)
-    found = alike(bouts, wanted, session, studio.home.cache)
-    assert found[0] == bouts[0]
+    nearest = alike(bouts, wanted, session, studio.home.cache)
+    assert nearest[0] == bouts[0]
     # The other video has the same features.
-    assert (found[1].start, found[1].stop) == wanted[1:]
-    assert found[1].item != bouts[0].item
+    assert (nearest[1].start, nearest[1].stop) == wanted[1:]
+    assert nearest[1].item != bouts[0].item
 
 
 def test_keys_on_the_wall(url: str, studio: Studio) -> None:
