@@ -19,6 +19,7 @@ import resource
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -121,7 +122,11 @@ def main() -> None:
     if not home.folder.exists():
         make_study(given.work, times)
         data = in_study_folder(clips, dataclasses.replace(home.data(), videos=None))
-        first = {"head": "linear", "cache": home.cache, "recordings": data.recordings}
+        first: dict[str, Any] = {
+            "head": "linear",
+            "cache": home.cache,
+            "recordings": data.recordings,
+        }
         run = api.train(
             "video", run=given.work / "first", videos=data.videos,
             annotations=data.annotations, **first,
