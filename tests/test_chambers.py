@@ -11,6 +11,7 @@ from dolorim.dataset.study import in_study_folder, open_study
 from dolorim.files.chambers import read_chambers
 from dolorim.files.recordings import Chamber
 from dolorim.files.tables import write_table
+from dolorim.reporting.read_observations import read_observations
 from dolorim.video.chambers import chambers_of, lay_grid, parse_grid
 from dolorim.video.propose_chambers import propose_chambers
 from racks import rack_film
@@ -262,6 +263,27 @@ def boris(folder: Path, name: str, rows: list[tuple[str, str, float, float]]) ->
 def test_a_subject_of_boris_is_named_like_its_chamber_or_its_animal(rack, left, right):
     boris(rack, "scored.csv", [(left, "rest", 0, 0.034), (right, "walk", 0.033, 0.1)])
     assert labels_in(rack) == {"cage1.A1": [0, -1, -1], "cage1.A2": [-1, 4, 4]}
+
+
+@pytest.mark.parametrize("by_subject", [True, False], ids=["boris", "file names"])
+def test_a_report_on_labels_of_people_knows_the_chambers(lab, by_subject):
+    chambers_csv(lab, [(name, *box) for name, box in BOXES.items()])
+    rows = [("cage1", "A1", "1m", "CFA"), ("cage1", "A2", "2m", "saline")]
+    table = lab / "groups.csv"
+    write_table(table, ("video", "chamber", "animal", "group"), rows)
+    if by_subject:
+        boris(lab, "scored.csv", [("A1", "walk", 0, 0.1), ("2m", "rest", 0, 0.1)])
+    else:
+        label(lab, "cage1.A1.csv", [6, 6, 6])
+        label(lab, "prediction_cage1_A2_1.csv", [0, 0, 0])
+    observed = read_observations(
+        lab / "Annotations", table, None, None, None,
+        DataConfig(videos=lab / "Videos", trial_length=3, label_context=0),
+        lambda video: np.arange(3) / 30,
+    )  # fmt: skip
+    said = {r.animal: [observed.classes[i] for i in r.labels] for r in observed.recordings}
+    assert said == {"1m": ["walk"], "2m": ["rest"]}
+    assert observed.failures == ()
 
 
 def test_a_subject_that_is_in_no_chamber_is_a_warning(rack):

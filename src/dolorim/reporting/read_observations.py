@@ -16,6 +16,7 @@ from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.files.animals import animal_key, one_spelling
 from dolorim.files.naming import by_name, find_videos, folded, named, spellings
+from dolorim.files.recordings import Recorded, chamber_of, name_recordings
 from dolorim.files.subjects import (
     Subject,
     SubjectTable,
@@ -31,6 +32,7 @@ from dolorim.labels.label_folder import label_paths, names_of
 from dolorim.reporting.observations import Observations, ObservedRecording, order_groups
 from dolorim.reporting.study_labels import Pieces, label_pieces, predicted_pieces, predicted_stems
 from dolorim.reporting.timing import observe
+from dolorim.video.chambers import chamber_tables_beside, chambers_of
 
 _LATEST_STIMULUS_S = 1e7  # four months: a larger number is no time in a recording
 
@@ -155,23 +157,32 @@ def _label_files(
 ) -> _Files:
     """Read the label files of the recordings that the table of groups names."""
     # With videos, labels are placed by the times of their frames.
-    videos: dict[Path, str] = {}
+    videos: dict[Recorded, str] = {}
     if config.videos is not None:
-        videos = {video: video.stem for video in find_videos([config.videos])}
+        files = find_videos([config.videos])
+        beside = chamber_tables_beside([config.videos], config.chambers)
+        given = dataclasses.replace(beside, recordings=table.path)
+        videos = name_recordings(files, chambers_of(files, given).by_video)
     else:
         times_of = None  # names in label files are no videos that could be opened
     # The name of a label file alone does not tell which part of it is the name of its recording.
     known = _known_names(table, videos.values())
     meant = {path: names_of(path, config).meant(known) for path in label_paths(folder)}
     names = _different_names(meant.values())
-    recordings = videos or {Path(name): name for name in names}
+    recordings: dict[Recorded, str] = videos or {Path(name): name for name in names}
     subjects = _subjects_of(table, list(recordings.values()))
     paths, absent = _split_by_subject(meant, subjects)
+    if any(chamber_of(recording) is not None for recording in recordings):
+        # Names of files and the subjects in them tell chambers apart when they are read.
+        paths, absent = [*meant], []
     wanted = {recording: name for recording, name in recordings.items() if name in subjects}
-    streams = {}
+    streams: dict[Recorded, tuple[str, ...]] = {}
     for recording, name in wanted.items():
-        if subjects[name].stream:
-            streams[recording] = (subjects[name].stream,)
+        subject, chamber = subjects[name], chamber_of(recording)
+        if subject.stream:
+            streams[recording] = (subject.stream,)
+        elif chamber is not None:
+            streams[recording] = (chamber.name, subject.animal)
     read = label_pieces(paths, wanted, config, ethogram, rate_hz, times_of, streams)
     read.findings += warn_of_gaps(read.open_shares, config.label_gaps, ethogram)
     return _Files(read, ethogram.classes, subjects, absent, names, ethogram.merging_note())

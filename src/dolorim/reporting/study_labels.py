@@ -14,6 +14,7 @@ from dolorim.core.clock import edges_of
 from dolorim.core.errors import UserError
 from dolorim.core.findings import Finding
 from dolorim.core.runs import runs
+from dolorim.files.recordings import Recorded, file_of
 from dolorim.labels.ethogram import Ethogram
 from dolorim.labels.events import Events
 from dolorim.labels.label_files import LabelFile
@@ -101,12 +102,12 @@ def predicted_pieces(folder: Path, stems: Sequence[str]) -> tuple[Pieces, tuple[
 
 def label_pieces(
     paths: Sequence[Path],
-    recordings: Mapping[Path, str],
+    recordings: Mapping[Recorded, str],
     config: DataConfig,
     ethogram: Ethogram,
     rate_hz: float | None,
     times_of: Callable[[Path], np.ndarray] | None = None,
-    streams: Mapping[Path, Sequence[str]] | None = None,
+    streams: Mapping[Recorded, Sequence[str]] | None = None,
 ) -> Pieces:
     """The label files of these recordings, by the times of their videos (`times_of`) or their own.
 
@@ -121,7 +122,7 @@ def label_pieces(
     for name, files in label_files.files.items():
         try:
             if times_of is not None:
-                time_s = times_of(videos[name])
+                time_s = times_of(file_of(videos[name]))
                 pieces = _on_video(name, files, time_s, config, ethogram, read)
             elif are_trials(files):
                 trials = [file for file in files if isinstance(file, LabelFile)]
