@@ -169,7 +169,7 @@ class Walk:
                     is_right = right == bout["label"]
                     hands.press("a" if is_right else str(right + 1))
                     checked, wrong = checked + 1, wrong + (not is_right)
-            page.wait_for_load_state("networkidle")
+                hands.wait_saved_on_wall()
             step.told = f"{checked} bouts, {wrong} of them got another behavior"
 
     def right_class(self, bout: dict[str, Any]) -> int:

@@ -153,7 +153,7 @@ class Hands:
 
     def to_class_on_wall(self, value: str) -> list[dict[str, Any]]:
         """Show the bouts of a class on the wall; they come back in their order."""
-        with self.page.expect_response("**/wall/bouts?*") as answer:
+        with self.page.expect_response(lambda answer: "/wall/bouts?" in answer.url) as answer:
             self.page.locator("#wall-class").select_option(value)
             self.page.locator("#wall-class").dispatch_event("change")
         bouts: list[dict[str, Any]] = answer.value.json()["bouts"]
@@ -162,6 +162,11 @@ class Hands:
         )
         self.page.locator("#bouts").focus()
         return bouts
+
+    def wait_saved_on_wall(self) -> None:
+        self.page.wait_for_function(
+            "() => ![...document.querySelectorAll('#bouts b')].some((b) => /…/.test(b.textContent))"
+        )
 
     def wait_saved(self) -> None:
         self.page.wait_for_function(

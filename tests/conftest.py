@@ -19,7 +19,7 @@ from dolorim.simulate.study import StudyPlan, simulate_study
 
 # Without the extra `review` there is no server to test.
 _SERVED = ("server", "browser", "hands", "keyboards", "unfinished")
-_STUDIO_SERVED = ("test_studio_server.py", "test_studio_browser.py")
+_STUDIO_SERVED = ("test_studio_server.py", "test_studio_browser.py", "test_studio_walk.py")
 _NEED_A_SERVER = [*(f"test_review_{name}.py" for name in _SERVED), *_STUDIO_SERVED]
 collect_ignore = [] if find_spec("uvicorn") else _NEED_A_SERVER
 

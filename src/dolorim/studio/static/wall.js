@@ -63,7 +63,7 @@ function tile(bout, number) {
 
 function show(item, bout) {
   item.dataset.verdict = bout.verdict;
-  item.querySelector("b").textContent = bout.verdict;
+  item.querySelector("b").textContent = bout.isSaving ? `${bout.verdict} …` : bout.verdict;
 }
 
 function time(seconds) {
@@ -93,15 +93,26 @@ function columns() {
   return next < 0 ? list.children.length : next + 1;
 }
 
-// Requests go one after the other, so that undo takes back what was done last.
+// Requests go one after the other, so that undo takes back what was done last. What waits when the
+// page is left is sent once more: the server knows by its id what it has already.
 let sending = Promise.resolve();
+const waiting = new Set();
+
+function post({ address, body }, keepalive = false) {
+  return fetch(address, {
+    method: "POST",
+    headers: { "content-type": "application/json", "hx-request": "true" },
+    body: JSON.stringify(body),
+    keepalive,
+  });
+}
+
 function send(address, body) {
+  const id = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+  const request = { address, body: { ...body, id } };
+  waiting.add(request);
   sending = sending.catch(() => null).then(async () => {
-    const answer = await fetch(address, {
-      method: "POST",
-      headers: { "content-type": "application/json", "hx-request": "true" },
-      body: JSON.stringify({ ...body, id: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` }),
-    });
+    const answer = await post(request).finally(() => waiting.delete(request));
     if (answer.ok) return answer.json();
     complain(await answer.text());
     throw new Error(`refused: ${answer.status}`);
@@ -109,11 +120,16 @@ function send(address, body) {
   return sending;
 }
 
+addEventListener("pagehide", () => {
+  for (const request of waiting) post(request, true).catch(() => null);
+});
+
 async function mark(code) {
   const number = wall.at, bout = wall.bouts[number];
   if (!bout) return;
   const before = bout.verdict, item = list.children[number];
   bout.verdict = code === UNSURE ? "rejected" : code === bout.label ? "accepted" : wall.classes[code];
+  bout.isSaving = true;
   show(item, bout);
   select(number + 1);
   try {
@@ -121,9 +137,10 @@ async function mark(code) {
     wall.done.push({ bout, before, version });
   } catch {
     bout.verdict = before;
-    show(item, bout);
     count();
   }
+  bout.isSaving = false;
+  show(item, bout);
 }
 
 async function undo() {
