@@ -16,7 +16,7 @@ from dolorim.core.errors import UserError
 from dolorim.files.subjects import read_subjects
 from dolorim.review.changes import read_json_body
 from dolorim.studio.home import StudioHome
-from dolorim.studio.learning import rounds_of
+from dolorim.studio.learning import Round, rounds_of
 from dolorim.studio.studio import Studio, text_in
 from dolorim.studio.study_page import with_new_job
 
@@ -123,7 +123,7 @@ def report_command(home: StudioHome, values: dict[str, Any]) -> list[str]:
         return [*command, *_label_flags(home, source)]
     # The scores of the run tell how far its labels can be trusted.
     run_name = text_in(values, "run")
-    for run in rounds_of(home):
+    for run in _runs_to_trust(home):
         if run.name == run_name:
             command += ["--run", str(run.path)]
     return command
@@ -165,13 +165,19 @@ def _chosen(sources: list[Source], key: str) -> Source:
     raise UserError("there is nothing to report yet", remedy="label or predict first")
 
 
+def _runs_to_trust(home: StudioHome) -> list[Round]:
+    """Runs whose scores a report can go by, newest first."""
+    # A round of a quick head learns from all animals, and a report would refuse it.
+    return [run for run in reversed(rounds_of(home)) if run.has_held_out]
+
+
 def _page(studio: Studio) -> Response:
     home = studio.home
     groups: list[str] = []
     problem = ""
     commands: list[list[str]] = []
     sources = sources_of(home)
-    runs = [*reversed(rounds_of(home))]
+    runs = _runs_to_trust(home)
     try:
         groups = groups_of(home)
         if groups and sources:

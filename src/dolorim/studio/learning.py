@@ -56,7 +56,8 @@ def predict_command(home: StudioHome, run: Path, source: Path, out: Path) -> lis
 class Round:
     """A finished run with its macro-F1 on animals that it has not learned from, if it has any.
 
-    `on` says on which animals; `why_none` why there is no score.
+    `on` says on which animals; `why_none` why there is no score. A run that `has_held_out` has kept
+    animals apart for its scores, which is what a report goes by.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Round:
     interval: Interval | None
     on: str
     why_none: str = ""
+    has_held_out: bool = False
 
     @property
     def when(self) -> str:
@@ -127,6 +129,7 @@ def _round(run: Path) -> Round:
         None if interval is None else (float(interval[0]), float(interval[1])),
         on,
         str(left_out.get("sentence", "no animals were left out of this run")),
+        any(isinstance(part, dict) and "macro_f1" in part for part in metrics.values()),
     )
 
 
