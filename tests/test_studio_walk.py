@@ -154,6 +154,8 @@ def test_tab_reaches_every_control_and_nothing_is_cut_off(studio: Studio, browse
                 if name == "Label":
                     continue  # its own tests
                 page.goto(url.partition("/?")[0] + address)
+                if name == "Wall":
+                    page.wait_for_selector("#bouts li[aria-selected]")
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, name
                 if width == 1024:
                     assert unreachable(page) == [], name
