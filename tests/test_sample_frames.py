@@ -21,7 +21,7 @@ from dolorim.video.crop import plan_crop
 from dolorim.video.reader import FrameStream, probe
 from dolorim.video.sample_frames import sample_frames
 from test_batch import random_run
-from videos import LOSSLESS, mouse_film, number_in, numbered, write_film
+from videos import mouse_film, number_in, numbered, write_film
 
 MOUSE = Mouse(length_px=34, floor=130, coat=60, paw=170, patchiness=0.2, noise=2, side=1)
 CONTAINERS: dict[str, tuple[str, dict[str, str]]] = {
@@ -71,21 +71,6 @@ def test_the_same_stream_gives_the_same_crop_in_any_container(
     there, here = sample_frames(copy), sample_frames(film)
     assert len(there) == len(here) >= 30
     np.testing.assert_array_equal([f.luma for f in there], [f.luma for f in here])
-
-
-def test_key_frames_elsewhere_change_no_crop(tmp_path: Path) -> None:
-    """The same pixels, coded without loss: only where key frames lie differs."""
-    drawn = tmp_path / "drawn.mp4"
-    mouse_film(drawn, MOUSE, seed=4, n_frames=150)
-    pictures = [np.array(f.gray) for f in FrameStream(drawn)]
-    copies = {}
-    for interval in ("7", "60", "1000"):
-        options = {**LOSSLESS, "g": interval, "bf": "2"}
-        copies[interval] = write_film(tmp_path / f"{interval}.mp4", pictures, options=options)
-    sampled = {name: [f.luma for f in sample_frames(copy)] for name, copy in copies.items()}
-    assert len(sampled["7"]) == 32
-    np.testing.assert_array_equal(sampled["7"], sampled["60"])
-    np.testing.assert_array_equal(sampled["7"], sampled["1000"])
 
 
 def test_a_bare_stream_runs_at_the_rate_that_it_was_coded_with(film: Path, tmp_path: Path) -> None:

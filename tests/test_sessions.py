@@ -1,5 +1,6 @@
 """When a trial begins in its recording, and recordings that are pieces of one session."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,7 @@ def write(
 
 
 def read(folder: Path, header: str, *rows: str, **options: Any) -> Observations:
-    table = [row.split(",") for row in rows]
-    write_table(folder / "groups.csv", header.split(","), table)
+    write_table(folder / "groups.csv", header.split(","), csv.reader(rows))
     return read_observations(folder / "found", folder / "groups.csv", **options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ from dolorim.labels.predicted_files import BOUTS, PREDICTIONS, digests, edited, 
 from dolorim.labels.predictions import Predictions
 
 _PREDICT_AGAIN = "predict the video again"
+_BLOCK = 1024  # lines of a table that are read at once
 _ROWS_AT_ONCE = 4096  # formatted together, as NumPy is slow for single rows
 
 
@@ -90,24 +92,23 @@ def _plain_columns(path: Path, width: int, label_of: Mapping[str, int]) -> Colum
 
     None for one that somebody has edited or damaged, which is read row by row.
     """
+    labels, times, probabilities = array("h"), array("d"), array("f")
     try:
-        lines = path.read_text("utf-8").splitlines()[1:]
-        cells = ",".join(lines).split(",")
-        if len(cells) != width * len(lines):
-            return None
-        frames, labels = cells[::width], cells[2::width]
-        if frames != [*map(str, range(len(lines)))]:
-            return None
-        times = array("d", map(float, cells[1::width]))
-        columns = [np.array([*map(float, cells[i::width])], np.float32) for i in range(3, width)]
-        by_class = np.stack(columns, 1)
-        return (
-            array("h", [label_of[name] for name in labels]),
-            times,
-            array("f", by_class.tobytes()),
-        )
+        with path.open(encoding="utf-8") as file:
+            file.readline()  # the header
+            # In blocks: the cells of a long table as text take many times the room of its numbers.
+            while lines := list(itertools.islice(file, _BLOCK)):
+                cells = ",".join(lines).split(",")
+                expected = range(len(labels), len(labels) + len(lines))
+                if len(cells) != width * len(lines) or cells[::width] != [*map(str, expected)]:
+                    return None
+                times.extend(map(float, cells[1::width]))
+                columns = [[*map(float, cells[i::width])] for i in range(3, width)]
+                probabilities.frombytes(np.array(columns, np.float32).T.tobytes())
+                labels.extend(label_of[name] for name in cells[2::width])
     except (OSError, ValueError, KeyError):
         return None
+    return labels, times, probabilities
 
 
 def _columns(path: Path, rows: Iterable[Row], label_of: Mapping[str, int]) -> Columns:

@@ -2,9 +2,7 @@
 
 Two copies of one stream must give the same frames, because the size of the follow crop is estimated
 from them. So nothing here relies on the index, the duration, or the timestamps of a container:
-packets are counted in file order, and frames are chosen by that count. Where key frames lie decides
-only how much has to be decoded on the way, so that a copy that was encoded again gives the same
-moments, too.
+packets are counted in file order, and frames are decoded from key frames chosen by that count.
 """
 
 from __future__ import annotations
@@ -23,9 +21,8 @@ from av.video.frame import VideoFrame
 from dolorim.core.errors import UserError
 from dolorim.video.reader import Frame, FrameStream, luma_of, open_container
 
-# Frames that may be decoded: this share of the video, or the minimum if that is more. The minimum
-# is enough for key frames 250 frames apart, as most encoders set them.
-_BUDGET_SHARE, _BUDGET_MINIMUM = 0.15, 4000
+# Frames that may be decoded: this share of the video, or the minimum if that is more.
+_BUDGET_SHARE, _BUDGET_MINIMUM = 0.15, 400
 _LANDING = 64  # packets after a jump among which the wanted key frame must be
 
 
@@ -53,23 +50,29 @@ def readable_packets(
 
 
 def sample_frames(path: Path, n: int = 32) -> list[Frame]:
-    """About `n` frames, evenly spread over a video.
+    """About `n` frames spread over a video: a few after each of several key frames.
 
     Only the stream determines which frames these are. Their index and time are unknown and given
     as -1 and NaN. Raises `UserError` if no frame decodes.
     """
+    # Only key frames decode alone, so samples begin at some of them.
     total, keys = _key_frames(path)
+    chosen = _evenly(keys, total, n)
     frames: list[Frame] = []
-    with contextlib.closing(_PacketReader(path)) as reader:
-        for key, following, offsets in _evenly(keys, total, n):
-            for i, raw in enumerate(reader.decode(key, following)):
-                if i < offsets[0] or raw.is_corrupt:  # the next whole frame will do as well
-                    continue
-                luma, video_range = luma_of(raw)
-                frames.append(Frame(-1, math.nan, np.array(luma), video_range))
-                del offsets[0]
-                if not offsets:
-                    break
+    if chosen:
+        per_key = math.ceil(n / len(chosen))
+        budget = max(_BUDGET_MINIMUM, int(_BUDGET_SHARE * total))
+        # Not rounded, so that the last frames of the video are reached too.
+        step = max(1.0, min(total, budget) / (len(chosen) * per_key))
+        with contextlib.closing(_PacketReader(path)) as reader:
+            for key, following in itertools.zip_longest(chosen, chosen[1:]):
+                stop = total if following is None else following.position
+                for i, raw in enumerate(reader.decode(key, stop)):
+                    if i % step < 1 and not raw.is_corrupt:
+                        luma, video_range = luma_of(raw)
+                        frames.append(Frame(-1, math.nan, np.array(luma), video_range))
+                    if i >= step * (per_key - 1):
+                        break
     if not frames:  # no key frame decodes on its own, so the first frame has to do
         frames = [*FrameStream(path, stop=1)]
     if not frames:
@@ -89,27 +92,14 @@ def _key_frames(path: Path) -> tuple[int, list[_KeyFrame]]:
     return position, keys
 
 
-def _evenly(
-    keys: Sequence[_KeyFrame], total: int, n: int
-) -> Iterator[tuple[_KeyFrame, int, list[int]]]:
-    """What to decode for `n` evenly spread frames: from which key frames, up to which position, and
-    how many frames after each of them the wanted ones come, in order.
-    """
+def _evenly(keys: Sequence[_KeyFrame], total: int, n: int) -> list[_KeyFrame]:
+    """Up to `n` key frames, evenly spread: the last one before each n-th part of the video."""
     if not keys:
-        return
-    positions = np.array([key.position for key in keys])
-    wanted = np.unique(np.ceil(total * np.arange(n) / n).astype(int).clip(max=total - 1))
-    at = (np.searchsorted(positions, wanted, side="right") - 1).clip(min=0)
-    offsets = (wanted - positions[at]).clip(min=0)
-    used = np.unique(at)
-    stops = [*positions[used[1:]], total]
-    # All that lies between a key frame and the last wanted frame after it has to be decoded.
-    needed = sum(int(offsets[at == key].max()) + 1 for key in used)
-    budget = max(_BUDGET_MINIMUM, int(_BUDGET_SHARE * total))
-    # Key frames that are too far apart: frames that are nearer to them have to do.
-    nearer = min(1.0, budget / needed)
-    for key, stop in zip(used, stops, strict=True):
-        yield keys[key], int(stop), sorted({int(o * nearer) for o in offsets[at == key]})
+        return []
+    wanted = [total * i // n for i in range(n)]
+    # Videos with few key frames give the same one several times; each counts once.
+    at = np.searchsorted([key.position for key in keys], wanted, side="right") - 1
+    return [keys[i] for i in np.unique(at.clip(min=0))]
 
 
 class _PacketReader:

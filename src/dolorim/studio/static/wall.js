@@ -4,16 +4,22 @@ const UNSURE = -2;
 const list = document.getElementById("bouts");
 const classSelect = document.getElementById("wall-class");
 const orderSelect = document.getElementById("wall-order");
-const wall = { bouts: [], classes: [], at: 0, done: [] };
+const wall = { bouts: [], classes: [], at: 0, done: [], request: 0 };
 
 async function fetchBouts(like) {
   // Clips that are still on their way would keep the answer waiting.
   for (const clip of list.querySelectorAll("img")) clip.removeAttribute("src");
   const query = new URLSearchParams({ label: classSelect.value, order: orderSelect.value });
   if (like) query.set("like", [like.item, like.start, like.stop].join(","));
+  // The newest request counts, whichever is answered last; until then, no key judges a bout.
+  const request = ++wall.request;
+  list.setAttribute("aria-busy", "true");
   const answer = await fetch(`/wall/bouts?${query}`, { headers: { "hx-request": "true" } });
-  if (!answer.ok) return complain(await answer.text());
-  const { bouts, classes, colors } = await answer.json();
+  const text = await answer.text();
+  if (request !== wall.request) return;
+  list.setAttribute("aria-busy", "false");
+  if (!answer.ok) return complain(text);
+  const { bouts, classes, colors } = JSON.parse(text);
   Object.assign(wall, { bouts, classes, colors, at: 0 });
   draw();
 }
@@ -179,6 +185,7 @@ if (list) {
     if (event.target.closest("input, textarea, select") || event.metaKey || event.altKey) return;
     if (event.key === "Enter" && event.target.closest("button, a, summary")) return;
     if (event.ctrlKey && event.key !== "z") return;
+    if (list.getAttribute("aria-busy") === "true") return;
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns(), ArrowDown: columns() };
     const digit = Number(event.key);
     if (event.key in steps) select(wall.at + steps[event.key]);
