@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -17,17 +18,38 @@ from dolorim.inference.run_folder import RunFolder
 from dolorim.reporting import figures
 from dolorim.simulate.study import StudyPlan, simulate_study
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 # Without the extra `review` there is no server to test.
-_SERVED = ("server", "browser", "hands", "keyboards", "unfinished")
-_STUDIO_SERVED = ("test_studio_server.py", "test_studio_browser.py", "test_studio_walk.py")
-_NEED_A_SERVER = [*(f"test_review_{name}.py" for name in _SERVED), *_STUDIO_SERVED]
-collect_ignore = [] if find_spec("uvicorn") else _NEED_A_SERVER
+_SERVED = ("server", "browser", "hands", "keyboards", "unfinished", "room", "notes")
+_NEED_A_SERVER = [*(f"test_review_{name}.py" for name in _SERVED), "test_studio_*.py"]
+collect_ignore_glob = [] if find_spec("uvicorn") else _NEED_A_SERVER
 
 # How long drawing an example takes says more about the machine than about the code.
 settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("calm")
 
 torch.set_num_threads(1)  # tests run side by side; threads on top of that only wait for each other
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Chromium; tests that need it are skipped where there is none."""
+    from browsing import chromium
+
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def modules(browser: "Browser", place: Path) -> "Iterator[Page]":
+    """A page that can import the modules of the labeling room; `place` is what it shows."""
+    from browsing import visiting
+    from reviewing import serving
+
+    with serving(place, "modules") as served, visiting(browser) as visit:
+        yield visit(served.url)
 
 
 @pytest.fixture(scope="session", autouse=True)

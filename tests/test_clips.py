@@ -94,3 +94,22 @@ def test_a_video_that_is_not_here_gives_no_clip_and_stops_nothing(folder: Path) 
     film.write_bytes(b"no video")
     assert make_clips(folder / "found", study("v0"), ["lick"], None, 2) == ([], [])
     assert make_clips(folder / "found", study("v0"), ["lick"], None, 0) == ([], [])
+
+
+def test_videos_that_were_named_and_cannot_be_read_are_noted(folder: Path) -> None:
+    broken = folder / "broken"
+    broken.mkdir()
+    (folder / "films" / "v0.mp4").rename(folder / "films" / "away.mp4")
+    (broken / "v0.mp4").write_bytes(b"no video")
+    clips, (finding,) = make_clips(folder / "found", study("v0"), ["lick"], broken, 2)
+    assert not clips
+    assert "cannot be cut from v0" in str(finding)
+
+
+def test_a_page_that_would_grow_too_large_says_that_clips_are_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dolorim.reporting.clips.MOST_BYTES", 1)
+    clips, (finding,) = make_clips(folder / "found", study("v0"), ["lick"], None, 2)
+    assert not clips
+    assert "the first 0 are shown" in str(finding)

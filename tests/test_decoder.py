@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import time
@@ -174,3 +175,12 @@ def test_what_cannot_be_a_decoder_is_refused(data, said):
 def test_a_decoder_of_other_classes_is_a_bug():
     with pytest.raises(ValueError, match="3 classes got probabilities of 4"):
         Decoder(biases=(0.0,) * 3).decode(noisy(10), 30.0)
+
+
+def test_the_likeliest_class_of_a_frame_alone_follows_prior_and_biases_like_the_labels() -> None:
+    probabilities = np.random.default_rng(0).dirichlet((1, 1, 1), 200)
+    decoder = Decoder(biases=(0.5, 0.0, -1.0), prior=(2.0, 1.0, 0.5), temperature=1.3)
+    # Without anything that looks at other frames, both are the same.
+    assert (decoder.most_likely(probabilities) == decoder.decode(probabilities, 30)).all()
+    searching = dataclasses.replace(decoder, kind="viterbi", switch_cost=5.0)
+    assert (searching.most_likely(probabilities) == decoder.most_likely(probabilities)).all()

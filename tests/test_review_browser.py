@@ -14,7 +14,6 @@ import pytest
 from browsing import (
     Browser,
     Page,
-    chromium,
     go_to,
     press,
     saved,
@@ -33,12 +32,6 @@ from reviewing import BOUT, N, predicted_study, serving
 from videos import _BIT
 
 LICK, SHAKE, WALK = (PAIN.classes.index(n) for n in ("paw_lick", "paw_shake", "walk"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import pytest
 from browsing import (
     Browser,
     Page,
-    chromium,
     go_to,
     page_state,
     press,
@@ -111,21 +110,8 @@ async ({ start, sequences, keys, depth }) => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return predicted_study(tmp_path_factory.mktemp("study"), ("a_201M.mp4",))
-
-
-@pytest.fixture(scope="module")
-def modules(browser: Browser, place: Path) -> Iterator[Page]:
-    """A page that can import the page's modules."""
-    with serving(place, "modules") as served, visiting(browser) as visit:
-        yield visit(served.url)
 
 
 def some_labels(rng: random.Random, n: int, choices: Sequence[int]) -> list[int]:

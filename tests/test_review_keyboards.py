@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from browsing import Browser, Page, chromium, page_state, visiting, wait_bouts, wait_frame
+from browsing import Browser, Page, page_state, visiting, wait_bouts, wait_frame
 from reviewing import BOUT, predicted_study, serving
 
 BOUND = ["[", "]", "/", "?", "+", "=", "-", "0", ",", ".", "z", "y", "m", "a", "q", "Shift+Z",
@@ -90,12 +90,6 @@ async ([events, bound]) => {
   });
 }
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from __future__ import annotations
 import csv
 import itertools
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ import pytest
 from browsing import (
     Browser,
     Page,
-    chromium,
     go_to,
     page_state,
     press,
@@ -40,21 +38,8 @@ POINT = 3  # the class that is a point event in these tests
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return predicted_study(tmp_path_factory.mktemp("study"), ("a_201M.mp4",))
-
-
-@pytest.fixture(scope="module")
-def modules(browser: Browser, place: Path) -> Iterator[Page]:
-    """A page that can import the page's modules."""
-    with serving(place, "modules") as served, visiting(browser) as visit:
-        yield visit(served.url)
 
 
 @pytest.fixture(scope="module")

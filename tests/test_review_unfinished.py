@@ -16,7 +16,6 @@ from browsing import (
     Browser,
     Page,
     Visitor,
-    chromium,
     drag,
     go_to,
     page_state,
@@ -37,12 +36,6 @@ from reviewing import BOUT, N, predicted_study, serving
 
 LICK, SHAKE = PAIN.classes.index("paw_lick"), PAIN.classes.index("paw_shake")
 FRAME = "() => Number(document.querySelector('#video').dataset.frame)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from browsing import Browser, Page, chromium, visiting
+from browsing import Browser, Page, visiting
 from dolorim.files.chambers import read_chambers
 from dolorim.files.tables import read_table
 from dolorim.studio.jobs import Job
@@ -16,12 +16,6 @@ from dolorim.studio.server import make_studio_app
 from dolorim.studio.studio import Studio
 from reviewing import serving_app
 from videos import numbered, write_film
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

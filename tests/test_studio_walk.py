@@ -6,12 +6,11 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from browsing import Browser, Page, chromium, press, visiting, wait_bouts, wait_open, wait_saved
+from browsing import Browser, Page, press, visiting, wait_bouts, wait_open, wait_saved
 from dolorim.files.tables import read_table
 from dolorim.labels.ethogram import PAIN
 from dolorim.labels.label_files import read_labels
@@ -38,12 +37,6 @@ UNREACHABLE = """(reached) => {
     .filter((e) => !seen.has(e.dataset.number))
     .map((e) => e.outerHTML.slice(0, 100));
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -117,6 +117,21 @@ class Decoder:
                 labels[start:stop] = self._decode_piece(piece, known, rate_hz)
         return labels
 
+    def most_likely(self, probabilities: np.ndarray) -> np.ndarray:
+        """The likeliest class of each frame alone, `(time,)`, of probabilities `(time, classes)`.
+
+        What looks at other frames is left out: smoothing, shortest bouts, the cost of a new bout.
+        """
+        self._refuse_other_classes(np.shape(probabilities)[1], _BY_CLASS)
+        return self._scores(self.for_labels(probabilities)).argmax(1)
+
+    def _scores(self, corrected: np.ndarray) -> np.ndarray:
+        """What labels are chosen by, `(time, classes)`, of probabilities that are corrected."""
+        scores = np.log(np.clip(corrected, _LEAST_PROBABILITY, None))
+        if self.biases:
+            scores = scores + np.asarray(self.biases)
+        return scores
+
     def _decode_piece(
         self, probabilities: np.ndarray, known: np.ndarray, rate_hz: float
     ) -> np.ndarray:
@@ -124,9 +139,7 @@ class Decoder:
         window = round(self.smooth_s * rate_hz)
         if window > 1:
             probabilities = _moving_average(probabilities, window)
-        scores = np.log(np.clip(probabilities, _LEAST_PROBABILITY, None))
-        if self.biases:
-            scores = scores + np.asarray(self.biases)
+        scores = self._scores(probabilities)
         if self.kind == "argmax":
             return scores.argmax(1)
         shortest = [1] * probabilities.shape[1]

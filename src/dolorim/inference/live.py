@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from dolorim.core.errors import UserError
-from dolorim.inference.decoder import Decoder
 from dolorim.inference.ensemble import Decider, Ensemble
 from dolorim.inference.predictor import predictor_of
 from dolorim.inference.run_folder import RunFolder
@@ -175,7 +174,8 @@ class Watch:
     def _decide(self, probabilities: np.ndarray, send: Send) -> None:
         now = time.perf_counter()
         likely = self._decoder.calibrated(probabilities)
-        for label, row in zip(_labels(self._decoder, probabilities), likely, strict=True):
+        labels = self._decoder.most_likely(probabilities)
+        for label, row in zip(labels, likely, strict=True):
             frame, time_s, arrived_s = self._arrived.popleft()
             self.latencies.add(now - arrived_s)
             self.n_labeled += 1
@@ -201,11 +201,3 @@ def _with_step(decider: Decider, step: int) -> Decider:
     for predictor in _members(decider):
         predictor.chunk = predictor.read = step
     return decider
-
-
-def _labels(decoder: Decoder, probabilities: np.ndarray) -> np.ndarray:
-    """The likeliest classes; what needs frames to come, such as shortest bouts, is left out."""
-    scores = np.log(np.clip(decoder.for_labels(probabilities), 1e-5, None))
-    if decoder.biases:
-        scores = scores + np.asarray(decoder.biases)
-    return scores.argmax(1)

@@ -63,17 +63,18 @@ def make_clips(
     """The `each` most typical and most doubtful bouts of every behavior and group.
 
     `folder` has the predictions; without them there are no clips. `observed` is the study before
-    left and right became ipsi and contra, `behaviors` are named as after it. A video that cannot
-    be found or read is named in a finding.
+    left and right became ipsi and contra, `behaviors` are named as after it. Videos that cannot be
+    found or read are named in a finding, unless no folder was named and none of them is here.
     """
     if each < 1:
         return [], []
     bouts = _bouts(folder, observed)
     if not len(bouts):
         return [], []
-    paths = {} if videos is None else {folded(path.stem): path for path in find_videos([videos])}
+    paths = _by_name(videos)
     clips: list[Clip] = []
     missing: list[str] = []
+    findings: list[Finding] = []
     total = 0
     for row in chosen_bouts(bouts, behaviors[:_MOST_BEHAVIORS], observed.groups, each).itertuples():
         try:
@@ -84,15 +85,23 @@ def make_clips(
         total += len(webp)
         # Typical bouts of the first groups are worth more than a page that nobody can mail.
         if total > MOST_BYTES:
+            what = f"the first {len(clips)} are shown, so that the page stays small"
+            findings.append(Finding("note", "clips", what, "ask for fewer with --clips"))
             break
         shown = (row.behavior, row.group, row.kind, row.animal)
         clips.append(Clip(*shown, float(row.start_s), float(row.probability), webp))
-    findings = []
-    # A study whose videos are elsewhere is no reason for a warning.
-    if missing and clips:
+    # A study whose videos are all elsewhere is no reason for a note, unless they were named.
+    if missing and (clips or videos is not None):
         what = f"cannot be cut from {first_of(sorted(set(missing)), _NAMED)}"
         findings.append(Finding("note", "clips", what, "name the videos with --videos"))
     return clips, findings
+
+
+def _by_name(videos: Path | None) -> dict[str, Path]:
+    """The videos in a folder, if one was named."""
+    if videos is None:
+        return {}
+    return {folded(path.stem): path for path in find_videos([videos])}
 
 
 def _bouts(folder: Path, observed: Observations) -> pd.DataFrame:
